@@ -1,0 +1,143 @@
+//! The token bucket: what a call does to a word. No function here handles a special word;
+//! the limiter decides what those mean.
+
+use crate::word::{Intercept, Layout, Level, Reading, Units, Word};
+
+/// What becomes of a word when `cost` is asked of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Write `next` and the call is admitted. `held` is what the bucket held before.
+    Admitted { next: Word, held: Units },
+    /// Nothing is written. `deficit` units are missing; `stale` where the reading is from an
+    /// earlier tick than the word, so that a second look may tell another tale.
+    Denied { deficit: Units, stale: bool },
+    /// The word is special, or was written more than a tick after the reading.
+    Cold,
+}
+
+/// Asks for `cost`, at most the capacity, at `now`.
+#[inline(always)]
+pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units) -> Step {
+    let age = layout.age(word, now);
+    let tick = layout.tick(now);
+    if age <= layout.horizon() {
+        let count = word.bits().wrapping_add(layout.earned().at(now).0) & layout.mask();
+        let full = layout.offset() + layout.capacity().0;
+        if count < full {
+            // A branch, not a conditional move: a limiter that is mostly full, or mostly not,
+            // is predicted, and the chain from the clock to the write is shorter.
+            let needed = layout.offset() + cost.0;
+            let last = layout.tick_of(word);
+            if count < needed {
+                return Step::Denied { deficit: Units(needed - count), stale: tick < last };
+            }
+            let tick = if tick < last { last } else { tick };
+            let next = tick | (word.bits().wrapping_sub(cost.0) & layout.mask());
+            return Step::Admitted { next: Word::from_bits(next), held: Units(count - layout.offset()) };
+        }
+        let last = layout.tick_of(word);
+        return admit_full(layout, now, if tick < last { last } else { tick }, cost);
+    }
+    if age <= layout.oldest() {
+        return admit_full(layout, now, tick, cost);
+    }
+    Step::Cold
+}
+
+#[inline(always)]
+const fn admit_full(layout: &Layout, now: Reading, tick: u64, cost: Units) -> Step {
+    let Intercept(full) = full(layout, now);
+    let next = layout.word(Intercept(full - cost.0 as i64), tick);
+    Step::Admitted { next, held: layout.capacity() }
+}
+
+/// [`step`] for any word that is not special, the late ones included.
+pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, cost: Units) -> Step {
+    match step(layout, word, now, cost) {
+        Step::Cold => {}
+        settled => return settled,
+    }
+    let (Intercept(x), tick) = (intercept(layout, word, now), layout.tick_of(word));
+    let held = x + layout.earned().at(now).0 as i64;
+    if held >= layout.capacity().0 as i64 {
+        return admit_full(layout, now, tick, cost);
+    }
+    if held < cost.0 as i64 {
+        return Step::Denied { deficit: Units((cost.0 as i64 - held) as u64), stale: true };
+    }
+    let next = layout.word(Intercept(x - cost.0 as i64), tick);
+    Step::Admitted { next, held: Units(held as u64) }
+}
+
+/// The intercept of a bucket that is full at `now`.
+#[inline]
+pub(crate) const fn full(layout: &Layout, now: Reading) -> Intercept {
+    Intercept(layout.capacity().0 as i64 - layout.earned().near_ceil(now).0 as i64)
+}
+
+/// The intercept of a word that is not special; of one so old that it is surely full at `now`,
+/// that of a bucket full at `now`.
+pub(crate) const fn intercept(layout: &Layout, word: Word, now: Reading) -> Intercept {
+    let age = layout.age(word, now);
+    if age <= layout.oldest() && age > layout.horizon() {
+        return full(layout, now);
+    }
+    // The count is exact at every reading within the horizon, and at the start of the word's
+    // own tick.
+    let at = if age <= layout.horizon() { now } else { layout.start(word) };
+    let earned = layout.earned().at(at).0;
+    let count = word.bits().wrapping_add(earned) & layout.mask();
+    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
+}
+
+/// What a word that is not special holds at `now`.
+pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
+    let Intercept(x) = intercept(layout, word, now);
+    let (held, capacity) = (x + layout.earned().at(now).0 as i64, layout.capacity().0 as i64);
+    Level(if held > capacity { capacity } else { held })
+}
+
+/// The word of a bucket that has been full since the clock's origin.
+pub(crate) const fn brimful(layout: &Layout) -> Word {
+    layout.word(Intercept(layout.capacity().0 as i64), 0)
+}
+
+/// The word of a bucket that begins at `now` with `initial`, at most the capacity.
+pub(crate) const fn born(layout: &Layout, now: Reading, initial: Units) -> Word {
+    let Intercept(full) = full(layout, now);
+    let x = full - (layout.capacity().0 - initial.0) as i64;
+    layout.word(Intercept(x), layout.tick(now))
+}
+
+/// Gives `amount` back, clipped at the capacity as of `now` or the start of the word's tick,
+/// whichever is later. Returns the word and what was added.
+pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+    let Intercept(x) = intercept(layout, word, now);
+    let start = layout.start(word);
+    let Intercept(brim) = full(layout, if start.nanos() > now.nanos() { start } else { now });
+    if brim <= x {
+        return (word, Units(0));
+    }
+    let room = (brim - x) as u64;
+    let added = if amount < room as u128 { amount as u64 } else { room };
+    (layout.word(Intercept(x + added as i64), later(layout, word, now)), Units(added))
+}
+
+/// Charges as much of `amount` as the debt limit allows. Returns the word and what was charged.
+pub(crate) const fn charge(layout: &Layout, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+    let Intercept(x) = intercept(layout, word, now);
+    let Intercept(brim) = full(layout, now);
+    let x = if x > brim { brim } else { x };
+    let room = x + layout.earned().at(now).0 as i64 + layout.debt().0 as i64;
+    if room <= 0 {
+        return (word, Units(0));
+    }
+    let charged = if amount < room as u128 { amount as u64 } else { room as u64 };
+    (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
+}
+
+/// The later of a word's tick and a reading's.
+const fn later(layout: &Layout, word: Word, now: Reading) -> u64 {
+    let (tick, last) = (layout.tick(now), layout.tick_of(word));
+    if tick < last { last } else { tick }
+}

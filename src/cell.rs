@@ -1,0 +1,158 @@
+//! The atomic word, and the only compare-and-swap loop.
+//!
+//! # Memory ordering
+//!
+//! The word is the bucket's whole state, so its modification order is all that the promises
+//! rest on; no clock reading has to be ordered with it. Loads are relaxed: a denial or a peek
+//! orders nothing. Every write is an acquire-release read-modify-write, so that what a thread
+//! did before it gave tokens back happens before what a thread does that is admitted with
+//! them. On weakly ordered machines a load may return an older word than another core has
+//! written; that is a reading of the past, which the swap then refuses or a denial looks at
+//! again.
+
+use crate::algorithm::token_bucket::{self, Step};
+use crate::sync::{AtomicU64, Ordering, const_unless_loom};
+use crate::word::{Layout, Reading, Units, Word};
+
+/// Where a call's readings come from. The cell asks for the first one after it has loaded the
+/// word, and for at most one more: where a denial was decided on a reading that may have been
+/// overtaken. The second *replaces* the first, also when it is earlier: the larger of the two
+/// would break the window bound.
+pub(crate) trait Now {
+    fn first(&mut self) -> Reading;
+    fn again(&mut self) -> Option<Reading>;
+}
+
+/// What a special word stands for.
+pub(crate) trait Home {
+    /// The word to step on: the one `seen`, or the one that an absent bucket has at `now`;
+    /// `None` where there is no limit.
+    fn at_home(&self, seen: Word, now: Reading) -> Option<Word>;
+}
+
+/// What became of a call for tokens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Taken {
+    /// The bucket `held` so much before, and its word is `next`.
+    Admitted { next: Word, held: Units, now: Reading },
+    /// Nothing was charged; `deficit` units were missing.
+    Denied { deficit: Units, now: Reading },
+    /// There is no limit.
+    Unlimited,
+}
+
+/// What a round of the loop wants done.
+enum Verdict<T> {
+    /// Swap this word in, and settle if it is still the one that was seen.
+    Write(Word, T),
+    /// Settle without a write.
+    Stand(T),
+    /// Settle without a write, unless the clock can be read again.
+    Doubt(T),
+}
+
+/// One bucket's word.
+pub(crate) struct Cell(AtomicU64);
+
+impl Cell {
+    const_unless_loom! {
+        pub(crate) const fn new(word: Word) -> Cell {
+            Cell(AtomicU64::new(word.bits()))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Word {
+        Word::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn swap_in(&self, seen: Word, next: Word) -> Result<(), Word> {
+        self.0
+            .compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, Ordering::Relaxed)
+            .map(drop)
+            .map_err(Word::from_bits)
+    }
+
+    /// Takes `cost`, at most the capacity, or nothing.
+    #[inline]
+    pub(crate) fn take(&self, layout: &Layout, home: &impl Home, cost: Units, source: &mut impl Now) -> Taken {
+        let seen = self.load();
+        let now = source.first();
+        match token_bucket::step(layout, seen, now, cost) {
+            Step::Admitted { next, held } => match self.swap_in(seen, next) {
+                Ok(()) => Taken::Admitted { next, held, now },
+                Err(current) => {
+                    self.take_cold(layout, home, cost, source, Seen { word: current, now, overtaken: true })
+                }
+            },
+            Step::Denied { deficit, stale: false } => Taken::Denied { deficit, now },
+            _ => self.take_cold(layout, home, cost, source, Seen { word: seen, now, overtaken: false }),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_cold(&self, layout: &Layout, home: &impl Home, cost: Units, source: &mut impl Now, seen: Seen) -> Taken {
+        self.settle(seen, source, |word, now, overtaken| {
+            let Some(word) = home.at_home(word, now) else { return Verdict::Stand(Taken::Unlimited) };
+            match token_bucket::step_exact(layout, word, now, cost) {
+                Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { next, held, now }),
+                Step::Denied { deficit, stale } if stale || overtaken => Verdict::Doubt(Taken::Denied { deficit, now }),
+                Step::Denied { deficit, .. } => Verdict::Stand(Taken::Denied { deficit, now }),
+                Step::Cold => unreachable!("only special words are cold to the exact step"),
+            }
+        })
+    }
+
+    /// Replaces the word by `change` of it, and returns what was added or charged by that.
+    #[cold]
+    pub(crate) fn change(
+        &self,
+        home: &impl Home,
+        source: &mut impl Now,
+        change: impl Fn(Word, Reading) -> (Word, Units),
+    ) -> Units {
+        let word = self.load();
+        let now = source.first();
+        self.settle(Seen { word, now, overtaken: false }, source, |word, now, _| match home.at_home(word, now) {
+            Some(word) => {
+                let (next, amount) = change(word, now);
+                Verdict::Write(next, amount)
+            }
+            None => Verdict::Stand(Units(0)),
+        })
+    }
+
+    /// The loop. It ends: a swap fails only where another call has succeeded, and the clock is
+    /// read again at most once.
+    fn settle<T>(
+        &self,
+        mut seen: Seen,
+        source: &mut impl Now,
+        decide: impl Fn(Word, Reading, bool) -> Verdict<T>,
+    ) -> T {
+        loop {
+            match decide(seen.word, seen.now, seen.overtaken) {
+                Verdict::Write(next, settled) => match self.swap_in(seen.word, next) {
+                    Ok(()) => return settled,
+                    Err(current) => (seen.word, seen.overtaken) = (current, true),
+                },
+                Verdict::Stand(settled) => return settled,
+                Verdict::Doubt(settled) => match source.again() {
+                    Some(now) => (seen.now, seen.overtaken) = (now, false),
+                    None => return settled,
+                },
+            }
+        }
+    }
+}
+
+/// What a round of the loop decides on.
+#[derive(Clone, Copy)]
+struct Seen {
+    word: Word,
+    now: Reading,
+    /// Whether another call has changed the word since `now` was read.
+    overtaken: bool,
+}

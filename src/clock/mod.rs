@@ -1,0 +1,59 @@
+//! Where the time comes from.
+
+#[cfg(all(feature = "std", not(brimful_loom)))]
+mod mock;
+#[cfg(feature = "std")]
+mod tsc;
+
+#[cfg(all(feature = "std", not(brimful_loom)))]
+pub use mock::MockClock;
+#[cfg(feature = "std")]
+pub use tsc::{ClockHealth, ClockSource, QuantaClock, clock_health};
+
+/// A source of time: nanoseconds since an origin of its own, near its start.
+///
+/// A limiter is exact for 2⁵⁹ ns (18 years) of its clock and earns nothing after. The origin
+/// must therefore not be the UNIX epoch.
+///
+/// A clock need not be monotonic, nor agree with itself across cores: a reading counts as
+/// itself, and the window bound holds for whatever the clock says. What a bad clock costs is
+/// accuracy in real time: a reading far ahead that is recorded (a call was admitted by it)
+/// empties the bucket for correct readings until they catch up, which a limiter's `reset`
+/// cures.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{Clock, Quota, RateLimiter};
+/// use std::time::Instant;
+///
+/// struct Os(Instant);
+///
+/// impl Clock for Os {
+///     fn now(&self) -> u64 {
+///         self.0.elapsed().as_nanos() as u64
+///     }
+/// }
+///
+/// let limiter = RateLimiter::with_clock(Quota::per_second(5), Os(Instant::now()));
+/// assert!(limiter.allow());
+/// ```
+pub trait Clock {
+    /// Nanoseconds since the clock's origin.
+    fn now(&self) -> u64;
+}
+
+impl<C: Clock + ?Sized> Clock for &C {
+    #[inline]
+    fn now(&self) -> u64 {
+        (**self).now()
+    }
+}
+
+#[cfg(feature = "std")]
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    #[inline]
+    fn now(&self) -> u64 {
+        (**self).now()
+    }
+}

@@ -1,0 +1,323 @@
+//! The default clock: the CPU's time-stamp counter where it can be trusted.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Clock;
+
+/// The default clock: the CPU's time-stamp counter, read through [`quanta`], or
+/// [`Instant`] where the counter cannot be trusted. [`clock_health`] says which, and why.
+///
+/// It is a handle without state: all of them share one origin (a second before the first use)
+/// and one calibration, made at the first use, which takes about 5 ms. Call
+/// [`now`](Clock::now) once at start-up where the first request should not pay that.
+///
+/// Its error against the operating system's clock is typically below 5 parts per million; it
+/// does not follow later corrections of that clock (NTP slewing). Whether time goes on while
+/// the machine is suspended is up to the source: on Linux neither the counter's common
+/// behaviour nor `Instant` counts it, on Windows and macOS `Instant` may.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QuantaClock;
+
+impl QuantaClock {
+    /// The process's clock.
+    #[must_use]
+    pub const fn new() -> Self {
+        QuantaClock
+    }
+}
+
+impl Clock for QuantaClock {
+    #[inline]
+    fn now(&self) -> u64 {
+        match &source().reader {
+            Reader::Counter(counter) => counter.now(),
+            Reader::Os(origin) => EARLIER + since(*origin),
+        }
+    }
+}
+
+/// The origin lies this long before the first use, so that a core whose counter is behind
+/// still reads above zero.
+const EARLIER: u64 = 1_000_000_000;
+
+struct Source {
+    reader: Reader,
+    reason: &'static str,
+    /// Where both clocks stood when the calibration was done.
+    anchor: (Instant, u64),
+    uncertainty: f64,
+}
+
+enum Reader {
+    Counter(Counter),
+    Os(Instant),
+}
+
+struct Counter {
+    clock: quanta::Clock,
+    /// The counter's value at the clock's origin.
+    origin: u64,
+    /// Nanoseconds per count, times 2^`SHIFT`.
+    scale: u64,
+}
+
+/// Counters tick between once in 64 ns and many times a nanosecond.
+const SHIFT: u32 = 58;
+
+impl Counter {
+    #[inline]
+    fn now(&self) -> u64 {
+        self.nanos(self.clock.raw())
+    }
+
+    #[inline]
+    fn nanos(&self, raw: u64) -> u64 {
+        let counts = raw.saturating_sub(self.origin);
+        ((u128::from(counts) * u128::from(self.scale)) >> SHIFT) as u64
+    }
+}
+
+#[inline]
+fn source() -> &'static Source {
+    static SOURCE: OnceLock<Source> = OnceLock::new();
+    match SOURCE.get() {
+        Some(source) => source,
+        None => init(&SOURCE),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn init(source: &'static OnceLock<Source>) -> &'static Source {
+    source.get_or_init(choose)
+}
+
+fn choose() -> Source {
+    let os = |reason| {
+        let origin = Instant::now();
+        Source { reader: Reader::Os(origin), reason, anchor: (origin, EARLIER), uncertainty: 0.0 }
+    };
+    if let Some(reason) = unsound() {
+        return os(reason);
+    }
+    let clock = quanta::Clock::new();
+    let Some(calibration) = calibrate(|| clock.raw()) else {
+        return os("the counter could not be calibrated: it does not advance steadily beside the system's clock");
+    };
+    let Calibration { at, raw, scale, uncertainty } = calibration;
+    let earlier = (u128::from(EARLIER) << SHIFT) / u128::from(scale);
+    let origin = raw.saturating_sub(earlier as u64);
+    let counter = Counter { clock, origin, scale };
+    let anchor = (at, counter.nanos(raw));
+    Source { reader: Reader::Counter(counter), reason: "the system trusts the counter", anchor, uncertainty }
+}
+
+/// Why the operating system does not trust the counter; `None` where it does, or does not say.
+/// quanta asks the CPU alone, and there are machines whose cores disagree by a second.
+#[cfg(target_os = "linux")]
+fn unsound() -> Option<&'static str> {
+    const CURRENT: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    match std::fs::read_to_string(CURRENT).ok()?.trim() {
+        "tsc" | "arch_sys_counter" => None,
+        _ => Some("the kernel's clock source is not the counter, so it does not trust it"),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unsound() -> Option<&'static str> {
+    None
+}
+
+struct Calibration {
+    at: Instant,
+    raw: u64,
+    scale: u64,
+    uncertainty: f64,
+}
+
+/// One look at both clocks: the counter's value, read between two readings of the system's.
+struct Look {
+    at: Instant,
+    raw: u64,
+    width: Duration,
+}
+
+fn look(raw: &impl Fn() -> u64) -> Look {
+    let once = || {
+        let before = Instant::now();
+        let raw = raw();
+        let width = before.elapsed();
+        Look { at: before + width / 2, raw, width }
+    };
+    // The narrowest of some: whoever was interrupted has a wide one.
+    let mut best = once();
+    for _ in 0..63 {
+        let next = once();
+        if next.width < best.width {
+            best = next;
+        }
+    }
+    best
+}
+
+/// Measures the counter against the system's clock: two looks some milliseconds apart. Where
+/// a look was wide, which is how an interrupted or emulated machine shows, it is done again
+/// over a longer time.
+fn calibrate(raw: impl Fn() -> u64) -> Option<Calibration> {
+    const GOOD: f64 = 10e-6;
+    const USABLE: f64 = 1e-3;
+    let mut apart = Duration::from_millis(4);
+    let mut best: Option<Calibration> = None;
+    for _ in 0..4 {
+        let first = look(&raw);
+        while first.at.elapsed() < apart {
+            std::hint::spin_loop();
+        }
+        let last = look(&raw);
+        let (nanos, counts) = ((last.at - first.at).as_nanos(), last.raw.saturating_sub(first.raw));
+        let uncertainty = (first.width + last.width).as_nanos() as f64 / 2.0 / nanos as f64;
+        let scale = if counts == 0 { 0 } else { (nanos << SHIFT) / u128::from(counts) };
+        if scale > 0 && scale <= u128::from(u64::MAX) && best.as_ref().is_none_or(|best| uncertainty < best.uncertainty)
+        {
+            best = Some(Calibration { at: last.at, raw: last.raw, scale: scale as u64, uncertainty });
+        }
+        if best.as_ref().is_some_and(|best| best.uncertainty <= GOOD) {
+            break;
+        }
+        apart *= 2;
+    }
+    best.filter(|best| best.uncertainty <= USABLE)
+}
+
+fn since(origin: Instant) -> u64 {
+    u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What [`QuantaClock`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClockSource {
+    /// The CPU's time-stamp counter (on ARM, the generic timer's).
+    Counter,
+    /// [`std::time::Instant`].
+    Os,
+}
+
+/// What [`QuantaClock`] reads, why, and how well it keeps time.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClockHealth {
+    /// What is read.
+    pub source: ClockSource,
+    /// Why that one.
+    pub reason: &'static str,
+    /// How far off the calibrated rate may be, at worst: a fraction, so 2e-6 is 2 parts per
+    /// million. Typically a tenth of it. Zero for [`ClockSource::Os`].
+    pub rate_uncertainty: f64,
+    /// How far the clock has drifted from [`Instant`] since it was calibrated, as a fraction of
+    /// the time that has passed: above zero where it is fast. `None` in the first second,
+    /// while the comparison itself would be the larger error.
+    pub drift: Option<f64>,
+}
+
+impl ClockHealth {
+    /// Compares the cores: threads, as many as there are cores, read the counter in turns for
+    /// `duration`, and every reading that is earlier than one already seen counts. Returns the
+    /// largest step back, in nanoseconds; zero where the cores agree.
+    ///
+    /// The operating system is left to spread the threads, which it does where the machine is
+    /// otherwise idle.
+    ///
+    /// # Blocking
+    ///
+    /// For `duration`, using every core. Ten milliseconds show a disagreement above a
+    /// cache line's transfer, about 100 ns.
+    #[must_use]
+    pub fn compare_cores(&self, duration: Duration) -> u64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (latest, worst, start) = (AtomicU64::new(0), AtomicU64::new(0), Instant::now());
+        std::thread::scope(|scope| {
+            for _ in 0..cores {
+                scope.spawn(|| {
+                    while start.elapsed() < duration {
+                        for _ in 0..64 {
+                            // Acquire, paired with the release of the same operation in the
+                            // other threads: what is read below was read after `seen`.
+                            let seen = latest.load(Ordering::Acquire);
+                            let now = QuantaClock.now();
+                            worst.fetch_max(seen.saturating_sub(now), Ordering::Relaxed);
+                            latest.fetch_max(now, Ordering::AcqRel);
+                        }
+                    }
+                });
+            }
+        });
+        worst.into_inner()
+    }
+}
+
+impl std::fmt::Display for ClockHealth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = match self.source {
+            ClockSource::Counter => "time-stamp counter",
+            ClockSource::Os => "operating system",
+        };
+        write!(f, "{name} ({}; rate known within {:.1} ppm)", self.reason, self.rate_uncertainty * 1e6)
+    }
+}
+
+/// What [`QuantaClock`] reads, why, and how well it keeps time.
+///
+/// # Examples
+///
+/// ```
+/// let health = brimful::clock_health();
+/// println!("{health}");
+/// assert!(health.rate_uncertainty < 1e-3);
+/// ```
+#[must_use]
+pub fn clock_health() -> ClockHealth {
+    let Source { reader, reason, anchor, uncertainty } = source();
+    let (source, now) = match reader {
+        Reader::Counter(counter) => (ClockSource::Counter, look(&|| counter.clock.raw())),
+        Reader::Os(_) => (ClockSource::Os, look(&|| 0)),
+    };
+    let drift = match reader {
+        Reader::Counter(counter) => {
+            let (ours, theirs) = (counter.nanos(now.raw) - anchor.1, now.at - anchor.0);
+            let theirs = theirs.as_nanos() as f64;
+            (theirs >= 1e9).then(|| (ours as f64 - theirs) / theirs)
+        }
+        Reader::Os(_) => Some(0.0),
+    };
+    ClockHealth { source, reason, rate_uncertainty: *uncertainty, drift }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_that_stands_still_is_refused() {
+        assert!(calibrate(|| 7).is_none());
+    }
+
+    #[test]
+    fn a_counter_of_any_frequency_is_calibrated() {
+        let start = Instant::now();
+        for (per_second, expected) in [(1_000_000_000u64, 1.0), (24_000_000, 41.666_666), (5_000_000_000, 0.2)] {
+            let raw = || (start.elapsed().as_nanos() * u128::from(per_second) / 1_000_000_000) as u64;
+            let calibration = calibrate(raw).unwrap();
+            let scale = calibration.scale as f64 / (1u64 << SHIFT) as f64;
+            let error = (scale / expected - 1.0).abs();
+            assert!(error < calibration.uncertainty.max(1e-4), "{per_second}/s: {scale}");
+        }
+    }
+
+    #[test]
+    fn the_clock_starts_a_second_after_its_origin() {
+        assert!(QuantaClock.now() >= EARLIER);
+    }
+}

@@ -1,0 +1,211 @@
+//! Every error type of the crate: small, `Copy` where they can be, written by hand.
+
+use core::error::Error;
+use core::fmt;
+use core::time::Duration;
+
+use crate::tokens::Tokens;
+use crate::word::Due;
+
+/// Why a call was not admitted. Nothing was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TryAcquireError {
+    /// The tokens are not there yet.
+    RateLimited(RateLimited),
+    /// The cost is above the burst, so that it could never be admitted.
+    ExceedsBurst(ExceedsBurst),
+}
+
+impl TryAcquireError {
+    /// How long until the call would be admitted, if nothing else takes tokens; `None` where
+    /// it never would be. Rounded up to the nanosecond.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            TryAcquireError::RateLimited(limited) => Some(limited.retry_after()),
+            TryAcquireError::ExceedsBurst(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TryAcquireError::RateLimited(limited) => limited.fmt(f),
+            TryAcquireError::ExceedsBurst(exceeds) => exceeds.fmt(f),
+        }
+    }
+}
+
+impl Error for TryAcquireError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            TryAcquireError::RateLimited(limited) => Some(limited),
+            TryAcquireError::ExceedsBurst(exceeds) => Some(exceeds),
+        }
+    }
+}
+
+/// The tokens are not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimited(pub(crate) Due);
+
+impl RateLimited {
+    /// How long after the refused call's reading of the clock the tokens will be there, if
+    /// nothing else takes them. Exact and rounded up: that instant is sufficient, one
+    /// nanosecond earlier is not. [`Duration::MAX`] beyond the 18 years that a clock's
+    /// readings reach. Computed when asked for.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.0.after()
+    }
+}
+
+impl fmt::Display for RateLimited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.retry_after() {
+            Duration::MAX => write!(f, "rate limited: the tokens will not be there within the clock's range"),
+            wait => write!(f, "rate limited: retry after {wait:?}"),
+        }
+    }
+}
+
+impl Error for RateLimited {}
+
+/// The cost is above the burst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExceedsBurst {
+    pub(crate) requested: Tokens,
+    pub(crate) burst: Tokens,
+}
+
+impl ExceedsBurst {
+    /// What the call asked for.
+    #[must_use]
+    pub fn requested(&self) -> Tokens {
+        self.requested
+    }
+
+    /// The most that the bucket ever holds.
+    #[must_use]
+    pub fn burst(&self) -> Tokens {
+        self.burst
+    }
+}
+
+impl fmt::Display for ExceedsBurst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a cost of {} tokens can never be admitted by a burst of {}: ask for less at a time, or raise the burst",
+            self.requested, self.burst
+        )
+    }
+}
+
+impl Error for ExceedsBurst {}
+
+/// Why numbers do not make a [`Quota`](crate::Quota).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QuotaError(pub(crate) QuotaErrorKind);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum QuotaErrorKind {
+    ZeroTokens,
+    ZeroPeriod,
+    TooFast {
+        tokens: u64,
+        period: Duration,
+    },
+    TooSlow {
+        tokens: u64,
+        period: Duration,
+    },
+    ZeroBurst,
+    BurstTooFine {
+        burst: Tokens,
+    },
+    #[cfg_attr(not(feature = "std"), allow(dead_code))]
+    Rate(f64),
+    #[cfg_attr(not(feature = "std"), allow(dead_code))]
+    Capacity(f64),
+}
+
+impl QuotaError {
+    /// The message without the values, for a panic in a constant.
+    pub(crate) const fn message(self) -> &'static str {
+        match self.0 {
+            QuotaErrorKind::ZeroTokens => "a quota needs at least one token per period",
+            QuotaErrorKind::ZeroPeriod => "a quota needs a period longer than zero",
+            QuotaErrorKind::TooFast { .. } => "a rate above 1000000000 tokens per second: count in larger tokens",
+            QuotaErrorKind::TooSlow { .. } => "a rate below one token per 10000 years: count in smaller tokens",
+            QuotaErrorKind::ZeroBurst => "a quota needs a burst above zero, or nothing could ever be admitted",
+            QuotaErrorKind::BurstTooFine { .. } => "a burst below what this rate can count: raise the burst to a token",
+            QuotaErrorKind::Rate(_) => "a rate must be a finite number above zero",
+            QuotaErrorKind::Capacity(_) => "a burst must be a finite number above zero and below 4294967296",
+        }
+    }
+}
+
+impl fmt::Display for QuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            QuotaErrorKind::TooFast { tokens, period } | QuotaErrorKind::TooSlow { tokens, period } => {
+                write!(f, "{tokens} tokens per {period:?} is ")?;
+            }
+            QuotaErrorKind::BurstTooFine { burst } => write!(f, "a burst of {burst} tokens is ")?,
+            QuotaErrorKind::Rate(value) | QuotaErrorKind::Capacity(value) => write!(f, "{value}: ")?,
+            QuotaErrorKind::ZeroTokens | QuotaErrorKind::ZeroPeriod | QuotaErrorKind::ZeroBurst => {}
+        }
+        f.write_str(self.message())
+    }
+}
+
+impl Error for QuotaError {}
+
+/// Why a number or a text is not an amount of [`Tokens`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokensError(Option<f64>);
+
+impl TokensError {
+    pub(crate) const fn number(number: f64) -> Self {
+        TokensError(Some(number))
+    }
+
+    pub(crate) const fn text() -> Self {
+        TokensError(None)
+    }
+}
+
+impl fmt::Display for TokensError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(number) = self.0 {
+            write!(f, "{number}: ")?;
+        }
+        f.write_str("an amount of tokens is a number from 0 up to 4294967295.999999999999, with at most 12 decimals")
+    }
+}
+
+impl Error for TokensError {}
+
+/// Why a builder did not build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuildError(pub(crate) BuildErrorKind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BuildErrorKind {
+    NoQuota,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            BuildErrorKind::NoQuota => {
+                f.write_str("a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`")
+            }
+        }
+    }
+}
+
+impl Error for BuildError {}

@@ -1,0 +1,23 @@
+//! brimful
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod algorithm;
+mod cell;
+mod clock;
+mod decimal;
+mod error;
+mod limiter;
+mod quota;
+mod sync;
+mod tokens;
+mod word;
+
+pub use clock::*;
+pub use error::{BuildError, ExceedsBurst, QuotaError, RateLimited, TokensError, TryAcquireError};
+pub use limiter::*;
+pub use quota::{ParseQuotaError, Quota};
+pub use tokens::Tokens;

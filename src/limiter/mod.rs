@@ -1,0 +1,530 @@
+//! [`RateLimiter`]: one bucket.
+
+#[cfg(feature = "std")]
+mod builder;
+mod decision;
+mod reservation;
+
+use core::fmt;
+use core::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::algorithm::token_bucket;
+use crate::cell::{Cell, Home, Now, Taken};
+use crate::clock::Clock;
+use crate::error::{ExceedsBurst, RateLimited, TryAcquireError};
+use crate::quota::Quota;
+use crate::sync::const_unless_loom;
+use crate::tokens::Tokens;
+use crate::word::{Due, Layout, Level, Reading, Units, Word};
+
+#[cfg(feature = "std")]
+pub use builder::RateLimiterBuilder;
+pub use decision::Decision;
+#[cfg(feature = "std")]
+pub use reservation::OwnedReservation;
+pub use reservation::Reservation;
+
+#[cfg(feature = "std")]
+use crate::clock::QuantaClock;
+
+/// A token bucket: it holds at most a burst of tokens, earns them at a constant rate, and
+/// admits a call that finds its cost there.
+///
+/// It starts full, unless its quota says otherwise. It is shared by reference, in an
+/// [`Arc`](std::sync::Arc) or as a `static`, by any number of threads; a decision takes about
+/// as long as reading the clock, takes no lock and never waits for another thread.
+///
+/// # Which verb
+///
+/// | you want | use |
+/// |---|---|
+/// | yes or no | [`allow`](RateLimiter::allow) |
+/// | yes, or when to come back | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
+/// | the numbers for response headers too | [`decide`](RateLimiter::decide) |
+/// | to pay now for what is only known later | [`try_reserve_n`](RateLimiter::try_reserve_n) |
+/// | to look, without taking | [`available_tokens`](RateLimiter::available_tokens), [`time_until`](RateLimiter::time_until) |
+///
+/// Every verb has a form `*_at(now_ns, ..)` that takes the time, in nanoseconds since an origin
+/// of your choice, instead of reading the clock. Use either kind on a limiter, not both.
+///
+/// # Guarantees
+///
+/// For all a ≤ b, the cost granted to calls whose clock reading lies in [a, b] is at most
+/// `burst + rate × (b − a)`, whatever the threads do and however the clock errs; and a limiter
+/// that is asked all the time admits that much. The [crate's page](crate) lists all of them.
+///
+/// # Memory ordering
+///
+/// Whatever changes the bucket is one acquire-release operation on one word, so all changes
+/// are totally ordered, and what a thread did before it gave tokens back happens before what
+/// a thread does that is admitted by a later change. A denial orders nothing, and a limiter
+/// should not be used to publish data.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{Quota, RateLimiter, TryAcquireError};
+///
+/// static API: RateLimiter = RateLimiter::new(Quota::per_second(100).burst(2));
+///
+/// assert!(API.try_acquire().is_ok());
+/// assert!(API.try_acquire().is_ok());
+/// match API.try_acquire() {
+///     Ok(()) => unreachable!("the burst is two"),
+///     Err(error) => println!("come back in {:?}", error.retry_after()),
+/// }
+/// assert!(matches!(API.try_acquire_n(3), Err(TryAcquireError::ExceedsBurst(_))));
+/// ```
+pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(feature = "std"))] C> {
+    // The word has its cache lines for itself; all the rest is only read, so that reading it
+    // never waits for the word to come back from another core.
+    cell: CachePadded<Cell>,
+    quota: Quota,
+    unlimited: bool,
+    clock: C,
+}
+
+#[cfg(feature = "std")]
+impl RateLimiter {
+    const_unless_loom! {
+        /// A limiter on the process's clock.
+        ///
+        /// With [`Quota::initial`] below the burst, the bucket starts with the first call that
+        /// reads the clock, since a constant cannot.
+        #[must_use]
+        pub const fn new(quota: Quota) -> RateLimiter {
+            RateLimiter::with_parts(quota, Cell::new(first_word(&quota)), false, QuantaClock)
+        }
+
+        /// A limiter that admits everything, so that "no limit" needs no `Option`. Its
+        /// [`quota`](RateLimiter::quota) is the largest there is.
+        #[must_use]
+        pub const fn unlimited() -> RateLimiter {
+            let quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
+            RateLimiter::with_parts(quota, Cell::new(Word::AWAY), true, QuantaClock)
+        }
+    }
+}
+
+impl<C: Clock> RateLimiter<C> {
+    /// A limiter on a clock of your choice. The bucket starts now.
+    #[must_use]
+    pub fn with_clock(quota: Quota, clock: C) -> Self {
+        let layout = quota.layout();
+        let word = if quota.starts_full() {
+            token_bucket::brimful(layout)
+        } else {
+            let now = Reading::from_nanos(clock.now());
+            token_bucket::born(layout, now, layout.units_clipped(quota.initial_tokens()))
+        };
+        RateLimiter::with_parts(quota, Cell::new(word), false, clock)
+    }
+
+    /// Takes one token: `Ok`, or why not. The form of
+    /// [`try_acquire_n`](RateLimiter::try_acquire_n) for a cost of one.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    #[inline]
+    pub fn try_acquire(&self) -> Result<(), TryAcquireError> {
+        self.try_acquire_n(Tokens::ONE)
+    }
+
+    /// Takes `n` tokens, all or none. A cost of zero is always admitted, and charges nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::RateLimited`] where the tokens are not there yet,
+    /// [`TryAcquireError::ExceedsBurst`] where they never could be. Nothing is charged then.
+    #[inline]
+    pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
+        self.acquire(n.into(), &mut self.live())
+    }
+
+    /// Whether one token was there; it is taken then.
+    #[inline]
+    pub fn allow(&self) -> bool {
+        self.try_acquire().is_ok()
+    }
+
+    /// Takes `n` tokens, all or none, and tells everything about it: what response headers
+    /// show, for one operation on the bucket. A cost of zero looks without taking.
+    #[inline]
+    pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
+        self.decision(n.into(), &mut self.live())
+    }
+
+    /// Takes `n` tokens now for a call whose true cost is known later: then
+    /// [`commit`](Reservation::commit) gives back what was too much, or charges the rest.
+    /// Dropping the reservation gives all back.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{MockClock, Quota, RateLimiter};
+    ///
+    /// let limiter = RateLimiter::with_clock(Quota::per_minute(1000), MockClock::new());
+    /// let reservation = limiter.try_reserve_n(600)?;
+    /// reservation.commit(450);
+    /// assert_eq!(limiter.available_tokens(), 550.0);
+    /// # Ok::<(), brimful::TryAcquireError>(())
+    /// ```
+    #[inline]
+    pub fn try_reserve_n(&self, n: impl Into<Tokens>) -> Result<Reservation<'_, C>, TryAcquireError> {
+        let n = n.into();
+        self.acquire(n, &mut self.live())?;
+        Ok(Reservation::new(self, n, None))
+    }
+
+    /// [`try_reserve_n`](RateLimiter::try_reserve_n) for a reservation that keeps the limiter
+    /// alive, and so may go to another thread or task.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    #[cfg(feature = "std")]
+    pub fn try_reserve_n_owned(
+        self: &std::sync::Arc<Self>,
+        n: impl Into<Tokens>,
+    ) -> Result<OwnedReservation<C>, TryAcquireError> {
+        let n = n.into();
+        self.acquire(n, &mut self.live())?;
+        Ok(OwnedReservation::new(self.clone(), n))
+    }
+
+    /// The tokens that are there now, never below zero; infinite without a limit.
+    #[must_use]
+    pub fn available_tokens(&self) -> f64 {
+        self.balance().max(0.0)
+    }
+
+    /// The tokens that are there now, negative in debt; infinite without a limit.
+    #[must_use]
+    pub fn balance(&self) -> f64 {
+        self.tokens_held(&mut self.live())
+    }
+
+    /// How long until `n` tokens are there, if nothing else takes them: zero where they are,
+    /// [`Duration::MAX`] where they never will be (above the burst, or beyond the 18 years
+    /// that a clock's readings reach). Exact and rounded up: that instant is sufficient, one
+    /// nanosecond earlier is not.
+    #[must_use]
+    pub fn time_until(&self, n: impl Into<Tokens>) -> Duration {
+        self.wait_for(n.into(), &mut self.live())
+    }
+
+    /// Puts `n` tokens into the bucket, clipped at the burst, and returns what was added.
+    pub fn add_tokens(&self, n: impl Into<Tokens>) -> Tokens {
+        self.give_back(n.into(), &mut self.live())
+    }
+
+    /// Fills the bucket, and forgets its past: debt, and a clock that was ahead.
+    pub fn reset(&self) {
+        self.refill(&mut self.live());
+    }
+
+    /// The quota that it holds to.
+    #[must_use]
+    pub const fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// Whether it was made by [`unlimited`](RateLimiter::unlimited).
+    #[must_use]
+    pub const fn is_unlimited(&self) -> bool {
+        self.unlimited
+    }
+
+    /// The clock that it reads.
+    #[must_use]
+    pub const fn clock(&self) -> &C {
+        &self.clock
+    }
+
+    #[inline]
+    fn live(&self) -> Live<'_, C> {
+        Live { clock: &self.clock, again: true }
+    }
+}
+
+/// The verbs at a time that the caller gives, in nanoseconds since an origin of its own.
+impl<C: Clock> RateLimiter<C> {
+    /// [`try_acquire`](RateLimiter::try_acquire) at `now_ns`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    #[inline]
+    pub fn try_acquire_at(&self, now_ns: u64) -> Result<(), TryAcquireError> {
+        self.try_acquire_n_at(now_ns, Tokens::ONE)
+    }
+
+    /// [`try_acquire_n`](RateLimiter::try_acquire_n) at `now_ns`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    #[inline]
+    pub fn try_acquire_n_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
+        self.acquire(n.into(), &mut given(now_ns))
+    }
+
+    /// [`allow`](RateLimiter::allow) at `now_ns`.
+    #[inline]
+    pub fn allow_at(&self, now_ns: u64) -> bool {
+        self.try_acquire_at(now_ns).is_ok()
+    }
+
+    /// [`decide`](RateLimiter::decide) at `now_ns`.
+    #[inline]
+    pub fn decide_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Decision {
+        self.decision(n.into(), &mut given(now_ns))
+    }
+
+    /// [`try_reserve_n`](RateLimiter::try_reserve_n) at `now_ns`. Settle it with
+    /// [`commit_at`](Reservation::commit_at) or [`cancel_at`](Reservation::cancel_at); where
+    /// it is dropped instead, it gives back as of `now_ns`.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    pub fn try_reserve_n_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Result<Reservation<'_, C>, TryAcquireError> {
+        let n = n.into();
+        self.acquire(n, &mut given(now_ns))?;
+        Ok(Reservation::new(self, n, Some(now_ns)))
+    }
+
+    /// [`available_tokens`](RateLimiter::available_tokens) at `now_ns`.
+    #[must_use]
+    pub fn available_tokens_at(&self, now_ns: u64) -> f64 {
+        self.balance_at(now_ns).max(0.0)
+    }
+
+    /// [`balance`](RateLimiter::balance) at `now_ns`.
+    #[must_use]
+    pub fn balance_at(&self, now_ns: u64) -> f64 {
+        self.tokens_held(&mut given(now_ns))
+    }
+
+    /// [`time_until`](RateLimiter::time_until), counted from `now_ns`.
+    #[must_use]
+    pub fn time_until_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Duration {
+        self.wait_for(n.into(), &mut given(now_ns))
+    }
+
+    /// [`add_tokens`](RateLimiter::add_tokens) at `now_ns`.
+    pub fn add_tokens_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Tokens {
+        self.give_back(n.into(), &mut given(now_ns))
+    }
+
+    /// [`reset`](RateLimiter::reset) at `now_ns`.
+    pub fn reset_at(&self, now_ns: u64) {
+        self.refill(&mut given(now_ns));
+    }
+}
+
+/// What the verbs of both kinds are made of.
+impl<C> RateLimiter<C> {
+    const fn with_parts(quota: Quota, cell: Cell, unlimited: bool, clock: C) -> Self {
+        RateLimiter { cell: CachePadded::new(cell), quota, unlimited, clock }
+    }
+
+    #[inline]
+    fn layout(&self) -> &Layout {
+        self.quota.layout()
+    }
+
+    #[inline]
+    fn acquire(&self, n: Tokens, now: &mut impl Now) -> Result<(), TryAcquireError> {
+        if n.is_zero() {
+            return Ok(());
+        }
+        let Some(cost) = self.layout().cost(n) else { return self.exceeds(n) };
+        match self.cell.take(self.layout(), self, cost, now) {
+            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
+            Taken::Denied { deficit, now } => {
+                Err(TryAcquireError::RateLimited(RateLimited(Due::new(self.layout().earned(), now, deficit))))
+            }
+        }
+    }
+
+    #[cold]
+    fn exceeds(&self, n: Tokens) -> Result<(), TryAcquireError> {
+        if self.unlimited {
+            return Ok(());
+        }
+        Err(TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst: self.quota.capacity() }))
+    }
+
+    #[inline]
+    fn decision(&self, n: Tokens, now: &mut impl Now) -> Decision {
+        let layout = self.layout();
+        match layout.cost(n) {
+            Some(cost) if !n.is_zero() => match self.cell.take(layout, self, cost, now) {
+                Taken::Admitted { next, held, now } => Decision::admitted(layout, now, next, Units(held.0 - cost.0)),
+                Taken::Denied { deficit, now } => Decision::denied(layout, now, cost, deficit),
+                Taken::Unlimited => Decision::unlimited(layout),
+            },
+            cost => self.decision_untaken(cost, now),
+        }
+    }
+
+    /// The decision on a cost of zero, or (`None`) on one above the burst.
+    #[cold]
+    fn decision_untaken(&self, cost: Option<Units>, now: &mut impl Now) -> Decision {
+        match self.peek(now) {
+            Some((now, level)) => Decision::untaken(self.layout(), now, level, cost.is_some()),
+            None => Decision::unlimited(self.layout()),
+        }
+    }
+
+    /// When, and what the bucket held then; `None` without a limit.
+    fn peek(&self, now: &mut impl Now) -> Option<(Reading, Level)> {
+        let seen = self.cell.load();
+        let now = now.first();
+        let word = self.at_home(seen, now)?;
+        Some((now, token_bucket::level(self.layout(), word, now)))
+    }
+
+    fn tokens_held(&self, now: &mut impl Now) -> f64 {
+        match self.peek(now) {
+            Some((_, Level(held))) => held as f64 / self.layout().per_token() as f64,
+            None => f64::INFINITY,
+        }
+    }
+
+    fn wait_for(&self, n: Tokens, now: &mut impl Now) -> Duration {
+        let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
+        match self.layout().cost(n) {
+            Some(Units(cost)) if cost as i64 > held && !n.is_zero() => {
+                Due::new(self.layout().earned(), now, Units((cost as i64 - held) as u64)).after()
+            }
+            Some(_) => Duration::ZERO,
+            None => Duration::MAX,
+        }
+    }
+
+    fn give_back(&self, n: Tokens, now: &mut impl Now) -> Tokens {
+        self.give_back_units(self.layout().units_down(n), now)
+    }
+
+    fn give_back_units(&self, units: u128, now: &mut impl Now) -> Tokens {
+        let layout = self.layout();
+        let added = self.cell.change(self, now, |word, now| token_bucket::give_back(layout, word, now, units));
+        layout.tokens(added.0.into())
+    }
+
+    /// Charges, into debt if need be, and returns what could not be charged.
+    fn charge_units(&self, units: u128, now: &mut impl Now) -> Tokens {
+        let layout = self.layout();
+        if self.unlimited {
+            return Tokens::ZERO;
+        }
+        let charged = self.cell.change(self, now, |word, now| token_bucket::charge(layout, word, now, units));
+        layout.tokens(units - u128::from(charged.0))
+    }
+
+    /// Settles a reservation of `reserved` for `actual`, and returns what could not be charged.
+    fn settle(&self, reserved: Tokens, actual: Tokens, now: &mut impl Now) -> Tokens {
+        let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
+        match actual.checked_sub(reserved) {
+            Some(0) => Tokens::ZERO,
+            Some(more) => self.charge_units(more, now),
+            None => {
+                self.give_back_units(reserved - actual, now);
+                Tokens::ZERO
+            }
+        }
+    }
+
+    fn refill(&self, now: &mut impl Now) {
+        let layout = self.layout();
+        self.cell.change(self, now, |_, now| (token_bucket::born(layout, now, layout.capacity()), Units(0)));
+    }
+}
+
+/// The word of a limiter that has no clock at hand.
+#[cfg(feature = "std")]
+const fn first_word(quota: &Quota) -> Word {
+    if quota.starts_full() { token_bucket::brimful(quota.layout()) } else { Word::AWAY }
+}
+
+impl<C> Home for RateLimiter<C> {
+    /// An absent bucket is one that nobody has used yet, or there is no limit.
+    fn at_home(&self, seen: Word, now: Reading) -> Option<Word> {
+        if !seen.is_special() {
+            return Some(seen);
+        }
+        if self.unlimited {
+            return None;
+        }
+        let initial = self.layout().units_clipped(self.quota.initial_tokens());
+        Some(token_bucket::born(self.layout(), now, initial))
+    }
+}
+
+/// The limiter's clock, read at most twice.
+struct Live<'a, C> {
+    clock: &'a C,
+    again: bool,
+}
+
+impl<C: Clock> Now for Live<'_, C> {
+    #[inline]
+    fn first(&mut self) -> Reading {
+        Reading::from_nanos(self.clock.now())
+    }
+
+    fn again(&mut self) -> Option<Reading> {
+        core::mem::take(&mut self.again).then(|| self.first())
+    }
+}
+
+/// A time that the caller gave: there is no second look at it.
+struct Given(Reading);
+
+#[inline]
+fn given(now_ns: u64) -> Given {
+    Given(Reading::from_nanos(now_ns))
+}
+
+impl Now for Given {
+    #[inline]
+    fn first(&mut self) -> Reading {
+        self.0
+    }
+
+    fn again(&mut self) -> Option<Reading> {
+        None
+    }
+}
+
+/// Shows the tokens held and the time of the last write; without reading the clock, as of
+/// that time.
+impl<C> fmt::Debug for RateLimiter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("RateLimiter");
+        if self.unlimited {
+            return debug.field("unlimited", &true).finish_non_exhaustive();
+        }
+        debug.field("quota", &format_args!("{}", self.quota));
+        let word = self.cell.load();
+        if word.is_special() {
+            debug.field("started", &false);
+        } else {
+            let last = self.layout().end(word);
+            let Level(held) = token_bucket::level(self.layout(), word, last);
+            debug
+                .field("tokens", &(held as f64 / self.layout().per_token() as f64))
+                .field("last_refill", &Duration::from_nanos(last.nanos()));
+        }
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! [`Tokens`]: a cost, with twelve decimals.
+
+use core::fmt;
+use core::str::FromStr;
+
+use crate::decimal::{Decimal, Round};
+use crate::error::TokensError;
+
+/// An amount of tokens: what a call costs, what a burst holds. From 0 to
+/// 4 294 967 295.999 999 999 999, in steps of 10⁻¹² token.
+///
+/// `u32` is the only integer that converts, so that a literal works wherever an
+/// `impl Into<Tokens>` is asked for. Fractions come from [`Tokens::try_from`]`(f64)`, from
+/// text, or from [`Tokens::from_parts`].
+///
+/// A limiter counts in units that its quota chose ([`Quota::resolution`]); a cost that is not
+/// a whole number of them is rounded *up*.
+///
+/// [`Quota::resolution`]: crate::Quota::resolution
+///
+/// # Examples
+///
+/// ```
+/// use brimful::Tokens;
+///
+/// let cost: Tokens = "2.5".parse()?;
+/// assert_eq!(cost, Tokens::try_from(2.5)?);
+/// assert_eq!(cost.to_string(), "2.5");
+/// assert!(cost < Tokens::from(3));
+/// # Ok::<(), brimful::TokensError>(())
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tokens {
+    // Twelve bytes and four-byte alignment, where a `u64` fraction would make it sixteen.
+    // The derived order is the numeric one because the fields stand by weight.
+    whole: u32,
+    micro: u32,
+    pico: u32,
+}
+
+/// Parts of 10⁻¹² token in one token.
+pub(crate) const PICO: u64 = 1_000_000_000_000;
+const MICRO: u64 = 1_000_000;
+
+impl Tokens {
+    /// No tokens.
+    pub const ZERO: Tokens = Tokens::new(0);
+    /// One token.
+    pub const ONE: Tokens = Tokens::new(1);
+    /// The largest amount, 10⁻¹² below 2³².
+    pub const MAX: Tokens = Tokens { whole: u32::MAX, micro: 999_999, pico: 999_999 };
+
+    /// Whole tokens.
+    #[inline]
+    #[must_use]
+    pub const fn new(whole: u32) -> Self {
+        Tokens { whole, micro: 0, pico: 0 }
+    }
+
+    /// `whole` tokens and `pico` parts of 10⁻¹² token; `None` where `pico` is a token or more.
+    #[must_use]
+    pub const fn from_parts(whole: u32, pico: u64) -> Option<Self> {
+        if pico >= PICO {
+            return None;
+        }
+        Some(Tokens { whole, micro: (pico / MICRO) as u32, pico: (pico % MICRO) as u32 })
+    }
+
+    /// The whole tokens in it, rounded down.
+    #[inline]
+    #[must_use]
+    pub const fn whole(self) -> u32 {
+        self.whole
+    }
+
+    /// What it holds beyond [`whole`](Tokens::whole), in parts of 10⁻¹² token.
+    #[inline]
+    #[must_use]
+    pub const fn pico(self) -> u64 {
+        self.micro as u64 * MICRO + self.pico as u64
+    }
+
+    /// Whether it is nothing at all.
+    #[inline]
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.whole == 0 && self.micro == 0 && self.pico == 0
+    }
+
+    /// The nearest `f64`.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.whole) + self.pico() as f64 / PICO as f64
+    }
+
+    /// The sum, or [`Tokens::MAX`] where it is larger.
+    #[must_use]
+    pub const fn saturating_add(self, other: Tokens) -> Tokens {
+        Self::from_pico(self.total_pico() + other.total_pico())
+    }
+
+    /// The difference, or [`Tokens::ZERO`] where `other` is larger.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Tokens) -> Tokens {
+        Self::from_pico(self.total_pico().saturating_sub(other.total_pico()))
+    }
+
+    /// The whole amount in parts of 10⁻¹² token.
+    pub(crate) const fn total_pico(self) -> u128 {
+        self.whole as u128 * PICO as u128 + self.pico() as u128
+    }
+
+    /// From parts of 10⁻¹² token, clipped at [`Tokens::MAX`].
+    pub(crate) const fn from_pico(total: u128) -> Tokens {
+        if total > Tokens::MAX.total_pico() {
+            return Tokens::MAX;
+        }
+        let (whole, pico) = (total / PICO as u128, (total % PICO as u128) as u64);
+        Tokens { whole: whole as u32, micro: (pico / MICRO) as u32, pico: (pico % MICRO) as u32 }
+    }
+}
+
+impl From<u32> for Tokens {
+    #[inline]
+    fn from(whole: u32) -> Self {
+        Tokens::new(whole)
+    }
+}
+
+/// The shortest decimal that reads back as this `f64` (so that `0.1` is a tenth), rounded up
+/// to 10⁻¹².
+///
+/// # Errors
+///
+/// Not a number, infinite, negative, or 2³² and more.
+impl TryFrom<f64> for Tokens {
+    type Error = TokensError;
+
+    fn try_from(amount: f64) -> Result<Self, TokensError> {
+        Decimal::from_f64(amount).and_then(|decimal| decimal.tokens(Round::Up)).ok_or(TokensError::number(amount))
+    }
+}
+
+/// A decimal number such as `12`, `0.5` or `1_000.25`, at most twelve decimals.
+impl FromStr for Tokens {
+    type Err = TokensError;
+
+    fn from_str(text: &str) -> Result<Self, TokensError> {
+        Decimal::parse_exactly(text.as_bytes())
+            .and_then(|decimal| decimal.tokens(Round::Exactly))
+            .ok_or(TokensError::text())
+    }
+}
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pico() == 0 {
+            return write!(f, "{}", self.whole);
+        }
+        let (mut fraction, mut digits) = (self.pico(), 12);
+        while fraction % 10 == 0 {
+            fraction /= 10;
+            digits -= 1;
+        }
+        write!(f, "{}.{fraction:0digits$}", self.whole)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({self})")
+    }
+}

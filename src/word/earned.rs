@@ -1,0 +1,140 @@
+//! `E(v)`: the units a bucket has earned since the clock's origin.
+
+use core::time::Duration;
+
+use super::{Reading, Units};
+
+/// The rate, as a binary fraction: `m / 2^(60+s)` units per nanosecond, with m in
+/// [2⁶³, 2⁶⁴) rounded *up*, so that the rate is high by less than one part in 2⁶³.
+///
+/// Everything a bucket earns is a difference of values of this one function, so that rounding
+/// never adds up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Earned {
+    pub(super) m: u64,
+    pub(super) s: u8,
+}
+
+impl Earned {
+    /// `units` per `nanos`; `None` where s would fall outside 0..=63.
+    pub(crate) const fn new(units: u128, nanos: u128) -> Option<Self> {
+        // Long division, one bit a step: normalise units/nanos into [1, 2) × 2^-shift, then
+        // read 64 bits of it. The remainder stays below `nanos`, far below 2¹²⁷.
+        if units == 0 || nanos == 0 || nanos >> 120 != 0 || units >> 120 != 0 {
+            return None;
+        }
+        let (mut numerator, mut denominator, mut shift) = (units, nanos, 0i32);
+        while numerator < denominator {
+            numerator <<= 1;
+            shift += 1;
+        }
+        while numerator / 2 >= denominator {
+            denominator <<= 1;
+            shift -= 1;
+        }
+        let mut m = 1u64;
+        let mut rest = numerator - denominator;
+        let mut bit = 0;
+        while bit < 63 {
+            rest <<= 1;
+            m <<= 1;
+            if rest >= denominator {
+                rest -= denominator;
+                m |= 1;
+            }
+            bit += 1;
+        }
+        if rest != 0 {
+            match m.checked_add(1) {
+                Some(up) => m = up,
+                // 2⁶⁴ is 2⁶³ with one binary place less.
+                None => {
+                    m = 1 << 63;
+                    shift -= 1;
+                }
+            }
+        }
+        // units / nanos = m / 2^(63 + shift).
+        let s = shift + 3;
+        if s < 0 || s > 63 {
+            return None;
+        }
+        Some(Earned { m, s: s as u8 })
+    }
+
+    /// `floor(v · m / 2^(60+s))`: one widening multiplication and a shift.
+    #[inline]
+    pub(crate) const fn at(self, now: Reading) -> Units {
+        Units(self.product(now).0 >> self.s)
+    }
+
+    /// The ceiling of the same, except that what lies within m's own rounding error above a
+    /// whole unit counts as that unit: with the plain ceiling a full bucket emptied at nice
+    /// instants would be denied at the next one.
+    #[inline]
+    pub(crate) const fn near_ceil(self, now: Reading) -> Units {
+        let (high, low) = self.product(now);
+        let above = (low > now.nanos() << 4) as u64;
+        Units((high + ((1 << self.s) - 1) + above) >> self.s)
+    }
+
+    /// The first reading at which `units` have been earned; `None` where that lies beyond the
+    /// range of readings.
+    pub(crate) const fn first(self, units: u64) -> Option<Reading> {
+        let shift = 60 + self.s as u32;
+        if (units as u128).leading_zeros() < shift {
+            return None;
+        }
+        let nanos = ((units as u128) << shift).div_ceil(self.m as u128);
+        if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
+    }
+
+    /// What `nanos` earn, rounded up, for the layout; needs nanos < 2⁶².
+    pub(super) const fn ceil(self, nanos: u64) -> u128 {
+        let shift = 60 + self.s as u32;
+        (nanos as u128 * self.m as u128).div_ceil(1 << shift)
+    }
+
+    /// The nanoseconds, in steps of 2^k and rounded up to one, that earn `units`; 2⁶⁰ steps
+    /// where they are more than that.
+    pub(super) const fn steps(self, units: u128, k: u32) -> u64 {
+        let shift = 60 + self.s as u32 - k;
+        if units.leading_zeros() < shift {
+            return 1 << 60;
+        }
+        let steps = (units << shift).div_ceil(self.m as u128);
+        if steps > 1 << 60 { 1 << 60 } else { steps as u64 }
+    }
+
+    /// 128 bits of `(v << 4) · m`, in halves.
+    #[inline]
+    const fn product(self, now: Reading) -> (u64, u64) {
+        let product = (now.nanos() << 4) as u128 * self.m as u128;
+        ((product >> 64) as u64, product as u64)
+    }
+}
+
+/// An instant that is known by what will have been earned then. Dividing is left to who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    earned: Earned,
+    target: u64,
+    now: Reading,
+}
+
+impl Due {
+    /// When `deficit` more units than at `now` have been earned.
+    #[inline]
+    pub(crate) const fn new(earned: Earned, now: Reading, deficit: Units) -> Self {
+        Due { earned, target: earned.at(now).0.saturating_add(deficit.0), now }
+    }
+
+    /// How long after the reading that is, to the nanosecond: then is sufficient, one
+    /// nanosecond earlier is not. [`Duration::MAX`] where it lies beyond the range of readings.
+    pub(crate) const fn after(self) -> Duration {
+        match self.earned.first(self.target) {
+            Some(due) => Duration::from_nanos(due.nanos().saturating_sub(self.now.nanos())),
+            None => Duration::MAX,
+        }
+    }
+}

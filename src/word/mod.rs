@@ -1,0 +1,13 @@
+//! The packed word and its arithmetic: pure functions without atomics, floats or clocks.
+//!
+//! [`internals`](crate::internals) derives the layout and proves the promises from it.
+
+mod bits;
+mod earned;
+mod layout;
+mod reading;
+
+pub(crate) use bits::Word;
+pub(crate) use earned::Due;
+pub(crate) use layout::Layout;
+pub(crate) use reading::{Intercept, Level, Reading, Units};

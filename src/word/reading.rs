@@ -1,0 +1,36 @@
+//! What enters the arithmetic: a clock's value, and amounts counted in units.
+
+/// A clock's value in nanoseconds, clamped below 2⁵⁹ (18 years).
+///
+/// Only a `Reading` enters the arithmetic, so that a time beyond the range stands still, and
+/// nothing more is earned, where a bare `u64` would reach the special bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Reading(u64);
+
+impl Reading {
+    pub(crate) const BITS: u32 = 59;
+    pub(crate) const MAX: Reading = Reading((1 << Reading::BITS) - 1);
+
+    #[inline]
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        if nanos > Reading::MAX.0 { Reading::MAX } else { Reading(nanos) }
+    }
+
+    #[inline]
+    pub(crate) const fn nanos(self) -> u64 {
+        self.0
+    }
+}
+
+/// An amount of tokens in units of the layout, never negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Units(pub(crate) u64);
+
+/// A balance in units of the layout: below zero in debt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Level(pub(crate) i64);
+
+/// Tokens held − tokens earned since the clock's origin, in units. The part of a bucket's
+/// state that time does not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Intercept(pub(crate) i64);
