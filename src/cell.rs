@@ -33,8 +33,8 @@ pub(crate) trait Home {
 /// What became of a call for tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Taken {
-    /// The bucket `held` so much before, and its word is `next`.
-    Admitted { next: Word, held: Units, now: Reading },
+    /// The bucket `held` so much before.
+    Admitted { held: Units, now: Reading },
     /// Nothing was charged; `deficit` units were missing.
     Denied { deficit: Units, now: Reading },
     /// There is no limit.
@@ -75,29 +75,31 @@ impl Cell {
     }
 
     /// Takes `cost`, at most the capacity, or nothing.
-    #[inline]
-    pub(crate) fn take(&self, layout: &Layout, home: &impl Home, cost: Units, source: &mut impl Now) -> Taken {
-        let seen = self.load();
+    // Always inlined: what is not waits for the call on top of the clock.
+    #[inline(always)]
+    pub(crate) fn take(&self, layout: &Layout, home: &impl Home, cost: Units, mut source: impl Now) -> Taken {
+        let word = self.load();
         let now = source.first();
-        match token_bucket::step(layout, seen, now, cost) {
-            Step::Admitted { next, held } => match self.swap_in(seen, next) {
-                Ok(()) => Taken::Admitted { next, held, now },
-                Err(current) => {
-                    self.take_cold(layout, home, cost, source, Seen { word: current, now, overtaken: true })
-                }
+        let seen = match token_bucket::step(layout, word, now, cost) {
+            Step::Admitted { next, held } => match self.swap_in(word, next) {
+                Ok(()) => return Taken::Admitted { held, now },
+                Err(current) => Seen { word: current, now, overtaken: true },
             },
-            Step::Denied { deficit, stale: false } => Taken::Denied { deficit, now },
-            _ => self.take_cold(layout, home, cost, source, Seen { word: seen, now, overtaken: false }),
-        }
+            Step::Denied { deficit, stale: false } => return Taken::Denied { deficit, now },
+            _ => Seen { word, now, overtaken: false },
+        };
+        self.take_cold(layout, home, cost, source, seen)
     }
 
+    /// Goes on where the word was taken by another call, is special, or was written after the
+    /// reading.
     #[cold]
     #[inline(never)]
-    fn take_cold(&self, layout: &Layout, home: &impl Home, cost: Units, source: &mut impl Now, seen: Seen) -> Taken {
+    fn take_cold(&self, layout: &Layout, home: &impl Home, cost: Units, source: impl Now, seen: Seen) -> Taken {
         self.settle(seen, source, |word, now, overtaken| {
             let Some(word) = home.at_home(word, now) else { return Verdict::Stand(Taken::Unlimited) };
             match token_bucket::step_exact(layout, word, now, cost) {
-                Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { next, held, now }),
+                Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { held, now }),
                 Step::Denied { deficit, stale } if stale || overtaken => Verdict::Doubt(Taken::Denied { deficit, now }),
                 Step::Denied { deficit, .. } => Verdict::Stand(Taken::Denied { deficit, now }),
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
@@ -110,7 +112,7 @@ impl Cell {
     pub(crate) fn change(
         &self,
         home: &impl Home,
-        source: &mut impl Now,
+        mut source: impl Now,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Units {
         let word = self.load();
@@ -124,23 +126,27 @@ impl Cell {
         })
     }
 
-    /// The loop. It ends: a swap fails only where another call has succeeded, and the clock is
-    /// read again at most once.
+    /// The loop: swaps in what `decide` makes of the word, until the word is still the one that
+    /// it was made of. `decide` is told the word, the reading, and whether another call has
+    /// changed the word since that reading.
+    ///
+    /// It ends: a swap fails only where another call has succeeded, and the clock is read again
+    /// at most once.
     fn settle<T>(
         &self,
-        mut seen: Seen,
-        source: &mut impl Now,
+        Seen { mut word, mut now, mut overtaken }: Seen,
+        mut source: impl Now,
         decide: impl Fn(Word, Reading, bool) -> Verdict<T>,
     ) -> T {
         loop {
-            match decide(seen.word, seen.now, seen.overtaken) {
-                Verdict::Write(next, settled) => match self.swap_in(seen.word, next) {
+            match decide(word, now, overtaken) {
+                Verdict::Write(next, settled) => match self.swap_in(word, next) {
                     Ok(()) => return settled,
-                    Err(current) => (seen.word, seen.overtaken) = (current, true),
+                    Err(current) => (word, overtaken) = (current, true),
                 },
                 Verdict::Stand(settled) => return settled,
                 Verdict::Doubt(settled) => match source.again() {
-                    Some(now) => (seen.now, seen.overtaken) = (now, false),
+                    Some(reading) => (now, overtaken) = (reading, false),
                     None => return settled,
                 },
             }
@@ -149,10 +155,8 @@ impl Cell {
 }
 
 /// What a round of the loop decides on.
-#[derive(Clone, Copy)]
 struct Seen {
     word: Word,
     now: Reading,
-    /// Whether another call has changed the word since `now` was read.
     overtaken: bool,
 }

@@ -4,10 +4,13 @@ use core::fmt::Write as _;
 
 use crate::tokens::{PICO, Tokens};
 
+/// All digits are below this, so that they have at most 38 places.
+const MOST: u128 = 10u128.pow(38);
+
 /// `digits × 10^exponent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Decimal {
-    pub(crate) digits: u64,
+    pub(crate) digits: u128,
     pub(crate) exponent: i32,
 }
 
@@ -23,36 +26,53 @@ pub(crate) enum Round {
 }
 
 impl Decimal {
-    /// Reads digits, with `_` between them and at most one point, from `bytes[from..]`. Returns
-    /// the number and where it ended; `None` where there is no digit or too many of them.
-    pub(crate) const fn parse(bytes: &[u8], from: usize) -> Option<(Decimal, usize)> {
-        let (mut at, mut digits, mut exponent) = (from, 0u64, 0);
-        let (mut any, mut point) = (false, false);
-        while at < bytes.len() {
-            match bytes[at] {
-                digit @ b'0'..=b'9' => {
-                    digits = match digits.checked_mul(10) {
-                        Some(shifted) => match shifted.checked_add((digit - b'0') as u64) {
-                            Some(sum) => sum,
-                            None => return None,
-                        },
-                        None => return None,
-                    };
-                    exponent -= point as i32;
+    pub(crate) const ONE: Decimal = Decimal { digits: 1, exponent: 0 };
+
+    /// Reads all of `bytes[from..to]`: digits, with `_` between them and at most one point.
+    /// `None` for anything else, and for more digits than are kept.
+    pub(crate) const fn parse(bytes: &[u8], from: usize, to: usize) -> Option<Decimal> {
+        let (mut at, mut digits) = (from, 0u128);
+        // Zeros count once a digit follows them, so that any number of them may end a number.
+        let (mut zeros, mut decimals) = (0u32, 0u32);
+        let (mut any, mut point, mut after_digit) = (false, false, false);
+        while at < to {
+            let byte = bytes[at];
+            at += 1;
+            match byte {
+                b'0'..=b'9' => {
+                    if point {
+                        decimals = decimals.saturating_add(1);
+                    }
                     any = true;
                 }
-                b'_' if any => {}
+                b'_' if after_digit && at < to && bytes[at].is_ascii_digit() => {}
                 b'.' if !point => point = true,
-                _ => break,
+                _ => return None,
             }
-            at += 1;
+            after_digit = byte.is_ascii_digit();
+            match byte {
+                b'0' => zeros = zeros.saturating_add(1),
+                b'1'..=b'9' => {
+                    let shifted = if digits == 0 { Some(0) } else { shift(digits, zeros.saturating_add(1)) };
+                    match shifted {
+                        Some(shifted) if shifted < MOST => digits = shifted + (byte - b'0') as u128,
+                        _ => return None,
+                    }
+                    zeros = 0;
+                }
+                _ => {}
+            }
         }
-        if any { Some((Decimal { digits, exponent }.trimmed(), at)) } else { None }
+        if !any {
+            return None;
+        }
+        let exponent = if zeros >= decimals { clip(zeros - decimals) } else { -clip(decimals - zeros) };
+        Some(Decimal { digits, exponent: if digits == 0 { 0 } else { exponent } })
     }
 
     /// Reads all of `bytes`.
     pub(crate) fn parse_exactly(bytes: &[u8]) -> Option<Decimal> {
-        Decimal::parse(bytes, 0).filter(|&(_, end)| end == bytes.len()).map(|(decimal, _)| decimal)
+        Decimal::parse(bytes, 0, bytes.len())
     }
 
     /// The shortest decimal that reads back as `number`; `None` for what is not a finite number
@@ -65,28 +85,17 @@ impl Decimal {
         // `{:e}` is at most 24 bytes long: 17 digits, a point, `e-308`.
         write!(text, "{:e}", number.abs()).ok()?;
         let text = &text.bytes[..text.len];
-        let (mantissa, end) = Decimal::parse(text, 0)?;
+        let end = text.iter().position(|&byte| byte == b'e')?;
+        let mantissa = Decimal::parse(text, 0, end)?;
         let exponent: i32 = core::str::from_utf8(&text[end + 1..]).ok()?.parse().ok()?;
-        Some(Decimal { exponent: mantissa.exponent + exponent, ..mantissa }.trimmed())
+        Some(Decimal { exponent: mantissa.exponent + exponent, ..mantissa })
     }
 
-    /// Without zeros at the end of the digits.
-    const fn trimmed(mut self) -> Decimal {
-        if self.digits == 0 {
-            return Decimal { digits: 0, exponent: 0 };
-        }
-        while self.digits % 10 == 0 {
-            self.digits /= 10;
-            self.exponent += 1;
-        }
-        self
-    }
-
-    /// The number times `factor`.
+    /// The number times `factor`; `None` where that has more digits than are kept.
     pub(crate) const fn times(self, factor: u64) -> Option<Decimal> {
-        match self.digits.checked_mul(factor) {
-            Some(digits) => Some(Decimal { digits, ..self }.trimmed()),
-            None => None,
+        match self.digits.checked_mul(factor as u128) {
+            Some(digits) if digits < MOST => Some(Decimal { digits, ..self }),
+            _ => None,
         }
     }
 
@@ -94,10 +103,10 @@ impl Decimal {
     pub(crate) const fn tokens(self, round: Round) -> Option<Tokens> {
         let exponent = self.exponent + 12;
         let scale = exponent.unsigned_abs();
-        // 10³⁸ is the largest power of ten that fits; beyond it every number but 0 is out of
-        // range one way, nothing the other way.
+        // 10³⁸ is the largest power of ten that fits, and above all digits; beyond it every
+        // number but 0 is out of range one way, nothing the other way.
         let scale = 10u128.pow(if scale < 38 { scale } else { 38 });
-        let digits = self.digits as u128;
+        let digits = self.digits;
         let pico = if exponent >= 0 {
             match digits.checked_mul(scale) {
                 Some(pico) => pico,
@@ -105,7 +114,7 @@ impl Decimal {
             }
         } else {
             match round {
-                Round::Exactly if digits % scale != 0 => return None,
+                Round::Exactly if !digits.is_multiple_of(scale) => return None,
                 Round::Up => digits.div_ceil(scale),
                 _ => digits / scale,
             }
@@ -115,6 +124,19 @@ impl Decimal {
         }
         Some(Tokens::from_pico(pico))
     }
+}
+
+/// `digits × 10^places`; `None` where that overflows.
+const fn shift(digits: u128, places: u32) -> Option<u128> {
+    match 10u128.checked_pow(places) {
+        Some(scale) => digits.checked_mul(scale),
+        None => None,
+    }
+}
+
+/// An exponent with room to add to.
+const fn clip(exponent: u32) -> i32 {
+    if exponent > 1 << 30 { 1 << 30 } else { exponent as i32 }
 }
 
 struct Buffer {
@@ -155,8 +177,40 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_read_whole_or_not_at_all() {
+        let most = "99999999999999999999999999999999999999";
+        for (text, digits, exponent) in [
+            ("0", 0, 0),
+            ("0.00", 0, 0),
+            ("100", 1, 2),
+            ("1_000.250", 100_025, -2),
+            ("00.50", 5, -1),
+            (".5", 5, -1),
+            ("5.", 5, 0),
+            ("10.0", 1, 1),
+            (most, MOST - 1, 0),
+        ] {
+            assert_eq!(Decimal::parse_exactly(text.as_bytes()), Some(Decimal { digits, exponent }), "{text}");
+        }
+        for text in ["", ".", "_1", "1_", "1__0", "1_.5", "1._5", "1.5.", "-1", "+1", "1e3", " 1", "1 "] {
+            assert_eq!(Decimal::parse_exactly(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(Decimal::parse(b"1/25s", 2, 4), Some(Decimal { digits: 25, exponent: 0 }));
+        assert_eq!(
+            Decimal { digits: MOST / 1_000 - 1, exponent: 0 }.times(1_000).map(|d| d.digits),
+            Some(MOST - 1_000)
+        );
+        assert_eq!(Decimal { digits: MOST / 1_000, exponent: 0 }.times(1_000), None);
+        let largest = Tokens::MAX.total_pico();
+        assert_eq!(decimal("4294967295.999999999999").tokens(Round::Exactly).map(Tokens::total_pico), Some(largest));
+    }
+
+    fn decimal(text: &str) -> Decimal {
+        Decimal::parse_exactly(text.as_bytes()).unwrap()
+    }
+
+    #[test]
     fn tokens_are_rounded_as_asked() {
-        let decimal = |text: &str| Decimal::parse_exactly(text.as_bytes()).unwrap();
         let pico = |pico| Tokens::from_parts(0, pico);
         assert_eq!(decimal("0.0000000000015").tokens(Round::Exactly), None);
         assert_eq!(decimal("0.0000000000015").tokens(Round::Up), pico(2));

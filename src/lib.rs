@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
@@ -19,5 +20,5 @@ mod word;
 pub use clock::*;
 pub use error::{BuildError, ExceedsBurst, QuotaError, RateLimited, TokensError, TryAcquireError};
 pub use limiter::*;
-pub use quota::{ParseQuotaError, Quota};
+pub use quota::{ParseQuotaError, Quota, QuotaTextError};
 pub use tokens::Tokens;

@@ -19,36 +19,32 @@ pub(crate) enum Step {
 #[inline(always)]
 pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units) -> Step {
     let age = layout.age(word, now);
-    let tick = layout.tick(now);
     if age <= layout.horizon() {
         let count = word.bits().wrapping_add(layout.earned().at(now).0) & layout.mask();
-        let full = layout.offset() + layout.capacity().0;
-        if count < full {
-            // A branch, not a conditional move: a limiter that is mostly full, or mostly not,
-            // is predicted, and the chain from the clock to the write is shorter.
+        // Branches, not conditional moves: a limiter that is mostly full, or mostly not, is
+        // predicted, and the chain from the clock to the write is shorter.
+        if count < layout.full() {
             let needed = layout.offset() + cost.0;
-            let last = layout.tick_of(word);
             if count < needed {
-                return Step::Denied { deficit: Units(needed - count), stale: tick < last };
+                return Step::Denied { deficit: Units(needed - count), stale: layout.tick(now) < layout.tick_of(word) };
             }
-            let tick = if tick < last { last } else { tick };
-            let next = tick | (word.bits().wrapping_sub(cost.0) & layout.mask());
-            return Step::Admitted { next: Word::from_bits(next), held: Units(count - layout.offset()) };
+            let charged = word.bits().wrapping_sub(cost.0) & layout.mask();
+            let next = Word::from_bits(later(layout, word, now) | charged);
+            return Step::Admitted { next, held: Units(count - layout.offset()) };
         }
-        let last = layout.tick_of(word);
-        return admit_full(layout, now, if tick < last { last } else { tick }, cost);
+        return admit_full(layout, now, later(layout, word, now), cost);
     }
     if age <= layout.oldest() {
-        return admit_full(layout, now, tick, cost);
+        return admit_full(layout, now, layout.tick(now), cost);
     }
     Step::Cold
 }
 
 #[inline(always)]
 const fn admit_full(layout: &Layout, now: Reading, tick: u64, cost: Units) -> Step {
-    let Intercept(full) = full(layout, now);
-    let next = layout.word(Intercept(full - cost.0 as i64), tick);
-    Step::Admitted { next, held: layout.capacity() }
+    // The count of capacity − cost − near_ceil, in the order that has the clock last.
+    let count = (layout.full() - cost.0).wrapping_add(layout.earned().minus_near_ceil(now)) & layout.mask();
+    Step::Admitted { next: Word::from_bits(tick | count), held: layout.capacity() }
 }
 
 /// [`step`] for any word that is not special, the late ones included.
@@ -123,12 +119,12 @@ pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount:
     (layout.word(Intercept(x + added as i64), later(layout, word, now)), Units(added))
 }
 
-/// Charges as much of `amount` as the debt limit allows. Returns the word and what was charged.
-pub(crate) const fn charge(layout: &Layout, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+/// Charges as much of `amount` as leaves at most `debt`. Returns the word and what was charged.
+pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Reading, amount: u128) -> (Word, Units) {
     let Intercept(x) = intercept(layout, word, now);
     let Intercept(brim) = full(layout, now);
     let x = if x > brim { brim } else { x };
-    let room = x + layout.earned().at(now).0 as i64 + layout.debt().0 as i64;
+    let room = x + layout.earned().at(now).0 as i64 + debt.0 as i64;
     if room <= 0 {
         return (word, Units(0));
     }
@@ -136,8 +132,9 @@ pub(crate) const fn charge(layout: &Layout, word: Word, now: Reading, amount: u1
     (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
 }
 
-/// The later of a word's tick and a reading's.
+/// The later of a word's tick and a reading's, in place: a word's tick never falls.
+#[inline]
 const fn later(layout: &Layout, word: Word, now: Reading) -> u64 {
-    let (tick, last) = (layout.tick(now), layout.tick_of(word));
-    if tick < last { last } else { tick }
+    let (bits, eighths) = (word.bits(), now.eighths());
+    (if bits > eighths { bits } else { eighths }) & !layout.mask()
 }

@@ -59,12 +59,8 @@ struct Counter {
     clock: quanta::Clock,
     /// The counter's value at the clock's origin.
     origin: u64,
-    /// Nanoseconds per count, times 2^`SHIFT`.
-    scale: u64,
+    scale: Scale,
 }
-
-/// Counters tick between once in 64 ns and many times a nanosecond.
-const SHIFT: u32 = 58;
 
 impl Counter {
     #[inline]
@@ -74,8 +70,49 @@ impl Counter {
 
     #[inline]
     fn nanos(&self, raw: u64) -> u64 {
-        let counts = raw.saturating_sub(self.origin);
-        ((u128::from(counts) * u128::from(self.scale)) >> SHIFT) as u64
+        // A branch, which costs nothing on the way from the counter to the decision.
+        if raw < self.origin {
+            return before_origin();
+        }
+        self.scale.nanos(raw - self.origin)
+    }
+}
+
+#[cold]
+fn before_origin() -> u64 {
+    0
+}
+
+/// Nanoseconds per count: `factor / 2^(64 − slow)`.
+#[derive(Clone, Copy)]
+struct Scale {
+    factor: u64,
+    /// Zero for a counter that ticks more often than once a nanosecond.
+    slow: u32,
+}
+
+#[inline(never)]
+fn spread(counts: u64, slow: u32) -> u64 {
+    counts << slow
+}
+
+impl Scale {
+    /// `None` for a counter that stands still, or is slower than any there is.
+    fn new(nanos: u64, counts: u64) -> Option<Self> {
+        let slow = (0..=10).find(|slow| u128::from(nanos) < u128::from(counts) << slow)?;
+        let factor = (u128::from(nanos) << 64) / (u128::from(counts) << slow);
+        (factor > 0).then_some(Scale { factor: factor as u64, slow })
+    }
+
+    #[inline]
+    fn nanos(self, counts: u64) -> u64 {
+        // A branch again: x86 counters are fast, ARM's may be slow, none is now this, now that.
+        let counts = if self.slow == 0 { counts } else { spread(counts, self.slow) };
+        ((u128::from(counts) * u128::from(self.factor)) >> 64) as u64
+    }
+
+    fn counts(self, nanos: u64) -> u64 {
+        ((u128::from(nanos) << 64) / u128::from(self.factor) >> self.slow) as u64
     }
 }
 
@@ -107,8 +144,7 @@ fn choose() -> Source {
         return os("the counter could not be calibrated: it does not advance steadily beside the system's clock");
     };
     let Calibration { at, raw, scale, uncertainty } = calibration;
-    let earlier = (u128::from(EARLIER) << SHIFT) / u128::from(scale);
-    let origin = raw.saturating_sub(earlier as u64);
+    let origin = raw.saturating_sub(scale.counts(EARLIER));
     let counter = Counter { clock, origin, scale };
     let anchor = (at, counter.nanos(raw));
     Source { reader: Reader::Counter(counter), reason: "the system trusts the counter", anchor, uncertainty }
@@ -133,7 +169,7 @@ fn unsound() -> Option<&'static str> {
 struct Calibration {
     at: Instant,
     raw: u64,
-    scale: u64,
+    scale: Scale,
     uncertainty: f64,
 }
 
@@ -176,12 +212,12 @@ fn calibrate(raw: impl Fn() -> u64) -> Option<Calibration> {
             std::hint::spin_loop();
         }
         let last = look(&raw);
-        let (nanos, counts) = ((last.at - first.at).as_nanos(), last.raw.saturating_sub(first.raw));
+        let nanos = (last.at - first.at).as_nanos() as u64;
         let uncertainty = (first.width + last.width).as_nanos() as f64 / 2.0 / nanos as f64;
-        let scale = if counts == 0 { 0 } else { (nanos << SHIFT) / u128::from(counts) };
-        if scale > 0 && scale <= u128::from(u64::MAX) && best.as_ref().is_none_or(|best| uncertainty < best.uncertainty)
-        {
-            best = Some(Calibration { at: last.at, raw: last.raw, scale: scale as u64, uncertainty });
+        if let Some(scale) = Scale::new(nanos, last.raw.saturating_sub(first.raw)) {
+            if best.as_ref().is_none_or(|best| uncertainty < best.uncertainty) {
+                best = Some(Calibration { at: last.at, raw: last.raw, scale, uncertainty });
+            }
         }
         if best.as_ref().is_some_and(|best| best.uncertainty <= GOOD) {
             break;
@@ -310,9 +346,11 @@ mod tests {
         for (per_second, expected) in [(1_000_000_000u64, 1.0), (24_000_000, 41.666_666), (5_000_000_000, 0.2)] {
             let raw = || (start.elapsed().as_nanos() * u128::from(per_second) / 1_000_000_000) as u64;
             let calibration = calibrate(raw).unwrap();
-            let scale = calibration.scale as f64 / (1u64 << SHIFT) as f64;
+            let scale = calibration.scale.nanos(1_000_000_000) as f64 / 1e9;
             let error = (scale / expected - 1.0).abs();
             assert!(error < calibration.uncertainty.max(1e-4), "{per_second}/s: {scale}");
+            let counts = calibration.scale.counts(1_000_000_000);
+            assert!(counts.abs_diff(per_second) < per_second / 1_000, "{per_second}/s: {counts}");
         }
     }
 

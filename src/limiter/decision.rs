@@ -3,73 +3,73 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::algorithm::token_bucket;
-use crate::word::{Due, Layout, Level, Reading, Units, Word};
+use crate::cell::Taken;
+use crate::word::{Due, Earned, Layout, Level, Reading, Units};
 
 /// What was decided, and the numbers that response headers show. All of them are of the one
-/// moment of the decision; divisions are left until asked for.
+/// moment of the decision; the arithmetic is left until it is asked for.
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct Decision {
-    allowed: bool,
-    limited: bool,
+    earned: Earned,
     per_token: u64,
-    capacity: u64,
-    /// Units left in the bucket.
-    left: i64,
-    retry: Option<Due>,
-    reset: Due,
+    capacity: Units,
+    now: Reading,
+    cost: Units,
+    /// What the bucket held before the decision.
+    held: Level,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Admitted,
+    Denied,
+    /// A cost above the burst: denied for ever.
+    Exceeding,
+    Unlimited,
 }
 
 impl Decision {
-    #[inline]
-    pub(super) fn admitted(layout: &Layout, now: Reading, next: Word, left: Units) -> Self {
-        let Level(level) = token_bucket::level(layout, next, now);
-        Decision::new(layout, now, true, left.0 as i64, level, None)
+    #[inline(always)]
+    pub(super) fn taken(layout: &Layout, cost: Units, taken: Taken) -> Self {
+        let (now, held, kind) = match taken {
+            Taken::Admitted { held, now } => (now, held.0 as i64, Kind::Admitted),
+            Taken::Denied { deficit, now } => (now, cost.0 as i64 - deficit.0 as i64, Kind::Denied),
+            Taken::Unlimited => (Reading::MAX, layout.capacity().0 as i64, Kind::Unlimited),
+        };
+        Decision::new(layout, now, cost, Level(held), kind)
     }
 
-    #[inline]
-    pub(super) fn denied(layout: &Layout, now: Reading, cost: Units, deficit: Units) -> Self {
-        let left = cost.0 as i64 - deficit.0 as i64;
-        Decision::new(layout, now, false, left, left, Some(Due::new(layout.earned(), now, deficit)))
+    /// After a look: for a cost of zero, or for one above the burst.
+    pub(super) fn looked(layout: &Layout, now: Reading, held: Level, exceeding: bool) -> Self {
+        let kind = if exceeding { Kind::Exceeding } else { Kind::Admitted };
+        Decision::new(layout, now, Units(0), held, kind)
     }
 
-    /// On a cost of zero, or on one above the burst.
-    pub(super) fn untaken(layout: &Layout, now: Reading, Level(level): Level, allowed: bool) -> Self {
-        Decision::new(layout, now, allowed, level, level, None)
-    }
-
-    pub(super) fn unlimited(layout: &Layout) -> Self {
-        let now = Reading::from_nanos(0);
-        let capacity = layout.capacity().0 as i64;
-        Decision { limited: false, ..Decision::new(layout, now, true, capacity, capacity, None) }
-    }
-
-    #[inline]
-    fn new(layout: &Layout, now: Reading, allowed: bool, left: i64, level: i64, retry: Option<Due>) -> Self {
-        let capacity = layout.capacity().0;
-        let missing = Units((capacity as i64 - level) as u64);
-        let reset = Due::new(layout.earned(), now, missing);
-        Decision { allowed, limited: true, per_token: layout.per_token(), capacity, left, retry, reset }
+    #[inline(always)]
+    fn new(layout: &Layout, now: Reading, cost: Units, held: Level, kind: Kind) -> Self {
+        let (earned, per_token, capacity) = (layout.earned(), layout.per_token(), layout.capacity());
+        Decision { earned, per_token, capacity, now, cost, held, kind }
     }
 
     /// Whether the call was admitted, and charged.
     #[inline]
     #[must_use]
     pub fn allowed(&self) -> bool {
-        self.allowed
+        matches!(self.kind, Kind::Admitted | Kind::Unlimited)
     }
 
     /// The burst, in whole tokens, rounded down; `u32::MAX` without a limit.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.whole(self.capacity)
+        self.whole(self.capacity.0)
     }
 
     /// The whole tokens left after the decision, rounded down; zero in debt.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.whole(self.left.max(0) as u64)
+        self.whole(self.left().max(0) as u64)
     }
 
     /// How long until the same call would be admitted, if nothing else takes tokens: zero where
@@ -77,10 +77,10 @@ impl Decision {
     /// 18 years that a clock's readings reach). Exact, rounded up to the nanosecond.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
-        match self.retry {
-            _ if self.allowed => Duration::ZERO,
-            Some(due) => due.after(),
-            None => Duration::MAX,
+        match self.kind {
+            Kind::Admitted | Kind::Unlimited => Duration::ZERO,
+            Kind::Denied => self.after(self.cost.0 as i64 - self.held.0),
+            Kind::Exceeding => Duration::MAX,
         }
     }
 
@@ -88,7 +88,26 @@ impl Decision {
     /// to the nanosecond.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        if self.limited { self.reset.after() } else { Duration::ZERO }
+        let missing = self.capacity.0 as i64 - self.left();
+        if missing == 0 || matches!(self.kind, Kind::Unlimited) {
+            return Duration::ZERO;
+        }
+        // What was taken from a full bucket was anchored at the next unit, near enough.
+        let full = self.held.0 == self.capacity.0 as i64;
+        let anchored = if full { self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0 } else { 0 };
+        self.after(missing + anchored as i64)
+    }
+
+    /// The units left after the decision.
+    fn left(&self) -> i64 {
+        match self.kind {
+            Kind::Admitted => self.held.0 - self.cost.0 as i64,
+            _ => self.held.0,
+        }
+    }
+
+    fn after(&self, missing: i64) -> Duration {
+        Due::new(self.earned, self.now, Units(missing as u64)).after()
     }
 
     fn whole(&self, units: u64) -> u32 {
@@ -99,7 +118,7 @@ impl Decision {
 impl fmt::Debug for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decision")
-            .field("allowed", &self.allowed)
+            .field("allowed", &self.allowed())
             .field("limit", &self.limit())
             .field("remaining", &self.remaining())
             .field("retry_after", &self.retry_after())

@@ -141,7 +141,7 @@ impl<C: Clock> RateLimiter<C> {
     /// [`TryAcquireError::ExceedsBurst`] where they never could be. Nothing is charged then.
     #[inline]
     pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
-        self.acquire(n.into(), &mut self.live())
+        self.acquire(n.into(), self.live())
     }
 
     /// Whether one token was there; it is taken then.
@@ -154,7 +154,7 @@ impl<C: Clock> RateLimiter<C> {
     /// show, for one operation on the bucket. A cost of zero looks without taking.
     #[inline]
     pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
-        self.decision(n.into(), &mut self.live())
+        self.decision(n.into(), self.live())
     }
 
     /// Takes `n` tokens now for a call whose true cost is known later: then
@@ -179,7 +179,7 @@ impl<C: Clock> RateLimiter<C> {
     #[inline]
     pub fn try_reserve_n(&self, n: impl Into<Tokens>) -> Result<Reservation<'_, C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, &mut self.live())?;
+        self.acquire(n, self.live())?;
         Ok(Reservation::new(self, n, None))
     }
 
@@ -195,7 +195,7 @@ impl<C: Clock> RateLimiter<C> {
         n: impl Into<Tokens>,
     ) -> Result<OwnedReservation<C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, &mut self.live())?;
+        self.acquire(n, self.live())?;
         Ok(OwnedReservation::new(self.clone(), n))
     }
 
@@ -208,7 +208,7 @@ impl<C: Clock> RateLimiter<C> {
     /// The tokens that are there now, negative in debt; infinite without a limit.
     #[must_use]
     pub fn balance(&self) -> f64 {
-        self.tokens_held(&mut self.live())
+        self.tokens_held(self.live())
     }
 
     /// How long until `n` tokens are there, if nothing else takes them: zero where they are,
@@ -217,17 +217,17 @@ impl<C: Clock> RateLimiter<C> {
     /// nanosecond earlier is not.
     #[must_use]
     pub fn time_until(&self, n: impl Into<Tokens>) -> Duration {
-        self.wait_for(n.into(), &mut self.live())
+        self.wait_for(n.into(), self.live())
     }
 
     /// Puts `n` tokens into the bucket, clipped at the burst, and returns what was added.
     pub fn add_tokens(&self, n: impl Into<Tokens>) -> Tokens {
-        self.give_back(n.into(), &mut self.live())
+        self.give_back(n.into(), self.live())
     }
 
     /// Fills the bucket, and forgets its past: debt, and a clock that was ahead.
     pub fn reset(&self) {
-        self.refill(&mut self.live());
+        self.refill(self.live());
     }
 
     /// The quota that it holds to.
@@ -273,7 +273,7 @@ impl<C: Clock> RateLimiter<C> {
     /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
     #[inline]
     pub fn try_acquire_n_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
-        self.acquire(n.into(), &mut given(now_ns))
+        self.acquire(n.into(), given(now_ns))
     }
 
     /// [`allow`](RateLimiter::allow) at `now_ns`.
@@ -285,7 +285,7 @@ impl<C: Clock> RateLimiter<C> {
     /// [`decide`](RateLimiter::decide) at `now_ns`.
     #[inline]
     pub fn decide_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Decision {
-        self.decision(n.into(), &mut given(now_ns))
+        self.decision(n.into(), given(now_ns))
     }
 
     /// [`try_reserve_n`](RateLimiter::try_reserve_n) at `now_ns`. Settle it with
@@ -297,7 +297,7 @@ impl<C: Clock> RateLimiter<C> {
     /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
     pub fn try_reserve_n_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Result<Reservation<'_, C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, &mut given(now_ns))?;
+        self.acquire(n, given(now_ns))?;
         Ok(Reservation::new(self, n, Some(now_ns)))
     }
 
@@ -310,23 +310,23 @@ impl<C: Clock> RateLimiter<C> {
     /// [`balance`](RateLimiter::balance) at `now_ns`.
     #[must_use]
     pub fn balance_at(&self, now_ns: u64) -> f64 {
-        self.tokens_held(&mut given(now_ns))
+        self.tokens_held(given(now_ns))
     }
 
     /// [`time_until`](RateLimiter::time_until), counted from `now_ns`.
     #[must_use]
     pub fn time_until_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Duration {
-        self.wait_for(n.into(), &mut given(now_ns))
+        self.wait_for(n.into(), given(now_ns))
     }
 
     /// [`add_tokens`](RateLimiter::add_tokens) at `now_ns`.
     pub fn add_tokens_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Tokens {
-        self.give_back(n.into(), &mut given(now_ns))
+        self.give_back(n.into(), given(now_ns))
     }
 
     /// [`reset`](RateLimiter::reset) at `now_ns`.
     pub fn reset_at(&self, now_ns: u64) {
-        self.refill(&mut given(now_ns));
+        self.refill(given(now_ns));
     }
 }
 
@@ -341,8 +341,8 @@ impl<C> RateLimiter<C> {
         self.quota.layout()
     }
 
-    #[inline]
-    fn acquire(&self, n: Tokens, now: &mut impl Now) -> Result<(), TryAcquireError> {
+    #[inline(always)]
+    fn acquire(&self, n: Tokens, now: impl Now) -> Result<(), TryAcquireError> {
         if n.is_zero() {
             return Ok(());
         }
@@ -363,44 +363,40 @@ impl<C> RateLimiter<C> {
         Err(TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst: self.quota.capacity() }))
     }
 
-    #[inline]
-    fn decision(&self, n: Tokens, now: &mut impl Now) -> Decision {
+    #[inline(always)]
+    fn decision(&self, n: Tokens, now: impl Now) -> Decision {
         let layout = self.layout();
         match layout.cost(n) {
-            Some(cost) if !n.is_zero() => match self.cell.take(layout, self, cost, now) {
-                Taken::Admitted { next, held, now } => Decision::admitted(layout, now, next, Units(held.0 - cost.0)),
-                Taken::Denied { deficit, now } => Decision::denied(layout, now, cost, deficit),
-                Taken::Unlimited => Decision::unlimited(layout),
-            },
-            cost => self.decision_untaken(cost, now),
+            Some(cost) if !n.is_zero() => Decision::taken(layout, cost, self.cell.take(layout, self, cost, now)),
+            cost => self.look(cost.is_none(), now),
         }
     }
 
-    /// The decision on a cost of zero, or (`None`) on one above the burst.
+    /// The decision on a cost of zero, or on one that exceeds the burst.
     #[cold]
-    fn decision_untaken(&self, cost: Option<Units>, now: &mut impl Now) -> Decision {
+    fn look(&self, exceeding: bool, now: impl Now) -> Decision {
         match self.peek(now) {
-            Some((now, level)) => Decision::untaken(self.layout(), now, level, cost.is_some()),
-            None => Decision::unlimited(self.layout()),
+            Some((now, held)) => Decision::looked(self.layout(), now, held, exceeding),
+            None => Decision::taken(self.layout(), Units(0), Taken::Unlimited),
         }
     }
 
     /// When, and what the bucket held then; `None` without a limit.
-    fn peek(&self, now: &mut impl Now) -> Option<(Reading, Level)> {
+    fn peek(&self, mut now: impl Now) -> Option<(Reading, Level)> {
         let seen = self.cell.load();
         let now = now.first();
         let word = self.at_home(seen, now)?;
         Some((now, token_bucket::level(self.layout(), word, now)))
     }
 
-    fn tokens_held(&self, now: &mut impl Now) -> f64 {
+    fn tokens_held(&self, now: impl Now) -> f64 {
         match self.peek(now) {
             Some((_, Level(held))) => held as f64 / self.layout().per_token() as f64,
             None => f64::INFINITY,
         }
     }
 
-    fn wait_for(&self, n: Tokens, now: &mut impl Now) -> Duration {
+    fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
         let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
         match self.layout().cost(n) {
             Some(Units(cost)) if cost as i64 > held && !n.is_zero() => {
@@ -411,28 +407,31 @@ impl<C> RateLimiter<C> {
         }
     }
 
-    fn give_back(&self, n: Tokens, now: &mut impl Now) -> Tokens {
+    fn give_back(&self, n: Tokens, now: impl Now) -> Tokens {
         self.give_back_units(self.layout().units_down(n), now)
     }
 
-    fn give_back_units(&self, units: u128, now: &mut impl Now) -> Tokens {
+    fn give_back_units(&self, units: u128, now: impl Now) -> Tokens {
         let layout = self.layout();
         let added = self.cell.change(self, now, |word, now| token_bucket::give_back(layout, word, now, units));
-        layout.tokens(added.0.into())
+        layout.tokens_down(added)
     }
 
     /// Charges, into debt if need be, and returns what could not be charged.
-    fn charge_units(&self, units: u128, now: &mut impl Now) -> Tokens {
+    fn charge_units(&self, units: u128, now: impl Now) -> Tokens {
         let layout = self.layout();
         if self.unlimited {
             return Tokens::ZERO;
         }
-        let charged = self.cell.change(self, now, |word, now| token_bucket::charge(layout, word, now, units));
-        layout.tokens(units - u128::from(charged.0))
+        let debt = layout.units_down(self.quota.debt_limit());
+        // A debt limit fits beside the capacity in a count's 62 bits.
+        let debt = Units(debt as u64);
+        let charged = self.cell.change(self, now, |word, now| token_bucket::charge(layout, debt, word, now, units));
+        layout.tokens_up(units - u128::from(charged.0))
     }
 
     /// Settles a reservation of `reserved` for `actual`, and returns what could not be charged.
-    fn settle(&self, reserved: Tokens, actual: Tokens, now: &mut impl Now) -> Tokens {
+    fn settle(&self, reserved: Tokens, actual: Tokens, now: impl Now) -> Tokens {
         let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
         match actual.checked_sub(reserved) {
             Some(0) => Tokens::ZERO,
@@ -444,7 +443,7 @@ impl<C> RateLimiter<C> {
         }
     }
 
-    fn refill(&self, now: &mut impl Now) {
+    fn refill(&self, now: impl Now) {
         let layout = self.layout();
         self.cell.change(self, now, |_, now| (token_bucket::born(layout, now, layout.capacity()), Units(0)));
     }
@@ -482,6 +481,7 @@ impl<C: Clock> Now for Live<'_, C> {
         Reading::from_nanos(self.clock.now())
     }
 
+    #[cold]
     fn again(&mut self) -> Option<Reading> {
         core::mem::take(&mut self.again).then(|| self.first())
     }

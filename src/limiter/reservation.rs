@@ -130,8 +130,8 @@ impl Held {
     fn settle<C: Clock>(&mut self, limiter: &RateLimiter<C>, actual: Tokens, at: Option<u64>) -> Tokens {
         let reserved = core::mem::take(&mut self.tokens);
         match at.or(self.given) {
-            Some(now_ns) => limiter.settle(reserved, actual, &mut given(now_ns)),
-            None => limiter.settle(reserved, actual, &mut limiter.live()),
+            Some(now_ns) => limiter.settle(reserved, actual, given(now_ns)),
+            None => limiter.settle(reserved, actual, limiter.live()),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{QuotaError, QuotaErrorKind};
 use crate::tokens::Tokens;
 use crate::word::Layout;
 
-pub use text::ParseQuotaError;
+pub use text::{ParseQuotaError, QuotaTextError};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -225,11 +225,13 @@ impl Quota {
         }
     }
 
-    /// The unit that costs are rounded up to and bursts down to: 1, 1/2, 1/5, 1/10, … token,
-    /// down to 10⁻¹². About what a bucket earns in a microsecond, or finer.
+    /// The unit that costs are rounded up to and bursts down to, itself rounded up to 10⁻¹²
+    /// token: a fraction of a token that is earned in a nanosecond or a little more. Decimal
+    /// costs are exact down to it, or nearly: at 100 tokens per second it is 10⁻⁷ token, at 10⁹
+    /// it is a token.
     #[must_use]
     pub const fn resolution(&self) -> Tokens {
-        self.layout.tokens(1)
+        self.layout.tokens_up(1)
     }
 
     pub(crate) const fn layout(&self) -> &Layout {
@@ -345,12 +347,14 @@ const LONGEST_NANOS: u128 = u64::MAX as u128 * SECOND as u128;
 /// exact. What is out of range by far stays out of range.
 fn per_second(rate: Decimal) -> (u64, u128) {
     let scale = rate.exponent.unsigned_abs();
+    // A float has at most 17 digits.
+    let digits = rate.digits as u64;
     if rate.exponent >= 0 {
         let scale = 10u64.checked_pow(scale).unwrap_or(u64::MAX);
-        return (rate.digits.saturating_mul(scale), u128::from(SECOND));
+        return (digits.saturating_mul(scale), u128::from(SECOND));
     }
     match 10u128.checked_pow(scale + 9) {
-        Some(nanos) => convergent(rate.digits, nanos),
+        Some(nanos) => convergent(digits, nanos),
         None => (1, LONGEST_NANOS),
     }
 }

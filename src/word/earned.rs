@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{Reading, Units};
 
-/// The rate, as a binary fraction: `m / 2^(60+s)` units per nanosecond, with m in
+/// The rate, as a binary fraction: `m / 2^(61+s)` units per nanosecond, with m in
 /// [2⁶³, 2⁶⁴) rounded *up*, so that the rate is high by less than one part in 2⁶³.
 ///
 /// Everything a bucket earns is a difference of values of this one function, so that rounding
@@ -55,14 +55,14 @@ impl Earned {
             }
         }
         // units / nanos = m / 2^(63 + shift).
-        let s = shift + 3;
+        let s = shift + 2;
         if s < 0 || s > 63 {
             return None;
         }
         Some(Earned { m, s: s as u8 })
     }
 
-    /// `floor(v · m / 2^(60+s))`: one widening multiplication and a shift.
+    /// `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
     #[inline]
     pub(crate) const fn at(self, now: Reading) -> Units {
         Units(self.product(now).0 >> self.s)
@@ -73,15 +73,22 @@ impl Earned {
     /// instants would be denied at the next one.
     #[inline]
     pub(crate) const fn near_ceil(self, now: Reading) -> Units {
+        Units(self.minus_near_ceil(now).wrapping_neg())
+    }
+
+    /// `near_ceil` negated, modulo 2⁶⁴: the floor of the negative, which is one step nearer to
+    /// the processor.
+    #[inline]
+    pub(crate) const fn minus_near_ceil(self, now: Reading) -> u64 {
         let (high, low) = self.product(now);
-        let above = (low > now.nanos() << 4) as u64;
-        Units((high + ((1 << self.s) - 1) + above) >> self.s)
+        let above = (low > now.eighths()) as u64;
+        (0u64.wrapping_sub(high).wrapping_sub(above) as i64 >> self.s) as u64
     }
 
     /// The first reading at which `units` have been earned; `None` where that lies beyond the
     /// range of readings.
     pub(crate) const fn first(self, units: u64) -> Option<Reading> {
-        let shift = 60 + self.s as u32;
+        let shift = 61 + self.s as u32;
         if (units as u128).leading_zeros() < shift {
             return None;
         }
@@ -91,14 +98,14 @@ impl Earned {
 
     /// What `nanos` earn, rounded up, for the layout; needs nanos < 2⁶².
     pub(super) const fn ceil(self, nanos: u64) -> u128 {
-        let shift = 60 + self.s as u32;
+        let shift = 61 + self.s as u32;
         (nanos as u128 * self.m as u128).div_ceil(1 << shift)
     }
 
     /// The nanoseconds, in steps of 2^k and rounded up to one, that earn `units`; 2⁶⁰ steps
     /// where they are more than that.
     pub(super) const fn steps(self, units: u128, k: u32) -> u64 {
-        let shift = 60 + self.s as u32 - k;
+        let shift = 61 + self.s as u32 - k;
         if units.leading_zeros() < shift {
             return 1 << 60;
         }
@@ -106,10 +113,11 @@ impl Earned {
         if steps > 1 << 60 { 1 << 60 } else { steps as u64 }
     }
 
-    /// 128 bits of `(v << 4) · m`, in halves.
+    /// 128 bits of `8v · m`, in halves. In eighths of a nanosecond a reading has the place that
+    /// it has in a word, and the product still fits.
     #[inline]
     const fn product(self, now: Reading) -> (u64, u64) {
-        let product = (now.nanos() << 4) as u128 * self.m as u128;
+        let product = now.eighths() as u128 * self.m as u128;
         ((product >> 64) as u64, product as u64)
     }
 }

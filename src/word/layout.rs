@@ -13,13 +13,14 @@ pub(crate) struct Layout {
     s: u8,
     /// A tick is 2^k nanoseconds.
     k: u8,
+    /// The count's bits, 2^B − 1.
+    mask: u64,
     /// Units in a token, U.
     per_token: u64,
-    capacity: Units,
-    /// How far below zero a commit may go.
-    debt: Units,
     /// Keeps the count of every word that can occur from wrapping below zero.
     offset: u64,
+    /// The count, at the same instant, of a full bucket: the offset and the capacity.
+    full: u64,
     /// Where `age` is at most this, the count says exactly what the bucket holds.
     horizon: u64,
 }
@@ -27,26 +28,48 @@ pub(crate) struct Layout {
 /// The fewest bits a count has beside the tick's: `B = k + 3`.
 const SPARE: u32 = 3;
 
+/// The most units in a token that are tried: 10¹⁶, so that ×1000 still fits.
+const MOST_UNITS: u128 = 10_000_000_000_000_000;
+
 impl Layout {
-    /// The layout with the finest useful unit for `tokens` per `nanos`: the largest of
-    /// 1, 2, 5 × 10^j units a token, up to 10¹², that earns at most a unit a microsecond (but
-    /// at least ten units a token up to 10⁷ tokens/s, one above) and whose counts fit.
+    /// The layout for `tokens` per `nanos`, in lowest terms, with the finest unit that earns at
+    /// most one a nanosecond and whose counts fit.
+    ///
+    /// What a full bucket loses when it is first taken from is less than a unit, so with units
+    /// this fine a burst finds all its tokens however fast it is taken. Where one token takes a
+    /// whole number of nanoseconds the unit is what one of them earns, and nothing is ever
+    /// rounded. Where it does not, the unit is an everyday fraction of a token in which whole
+    /// milliseconds earn whole units, if there is one.
     pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
-        let mut per_token = PICO;
+        if tokens == 1 && nanos <= MOST_UNITS {
+            if let Some(layout) = Layout::with_unit(1, nanos, capacity, debt, nanos as u64) {
+                return Some(layout);
+            }
+        }
+        let odd = odd_part(nanos);
+        match Layout::finest(tokens, nanos, capacity, debt, odd) {
+            None if odd > 1 => Layout::finest(tokens, nanos, capacity, debt, 1),
+            layout => layout,
+        }
+    }
+
+    /// With the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
+    const fn finest(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens, odd: u64) -> Option<Self> {
+        let mut scale = MOST_UNITS as u64;
         let mut step = 0;
         loop {
-            let fine = tokens as u128 * per_token as u128 * 1_000 > nanos;
-            let least = if tokens as u128 * 100 <= nanos { 10 } else { 1 };
-            if !fine || per_token <= least {
-                if let Some(layout) = Layout::with_unit(tokens, nanos, capacity, debt, per_token) {
-                    return Some(layout);
+            let per_token = scale * odd;
+            if tokens as u128 * per_token as u128 <= nanos {
+                let layout = Layout::with_unit(tokens, nanos, capacity, debt, per_token);
+                if layout.is_some() {
+                    return layout;
                 }
             }
-            if per_token == 1 {
+            if scale == 1 {
                 return None;
             }
             // 10 → 5 → 2 → 1 → …
-            per_token = if step == 1 { per_token * 2 / 5 } else { per_token / 2 };
+            scale = if step == 1 { scale / 5 * 2 } else { scale / 2 };
             step = (step + 1) % 3;
         }
     }
@@ -74,10 +97,10 @@ impl Layout {
                     m: earned.m,
                     s: earned.s,
                     k: k as u8,
+                    mask: (1 << (k + SPARE)) - 1,
                     per_token,
-                    capacity: Units(capacity as u64),
-                    debt: Units(debt as u64),
                     offset: offset as u64,
+                    full: (offset + capacity) as u64,
                     horizon: if horizon < all { horizon } else { all },
                 });
             }
@@ -93,11 +116,7 @@ impl Layout {
 
     #[inline]
     pub(crate) const fn capacity(&self) -> Units {
-        self.capacity
-    }
-
-    pub(crate) const fn debt(&self) -> Units {
-        self.debt
+        Units(self.full - self.offset)
     }
 
     /// Units in a token.
@@ -110,6 +129,11 @@ impl Layout {
         self.offset
     }
 
+    #[inline]
+    pub(crate) const fn full(&self) -> u64 {
+        self.full
+    }
+
     /// The units that `tokens` cost, rounded up; `None` where that is above the capacity.
     #[inline]
     pub(crate) const fn cost(&self, tokens: Tokens) -> Option<Units> {
@@ -119,7 +143,7 @@ impl Layout {
             None => return None,
         };
         let units = if tokens.pico() == 0 { units } else { units_up(tokens, self.per_token) as u64 };
-        if units > self.capacity.0 { None } else { Some(Units(units)) }
+        if units > self.capacity().0 { None } else { Some(Units(units)) }
     }
 
     /// The units in `tokens`, rounded up, however many.
@@ -135,41 +159,39 @@ impl Layout {
     /// The units in `tokens`, rounded down, at most the capacity.
     pub(crate) const fn units_clipped(&self, tokens: Tokens) -> Units {
         let units = self.units_down(tokens);
-        if units > self.capacity.0 as u128 { self.capacity } else { Units(units as u64) }
+        if units > self.capacity().0 as u128 { self.capacity() } else { Units(units as u64) }
     }
 
-    /// Exact, because U divides 10¹²; clipped at [`Tokens::MAX`].
-    pub(crate) const fn tokens(&self, units: u128) -> Tokens {
-        let pico_per_unit = (PICO / self.per_token) as u128;
-        match units.checked_mul(pico_per_unit) {
-            Some(pico) => Tokens::from_pico(pico),
+    /// Rounded up to 10⁻¹² token and clipped at [`Tokens::MAX`].
+    pub(crate) const fn tokens_up(&self, units: u128) -> Tokens {
+        match units.checked_mul(PICO as u128) {
+            Some(scaled) => Tokens::from_pico(scaled.div_ceil(self.per_token as u128)),
             None => Tokens::MAX,
         }
     }
 
-    /// 2^B.
-    #[inline]
-    pub(crate) const fn one_tick(&self) -> u64 {
-        1 << (self.k as u32 + SPARE)
+    /// Rounded down to 10⁻¹² token.
+    pub(crate) const fn tokens_down(&self, units: Units) -> Tokens {
+        Tokens::from_pico(units.0 as u128 * PICO as u128 / self.per_token as u128)
     }
 
     /// The count's bits.
     #[inline]
     pub(crate) const fn mask(&self) -> u64 {
-        self.one_tick() - 1
+        self.mask
     }
 
-    /// The tick of a reading, in place. A tick of 2^k ns in a field above k + 3 bits is the
-    /// reading shifted by three.
+    /// The tick of a reading, in place: a tick of 2^k ns stands above k + 3 bits, where a
+    /// reading in eighths of a nanosecond has it.
     #[inline]
     pub(crate) const fn tick(&self, now: Reading) -> u64 {
-        (now.nanos() << SPARE) & !self.mask()
+        now.eighths() & !self.mask
     }
 
     /// The tick of a word that is not special, in place.
     #[inline]
     pub(crate) const fn tick_of(&self, word: Word) -> u64 {
-        word.bits() & !self.mask()
+        word.bits() & !self.mask
     }
 
     /// The start of a word's tick.
@@ -190,7 +212,7 @@ impl Layout {
     /// - above: the word is special, or written more than a tick after the reading.
     #[inline]
     pub(crate) const fn age(&self, word: Word, now: Reading) -> u64 {
-        ((now.nanos() << SPARE) + self.one_tick()).wrapping_sub(word.bits())
+        (now.eighths() + self.mask + 1).wrapping_sub(word.bits())
     }
 
     #[inline]
@@ -200,14 +222,27 @@ impl Layout {
 
     #[inline]
     pub(crate) const fn oldest(&self) -> u64 {
-        (1 << 62) + self.one_tick()
+        (1 << 62) + self.mask + 1
     }
 
     /// The word with this intercept and tick.
     #[inline]
     pub(crate) const fn word(&self, intercept: Intercept, tick: u64) -> Word {
-        Word::from_bits(tick | (intercept.0.wrapping_add(self.offset as i64) as u64 & self.mask()))
+        Word::from_bits(tick | (intercept.0.wrapping_add(self.offset as i64) as u64 & self.mask))
     }
+}
+
+/// What is left of a period without its factors of two and five: 3 for most rates a minute.
+/// With it in the unit, whole milliseconds earn whole units. Where it is large there is no such
+/// everyday instant, and the unit is decimal.
+const fn odd_part(mut nanos: u128) -> u64 {
+    while nanos % 2 == 0 {
+        nanos /= 2;
+    }
+    while nanos % 5 == 0 {
+        nanos /= 5;
+    }
+    if nanos < 1_000 { nanos as u64 } else { 1 }
 }
 
 const fn units_down(tokens: Tokens, per_token: u64) -> u128 {

@@ -13,13 +13,29 @@ impl Reading {
 
     #[inline]
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
-        if nanos > Reading::MAX.0 { Reading::MAX } else { Reading(nanos) }
+        // A branch, which costs nothing on the way from the clock to the decision.
+        if nanos > Reading::MAX.0 {
+            return beyond();
+        }
+        Reading(nanos)
     }
 
     #[inline]
     pub(crate) const fn nanos(self) -> u64 {
         self.0
     }
+
+    /// In eighths of a nanosecond: 62 bits.
+    #[inline]
+    pub(crate) const fn eighths(self) -> u64 {
+        self.0 << 3
+    }
+}
+
+#[cold]
+#[inline(never)]
+const fn beyond() -> Reading {
+    Reading::MAX
 }
 
 /// An amount of tokens in units of the layout, never negative.

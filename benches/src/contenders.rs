@@ -1,0 +1,161 @@
+//! What is measured: the floors, brimful, and its peers, all on the same clock.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use brimful::{Clock, QuantaClock};
+use crossbeam_utils::CachePadded;
+use governor::clock::{Clock as GovernorClock, Reference};
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+
+/// Reads the time-stamp counter as the default clock does, and then tells a time of its own
+/// that goes on by a fixed step with every reading: a limiter stays in the state that a bench
+/// is about, and a decision still waits for the counter.
+///
+/// For one thread: the readings of several would be lost among each other.
+#[derive(Debug)]
+pub struct Stepped {
+    now: AtomicU64,
+    step: u64,
+}
+
+impl Stepped {
+    /// Goes on by `step` nanoseconds with every reading.
+    #[must_use]
+    pub fn new(step: u64) -> Self {
+        Stepped { now: AtomicU64::new(1_000_000_000), step }
+    }
+
+    #[inline]
+    fn read(&self) -> u64 {
+        let now = self.now.load(Ordering::Relaxed);
+        self.now.store(now + self.step, Ordering::Relaxed);
+        // The counter's value is always below 2⁶³; the processor does not know.
+        now + (QuantaClock.now() >> 63)
+    }
+}
+
+impl Clock for Stepped {
+    #[inline]
+    fn now(&self) -> u64 {
+        self.read()
+    }
+}
+
+/// The same for governor, which wants a clock that clones.
+#[derive(Debug)]
+pub struct GovernorStepped(pub Stepped);
+
+impl Clone for GovernorStepped {
+    fn clone(&self) -> Self {
+        GovernorStepped(Stepped { now: AtomicU64::new(self.0.now.load(Ordering::Relaxed)), step: self.0.step })
+    }
+}
+
+/// governor's idea of an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At(u64);
+
+impl std::ops::Add<Nanos> for At {
+    type Output = At;
+
+    #[inline]
+    fn add(self, other: Nanos) -> At {
+        At(self.0 + other.as_u64())
+    }
+}
+
+impl Reference for At {
+    #[inline]
+    fn duration_since(&self, earlier: Self) -> Nanos {
+        self.0.saturating_sub(earlier.0).into()
+    }
+
+    #[inline]
+    fn saturating_sub(&self, duration: Nanos) -> Self {
+        At(self.0.saturating_sub(duration.as_u64()))
+    }
+}
+
+impl GovernorClock for GovernorStepped {
+    type Instant = At;
+
+    #[inline]
+    fn now(&self) -> At {
+        At(self.0.read())
+    }
+}
+
+/// governor's limiter for one bucket, on a clock of ours.
+pub type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as GovernorClock>::Instant>>;
+
+/// The machine's floor: what no limiter with one shared word and a clock can beat.
+#[derive(Debug, Default)]
+pub struct Floor(CachePadded<AtomicU64>);
+
+impl Floor {
+    /// Reads the clock.
+    #[inline]
+    pub fn clock(&self, clock: &impl Clock) -> u64 {
+        clock.now()
+    }
+
+    /// Loads the word and reads the clock: the least that a denial can cost.
+    #[inline]
+    pub fn look(&self, clock: &impl Clock) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        word == clock.now()
+    }
+
+    /// Loads the word, reads the clock, and swaps until it has succeeded.
+    #[inline]
+    pub fn swap(&self, clock: &impl Clock) -> u64 {
+        let mut word = self.0.load(Ordering::Relaxed);
+        let now = clock.now();
+        loop {
+            let next = word.wrapping_add(now);
+            match self.0.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return next,
+                Err(current) => word = current,
+            }
+        }
+    }
+
+    /// The same without a clock.
+    #[inline]
+    pub fn swap_timeless(&self) -> u64 {
+        let word = self.0.load(Ordering::Relaxed);
+        let _ = self.0.compare_exchange(word, word.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed);
+        word
+    }
+}
+
+/// What one writes without a library: a bucket of floats behind a mutex.
+#[derive(Debug)]
+pub struct MutexBucket {
+    state: CachePadded<Mutex<(f64, Instant)>>,
+    rate: f64,
+    burst: f64,
+}
+
+impl MutexBucket {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(rate: f64, burst: f64) -> Self {
+        MutexBucket { state: CachePadded::new(Mutex::new((burst, Instant::now()))), rate, burst }
+    }
+
+    /// Takes `n` tokens if they are there.
+    pub fn try_acquire(&self, n: f64) -> bool {
+        let Ok(mut state) = self.state.lock() else { return false };
+        let now = Instant::now();
+        let (tokens, last) = *state;
+        let held = (tokens + now.duration_since(last).as_secs_f64() * self.rate).min(self.burst);
+        let there = held >= n;
+        *state = (if there { held - n } else { held }, now);
+        there
+    }
+}

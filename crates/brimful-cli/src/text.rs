@@ -1,0 +1,97 @@
+//! Numbers for people.
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// An amount of tokens to six decimals, without the zeros at the end. What is not zero does
+/// not become it.
+pub(crate) fn amount(tokens: f64) -> String {
+    if tokens != 0.0 && tokens.abs() < 5e-7 {
+        return format!("{tokens:.1e}");
+    }
+    let text = format!("{:.6}", tokens.abs());
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
+    let sign = if tokens < 0.0 { "-" } else { "" };
+    match decimals.trim_end_matches('0') {
+        "" => format!("{sign}{whole}"),
+        decimals => format!("{sign}{whole}.{decimals}"),
+    }
+}
+
+/// A rate per second.
+pub(crate) fn per_second(rate: f64) -> String {
+    match rate {
+        rate if rate >= 1e6 => format!("{:.2} million/s", rate / 1e6),
+        rate if rate >= 1e3 => format!("{:.2} thousand/s", rate / 1e3),
+        rate => format!("{rate:.2}/s"),
+    }
+}
+
+/// A time in the largest unit of which there is one.
+pub(crate) fn nanos(ns: f64) -> String {
+    match ns {
+        ns if ns >= 1e9 => format!("{} s", amount(ns / 1e9)),
+        ns if ns >= 1e6 => format!("{} ms", amount(ns / 1e6)),
+        ns if ns >= 1e3 => format!("{} µs", amount(ns / 1e3)),
+        ns => format!("{} ns", amount(ns)),
+    }
+}
+
+/// A part of a whole, in percent. The decimals are cut, so that only all of it is 100 %.
+pub(crate) fn percent(part: u64, of: u64) -> String {
+    if of == 0 {
+        return "-".to_owned();
+    }
+    let basis = u128::from(part) * 10_000 / u128::from(of);
+    format!("{}.{:02} %", basis / 100, basis % 100)
+}
+
+/// Bytes that came from outside, made harmless for a terminal, and at most `most` of them.
+pub(crate) fn excerpt(bytes: &[u8], most: usize) -> String {
+    let shown = bytes[..bytes.len().min(most)].escape_ascii();
+    if bytes.len() > most { format!("{shown}…") } else { shown.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        for (n, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(n), expected);
+        }
+    }
+
+    #[test]
+    fn amounts_keep_what_matters() {
+        for (tokens, expected) in
+            [(0.0, "0"), (5.0, "5"), (-1.5, "-1.5"), (12_345.25, "12,345.25"), (1e-9, "1.0e-9"), (0.1, "0.1")]
+        {
+            assert_eq!(amount(tokens), expected);
+        }
+    }
+
+    #[test]
+    fn only_all_of_it_is_a_hundred_percent() {
+        assert_eq!(percent(99_999, 100_000), "99.99 %");
+        assert_eq!(percent(7, 7), "100.00 %");
+        assert_eq!(percent(0, 0), "-");
+    }
+
+    #[test]
+    fn excerpts_hide_control_characters() {
+        assert_eq!(excerpt(b"a\x1b[31m", 3), "a\\x1b[…");
+    }
+}

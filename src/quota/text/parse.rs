@@ -1,0 +1,385 @@
+//! The parser. It is `const`, so it goes byte by byte and knows no `?`.
+//!
+//! ```text
+//! quota  := amount ("/" | "per") period { ("burst" | "initial" | "debt") amount }
+//! amount := number [suffix] [noun]
+//! period := [number] unit
+//! ```
+//!
+//! Positions only ever step over ASCII or over a whole word, to which every byte beyond ASCII
+//! belongs: so spans never split a character.
+
+use core::time::Duration;
+
+use super::QuotaTextError;
+use crate::decimal::{Decimal, Round};
+use crate::error::{QuotaError, QuotaErrorKind};
+use crate::quota::{LONGEST_NANOS, Quota, SECOND, SLOWEST_NANOS, gcd};
+use crate::tokens::Tokens;
+
+macro_rules! attempt {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(error),
+        }
+    };
+}
+
+const AMOUNT: &str = "expected an amount, such as 100, 2.5 or 10k";
+const NUMBER: &str = "a number has at most 38 digits, \"_\" between digits and one decimal point, such as 1_000 or 0.5";
+const SUFFIX: &str = "an amount may end in k, M, G, T or Ki, Mi, Gi, Ti, and B";
+const PER: &str = "expected \"/\" or \"per\" and a period, as in \"100/s\"";
+const UNIT: &str = "expected a unit of time: ns, us, ms, s, min, h, day or week";
+const MONTH: &str = "a month has no fixed length: write \"30 days\"";
+const YEAR: &str = "a year has no fixed length: write \"365 days\"";
+const CLAUSE: &str = "after the rate come \"burst\", \"initial\" or \"debt\", each with an amount";
+const TWICE: &str = "given twice: leave one of them out";
+const INEXACT: &str = "this rate cannot be kept exactly: write it with fewer digits";
+const TOKENS: &str = "an amount of tokens is below 4294967296 and has at most 12 decimals";
+
+/// What follows the rate, in the order that [`Parser::clauses`] returns it.
+const CLAUSES: [&[u8]; 3] = [b"burst", b"initial", b"debt"];
+
+const NOUNS: [&[u8]; 6] = [b"tokens", b"token", b"requests", b"request", b"req", b"reqs"];
+
+const MONTHS: [&[u8]; 3] = [b"mo", b"month", b"months"];
+const YEARS: [&[u8]; 5] = [b"y", b"yr", b"yrs", b"year", b"years"];
+
+const UNITS: [(u64, &[&[u8]]); 8] = [
+    (1, &[b"ns"]),
+    // The micro sign, then the Greek letter.
+    (1_000, &[b"us", "\u{b5}s".as_bytes(), "\u{3bc}s".as_bytes()]),
+    (1_000_000, &[b"ms"]),
+    (SECOND, &[b"s", b"sec", b"secs", b"second", b"seconds"]),
+    (60 * SECOND, &[b"m", b"min", b"mins", b"minute", b"minutes"]),
+    (3_600 * SECOND, &[b"h", b"hr", b"hrs", b"hour", b"hours"]),
+    (86_400 * SECOND, &[b"d", b"day", b"days"]),
+    (604_800 * SECOND, &[b"w", b"week", b"weeks"]),
+];
+
+pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
+    let mut parser = Parser { bytes: text.as_bytes(), at: 0 };
+    let rate = attempt!(parser.rate());
+    let [burst, initial, debt] = attempt!(parser.clauses());
+    match burst {
+        Some(part) if part.tokens.is_zero() => {
+            return Err(error(part.start, part.end, QuotaError(QuotaErrorKind::ZeroBurst).message()));
+        }
+        _ => {}
+    }
+    // All at once: the order of the clauses must not decide whether they fit together.
+    match Quota::derive(
+        rate.tokens,
+        rate.period,
+        tokens_or(burst, rate.burst),
+        tokens_or(initial, rate.initial),
+        match debt {
+            Some(debt) => Some(debt.tokens),
+            None => None,
+        },
+    ) {
+        Ok(quota) => Ok(quota),
+        Err(bad) => {
+            let (start, end) = match (burst, debt) {
+                (Some(part), _) | (None, Some(part)) => (part.start, part.end),
+                (None, None) => (0, text.len()),
+            };
+            Err(error(start, end, bad.message()))
+        }
+    }
+}
+
+const fn tokens_or(clause: Option<Clause>, default: Tokens) -> Tokens {
+    match clause {
+        Some(clause) => clause.tokens,
+        None => default,
+    }
+}
+
+const fn error(start: usize, end: usize, message: &'static str) -> QuotaTextError {
+    QuotaTextError { message, start, end }
+}
+
+/// The amount of a clause, and where it stands.
+#[derive(Clone, Copy)]
+struct Clause {
+    tokens: Tokens,
+    start: usize,
+    end: usize,
+}
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    /// Behind what has been read, before the spaces that follow.
+    at: usize,
+}
+
+impl Parser<'_> {
+    /// The rate, as a quota with the default burst.
+    const fn rate(&mut self) -> Result<Quota, QuotaTextError> {
+        self.spaces();
+        let start = self.at;
+        let count = attempt!(self.amount());
+        if count.digits == 0 {
+            return Err(error(start, self.at, QuotaError(QuotaErrorKind::ZeroTokens).message()));
+        }
+        attempt!(self.per());
+        self.spaces();
+        let from = self.at;
+        let (period, unit) = attempt!(self.period());
+        if period.digits == 0 {
+            return Err(error(from, self.at, QuotaError(QuotaErrorKind::ZeroPeriod).message()));
+        }
+        let Some((tokens, nanos)) = terms(count, period, unit) else {
+            return Err(error(start, self.at, INEXACT));
+        };
+        match Quota::from_parts(tokens, nanos, default_burst(count)) {
+            Ok(quota) => Ok(quota),
+            Err(bad) => Err(error(start, self.at, bad.message())),
+        }
+    }
+
+    /// Each of [`CLAUSES`], up to the end of the text.
+    const fn clauses(&mut self) -> Result<[Option<Clause>; 3], QuotaTextError> {
+        let mut clauses = [None; 3];
+        loop {
+            self.spaces();
+            if self.at == self.bytes.len() {
+                return Ok(clauses);
+            }
+            let end = self.word_end();
+            let Some(which) = self.position(end, &CLAUSES) else { return Err(self.unexpected(CLAUSE)) };
+            if clauses[which].is_some() {
+                return Err(error(self.at, end, TWICE));
+            }
+            self.at = end;
+            self.spaces();
+            let start = self.at;
+            let amount = attempt!(self.amount());
+            match amount.tokens(Round::Exactly) {
+                Some(tokens) => clauses[which] = Some(Clause { tokens, start, end: self.at }),
+                None => return Err(error(start, self.at, TOKENS)),
+            }
+        }
+    }
+
+    const fn amount(&mut self) -> Result<Decimal, QuotaTextError> {
+        if !self.at_number() {
+            return Err(self.unexpected(AMOUNT));
+        }
+        let start = self.at;
+        let number = attempt!(self.number());
+        let touching = self.at;
+        let mut factor = 1;
+        let (from, word) = self.next_word();
+        if let Some(suffix) = self.suffix(from, word) {
+            factor = suffix;
+            self.at = word;
+        }
+        let (from, word) = self.next_word();
+        let noun = self.after(from);
+        if noun.position(word, &NOUNS).is_some() {
+            self.at = word;
+        } else if from == touching && word > from && noun.position(word, &[b"per"]).is_none() {
+            return Err(noun.unexpected(SUFFIX));
+        }
+        match number.times(factor) {
+            Some(amount) => Ok(amount),
+            None => Err(error(start, self.at, NUMBER)),
+        }
+    }
+
+    const fn per(&mut self) -> Result<(), QuotaTextError> {
+        self.spaces();
+        let end = self.word_end();
+        if self.at < self.bytes.len() && self.bytes[self.at] == b'/' {
+            self.at += 1;
+        } else if self.position(end, &[b"per"]).is_some() {
+            self.at = end;
+        } else {
+            return Err(self.unexpected(PER));
+        }
+        Ok(())
+    }
+
+    /// A number of units, and the unit's nanoseconds.
+    const fn period(&mut self) -> Result<(Decimal, u64), QuotaTextError> {
+        let number = if self.at_number() { attempt!(self.number()) } else { Decimal::ONE };
+        self.spaces();
+        let end = self.word_end();
+        let mut unit = 0;
+        while unit < UNITS.len() {
+            if self.position(end, UNITS[unit].1).is_some() {
+                self.at = end;
+                return Ok((number, UNITS[unit].0));
+            }
+            unit += 1;
+        }
+        if self.position(end, &MONTHS).is_some() {
+            return Err(error(self.at, end, MONTH));
+        }
+        if self.position(end, &YEARS).is_some() {
+            return Err(error(self.at, end, YEAR));
+        }
+        Err(self.unexpected(UNIT))
+    }
+
+    /// Whether a number starts here; `.` counts only before a digit.
+    const fn at_number(&self) -> bool {
+        let at = self.at;
+        let digit = at < self.bytes.len() && self.bytes[at].is_ascii_digit();
+        let point = at + 1 < self.bytes.len() && self.bytes[at] == b'.' && self.bytes[at + 1].is_ascii_digit();
+        digit || point
+    }
+
+    const fn number(&mut self) -> Result<Decimal, QuotaTextError> {
+        let start = self.at;
+        // Commas are taken in to be refused together with the number they stand in.
+        while self.at < self.bytes.len() && matches!(self.bytes[self.at], b'0'..=b'9' | b'_' | b'.' | b',') {
+            self.at += 1;
+        }
+        match Decimal::parse(self.bytes, start, self.at) {
+            Some(number) => Ok(number),
+            None => Err(error(start, self.at, NUMBER)),
+        }
+    }
+
+    /// What the suffix `from..to` multiplies by; `None` where it is none.
+    const fn suffix(&self, from: usize, to: usize) -> Option<u64> {
+        if from == to {
+            return None;
+        }
+        let power = match self.bytes[from] {
+            b'k' | b'K' => 1,
+            b'M' => 2,
+            b'G' => 3,
+            b'T' => 4,
+            b'B' if to - from == 1 => return Some(1),
+            _ => return None,
+        };
+        let binary = to - from > 1 && self.bytes[from + 1] == b'i';
+        let rest = from + 1 + binary as usize;
+        if rest == to || rest + 1 == to && self.bytes[rest] == b'B' {
+            return Some(if binary { 1024u64.pow(power) } else { 1000u64.pow(power) });
+        }
+        None
+    }
+
+    const fn spaces(&mut self) {
+        while self.at < self.bytes.len() && self.bytes[self.at].is_ascii_whitespace() {
+            self.at += 1;
+        }
+    }
+
+    /// Where the word ends that starts here; here, where none does.
+    const fn word_end(&self) -> usize {
+        let mut end = self.at;
+        while end < self.bytes.len() && (self.bytes[end].is_ascii_alphabetic() || !self.bytes[end].is_ascii()) {
+            end += 1;
+        }
+        end
+    }
+
+    /// Where the word behind any spaces starts and ends.
+    const fn next_word(&self) -> (usize, usize) {
+        let mut ahead = self.after(self.at);
+        ahead.spaces();
+        (ahead.at, ahead.word_end())
+    }
+
+    const fn after(&self, at: usize) -> Self {
+        Parser { bytes: self.bytes, at }
+    }
+
+    /// Which of `words` stands from here to `end`. Case counts only in words of one or two
+    /// letters, where it tells units from prefixes.
+    const fn position(&self, end: usize, words: &[&[u8]]) -> Option<usize> {
+        let mut which = 0;
+        while which < words.len() {
+            if self.is(end, words[which]) {
+                return Some(which);
+            }
+            which += 1;
+        }
+        None
+    }
+
+    const fn is(&self, end: usize, word: &[u8]) -> bool {
+        if end - self.at != word.len() {
+            return false;
+        }
+        let mut i = 0;
+        while i < word.len() {
+            let (given, wanted) = (self.bytes[self.at + i], word[i]);
+            if given != wanted && (word.len() < 3 || !given.eq_ignore_ascii_case(&wanted)) {
+                return false;
+            }
+            i += 1;
+        }
+        true
+    }
+
+    /// Blames what stands here, up to a space or a slash.
+    const fn unexpected(&self, message: &'static str) -> QuotaTextError {
+        let mut end = self.at;
+        while end < self.bytes.len() && !self.bytes[end].is_ascii_whitespace() && self.bytes[end] != b'/' {
+            end += 1;
+        }
+        if end == self.at && end < self.bytes.len() {
+            end += 1;
+        }
+        error(self.at, end, message)
+    }
+}
+
+/// `count` rounded up to whole tokens, as far as they can be kept.
+const fn default_burst(count: Decimal) -> Tokens {
+    match count.tokens(Round::Up) {
+        Some(tokens) if tokens.pico() == 0 => tokens,
+        Some(tokens) => Tokens::new(tokens.whole().saturating_add(1)),
+        None => Tokens::new(u32::MAX),
+    }
+}
+
+/// `count` per `period` units of `unit` nanoseconds, as tokens per nanoseconds in lowest terms;
+/// `None` where they are too long to be kept. What is out of range stays out of range. Neither
+/// number is zero.
+const fn terms(count: Decimal, period: Decimal, unit: u64) -> Option<(u64, u128)> {
+    const TOO_FAST: (u64, u128) = (u64::MAX, 1);
+    const TOO_SLOW: (u64, u128) = (1, LONGEST_NANOS);
+    let Some(nanos) = period.digits.checked_mul(unit as u128) else { return None };
+    let divisor = gcd(count.digits, nanos);
+    let (mut tokens, mut nanos) = (count.digits / divisor, nanos / divisor);
+    let mut power = count.exponent as i64 - period.exponent as i64;
+    // Cancelling at each step keeps the terms from ever being longer than the result.
+    while power > 0 {
+        let divisor = gcd(10, nanos);
+        nanos /= divisor;
+        tokens = match tokens.checked_mul(10 / divisor) {
+            Some(tokens) => tokens,
+            None => return Some(TOO_FAST),
+        };
+        power -= 1;
+    }
+    while power < 0 {
+        let divisor = gcd(10, tokens);
+        tokens /= divisor;
+        nanos = match nanos.checked_mul(10 / divisor) {
+            Some(nanos) => nanos,
+            None if SLOWEST_NANOS.checked_mul(tokens).is_some() => return Some(TOO_SLOW),
+            None => return None,
+        };
+        power += 1;
+    }
+    if tokens > nanos {
+        return Some(TOO_FAST);
+    }
+    if nanos > SLOWEST_NANOS.saturating_mul(tokens) {
+        return Some(TOO_SLOW);
+    }
+    if tokens > u64::MAX as u128 || nanos > Duration::MAX.as_nanos() {
+        return None;
+    }
+    Some((tokens as u64, nanos))
+}
