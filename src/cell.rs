@@ -12,6 +12,7 @@
 
 use crate::algorithm::token_bucket::{self, Step};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
+use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Units, Word};
 
 /// Where a call's readings come from. The cell asks for the first one after it has loaded the
@@ -34,9 +35,11 @@ pub(crate) trait Home {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Taken {
     /// The bucket `held` so much before.
-    Admitted { held: Units, now: Reading },
+    Admitted { cost: Units, held: Units, now: Reading },
     /// Nothing was charged; `deficit` units were missing.
-    Denied { deficit: Units, now: Reading },
+    Denied { cost: Units, deficit: Units, now: Reading },
+    /// The cost is above the capacity.
+    Exceeding,
     /// There is no limit.
     Unlimited,
 }
@@ -74,18 +77,20 @@ impl Cell {
             .map_err(Word::from_bits)
     }
 
-    /// Takes `cost`, at most the capacity, or nothing.
-    // Always inlined: what is not waits for the call on top of the clock.
+    /// Takes what `n` costs, or nothing.
+    // Always inlined: what is not waits for the call on top of the clock. The cost is worked
+    // out after the clock was read, so that it needs no register across that call.
     #[inline(always)]
-    pub(crate) fn take(&self, layout: &Layout, home: &impl Home, cost: Units, mut source: impl Now) -> Taken {
+    pub(crate) fn take(&self, layout: &Layout, home: &impl Home, n: Tokens, mut source: impl Now) -> Taken {
         let word = self.load();
         let now = source.first();
+        let Some(cost) = layout.cost(n) else { return Taken::Exceeding };
         let seen = match token_bucket::step(layout, word, now, cost) {
             Step::Admitted { next, held } => match self.swap_in(word, next) {
-                Ok(()) => return Taken::Admitted { held, now },
+                Ok(()) => return Taken::Admitted { cost, held, now },
                 Err(current) => Seen { word: current, now, overtaken: true },
             },
-            Step::Denied { deficit, stale: false } => return Taken::Denied { deficit, now },
+            Step::Denied { deficit, stale: false } => return Taken::Denied { cost, deficit, now },
             _ => Seen { word, now, overtaken: false },
         };
         self.take_cold(layout, home, cost, source, seen)
@@ -99,9 +104,11 @@ impl Cell {
         self.settle(seen, source, |word, now, overtaken| {
             let Some(word) = home.at_home(word, now) else { return Verdict::Stand(Taken::Unlimited) };
             match token_bucket::step_exact(layout, word, now, cost) {
-                Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { held, now }),
-                Step::Denied { deficit, stale } if stale || overtaken => Verdict::Doubt(Taken::Denied { deficit, now }),
-                Step::Denied { deficit, .. } => Verdict::Stand(Taken::Denied { deficit, now }),
+                Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { cost, held, now }),
+                Step::Denied { deficit, stale } if stale || overtaken => {
+                    Verdict::Doubt(Taken::Denied { cost, deficit, now })
+                }
+                Step::Denied { deficit, .. } => Verdict::Stand(Taken::Denied { cost, deficit, now }),
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
             }
         })

@@ -193,26 +193,28 @@ fn shared(name: &'static str, limit: Limit, admitted: bool) -> Scenario {
 mod work {
     use super::{AtomicU64, Clock, Contender, DRAINED, Floor, Limit, Ordering, QuantaClock, Scenario, Sharing};
 
-    /// About 100 cycles of multiplications, three cycles each, in chains that wait for the
-    /// last time's.
+    /// About 100 cycles of floating-point multiplications, three cycles each (four on some
+    /// processors), in chains that wait for the last time's. They leave the integer units to
+    /// the decision: what it adds is what cannot overlap.
     struct Work<const CHAINS: usize>([AtomicU64; CHAINS]);
 
     impl<const CHAINS: usize> Work<CHAINS> {
         fn new() -> Self {
-            Work([const { AtomicU64::new(3) }; CHAINS])
+            Work([const { AtomicU64::new(0x3ff0_0000_0000_0001) }; CHAINS])
         }
 
         #[inline(always)]
-        fn run(&self) -> u64 {
-            let mut values: [u64; CHAINS] = std::array::from_fn(|chain| self.0[chain].load(Ordering::Relaxed));
+        fn run(&self) -> f64 {
+            let mut values: [f64; CHAINS] =
+                std::array::from_fn(|chain| f64::from_bits(self.0[chain].load(Ordering::Relaxed)));
+            let factor = std::hint::black_box(1.000_000_000_1);
             for _ in 0..33 {
                 for value in &mut values {
-                    // The square is one multiplication, and its result is not foreseen.
-                    *value = value.wrapping_mul(*value | 1);
+                    *value *= factor;
                 }
             }
             for (cell, value) in self.0.iter().zip(values) {
-                cell.store(value, Ordering::Relaxed);
+                cell.store(value.to_bits(), Ordering::Relaxed);
             }
             values[0]
         }

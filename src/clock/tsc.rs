@@ -33,6 +33,7 @@ impl Clock for QuantaClock {
     fn now(&self) -> u64 {
         match &source().reader {
             Reader::Counter(counter) => counter.now(),
+            Reader::SlowCounter(counter) => counter.now_slowly(),
             Reader::Os(origin) => EARLIER + since(*origin),
         }
     }
@@ -51,7 +52,10 @@ struct Source {
 }
 
 enum Reader {
+    /// One that ticks more often than once a nanosecond: x86's.
     Counter(Counter),
+    /// One that does not: ARM's, on many machines.
+    SlowCounter(Counter),
     Os(Instant),
 }
 
@@ -65,16 +69,21 @@ struct Counter {
 impl Counter {
     #[inline]
     fn now(&self) -> u64 {
-        self.nanos(self.clock.raw())
-    }
-
-    #[inline]
-    fn nanos(&self, raw: u64) -> u64 {
+        let raw = self.clock.raw();
         // A branch, which costs nothing on the way from the counter to the decision.
         if raw < self.origin {
             return before_origin();
         }
-        self.scale.nanos(raw - self.origin)
+        self.scale.nanos_of_fast(raw - self.origin)
+    }
+
+    #[inline(never)]
+    fn now_slowly(&self) -> u64 {
+        self.nanos(self.clock.raw())
+    }
+
+    fn nanos(&self, raw: u64) -> u64 {
+        self.scale.nanos(raw.saturating_sub(self.origin))
     }
 }
 
@@ -91,11 +100,6 @@ struct Scale {
     slow: u32,
 }
 
-#[inline(never)]
-fn spread(counts: u64, slow: u32) -> u64 {
-    counts << slow
-}
-
 impl Scale {
     /// `None` for a counter that stands still, or is slower than any there is.
     fn new(nanos: u64, counts: u64) -> Option<Self> {
@@ -104,15 +108,18 @@ impl Scale {
         (factor > 0).then_some(Scale { factor: factor as u64, slow })
     }
 
-    #[inline]
     fn nanos(self, counts: u64) -> u64 {
-        // A branch again: x86 counters are fast, ARM's may be slow, none is now this, now that.
-        let counts = if self.slow == 0 { counts } else { spread(counts, self.slow) };
+        self.nanos_of_fast(counts << self.slow)
+    }
+
+    /// Where `slow` is zero.
+    #[inline]
+    fn nanos_of_fast(self, counts: u64) -> u64 {
         ((u128::from(counts) * u128::from(self.factor)) >> 64) as u64
     }
 
     fn counts(self, nanos: u64) -> u64 {
-        ((u128::from(nanos) << 64) / u128::from(self.factor) >> self.slow) as u64
+        (((u128::from(nanos) << 64) / u128::from(self.factor)) >> self.slow) as u64
     }
 }
 
@@ -147,7 +154,8 @@ fn choose() -> Source {
     let origin = raw.saturating_sub(scale.counts(EARLIER));
     let counter = Counter { clock, origin, scale };
     let anchor = (at, counter.nanos(raw));
-    Source { reader: Reader::Counter(counter), reason: "the system trusts the counter", anchor, uncertainty }
+    let reader = if scale.slow == 0 { Reader::Counter(counter) } else { Reader::SlowCounter(counter) };
+    Source { reader, reason: "the system trusts the counter", anchor, uncertainty }
 }
 
 /// Why the operating system does not trust the counter; `None` where it does, or does not say.
@@ -317,11 +325,13 @@ impl std::fmt::Display for ClockHealth {
 pub fn clock_health() -> ClockHealth {
     let Source { reader, reason, anchor, uncertainty } = source();
     let (source, now) = match reader {
-        Reader::Counter(counter) => (ClockSource::Counter, look(&|| counter.clock.raw())),
+        Reader::Counter(counter) | Reader::SlowCounter(counter) => {
+            (ClockSource::Counter, look(&|| counter.clock.raw()))
+        }
         Reader::Os(_) => (ClockSource::Os, look(&|| 0)),
     };
     let drift = match reader {
-        Reader::Counter(counter) => {
+        Reader::Counter(counter) | Reader::SlowCounter(counter) => {
             let (ours, theirs) = (counter.nanos(now.raw) - anchor.1, now.at - anchor.0);
             let theirs = theirs.as_nanos() as f64;
             (theirs >= 1e9).then(|| (ours as f64 - theirs) / theirs)

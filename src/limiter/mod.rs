@@ -346,17 +346,17 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return Ok(());
         }
-        let Some(cost) = self.layout().cost(n) else { return self.exceeds(n) };
-        match self.cell.take(self.layout(), self, cost, now) {
+        match self.cell.take(self.layout(), self, n, now) {
             Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
-            Taken::Denied { deficit, now } => {
+            Taken::Denied { deficit, now, .. } => {
                 Err(TryAcquireError::RateLimited(RateLimited(Due::new(self.layout().earned(), now, deficit))))
             }
+            Taken::Exceeding => self.exceeding(n),
         }
     }
 
     #[cold]
-    fn exceeds(&self, n: Tokens) -> Result<(), TryAcquireError> {
+    fn exceeding(&self, n: Tokens) -> Result<(), TryAcquireError> {
         if self.unlimited {
             return Ok(());
         }
@@ -364,11 +364,13 @@ impl<C> RateLimiter<C> {
     }
 
     #[inline(always)]
-    fn decision(&self, n: Tokens, now: impl Now) -> Decision {
-        let layout = self.layout();
-        match layout.cost(n) {
-            Some(cost) if !n.is_zero() => Decision::taken(layout, cost, self.cell.take(layout, self, cost, now)),
-            cost => self.look(cost.is_none(), now),
+    fn decision(&self, n: Tokens, now: impl Now + Copy) -> Decision {
+        if n.is_zero() {
+            return self.look(false, now);
+        }
+        match self.cell.take(self.layout(), self, n, now) {
+            Taken::Exceeding => self.look(true, now),
+            taken => Decision::taken(self.layout(), taken),
         }
     }
 
@@ -377,7 +379,7 @@ impl<C> RateLimiter<C> {
     fn look(&self, exceeding: bool, now: impl Now) -> Decision {
         match self.peek(now) {
             Some((now, held)) => Decision::looked(self.layout(), now, held, exceeding),
-            None => Decision::taken(self.layout(), Units(0), Taken::Unlimited),
+            None => Decision::taken(self.layout(), Taken::Unlimited),
         }
     }
 
@@ -469,11 +471,19 @@ impl<C> Home for RateLimiter<C> {
     }
 }
 
-/// The limiter's clock, read at most twice.
+/// The limiter's clock, read at most twice for a decision.
 struct Live<'a, C> {
     clock: &'a C,
     again: bool,
 }
+
+impl<C> Clone for Live<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Live<'_, C> {}
 
 impl<C: Clock> Now for Live<'_, C> {
     #[inline]
@@ -488,6 +498,7 @@ impl<C: Clock> Now for Live<'_, C> {
 }
 
 /// A time that the caller gave: there is no second look at it.
+#[derive(Clone, Copy)]
 struct Given(Reading);
 
 #[inline]
