@@ -36,10 +36,9 @@ pub(crate) trait Home {
 pub(crate) enum Taken {
     /// The bucket `held` so much before.
     Admitted { cost: Units, held: Units, now: Reading },
-    /// Nothing was charged; `deficit` units were missing.
+    /// Nothing was charged; `deficit` units were missing, for good where `cost` is above the
+    /// capacity.
     Denied { cost: Units, deficit: Units, now: Reading },
-    /// The cost is above the capacity.
-    Exceeding,
     /// There is no limit.
     Unlimited,
 }
@@ -84,7 +83,7 @@ impl Cell {
     pub(crate) fn take(&self, layout: &Layout, home: &impl Home, n: Tokens, mut source: impl Now) -> Taken {
         let word = self.load();
         let now = source.first();
-        let Some(cost) = layout.cost(n) else { return Taken::Exceeding };
+        let Some(cost) = layout.cost(n) else { return far_above(now) };
         let seen = match token_bucket::step(layout, word, now, cost) {
             Step::Admitted { next, held } => match self.swap_in(word, next) {
                 Ok(()) => return Taken::Admitted { cost, held, now },
@@ -159,6 +158,12 @@ impl Cell {
             }
         }
     }
+}
+
+/// A denial of more units than can be counted.
+#[cold]
+fn far_above(now: Reading) -> Taken {
+    Taken::Denied { cost: Units(u64::MAX), deficit: Units(u64::MAX), now }
 }
 
 /// What a round of the loop decides on.

@@ -1,50 +1,56 @@
 //! The token bucket: what a call does to a word. No function here handles a special word;
 //! the limiter decides what those mean.
 
-use crate::word::{Intercept, Layout, Level, Reading, Units, Word};
+use crate::word::{Intercept, Layout, Level, Product, Reading, Units, Word};
 
 /// What becomes of a word when `cost` is asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Write `next` and the call is admitted. `held` is what the bucket held before.
     Admitted { next: Word, held: Units },
-    /// Nothing is written. `deficit` units are missing; `stale` where the reading is from an
-    /// earlier tick than the word, so that a second look may tell another tale.
+    /// Nothing is written. `deficit` units are missing, always so where the cost is above the
+    /// capacity; `stale` where the reading is from an earlier tick than the word, so that a
+    /// second look may tell another tale.
     Denied { deficit: Units, stale: bool },
-    /// The word is special, or was written more than a tick after the reading.
+    /// The word is special, or was written in a later tick than the reading's.
     Cold,
 }
 
-/// Asks for `cost`, at most the capacity, at `now`.
+/// Asks for `cost`, below 2⁶³, at `now`.
 #[inline(always)]
 pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units) -> Step {
     let age = layout.age(word, now);
+    // Whatever is not cold was not written after the reading's tick, so that tick is the next
+    // word's.
+    let tick = layout.tick(now);
+    let earned = layout.earned().product(now);
     if age <= layout.horizon() {
-        let count = word.bits().wrapping_add(layout.earned().at(now).0) & layout.mask();
+        let count = word.bits().wrapping_add(earned.floor().0) & layout.mask();
         // Branches, not conditional moves: a limiter that is mostly full, or mostly not, is
         // predicted, and the chain from the clock to the write is shorter.
         if count < layout.full() {
             let needed = layout.offset() + cost.0;
             if count < needed {
-                return Step::Denied { deficit: Units(needed - count), stale: layout.tick(now) < layout.tick_of(word) };
+                return Step::Denied { deficit: Units(needed - count), stale: false };
             }
-            let charged = word.bits().wrapping_sub(cost.0) & layout.mask();
-            let next = Word::from_bits(later(layout, word, now) | charged);
+            let next = Word::from_bits(tick | (word.bits().wrapping_sub(cost.0) & layout.mask()));
             return Step::Admitted { next, held: Units(count - layout.offset()) };
         }
-        return admit_full(layout, now, later(layout, word, now), cost);
+    } else if age > Layout::OLDEST {
+        return Step::Cold;
     }
-    if age <= layout.oldest() {
-        return admit_full(layout, now, layout.tick(now), cost);
-    }
-    Step::Cold
+    admit_full(layout, earned, tick, cost)
 }
 
 #[inline(always)]
-const fn admit_full(layout: &Layout, now: Reading, tick: u64, cost: Units) -> Step {
+const fn admit_full(layout: &Layout, earned: Product, tick: u64, cost: Units) -> Step {
+    let capacity = layout.capacity();
+    if cost.0 > capacity.0 {
+        return Step::Denied { deficit: Units(cost.0 - capacity.0), stale: false };
+    }
     // The count of capacity − cost − near_ceil, in the order that has the clock last.
-    let count = (layout.full() - cost.0).wrapping_add(layout.earned().minus_near_ceil(now)) & layout.mask();
-    Step::Admitted { next: Word::from_bits(tick | count), held: layout.capacity() }
+    let count = (layout.full() - cost.0).wrapping_add(earned.minus_near_ceil()) & layout.mask();
+    Step::Admitted { next: Word::from_bits(tick | count), held: capacity }
 }
 
 /// [`step`] for any word that is not special, the late ones included.
@@ -56,7 +62,7 @@ pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, cost: 
     let (Intercept(x), tick) = (intercept(layout, word, now), layout.tick_of(word));
     let held = x + layout.earned().at(now).0 as i64;
     if held >= layout.capacity().0 as i64 {
-        return admit_full(layout, now, tick, cost);
+        return admit_full(layout, layout.earned().product(now), tick, cost);
     }
     if held < cost.0 as i64 {
         return Step::Denied { deficit: Units((cost.0 as i64 - held) as u64), stale: true };
@@ -75,7 +81,7 @@ pub(crate) const fn full(layout: &Layout, now: Reading) -> Intercept {
 /// that of a bucket full at `now`.
 pub(crate) const fn intercept(layout: &Layout, word: Word, now: Reading) -> Intercept {
     let age = layout.age(word, now);
-    if age <= layout.oldest() && age > layout.horizon() {
+    if age <= Layout::OLDEST && age > layout.horizon() {
         return full(layout, now);
     }
     // The count is exact at every reading within the horizon, and at the start of the word's

@@ -36,7 +36,6 @@ impl Decision {
         let (now, cost, held, kind) = match taken {
             Taken::Admitted { cost, held, now } => (now, cost, held.0 as i64, Kind::Admitted),
             Taken::Denied { cost, deficit, now } => (now, cost, cost.0 as i64 - deficit.0 as i64, Kind::Denied),
-            Taken::Exceeding => (Reading::MAX, Units(0), 0, Kind::Exceeding),
             Taken::Unlimited => (Reading::MAX, Units(0), layout.capacity().0 as i64, Kind::Unlimited),
         };
         Decision::new(layout, now, cost, Level(held), kind)

@@ -347,12 +347,17 @@ impl<C> RateLimiter<C> {
             return Ok(());
         }
         match self.cell.take(self.layout(), self, n, now) {
+            Taken::Denied { cost, deficit, now } => self.denied(n, cost, deficit, now),
             Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
-            Taken::Denied { deficit, now, .. } => {
-                Err(TryAcquireError::RateLimited(RateLimited(Due::new(self.layout().earned(), now, deficit))))
-            }
-            Taken::Exceeding => self.exceeding(n),
         }
+    }
+
+    #[inline]
+    fn denied(&self, n: Tokens, cost: Units, deficit: Units, now: Reading) -> Result<(), TryAcquireError> {
+        if cost > self.layout().capacity() {
+            return self.exceeding(n);
+        }
+        Err(TryAcquireError::RateLimited(RateLimited(Due::new(self.layout().earned(), now, deficit))))
     }
 
     #[cold]
@@ -369,7 +374,7 @@ impl<C> RateLimiter<C> {
             return self.look(false, now);
         }
         match self.cell.take(self.layout(), self, n, now) {
-            Taken::Exceeding => self.look(true, now),
+            Taken::Denied { cost, .. } if cost > self.layout().capacity() => self.look(true, now),
             taken => Decision::taken(self.layout(), taken),
         }
     }
@@ -401,6 +406,7 @@ impl<C> RateLimiter<C> {
     fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
         let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
         match self.layout().cost(n) {
+            Some(cost) if cost > self.layout().capacity() => Duration::MAX,
             Some(Units(cost)) if cost as i64 > held && !n.is_zero() => {
                 Due::new(self.layout().earned(), now, Units((cost as i64 - held) as u64)).after()
             }

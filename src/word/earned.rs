@@ -65,24 +65,22 @@ impl Earned {
     /// `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
     #[inline]
     pub(crate) const fn at(self, now: Reading) -> Units {
-        Units(self.product(now).0 >> self.s)
+        self.product(now).floor()
     }
 
-    /// The ceiling of the same, except that what lies within m's own rounding error above a
-    /// whole unit counts as that unit: with the plain ceiling a full bucket emptied at nice
-    /// instants would be denied at the next one.
+    /// See [`Product::minus_near_ceil`].
     #[inline]
     pub(crate) const fn near_ceil(self, now: Reading) -> Units {
-        Units(self.minus_near_ceil(now).wrapping_neg())
+        Units(self.product(now).minus_near_ceil().wrapping_neg())
     }
 
-    /// `near_ceil` negated, modulo 2⁶⁴: the floor of the negative, which is one step nearer to
-    /// the processor.
+    /// `v · m`, from which both roundings are read.
     #[inline]
-    pub(crate) const fn minus_near_ceil(self, now: Reading) -> u64 {
-        let (high, low) = self.product(now);
-        let above = (low > now.eighths()) as u64;
-        (0u64.wrapping_sub(high).wrapping_sub(above) as i64 >> self.s) as u64
+    pub(crate) const fn product(self, now: Reading) -> Product {
+        // In eighths of a nanosecond a reading has the place that it has in a word, and the
+        // product still fits.
+        let product = now.eighths() as u128 * self.m as u128;
+        Product { high: (product >> 64) as u64, low: product as u64, eighths: now.eighths(), s: self.s }
     }
 
     /// The first reading at which `units` have been earned; `None` where that lies beyond the
@@ -112,13 +110,32 @@ impl Earned {
         let steps = (units << shift).div_ceil(self.m as u128);
         if steps > 1 << 60 { 1 << 60 } else { steps as u64 }
     }
+}
 
-    /// 128 bits of `8v · m`, in halves. In eighths of a nanosecond a reading has the place that
-    /// it has in a word, and the product still fits.
+/// `8v · m`, in halves of 64 bits: the upper half is the units earned, times 2^s.
+#[derive(Clone, Copy)]
+pub(crate) struct Product {
+    high: u64,
+    low: u64,
+    eighths: u64,
+    s: u8,
+}
+
+impl Product {
+    /// The whole units.
     #[inline]
-    const fn product(self, now: Reading) -> (u64, u64) {
-        let product = now.eighths() as u128 * self.m as u128;
-        ((product >> 64) as u64, product as u64)
+    pub(crate) const fn floor(self) -> Units {
+        Units(self.high >> self.s)
+    }
+
+    /// The ceiling, negated modulo 2⁶⁴, except that what lies within m's own rounding error
+    /// above a whole unit counts as that unit: with the plain ceiling a full bucket emptied at
+    /// nice instants would be denied at the next one. The floor of the negative is one step
+    /// nearer to the processor.
+    #[inline]
+    pub(crate) const fn minus_near_ceil(self) -> u64 {
+        let above = (self.low > self.eighths) as u64;
+        (0u64.wrapping_sub(self.high).wrapping_sub(above) as i64 >> self.s) as u64
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Layout {
 /// The fewest bits a count has beside the tick's: `B = k + 3`.
 const SPARE: u32 = 3;
 
-/// The most units in a token that are tried: 10¹⁶, so that ×1000 still fits.
-const MOST_UNITS: u128 = 10_000_000_000_000_000;
+/// The most units in a token that are tried: 10¹⁵, a thousand times which is below 2⁶³.
+const MOST_UNITS: u128 = 1_000_000_000_000_000;
 
 impl Layout {
     /// The layout for `tokens` per `nanos`, in lowest terms, with the finest unit that earns at
@@ -88,11 +88,9 @@ impl Layout {
             let refill = earned.steps(capacity + debt + tick + 2, k);
             let ticks = 1u64 << (Reading::BITS - k);
             let span = if refill + 1 < ticks { refill + 1 } else { ticks };
-            // The two: a word may stand one tick ahead of its reader.
+            // The two: the rest of the reader's own tick, and a word that stands one ahead.
             let top = offset + capacity + earned.ceil((span + 2) << k) + 3;
             if top < 1 << (k + SPARE) {
-                let all = (1 << 62) + (1u64 << (k + SPARE));
-                let horizon = if refill + 1 < ticks { (refill + 1) << (k + SPARE) } else { all };
                 return Some(Layout {
                     m: earned.m,
                     s: earned.s,
@@ -101,7 +99,7 @@ impl Layout {
                     per_token,
                     offset: offset as u64,
                     full: (offset + capacity) as u64,
-                    horizon: if horizon < all { horizon } else { all },
+                    horizon: (span << (k + SPARE)) - 1,
                 });
             }
             k += 1;
@@ -134,16 +132,18 @@ impl Layout {
         self.full
     }
 
-    /// The units that `tokens` cost, rounded up; `None` where that is above the capacity.
+    /// The units that `tokens` cost, rounded up; `None` for 2⁶³ and more, far above any
+    /// capacity.
     #[inline]
     pub(crate) const fn cost(&self, tokens: Tokens) -> Option<Units> {
-        // Bounds `whole` by the capacity in tokens, so that the product does not overflow.
-        let units = match (tokens.whole() as u64).checked_mul(self.per_token) {
-            Some(units) => units,
-            None => return None,
-        };
-        let units = if tokens.pico() == 0 { units } else { units_up(tokens, self.per_token) as u64 };
-        if units > self.capacity().0 { None } else { Some(Units(units)) }
+        if tokens.pico() != 0 {
+            let units = self.units_up(tokens);
+            return if units > i64::MAX as u128 { None } else { Some(Units(units as u64)) };
+        }
+        match (tokens.whole() as i64).checked_mul(self.per_token as i64) {
+            Some(units) => Some(Units(units as u64)),
+            None => None,
+        }
     }
 
     /// The units in `tokens`, rounded up, however many.
@@ -204,15 +204,16 @@ impl Layout {
         Reading::from_nanos(self.start(word).nanos() + (1 << self.k) - 1)
     }
 
-    /// The distance from a word to a reading, in eighths of a nanosecond, and 2^B more. One
-    /// comparison of it tells the three cases apart:
+    /// The distance from a word to the end of a reading's tick, in eighths of a nanosecond and
+    /// units mixed. One comparison of it tells the three cases apart:
     ///
-    /// - at most [`horizon`](Layout::horizon): the count is exact;
-    /// - at most [`oldest`](Layout::oldest): so long ago that the bucket is surely full;
-    /// - above: the word is special, or written more than a tick after the reading.
+    /// - at most [`horizon`](Layout::horizon): written in the reading's tick or not long
+    ///   before, the count is exact;
+    /// - at most [`OLDEST`](Layout::OLDEST): so long before that the bucket is surely full;
+    /// - above: the word is special, or was written in a later tick.
     #[inline]
     pub(crate) const fn age(&self, word: Word, now: Reading) -> u64 {
-        (now.eighths() + self.mask + 1).wrapping_sub(word.bits())
+        (now.eighths() | self.mask).wrapping_sub(word.bits())
     }
 
     #[inline]
@@ -220,10 +221,9 @@ impl Layout {
         self.horizon
     }
 
-    #[inline]
-    pub(crate) const fn oldest(&self) -> u64 {
-        (1 << 62) + self.mask + 1
-    }
+    /// The age of a word of tick 0 and count 0 at the last reading. Later words are younger,
+    /// special ones and those from a later tick wrap around to more.
+    pub(crate) const OLDEST: u64 = (1 << 62) - 1;
 
     /// The word with this intercept and tick.
     #[inline]

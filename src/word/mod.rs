@@ -8,6 +8,6 @@ mod layout;
 mod reading;
 
 pub(crate) use bits::Word;
-pub(crate) use earned::{Due, Earned};
+pub(crate) use earned::{Due, Earned, Product};
 pub(crate) use layout::Layout;
 pub(crate) use reading::{Intercept, Level, Reading, Units};
