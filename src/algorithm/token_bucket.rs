@@ -44,13 +44,13 @@ pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units)
 
 #[inline(always)]
 const fn admit_full(layout: &Layout, earned: Product, tick: u64, cost: Units) -> Step {
-    let capacity = layout.capacity();
-    if cost.0 > capacity.0 {
-        return Step::Denied { deficit: Units(cost.0 - capacity.0), stale: false };
+    let empty = layout.full() as i64 - cost.0 as i64;
+    if empty < layout.offset() as i64 {
+        return Step::Denied { deficit: Units((layout.offset() as i64 - empty) as u64), stale: false };
     }
     // The count of capacity − cost − near_ceil, in the order that has the clock last.
-    let count = (layout.full() - cost.0).wrapping_add(earned.minus_near_ceil()) & layout.mask();
-    Step::Admitted { next: Word::from_bits(tick | count), held: capacity }
+    let count = (empty as u64).wrapping_add(earned.minus_near_ceil()) & layout.mask();
+    Step::Admitted { next: Word::from_bits(tick | count), held: layout.capacity() }
 }
 
 /// [`step`] for any word that is not special, the late ones included.
