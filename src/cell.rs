@@ -1,4 +1,5 @@
-//! The atomic word, and the only compare-and-swap loop.
+//! The atomic word, and its only compare-and-swap loops: the short one of a call for tokens,
+//! which is inlined into the caller, and the one of everything else.
 //!
 //! # Memory ordering
 //!
@@ -81,22 +82,25 @@ impl Cell {
     // out after the clock was read, so that it needs no register across that call.
     #[inline(always)]
     pub(crate) fn take(&self, layout: &Layout, home: &impl Home, n: Tokens, mut source: impl Now) -> Taken {
-        let word = self.load();
+        let mut word = self.load();
         let now = source.first();
         let Some(cost) = layout.cost(n) else { return far_above(now) };
-        let seen = match token_bucket::step(layout, word, now, cost) {
-            Step::Admitted { next, held } => match self.swap_in(word, next) {
-                Ok(()) => return Taken::Admitted { cost, held, now },
-                Err(current) => Seen { word: current, now, overtaken: true },
-            },
-            Step::Denied { deficit, stale: false } => return Taken::Denied { cost, deficit, now },
-            _ => Seen { word, now, overtaken: false },
-        };
-        self.take_cold(layout, home, cost, source, seen)
+        let mut overtaken = false;
+        // No spin hint: a failed swap brings the line here, and a pause would give it away.
+        loop {
+            match token_bucket::step(layout, word, now, cost) {
+                Step::Admitted { next, held } => match self.swap_in(word, next) {
+                    Ok(()) => return Taken::Admitted { cost, held, now },
+                    Err(current) => (word, overtaken) = (current, true),
+                },
+                Step::Denied { deficit, stale: false } if !overtaken => return Taken::Denied { cost, deficit, now },
+                _ => return self.take_cold(layout, home, cost, source, Seen { word, now, overtaken }),
+            }
+        }
     }
 
-    /// Goes on where the word was taken by another call, is special, or was written after the
-    /// reading.
+    /// Goes on where the word is special or was written after the reading, or where a denial
+    /// may have been overtaken.
     #[cold]
     #[inline(never)]
     fn take_cold(&self, layout: &Layout, home: &impl Home, cost: Units, source: impl Now, seen: Seen) -> Taken {

@@ -190,14 +190,17 @@ impl fmt::Display for TokensError {
 impl Error for TokensError {}
 
 /// Why a builder did not build.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuildError(pub(crate) BuildErrorKind);
 
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BuildErrorKind {
     NoQuota,
 }
 
+#[cfg(feature = "std")]
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -208,4 +211,5 @@ impl fmt::Display for BuildError {
     }
 }
 
+#[cfg(feature = "std")]
 impl Error for BuildError {}

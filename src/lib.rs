@@ -1,10 +1,196 @@
-//! brimful
+//! A rate limiter: a token bucket in one atomic word.
+//!
+//! A bucket holds at most a *burst* of tokens, earns them at a constant *rate*, and admits a
+//! call that finds its cost there. All of its state is one `AtomicU64`, so a decision reads
+//! the clock and swaps that word, takes no lock, and never waits for another thread.
+//!
+//! - [Quick start](#quick-start)
+//! - [Which verb](#which-verb)
+//! - [Promises](#promises)
+//! - [Units and rounding](#units-and-rounding)
+//! - [Clocks](#clocks)
+//! - [Errors](#errors)
+//! - [Testing](#testing)
+//! - [Sharing, cost and memory ordering](#sharing-cost-and-memory-ordering)
+//! - [Features](#features)
+//! - [`internals`]: the word derived, the promises proved
+//!
+//! # Quick start
+//!
+//! A [`Quota`] is a rate and a burst; a [`RateLimiter`] holds to it. A limiter for the whole
+//! process is a `static`:
+//!
+//! ```
+//! use brimful::{Quota, RateLimiter};
+//!
+//! static API: RateLimiter = RateLimiter::new(Quota::per_second(100).burst(200));
+//!
+//! if API.allow() {
+//!     // serve
+//! }
+//! ```
+//!
+//! One that is made at run time is shared by reference, or in an [`Arc`](std::sync::Arc):
+//!
+//! ```
+//! use brimful::{Quota, RateLimiter};
+//! use std::sync::Arc;
+//!
+//! let quota: Quota = "100/s burst 200".parse()?;
+//! let limiter = Arc::new(RateLimiter::new(quota));
+//! let workers: Vec<_> = (0..4)
+//!     .map(|_| {
+//!         let limiter = limiter.clone();
+//!         std::thread::spawn(move || limiter.try_acquire_n(3).is_ok())
+//!     })
+//!     .collect();
+//! for worker in workers {
+//!     assert!(worker.join().unwrap());
+//! }
+//! # Ok::<(), brimful::ParseQuotaError>(())
+//! ```
+//!
+//! # Which verb
+//!
+//! | you want | use |
+//! |---|---|
+//! | yes or no | [`allow`](RateLimiter::allow) |
+//! | yes, or when to come back | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
+//! | the numbers for response headers too | [`decide`](RateLimiter::decide) |
+//! | to pay now for what is only known later | [`try_reserve_n`](RateLimiter::try_reserve_n), [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned) |
+//! | to look, without taking | [`available_tokens`](RateLimiter::available_tokens), [`balance`](RateLimiter::balance), [`time_until`](RateLimiter::time_until) |
+//! | to give tokens, or to forget | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
+//! | no limit, without an `Option` | [`unlimited`](RateLimiter::unlimited) |
+//!
+//! Each has a form `*_at(now_ns, ..)` that takes the time instead of reading the clock. Which
+//! quota: [`Quota::per_second`] and its sisters, [`quota!`] for text that is checked at compile
+//! time, [`Quota::try_from_rate`] for fractions.
+//!
+//! # Promises
+//!
+//! 1. **Window bound.** For all a ≤ b: the cost granted (acquired and reserved) to calls whose
+//!    clock reading lies in [a, b], less what every give-back (cancel, commit of less,
+//!    [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset)) added between the
+//!    first and the last of them, is at most `burst + rate × (b − a)`. With any number of
+//!    threads, in any interleaving, with readings that stall, differ between cores or run
+//!    backwards. The rate is the word's, higher than the quota's by less than one part in
+//!    2⁶³. What a [`commit`](Reservation::commit) charges beyond its reservation is not
+//!    granted; counted with it, the bound is `+ debt`.
+//! 2. **No lost tokens.** A limiter that is full once, and then asked so often for a cost c
+//!    that it is never full again, admits at least `burst + rate × T − c` less two units in a
+//!    time T, less rate × σ where the cores' clocks disagree by σ. What it holds is never above the exact value (but for the rate's own
+//!    rounding, less than an eighth of a unit in 18 years) and never two units or more below
+//!    it, however many operations have run.
+//! 3. **Charge once, or not at all.** A call that is denied, refused, or panics, changes
+//!    nothing. Giving back returns exactly the cost, clipped at the burst. A reservation is
+//!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or
+//!    when it is dropped.
+//! 4. **Total.** No input panics after construction. Every [`Quota`] that exists is valid. A
+//!    limiter is exact for 18 years (2⁵⁹ ns) of its clock, and earns nothing after.
+//!
+//! Time is as the limiter's clock tells it; the clock's own error is [`clock_health`]'s to
+//! tell. The proofs are in [`internals`].
+//!
+//! # Units and rounding
+//!
+//! A limiter counts in whole *units*, a fraction of a token that the quota chose: what is
+//! earned in one nanosecond, where a token takes a whole number of nanoseconds (100/s, 60/min,
+//! 5000/h), and nothing is ever rounded. At other rates (3/s, 7/min) it is what is earned in
+//! one to two and a half. [`Quota::resolution`] is the unit, in tokens: 10⁻⁷ at 100/s, much
+//! of a token at the highest rates, a whole one at 10⁹/s. Units are coarser in time only where
+//! finer ones do not fit: where burst and debt together take some fifty years to refill, or
+//! one token a month.
+//!
+//! Rounding has a side: costs up to a unit, bursts and debts down, durations up to the
+//! nanosecond. The instant that [`time_until`](RateLimiter::time_until) or
+//! [`retry_after`](RateLimited::retry_after) names is sufficient, and one nanosecond earlier is
+//! not. A header in whole seconds has to be rounded up too: see `examples/headers.rs`.
+//!
+//! Between two units, a full bucket that is taken from starts counting at the later one.
+//! So at the rates that are rounded, a second call for all of the rest may be refused for up
+//! to three nanoseconds after the first; and where every call costs the whole burst (a burst
+//! of 1, say), the bucket is full whenever it admits, and each loses up to a unit: at 3/s, 5
+//! parts in 10⁹ of the rate.
+//!
+//! # Clocks
+//!
+//! The default, [`QuantaClock`], reads the CPU's time-stamp counter where the operating system
+//! trusts it, and [`Instant`](std::time::Instant) where not; [`clock_health`] tells which, and
+//! why. Its first use calibrates it, which takes about 5 ms. Any other [`Clock`] goes to
+//! [`RateLimiter::with_clock`]: one method, which returns nanoseconds since an origin near its
+//! start.
+//!
+//! The promises hold whatever the clock does, because a reading counts as itself: it is never
+//! replaced by a later one that another thread has seen. A reading that is behind sees fewer
+//! tokens, never more; a denial by one that is older than the last write, or that another
+//! thread overtook, reads the clock once more before it stands. A reading far ahead earns at
+//! most a burst. Once it was recorded (a call was admitted by it), correct readings see an
+//! empty bucket until they catch up; [`reset`](RateLimiter::reset) cures that.
+//!
+//! Do not mix the `*_at` forms with the others on one limiter, unless the times have the
+//! clock's origin.
+//!
+//! # Errors
+//!
+//! [`TryAcquireError`] says whether to come back ([`RateLimited`], with
+//! [`retry_after`](RateLimited::retry_after), computed when asked for) or not to
+//! ([`ExceedsBurst`]: the cost is above the burst). Nothing was charged. [`QuotaError`],
+//! [`ParseQuotaError`], [`TokensError`] and [`BuildError`] come from construction and say what
+//! would be right. All implement [`Error`](std::error::Error).
+//!
+//! # Testing
+//!
+//! [`MockClock`] stands still until it is told to move; clones share the time. Make your code
+//! generic over the limiter's clock, or have it take the time and use the `*_at` forms:
+//!
+//! ```
+//! use brimful::{MockClock, Quota, RateLimiter, TryAcquireError};
+//! use std::time::Duration;
+//!
+//! let clock = MockClock::new();
+//! let limiter = RateLimiter::with_clock(Quota::per_minute(5), clock.clone());
+//! assert!(limiter.try_acquire_n(5).is_ok());
+//!
+//! let refused = limiter.try_acquire().unwrap_err();
+//! let wait = refused.retry_after().unwrap();
+//! assert_eq!(wait, Duration::from_secs(12));
+//!
+//! clock.advance(wait - Duration::from_nanos(1));
+//! assert!(!limiter.allow());
+//! clock.advance(Duration::from_nanos(1));
+//! assert!(limiter.allow());
+//! assert!(matches!(limiter.try_acquire_n(6), Err(TryAcquireError::ExceedsBurst(_))));
+//! ```
+//!
+//! # Sharing, cost and memory ordering
+//!
+//! A decision is one load, one reading of the clock, one multiplication and one
+//! compare-and-swap; a denial writes nothing and divides nothing. Reading the clock is most of
+//! it: `cargo xtask bench contention` in the repository measures both, beside peers. Threads
+//! on one limiter share one cache line, which is its ceiling. A limiter has that line (and on
+//! common processors its neighbour) to itself, so put it where it stays: in a `static`, in an
+//! `Arc`.
+//!
+//! Every change of a bucket is one acquire-release operation on one word, so all changes are
+//! totally ordered, and what a thread did before it gave tokens back happens before what a
+//! thread does that is admitted by a later change. Loads are relaxed: a denial, or a look,
+//! orders nothing, and may be of a bucket a moment ago. Do not publish data through a limiter.
+//!
+//! # Features
+//!
+//! - `std`, on by default: the clocks, [`RateLimiter::new`], [`RateLimiter::unlimited`],
+//!   [`RateLimiter::builder`] and [`OwnedReservation`]. Without it: quotas, tokens, errors,
+//!   and limiters that are driven by a clock of yours ([`RateLimiter::with_clock`]). `alloc`
+//!   and 64-bit atomics are needed in any case.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "std")))]
 extern crate std;
+
+#[doc = include_str!("internals.md")]
+pub mod internals {}
 
 mod algorithm;
 mod cell;
@@ -18,7 +204,14 @@ mod tokens;
 mod word;
 
 pub use clock::*;
-pub use error::{BuildError, ExceedsBurst, QuotaError, RateLimited, TokensError, TryAcquireError};
+#[cfg(feature = "std")]
+pub use error::BuildError;
+pub use error::{ExceedsBurst, QuotaError, RateLimited, TokensError, TryAcquireError};
 pub use limiter::*;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError};
 pub use tokens::Tokens;
+
+/// Compiles the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,2 +1,32 @@
-//! x
-fn main() {}
+//! `cargo xtask bench criterion`: what one decision costs one thread, in each state that a
+//! limiter can be in. The same contenders as in the contention bench, with criterion's
+//! statistics.
+
+use std::time::Duration;
+
+use brimful_benches::harness::pin;
+use brimful_benches::scenarios::{self, Sharing};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn single(criterion: &mut Criterion) {
+    pin(0);
+    for scenario in scenarios::all() {
+        if !matches!(scenario.sharing, Sharing::Alone) {
+            continue;
+        }
+        let mut group = criterion.benchmark_group(scenario.name);
+        for contender in &scenario.contenders {
+            group.bench_function(&contender.name, |bencher| {
+                bencher.iter_custom(|operations| Duration::from_nanos((contender.run(operations)) as u64));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    targets = single
+}
+criterion_main!(benches);

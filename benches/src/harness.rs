@@ -20,23 +20,15 @@ impl<'a> Contender<'a> {
             for _ in 0..operations {
                 black_box(operation());
             }
-            start.elapsed().as_nanos() as f64 / operations as f64
+            start.elapsed().as_nanos() as f64
         };
         Contender { name: name.into(), run: Box::new(run) }
     }
 
-    /// One that is brought into its state before every run.
-    pub fn prepared<T>(
-        name: impl Into<String>,
-        prepare: impl Fn() + Sync + 'a,
-        operation: impl Fn() -> T + Sync + 'a,
-    ) -> Self {
-        let Contender { name, run } = Contender::new(name, operation);
-        let prepared = move |operations| {
-            prepare();
-            run(operations)
-        };
-        Contender { name, run: Box::new(prepared) }
+    /// The nanoseconds that so many operations take.
+    #[must_use]
+    pub fn run(&self, operations: u64) -> f64 {
+        (self.run)(operations)
     }
 }
 
@@ -59,13 +51,15 @@ pub fn pin(thread: usize) {
 }
 
 /// Runs the contenders in turns, each `runs` times for `operations`, on one pinned thread.
+#[must_use]
 pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<Timing> {
     pin(0);
-    in_turns(contenders, runs, |contender| (contender.run)(operations))
+    in_turns(contenders, runs, |contender| contender.run(operations) / operations as f64)
 }
 
 /// The same on `threads` pinned threads at once. An operation's time is the time of the whole
 /// over the operations of all threads: the inverse of the throughput.
+#[must_use]
 pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, operations: u64) -> Vec<Timing> {
     in_turns(contenders, runs, |contender| {
         let barrier = Barrier::new(threads);
@@ -75,7 +69,7 @@ pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, opera
                 move || {
                     pin(thread);
                     barrier.wait();
-                    (contender.run)(operations)
+                    contender.run(operations) / operations as f64
                 }
             };
             let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(run(thread))).collect();

@@ -15,7 +15,6 @@ use crate::cell::{Cell, Home, Now, Taken};
 use crate::clock::Clock;
 use crate::error::{ExceedsBurst, RateLimited, TryAcquireError};
 use crate::quota::Quota;
-use crate::sync::const_unless_loom;
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Level, Reading, Units, Word};
 
@@ -28,6 +27,8 @@ pub use reservation::Reservation;
 
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
+#[cfg(feature = "std")]
+use crate::sync::const_unless_loom;
 
 /// A token bucket: it holds at most a burst of tokens, earns them at a constant rate, and
 /// admits a call that finds its cost there.

@@ -155,7 +155,13 @@ impl Quota {
     }
 
     /// How far below zero a [`commit`](crate::Reservation::commit) may take the bucket, rounded
-    /// down to the quota's [`resolution`](Quota::resolution). Without it, one burst.
+    /// down to the quota's [`resolution`](Quota::resolution). Without it, one burst. A debt
+    /// that is far above the burst makes the resolution coarser.
+    ///
+    /// # Panics
+    ///
+    /// Where the burst is a fraction too small for that coarser resolution; in a constant, at
+    /// compile time.
     #[must_use]
     pub const fn max_debt(self, tokens: u32) -> Self {
         valid(self.with_max_debt(Tokens::new(tokens)))

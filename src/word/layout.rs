@@ -236,10 +236,10 @@ impl Layout {
 /// With it in the unit, whole milliseconds earn whole units. Where it is large there is no such
 /// everyday instant, and the unit is decimal.
 const fn odd_part(mut nanos: u128) -> u64 {
-    while nanos % 2 == 0 {
+    while nanos.is_multiple_of(2) {
         nanos /= 2;
     }
-    while nanos % 5 == 0 {
+    while nanos.is_multiple_of(5) {
         nanos /= 5;
     }
     if nanos < 1_000 { nanos as u64 } else { 1 }

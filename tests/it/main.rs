@@ -1,3 +1,13 @@
 //! The promises, one module each, and what else a user relies on.
 
+mod charge_once;
+mod clocks;
+mod conformance;
+mod exact_waits;
+mod field_bugs;
+mod no_lost_tokens;
+mod oracle;
+mod support;
 mod text;
+mod total;
+mod window_bound;

@@ -37,7 +37,7 @@ fn main() -> std::io::Result<()> {
     for Scenario { name, sharing, contenders } in scenarios::all() {
         match sharing {
             Sharing::Alone if wanted(name) => {
-                report(name, &contenders, &mut all, |contenders| alone(contenders, options.runs, options.operations))
+                report(name, &contenders, &mut all, |contenders| alone(contenders, options.runs, options.operations));
             }
             Sharing::Threads => {
                 for &threads in &options.threads {

@@ -5,7 +5,8 @@ use ethnum::I256;
 /// Parts of 10⁻¹² token in a token: the unit in which amounts are given.
 pub const PICO: u64 = 1_000_000_000_000;
 
-/// A token bucket without rounding: everything is a whole number of 1/(period × 10¹²) token.
+/// A token bucket without rounding: everything is a whole number of 1/(period × 10¹²) token, or
+/// of 1/(period × unit) where another unit was chosen.
 ///
 /// A reading of the clock counts as itself: what is held at t is
 /// `min(capacity, intercept + rate × t)`, for every t, also one that is earlier than the last.
@@ -14,6 +15,8 @@ pub struct ExactBucket {
     /// Tokens per `period` nanoseconds.
     tokens: u64,
     period: u128,
+    /// Units in a token.
+    per_token: u128,
     capacity: I256,
     debt: I256,
     intercept: I256,
@@ -24,9 +27,15 @@ impl ExactBucket {
     /// are in 10⁻¹² token.
     #[must_use]
     pub fn new(tokens: u64, period: u128, capacity: u128, debt: u128) -> Self {
+        ExactBucket::in_units(u128::from(PICO), tokens, period, capacity, debt)
+    }
+
+    /// The same with amounts in 1/`per_token` token, here and in all that follows.
+    #[must_use]
+    pub fn in_units(per_token: u128, tokens: u64, period: u128, capacity: u128, debt: u128) -> Self {
         let scaled = |amount: u128| I256::from(amount) * I256::from(period);
         let (capacity, debt) = (scaled(capacity), scaled(debt));
-        ExactBucket { tokens, period, capacity, debt, intercept: capacity }
+        ExactBucket { tokens, period, per_token, capacity, debt, intercept: capacity }
     }
 
     /// Starts anew at `now` with `amount`.
@@ -38,6 +47,12 @@ impl ExactBucket {
     #[must_use]
     pub fn held_pico(&self, now: u64) -> i128 {
         self.held(now).div_euclid(I256::from(self.period)).as_i128()
+    }
+
+    /// What is held at `now` beyond `amount`, to the nearest `f64`: its sign is exact.
+    #[must_use]
+    pub fn beyond(&self, now: u64, amount: i128) -> f64 {
+        (self.held(now) - I256::from(amount) * I256::from(self.period)).as_f64() / self.period as f64
     }
 
     /// Whether `cost` and `slack` more are there at `now`; `slack` may be negative.
@@ -84,7 +99,7 @@ impl ExactBucket {
         if missing <= I256::ZERO {
             return Some(now);
         }
-        let per_nano = I256::from(self.tokens) * I256::from(PICO);
+        let per_nano = I256::from(self.tokens) * I256::from(self.per_token);
         let nanos = (missing + per_nano - I256::ONE) / per_nano;
         u64::try_from(nanos + I256::from(now)).ok()
     }
@@ -94,7 +109,7 @@ impl ExactBucket {
     }
 
     fn earned(&self, now: u64) -> I256 {
-        I256::from(self.tokens) * I256::from(PICO) * I256::from(now)
+        I256::from(self.tokens) * I256::from(self.per_token) * I256::from(now)
     }
 
     fn scaled(&self, amount: u128) -> I256 {
@@ -125,6 +140,17 @@ mod tests {
         assert!(bucket.try_take(10_000_000_000, 5 * TOKEN));
         assert_eq!(bucket.held_pico(8_000_000_000), -2 * TOKEN as i128);
         assert!(bucket.try_take(12_000_000_000, 2 * TOKEN));
+    }
+
+    #[test]
+    fn a_unit_of_ones_own() {
+        // Thirds of a token, which 10⁻¹² cannot say.
+        let mut bucket = ExactBucket::in_units(3, 1, 1_000_000_000, 5, 0);
+        assert!(bucket.try_take(0, 5));
+        assert_eq!(bucket.first(0, 1), Some(333_333_334));
+        assert_eq!(bucket.beyond(500_000_000, 1), 0.5);
+        assert_eq!(bucket.beyond(0, 0), 0.0);
+        assert!(bucket.beyond(333_333_333, 1) < 0.0);
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! Code that limits, and its test on a clock that only the test moves:
+//! `cargo run --example mock_clock`.
+
+use std::time::Duration;
+
+use brimful::{Clock, MockClock, QuantaClock, Quota, RateLimiter};
+
+/// Locks a login for a while after too many attempts. Generic over the clock, with the
+/// process's as the default.
+struct Login<C = QuantaClock> {
+    attempts: RateLimiter<C>,
+}
+
+impl Login {
+    fn new() -> Self {
+        Login::with_clock(QuantaClock)
+    }
+}
+
+impl<C: Clock> Login<C> {
+    fn with_clock(clock: C) -> Self {
+        Login { attempts: RateLimiter::with_clock(Quota::per_minute(1).burst(3), clock) }
+    }
+
+    fn try_password(&self, password: &str) -> Result<bool, Duration> {
+        let decision = self.attempts.decide(1);
+        if !decision.allowed() {
+            return Err(decision.retry_after());
+        }
+        let right = password == "correct horse";
+        if right {
+            self.attempts.reset();
+        }
+        Ok(right)
+    }
+}
+
+/// No sleep: the test moves the clock to the last nanosecond of the wait, and past it.
+fn three_wrong_passwords_lock_for_a_minute() {
+    let clock = MockClock::new();
+    let login = Login::with_clock(clock.clone());
+    for _ in 0..3 {
+        assert_eq!(login.try_password("hunter2"), Ok(false));
+    }
+    assert_eq!(login.try_password("correct horse"), Err(Duration::from_secs(60)));
+
+    clock.advance(Duration::from_secs(60) - Duration::from_nanos(1));
+    assert_eq!(login.try_password("correct horse"), Err(Duration::from_nanos(1)));
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(login.try_password("correct horse"), Ok(true));
+}
+
+fn main() {
+    three_wrong_passwords_lock_for_a_minute();
+    println!("the test passed; on the real clock: {:?}", Login::new().try_password("correct horse"));
+}

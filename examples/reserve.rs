@@ -1,0 +1,41 @@
+//! Tokens taken for a cost that is known later: `cargo run --example reserve`.
+
+use std::time::Duration;
+
+use brimful::{Clock, MockClock, Quota, RateLimiter, TryAcquireError};
+
+fn main() -> Result<(), TryAcquireError> {
+    // 1000 model tokens a minute; a commit may take the bucket 200 below zero.
+    let quota = Quota::per_minute(1000).max_debt(200);
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(quota, clock.clone());
+
+    // Cheaper than it was estimated: the rest goes back.
+    let reservation = limiter.try_reserve_n(600)?;
+    reservation.commit(450);
+    show("600 reserved, 450 used", &limiter);
+
+    // The call failed: dropping the reservation gives all back.
+    drop(limiter.try_reserve_n(500)?);
+    show("500 reserved, call failed", &limiter);
+
+    // Dearer: the rest is charged, into debt, and what the debt limit leaves is told.
+    let reservation = limiter.try_reserve_n(500)?;
+    let uncharged = reservation.commit(800);
+    show("500 reserved, 800 used", &limiter);
+    println!("  not charged: {uncharged}");
+
+    // Until the debt is earned back, nothing is admitted.
+    let wait = limiter.time_until(100);
+    println!("  100 more in {wait:?}");
+    clock.advance(wait - Duration::from_nanos(1));
+    assert!(limiter.try_reserve_n(100).is_err());
+    clock.advance(Duration::from_nanos(1));
+    limiter.try_reserve_n(100)?.commit(100);
+    show("that much later, 100 used", &limiter);
+    Ok(())
+}
+
+fn show<C: Clock>(what: &str, limiter: &RateLimiter<C>) {
+    println!("{what}: balance {}", limiter.balance());
+}

@@ -1,0 +1,255 @@
+//! Promise 3: a call charges its cost once, or nothing at all, and what is given back is
+//! exactly that.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use brimful::{MockClock, Quota, RateLimiter, Tokens, TryAcquireError};
+
+use crate::support::{SECOND, limiter, tokens};
+
+/// A burst of ten at one a second, on a clock that stands.
+fn ten() -> (RateLimiter<MockClock>, MockClock) {
+    let clock = MockClock::new();
+    (RateLimiter::with_clock(Quota::per_second(1).burst(10), clock.clone()), clock)
+}
+
+#[test]
+fn what_is_not_admitted_charges_nothing() {
+    let (limiter, _) = ten();
+    assert!(limiter.try_acquire_n(7).is_ok());
+    for _ in 0..1_000 {
+        assert!(matches!(limiter.try_acquire_n(4), Err(TryAcquireError::RateLimited(_))));
+        assert!(matches!(limiter.try_acquire_n(11), Err(TryAcquireError::ExceedsBurst(_))));
+        assert!(matches!(limiter.try_acquire_n(Tokens::MAX), Err(TryAcquireError::ExceedsBurst(_))));
+        assert!(limiter.try_reserve_n(4).is_err() && limiter.try_reserve_n(11).is_err());
+        assert!(!limiter.decide(4).allowed() && !limiter.decide(11).allowed());
+        assert_eq!(limiter.balance(), 3.0);
+    }
+    assert!(limiter.try_acquire_n(3).is_ok());
+    assert!(!limiter.allow());
+}
+
+#[test]
+fn a_cost_of_zero_is_admitted_and_charges_nothing() {
+    let (limiter, _) = ten();
+    let deep = limiter.try_reserve_n(10).unwrap();
+    deep.commit(20);
+    assert_eq!(limiter.balance(), -10.0);
+    for _ in 0..100 {
+        assert!(limiter.try_acquire_n(0).is_ok());
+        assert!(limiter.decide(0).allowed());
+        limiter.try_reserve_n(0).unwrap().cancel();
+        assert_eq!(limiter.time_until(0), Duration::ZERO);
+    }
+    assert_eq!(limiter.balance(), -10.0);
+}
+
+#[test]
+fn a_look_changes_nothing() {
+    let (limiter, clock) = ten();
+    assert!(limiter.try_acquire_n(10).is_ok());
+    for half_seconds in 1..=40u32 {
+        clock.set(u64::from(half_seconds) * SECOND / 2);
+        let expected = (f64::from(half_seconds) / 2.0).min(10.0);
+        for _ in 0..3 {
+            assert_eq!((limiter.balance(), limiter.available_tokens()), (expected, expected));
+            assert_eq!(limiter.decide(0).remaining(), expected as u32);
+            let _ = (limiter.time_until(10), format!("{limiter:?}"));
+        }
+    }
+}
+
+#[test]
+fn settling_charges_what_it_really_cost() {
+    // Reserved, committed, balance after, uncharged.
+    let table = [
+        ("4", "4", 6.0, "0"),
+        ("4", "1", 9.0, "0"),
+        ("4", "0", 10.0, "0"),
+        ("4", "0.25", 9.75, "0"),
+        ("4", "9.5", 0.5, "0"),
+        ("4", "10", 0.0, "0"),
+        ("4", "15", -5.0, "0"),
+        ("4", "20", -10.0, "0"),
+        ("4", "23", -10.0, "3"),
+        ("4", "4294967295.5", -10.0, "4294967275.5"),
+        ("0", "12", -2.0, "0"),
+        ("10", "0", 10.0, "0"),
+    ];
+    for (reserved, committed, balance, uncharged) in table {
+        let (limiter, _) = ten();
+        let reservation = limiter.try_reserve_n(tokens(reserved)).unwrap();
+        assert_eq!(reservation.tokens(), tokens(reserved));
+        let left = reservation.commit(tokens(committed));
+        assert_eq!((limiter.balance(), left), (balance, tokens(uncharged)), "{committed} of {reserved}");
+    }
+}
+
+#[test]
+fn debt_ends_where_the_quota_says() {
+    // The limit, committed, balance after, uncharged.
+    let table =
+        [(0u32, 12u32, 0.0, 2u32), (3, 12, -2.0, 0), (3, 14, -3.0, 1), (100, 110, -100.0, 0), (100, 111, -100.0, 1)];
+    for (debt, committed, balance, uncharged) in table {
+        let limiter = limiter(Quota::per_second(1).burst(10).max_debt(debt));
+        let left = limiter.try_reserve_n_at(SECOND, 10).unwrap().commit_at(SECOND, committed);
+        assert_eq!((limiter.balance_at(SECOND), left), (balance, Tokens::new(uncharged)), "{committed} within {debt}");
+        // Deeper it does not get, and nothing is given back by trying.
+        let left = limiter.try_reserve_n_at(SECOND, 0).unwrap().commit_at(SECOND, 200);
+        assert_eq!(limiter.balance_at(SECOND), -f64::from(debt));
+        assert_eq!(left.as_f64(), 200.0 - (balance + f64::from(debt)));
+        assert_eq!(limiter.available_tokens_at(SECOND), 0.0);
+    }
+}
+
+#[test]
+fn debt_is_earned_back_before_anything_is_admitted() {
+    let (limiter, clock) = ten();
+    limiter.try_reserve_n(10).unwrap().commit(15);
+    for (seconds, admitted) in [(1, false), (5, false), (6, true), (6, false), (7, true)] {
+        clock.set(seconds * SECOND);
+        assert_eq!(limiter.allow(), admitted, "after {seconds} s");
+    }
+}
+
+/// Reserve and cancel, in every order of two of them and with time between.
+#[test]
+fn cancelling_leaves_what_would_have_been_without() {
+    for first in 0..=10u32 {
+        for second in 0..=10 - first {
+            for seconds in 0..12u64 {
+                let with = limiter(Quota::per_second(1).burst(10));
+                let without = limiter(Quota::per_second(1).burst(10));
+                let one = with.try_reserve_n_at(0, first).unwrap();
+                let other = with.try_reserve_n_at(0, second).unwrap();
+                assert!(without.try_acquire_n_at(0, second).is_ok());
+                let now = seconds * SECOND;
+                one.cancel_at(now);
+                let clipped = f64::from(10 - second) + seconds as f64;
+                assert_eq!(with.balance_at(now), clipped.min(10.0), "{first} cancelled beside {second} at {seconds} s");
+                assert_eq!(with.balance_at(now), without.balance_at(now));
+                other.cancel_at(now);
+                assert_eq!(with.balance_at(now), 10.0);
+                // Nothing above the burst lies hidden.
+                assert!(with.try_acquire_n_at(now, 10).is_ok());
+                assert_eq!(with.balance_at(now), 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_given_back_is_clipped_at_the_burst() {
+    // Held before, added, returned.
+    let table = [("0", "3", "3"), ("8", "3", "2"), ("10", "3", "0"), ("9.5", "4294967295", "0.5"), ("2", "0", "0")];
+    for (held, given, added) in table {
+        let (limiter, clock) = ten();
+        assert!(limiter.try_acquire_n(10).is_ok());
+        assert_eq!(limiter.add_tokens(tokens(held)), tokens(held));
+        assert_eq!(limiter.add_tokens(tokens(given)), tokens(added), "{given} to {held}");
+        let balance = tokens(held).saturating_add(tokens(added));
+        assert_eq!(limiter.balance(), balance.as_f64());
+        // What was clipped does not come back with time.
+        clock.advance(Duration::from_secs(100));
+        assert_eq!(limiter.balance(), 10.0);
+        assert!(limiter.try_acquire_n(10).is_ok() && !limiter.allow());
+    }
+}
+
+/// A give-back with a reading from before the last write: the bucket was full since, and what
+/// it earns until then must not come on top.
+#[test]
+fn a_late_give_back_is_clipped_as_of_the_last_write() {
+    let limiter = limiter(Quota::per_second(1).burst(10));
+    let reserved = limiter.try_reserve_n_at(0, 5).unwrap();
+    assert!(limiter.try_acquire_n_at(3_600 * SECOND, 10).is_ok());
+    assert_eq!(limiter.balance_at(3_600 * SECOND), 0.0);
+    reserved.cancel_at(SECOND);
+    assert_eq!(limiter.balance_at(3_600 * SECOND), 5.0);
+    // The word knows the time of its last write only to the tick, so that more may be added
+    // than there was room for then; what is held is clipped all the same.
+    assert!(limiter.add_tokens_at(SECOND, 100) < Tokens::new(100));
+    assert_eq!(limiter.balance_at(3_600 * SECOND), 10.0);
+    assert!(limiter.try_acquire_n_at(3_600 * SECOND, 10).is_ok() && !limiter.allow_at(3_600 * SECOND));
+}
+
+#[test]
+fn a_panic_gives_back() {
+    let (limiter, _) = ten();
+    let paniced = catch_unwind(AssertUnwindSafe(|| {
+        let _reservation = limiter.try_reserve_n(6).unwrap();
+        assert_eq!(limiter.balance(), 4.0);
+        std::panic::resume_unwind(Box::new("the call failed"));
+    }));
+    assert!(paniced.is_err());
+    assert_eq!(limiter.balance(), 10.0);
+}
+
+#[test]
+fn a_dropped_reservation_gives_back_once() {
+    let (limiter, clock) = ten();
+    drop(limiter.try_reserve_n(6).unwrap());
+    assert_eq!(limiter.balance(), 10.0);
+    // A committed one gives nothing back when it is dropped.
+    limiter.try_reserve_n(6).unwrap().commit(6);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(limiter.balance(), 5.0);
+    // A leaked one costs its tokens, once.
+    std::mem::forget(limiter.try_reserve_n(5).unwrap());
+    assert_eq!(limiter.balance(), 0.0);
+}
+
+/// Where the time was given, a drop does not read the clock: it would see another time.
+#[test]
+fn a_dropped_reservation_gives_back_as_of_its_own_time() {
+    let (limiter, clock) = ten();
+    clock.set(1_000_000 * SECOND);
+    drop(limiter.try_reserve_n_at(5 * SECOND, 6).unwrap());
+    assert_eq!(limiter.balance_at(5 * SECOND), 10.0);
+    // Had it been given back at the clock's time, this would be in debt.
+    assert_eq!(limiter.balance_at(SECOND), 6.0);
+}
+
+#[test]
+fn an_owned_reservation_is_settled_on_another_thread() {
+    let clock = MockClock::new();
+    let limiter = Arc::new(RateLimiter::with_clock(Quota::per_second(1).burst(10), clock));
+    let settle: [fn(brimful::OwnedReservation<MockClock>); 5] = [
+        drop,
+        brimful::OwnedReservation::cancel,
+        |reservation| assert!(reservation.commit(2).is_zero()),
+        |reservation| reservation.cancel_at(0),
+        |reservation| assert!(reservation.commit_at(0, 9).is_zero()),
+    ];
+    for (settle, balance) in settle.into_iter().zip([10.0, 10.0, 8.0, 10.0, 1.0]) {
+        limiter.reset();
+        let reservation = limiter.try_reserve_n_owned(6).unwrap();
+        assert_eq!(limiter.balance(), 4.0);
+        thread::spawn(move || settle(reservation)).join().unwrap();
+        assert_eq!(limiter.balance(), balance);
+    }
+    assert_eq!(Arc::strong_count(&limiter), 1);
+}
+
+#[test]
+fn concurrent_calls_charge_their_costs_and_nothing_else() {
+    const CALLS: u32 = 20_000;
+    let (limiter, _) = ten();
+    let limiter = Arc::new(limiter);
+    // Each takes one and gives it back: whatever the order, nothing is gained or lost.
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..CALLS {
+                    limiter.try_reserve_n(1).unwrap().cancel();
+                    let _ = limiter.try_reserve_n(9).map(|reservation| reservation.commit(0));
+                    assert!(limiter.balance() <= 10.0);
+                }
+            });
+        }
+    });
+    assert_eq!(limiter.balance(), 10.0);
+}

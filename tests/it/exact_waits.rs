@@ -1,0 +1,145 @@
+//! What is promised about the time is exact: that instant is sufficient, one nanosecond
+//! earlier is not.
+
+use std::time::Duration;
+
+use brimful::{MockClock, Quota, RateLimiter, TryAcquireError};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::support::{Counted, LAST, SECOND, any_quota, any_size, from_pico, limiter, pico};
+
+/// A limiter with a past: some calls, the last of them at the time returned.
+fn with_a_past(quota: Quota, calls: &[(u64, u64)]) -> (RateLimiter<MockClock>, u64) {
+    let (limiter, counted) = (limiter(quota), Counted::new(quota));
+    let fill = counted.earning(counted.capacity).clamp(1, u128::from(LAST)) as u64;
+    let mut now = 0;
+    for &(step, cost) in calls {
+        now += (step % (fill.saturating_mul(2))) % (LAST / 2 - now);
+        let cost = from_pico(u128::from(cost) % pico(quota.capacity()) + 1);
+        let _ = limiter.try_acquire_n_at(now, cost);
+    }
+    (limiter, now)
+}
+
+fn pasts() -> impl Strategy<Value = (Quota, Vec<(u64, u64)>)> {
+    (any::<[u64; 6]>(), vec((any::<u64>(), any::<u64>()), 0..6)).prop_map(|(genes, calls)| (any_quota(genes), calls))
+}
+
+/// The wait in nanoseconds; `None` where it is for ever.
+fn nanos(wait: Duration) -> Option<u64> {
+    (wait != Duration::MAX).then(|| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_denied_call_is_admitted_when_it_was_told_and_not_before(
+        (quota, calls) in pasts(),
+        size in any::<u64>(),
+    ) {
+        let (limiter, now) = with_a_past(quota, &calls);
+        let cost = from_pico(u128::from(any_size(size, 63)) % pico(quota.capacity()) + 1);
+        let until = limiter.time_until_at(now, cost);
+        let decision = limiter.decide_at(now, cost);
+        prop_assert_eq!(decision.retry_after(), until);
+        prop_assert_eq!(decision.allowed(), until.is_zero());
+        match limiter.try_acquire_n_at(now, cost) {
+            // Where the decision was admitted, its tokens are gone now.
+            _ if decision.allowed() => return Ok(()),
+            Ok(()) => prop_assert!(false, "decided against, and admitted"),
+            Err(TryAcquireError::RateLimited(limited)) => prop_assert_eq!(limited.retry_after(), until),
+            Err(error) => prop_assert!(until == Duration::MAX && error.retry_after().is_none()),
+        }
+        let Some(wait) = nanos(until) else {
+            prop_assert!(limiter.try_acquire_n_at(LAST, cost).is_err(), "told that it never would be");
+            return Ok(());
+        };
+        prop_assert!(wait > 0 && now + wait <= LAST);
+        prop_assert!(limiter.try_acquire_n_at(now + wait - 1, cost).is_err(), "a nanosecond before {wait}");
+        prop_assert!(limiter.try_acquire_n_at(now + wait, cost).is_ok(), "after {wait}");
+    }
+
+    #[test]
+    fn the_bucket_is_full_when_it_was_told_and_not_before(
+        (quota, calls) in pasts(),
+        size in any::<u64>(),
+        rest in 0..4u8,
+    ) {
+        // A burst in whole tokens is a whole number of units, so that it can be asked for.
+        let quota = quota.burst(quota.capacity().whole().max(1));
+        let (limiter, mut now) = with_a_past(quota, &calls);
+        match rest {
+            0 => limiter.reset_at(now),
+            // Full again, at an instant at which no unit is due: what is taken then is taken
+            // from what is rounded.
+            1 | 2 => {
+                let counted = Counted::new(quota);
+                let fill = counted.earning(counted.capacity).min(u128::from(LAST / 8)) as u64;
+                now += fill + size % (fill / 2 + 1_000_003);
+            }
+            _ => {}
+        }
+        let cost = from_pico(u128::from(any_size(size, 63)) % (pico(quota.capacity()) + 1));
+        let decision = limiter.decide_at(now, cost);
+        let burst = quota.capacity();
+        prop_assert_eq!(decision.limit(), burst.whole());
+        // What a full bucket rounds away when it is taken from is not in what remains.
+        let left = limiter.available_tokens_at(now);
+        let (remaining, slack) = (f64::from(decision.remaining()), 1.0 / Counted::new(quota).per_token as f64);
+        prop_assert!(remaining <= left + slack + left * 1e-15, "{remaining} remaining, {left} left");
+        prop_assert!(left <= remaining + 1.0 + left * 1e-15, "{remaining} remaining, {left} left");
+        let Some(reset) = nanos(decision.reset_after()) else {
+            prop_assert!(limiter.try_acquire_n_at(LAST, burst).is_err(), "told that it never would be full");
+            return Ok(());
+        };
+        prop_assert_eq!(limiter.decide_at(now + reset, 0).reset_after(), Duration::ZERO);
+        if reset > 0 {
+            prop_assert!(limiter.try_acquire_n_at(now + reset - 1, burst).is_err(), "full before {reset}");
+        }
+        prop_assert!(limiter.try_acquire_n_at(now + reset, burst).is_ok(), "not full after {reset}");
+    }
+}
+
+#[test]
+fn the_time_of_a_token_is_rounded_up() {
+    let table = [
+        (Quota::per_second(1), SECOND),
+        (Quota::per_second(3), 333_333_334),
+        (Quota::per_minute(7), 8_571_428_572),
+        (Quota::per_second(600_000_007), 2),
+        (Quota::per_second(1_000_000_000), 1),
+        (Quota::per_day(1), 86_400 * SECOND),
+    ];
+    for (quota, expected) in table {
+        let limiter = limiter(quota.burst(1));
+        assert!(limiter.allow_at(0));
+        let error = limiter.try_acquire_at(0).unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_nanos(expected)), "{quota}");
+        // A part of the last nanosecond is a whole one, never zero.
+        let error = limiter.try_acquire_at(expected - 1).unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_nanos(1)), "{quota}");
+        assert!(limiter.allow_at(expected), "{quota}");
+    }
+}
+
+#[test]
+fn what_never_comes_is_told() {
+    let quota = Quota::new(1, Duration::from_secs(10_000 * 366 * 86_400));
+    let limiter = limiter(quota.burst(2));
+    assert_eq!(limiter.time_until_at(0, 3), Duration::MAX);
+    let decision = limiter.decide_at(0, 3);
+    assert_eq!(
+        (decision.allowed(), decision.retry_after(), decision.reset_after()),
+        (false, Duration::MAX, Duration::ZERO)
+    );
+    assert!(limiter.try_acquire_n_at(0, 2).is_ok());
+    // The clock ends after 18 years.
+    assert_eq!(limiter.time_until_at(0, 1), Duration::MAX);
+    assert_eq!(limiter.decide_at(0, 1).retry_after(), Duration::MAX);
+    assert_eq!(limiter.decide_at(0, 1).reset_after(), Duration::MAX);
+    let error = limiter.try_acquire_at(0).unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::MAX));
+    assert_eq!(limiter.time_until_at(0, 0), Duration::ZERO);
+}

@@ -1,0 +1,230 @@
+//! What the modules share: quotas of every kind and the units they count in, and numbers
+//! without pattern.
+
+use std::time::Duration;
+
+use brimful::{MockClock, Quota, RateLimiter, Tokens};
+use brimful_oracle::ExactBucket;
+
+/// Parts of 10⁻¹² token in a token.
+pub(crate) const PICO: u128 = 1_000_000_000_000;
+
+/// The last reading that counts, 2⁵⁹ − 1 ns: later ones count as this one.
+pub(crate) const LAST: u64 = (1 << 59) - 1;
+
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// A limiter on a clock that stands at zero, for the forms that are given the time.
+pub(crate) fn limiter(quota: Quota) -> RateLimiter<MockClock> {
+    RateLimiter::with_clock(quota, MockClock::new())
+}
+
+#[track_caller]
+pub(crate) fn tokens(text: &str) -> Tokens {
+    text.parse().unwrap()
+}
+
+pub(crate) fn pico(tokens: Tokens) -> u128 {
+    u128::from(tokens.whole()) * PICO + u128::from(tokens.pico())
+}
+
+/// Clipped at [`Tokens::MAX`].
+pub(crate) fn from_pico(pico: u128) -> Tokens {
+    match u32::try_from(pico / PICO) {
+        Ok(whole) => Tokens::from_parts(whole, (pico % PICO) as u64).unwrap(),
+        Err(_) => Tokens::MAX,
+    }
+}
+
+/// How many operations a run makes: `default`, or what the environment says.
+pub(crate) fn operations(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| {
+        text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}"))
+    })
+}
+
+/// Numbers without pattern, the same for the same seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+    }
+}
+
+/// A number of up to `bits` bits, of any size with equal odds; 1 for zero, so that what is
+/// made from it shrinks.
+pub(crate) fn any_size(gene: u64, bits: u32) -> u64 {
+    let length = (gene % u64::from(bits)) as u32;
+    let random = (gene / u64::from(bits)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (1 << length) | (random >> 1 >> (63 - length))
+}
+
+/// A quota as it counts: what the limiter's promises say is said in these units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    /// The rate in lowest terms: tokens per nanoseconds.
+    pub(crate) tokens: u64,
+    pub(crate) nanos: u128,
+    /// Units in a token.
+    pub(crate) per_token: u128,
+    /// In units, as the debt.
+    pub(crate) capacity: u128,
+    pub(crate) debt: u128,
+}
+
+impl Counted {
+    #[track_caller]
+    pub(crate) fn new(quota: Quota) -> Self {
+        let (tokens, period) = quota.rate();
+        let per_token = per_token(quota);
+        let down = |amount: Tokens| pico(amount) * per_token / PICO;
+        let (capacity, debt) = (down(quota.capacity()), down(quota.debt_limit()));
+        Counted { tokens, nanos: period.as_nanos(), per_token, capacity, debt }
+    }
+
+    /// The exact bucket that counts in the same unit, full since the clock's origin.
+    pub(crate) fn exact(&self) -> ExactBucket {
+        ExactBucket::in_units(self.per_token, self.tokens, self.nanos, self.capacity, self.debt)
+    }
+
+    pub(crate) fn up(&self, amount: Tokens) -> u128 {
+        (pico(amount) * self.per_token).div_ceil(PICO)
+    }
+
+    pub(crate) fn down(&self, amount: Tokens) -> u128 {
+        pico(amount) * self.per_token / PICO
+    }
+
+    pub(crate) fn tokens_up(&self, units: u128) -> Tokens {
+        from_pico((units * PICO).div_ceil(self.per_token))
+    }
+
+    pub(crate) fn tokens_down(&self, units: u128) -> Tokens {
+        from_pico(units * PICO / self.per_token)
+    }
+
+    /// Units per nanosecond, in lowest terms.
+    pub(crate) fn rate(&self) -> (u128, u128) {
+        let units = u128::from(self.tokens) * self.per_token;
+        let divisor = gcd(units, self.nanos);
+        (units / divisor, self.nanos / divisor)
+    }
+
+    /// The nanoseconds until `amount` units have been earned, rounded up.
+    pub(crate) fn earning(&self, amount: u128) -> u128 {
+        let (units, nanos) = self.rate();
+        // What does not fit is beyond every clock.
+        amount.checked_mul(nanos).map_or(u128::MAX, |product| product.div_ceil(units))
+    }
+}
+
+fn gcd(mut a: u128, mut b: u128) -> u128 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The units in a token, which `resolution` tells only up to 10⁻¹²: the one among those that
+/// the layout chooses from that an empty bucket is seen to earn first.
+#[track_caller]
+fn per_token(quota: Quota) -> u128 {
+    let (tokens, period) = quota.rate();
+    let nanos = period.as_nanos();
+    let limiter = limiter(quota.initial(0));
+    let odd = {
+        let mut odd = nanos;
+        while odd.is_multiple_of(2) {
+            odd /= 2;
+        }
+        while odd.is_multiple_of(5) {
+            odd /= 5;
+        }
+        if odd < 1_000 { odd } else { 1 }
+    };
+    let decimals = (0..=16).flat_map(|j| [1, 2, 5].map(|digit| digit * 10u128.pow(j)));
+    let units = decimals.flat_map(|decimal| [decimal, decimal * odd]);
+    let earned_first = |&unit: &u128| {
+        let Some(product) = u128::from(tokens).checked_mul(unit).filter(|&product| product <= nanos) else {
+            return false;
+        };
+        let first = nanos.div_ceil(product);
+        let before = if first == 1 { 0 } else { first.div_ceil(2) };
+        first <= u128::from(LAST)
+            && limiter.balance_at(first as u64) == 1.0 / unit as f64
+            && limiter.balance_at(before as u64) == 0.0
+    };
+    let whole = (tokens == 1).then_some(nanos);
+    let found = whole.into_iter().chain(units).find(earned_first);
+    let found = found.unwrap_or_else(|| panic!("no unit fits {quota:?}"));
+    assert_eq!(pico(quota.resolution()), PICO.div_ceil(found), "{quota:?}");
+    found
+}
+
+/// Any quota there is: everyday ones, rates of any size in any terms, fractions; with any
+/// burst, initial tokens and debt. All zeros make one of the plainest.
+pub(crate) fn any_quota(genes: [u64; 6]) -> Quota {
+    let [kind, rate, terms, burst, initial, debt] = genes;
+    let quota = match kind % 4 {
+        0 => everyday(rate, 1 + (terms % 1_000) as u32),
+        1 => in_terms(any_size(terms, 63), rate),
+        2 => in_terms(1, rate),
+        _ => Quota::try_from_rate(per_second(rate), 1.0).ok(),
+    };
+    let quota = quota.unwrap_or(Quota::per_second(3));
+    let whole = any_size(burst / 4, 32) as u32;
+    let quota = match burst % 4 {
+        0 | 1 => quota.burst(whole),
+        2 => quota.burst(1 + whole % 10),
+        _ => {
+            let burst = Tokens::from_parts(whole - 1, burst % PICO as u64).unwrap();
+            // Above 10⁷/s not every fraction can be counted.
+            quota.try_burst(burst).unwrap_or(quota.burst(1))
+        }
+    };
+    let quota = match initial % 4 {
+        0 | 1 => quota,
+        2 => quota.initial(0),
+        _ => quota.initial(any_size(initial / 4, 32) as u32),
+    };
+    match debt % 4 {
+        0 | 1 => quota,
+        2 => quota.max_debt(0),
+        _ => quota.max_debt(any_size(debt / 4, 32) as u32),
+    }
+}
+
+fn everyday(kind: u64, count: u32) -> Option<Quota> {
+    Some(match kind % 4 {
+        0 => Quota::per_second(count),
+        1 => Quota::per_minute(count),
+        2 => Quota::per_hour(count),
+        _ => Quota::per_day(count),
+    })
+}
+
+/// From 1 per 10 000 years to 10⁹, any size with equal odds.
+fn per_second(gene: u64) -> f64 {
+    const SLOWEST: f64 = 1.0 / (10_000.0 * 366.0 * 86_400.0);
+    SLOWEST * (1e9 / SLOWEST).powf((gene >> 11) as f64 / (1u64 << 53) as f64)
+}
+
+/// About as fast as [`per_second`], in `tokens` per odd period.
+fn in_terms(tokens: u64, rate: u64) -> Option<Quota> {
+    let nanos = (tokens as f64 * 1e9 / per_second(rate)) as u128;
+    let period = Duration::new(u64::try_from(nanos / 1_000_000_000).ok()?, (nanos % 1_000_000_000) as u32);
+    Quota::try_new(tokens, period).ok()
+}

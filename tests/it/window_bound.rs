@@ -1,0 +1,267 @@
+//! Promise 1: whatever the threads do and however their clock errs, no window of readings is
+//! granted more than a burst and what the rate earns in it.
+
+use std::cell::Cell;
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+use brimful::{Clock, MockClock, Quota, RateLimiter, Tokens};
+use brimful_oracle::window::{Bound, worst_window};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::support::{Counted, Random, SECOND, limiter, operations, tokens};
+
+/// What a thread's clock does to it.
+#[derive(Clone, Debug)]
+struct Thread {
+    random: Random,
+    skew: u64,
+    last: u64,
+}
+
+thread_local! {
+    static THREAD: Cell<Option<Thread>> = const { Cell::new(None) };
+}
+
+/// A clock that errs in every way: it is skewed by thread, runs backwards, and stalls between
+/// the reading and its use. Each thread remembers its last reading, which is the one that
+/// counts: a second look replaces the first.
+struct ErringClock {
+    time: AtomicU64,
+    /// A reading takes up to this long.
+    step: u64,
+    /// How far readings go back, one in four.
+    back: u64,
+    stalls: bool,
+}
+
+impl ErringClock {
+    fn new(start: u64, step: u64, back: u64) -> Self {
+        ErringClock { time: AtomicU64::new(start), step, back, stalls: true }
+    }
+
+    fn enter(seed: u64, skew: u64) {
+        THREAD.set(Some(Thread { random: Random::new(seed), skew, last: 0 }));
+    }
+
+    fn last() -> u64 {
+        let thread = THREAD.take().expect("a thread that has entered");
+        let last = thread.last;
+        THREAD.set(Some(thread));
+        last
+    }
+}
+
+impl Clock for ErringClock {
+    fn now(&self) -> u64 {
+        // Construction reads the clock on a thread of its own.
+        let Some(mut thread) = THREAD.take() else { return self.time.load(Ordering::Relaxed) };
+        let random = &mut thread.random;
+        let time = self.time.fetch_add(random.below(self.step + 1), Ordering::Relaxed);
+        let back = if random.below(4) == 0 { random.below(self.back + 1) } else { 0 };
+        thread.last = (time + thread.skew).saturating_sub(back);
+        let (reading, stall) = (thread.last, random.below(32));
+        let spins = random.below(400);
+        THREAD.set(Some(thread));
+        match stall {
+            0 if self.stalls => thread::yield_now(),
+            1..=6 if self.stalls => (0..spins).for_each(|_| spin_loop()),
+            _ => {}
+        }
+        reading
+    }
+}
+
+/// Runs `threads` on one limiter, and returns the worst margin and the share admitted.
+fn contend(quota: Quota, costs: &[Tokens], clock: ErringClock, threads: u64, calls: u64) -> (f64, f64) {
+    let counted = Counted::new(quota);
+    let step = clock.step;
+    let limiter = RateLimiter::with_clock(quota, clock);
+    let mut grants: Vec<(u64, i64)> = thread::scope(|scope| {
+        let run = |thread: u64| {
+            let limiter = &limiter;
+            scope.spawn(move || {
+                ErringClock::enter(thread + 1, thread * step);
+                let (mut random, mut grants) = (Random::new(!thread), Vec::new());
+                for _ in 0..calls / threads {
+                    let cost = costs[random.below(costs.len() as u64) as usize];
+                    if limiter.try_acquire_n(cost).is_ok() {
+                        grants.push((ErringClock::last(), counted.up(cost) as i64));
+                    }
+                }
+                grants
+            })
+        };
+        let running: Vec<_> = (0..threads).map(run).collect();
+        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let (rate, nanos) = counted.rate();
+    let end = grants.iter().map(|&(reading, _)| reading).max().unwrap_or(0);
+    // As long as this holds, the word's rate and the quota's earn the same units, so that the
+    // bound has no slack at all.
+    assert!(u128::from(end).checked_mul(rate).is_some_and(|product| product >> 63 == 0), "{quota} runs too long");
+    let worst = worst_window(Bound::new(counted.capacity, rate, nanos), &mut grants).expect("something was admitted");
+    assert!(!worst.margin.is_violation(), "{quota}, {threads} threads: {worst:?}");
+    (worst.margin.as_f64(), grants.len() as f64 / calls as f64)
+}
+
+/// Quotas, costs, and a clock whose steps earn about what is asked for.
+fn contests() -> Vec<(Quota, Vec<Tokens>, u64)> {
+    let costs = |texts: &[&str]| texts.iter().map(|text| tokens(text)).collect::<Vec<_>>();
+    vec![
+        (Quota::per_second(1_000_000_000).burst(5), costs(&["1", "2", "5"]), 2),
+        (Quota::per_second(600_000_007).burst(40), costs(&["1", "7"]), 3),
+        (Quota::per_second(1_000_000).burst(10), costs(&["1", "0.5", "0.001"]), 600),
+        (Quota::per_second(3).burst(3), costs(&["1", "0.3", "3"]), SECOND / 4),
+        (Quota::per_minute(7).burst(2), costs(&["1", "0.3", "0.000001"]), 5 * SECOND),
+        (Quota::per_hour(11).burst(1), costs(&["0.25", "1"]), 77 * SECOND),
+    ]
+}
+
+#[test]
+fn no_window_is_granted_more_whatever_the_threads_and_clocks_do() {
+    let contests = contests();
+    let calls = operations("BRIMFUL_WINDOW_OPS", 1_200_000) / (contests.len() as u64 * 3);
+    for (quota, costs, step) in contests {
+        for threads in 2..=4 {
+            // Far from the origin the readings are no whole multiples of anything.
+            let clock = ErringClock::new(1 + 1_000 * step, step, 4 * step);
+            let (margin, admitted) = contend(quota, &costs, clock, threads, calls);
+            println!("{quota}, {threads} threads: {:.0}% admitted, worst margin {margin} units", admitted * 100.0);
+            assert!(admitted > 0.02, "{quota}: what admits nothing proves nothing");
+        }
+    }
+}
+
+/// A packed word's stale clock once wrapped: 7 times the limit at 2 threads, 14 at 4.
+#[test]
+fn a_stall_between_the_reading_and_the_write_admits_no_more() {
+    for threads in [2, 4] {
+        let quota = Quota::per_second(1_000_000).burst(100);
+        let clock = ErringClock { back: 0, ..ErringClock::new(SECOND, 200, 0) };
+        let (margin, admitted) = contend(quota, &[Tokens::ONE], clock, threads, 60_000);
+        println!("{threads} threads: {:.0}% admitted, worst margin {margin} units", admitted * 100.0);
+    }
+}
+
+/// With tokens and time in two atomics, both were admitted in 1 to 8% of the trials.
+#[test]
+fn of_two_threads_that_meet_at_one_token_exactly_one_gets_it() {
+    const HOUR: u64 = 3_600 * SECOND;
+    // As many hours as the clock has.
+    const ROUND: u64 = 100_000;
+    let trials = operations("BRIMFUL_TRIALS", ROUND);
+    for _ in 0..trials.div_ceil(ROUND) {
+        let clock = MockClock::new();
+        let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(1), clock.clone());
+        let arrived = AtomicUsize::new(0);
+        let run = || {
+            let mut admitted = Vec::with_capacity(ROUND as usize);
+            for trial in 0..ROUND as usize {
+                // The last to arrive lets an hour pass, then the clock stands.
+                if arrived.fetch_add(1, Ordering::AcqRel) == 3 * trial + 1 {
+                    clock.set((trial as u64 + 1) * HOUR);
+                    arrived.fetch_add(1, Ordering::AcqRel);
+                }
+                let mut spins = 0;
+                while arrived.load(Ordering::Acquire) < 3 * (trial + 1) {
+                    spins += 1;
+                    if spins % 128 == 0 { thread::yield_now() } else { spin_loop() }
+                }
+                admitted.push(limiter.allow());
+            }
+            admitted
+        };
+        let (one, other) = thread::scope(|scope| {
+            let other = scope.spawn(run);
+            (run(), other.join().unwrap())
+        });
+        let wrong = one.iter().zip(&other).filter(|(one, other)| one == other).count();
+        assert_eq!(wrong, 0, "of {ROUND} trials");
+    }
+}
+
+/// A call of a story without threads: what it was granted, or gave back.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Granted { reading: u64, units: i128 },
+    GivenBack { units: i128 },
+}
+
+/// The most that any window leaves below its bound, summed for each window anew: what was
+/// given back counts where its change of the word lies between the window's first and last.
+fn brute(counted: &Counted, story: &[Entry]) -> f64 {
+    let (rate, nanos) = counted.rate();
+    let bound = Bound::new(counted.capacity, rate, nanos);
+    let grants = || {
+        story.iter().filter_map(|entry| match entry {
+            Entry::Granted { reading, .. } => Some(*reading),
+            Entry::GivenBack { .. } => None,
+        })
+    };
+    let mut worst = f64::INFINITY;
+    for a in grants() {
+        for b in grants().filter(|&b| b >= a) {
+            let inside = |entry: &Entry| matches!(entry, Entry::Granted { reading, .. } if (a..=b).contains(reading));
+            let (Some(first), Some(last)) = (story.iter().position(inside), story.iter().rposition(inside)) else {
+                continue;
+            };
+            let sum = story[first..=last].iter().map(|entry| match entry {
+                Entry::Granted { units, .. } if inside(entry) => *units,
+                Entry::Granted { .. } => 0,
+                Entry::GivenBack { units } => -units,
+            });
+            worst = worst.min(bound.margin(b - a, sum.sum()).as_f64());
+        }
+    }
+    worst
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is given back may be granted again, and nothing more; readings go anywhere.
+    #[test]
+    fn what_is_given_back_is_granted_once_more(
+        pick in 0..6usize,
+        burst in 1..6u32,
+        start in 0..1_000_000u64,
+        calls in vec((0..8u8, 0..1_000u64, 1..4u32), 1..24),
+    ) {
+        let (quota, _, step) = contests().swap_remove(pick);
+        let quota = quota.burst(burst);
+        let (limiter, counted) = (limiter(quota), Counted::new(quota));
+        let units = |now: u64| (limiter.balance_at(now) * counted.per_token as f64).round() as i128;
+        let (mut now, mut story, mut reserved) = (start, Vec::new(), Vec::new());
+        for (verb, random, n) in calls {
+            // A third go back.
+            now = if random % 3 == 0 { now.saturating_sub(random * step / 150) } else { now + random * step / 200 };
+            let before = units(now);
+            match verb {
+                0..=2 => {
+                    if let Ok(reservation) = limiter.try_reserve_n_at(now, n) {
+                        story.push(Entry::Granted { reading: now, units: counted.up(n.into()) as i128 });
+                        reserved.push(reservation);
+                    }
+                    continue;
+                }
+                3 => drop(reserved.pop().map(|reservation| reservation.cancel_at(now))),
+                4 => drop(reserved.pop().map(|reservation| reservation.commit_at(now, tokens("0.4")))),
+                5 => drop(limiter.add_tokens_at(now, n)),
+                6 if random % 4 == 0 => limiter.reset_at(now),
+                _ => {
+                    if limiter.try_acquire_n_at(now, n).is_ok() {
+                        story.push(Entry::Granted { reading: now, units: counted.up(n.into()) as i128 });
+                    }
+                    continue;
+                }
+            }
+            story.push(Entry::GivenBack { units: (units(now) - before).max(0) });
+        }
+        let worst = brute(&counted, &story);
+        prop_assert!(worst >= 0.0, "{quota}: {worst} units in {story:?}");
+        reserved.drain(..).for_each(|reservation| reservation.cancel_at(now));
+    }
+}
