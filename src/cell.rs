@@ -104,10 +104,15 @@ impl Cell {
     #[cold]
     #[inline(never)]
     fn take_cold(&self, layout: &Layout, home: &impl Home, cost: Units, source: impl Now, seen: Seen) -> Taken {
-        self.settle(seen, source, |word, now, overtaken| {
-            let Some(word) = home.at_home(word, now) else { return Verdict::Stand(Taken::Unlimited) };
+        self.settle(seen, source, |seen, now, overtaken| {
+            let Some(word) = home.at_home(seen, now) else { return Verdict::Stand(Taken::Unlimited) };
             match token_bucket::step_exact(layout, word, now, cost) {
                 Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { cost, held, now }),
+                // The first call starts the bucket, also where it is denied: else it would
+                // never begin to fill.
+                Step::Denied { deficit, .. } if seen.is_special() => {
+                    Verdict::Write(word, Taken::Denied { cost, deficit, now })
+                }
                 Step::Denied { deficit, stale } if stale || overtaken => {
                     Verdict::Doubt(Taken::Denied { cost, deficit, now })
                 }

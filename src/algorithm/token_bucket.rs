@@ -65,7 +65,8 @@ pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, cost: 
         return admit_full(layout, layout.earned().product(now), tick, cost);
     }
     if held < cost.0 as i64 {
-        return Step::Denied { deficit: Units((cost.0 as i64 - held) as u64), stale: true };
+        // Far ahead, the word may be 2⁶⁰ units short, and the cost is anything below 2⁶³.
+        return Step::Denied { deficit: Units(cost.0.wrapping_sub(held as u64)), stale: true };
     }
     let next = layout.word(Intercept(x - cost.0 as i64), tick);
     Step::Admitted { next, held: Units(held as u64) }
@@ -80,22 +81,34 @@ pub(crate) const fn full(layout: &Layout, now: Reading) -> Intercept {
 /// The intercept of a word that is not special; of one so old that it is surely full at `now`,
 /// that of a bucket full at `now`.
 pub(crate) const fn intercept(layout: &Layout, word: Word, now: Reading) -> Intercept {
-    let age = layout.age(word, now);
-    if age <= Layout::OLDEST && age > layout.horizon() {
-        return full(layout, now);
+    match stored_intercept(layout, word, now) {
+        Some(intercept) => intercept,
+        None => full(layout, now),
     }
+}
+
+/// The intercept that a word holds; `None` where it is so old that it is surely full at `now`.
+const fn stored_intercept(layout: &Layout, word: Word, now: Reading) -> Option<Intercept> {
+    let age = layout.age(word, now);
     // The count is exact at every reading within the horizon, and at the start of the word's
     // own tick.
-    let at = if age <= layout.horizon() { now } else { layout.start(word) };
+    let at = if age <= layout.horizon() {
+        now
+    } else if age <= Layout::OLDEST {
+        return None;
+    } else {
+        layout.start(word)
+    };
     let earned = layout.earned().at(at).0;
     let count = word.bits().wrapping_add(earned) & layout.mask();
-    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
+    Some(Intercept(count as i64 - layout.offset() as i64 - earned as i64))
 }
 
 /// What a word that is not special holds at `now`.
 pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
-    let Intercept(x) = intercept(layout, word, now);
-    let (held, capacity) = (x + layout.earned().at(now).0 as i64, layout.capacity().0 as i64);
+    let capacity = layout.capacity().0 as i64;
+    let Some(Intercept(x)) = stored_intercept(layout, word, now) else { return Level(capacity) };
+    let held = x + layout.earned().at(now).0 as i64;
     Level(if held > capacity { capacity } else { held })
 }
 

@@ -54,7 +54,8 @@ use crate::sync::const_unless_loom;
 ///
 /// For all a ≤ b, the cost granted to calls whose clock reading lies in [a, b] is at most
 /// `burst + rate × (b − a)`, whatever the threads do and however the clock errs; and a limiter
-/// that is asked all the time admits that much. The [crate's page](crate) lists all of them.
+/// that is asked so often that it is never full again admits that much, within two units. The
+/// [crate's page](crate) lists all of them.
 ///
 /// # Memory ordering
 ///

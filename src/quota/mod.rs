@@ -138,7 +138,7 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// Zero, or a fraction that rates above 10⁷ per second cannot count.
+    /// Zero, or a fraction of a token below the quota's resolution.
     pub fn try_burst(self, tokens: impl Into<Tokens>) -> Result<Self, QuotaError> {
         self.with_burst(tokens.into())
     }
@@ -232,9 +232,9 @@ impl Quota {
     }
 
     /// The unit that costs are rounded up to and bursts down to, itself rounded up to 10⁻¹²
-    /// token: a fraction of a token that is earned in a nanosecond or a little more. Decimal
-    /// costs are exact down to it, or nearly: at 100 tokens per second it is 10⁻⁷ token, at 10⁹
-    /// it is a token.
+    /// token: what is earned in 1 to 2.5 ns, or longer where a token takes a month or more.
+    /// Decimal costs are exact down to it, or nearly: at 100 tokens per second it is 10⁻⁷
+    /// token, at 10⁹ it is a token.
     #[must_use]
     pub const fn resolution(&self) -> Tokens {
         self.layout.tokens_up(1)

@@ -4,8 +4,8 @@ use super::earned::Earned;
 use super::{Intercept, Reading, Units, Word};
 use crate::tokens::{PICO, Tokens};
 
-/// How the words of one quota are cut and read. `DERIVATION` in the module's documentation
-/// says why each number is what it is.
+/// How the words of one quota are cut and read. [`internals`](crate::internals) says why each
+/// number is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     // `Earned` in parts, so that the two bytes share one word.

@@ -26,10 +26,10 @@ fn play(quota: Quota, rows: &[Row]) {
     for (index, &row) in rows.iter().enumerate() {
         match row {
             Yes(time, cost) => {
-                assert!(limiter.try_acquire_n_at(time * T, cost).is_ok(), "{quota}, row {index}: {row:?}")
+                assert!(limiter.try_acquire_n_at(time * T, cost).is_ok(), "{quota}, row {index}: {row:?}");
             }
             No(time, cost) => {
-                assert!(limiter.try_acquire_n_at(time * T, cost).is_err(), "{quota}, row {index}: {row:?}")
+                assert!(limiter.try_acquire_n_at(time * T, cost).is_err(), "{quota}, row {index}: {row:?}");
             }
             Holds(time, tokens) => assert_eq!(limiter.available_tokens_at(time * T), tokens, "{quota}, row {index}"),
         }

@@ -1,0 +1,127 @@
+//! The exact sequential bucket that recorded calls are held against.
+
+use std::time::Duration;
+
+use brimful::{Quota, Tokens};
+
+use crate::PICO;
+use crate::history::{Call, Op};
+
+/// A bucket's state between two calls. Amounts are in units.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    per_token: i64,
+    /// Units earned in `period` nanoseconds.
+    rate: i128,
+    period: i128,
+    /// Nanoseconds to which a word knows when it was written.
+    tick: u64,
+    capacity: i64,
+    debt: i64,
+    /// Units held less units earned since the origin.
+    balance: i64,
+    /// The tick in which it was last written.
+    written: u64,
+    /// What it starts with at its first call, while it has not had one.
+    unborn: Option<i64>,
+}
+
+impl Bucket {
+    pub(crate) fn new(quota: &Quota, tick: u64) -> Bucket {
+        let (tokens, period) = quota.rate();
+        let resolution = i64::try_from(quota.resolution().pico()).expect("less than a token");
+        // A unit is what a nanosecond earns, where that divides a token.
+        let per_token = if tokens == 1 { period.as_nanos() as i64 } else { PICO / resolution };
+        assert_eq!((PICO + per_token - 1) / per_token, resolution, "the unit that the quota tells");
+        let units = |tokens: Tokens| i64::from(tokens.whole()) * per_token;
+        let (capacity, initial) = (units(quota.capacity()), units(quota.initial_tokens()));
+        Bucket {
+            per_token,
+            rate: i128::from(tokens) * i128::from(per_token),
+            period: period.as_nanos() as i128,
+            tick,
+            capacity,
+            debt: units(quota.debt_limit()),
+            balance: capacity,
+            written: 0,
+            unborn: (initial < capacity).then_some(initial),
+        }
+    }
+
+    /// 10⁻¹² tokens in units; the nearest, since what a verb returns was rounded.
+    pub(crate) fn units(&self, pico: i64) -> i64 {
+        ((i128::from(pico) * i128::from(self.per_token) + i128::from(PICO) / 2) / i128::from(PICO)) as i64
+    }
+
+    fn earned(&self, at: u64) -> i64 {
+        (i128::from(at) * self.rate).div_euclid(self.period) as i64
+    }
+
+    /// What a full bucket's balance is, rounded against the taker.
+    fn brim(&self, at: u64) -> i64 {
+        self.capacity + (-i128::from(at) * self.rate).div_euclid(self.period) as i64
+    }
+
+    /// Whether the tokens held, as of the clock's origin, are `tokens`.
+    pub(crate) fn is_at_origin(&self, tokens: f64) -> bool {
+        self.unborn.unwrap_or(self.balance) == (tokens * self.per_token as f64).round() as i64
+    }
+
+    /// Whether `granted` may have been granted within `nanos`: burst + rate × nanos. Exact.
+    pub(crate) fn bounds(&self, granted: i64, nanos: u64) -> bool {
+        i128::from(granted - self.capacity) * self.period <= self.rate * i128::from(nanos)
+    }
+
+    /// The bucket after `call`, and the units that the call added to it; `None` where a bucket
+    /// in this state would have answered otherwise.
+    pub(crate) fn after(mut self, call: &Call) -> Option<(Bucket, i64)> {
+        let now = call.reading();
+        let tick = now - now % self.tick;
+        if let Some(initial) = self.unborn.take() {
+            (self.balance, self.written) = (initial - self.capacity + self.brim(now), tick);
+        }
+        let held = (self.balance + self.earned(now)).min(self.capacity);
+        let was = self.balance;
+        match call.op {
+            Op::Take { cost, refused: Some(retry) } => {
+                let cost = self.units(cost);
+                // A reading from before the tick of the last write does not settle a denial,
+                // where the clock can be read again.
+                let settled = !call.is_single_look() || tick >= self.written;
+                return (held < cost && settled && retry == self.wait_for(cost, now)).then_some((self, 0));
+            }
+            Op::Take { cost, refused: None } => {
+                let cost = self.units(cost);
+                if held < cost {
+                    return None;
+                }
+                self.balance = self.balance.min(self.brim(now)) - cost;
+            }
+            Op::Charge { amount, left } => {
+                let amount = self.units(amount);
+                let charged = amount.min((held + self.debt).max(0));
+                if self.units(left) != amount - charged {
+                    return None;
+                }
+                self.balance = self.balance.min(self.brim(now)) - charged;
+            }
+            Op::Give { amount, added } => {
+                let room = (self.brim(now.max(self.written)) - self.balance).max(0);
+                let adds = self.units(amount).min(room);
+                if added.is_some_and(|added| self.units(added) != adds) {
+                    return None;
+                }
+                self.balance += adds;
+            }
+            Op::Reset => (self.balance, self.written) = (self.brim(now), tick),
+        }
+        self.written = self.written.max(tick);
+        Some((self, if call.op.gives() { (self.balance - was).max(0) } else { 0 }))
+    }
+
+    /// From `now` to the first nanosecond at which `cost` is there.
+    fn wait_for(&self, cost: i64, now: u64) -> Duration {
+        let due = -(-i128::from(cost - self.balance) * self.period).div_euclid(self.rate);
+        Duration::from_nanos(u64::try_from(due).expect("within the clock's range").saturating_sub(now))
+    }
+}
