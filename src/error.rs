@@ -87,7 +87,7 @@ impl ExceedsBurst {
         self.requested
     }
 
-    /// The most that the bucket ever holds.
+    /// The most that the bucket ever holds: the quota's burst, rounded down to its resolution.
     #[must_use]
     pub fn burst(&self) -> Tokens {
         self.burst

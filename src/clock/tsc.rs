@@ -332,7 +332,7 @@ pub fn clock_health() -> ClockHealth {
     };
     let drift = match reader {
         Reader::Counter(counter) | Reader::SlowCounter(counter) => {
-            let (ours, theirs) = (counter.nanos(now.raw) - anchor.1, now.at - anchor.0);
+            let (ours, theirs) = (counter.nanos(now.raw).saturating_sub(anchor.1), now.at - anchor.0);
             let theirs = theirs.as_nanos() as f64;
             (theirs >= 1e9).then(|| (ours as f64 - theirs) / theirs)
         }

@@ -367,7 +367,10 @@ impl<C> RateLimiter<C> {
         if self.unlimited {
             return Ok(());
         }
-        Err(TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst: self.quota.capacity() }))
+        Err(TryAcquireError::ExceedsBurst(ExceedsBurst {
+            requested: n,
+            burst: self.layout().tokens_down(self.layout().capacity()),
+        }))
     }
 
     #[inline(always)]
@@ -400,9 +403,15 @@ impl<C> RateLimiter<C> {
 
     fn tokens_held(&self, now: impl Now) -> f64 {
         match self.peek(now) {
-            Some((_, Level(held))) => held as f64 / self.layout().per_token() as f64,
+            Some((_, level)) => self.as_f64(level),
             None => f64::INFINITY,
         }
+    }
+
+    /// In tokens; the whole ones exactly, as far as an `f64` can hold them.
+    fn as_f64(&self, Level(units): Level) -> f64 {
+        let per_token = self.layout().per_token() as i64;
+        (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
     }
 
     fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
@@ -539,10 +548,8 @@ impl<C> fmt::Debug for RateLimiter<C> {
             debug.field("started", &false);
         } else {
             let last = self.layout().end(word);
-            let Level(held) = token_bucket::level(self.layout(), word, last);
-            debug
-                .field("tokens", &(held as f64 / self.layout().per_token() as f64))
-                .field("last_refill", &Duration::from_nanos(last.nanos()));
+            let held = token_bucket::level(self.layout(), word, last);
+            debug.field("tokens", &self.as_f64(held)).field("last_refill", &Duration::from_nanos(last.nanos()));
         }
         debug.finish_non_exhaustive()
     }
