@@ -42,7 +42,8 @@ struct Pair<'a> {
     limiter: &'a RateLimiter<MockClock>,
     exact: ExactBucket,
     counted: Counted,
-    /// How far ours may be above the exact balance: nothing where the rate is exact in binary.
+    /// How far ours may be above the exact balance: nothing where a nanosecond earns a whole
+    /// number of units.
     above: f64,
     /// How far below: nothing where a nanosecond earns a whole number of units.
     below: f64,
@@ -61,7 +62,7 @@ impl<'a> Pair<'a> {
             exact.start(start, counted.down(quota.initial_tokens()));
         }
         let (_, nanos) = counted.rate();
-        let above = if nanos.is_power_of_two() { 0.0 } else { 0.5 };
+        let above = if nanos == 1 { 0.0 } else { 0.5 };
         let below = if nanos == 1 { 0.0 } else { 2.0 };
         let spread = Spread { least: 0.0, most: 0.0 };
         Pair { limiter, exact, counted, above, below, written: start, spread, admitted: 0 }
