@@ -84,7 +84,7 @@ impl Cell {
     pub(crate) fn take(&self, layout: &Layout, home: &impl Home, n: Tokens, mut source: impl Now) -> Taken {
         let mut word = self.load();
         let now = source.first();
-        let Some(cost) = layout.cost(n) else { return far_above(now) };
+        let cost = layout.cost(n);
         let mut overtaken = false;
         // No spin hint: a failed swap brings the line here, and a pause would give it away.
         loop {
@@ -132,12 +132,10 @@ impl Cell {
     ) -> Units {
         let word = self.load();
         let now = source.first();
-        self.settle(Seen { word, now, overtaken: false }, source, |word, now, _| match home.at_home(word, now) {
-            Some(word) => {
-                let (next, amount) = change(word, now);
-                Verdict::Write(next, amount)
-            }
-            None => Verdict::Stand(Units(0)),
+        self.settle(Seen { word, now, overtaken: false }, source, |seen, now, _| {
+            let Some(word) = home.at_home(seen, now) else { return Verdict::Stand(Units(0)) };
+            let (next, amount) = change(word, now);
+            if next == seen { Verdict::Stand(amount) } else { Verdict::Write(next, amount) }
         })
     }
 
@@ -167,12 +165,6 @@ impl Cell {
             }
         }
     }
-}
-
-/// A denial of more units than can be counted.
-#[cold]
-fn far_above(now: Reading) -> Taken {
-    Taken::Denied { cost: Units(u64::MAX), deficit: Units(u64::MAX), now }
 }
 
 /// What a round of the loop decides on.

@@ -203,11 +203,17 @@ mod sync;
 mod tokens;
 mod word;
 
-pub use clock::*;
+pub use clock::Clock;
+#[cfg(all(feature = "std", not(brimful_loom)))]
+pub use clock::MockClock;
+#[cfg(feature = "std")]
+pub use clock::{ClockHealth, ClockSource, QuantaClock, clock_health};
 #[cfg(feature = "std")]
 pub use error::BuildError;
 pub use error::{ExceedsBurst, QuotaError, RateLimited, TokensError, TryAcquireError};
-pub use limiter::*;
+pub use limiter::{Decision, RateLimiter, Reservation};
+#[cfg(feature = "std")]
+pub use limiter::{OwnedReservation, RateLimiterBuilder};
 pub use quota::{ParseQuotaError, Quota, QuotaTextError};
 pub use tokens::Tokens;
 

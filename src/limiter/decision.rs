@@ -25,8 +25,6 @@ pub struct Decision {
 enum Kind {
     Admitted,
     Denied,
-    /// A cost above the burst: denied for ever.
-    Exceeding,
     Unlimited,
 }
 
@@ -35,16 +33,16 @@ impl Decision {
     pub(super) fn taken(layout: &Layout, taken: Taken) -> Self {
         let (now, cost, held, kind) = match taken {
             Taken::Admitted { cost, held, now } => (now, cost, held.0 as i64, Kind::Admitted),
-            Taken::Denied { cost, deficit, now } => (now, cost, cost.0 as i64 - deficit.0 as i64, Kind::Denied),
+            // Far ahead of the reading, a word may be 2⁶⁰ units short.
+            Taken::Denied { cost, deficit, now } => (now, cost, cost.0.wrapping_sub(deficit.0) as i64, Kind::Denied),
             Taken::Unlimited => (Reading::MAX, Units(0), layout.capacity().0 as i64, Kind::Unlimited),
         };
         Decision::new(layout, now, cost, Level(held), kind)
     }
 
-    /// After a look: for a cost of zero, or for one above the burst.
-    pub(super) fn looked(layout: &Layout, now: Reading, held: Level, exceeding: bool) -> Self {
-        let kind = if exceeding { Kind::Exceeding } else { Kind::Admitted };
-        Decision::new(layout, now, Units(0), held, kind)
+    /// After a look, for a cost of zero.
+    pub(super) fn looked(layout: &Layout, now: Reading, held: Level) -> Self {
+        Decision::new(layout, now, Units(0), held, Kind::Admitted)
     }
 
     #[inline(always)]
@@ -60,6 +58,12 @@ impl Decision {
         matches!(self.kind, Kind::Admitted | Kind::Unlimited)
     }
 
+    /// Whether the cost was above the burst, so that the same call will never be admitted.
+    #[must_use]
+    pub fn exceeds_burst(&self) -> bool {
+        self.cost > self.capacity && !self.allowed()
+    }
+
     /// The burst, in whole tokens, rounded down; `u32::MAX` without a limit.
     #[must_use]
     pub fn limit(&self) -> u32 {
@@ -73,14 +77,14 @@ impl Decision {
     }
 
     /// How long until the same call would be admitted, if nothing else takes tokens: zero where
-    /// it was, [`Duration::MAX`] where it never will be (a cost above the burst, or beyond the
-    /// 18 years that a clock's readings reach). Exact, rounded up to the nanosecond.
+    /// it was, [`Duration::MAX`] where it never will be ([`exceeds_burst`](Decision::exceeds_burst),
+    /// or beyond the 18 years that a clock's readings reach). Exact, rounded up to the nanosecond.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self.kind {
             Kind::Admitted | Kind::Unlimited => Duration::ZERO,
+            Kind::Denied if self.exceeds_burst() => Duration::MAX,
             Kind::Denied => self.after(self.cost.0 as i64 - self.held.0),
-            Kind::Exceeding => Duration::MAX,
         }
     }
 

@@ -198,7 +198,7 @@ impl<C: Clock> RateLimiter<C> {
     ) -> Result<OwnedReservation<C>, TryAcquireError> {
         let n = n.into();
         self.acquire(n, self.live())?;
-        Ok(OwnedReservation::new(self.clone(), n))
+        Ok(OwnedReservation::new(self.clone(), n, None))
     }
 
     /// The tokens that are there now, never below zero; infinite without a limit.
@@ -303,6 +303,23 @@ impl<C: Clock> RateLimiter<C> {
         Ok(Reservation::new(self, n, Some(now_ns)))
     }
 
+    /// [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned) at `now_ns`; see
+    /// [`try_reserve_n_at`](RateLimiter::try_reserve_n_at).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    #[cfg(feature = "std")]
+    pub fn try_reserve_n_owned_at(
+        self: &std::sync::Arc<Self>,
+        now_ns: u64,
+        n: impl Into<Tokens>,
+    ) -> Result<OwnedReservation<C>, TryAcquireError> {
+        let n = n.into();
+        self.acquire(n, given(now_ns))?;
+        Ok(OwnedReservation::new(self.clone(), n, Some(now_ns)))
+    }
+
     /// [`available_tokens`](RateLimiter::available_tokens) at `now_ns`.
     #[must_use]
     pub fn available_tokens_at(&self, now_ns: u64) -> f64 {
@@ -357,47 +374,43 @@ impl<C> RateLimiter<C> {
     #[inline]
     fn denied(&self, n: Tokens, cost: Units, deficit: Units, now: Reading) -> Result<(), TryAcquireError> {
         if cost > self.layout().capacity() {
-            return self.exceeding(n);
+            return Err(self.exceeding(n));
         }
         Err(TryAcquireError::RateLimited(RateLimited(Due::new(self.layout().earned(), now, deficit))))
     }
 
     #[cold]
-    fn exceeding(&self, n: Tokens) -> Result<(), TryAcquireError> {
-        if self.unlimited {
-            return Ok(());
-        }
-        Err(TryAcquireError::ExceedsBurst(ExceedsBurst {
-            requested: n,
-            burst: self.layout().tokens_down(self.layout().capacity()),
-        }))
+    fn exceeding(&self, n: Tokens) -> TryAcquireError {
+        let burst = self.layout().tokens_down(self.layout().capacity());
+        TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst })
     }
 
     #[inline(always)]
-    fn decision(&self, n: Tokens, now: impl Now + Copy) -> Decision {
+    fn decision(&self, n: Tokens, now: impl Now) -> Decision {
         if n.is_zero() {
-            return self.look(false, now);
+            return self.look(now);
         }
-        match self.cell.take(self.layout(), self, n, now) {
-            Taken::Denied { cost, .. } if cost > self.layout().capacity() => self.look(true, now),
-            taken => Decision::taken(self.layout(), taken),
-        }
+        Decision::taken(self.layout(), self.cell.take(self.layout(), self, n, now))
     }
 
-    /// The decision on a cost of zero, or on one that exceeds the burst.
+    /// The decision on a cost of zero.
     #[cold]
-    fn look(&self, exceeding: bool, now: impl Now) -> Decision {
+    fn look(&self, now: impl Now) -> Decision {
         match self.peek(now) {
-            Some((now, held)) => Decision::looked(self.layout(), now, held, exceeding),
+            Some((now, held)) => Decision::looked(self.layout(), now, held),
             None => Decision::taken(self.layout(), Taken::Unlimited),
         }
     }
 
     /// When, and what the bucket held then; `None` without a limit.
     fn peek(&self, mut now: impl Now) -> Option<(Reading, Level)> {
-        let seen = self.cell.load();
+        let mut word = self.cell.load();
         let now = now.first();
-        let word = self.at_home(seen, now)?;
+        if word.is_special() {
+            // A look starts the bucket too: else what it foretells would never come.
+            self.cell.change(self, Given(now), |word, _| (word, Units(0)));
+            word = self.at_home(self.cell.load(), now)?;
+        }
         Some((now, token_bucket::level(self.layout(), word, now)))
     }
 
@@ -416,13 +429,13 @@ impl<C> RateLimiter<C> {
 
     fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
         let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
-        match self.layout().cost(n) {
-            Some(cost) if cost > self.layout().capacity() => Duration::MAX,
-            Some(Units(cost)) if cost as i64 > held && !n.is_zero() => {
-                Due::new(self.layout().earned(), now, Units((cost as i64 - held) as u64)).after()
-            }
-            Some(_) => Duration::ZERO,
-            None => Duration::MAX,
+        let cost = self.layout().cost(n);
+        if cost > self.layout().capacity() {
+            Duration::MAX
+        } else if n.is_zero() || cost.0 as i64 <= held {
+            Duration::ZERO
+        } else {
+            Due::new(self.layout().earned(), now, Units((cost.0 as i64 - held) as u64)).after()
         }
     }
 
@@ -488,19 +501,11 @@ impl<C> Home for RateLimiter<C> {
     }
 }
 
-/// The limiter's clock, read at most twice for a decision.
+/// The limiter's clock, read at most twice.
 struct Live<'a, C> {
     clock: &'a C,
     again: bool,
 }
-
-impl<C> Clone for Live<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for Live<'_, C> {}
 
 impl<C: Clock> Now for Live<'_, C> {
     #[inline]
@@ -515,7 +520,6 @@ impl<C: Clock> Now for Live<'_, C> {
 }
 
 /// A time that the caller gave: there is no second look at it.
-#[derive(Clone, Copy)]
 struct Given(Reading);
 
 #[inline]
@@ -534,9 +538,9 @@ impl Now for Given {
     }
 }
 
-/// Shows the tokens held and the time of the last write; without reading the clock, as of
-/// that time.
-impl<C> fmt::Debug for RateLimiter<C> {
+/// Shows what the bucket holds now, and the tick of the limiter's clock in which it was last
+/// written; a tick is about as long as the bucket takes to refill.
+impl<C: Clock> fmt::Debug for RateLimiter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RateLimiter");
         if self.unlimited {
@@ -547,9 +551,12 @@ impl<C> fmt::Debug for RateLimiter<C> {
         if word.is_special() {
             debug.field("started", &false);
         } else {
-            let last = self.layout().end(word);
-            let held = token_bucket::level(self.layout(), word, last);
-            debug.field("tokens", &self.as_f64(held)).field("last_refill", &Duration::from_nanos(last.nanos()));
+            let layout = self.layout();
+            let now = Reading::from_nanos(self.clock.now());
+            let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
+            debug
+                .field("tokens", &self.as_f64(token_bucket::level(layout, word, now)))
+                .field("last_refill", &(nanos(layout.start(word))..nanos(layout.end(word))));
         }
         debug.finish_non_exhaustive()
     }

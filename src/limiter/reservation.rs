@@ -4,6 +4,8 @@ use core::fmt;
 
 use super::{RateLimiter, given};
 use crate::clock::Clock;
+#[cfg(feature = "std")]
+use crate::clock::QuantaClock;
 use crate::tokens::Tokens;
 
 /// Tokens taken now, for a call whose true cost is known later. Made by
@@ -12,7 +14,7 @@ use crate::tokens::Tokens;
 /// [`commit`](Reservation::commit) settles it; [`cancel`](Reservation::cancel), or dropping it,
 /// gives all back. What is given back is clipped at the burst.
 #[must_use = "dropping a reservation gives its tokens back at once"]
-pub struct Reservation<'a, C: Clock> {
+pub struct Reservation<'a, #[cfg(feature = "std")] C: Clock = QuantaClock, #[cfg(not(feature = "std"))] C: Clock> {
     limiter: &'a RateLimiter<C>,
     held: Held,
 }
@@ -39,8 +41,8 @@ impl<'a, C: Clock> Reservation<'a, C> {
 
     /// Settles for the cost that it really was: gives back the rest, or charges what was
     /// missing, which may take the bucket into debt, by default down to one burst below zero
-    /// ([`Quota::max_debt`](crate::Quota::max_debt)). Returns what that limit left uncharged:
-    /// usually zero.
+    /// ([`Quota::max_debt`](crate::Quota::max_debt)). Returns what that limit left uncharged,
+    /// rounded up to a unit: usually zero.
     pub fn commit(mut self, actual: impl Into<Tokens>) -> Tokens {
         self.held.settle(self.limiter, actual.into(), None)
     }
@@ -75,15 +77,15 @@ impl<C: Clock> fmt::Debug for Reservation<'_, C> {
 /// [`RateLimiter::try_reserve_n_owned`].
 #[cfg(feature = "std")]
 #[must_use = "dropping a reservation gives its tokens back at once"]
-pub struct OwnedReservation<C: Clock> {
+pub struct OwnedReservation<C: Clock = QuantaClock> {
     limiter: std::sync::Arc<RateLimiter<C>>,
     held: Held,
 }
 
 #[cfg(feature = "std")]
 impl<C: Clock> OwnedReservation<C> {
-    pub(super) fn new(limiter: std::sync::Arc<RateLimiter<C>>, tokens: Tokens) -> Self {
-        OwnedReservation { limiter, held: Held { tokens, given: None } }
+    pub(super) fn new(limiter: std::sync::Arc<RateLimiter<C>>, tokens: Tokens, given: Option<u64>) -> Self {
+        OwnedReservation { limiter, held: Held { tokens, given } }
     }
 
     /// As [`Reservation::tokens`].

@@ -302,7 +302,9 @@ impl Quota {
     }
 }
 
-/// Two quotas are equal where they admit the same.
+/// Two quotas are equal where they admit the same. One to which a default was given is equal to
+/// one that has it, and yet another base: `burst` changes what was not given, but nothing that
+/// was.
 impl PartialEq for Quota {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()

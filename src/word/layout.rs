@@ -132,17 +132,18 @@ impl Layout {
         self.full
     }
 
-    /// The units that `tokens` cost, rounded up; `None` for 2⁶³ and more, far above any
-    /// capacity.
+    /// The units that `tokens` cost, rounded up; 2⁶³ − 1, far above any capacity, where they
+    /// are more.
     #[inline]
-    pub(crate) const fn cost(&self, tokens: Tokens) -> Option<Units> {
+    pub(crate) const fn cost(&self, tokens: Tokens) -> Units {
+        const MOST: Units = Units(i64::MAX as u64);
         if tokens.pico() != 0 {
             let units = self.units_up(tokens);
-            return if units > i64::MAX as u128 { None } else { Some(Units(units as u64)) };
+            return if units > MOST.0 as u128 { MOST } else { Units(units as u64) };
         }
         match (tokens.whole() as i64).checked_mul(self.per_token as i64) {
-            Some(units) => Some(Units(units as u64)),
-            None => None,
+            Some(units) => Units(units as u64),
+            None => MOST,
         }
     }
 
