@@ -119,7 +119,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let recorder = Arc::new(Recorder::default());
         let clock = ModelClock::new(4 * T, self.threads.iter().map(|thread| thread.0).collect(), recorder.clone());
         let limiter = Arc::new((self.limiter)(self.quota, clock));
-        let tick = tick(&limiter);
+        let tick = tick(self.quota);
         let mailbox = Arc::new(loom::sync::atomic::AtomicU64::new(0));
         let actor = |who| Actor { who, limiter: limiter.clone(), recorder: recorder.clone(), mailbox: mailbox.clone() };
         (self.setup)(&actor(SETUP));
@@ -144,12 +144,20 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     }
 }
 
-/// The tick's length, which a fresh limiter shows: it was written in the first one, and tells the
-/// end of it. One that has not started does not show it, nor does its model need it.
-fn tick<C: Clock>(limiter: &RateLimiter<C>) -> u64 {
-    let shown = format!("{limiter:?}");
-    let end = |k: u32| format!("last_refill: {:?}", Duration::from_nanos((1 << k) - 1));
-    (1..59).find(|&k| shown.contains(&end(k))).map_or(1, |k| 1 << k)
+/// A clock that nobody follows.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+/// The tick's length, which a fresh limiter shows: it was last written in the first one.
+fn tick(quota: Quota) -> u64 {
+    let shown = format!("{:?}", RateLimiter::with_clock(quota, Stopped));
+    let first = |k: u32| format!("last_refill: 0ns..{:?}", Duration::from_nanos((1 << k) - 1));
+    (1..59).find(|&k| shown.contains(&first(k))).map(|k| 1 << k).expect("a limiter shows its tick")
 }
 
 fn permutations(n: usize) -> Vec<Vec<usize>> {
