@@ -122,8 +122,8 @@
 //!
 //! The promises hold whatever the clock does, because a reading counts as itself: it is never
 //! replaced by a later one that another thread has seen. A reading that is behind sees fewer
-//! tokens, never more; a denial by one that is older than the last write, or that another
-//! thread overtook, reads the clock once more before it stands. A reading far ahead earns at
+//! tokens, never more; a denial by one from an earlier tick than the last write (a tick is about
+//! as long as the bucket takes to refill), or that another thread overtook, reads the clock once more before it stands. A reading far ahead earns at
 //! most a burst. Once it was recorded (a call was admitted by it), correct readings see an
 //! empty bucket until they catch up; [`reset`](RateLimiter::reset) cures that.
 //!

@@ -163,15 +163,21 @@ fn choose() -> Source {
 #[cfg(target_os = "linux")]
 fn unsound() -> Option<&'static str> {
     const CURRENT: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-    match std::fs::read_to_string(CURRENT).ok()?.trim() {
-        "tsc" | "arch_sys_counter" => None,
-        _ => Some("the kernel's clock source is not the counter, so it does not trust it"),
-    }
+    distrust(std::fs::read_to_string(CURRENT).ok()?.trim())
 }
 
 #[cfg(not(target_os = "linux"))]
 fn unsound() -> Option<&'static str> {
     None
+}
+
+/// Why a kernel that keeps its own time by `source` does not trust the counter.
+#[cfg(target_os = "linux")]
+fn distrust(source: &str) -> Option<&'static str> {
+    match source {
+        "tsc" | "arch_sys_counter" => None,
+        _ => Some("the kernel's clock source is not the counter, so it does not trust it"),
+    }
 }
 
 struct Calibration {
@@ -188,6 +194,9 @@ struct Look {
     width: Duration,
 }
 
+/// How often both clocks are read for one look.
+const LOOKS: u32 = 64;
+
 fn look(raw: &impl Fn() -> u64) -> Look {
     let once = || {
         let before = Instant::now();
@@ -197,7 +206,7 @@ fn look(raw: &impl Fn() -> u64) -> Look {
     };
     // The narrowest of some: whoever was interrupted has a wide one.
     let mut best = once();
-    for _ in 0..63 {
+    for _ in 1..LOOKS {
         let next = once();
         if next.width < best.width {
             best = next;
@@ -281,25 +290,30 @@ impl ClockHealth {
     #[must_use]
     pub fn compare_cores(&self, duration: Duration) -> u64 {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (latest, worst, start) = (AtomicU64::new(0), AtomicU64::new(0), Instant::now());
-        std::thread::scope(|scope| {
-            for _ in 0..cores {
-                scope.spawn(|| {
-                    while start.elapsed() < duration {
-                        for _ in 0..64 {
-                            // Acquire, paired with the release of the same operation in the
-                            // other threads: what is read below was read after `seen`.
-                            let seen = latest.load(Ordering::Acquire);
-                            let now = QuantaClock.now();
-                            worst.fetch_max(seen.saturating_sub(now), Ordering::Relaxed);
-                            latest.fetch_max(now, Ordering::AcqRel);
-                        }
-                    }
-                });
-            }
-        });
-        worst.into_inner()
+        largest_step_back(cores, duration, || QuantaClock.now())
     }
+}
+
+/// The largest step back that `threads` see among their readings of `now`.
+fn largest_step_back(threads: usize, duration: Duration, now: impl Fn() -> u64 + Sync) -> u64 {
+    let (latest, worst, start) = (AtomicU64::new(0), AtomicU64::new(0), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while start.elapsed() < duration {
+                    for _ in 0..64 {
+                        // Acquire, paired with the release of the same operation in the other
+                        // threads: what is read below was read after `seen`.
+                        let seen = latest.load(Ordering::Acquire);
+                        let now = now();
+                        worst.fetch_max(seen.saturating_sub(now), Ordering::Relaxed);
+                        latest.fetch_max(now, Ordering::AcqRel);
+                    }
+                }
+            });
+        }
+    });
+    worst.into_inner()
 }
 
 impl std::fmt::Display for ClockHealth {
@@ -348,6 +362,55 @@ mod tests {
     #[test]
     fn a_counter_that_stands_still_is_refused() {
         assert!(calibrate(|| 7).is_none());
+    }
+
+    #[test]
+    fn a_slow_calibration_is_done_again() {
+        // The first two looks are interrupted at every try; what they make of the counter's
+        // rate is not what is kept.
+        let (start, reads) = (Instant::now(), std::cell::Cell::new(0u32));
+        let raw = || {
+            reads.set(reads.get() + 1);
+            let raw = (start.elapsed().as_nanos() * 3) as u64;
+            let wide = Instant::now();
+            while reads.get() <= 2 * LOOKS && wide.elapsed() < Duration::from_micros(2) {
+                std::hint::spin_loop();
+            }
+            raw
+        };
+        let calibration = calibrate(raw).unwrap();
+        assert!(reads.get() > 2 * LOOKS, "{} reads", reads.get());
+        assert!(calibration.uncertainty < 2e-3 / 4.0, "{}", calibration.uncertainty);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_the_counter_as_the_kernels_own_clock_is_trusted() {
+        for (source, trusted) in [
+            ("tsc", true),
+            ("arch_sys_counter", true),
+            ("hpet", false),
+            ("acpi_pm", false),
+            ("kvm-clock", false),
+            ("hyperv_clocksource_tsc_page", false),
+            ("tsc-early", false),
+            ("", false),
+        ] {
+            assert_eq!(distrust(source).is_none(), trusted, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_core_that_is_behind_is_seen() {
+        // Every eighth reading is a microsecond behind the others.
+        let reads = AtomicU64::new(0);
+        let now = || match reads.fetch_add(1, Ordering::Relaxed) {
+            read if read % 8 == 7 => 10_000 + read - 1_000,
+            read => 10_000 + read,
+        };
+        let step = largest_step_back(1, Duration::from_millis(1), now);
+        assert_eq!(step, 999);
+        assert_eq!(largest_step_back(1, Duration::from_millis(1), || reads.fetch_add(1, Ordering::Relaxed)), 0);
     }
 
     #[test]

@@ -93,8 +93,8 @@ impl RateLimiter {
     const_unless_loom! {
         /// A limiter on the process's clock.
         ///
-        /// With [`Quota::initial`] below the burst, the bucket starts with the first call that
-        /// reads the clock, since a constant cannot.
+        /// With [`Quota::initial`] below the burst, the bucket starts with the first call or look,
+        /// since a constant cannot read the clock.
         #[must_use]
         pub const fn new(quota: Quota) -> RateLimiter {
             RateLimiter::with_parts(quota, Cell::new(first_word(&quota)), false, QuantaClock)

@@ -148,7 +148,7 @@ impl Quota {
     ///
     /// The bucket starts when its limiter is constructed, where a clock is at hand
     /// ([`RateLimiter::with_clock`](crate::RateLimiter::with_clock), a builder), or else with
-    /// the first call.
+    /// the first call or look.
     #[must_use]
     pub const fn initial(self, tokens: u32) -> Self {
         self.with_initial(Tokens::new(tokens))

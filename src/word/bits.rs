@@ -26,7 +26,7 @@ impl Word {
     const SPECIAL: u64 = 1 << 63;
 
     /// Bit 63 alone: this cell's bucket is elsewhere. A limiter without a limit keeps it for
-    /// good; one with initial tokens keeps it until the first call that reads the clock.
+    /// good; one with initial tokens keeps it until the first call or look.
     pub(crate) const AWAY: Word = Word(Word::SPECIAL);
 
     #[inline]
