@@ -5,6 +5,7 @@ mod clocks;
 mod conformance;
 mod exact_waits;
 mod field_bugs;
+mod first_use;
 mod no_lost_tokens;
 mod oracle;
 mod support;
