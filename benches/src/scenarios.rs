@@ -193,70 +193,98 @@ fn shared(name: &'static str, limit: Limit, admitted: bool) -> Scenario {
 mod work {
     use super::{AtomicU64, Clock, Contender, DRAINED, Floor, Limit, Ordering, QuantaClock, Scenario, Sharing};
 
-    /// About 100 cycles of floating-point multiplications, three cycles each (four on some
-    /// processors), in chains that wait for the last time's. They leave the integer units to
-    /// the decision: what it adds is what cannot overlap.
-    struct Work<const CHAINS: usize>([AtomicU64; CHAINS]);
+    /// About 100 cycles of multiplications, three cycles each (four on some processors), in
+    /// chains that wait for the last time's: what a decision adds is what cannot overlap.
+    trait Work: Sync {
+        fn new() -> Self;
+        fn run(&self) -> u64;
+    }
 
-    impl<const CHAINS: usize> Work<CHAINS> {
+    const STEPS: usize = 33;
+
+    /// In floating point, which leaves the integer units to the decision.
+    struct Floats<const CHAINS: usize>([AtomicU64; CHAINS]);
+
+    impl<const CHAINS: usize> Work for Floats<CHAINS> {
         fn new() -> Self {
-            Work([const { AtomicU64::new(0x3ff0_0000_0000_0001) }; CHAINS])
+            Floats([const { AtomicU64::new(0x3ff0_0000_0000_0001) }; CHAINS])
         }
 
         #[inline(always)]
-        fn run(&self) -> f64 {
-            let mut values: [f64; CHAINS] =
-                std::array::from_fn(|chain| f64::from_bits(self.0[chain].load(Ordering::Relaxed)));
+        fn run(&self) -> u64 {
             let factor = std::hint::black_box(1.000_000_000_1);
-            for _ in 0..33 {
-                for value in &mut values {
-                    *value *= factor;
-                }
-            }
-            for (cell, value) in self.0.iter().zip(values) {
-                cell.store(value.to_bits(), Ordering::Relaxed);
-            }
-            values[0]
+            chains(&self.0, |value| (f64::from_bits(value) * factor).to_bits())
         }
+    }
+
+    /// In integers: four chains keep the one integer multiplier busy, for which a decision
+    /// then has to wait. The worst neighbour it can have.
+    struct Integers<const CHAINS: usize>([AtomicU64; CHAINS]);
+
+    impl<const CHAINS: usize> Work for Integers<CHAINS> {
+        fn new() -> Self {
+            Integers([const { AtomicU64::new(3) }; CHAINS])
+        }
+
+        #[inline(always)]
+        fn run(&self) -> u64 {
+            chains(&self.0, |value| value.wrapping_mul(value | 1))
+        }
+    }
+
+    #[inline(always)]
+    fn chains<const CHAINS: usize>(cells: &[AtomicU64; CHAINS], step: impl Fn(u64) -> u64) -> u64 {
+        let mut values: [u64; CHAINS] = std::array::from_fn(|chain| cells[chain].load(Ordering::Relaxed));
+        for _ in 0..STEPS {
+            for value in &mut values {
+                *value = step(*value);
+            }
+        }
+        for (cell, value) in cells.iter().zip(values) {
+            cell.store(value, Ordering::Relaxed);
+        }
+        values[0]
     }
 
     pub(super) fn scenarios() -> Vec<Scenario> {
         let busy = Limit { rate: 100_000_000, burst: 1 };
         vec![
-            admitted::<1>("in front of a chain of 100 cycles, admitted", busy),
-            admitted::<4>("in front of four chains of 100 cycles, admitted", busy),
-            denied::<1>("in front of a chain of 100 cycles, denied"),
-            denied::<4>("in front of four chains of 100 cycles, denied"),
+            admitted::<Floats<1>>("in front of a chain of 100 cycles, admitted", busy),
+            admitted::<Floats<4>>("in front of four chains of 100 cycles, admitted", busy),
+            admitted::<Integers<4>>("in front of four chains that want the multiplier, admitted", busy),
+            denied::<Floats<1>>("in front of a chain of 100 cycles, denied"),
+            denied::<Floats<4>>("in front of four chains of 100 cycles, denied"),
+            denied::<Integers<4>>("in front of four chains that want the multiplier, denied"),
         ]
     }
 
-    fn contender<const CHAINS: usize, T: 'static>(
+    fn contender<W: Work + 'static, T: 'static>(
         name: &str,
         decide: impl Fn() -> T + Sync + 'static,
     ) -> Contender<'static> {
-        let work = Work::<CHAINS>::new();
+        let work = W::new();
         Contender::new(name, move || (decide(), work.run()))
     }
 
-    fn admitted<const CHAINS: usize>(name: &'static str, limit: Limit) -> Scenario {
+    fn admitted<W: Work + 'static>(name: &'static str, limit: Limit) -> Scenario {
         let (ours, theirs, floor) = (limit.brimful(QuantaClock), limit.governor(), Floor::default());
         let contenders = vec![
-            contender::<CHAINS, _>("the work alone", || ()),
-            contender::<CHAINS, _>("floor: clock, load, CAS, work", move || floor.swap(&QuantaClock)),
-            contender::<CHAINS, _>("brimful try_acquire, work", move || ours.try_acquire().is_ok()),
-            contender::<CHAINS, _>("governor check, work", move || theirs.check().is_ok()),
+            contender::<W, _>("the work alone", || ()),
+            contender::<W, _>("floor: clock, load, CAS, work", move || floor.swap(&QuantaClock)),
+            contender::<W, _>("brimful try_acquire, work", move || ours.try_acquire().is_ok()),
+            contender::<W, _>("governor check, work", move || theirs.check().is_ok()),
         ];
         Scenario { name, sharing: Sharing::Alone, contenders }
     }
 
-    fn denied<const CHAINS: usize>(name: &'static str) -> Scenario {
+    fn denied<W: Work + 'static>(name: &'static str) -> Scenario {
         let (ours, theirs, floor) = (DRAINED.brimful(QuantaClock), DRAINED.governor(), Floor::default());
         let _ = (ours.allow(), theirs.check(), QuantaClock.now());
         let contenders = vec![
-            contender::<CHAINS, _>("the work alone", || ()),
-            contender::<CHAINS, _>("floor: clock, load, work", move || floor.look(&QuantaClock)),
-            contender::<CHAINS, _>("brimful try_acquire, work", move || ours.try_acquire().is_ok()),
-            contender::<CHAINS, _>("governor check, work", move || theirs.check().is_ok()),
+            contender::<W, _>("the work alone", || ()),
+            contender::<W, _>("floor: clock, load, work", move || floor.look(&QuantaClock)),
+            contender::<W, _>("brimful try_acquire, work", move || ours.try_acquire().is_ok()),
+            contender::<W, _>("governor check, work", move || theirs.check().is_ok()),
         ];
         Scenario { name, sharing: Sharing::Alone, contenders }
     }
