@@ -18,8 +18,8 @@ use crate::word::{Layout, Reading, Units, Word};
 
 /// Where a call's readings come from. The cell asks for the first one after it has loaded the
 /// word, and for at most one more: where a denial was decided on a reading that may have been
-/// overtaken. The second *replaces* the first, also when it is earlier: the larger of the two
-/// would break the window bound.
+/// overtaken. The second *replaces* the first, also when it is earlier: a call stands on its
+/// last reading, and the window bound counts it there.
 pub(crate) trait Now {
     fn first(&mut self) -> Reading;
     fn again(&mut self) -> Option<Reading>;

@@ -119,7 +119,7 @@ impl<C: Clock> RateLimiter<C> {
             token_bucket::brimful(layout)
         } else {
             let now = Reading::from_nanos(clock.now());
-            token_bucket::born(layout, now, layout.units_clipped(quota.initial_tokens()))
+            token_bucket::born(layout, now, quota.initial_units())
         };
         RateLimiter::with_parts(quota, Cell::new(word), false, clock)
     }
@@ -496,8 +496,7 @@ impl<C> Home for RateLimiter<C> {
         if self.unlimited {
             return None;
         }
-        let initial = self.layout().units_clipped(self.quota.initial_tokens());
-        Some(token_bucket::born(self.layout(), now, initial))
+        Some(token_bucket::born(self.layout(), now, self.quota.initial_units()))
     }
 }
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::decimal::{Decimal, Round};
 use crate::error::{QuotaError, QuotaErrorKind};
 use crate::tokens::Tokens;
-use crate::word::Layout;
+use crate::word::{Layout, Units};
 
 pub use text::{ParseQuotaError, QuotaTextError};
 
@@ -242,6 +242,11 @@ impl Quota {
 
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// What a bucket starts with, in units.
+    pub(crate) fn initial_units(&self) -> Units {
+        self.layout.units_clipped(self.initial)
     }
 
     pub(crate) const fn starts_full(&self) -> bool {
