@@ -11,6 +11,8 @@
 //! written; that is a reading of the past, which the swap then refuses or a denial looks at
 //! again.
 
+use core::borrow::Borrow;
+
 use crate::algorithm::token_bucket::{self, Step};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
@@ -20,16 +22,54 @@ use crate::word::{Layout, Reading, Units, Word};
 /// word, and for at most one more: where a denial was decided on a reading that may have been
 /// overtaken. The second *replaces* the first, also when it is earlier: a call stands on its
 /// last reading, and the window bound counts it there.
-pub(crate) trait Now {
+pub(crate) trait Now: Copy {
     fn first(&mut self) -> Reading;
     fn again(&mut self) -> Option<Reading>;
 }
 
-/// What a special word stands for.
+/// One reading, and no second look.
+#[derive(Clone, Copy)]
+pub(crate) struct Given(pub(crate) Reading);
+
+impl Now for Given {
+    #[inline]
+    fn first(&mut self) -> Reading {
+        self.0
+    }
+
+    fn again(&mut self) -> Option<Reading> {
+        None
+    }
+}
+
+/// Where a cell's bucket lives.
 pub(crate) trait Home {
-    /// The word to step on: the one `seen`, or the one that an absent bucket has at `now`;
-    /// `None` where there is no limit.
-    fn at_home(&self, seen: Word, now: Reading) -> Option<Word>;
+    /// How the word is loaded: acquiring, where [`is_here`](Home::is_here) looks at something
+    /// that was written before it.
+    const LOAD: Ordering = Ordering::Relaxed;
+
+    /// Whether words may stand ahead of their writers.
+    const AHEAD: bool = false;
+
+    /// Whether the bucket still lives in this cell: asked after every load of the word, before
+    /// the word is used. A table's slots change tenants.
+    #[inline(always)]
+    fn is_here(&self) -> bool {
+        true
+    }
+
+    /// What a word is to be stepped on as.
+    fn at_home(&self, seen: Word, now: Reading) -> Found;
+}
+
+/// What a word stands for.
+pub(crate) enum Found {
+    /// A bucket: the word that was seen, or the one that an absent bucket has.
+    Bucket(Word),
+    /// No limit.
+    Unlimited,
+    /// A bucket that is elsewhere by now.
+    Gone,
 }
 
 /// What became of a call for tokens.
@@ -42,6 +82,37 @@ pub(crate) enum Taken {
     Denied { cost: Units, deficit: Units, now: Reading },
     /// There is no limit.
     Unlimited,
+    /// Nothing was charged: the bucket has moved from this cell.
+    Gone,
+    /// Nothing was charged: there is no place for the bucket. One may come free when `deficit`
+    /// units more than at `now` have been earned.
+    Refused { deficit: Units, now: Reading },
+}
+
+/// What a caller is told.
+///
+/// A trait and not a closure, so that its inlining is not left to chance: each way out of
+/// [`Cell::take`] then has an answer of its own, and the one from the swap to the caller no
+/// branch.
+pub(crate) trait Reply: Copy {
+    type Answer;
+
+    fn to(self, taken: Taken) -> Self::Answer;
+}
+
+/// The outcome itself.
+#[derive(Clone, Copy)]
+#[cfg(feature = "std")]
+pub(crate) struct AsTaken;
+
+#[cfg(feature = "std")]
+impl Reply for AsTaken {
+    type Answer = Taken;
+
+    #[inline(always)]
+    fn to(self, taken: Taken) -> Taken {
+        taken
+    }
 }
 
 /// What a round of the loop wants done.
@@ -54,8 +125,8 @@ enum Verdict<T> {
     Doubt(T),
 }
 
-/// One bucket's word.
-pub(crate) struct Cell(AtomicU64);
+/// One bucket's word: its own, or a slot's of a table.
+pub(crate) struct Cell<A = AtomicU64>(A);
 
 impl Cell {
     const_unless_loom! {
@@ -63,38 +134,75 @@ impl Cell {
             Cell(AtomicU64::new(word.bits()))
         }
     }
+}
 
+impl<'a> Cell<&'a AtomicU64> {
     #[inline]
-    pub(crate) fn load(&self) -> Word {
-        Word::from_bits(self.0.load(Ordering::Relaxed))
+    #[cfg(feature = "std")]
+    pub(crate) fn at(word: &'a AtomicU64) -> Self {
+        Cell(word)
+    }
+
+    /// Ends a tenancy, if the word is still the one seen: whoever charged it meanwhile makes
+    /// this fail, and whoever tries to charge it after this fails.
+    #[cfg(feature = "std")]
+    pub(crate) fn claim(&self, seen: Word) -> Result<(), Word> {
+        self.swap_in(seen, Word::CLAIMED, Ordering::Relaxed)
+    }
+
+    /// Begins a tenancy, or goes on with a claimed one. Release: whoever sees the word sees the
+    /// fingerprint that was stored before it.
+    #[cfg(feature = "std")]
+    pub(crate) fn settle_in(&self, word: Word) {
+        self.0.store(word.bits(), Ordering::Release);
+    }
+}
+
+impl<A: Borrow<AtomicU64>> Cell<A> {
+    #[inline]
+    pub(crate) fn load(&self, ordering: Ordering) -> Word {
+        Word::from_bits(self.0.borrow().load(ordering))
     }
 
     #[inline]
-    fn swap_in(&self, seen: Word, next: Word) -> Result<(), Word> {
+    fn swap_in(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word> {
         self.0
-            .compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, Ordering::Relaxed)
+            .borrow()
+            .compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, reload)
             .map(drop)
             .map_err(Word::from_bits)
     }
 
-    /// Takes what `n` costs, or nothing.
+    /// Takes what `n` costs, or nothing, and returns what `reply` makes of it.
     // Always inlined: what is not waits for the call on top of the clock. The cost is worked
     // out after the clock was read, so that it needs no register across that call.
     #[inline(always)]
-    pub(crate) fn take(&self, layout: &Layout, home: &impl Home, n: Tokens, mut source: impl Now) -> Taken {
-        let mut word = self.load();
+    pub(crate) fn take<H: Home, R: Reply>(
+        &self,
+        layout: &Layout,
+        home: &H,
+        n: Tokens,
+        mut source: impl Now,
+        reply: R,
+    ) -> R::Answer {
+        let mut word = self.load(H::LOAD);
         let now = source.first();
         let cost = layout.cost(n);
         let mut overtaken = false;
         // No spin hint: a failed swap brings the line here, and a pause would give it away.
         loop {
-            match token_bucket::step(layout, word, now, cost) {
-                Step::Admitted { next, held } => match self.swap_in(word, next) {
-                    Ok(()) => return Taken::Admitted { cost, held, now },
+            if !home.is_here() {
+                return reply.to(Taken::Gone);
+            }
+            match token_bucket::step(layout, word, now, cost, H::AHEAD) {
+                Step::Admitted { next, held } => match self.swap_in(word, next, H::LOAD) {
+                    Ok(()) => return reply.to(Taken::Admitted { cost, held, now }),
                     Err(current) => (word, overtaken) = (current, true),
                 },
-                Step::Denied { deficit, stale: false } if !overtaken => return Taken::Denied { cost, deficit, now },
-                _ => return self.take_cold(layout, home, cost, source, Seen { word, now, overtaken }),
+                Step::Denied { deficit, stale: false } if !overtaken => {
+                    return reply.to(Taken::Denied { cost, deficit, now });
+                }
+                _ => return reply.to(self.take_cold(layout, home, cost, source, Seen { word, now, overtaken })),
             }
         }
     }
@@ -103,10 +211,17 @@ impl Cell {
     /// may have been overtaken.
     #[cold]
     #[inline(never)]
-    fn take_cold(&self, layout: &Layout, home: &impl Home, cost: Units, source: impl Now, seen: Seen) -> Taken {
-        self.settle(seen, source, |seen, now, overtaken| {
-            let Some(word) = home.at_home(seen, now) else { return Verdict::Stand(Taken::Unlimited) };
-            match token_bucket::step_exact(layout, word, now, cost) {
+    fn take_cold<H: Home>(&self, layout: &Layout, home: &H, cost: Units, source: impl Now, seen: Seen) -> Taken {
+        self.settle::<H, _>(seen, source, |seen, now, overtaken| {
+            if !home.is_here() {
+                return Verdict::Stand(Taken::Gone);
+            }
+            let word = match home.at_home(seen, now) {
+                Found::Bucket(word) => word,
+                Found::Unlimited => return Verdict::Stand(Taken::Unlimited),
+                Found::Gone => return Verdict::Stand(Taken::Gone),
+            };
+            match token_bucket::step_exact(layout, word, now, cost, H::AHEAD) {
                 Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { cost, held, now }),
                 // The first call starts the bucket, also where it is denied: else it would
                 // never begin to fill.
@@ -122,20 +237,28 @@ impl Cell {
         })
     }
 
-    /// Replaces the word by `change` of it, and returns what was added or charged by that.
+    /// Replaces the word by `change` of it, and returns what was added or charged by that:
+    /// nothing, where there is no limit. `None` where the bucket has moved from this cell.
     #[cold]
-    pub(crate) fn change(
+    pub(crate) fn change<H: Home>(
         &self,
-        home: &impl Home,
+        home: &H,
         mut source: impl Now,
         change: impl Fn(Word, Reading) -> (Word, Units),
-    ) -> Units {
-        let word = self.load();
+    ) -> Option<Units> {
+        let word = self.load(H::LOAD);
         let now = source.first();
-        self.settle(Seen { word, now, overtaken: false }, source, |seen, now, _| {
-            let Some(word) = home.at_home(seen, now) else { return Verdict::Stand(Units(0)) };
+        self.settle::<H, _>(Seen { word, now, overtaken: false }, source, |seen, now, _| {
+            if !home.is_here() {
+                return Verdict::Stand(None);
+            }
+            let word = match home.at_home(seen, now) {
+                Found::Bucket(word) => word,
+                Found::Unlimited => return Verdict::Stand(Some(Units(0))),
+                Found::Gone => return Verdict::Stand(None),
+            };
             let (next, amount) = change(word, now);
-            if next == seen { Verdict::Stand(amount) } else { Verdict::Write(next, amount) }
+            if next == seen { Verdict::Stand(Some(amount)) } else { Verdict::Write(next, Some(amount)) }
         })
     }
 
@@ -145,7 +268,7 @@ impl Cell {
     ///
     /// It ends: a swap fails only where another call has succeeded, and the clock is read again
     /// at most once.
-    fn settle<T>(
+    fn settle<H: Home, T>(
         &self,
         Seen { mut word, mut now, mut overtaken }: Seen,
         mut source: impl Now,
@@ -153,7 +276,7 @@ impl Cell {
     ) -> T {
         loop {
             match decide(word, now, overtaken) {
-                Verdict::Write(next, settled) => match self.swap_in(word, next) {
+                Verdict::Write(next, settled) => match self.swap_in(word, next, H::LOAD) {
                     Ok(()) => return settled,
                     Err(current) => (word, overtaken) = (current, true),
                 },

@@ -15,14 +15,18 @@ pub enum TryAcquireError {
     RateLimited(RateLimited),
     /// The cost is above the burst, so that it could never be admitted.
     ExceedsBurst(ExceedsBurst),
+    /// The key is new to a keyed limiter that is full of buckets in use.
+    TableFull(TableFull),
 }
 
 impl TryAcquireError {
     /// How long until the call would be admitted, if nothing else takes tokens; `None` where
-    /// it never would be. Rounded up to the nanosecond.
+    /// it never would be. Rounded up to the nanosecond. With
+    /// [`TableFull`](TryAcquireError::TableFull) it is a guess.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
+            TryAcquireError::TableFull(full) => Some(full.retry_after()),
             TryAcquireError::RateLimited(limited) => Some(limited.retry_after()),
             TryAcquireError::ExceedsBurst(_) => None,
         }
@@ -34,6 +38,7 @@ impl fmt::Display for TryAcquireError {
         match self {
             TryAcquireError::RateLimited(limited) => limited.fmt(f),
             TryAcquireError::ExceedsBurst(exceeds) => exceeds.fmt(f),
+            TryAcquireError::TableFull(full) => full.fmt(f),
         }
     }
 }
@@ -43,6 +48,7 @@ impl Error for TryAcquireError {
         match self {
             TryAcquireError::RateLimited(limited) => Some(limited),
             TryAcquireError::ExceedsBurst(exceeds) => Some(exceeds),
+            TryAcquireError::TableFull(full) => Some(full),
         }
     }
 }
@@ -105,6 +111,32 @@ impl fmt::Display for ExceedsBurst {
 }
 
 impl Error for ExceedsBurst {}
+
+/// The key is new to a keyed limiter, and all the buckets that it may have are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFull(pub(crate) Due);
+
+impl TableFull {
+    /// How long until one of the buckets in the new key's place will be full, and so can be
+    /// forgotten for it, if nothing is taken from it until then. A guess: another key may be
+    /// there first, or another bucket be removed before.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.0.after()
+    }
+}
+
+impl fmt::Display for TableFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no room for a new key: every bucket is in use. Raise `max_keys`")?;
+        match self.retry_after() {
+            Duration::MAX => Ok(()),
+            wait => write!(f, ", or retry after {wait:?}"),
+        }
+    }
+}
+
+impl Error for TableFull {}
 
 /// Why numbers do not make a [`Quota`](crate::Quota).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -198,6 +230,10 @@ pub struct BuildError(pub(crate) BuildErrorKind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BuildErrorKind {
     NoQuota,
+    NoKeys,
+    TooManyKeys { asked: u64, most: u64 },
+    TooFewBytes { asked: u64, least: u64 },
+    NoMemory { bytes: u64 },
 }
 
 #[cfg(feature = "std")]
@@ -206,6 +242,18 @@ impl fmt::Display for BuildError {
         match self.0 {
             BuildErrorKind::NoQuota => {
                 f.write_str("a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`")
+            }
+            BuildErrorKind::NoKeys => f.write_str(
+                "max_keys is 0: a keyed limiter needs room for one key at least, or nothing could be admitted",
+            ),
+            BuildErrorKind::TooManyKeys { asked, most } => {
+                write!(f, "max_keys is {asked}: a keyed limiter holds at most {most} keys; shard by limiter above that")
+            }
+            BuildErrorKind::TooFewBytes { asked, least } => {
+                write!(f, "max_bytes is {asked}: a keyed limiter takes {least} bytes at least")
+            }
+            BuildErrorKind::NoMemory { bytes } => {
+                write!(f, "no memory for a table that begins with {bytes} bytes: lower max_keys, or free memory")
             }
         }
     }

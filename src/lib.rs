@@ -200,6 +200,8 @@ mod error;
 mod limiter;
 mod quota;
 mod sync;
+#[cfg(feature = "std")]
+mod table;
 mod tokens;
 mod word;
 
@@ -210,11 +212,16 @@ pub use clock::MockClock;
 pub use clock::{ClockHealth, ClockSource, QuantaClock, clock_health};
 #[cfg(feature = "std")]
 pub use error::BuildError;
-pub use error::{ExceedsBurst, QuotaError, RateLimited, TokensError, TryAcquireError};
+pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TokensError, TryAcquireError};
 pub use limiter::{Decision, RateLimiter, Reservation};
 #[cfg(feature = "std")]
-pub use limiter::{OwnedReservation, RateLimiterBuilder};
+pub use limiter::{
+    KeyedRateLimiter, KeyedRateLimiterBuilder, KeyedReservation, OwnedKeyedReservation, OwnedReservation,
+    RateLimiterBuilder, SipState,
+};
 pub use quota::{ParseQuotaError, Quota, QuotaTextError};
+#[cfg(feature = "std")]
+pub use table::{FullEvent, OnFull};
 pub use tokens::Tokens;
 
 /// Compiles the README's examples.

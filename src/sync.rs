@@ -6,6 +6,45 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(brimful_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(all(feature = "std", not(brimful_loom)))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+#[cfg(all(feature = "std", brimful_loom))]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+/// The lock, also where a thread panicked while it held it: nothing that is done under a lock
+/// here is left half done by a panic.
+#[cfg(feature = "std")]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The lock, if nobody holds it.
+#[cfg(feature = "std")]
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(std::sync::TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(std::sync::TryLockError::WouldBlock) => None,
+    }
+}
+
+/// Two words that lie side by side.
+#[cfg(feature = "std")]
+pub(crate) type Pair = [AtomicU64; 2];
+
+/// So many pairs of zeros; `None` where there is no memory. Fresh pages come from the system as
+/// they are first written to.
+#[cfg(all(feature = "std", not(brimful_loom)))]
+pub(crate) fn zeroed(pairs: usize) -> Option<alloc::boxed::Box<[Pair]>> {
+    bytemuck::allocation::try_zeroed_slice_box(pairs).ok()
+}
+
+#[cfg(all(feature = "std", brimful_loom))]
+pub(crate) fn zeroed(pairs: usize) -> Option<alloc::boxed::Box<[Pair]>> {
+    Some((0..pairs).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect())
+}
+
 /// Declares functions `const`, except under loom, whose atomics cannot be made in a constant.
 macro_rules! const_unless_loom {
     ($( $(#[$meta:meta])* $vis:vis const fn $name:ident ( $($arg:ident : $ty:ty),* $(,)? ) -> $ret:ty $body:block )*) => {

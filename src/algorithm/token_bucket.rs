@@ -16,15 +16,19 @@ pub(crate) enum Step {
     Cold,
 }
 
-/// Asks for `cost`, below 2⁶³, at `now`.
+/// Asks for `cost`, below 2⁶³, at `now`. With `ahead`, a word may stand ahead of the reading's
+/// tick, as a table's slots do, and is no cold case then.
 #[inline(always)]
-pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units) -> Step {
-    let age = layout.age(word, now);
-    // Whatever is not cold was not written after the reading's tick, so that tick is the next
-    // word's.
-    let tick = layout.tick(now);
+pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units, ahead: bool) -> Step {
+    let (age, lead, tick) = if ahead {
+        (layout.age_from_ahead(word, now), layout.lead(), later(layout, word, now))
+    } else {
+        // Whatever is not cold was not written after the reading's tick, so that tick is the
+        // next word's.
+        (layout.age(word, now), 0, layout.tick(now))
+    };
     let earned = layout.earned().product(now);
-    if age <= layout.horizon() {
+    if age <= layout.horizon() + lead {
         let count = word.bits().wrapping_add(earned.floor().0) & layout.mask();
         // Branches, not conditional moves: a limiter that is mostly full, or mostly not, is
         // predicted, and the chain from the clock to the write is shorter.
@@ -36,7 +40,7 @@ pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units)
             let next = Word::from_bits(tick | (word.bits().wrapping_sub(cost.0) & layout.mask()));
             return Step::Admitted { next, held: Units(count - layout.offset()) };
         }
-    } else if age > Layout::OLDEST {
+    } else if age > Layout::OLDEST + lead {
         return Step::Cold;
     }
     admit_full(layout, earned, tick, cost)
@@ -54,8 +58,8 @@ const fn admit_full(layout: &Layout, earned: Product, tick: u64, cost: Units) ->
 }
 
 /// [`step`] for any word that is not special, the late ones included.
-pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, cost: Units) -> Step {
-    match step(layout, word, now, cost) {
+pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, cost: Units, ahead: bool) -> Step {
+    match step(layout, word, now, cost, ahead) {
         Step::Cold => {}
         settled => return settled,
     }
@@ -112,6 +116,20 @@ pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
     Level(if held > capacity { capacity } else { held })
 }
 
+/// Whether a word says that its bucket is full at `now`. A special one does not.
+#[cfg(feature = "std")]
+#[inline]
+pub(crate) const fn is_full(layout: &Layout, word: Word, now: Reading) -> bool {
+    let age = layout.age_from_ahead(word, now);
+    if age <= layout.horizon() + layout.lead() {
+        word.bits().wrapping_add(layout.earned().at(now).0) & layout.mask() >= layout.full()
+    } else if age <= Layout::OLDEST + layout.lead() {
+        true
+    } else {
+        !word.is_special() && level(layout, word, now).0 == layout.capacity().0 as i64
+    }
+}
+
 /// The word of a bucket that has been full since the clock's origin.
 pub(crate) const fn brimful(layout: &Layout) -> Word {
     layout.word(Intercept(layout.capacity().0 as i64), 0)
@@ -149,6 +167,29 @@ pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Readin
     }
     let charged = if amount < room as u128 { amount as u64 } else { room as u64 };
     (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
+}
+
+/// Fills the bucket as of `now`. A word's tick does not fall: this is for words that are not
+/// written more than a tick later than the reading.
+#[cfg(feature = "std")]
+pub(crate) const fn refilled(layout: &Layout, word: Word, now: Reading) -> Word {
+    layout.word(full(layout, now), later(layout, word, now))
+}
+
+/// The word of the least that a bucket may hold that is full at `now`, for all that is known.
+#[cfg(feature = "std")]
+pub(crate) const fn forgotten(layout: &Layout, now: Reading) -> Word {
+    let x = layout.capacity().0 as i64 - layout.earned().at(now).0 as i64;
+    layout.word(Intercept(x), layout.tick(now))
+}
+
+/// The word of a bucket that holds no more than either.
+#[cfg(feature = "std")]
+pub(crate) const fn lower(layout: &Layout, a: Word, b: Word, now: Reading) -> Word {
+    let (Intercept(x), Intercept(y)) = (intercept(layout, a, now), intercept(layout, b, now));
+    let (a_tick, b_tick) = (layout.tick_of(a), layout.tick_of(b));
+    let tick = if a_tick > b_tick { a_tick } else { b_tick };
+    layout.word(Intercept(if x < y { x } else { y }), if tick > layout.tick(now) { tick } else { layout.tick(now) })
 }
 
 /// The later of a word's tick and a reading's, in place: a word's tick never falls.

@@ -35,9 +35,15 @@ impl Decision {
             Taken::Admitted { cost, held, now } => (now, cost, held.0 as i64, Kind::Admitted),
             // Far ahead of the reading, a word may be 2⁶⁰ units short.
             Taken::Denied { cost, deficit, now } => (now, cost, cost.0.wrapping_sub(deficit.0) as i64, Kind::Denied),
-            Taken::Unlimited => (Reading::MAX, Units(0), layout.capacity().0 as i64, Kind::Unlimited),
+            // What has no place holds nothing.
+            Taken::Refused { deficit, now } => (now, deficit, 0, Kind::Denied),
+            Taken::Unlimited | Taken::Gone => return Decision::unlimited(layout),
         };
         Decision::new(layout, now, cost, Level(held), kind)
+    }
+
+    pub(super) fn unlimited(layout: &Layout) -> Self {
+        Decision::new(layout, Reading::MAX, Units(0), Level(layout.capacity().0 as i64), Kind::Unlimited)
     }
 
     /// After a look, for a cost of zero.

@@ -1,9 +1,13 @@
 //! [`RateLimiter`]: one bucket.
 
+mod account;
 #[cfg(feature = "std")]
 mod builder;
 mod decision;
+#[cfg(feature = "std")]
+mod keyed;
 mod reservation;
+mod source;
 
 use core::fmt;
 use core::time::Duration;
@@ -11,19 +15,23 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::cell::{Cell, Home, Now, Taken};
+use crate::cell::{Cell, Found, Given, Home, Now};
 use crate::clock::Clock;
-use crate::error::{ExceedsBurst, RateLimited, TryAcquireError};
+use crate::error::TryAcquireError;
 use crate::quota::Quota;
 use crate::tokens::Tokens;
-use crate::word::{Due, Layout, Level, Reading, Units, Word};
+use crate::word::{Layout, Level, Reading, Units, Word};
+use account::{Account, Acquired, Decided, as_f64};
+use source::{Live, given};
 
 #[cfg(feature = "std")]
 pub use builder::RateLimiterBuilder;
 pub use decision::Decision;
 #[cfg(feature = "std")]
-pub use reservation::OwnedReservation;
+pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 pub use reservation::Reservation;
+#[cfg(feature = "std")]
+pub use reservation::{KeyedReservation, OwnedKeyedReservation, OwnedReservation};
 
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
@@ -252,7 +260,7 @@ impl<C: Clock> RateLimiter<C> {
 
     #[inline]
     fn live(&self) -> Live<'_, C> {
-        Live { clock: &self.clock, again: true }
+        Live::new(&self.clock)
     }
 }
 
@@ -355,34 +363,17 @@ impl<C> RateLimiter<C> {
         RateLimiter { cell: CachePadded::new(cell), quota, unlimited, clock }
     }
 
-    #[inline]
-    fn layout(&self) -> &Layout {
-        self.quota.layout()
-    }
-
     #[inline(always)]
     fn acquire(&self, n: Tokens, now: impl Now) -> Result<(), TryAcquireError> {
         if n.is_zero() {
             return Ok(());
         }
-        match self.cell.take(self.layout(), self, n, now) {
-            Taken::Denied { cost, deficit, now } => self.denied(n, cost, deficit, now),
-            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
-        }
+        self.cell.take(self.layout(), self, n, now, Acquired { layout: self.layout(), n })
     }
 
-    #[inline]
-    fn denied(&self, n: Tokens, cost: Units, deficit: Units, now: Reading) -> Result<(), TryAcquireError> {
-        if cost > self.layout().capacity() {
-            return Err(self.exceeding(n));
-        }
-        Err(TryAcquireError::RateLimited(RateLimited(Due::new(self.layout().earned(), now, deficit))))
-    }
-
-    #[cold]
-    fn exceeding(&self, n: Tokens) -> TryAcquireError {
-        let burst = self.layout().tokens_down(self.layout().capacity());
-        TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst })
+    fn refill(&self, now: impl Now) {
+        let layout = self.layout();
+        self.change(now, |_, now| (token_bucket::born(layout, now, layout.capacity()), Units(0)));
     }
 
     #[inline(always)]
@@ -390,94 +381,34 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return self.look(now);
         }
-        Decision::taken(self.layout(), self.cell.take(self.layout(), self, n, now))
+        self.cell.take(self.layout(), self, n, now, Decided(self.layout()))
+    }
+}
+
+impl<C> Account for RateLimiter<C> {
+    #[inline]
+    fn layout(&self) -> &Layout {
+        self.quota.layout()
     }
 
-    /// The decision on a cost of zero.
-    #[cold]
-    fn look(&self, now: impl Now) -> Decision {
-        match self.peek(now) {
-            Some((now, held)) => Decision::looked(self.layout(), now, held),
-            None => Decision::taken(self.layout(), Taken::Unlimited),
-        }
+    fn quota(&self) -> &Quota {
+        &self.quota
     }
 
-    /// When, and what the bucket held then; `None` without a limit.
     fn peek(&self, mut now: impl Now) -> Option<(Reading, Level)> {
-        let mut word = self.cell.load();
+        let mut word = self.cell.load(Self::LOAD);
         let now = now.first();
         if word.is_special() {
             // A look starts the bucket too: else what it foretells would never come.
-            self.cell.change(self, Given(now), |word, _| (word, Units(0)));
-            word = self.at_home(self.cell.load(), now)?;
+            self.change(Given(now), |word, _| (word, Units(0)));
+            let Found::Bucket(started) = self.at_home(self.cell.load(Self::LOAD), now) else { return None };
+            word = started;
         }
         Some((now, token_bucket::level(self.layout(), word, now)))
     }
 
-    fn tokens_held(&self, now: impl Now) -> f64 {
-        match self.peek(now) {
-            Some((_, level)) => self.as_f64(level),
-            None => f64::INFINITY,
-        }
-    }
-
-    /// In tokens; the whole ones exactly, as far as an `f64` can hold them.
-    fn as_f64(&self, Level(units): Level) -> f64 {
-        let per_token = self.layout().per_token() as i64;
-        (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
-    }
-
-    fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
-        let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
-        let cost = self.layout().cost(n);
-        if cost > self.layout().capacity() {
-            Duration::MAX
-        } else if n.is_zero() || cost.0 as i64 <= held {
-            Duration::ZERO
-        } else {
-            Due::new(self.layout().earned(), now, Units((cost.0 as i64 - held) as u64)).after()
-        }
-    }
-
-    fn give_back(&self, n: Tokens, now: impl Now) -> Tokens {
-        self.give_back_units(self.layout().units_down(n), now)
-    }
-
-    fn give_back_units(&self, units: u128, now: impl Now) -> Tokens {
-        let layout = self.layout();
-        let added = self.cell.change(self, now, |word, now| token_bucket::give_back(layout, word, now, units));
-        layout.tokens_down(added)
-    }
-
-    /// Charges, into debt if need be, and returns what could not be charged.
-    fn charge_units(&self, units: u128, now: impl Now) -> Tokens {
-        let layout = self.layout();
-        if self.unlimited {
-            return Tokens::ZERO;
-        }
-        let debt = layout.units_down(self.quota.debt_limit());
-        // A debt limit fits beside the capacity in a count's 62 bits.
-        let debt = Units(debt as u64);
-        let charged = self.cell.change(self, now, |word, now| token_bucket::charge(layout, debt, word, now, units));
-        layout.tokens_up(units - u128::from(charged.0))
-    }
-
-    /// Settles a reservation of `reserved` for `actual`, and returns what could not be charged.
-    fn settle(&self, reserved: Tokens, actual: Tokens, now: impl Now) -> Tokens {
-        let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
-        match actual.checked_sub(reserved) {
-            Some(0) => Tokens::ZERO,
-            Some(more) => self.charge_units(more, now),
-            None => {
-                self.give_back_units(reserved - actual, now);
-                Tokens::ZERO
-            }
-        }
-    }
-
-    fn refill(&self, now: impl Now) {
-        let layout = self.layout();
-        self.cell.change(self, now, |_, now| (token_bucket::born(layout, now, layout.capacity()), Units(0)));
+    fn change(&self, now: impl Now, change: impl Fn(Word, Reading) -> (Word, Units)) -> Option<Units> {
+        if self.unlimited { None } else { self.cell.change(self, now, change) }
     }
 }
 
@@ -489,51 +420,14 @@ const fn first_word(quota: &Quota) -> Word {
 
 impl<C> Home for RateLimiter<C> {
     /// An absent bucket is one that nobody has used yet, or there is no limit.
-    fn at_home(&self, seen: Word, now: Reading) -> Option<Word> {
+    fn at_home(&self, seen: Word, now: Reading) -> Found {
         if !seen.is_special() {
-            return Some(seen);
+            Found::Bucket(seen)
+        } else if self.unlimited {
+            Found::Unlimited
+        } else {
+            Found::Bucket(token_bucket::born(self.layout(), now, self.quota.initial_units()))
         }
-        if self.unlimited {
-            return None;
-        }
-        Some(token_bucket::born(self.layout(), now, self.quota.initial_units()))
-    }
-}
-
-/// The limiter's clock, read at most twice.
-struct Live<'a, C> {
-    clock: &'a C,
-    again: bool,
-}
-
-impl<C: Clock> Now for Live<'_, C> {
-    #[inline]
-    fn first(&mut self) -> Reading {
-        Reading::from_nanos(self.clock.now())
-    }
-
-    #[cold]
-    fn again(&mut self) -> Option<Reading> {
-        core::mem::take(&mut self.again).then(|| self.first())
-    }
-}
-
-/// A time that the caller gave: there is no second look at it.
-struct Given(Reading);
-
-#[inline]
-fn given(now_ns: u64) -> Given {
-    Given(Reading::from_nanos(now_ns))
-}
-
-impl Now for Given {
-    #[inline]
-    fn first(&mut self) -> Reading {
-        self.0
-    }
-
-    fn again(&mut self) -> Option<Reading> {
-        None
     }
 }
 
@@ -546,7 +440,7 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
             return debug.field("unlimited", &true).finish_non_exhaustive();
         }
         debug.field("quota", &format_args!("{}", self.quota));
-        let word = self.cell.load();
+        let word = self.cell.load(Self::LOAD);
         if word.is_special() {
             debug.field("started", &false);
         } else {
@@ -554,7 +448,7 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
             let now = Reading::from_nanos(self.clock.now());
             let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
             debug
-                .field("tokens", &self.as_f64(token_bucket::level(layout, word, now)))
+                .field("tokens", &as_f64(layout, token_bucket::level(layout, word, now)))
                 .field("last_refill", &(nanos(layout.start(word))..nanos(layout.end(word))));
         }
         debug.finish_non_exhaustive()

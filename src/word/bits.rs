@@ -29,6 +29,10 @@ impl Word {
     /// good; one with initial tokens keeps it until the first call or look.
     pub(crate) const AWAY: Word = Word(Word::SPECIAL);
 
+    /// Bit 63 alone, in a table: the slot is vacant, or its bucket is being moved.
+    #[cfg(feature = "std")]
+    pub(crate) const CLAIMED: Word = Word(Word::SPECIAL);
+
     #[inline]
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Word(bits)

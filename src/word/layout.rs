@@ -13,6 +13,8 @@ pub(crate) struct Layout {
     s: u8,
     /// A tick is 2^k nanoseconds.
     k: u8,
+    /// A word may stand 2^ahead ticks ahead of its writer.
+    ahead: u8,
     /// The count's bits, 2^B − 1.
     mask: u64,
     /// Units in a token, U.
@@ -41,70 +43,37 @@ impl Layout {
     /// rounded. Where it does not, the unit is an everyday fraction of a token in which whole
     /// milliseconds earn whole units, if there is one.
     pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
+        let wanted = Wanted { tokens, nanos, capacity, debt, coarse: 1, ahead: 0 };
         if tokens == 1 && nanos <= MOST_UNITS {
-            if let Some(layout) = Layout::with_unit(1, nanos, capacity, debt, nanos as u64) {
+            if let Some(layout) = wanted.with_unit(nanos as u64) {
                 return Some(layout);
             }
         }
-        let odd = odd_part(nanos);
-        match Layout::finest(tokens, nanos, capacity, debt, odd) {
-            None if odd > 1 => Layout::finest(tokens, nanos, capacity, debt, 1),
-            layout => layout,
-        }
+        wanted.finest()
     }
 
-    /// With the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
-    const fn finest(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens, odd: u64) -> Option<Self> {
-        let mut scale = MOST_UNITS as u64;
-        let mut step = 0;
-        loop {
-            let per_token = scale * odd;
-            if tokens as u128 * per_token as u128 <= nanos {
-                let layout = Layout::with_unit(tokens, nanos, capacity, debt, per_token);
-                if layout.is_some() {
-                    return layout;
-                }
+    /// The layout for the slots of a table, each of which takes one tenant a tick. So ticks are
+    /// to be about as long as one token takes, for which the unit is coarser: it takes half as
+    /// many nanoseconds as the burst has tokens, from 4 to 1000, but no more than a hundredth of
+    /// a token. And a slot may take a few tenants in a row: words may stand some ticks ahead.
+    pub(crate) const fn derive_for_slots(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
+        let half = capacity.whole() as u128 / 2;
+        let wished = if half < 4 {
+            4
+        } else if half > 1_000 {
+            1_000
+        } else {
+            half
+        };
+        let hundredth = nanos / tokens as u128 / 100;
+        let coarse = if wished < hundredth { wished } else { hundredth };
+        if coarse > 1 {
+            let wanted = Wanted { tokens, nanos, capacity, debt, coarse, ahead: 3 };
+            if let Some(layout) = wanted.finest() {
+                return Some(layout);
             }
-            if scale == 1 {
-                return None;
-            }
-            // 10 → 5 → 2 → 1 → …
-            scale = if step == 1 { scale / 5 * 2 } else { scale / 2 };
-            step = (step + 1) % 3;
         }
-    }
-
-    const fn with_unit(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens, per_token: u64) -> Option<Self> {
-        let (capacity, debt) = (units_down(capacity, per_token), units_down(debt, per_token));
-        // Counts have at most 62 bits.
-        if capacity == 0 || (capacity + debt) >> 62 != 0 {
-            return None;
-        }
-        let Some(earned) = Earned::new(tokens as u128 * per_token as u128, nanos) else { return None };
-        let mut k = 0;
-        while k <= 59 {
-            let tick = earned.ceil(1 << k) + 1;
-            let offset = 2 * tick + debt + 2;
-            let refill = earned.steps(capacity + debt + tick + 2, k);
-            let ticks = 1u64 << (Reading::BITS - k);
-            let span = if refill + 1 < ticks { refill + 1 } else { ticks };
-            // The two: the rest of the reader's own tick, and a word that stands one ahead.
-            let top = offset + capacity + earned.ceil((span + 2) << k) + 3;
-            if top < 1 << (k + SPARE) {
-                return Some(Layout {
-                    m: earned.m,
-                    s: earned.s,
-                    k: k as u8,
-                    mask: (1 << (k + SPARE)) - 1,
-                    per_token,
-                    offset: offset as u64,
-                    full: (offset + capacity) as u64,
-                    horizon: (span << (k + SPARE)) - 1,
-                });
-            }
-            k += 1;
-        }
-        None
+        Layout::derive(tokens, nanos, capacity, debt)
     }
 
     #[inline]
@@ -195,6 +164,27 @@ impl Layout {
         word.bits() & !self.mask
     }
 
+    /// The tick after the one in place; `None` where the clock's range has none.
+    #[inline]
+    pub(crate) const fn tick_after(&self, tick: u64) -> Option<u64> {
+        let next = tick + self.mask + 1;
+        if next >> (Reading::BITS + SPARE) == 0 { Some(next) } else { None }
+    }
+
+    /// The last tick, in place, that a word may stand at whose writer's reading is this. Where
+    /// the clock's range ends, it may be beyond it.
+    #[inline]
+    pub(crate) const fn last_tick(&self, now: Reading) -> u64 {
+        self.tick(now) + self.lead()
+    }
+
+    /// The same bucket with its word marked by another tick: one not before its own, and up to
+    /// the [last](Layout::last_tick) of a reading at which the bucket is not full.
+    #[inline]
+    pub(crate) const fn with_tick(&self, word: Word, tick: u64) -> Word {
+        Word::from_bits(tick | (word.bits() & self.mask))
+    }
+
     /// The start of a word's tick.
     pub(crate) const fn start(&self, word: Word) -> Reading {
         Reading::from_nanos(self.tick_of(word) >> SPARE)
@@ -217,6 +207,19 @@ impl Layout {
         (now.eighths() | self.mask).wrapping_sub(word.bits())
     }
 
+    /// [`age`](Layout::age) from the end of the last tick that a word may stand at whose writer's
+    /// reading is this: so that what stands ahead is no cold case.
+    #[inline]
+    pub(crate) const fn age_from_ahead(&self, word: Word, now: Reading) -> u64 {
+        self.age(word, now).wrapping_add(self.lead())
+    }
+
+    /// From the end of a reading's tick to that of the last one that a word may stand at.
+    #[inline]
+    pub(crate) const fn lead(&self) -> u64 {
+        (self.mask + 1) << self.ahead
+    }
+
     #[inline]
     pub(crate) const fn horizon(&self) -> u64 {
         self.horizon
@@ -230,6 +233,87 @@ impl Layout {
     #[inline]
     pub(crate) const fn word(&self, intercept: Intercept, tick: u64) -> Word {
         Word::from_bits(tick | (intercept.0.wrapping_add(self.offset as i64) as u64 & self.mask))
+    }
+}
+
+/// What a layout is derived from.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// The rate in lowest terms: `tokens` per `nanos`.
+    tokens: u64,
+    nanos: u128,
+    capacity: Tokens,
+    debt: Tokens,
+    /// The nanoseconds that a unit takes at least.
+    coarse: u128,
+    ahead: u8,
+}
+
+impl Wanted {
+    /// With the finest unit that is coarse enough, and whose counts fit.
+    const fn finest(self) -> Option<Layout> {
+        let odd = odd_part(self.nanos);
+        match self.finest_of(odd) {
+            None if odd > 1 => self.finest_of(1),
+            layout => layout,
+        }
+    }
+
+    /// With the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
+    const fn finest_of(self, odd: u64) -> Option<Layout> {
+        let mut scale = MOST_UNITS as u64;
+        let mut step = 0;
+        loop {
+            let per_token = scale * odd;
+            if self.tokens as u128 * per_token as u128 <= self.nanos / self.coarse {
+                let layout = self.with_unit(per_token);
+                if layout.is_some() {
+                    return layout;
+                }
+            }
+            if scale == 1 {
+                return None;
+            }
+            // 10 → 5 → 2 → 1 → …
+            scale = if step == 1 { scale / 5 * 2 } else { scale / 2 };
+            step = (step + 1) % 3;
+        }
+    }
+
+    const fn with_unit(self, per_token: u64) -> Option<Layout> {
+        let (capacity, debt) = (units_down(self.capacity, per_token), units_down(self.debt, per_token));
+        // Counts have at most 62 bits.
+        if capacity == 0 || (capacity + debt) >> 62 != 0 {
+            return None;
+        }
+        let Some(earned) = Earned::new(self.tokens as u128 * per_token as u128, self.nanos) else { return None };
+        let mut k = 0;
+        // `lead` and a reading have 62 bits.
+        while k + self.ahead as u32 <= Reading::BITS {
+            let tick = earned.ceil(1 << k) + 1;
+            let ahead = (1 + (1 << self.ahead)) * tick;
+            let offset = ahead + debt + 2;
+            let refill = earned.steps(capacity + debt + tick + 2, k);
+            let ticks = 1u64 << (Reading::BITS - k);
+            let span = if refill + 1 < ticks { refill + 1 } else { ticks };
+            // Beside the span, the rest of the reader's own tick.
+            let top = offset + capacity + earned.ceil(span << k) + ahead + 3;
+            if top < 1 << (k + SPARE) {
+                return Some(Layout {
+                    m: earned.m,
+                    s: earned.s,
+                    k: k as u8,
+                    ahead: self.ahead,
+                    mask: (1 << (k + SPARE)) - 1,
+                    per_token,
+                    offset: offset as u64,
+                    full: (offset + capacity) as u64,
+                    horizon: (span << (k + SPARE)) - 1,
+                });
+            }
+            k += 1;
+        }
+        None
     }
 }
 

@@ -1,0 +1,140 @@
+//! What the slow verbs of every limiter are made of: looking, giving back, charging, settling.
+
+use core::time::Duration;
+
+use crate::algorithm::token_bucket;
+use crate::cell::{Now, Reply, Taken};
+use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
+use crate::limiter::Decision;
+use crate::quota::Quota;
+use crate::tokens::Tokens;
+use crate::word::{Due, Layout, Level, Reading, Units, Word};
+
+/// One bucket, wherever it is kept.
+pub(super) trait Account {
+    fn layout(&self) -> &Layout;
+
+    fn quota(&self) -> &Quota;
+
+    /// When, and what the bucket held then; `None` without a limit.
+    fn peek(&self, now: impl Now) -> Option<(Reading, Level)>;
+
+    /// Replaces the bucket's word by `change` of it, and returns what was added or charged by
+    /// that; `None` without a limit.
+    fn change(&self, now: impl Now, change: impl Fn(Word, Reading) -> (Word, Units)) -> Option<Units>;
+
+    /// The decision on a cost of zero.
+    fn look(&self, now: impl Now) -> Decision {
+        match self.peek(now) {
+            Some((now, held)) => Decision::looked(self.layout(), now, held),
+            None => Decision::unlimited(self.layout()),
+        }
+    }
+
+    fn tokens_held(&self, now: impl Now) -> f64 {
+        match self.peek(now) {
+            Some((_, level)) => as_f64(self.layout(), level),
+            None => f64::INFINITY,
+        }
+    }
+
+    fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
+        let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
+        let cost = self.layout().cost(n);
+        if cost > self.layout().capacity() {
+            Duration::MAX
+        } else if n.is_zero() || cost.0 as i64 <= held {
+            Duration::ZERO
+        } else {
+            Due::new(self.layout().earned(), now, Units((cost.0 as i64 - held) as u64)).after()
+        }
+    }
+
+    fn give_back(&self, n: Tokens, now: impl Now) -> Tokens {
+        self.give_back_units(self.layout().units_down(n), now)
+    }
+
+    fn give_back_units(&self, units: u128, now: impl Now) -> Tokens {
+        let layout = self.layout();
+        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
+        layout.tokens_down(added.unwrap_or_default())
+    }
+
+    /// Charges, into debt if need be, and returns what could not be charged.
+    fn charge_units(&self, units: u128, now: impl Now) -> Tokens {
+        let layout = self.layout();
+        // A debt limit fits beside the capacity in a count's 62 bits.
+        let debt = Units(layout.units_down(self.quota().debt_limit()) as u64);
+        match self.change(now, |word, now| token_bucket::charge(layout, debt, word, now, units)) {
+            Some(charged) => layout.tokens_up(units - u128::from(charged.0)),
+            None => Tokens::ZERO,
+        }
+    }
+
+    /// Settles a reservation of `reserved` for `actual`, and returns what could not be charged.
+    fn settle(&self, reserved: Tokens, actual: Tokens, now: impl Now) -> Tokens {
+        let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
+        match actual.checked_sub(reserved) {
+            Some(0) => Tokens::ZERO,
+            Some(more) => self.charge_units(more, now),
+            None => {
+                self.give_back_units(reserved - actual, now);
+                Tokens::ZERO
+            }
+        }
+    }
+}
+
+/// In tokens; the whole ones exactly, as far as an `f64` can hold them.
+pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
+    let per_token = layout.per_token() as i64;
+    (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
+}
+
+/// Whether `n` tokens were taken, or why not.
+#[derive(Clone, Copy)]
+pub(super) struct Acquired<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) n: Tokens,
+}
+
+impl Reply for Acquired<'_> {
+    type Answer = Result<(), TryAcquireError>;
+
+    #[inline(always)]
+    fn to(self, taken: Taken) -> Result<(), TryAcquireError> {
+        let Acquired { layout, n } = self;
+        match taken {
+            Taken::Admitted { .. } | Taken::Unlimited | Taken::Gone => Ok(()),
+            Taken::Denied { cost, .. } if cost > layout.capacity() => Err(exceeding(layout, n)),
+            Taken::Denied { deficit, now, .. } => {
+                Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
+            }
+            Taken::Refused { deficit, now } => Err(refused(layout, deficit, now)),
+        }
+    }
+}
+
+/// Everything about a decision.
+#[derive(Clone, Copy)]
+pub(super) struct Decided<'a>(pub(super) &'a Layout);
+
+impl Reply for Decided<'_> {
+    type Answer = Decision;
+
+    #[inline(always)]
+    fn to(self, taken: Taken) -> Decision {
+        Decision::taken(self.0, taken)
+    }
+}
+
+#[cold]
+fn refused(layout: &Layout, deficit: Units, now: Reading) -> TryAcquireError {
+    TryAcquireError::TableFull(TableFull(Due::new(layout.earned(), now, deficit)))
+}
+
+#[cold]
+fn exceeding(layout: &Layout, n: Tokens) -> TryAcquireError {
+    let burst = layout.tokens_down(layout.capacity());
+    TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst })
+}

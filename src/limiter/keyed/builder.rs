@@ -1,0 +1,147 @@
+//! [`KeyedRateLimiterBuilder`].
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::{Buckets, KeyedRateLimiter, SipState};
+use crate::clock::{Clock, QuantaClock};
+use crate::error::{BuildError, BuildErrorKind};
+use crate::quota::Quota;
+use crate::table::{FullEvent, OnFull, Plan, Table, keys_within, memory_limit};
+
+/// Builds a [`KeyedRateLimiter`] from parts.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{KeyedRateLimiter, OnFull, Quota};
+///
+/// let limiter = KeyedRateLimiter::<u64>::builder()
+///     .quota(Quota::per_minute(60).burst(10))
+///     .max_keys(100_000)
+///     .on_full(OnFull::Deny)
+///     .build()?;
+/// assert!(limiter.allow(&42));
+/// assert!(limiter.memory_limit() < 100_000 * 32);
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
+    quota: Option<Quota>,
+    size: Size,
+    on_full: OnFull,
+    hook: Option<crate::table::Hook>,
+    clock: C,
+    hasher: S,
+    keys: PhantomData<fn(&K)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Size {
+    Keys(u64),
+    Bytes(u64),
+}
+
+/// What a limiter holds if nobody says otherwise: 27 MB of them at most.
+pub(super) const MAX_KEYS: u64 = 1_000_000;
+
+/// As many as a shard's sets can hold, in all shards.
+const MOST_KEYS: u64 = 1 << 36;
+
+impl<K: ?Sized> KeyedRateLimiter<K> {
+    /// A builder, on the process's clock and with the default hasher unless told otherwise.
+    pub fn builder() -> KeyedRateLimiterBuilder<K> {
+        KeyedRateLimiterBuilder {
+            quota: None,
+            size: Size::Keys(MAX_KEYS),
+            on_full: OnFull::default(),
+            hook: None,
+            clock: QuantaClock,
+            hasher: SipState::new(),
+            keys: PhantomData,
+        }
+    }
+}
+
+impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
+    /// What each key is held to. Required.
+    pub fn quota(self, quota: Quota) -> Self {
+        KeyedRateLimiterBuilder { quota: Some(quota), ..self }
+    }
+
+    /// The most keys that it remembers at once, a million without this. Only keys that are in use
+    /// count in the end: a full bucket's place is given to a new key.
+    pub fn max_keys(self, keys: u64) -> Self {
+        KeyedRateLimiterBuilder { size: Size::Keys(keys), ..self }
+    }
+
+    /// As many keys as so many bytes hold, in place of [`max_keys`](Self::max_keys): 26.7 bytes
+    /// are one, and a few kilobytes are needed besides.
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        KeyedRateLimiterBuilder { size: Size::Bytes(bytes), ..self }
+    }
+
+    /// What becomes of a new key when all are in use. Without this,
+    /// [`OnFull::EvictLeastDebt`].
+    pub fn on_full(self, on_full: OnFull) -> Self {
+        KeyedRateLimiterBuilder { on_full, ..self }
+    }
+
+    /// Is called after each decision that a full table forced, by the thread that met it: to
+    /// count or to log, not to wait.
+    pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
+        KeyedRateLimiterBuilder { hook: Some(Box::new(hook)), ..self }
+    }
+
+    /// The clock that the limiter reads.
+    pub fn clock<D: Clock>(self, clock: D) -> KeyedRateLimiterBuilder<K, D, S> {
+        let KeyedRateLimiterBuilder { quota, size, on_full, hook, hasher, keys, .. } = self;
+        KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, hasher, keys }
+    }
+
+    /// What hashes the keys: a [`BuildHasher`](std::hash::BuildHasher). A faster one than the
+    /// default is for keys that nobody hostile chooses.
+    pub fn hasher<T>(self, hasher: T) -> KeyedRateLimiterBuilder<K, C, T> {
+        let KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, keys, .. } = self;
+        KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, hasher, keys }
+    }
+
+    /// The limiter, without keys.
+    ///
+    /// # Errors
+    ///
+    /// Where no quota was given, there is room for no key or for more than 2³⁶, or there is no
+    /// memory for the first slots.
+    pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
+        let error = |kind| Err(BuildError(kind));
+        let Some(quota) = self.quota else { return error(BuildErrorKind::NoQuota) };
+        let max_keys = match self.size {
+            Size::Keys(0) => return error(BuildErrorKind::NoKeys),
+            Size::Keys(asked) if asked > MOST_KEYS => {
+                return error(BuildErrorKind::TooManyKeys { asked, most: MOST_KEYS });
+            }
+            Size::Keys(keys) => keys,
+            Size::Bytes(asked) => match keys_within(asked).min(MOST_KEYS) {
+                0 => return error(BuildErrorKind::TooFewBytes { asked, least: memory_limit(1) }),
+                keys => keys,
+            },
+        };
+        let (on_full, hook) = (self.on_full, self.hook);
+        let plan = Plan { layout: quota.slot_layout(), initial: quota.initial_amount(), max_keys, on_full, hook };
+        let Some(table) = Table::new(plan) else {
+            return error(BuildErrorKind::NoMemory { bytes: memory_limit(1) });
+        };
+        let buckets = Buckets { table, quota, clock: self.clock };
+        Ok(KeyedRateLimiter { buckets, hasher: self.hasher, keys: PhantomData })
+    }
+}
+
+impl<K: ?Sized, C, S> fmt::Debug for KeyedRateLimiterBuilder<K, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRateLimiterBuilder")
+            .field("quota", &self.quota.map(|quota| quota.to_string()))
+            .field("size", &self.size)
+            .field("on_full", &self.on_full)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,29 @@
+//! What a shard's lock guards, beside the right to change tenants.
+
+use std::collections::BTreeMap;
+
+use crate::word::Word;
+
+use super::Fingerprint;
+
+pub(super) struct Shard {
+    /// Buckets in slots and in the overflow.
+    pub(super) keys: u64,
+    /// The set to be tidied next.
+    pub(super) hand: u64,
+    /// The most sets that it may have.
+    pub(super) most_sets: u64,
+    /// Whether the last look found a full bucket: then there are more.
+    pub(super) finds: bool,
+    /// A bucket that holds no more than any that was forgotten.
+    pub(super) ghost: Option<Word>,
+    /// Buckets for which no slot was open. Slots take one tenant a tick, so this is where those
+    /// go that are removed and made anew all the time, or whose hashes were chosen to collide.
+    pub(super) overflow: BTreeMap<Fingerprint, Word>,
+}
+
+impl Shard {
+    pub(super) fn new(most_sets: u64) -> Self {
+        Shard { keys: 0, hand: 0, most_sets, finds: false, ghost: None, overflow: BTreeMap::new() }
+    }
+}

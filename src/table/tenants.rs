@@ -1,0 +1,306 @@
+//! Tenants come, go and move, all under the shard's lock.
+
+use crate::algorithm::token_bucket;
+use crate::sync::Ordering;
+use crate::word::{Intercept, Level, Reading, Units, Word};
+
+use super::address::{Fingerprint, SetIndex};
+use super::full::Tidied;
+use super::locked::Locked;
+use super::slots::{SLOTS, Set, Slot, slots};
+
+/// A shard's sets double when four of five slots are taken; so two of five are when they have.
+const MOST_LOADED_KEYS: u64 = 4;
+const MOST_LOADED_SLOTS: u64 = 5;
+
+/// The sets that are divided for a new key, once they double: more than it takes for the keys
+/// that come meanwhile.
+const AT_ONCE: u32 = 4;
+
+/// A slot that a tenant may move into, vacant or claimed, and the tenant's word for it: with a
+/// tick later than any that the slot has had.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    slot: Slot<'a>,
+    word: Word,
+}
+
+impl<'a> Locked<'a> {
+    /// Gives a key a slot, or a place in the overflow. `counted` where it has its place among the
+    /// keys already; else `false` if there is none left.
+    pub(super) fn seat(&mut self, key: Fingerprint, word: Word, now: Reading, counted: bool) -> bool {
+        let sets = self.sets();
+        let mut vacant = None;
+        for home in [key.first(sets), key.second(sets)] {
+            let Some(set) = self.set(home) else { continue };
+            if let Some(open) = self.take_over(set, word, now) {
+                open.slot.move_in(key, open.word);
+                self.uncount(counted.into());
+                return true;
+            }
+            vacant = vacant.or_else(|| self.vacant(set, word, now));
+            if let Some(Open { slot, word }) = vacant {
+                if counted || self.count() {
+                    slot.move_in(key, word);
+                    return true;
+                }
+            }
+        }
+        if !(counted || self.count()) {
+            return false;
+        }
+        match self.kick(key, word, now) {
+            Some(Open { slot, word }) => slot.move_in(key, word),
+            None => drop(self.state.overflow.insert(key, word)),
+        }
+        true
+    }
+
+    /// `word` as it may move into a slot whose last tick was `last`: with a later tick, which is
+    /// its own or not too far ahead of the reading.
+    fn open(&self, slot: Slot<'a>, last: Option<u64>, word: Word, now: Reading) -> Option<Open<'a>> {
+        let layout = self.layout();
+        let own = layout.tick_of(word);
+        let tick = match last {
+            Some(last) => layout.tick_after(last)?.max(own),
+            None => own,
+        };
+        let allowed = tick == own || tick <= layout.last_tick(now);
+        allowed.then(|| Open { slot, word: layout.with_tick(word, tick) })
+    }
+
+    /// A vacant slot of the set.
+    fn vacant(&self, set: &'a Set, word: Word, now: Reading) -> Option<Open<'a>> {
+        slots(set).find_map(|slot| self.open(slot, slot.vacancy(self.layout())?, word, now))
+    }
+
+    /// A slot of the set whose tenant's bucket is full: it is forgotten.
+    fn take_over(&mut self, set: &'a Set, word: Word, now: Reading) -> Option<Open<'a>> {
+        let layout = self.layout();
+        let open = slots(set).find_map(|slot| {
+            slot.tenant()?;
+            let seen = slot.word();
+            if !token_bucket::is_full(layout, seen, now) {
+                return None;
+            }
+            let open = self.open(slot, Some(layout.tick_of(seen)), word, now)?;
+            slot.cell().claim(seen).ok().map(|()| open)
+        });
+        if open.is_some() {
+            self.remember(now);
+        }
+        open
+    }
+
+    /// A bucket that was full at the reading is forgotten.
+    fn remember(&mut self, now: Reading) {
+        let full = token_bucket::forgotten(self.layout(), now);
+        self.state.ghost = Some(match self.state.ghost {
+            Some(ghost) => token_bucket::lower(self.layout(), ghost, full, now),
+            None => full,
+        });
+    }
+
+    /// A slot in one of the key's homes, both of which are full, whose tenant can move to its
+    /// other home: it has moved, and the slot is claimed.
+    fn kick(&mut self, key: Fingerprint, word: Word, now: Reading) -> Option<Open<'a>> {
+        let sets = self.sets();
+        for home in [key.first(sets), key.second(sets)] {
+            let Some(set) = self.set(home) else { continue };
+            for slot in slots(set) {
+                let Some(tenant) = slot.tenant() else { continue };
+                let last = self.layout().tick_of(slot.word());
+                if self.open(slot, Some(last), word, now).is_none() {
+                    continue;
+                }
+                let other = if home == tenant.first(sets) { tenant.second(sets) } else { tenant.first(sets) };
+                let Some(other) = self.set(other).filter(|_| other != home) else { continue };
+                let Some(left) = self.move_tenant(slot, tenant, other, now) else { continue };
+                match self.open(slot, Some(self.layout().tick_of(left)), word, now) {
+                    Some(open) => return Some(open),
+                    // It was charged at a later reading while it moved.
+                    None => slot.move_out(self.layout(), left),
+                }
+            }
+        }
+        None
+    }
+
+    /// Moves a tenant to a slot of another set, and returns the word that it had. Its old slot
+    /// stays claimed, in its name. `None` where it stays.
+    ///
+    /// The source is claimed before the destination lives: a charge would else find two buckets.
+    fn move_tenant(&mut self, slot: Slot<'a>, tenant: Fingerprint, to: &'a Set, now: Reading) -> Option<Word> {
+        let word = slot.claim_any();
+        let open = self.vacant(to, word, now).or_else(|| {
+            let taken = self.take_over(to, word, now);
+            self.uncount(taken.is_some().into());
+            taken
+        });
+        match open {
+            Some(open) => {
+                open.slot.move_in(tenant, open.word);
+                Some(word)
+            }
+            None => {
+                slot.cell().settle_in(word);
+                None
+            }
+        }
+    }
+
+    /// Moves a key to its first home, if that is not where it is and there is a slot open to it.
+    pub(super) fn lead_home(&mut self, key: Fingerprint, now: Reading) {
+        let Some(home) = self.set(key.first(self.sets())) else { return };
+        if slots(home).any(|slot| slot.is_of(key)) {
+            return;
+        }
+        let Some(slot) = self.find(key) else { return };
+        if let Some(word) = self.move_tenant(slot, key, home, now) {
+            slot.move_out(self.layout(), word);
+        }
+    }
+
+    /// Doubles the sets, a few at a time, from when they hold more keys than the load allows until
+    /// each has been divided; not where there are full buckets to be forgotten instead.
+    pub(super) fn grow(&mut self, now: Reading) {
+        let sets = self.sets();
+        let crowded = self.state.keys * MOST_LOADED_SLOTS > sets.count() * MOST_LOADED_KEYS * SLOTS as u64;
+        if sets.is_even() && (!crowded || self.tidy_ahead(now)) {
+            return;
+        }
+        for _ in 0..AT_ONCE {
+            if self.sets().count() < self.state.most_sets {
+                self.split(now);
+            }
+            if self.sets().is_even() {
+                return;
+            }
+        }
+    }
+
+    /// Looks for full buckets where it has not looked for long; where it found some last time,
+    /// longer before it gives up.
+    fn tidy_ahead(&mut self, now: Reading) -> bool {
+        let looks = if self.state.finds { 8 } else { 1 };
+        self.state.finds = (0..looks).any(|_| {
+            let set = self.state.hand;
+            self.state.hand = (set + 1) % self.sets().count();
+            self.tidy(SetIndex::new(set), now).freed > 0
+        });
+        self.state.finds
+    }
+
+    /// Forgets the full buckets of a set.
+    pub(super) fn tidy(&mut self, set: SetIndex, now: Reading) -> Tidied {
+        let layout = self.layout();
+        let mut tidied = Tidied { freed: 0, highest: i64::MIN };
+        let Some(set) = self.set(set) else { return tidied };
+        for slot in slots(set).filter(|slot| slot.tenant().is_some()) {
+            let word = slot.word();
+            if token_bucket::is_full(layout, word, now) && slot.cell().claim(word).is_ok() {
+                slot.move_out(layout, word);
+                tidied.freed += 1;
+            } else {
+                let Intercept(x) = token_bucket::intercept(layout, word, now);
+                tidied.highest = tidied.highest.max(x);
+            }
+        }
+        if tidied.freed > 0 {
+            self.remember(now);
+            self.uncount(tidied.freed);
+        }
+        tidied
+    }
+
+    /// Forgets the full buckets of the overflow, and tells how many those were.
+    pub(super) fn tidy_overflow(&mut self, now: Reading) -> u64 {
+        let (layout, before) = (self.layout(), self.state.overflow.len());
+        self.state.overflow.retain(|_, word| !token_bucket::is_full(layout, *word, now));
+        let freed = (before - self.state.overflow.len()) as u64;
+        if freed > 0 {
+            self.remember(now);
+            self.uncount(freed);
+        }
+        freed
+    }
+
+    /// One more set, and the keys that belong there.
+    fn split(&mut self, now: Reading) {
+        let layout = self.layout();
+        let (sets, homes) = (self.sets(), self.homes());
+        let (from, new, after) = (sets.divided(), SetIndex::new(sets.count()), sets.one_more());
+        let (Some(source), Some(to)) = (self.set(from), self.set(new)) else { return };
+        // Full buckets need not move.
+        self.tidy(from, now);
+        for slot in slots(source) {
+            let Some(tenant) = slot.tenant() else { continue };
+            if tenant.first(after) == from || tenant.second(after) == from {
+                continue;
+            }
+            // The new set has a slot for each of the old one's, none of them ever used.
+            if let Some(word) = self.move_tenant(slot, tenant, to, now) {
+                slot.move_out(layout, word);
+            }
+        }
+        // Release: who sees the new set sees its tenants. Before the lock is free: who waits for
+        // it looks where the keys are now.
+        homes.sets.store(after.bits(), Ordering::Release);
+    }
+
+    /// The bucket to be forgotten for a new key, and its word: the one closest to full among
+    /// those in the key's homes, or else among the next ones; never one that is exhausted.
+    pub(super) fn victim(&mut self, key: Fingerprint, now: Reading) -> Option<(Slot<'a>, Word)> {
+        const FURTHER: u64 = 32;
+        let (sets, layout) = (self.sets(), self.layout());
+        let homes = [key.first(sets), key.second(sets)];
+        let start = homes[0].first_slot() as u64 / SLOTS as u64;
+        let further = (0..FURTHER.min(sets.count())).map(|step| SetIndex::new((start + step) % sets.count()));
+        let token = layout.per_token().min(layout.capacity().0) as i64;
+        let mut best: Option<(i64, Slot<'a>, Word)> = None;
+        for (nth, set) in homes.into_iter().chain(further).enumerate() {
+            if nth >= homes.len() && best.is_some() {
+                break;
+            }
+            for slot in self.set(set).into_iter().flat_map(slots) {
+                let word = slot.word();
+                if slot.tenant().is_none() || word.is_special() {
+                    continue;
+                }
+                let Level(held) = token_bucket::level(layout, word, now);
+                if held >= token && best.is_none_or(|(most, ..)| held > most) {
+                    best = Some((held, slot, word));
+                }
+            }
+        }
+        best.map(|(_, slot, word)| (slot, word))
+    }
+
+    /// What a refused key may come back for: the units missing until the fullest bucket in its
+    /// homes is full.
+    pub(super) fn refusal(&self, key: Fingerprint, now: Reading) -> (Units, Reading) {
+        let (sets, layout) = (self.sets(), self.layout());
+        let homes = [key.first(sets), key.second(sets)].into_iter().filter_map(|set| self.set(set));
+        let tenants = homes.flat_map(slots).filter(|slot| slot.tenant().is_some());
+        let held = tenants.map(|slot| token_bucket::level(layout, slot.word(), now).0.max(0)).max().unwrap_or(0);
+        (Units((layout.capacity().0 - held as u64).max(1)), now)
+    }
+
+    /// One more key, if there may be one.
+    fn count(&mut self) -> bool {
+        let most = self.table.max_keys;
+        // Relaxed: a count; what it allows is ordered by the shard's lock.
+        let one_more = |keys: u64| (keys < most).then_some(keys + 1);
+        let counted = self.table.keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok();
+        self.state.keys += u64::from(counted);
+        counted
+    }
+
+    pub(super) fn uncount(&mut self, keys: u64) {
+        if keys > 0 {
+            self.state.keys -= keys;
+            self.table.keys.fetch_sub(keys, Ordering::Relaxed);
+            self.table.full.look_again();
+        }
+    }
+}
