@@ -116,17 +116,33 @@ pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
     Level(if held > capacity { capacity } else { held })
 }
 
-/// Whether a word says that its bucket is full at `now`. A special one does not.
+/// Which words say, at one reading, that their bucket is full. A special one does not.
 #[cfg(feature = "std")]
-#[inline]
-pub(crate) const fn is_full(layout: &Layout, word: Word, now: Reading) -> bool {
-    let age = layout.age_from_ahead(word, now);
-    if age <= layout.horizon() + layout.lead() {
-        word.bits().wrapping_add(layout.earned().at(now).0) & layout.mask() >= layout.full()
-    } else if age <= Layout::OLDEST + layout.lead() {
-        true
-    } else {
-        !word.is_special() && level(layout, word, now).0 == layout.capacity().0 as i64
+#[derive(Clone, Copy)]
+pub(crate) struct Fullness<'a> {
+    layout: &'a Layout,
+    now: Reading,
+    earned: u64,
+}
+
+#[cfg(feature = "std")]
+impl<'a> Fullness<'a> {
+    #[inline]
+    pub(crate) const fn at(layout: &'a Layout, now: Reading) -> Self {
+        Fullness { layout, now, earned: layout.earned().at(now).0 }
+    }
+
+    #[inline]
+    pub(crate) const fn of(&self, word: Word) -> bool {
+        let layout = self.layout;
+        let age = layout.age_from_ahead(word, self.now);
+        if age <= layout.horizon() + layout.lead() {
+            word.bits().wrapping_add(self.earned) & layout.mask() >= layout.full()
+        } else if age <= Layout::OLDEST + layout.lead() {
+            true
+        } else {
+            !word.is_special() && level(layout, word, self.now).0 == layout.capacity().0 as i64
+        }
     }
 }
 

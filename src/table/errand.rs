@@ -21,6 +21,9 @@ pub(super) trait Answer {
     /// Whether the bucket was changed.
     fn changed(&self) -> bool;
 
+    /// The reading that it stands on, where it tells.
+    fn reading(&self) -> Option<Reading>;
+
     /// That nothing was done, for want of a place: the next one may come free when `deficit`
     /// units more than at `now` have been earned.
     fn refused(deficit: Units, now: Reading) -> Self;
@@ -51,6 +54,13 @@ impl Answer for Taken {
         matches!(self, Taken::Admitted { .. })
     }
 
+    fn reading(&self) -> Option<Reading> {
+        match *self {
+            Taken::Admitted { now, .. } | Taken::Denied { now, .. } | Taken::Refused { now, .. } => Some(now),
+            Taken::Unlimited | Taken::Gone => None,
+        }
+    }
+
     fn refused(deficit: Units, now: Reading) -> Self {
         Taken::Refused { deficit, now }
     }
@@ -78,6 +88,10 @@ impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> Errand for Change<N, F> {
 impl Answer for Option<Units> {
     fn changed(&self) -> bool {
         true
+    }
+
+    fn reading(&self) -> Option<Reading> {
+        None
     }
 
     fn refused(_: Units, _: Reading) -> Self {

@@ -1,8 +1,6 @@
 //! A shard under its lock: what is done to keys that are in no slot, and how they get one.
 
-use std::cell::Cell as Noted;
-
-use crate::algorithm::token_bucket;
+use crate::algorithm::token_bucket::{self, Fullness};
 use crate::cell::{Cell, Found, Given, Home};
 use crate::sync::{AtomicU64, MutexGuard};
 use crate::word::{Layout, Reading, Units, Word};
@@ -58,6 +56,16 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Runs an errand to a bucket that nobody else sees, and returns its word as well.
+    fn run_apart<E: Errand>(&self, word: Word, errand: &E) -> (E::Answer, Word) {
+        let atomic = AtomicU64::new(word.bits());
+        let cell = Cell::at(&atomic);
+        let answer = errand.run(&cell, &Apart);
+        (answer, cell.load(Apart::LOAD))
+    }
+}
+
 impl<'a> Locked<'a> {
     pub(super) fn new(table: &'a Table, shard: usize, state: MutexGuard<'a, Shard>) -> Self {
         Locked { table, shard, state }
@@ -88,12 +96,12 @@ impl<'a> Locked<'a> {
     pub(super) fn word_of(&self, key: Fingerprint, now: Reading) -> Word {
         match self.find(key) {
             Some(slot) => slot.word(),
-            None => self.state.overflow.get(&key).copied().unwrap_or_else(|| self.newborn().start(now)),
+            None => self.state.overflow.get(&key).copied().unwrap_or_else(|| self.newborn().start(|| now)),
         }
     }
 
     fn newborn(&self) -> Newborn<'a> {
-        Newborn { table: self.table, ghost: self.state.ghost, began: Noted::new(None) }
+        Newborn { table: self.table, ghost: self.state.ghost }
     }
 
     /// Runs an errand to a bucket that is in no slot. Unless `force`, it is not done where a new
@@ -122,12 +130,9 @@ impl<'a> Locked<'a> {
 
     /// Runs an errand to a bucket in the overflow, which moves to a slot where it can.
     fn run_overflown<E: Errand>(&mut self, key: Fingerprint, word: Word, errand: &E) -> E::Answer {
-        let atomic = AtomicU64::new(word.bits());
-        let cell = Cell::at(&atomic);
-        let answer = errand.run(&cell, &self.newborn());
-        let word = cell.load(Newborn::LOAD);
+        let (answer, word) = self.table.run_apart(word, errand);
         self.state.overflow.remove(&key);
-        self.seat(key, word, errand.now(), true);
+        self.seat(key, word, answer.reading().unwrap_or_else(|| errand.now()), true);
         answer
     }
 
@@ -139,7 +144,7 @@ impl<'a> Locked<'a> {
                 Some(ghost) => token_bucket::lower(self.layout(), ghost, seen, now),
                 None => seen,
             };
-            let Trial { answer, word, now } = Newborn { ghost: Some(ghost), ..self.newborn() }.run(errand);
+            let Trial { answer, word, now } = Newborn { table: self.table, ghost: Some(ghost) }.run(errand);
             let (true, Some(word)) = (answer.changed(), word) else { break };
             if slot.cell().claim(seen).is_ok() {
                 self.state.ghost = Some(ghost);
@@ -172,8 +177,12 @@ impl<'a> Locked<'a> {
         }
         if let Some(word) = self.state.overflow.get_mut(&key) {
             *word = full;
-        } else if self.newborn().start(now) != token_bucket::brimful(layout) && self.seat(key, full, now, false) {
-            self.grow(now);
+        } else {
+            // A key that is not known, and would start full, need not be.
+            let start = self.newborn().start(|| now);
+            if !Fullness::at(layout, now).of(start) && self.seat(key, full, now, false) {
+                self.grow(now);
+            }
         }
     }
 
@@ -215,8 +224,6 @@ impl<'a> Locked<'a> {
 struct Newborn<'a> {
     table: &'a Table,
     ghost: Option<Word>,
-    /// The first word and the reading, once an errand has asked.
-    began: Noted<Option<(Word, Reading)>>,
 }
 
 /// What an errand would make of a new bucket.
@@ -228,40 +235,35 @@ struct Trial<T> {
 }
 
 impl Newborn<'_> {
-    /// The first word: what a new bucket starts with, or the ghost if that is less.
-    fn start(&self, now: Reading) -> Word {
+    /// The first word: the ghost, which is as good as full where nothing in use was forgotten,
+    /// or full; less where buckets do not start full.
+    fn start(&self, now: impl FnOnce() -> Reading) -> Word {
         let layout = &self.table.layout;
-        let ghost = self.ghost.filter(|&ghost| !token_bucket::is_full(layout, ghost, now));
-        let initial = self.table.initial.map(|initial| token_bucket::born(layout, now, initial));
-        match (ghost, initial) {
-            // A ghost that is not full is below a full bucket, whatever the rounding.
-            (Some(ghost), None) => ghost,
-            (Some(ghost), Some(initial)) => token_bucket::lower(layout, ghost, initial, now),
-            (None, Some(initial)) => initial,
-            (None, None) => token_bucket::brimful(layout),
-        }
+        let Some(initial) = self.table.initial else {
+            return self.ghost.unwrap_or(token_bucket::brimful(layout));
+        };
+        let now = now();
+        let born = token_bucket::born(layout, now, initial);
+        self.ghost.map_or(born, |ghost| token_bucket::lower(layout, ghost, born, now))
     }
 
     fn run<E: Errand>(&self, errand: &E) -> Trial<E::Answer> {
-        let atomic = AtomicU64::new(Word::AWAY.bits());
-        let cell = Cell::at(&atomic);
-        let answer = errand.run(&cell, self);
-        let word = cell.load(Self::LOAD);
-        let (start, now) = self.began.get().unwrap_or_else(|| (word, errand.now()));
+        let start = self.start(|| errand.now());
+        let (answer, word) = self.table.run_apart(start, errand);
+        let now = answer.reading().unwrap_or_else(|| errand.now());
+        // Where a bucket does not start full, it is to begin to fill.
         let keep = self.table.initial.is_some() || word != start;
-        Trial { answer, word: Some(word).filter(|word| keep && !word.is_special()), now }
+        Trial { answer, word: Some(word).filter(|_| keep), now }
     }
 }
 
-impl Home for Newborn<'_> {
+/// A bucket that is in no slot, and nobody else's business.
+struct Apart;
+
+impl Home for Apart {
     const AHEAD: bool = true;
 
-    fn at_home(&self, seen: Word, now: Reading) -> Found {
-        if !seen.is_special() {
-            return Found::Bucket(seen);
-        }
-        let start = self.start(now);
-        self.began.set(Some((start, now)));
-        Found::Bucket(start)
+    fn at_home(&self, seen: Word, _: Reading) -> Found {
+        Found::Bucket(seen)
     }
 }

@@ -1,6 +1,6 @@
 //! Tenants come, go and move, all under the shard's lock.
 
-use crate::algorithm::token_bucket;
+use crate::algorithm::token_bucket::{self, Fullness};
 use crate::sync::Ordering;
 use crate::word::{Intercept, Level, Reading, Units, Word};
 
@@ -30,20 +30,18 @@ impl<'a> Locked<'a> {
     /// keys already; else `false` if there is none left.
     pub(super) fn seat(&mut self, key: Fingerprint, word: Word, now: Reading, counted: bool) -> bool {
         let sets = self.sets();
-        let mut vacant = None;
         for home in [key.first(sets), key.second(sets)] {
             let Some(set) = self.set(home) else { continue };
+            if let Some(open) = self.vacant(set, word, now) {
+                if counted || self.count() {
+                    open.slot.move_in(key, open.word);
+                    return true;
+                }
+            }
             if let Some(open) = self.take_over(set, word, now) {
                 open.slot.move_in(key, open.word);
                 self.uncount(counted.into());
                 return true;
-            }
-            vacant = vacant.or_else(|| self.vacant(set, word, now));
-            if let Some(Open { slot, word }) = vacant {
-                if counted || self.count() {
-                    slot.move_in(key, word);
-                    return true;
-                }
             }
         }
         if !(counted || self.count()) {
@@ -77,14 +75,12 @@ impl<'a> Locked<'a> {
     /// A slot of the set whose tenant's bucket is full: it is forgotten.
     fn take_over(&mut self, set: &'a Set, word: Word, now: Reading) -> Option<Open<'a>> {
         let layout = self.layout();
-        let open = slots(set).find_map(|slot| {
-            slot.tenant()?;
+        let fullness = Fullness::at(layout, now);
+        let open = slots(set).filter(|slot| slot.tenant().is_some()).find_map(|slot| {
             let seen = slot.word();
-            if !token_bucket::is_full(layout, seen, now) {
-                return None;
-            }
-            let open = self.open(slot, Some(layout.tick_of(seen)), word, now)?;
-            slot.cell().claim(seen).ok().map(|()| open)
+            let open = if fullness.of(seen) { self.open(slot, Some(layout.tick_of(seen)), word, now) } else { None };
+            // A charge that is under way makes the claim fail: then it is in use again.
+            open.filter(|_| slot.cell().claim(seen).is_ok())
         });
         if open.is_some() {
             self.remember(now);
@@ -194,11 +190,12 @@ impl<'a> Locked<'a> {
     /// Forgets the full buckets of a set.
     pub(super) fn tidy(&mut self, set: SetIndex, now: Reading) -> Tidied {
         let layout = self.layout();
+        let fullness = Fullness::at(layout, now);
         let mut tidied = Tidied { freed: 0, highest: i64::MIN };
         let Some(set) = self.set(set) else { return tidied };
         for slot in slots(set).filter(|slot| slot.tenant().is_some()) {
             let word = slot.word();
-            if token_bucket::is_full(layout, word, now) && slot.cell().claim(word).is_ok() {
+            if fullness.of(word) && slot.cell().claim(word).is_ok() {
                 slot.move_out(layout, word);
                 tidied.freed += 1;
             } else {
@@ -215,8 +212,8 @@ impl<'a> Locked<'a> {
 
     /// Forgets the full buckets of the overflow, and tells how many those were.
     pub(super) fn tidy_overflow(&mut self, now: Reading) -> u64 {
-        let (layout, before) = (self.layout(), self.state.overflow.len());
-        self.state.overflow.retain(|_, word| !token_bucket::is_full(layout, *word, now));
+        let (fullness, before) = (Fullness::at(self.layout(), now), self.state.overflow.len());
+        self.state.overflow.retain(|_, word| !fullness.of(*word));
         let freed = (before - self.state.overflow.len()) as u64;
         if freed > 0 {
             self.remember(now);
@@ -233,15 +230,15 @@ impl<'a> Locked<'a> {
         let (Some(source), Some(to)) = (self.set(from), self.set(new)) else { return };
         // Full buckets need not move.
         self.tidy(from, now);
-        for slot in slots(source) {
+        // The new set has a slot for each of the old one's, none of them ever used.
+        for (slot, fresh) in slots(source).zip(slots(to)) {
             let Some(tenant) = slot.tenant() else { continue };
             if tenant.first(after) == from || tenant.second(after) == from {
                 continue;
             }
-            // The new set has a slot for each of the old one's, none of them ever used.
-            if let Some(word) = self.move_tenant(slot, tenant, to, now) {
-                slot.move_out(layout, word);
-            }
+            let word = slot.claim_any();
+            fresh.move_in(tenant, word);
+            slot.move_out(layout, word);
         }
         // Release: who sees the new set sees its tenants. Before the lock is free: who waits for
         // it looks where the keys are now.

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use brimful::{Quota, RateLimiter};
+use brimful::{KeyedRateLimiter, Quota};
 use brimful_oracle::window::{Bound, Window, WindowScan};
 use clap::ValueEnum;
 use serde_json::json;
@@ -41,8 +41,8 @@ enum Key {
 /// Replays the log and prints what became of it.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure> {
     let quota = parse_quota(&args.quota)?;
-    let trace = read(&args.file, args.key)?;
-    let replay = replay(&trace, &quota)?;
+    let mut trace = read(&args.file, args.key)?;
+    let replay = replay(&mut trace, &quota)?;
     if args.json {
         writeln!(out, "{:#}", as_json(args, &quota, &trace, &replay))?;
     } else {
@@ -56,8 +56,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
 struct Trace {
     /// In order of their stamps; those with the same stamp in the log's order.
     requests: Vec<Request>,
-    /// By number.
-    keys: Vec<Box<[u8]>>,
+    /// The keys, and their numbers in the order in which they come.
+    keys: HashMap<Box<[u8]>, u32>,
     /// Requests whose stamp is earlier than that of the request before.
     out_of_order: u64,
     malformed: u64,
@@ -67,6 +67,24 @@ struct Trace {
 struct Request {
     unix: i64,
     key: u32,
+    admitted: bool,
+}
+
+impl Trace {
+    /// The earliest stamp.
+    fn first(&self) -> Option<i64> {
+        self.requests.first().map(|request| request.unix)
+    }
+
+    /// The latest stamp.
+    fn last(&self) -> Option<i64> {
+        self.requests.last().map(|request| request.unix)
+    }
+
+    /// A key as the log has it.
+    fn name(&self, number: u32) -> &[u8] {
+        self.keys.iter().find(|&(_, &key)| key == number).map_or(b"", |(name, _)| name)
+    }
 }
 
 /// What was wrong with a line.
@@ -97,22 +115,20 @@ fn read(path: &Path, key: Key) -> anyhow::Result<Trace> {
 
 fn parse(input: impl Read, key: Key) -> io::Result<Trace> {
     let mut trace = Trace::default();
-    let mut numbers: HashMap<Box<[u8]>, u32> = HashMap::new();
     let mut before = i64::MIN;
     let mut reader = log::Reader::new(input);
     while let Some(line) = reader.next()? {
         match line.entry {
             Ok(entry) => {
                 let name = if key == Key::Ip { entry.host } else { b"" };
-                let key = numbers.get(name).copied().unwrap_or_else(|| {
+                let key = trace.keys.get(name).copied().unwrap_or_else(|| {
                     let number = trace.keys.len() as u32;
-                    trace.keys.push(name.into());
-                    numbers.insert(name.into(), number);
+                    trace.keys.insert(name.into(), number);
                     number
                 });
                 trace.out_of_order += u64::from(entry.unix < before);
                 before = entry.unix;
-                trace.requests.push(Request { unix: entry.unix, key });
+                trace.requests.push(Request { unix: entry.unix, key, admitted: false });
             }
             Err(reason) => {
                 trace.malformed += 1;
@@ -138,12 +154,8 @@ struct Replay {
     worst: Option<(Window, u32)>,
     /// Keys whose worst window breaks the bound.
     violations: u64,
-}
-
-/// One key's bucket, and the oracle that watches it.
-struct Bucket {
-    limiter: RateLimiter,
-    scan: WindowScan,
+    /// What the limiter took for its keys.
+    bytes: u64,
 }
 
 /// A limiter's time begins a second before the first request.
@@ -152,44 +164,56 @@ const EARLIER: i64 = 1;
 /// A limiter is exact for 2⁵⁹ ns and earns nothing after.
 const LONGEST: i64 = (1 << 59) / 1_000_000_000 - EARLIER;
 
-fn replay(trace: &Trace, quota: &Quota) -> anyhow::Result<Replay> {
-    let (Some(first), Some(last)) = (trace.requests.first(), trace.requests.last()) else {
-        return Ok(Replay::default());
-    };
-    if last.unix - first.unix > LONGEST {
+/// The reading of a stamp, where the log begins at `first`.
+fn reading(unix: i64, first: i64) -> u64 {
+    (unix - first + EARLIER) as u64 * 1_000_000_000
+}
+
+fn replay(trace: &mut Trace, quota: &Quota) -> anyhow::Result<Replay> {
+    let (Some(first), Some(last)) = (trace.first(), trace.last()) else { return Ok(Replay::default()) };
+    if last - first > LONGEST {
         bail!(
             "the log spans more than 18 years, from {} to {}: a limiter's time ends there",
-            log::utc(first.unix),
-            log::utc(last.unix)
+            log::utc(first),
+            log::utc(last)
         );
     }
-    let bound: Bound = bound(quota);
-    let new = || Bucket { limiter: RateLimiter::new(*quota), scan: WindowScan::new(bound) };
-    let mut buckets: Vec<Bucket> = trace.keys.iter().map(|_| new()).collect();
+    let limiter = KeyedRateLimiter::<u32>::builder().quota(*quota).max_keys(trace.keys.len() as u64).build();
+    let limiter = limiter.context("too many keys")?;
     let mut replay = Replay::default();
-    for request in &trace.requests {
-        let now = (request.unix - first.unix + EARLIER) as u64 * 1_000_000_000;
-        let bucket = &mut buckets[request.key as usize];
-        if bucket.limiter.allow_at(now) {
-            replay.admitted += 1;
-            bucket.scan.push(now, whole(1));
-        } else {
-            replay.denied += 1;
-        }
+    for request in &mut trace.requests {
+        request.admitted = limiter.allow_at(reading(request.unix, first), &request.key);
+        *(if request.admitted { &mut replay.admitted } else { &mut replay.denied }) += 1;
     }
-    for (key, bucket) in (0..).zip(&buckets) {
-        let Some(window) = bucket.scan.worst() else { continue };
+    replay.bytes = limiter.memory_usage();
+    check(trace, bound(quota), first, &mut replay);
+    Ok(replay)
+}
+
+/// Holds what each key was granted against the exact bound, key by key, so that one scan is in
+/// memory at a time.
+fn check(trace: &Trace, bound: Bound, first: i64, replay: &mut Replay) {
+    let mut order: Vec<u32> = (0..trace.requests.len() as u32).collect();
+    // Stable: each key's requests stay in the order of their stamps.
+    order.sort_by_key(|&at| trace.requests[at as usize].key);
+    for of_key in order.chunk_by(|&a, &b| trace.requests[a as usize].key == trace.requests[b as usize].key) {
+        let mut scan = WindowScan::new(bound);
+        let requests = of_key.iter().map(|&at| &trace.requests[at as usize]);
+        let key = trace.requests[of_key[0] as usize].key;
+        requests
+            .filter(|request| request.admitted)
+            .for_each(|request| scan.push(reading(request.unix, first), whole(1)));
+        let Some(window) = scan.worst() else { continue };
         replay.violations += u64::from(window.margin.is_violation());
         if replay.worst.is_none_or(|(worst, _)| window.margin < worst.margin) {
             replay.worst = Some((window, key));
         }
     }
-    Ok(replay)
 }
 
 /// The stamp that a reading was made from.
 fn stamp(trace: &Trace, reading_ns: u64) -> String {
-    let first = trace.requests.first().map_or(0, |request| request.unix);
+    let first = trace.first().unwrap_or(0);
     log::utc(first + (reading_ns / 1_000_000_000) as i64 - EARLIER)
 }
 
@@ -208,9 +232,10 @@ fn as_json(args: &Args, quota: &Quota, trace: &Trace, replay: &Replay) -> serde_
         "admitted": replay.admitted,
         "denied": replay.denied,
         "admitted_share": (requests > 0).then(|| replay.admitted as f64 / requests as f64),
-        "first": trace.requests.first().map(|request| log::utc(request.unix)),
-        "last": trace.requests.last().map(|request| log::utc(request.unix)),
+        "first": trace.first().map(log::utc),
+        "last": trace.last().map(log::utc),
         "keys": trace.keys.len(),
+        "limiter_bytes": replay.bytes,
         "out_of_order": trace.out_of_order,
         "malformed": trace.malformed,
         "first_malformed": trace.first_malformed.as_ref().map(|first| json!({
@@ -219,7 +244,7 @@ fn as_json(args: &Args, quota: &Quota, trace: &Trace, replay: &Replay) -> serde_
             "text": first.text,
         })),
         "worst_window": replay.worst.as_ref().map(|(window, key)| json!({
-            "key": (args.key == Key::Ip).then(|| text::excerpt(&trace.keys[*key as usize], usize::MAX)),
+            "key": (args.key == Key::Ip).then(|| text::excerpt(trace.name(*key), usize::MAX)),
             "start": stamp(trace, window.start_ns),
             "end": stamp(trace, window.end_ns),
             "seconds": (window.end_ns - window.start_ns) / 1_000_000_000,
@@ -238,7 +263,8 @@ fn print(out: &mut impl Write, args: &Args, quota: &Quota, trace: &Trace, replay
     for (name, part) in [("admitted", replay.admitted), ("denied", replay.denied)] {
         writeln!(out, "{name:<13} {:>12}  {:>9}", text::count(part), text::percent(part, requests))?;
     }
-    writeln!(out, "keys          {:>12}", text::count(trace.keys.len() as u64))?;
+    let keys = text::count(trace.keys.len() as u64);
+    writeln!(out, "keys          {keys:>12}  in {} bytes of the limiter's", text::count(replay.bytes))?;
     writeln!(
         out,
         "out of order  {:>12}  {:>9}  earlier than the line before; replayed in order of their stamps",
@@ -250,8 +276,8 @@ fn print(out: &mut impl Write, args: &Args, quota: &Quota, trace: &Trace, replay
         Some(Complaint { line, reason, text }) => writeln!(out, "  the first is line {line}: {reason}: {text}")?,
         None => writeln!(out)?,
     }
-    if let (Some(first), Some(last)) = (trace.requests.first(), trace.requests.last()) {
-        writeln!(out, "first         {}\nlast          {}", log::utc(first.unix), log::utc(last.unix))?;
+    if let (Some(first), Some(last)) = (trace.first(), trace.last()) {
+        writeln!(out, "first         {}\nlast          {}", log::utc(first), log::utc(last))?;
     }
     match &replay.worst {
         Some((window, key)) => {
@@ -267,7 +293,7 @@ fn print(out: &mut impl Write, args: &Args, quota: &Quota, trace: &Trace, replay
             )?;
             write!(out, "              {} to {}", stamp(trace, window.start_ns), stamp(trace, window.end_ns))?;
             match args.key {
-                Key::Ip => writeln!(out, ", {}", text::excerpt(&trace.keys[*key as usize], 60))?,
+                Key::Ip => writeln!(out, ", {}", text::excerpt(trace.name(*key), 60))?,
                 Key::None => writeln!(out)?,
             }
         }
