@@ -159,10 +159,11 @@ pub(crate) const fn born(layout: &Layout, now: Reading, initial: Units) -> Word 
 }
 
 /// Gives `amount` back, clipped at the capacity as of `now` or the start of the word's tick,
-/// whichever is later. Returns the word and what was added.
-pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+/// whichever is later; with `ahead`, of the tick in which it was written at the earliest. Returns
+/// the word and what was added.
+pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount: u128, ahead: bool) -> (Word, Units) {
     let Intercept(x) = intercept(layout, word, now);
-    let start = layout.start(word);
+    let start = if ahead { layout.earliest(word) } else { layout.start(word) };
     let Intercept(brim) = full(layout, if start.nanos() > now.nanos() { start } else { now });
     if brim <= x {
         return (word, Units(0));
@@ -183,6 +184,14 @@ pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Readin
     }
     let charged = if amount < room as u128 { amount as u64 } else { room as u64 };
     (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
+}
+
+/// The same bucket with its word marked by another tick: a later one, up to the
+/// [last](Layout::last_tick) for the reading. A bucket that is full then is full as of then.
+#[cfg(feature = "std")]
+pub(crate) const fn marked(layout: &Layout, word: Word, now: Reading, tick: u64) -> Word {
+    let (Intercept(x), Intercept(brim)) = (intercept(layout, word, now), full(layout, now));
+    layout.word(Intercept(if x < brim { x } else { brim }), tick)
 }
 
 /// Fills the bucket as of `now`. A word's tick does not fall: this is for words that are not

@@ -12,6 +12,9 @@ use crate::word::{Due, Layout, Level, Reading, Units, Word};
 
 /// One bucket, wherever it is kept.
 pub(super) trait Account {
+    /// Whether words may stand ahead of their writers.
+    const AHEAD: bool = false;
+
     fn layout(&self) -> &Layout;
 
     fn quota(&self) -> &Quota;
@@ -56,7 +59,7 @@ pub(super) trait Account {
 
     fn give_back_units(&self, units: u128, now: impl Now) -> Tokens {
         let layout = self.layout();
-        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
+        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units, Self::AHEAD));
         layout.tokens_down(added.unwrap_or_default())
     }
 

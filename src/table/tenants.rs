@@ -59,12 +59,14 @@ impl<'a> Locked<'a> {
     fn open(&self, slot: Slot<'a>, last: Option<u64>, word: Word, now: Reading) -> Option<Open<'a>> {
         let layout = self.layout();
         let own = layout.tick_of(word);
-        let tick = match last {
-            Some(last) => layout.tick_after(last)?.max(own),
-            None => own,
-        };
-        let allowed = tick == own || tick <= layout.last_tick(now);
-        allowed.then(|| Open { slot, word: layout.with_tick(word, tick) })
+        match last {
+            Some(last) if last >= own => {
+                let tick = layout.tick_after(last)?;
+                let marked = || token_bucket::marked(layout, word, now, tick);
+                (tick <= layout.last_tick(now)).then(|| Open { slot, word: marked() })
+            }
+            _ => Some(Open { slot, word }),
+        }
     }
 
     /// A vacant slot of the set.

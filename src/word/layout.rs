@@ -178,16 +178,15 @@ impl Layout {
         self.tick(now) + self.lead()
     }
 
-    /// The same bucket with its word marked by another tick: one not before its own, and up to
-    /// the [last](Layout::last_tick) of a reading at which the bucket is not full.
-    #[inline]
-    pub(crate) const fn with_tick(&self, word: Word, tick: u64) -> Word {
-        Word::from_bits(tick | (word.bits() & self.mask))
-    }
-
     /// The start of a word's tick.
     pub(crate) const fn start(&self, word: Word) -> Reading {
         Reading::from_nanos(self.tick_of(word) >> SPARE)
+    }
+
+    /// The start of the tick in which a word was written at the earliest, if it may stand ahead of
+    /// its writer.
+    pub(crate) const fn earliest(&self, word: Word) -> Reading {
+        Reading::from_nanos(self.tick_of(word).saturating_sub(self.lead()) >> SPARE)
     }
 
     /// The end of a word's tick: the word was written then or a little before.

@@ -466,6 +466,8 @@ impl<C> Bucket<'_, C> {
 }
 
 impl<C> Account for Bucket<'_, C> {
+    const AHEAD: bool = true;
+
     fn layout(&self) -> &Layout {
         self.buckets.table.layout()
     }
