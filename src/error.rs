@@ -253,7 +253,7 @@ impl fmt::Display for BuildError {
                 write!(f, "max_bytes is {asked}: a keyed limiter takes {least} bytes at least")
             }
             BuildErrorKind::NoMemory { bytes } => {
-                write!(f, "no memory for a table that begins with {bytes} bytes: lower max_keys, or free memory")
+                write!(f, "{bytes} bytes for a table of that many keys cannot be reserved: lower max_keys or max_bytes")
             }
         }
     }

@@ -1,10 +1,12 @@
-//! A rate limiter: a token bucket in one atomic word.
+//! A rate limiter: a token bucket in one atomic word, for one limit or for each of millions of
+//! keys.
 //!
 //! A bucket holds at most a *burst* of tokens, earns them at a constant *rate*, and admits a
 //! call that finds its cost there. All of its state is one `AtomicU64`, so a decision reads
 //! the clock and swaps that word, takes no lock, and never waits for another thread.
 //!
 //! - [Quick start](#quick-start)
+//! - [Keys](#keys)
 //! - [Which verb](#which-verb)
 //! - [Promises](#promises)
 //! - [Units and rounding](#units-and-rounding)
@@ -50,6 +52,27 @@
 //! # Ok::<(), brimful::ParseQuotaError>(())
 //! ```
 //!
+//! # Keys
+//!
+//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, an API key, anything that
+//! hashes. It takes about 29 bytes a key, whatever the keys are, and never more than its limit. **A
+//! full bucket carries almost no information**, so its place is given to a new key when it is
+//! needed: there is no clean-up to be called, and no thread that does it.
+//!
+//! ```
+//! use brimful::{KeyedRateLimiter, OnFull, Quota};
+//!
+//! let clients = KeyedRateLimiter::<String>::builder()
+//!     .quota(Quota::per_minute(60).burst(10))
+//!     .max_keys(100_000)
+//!     .on_full(OnFull::Deny)
+//!     .build()?;
+//! assert!(clients.allow("192.0.2.7"));
+//! assert_eq!(clients.available_tokens("192.0.2.7").floor(), 9.0);
+//! assert_eq!(clients.len(), 1);
+//! # Ok::<(), brimful::BuildError>(())
+//! ```
+//!
 //! # Which verb
 //!
 //! | you want | use |
@@ -62,8 +85,10 @@
 //! | to give tokens, or to forget | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
 //! | no limit, without an `Option` | [`unlimited`](RateLimiter::unlimited) |
 //!
-//! Each has a form `*_at(now_ns, ..)` that takes the time instead of reading the clock. Which
-//! quota: [`Quota::per_second`] and its sisters, [`quota!`] for text that is checked at compile
+//! Each has a form `*_at(now_ns, ..)` that takes the time instead of reading the clock. A
+//! [`KeyedRateLimiter`] has the same verbs with the key first, and
+//! [`try_acquire_many`](KeyedRateLimiter::try_acquire_many), [`peek`](KeyedRateLimiter::peek),
+//! [`remove`](KeyedRateLimiter::remove), [`clear`](KeyedRateLimiter::clear). Which quota: [`Quota::per_second`] and its sisters, [`quota!`] for text that is checked at compile
 //! time, [`Quota::try_from_rate`] for fractions.
 //!
 //! # Promises
@@ -85,7 +110,11 @@
 //!    nothing. Giving back returns exactly the cost, clipped at the burst. A reservation is
 //!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or
 //!    when it is dropped.
-//! 4. **Total.** No input panics after construction. Every [`Quota`] that exists is valid. A
+//! 4. **Bounded.** A [`KeyedRateLimiter`] never has more keys than it may, nor takes more memory
+//!    than it states. Forgetting a key never gives it more than its exact bucket would have held.
+//!    The first three promises hold for each key by itself, in the units of
+//!    [`KeyedRateLimiter::resolution`].
+//! 5. **Total.** No input panics after construction. Every [`Quota`] that exists is valid. A
 //!    limiter is exact for 18 years (2⁵⁹ ns) of its clock, and earns nothing after.
 //!
 //! Time is as the limiter's clock tells it; the clock's own error is [`clock_health`]'s to
@@ -134,7 +163,8 @@
 //!
 //! [`TryAcquireError`] says whether to come back ([`RateLimited`], with
 //! [`retry_after`](RateLimited::retry_after), computed when asked for) or not to
-//! ([`ExceedsBurst`]: the cost is above the burst). Nothing was charged. [`QuotaError`],
+//! ([`ExceedsBurst`]: the cost is above the burst); a keyed limiter that is full says so of a new
+//! key ([`TableFull`]). Nothing was charged. [`QuotaError`],
 //! [`ParseQuotaError`], [`TokensError`] and [`BuildError`] come from construction and say what
 //! would be right. All implement [`Error`](std::error::Error).
 //!
@@ -179,7 +209,7 @@
 //! # Features
 //!
 //! - `std`, on by default: the clocks, [`RateLimiter::new`], [`RateLimiter::unlimited`],
-//!   [`RateLimiter::builder`] and [`OwnedReservation`]. Without it: quotas, tokens, errors,
+//!   [`RateLimiter::builder`], [`OwnedReservation`] and [`KeyedRateLimiter`]. Without it: quotas, tokens, errors,
 //!   and limiters that are driven by a clock of yours ([`RateLimiter::with_clock`]). `alloc`
 //!   and 64-bit atomics are needed in any case.
 #![cfg_attr(not(feature = "std"), no_std)]

@@ -22,8 +22,8 @@ pub(super) const SHARD_BITS: u32 = 10;
 /// Where the second home stands, above the first.
 const SECOND: u32 = 32 - SLOTS.ilog2();
 
-/// The most sets of a shard: more than the second home can name are of no use.
-pub(super) const MOST_SETS: u64 = 1 << 22;
+/// The most sets of a shard.
+pub(super) const MOST_SETS: u64 = 1 << 24;
 
 impl Fingerprint {
     /// Mixes the hash first, so that one whose high or low bits say little will do. The models

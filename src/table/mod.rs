@@ -22,13 +22,12 @@
 //! # Memory ordering
 //!
 //! A hit loads the fingerprint, the word (acquire), and the fingerprint again, and swaps the
-//! word. If the word that it loaded is of a later tenancy, it was released after that tenancy's
-//! fingerprint, so the second look at the fingerprint sees that, or a later one, and the call
-//! searches anew. If it is of an earlier tenancy, or of the same but old, the swap fails, because
-//! words do not recur. If its tenancy is over by the time of the swap, the word is CLAIMED or a
-//! later tenancy's, and the swap fails too. The number of sets is released after a new set was
-//! filled, and the keys that moved there were claimed before, so that who misses a key, by an
-//! old number or a new one, finds it under the lock.
+//! word. Of a later tenancy the word cannot be: it was released after that one's fingerprint, and
+//! the second look would see it. If it is of an earlier one, or its tenancy ends before the swap,
+//! the swap finds CLAIMED or a later tenancy's word, and fails: words do not recur. The number of
+//! sets is released after a new set was filled, and the keys that moved there were claimed before,
+//! so that who misses a key, by an old number or a new one, finds it under the lock.
+//! [`internals`](crate::internals) has the proof.
 
 mod address;
 mod batch;

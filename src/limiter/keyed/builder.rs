@@ -46,7 +46,7 @@ enum Size {
 pub(super) const MAX_KEYS: u64 = 1_000_000;
 
 /// As many as a shard's sets can hold, in all shards.
-const MOST_KEYS: u64 = 1 << 36;
+const MOST_KEYS: u64 = 1 << 31;
 
 impl<K: ?Sized> KeyedRateLimiter<K> {
     /// A builder, on the process's clock and with the default hasher unless told otherwise.
@@ -110,8 +110,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     ///
     /// # Errors
     ///
-    /// Where no quota was given, there is room for no key or for more than 2³⁶, or there is no
-    /// memory for the first slots.
+    /// Where no quota was given, there is room for no key or for more than 2³¹, or the memory
+    /// cannot be reserved.
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let error = |kind| Err(BuildError(kind));
         let Some(quota) = self.quota else { return error(BuildErrorKind::NoQuota) };
@@ -129,7 +129,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         let (on_full, hook) = (self.on_full, self.hook);
         let plan = Plan { layout: quota.slot_layout(), initial: quota.initial_amount(), max_keys, on_full, hook };
         let Some(table) = Table::new(plan) else {
-            return error(BuildErrorKind::NoMemory { bytes: memory_limit(1) });
+            return error(BuildErrorKind::NoMemory { bytes: memory_limit(max_keys) });
         };
         let buckets = Buckets { table, quota, clock: self.clock };
         Ok(KeyedRateLimiter { buckets, hasher: self.hasher, keys: PhantomData })

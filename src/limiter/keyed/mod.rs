@@ -37,9 +37,10 @@ pub use hasher::SipState;
 ///
 /// **A full bucket carries almost no information**, so a key that is full again need not be
 /// remembered: its slot is given to a new one. There is no clean-up to be called, no thread and no
-/// timer. Memory grows with the keys in use, a few slots at a time, to 27 bytes a key, and never
-/// above [`memory_limit`](KeyedRateLimiter::memory_limit). It is not given back before the limiter
-/// is dropped.
+/// timer. Memory grows with the keys in use, a few slots at a time, to 27 to 29 bytes a key, and
+/// never above [`memory_limit`](KeyedRateLimiter::memory_limit). So much is reserved at once; most
+/// systems (Linux, macOS, Windows) provide the pages of it as they are first used. It is not given
+/// back before the limiter is dropped.
 ///
 /// [`max_keys`](KeyedRateLimiterBuilder::max_keys) is the most keys at a time, a million unless
 /// told otherwise. Only when so many are in use (not full) does
@@ -71,7 +72,7 @@ pub use hasher::SipState;
 /// are for. With [`Quota::initial`] below the burst, a key that was forgotten starts with
 /// that again. What a bucket counts in is [`resolution`](KeyedRateLimiter::resolution), coarser
 /// than that of a single limiter, so that slots can be used again sooner: what is earned in as many
-/// nanoseconds as half the burst, about a microsecond at most.
+/// nanoseconds as half the burst, at least 4 and at most a thousand.
 ///
 /// Two keys whose hashes agree in 63 bits share a bucket: for ten million keys, five limiters in a
 /// million have such a pair.
@@ -141,8 +142,8 @@ impl<K: ?Sized, C: Clock> KeyedRateLimiter<K, C> {
     ///
     /// # Panics
     ///
-    /// Where there is no memory for 16 kilobytes;
-    /// [`build`](KeyedRateLimiterBuilder::build) has an error then.
+    /// Where 27 megabytes cannot be reserved; [`build`](KeyedRateLimiterBuilder::build) has an error
+    /// then.
     #[must_use]
     pub fn with_clock(quota: Quota, clock: C) -> Self {
         match KeyedRateLimiter::builder().quota(quota).clock(clock).build() {
@@ -374,15 +375,14 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.max_keys()
     }
 
-    /// The bytes in use. Memory is asked for in ever larger pieces, of which the operating system
-    /// provides what was used; a system that provides all of it at once provides up to twice as
-    /// much, but never more than [`memory_limit`](KeyedRateLimiter::memory_limit).
+    /// The bytes that have been in use: what the operating system has provided, where it provides
+    /// pages as they are first used.
     #[must_use]
     pub fn memory_usage(&self) -> u64 {
         self.buckets.table.memory()
     }
 
-    /// The most bytes that will ever be in use: 26.7 for each of
+    /// The bytes that were reserved, the most that will ever be in use: 26.7 for each of
     /// [`max_keys`](KeyedRateLimiter::max_keys), and a few kilobytes. Keys for which no slot was
     /// open (those that are removed and come back several times within a few of a token's times,
     /// or whose hashes somebody chose) are kept apart, and cost about 50 more.
