@@ -54,9 +54,7 @@ impl Table {
             }
         }
     }
-}
 
-impl Table {
     /// Runs an errand to a bucket that nobody else sees, and returns its word as well.
     fn run_apart<E: Errand>(&self, word: Word, errand: &E) -> (E::Answer, Word) {
         let atomic = AtomicU64::new(word.bits());

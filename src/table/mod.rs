@@ -84,7 +84,7 @@ pub(crate) struct Table {
     keys: CachePadded<AtomicU64>,
     on_full: OnFull,
     hook: Option<Hook>,
-    full: full::Counters,
+    full: CachePadded<full::Counters>,
 }
 
 const SHARES: usize = 1 << SHARD_BITS;
@@ -133,7 +133,7 @@ impl Table {
             keys: CachePadded::new(AtomicU64::new(0)),
             on_full,
             hook,
-            full: full::Counters::new(),
+            full: CachePadded::new(full::Counters::new()),
         })
     }
 

@@ -249,7 +249,7 @@ impl<'a> Locked<'a> {
 
     /// The bucket to be forgotten for a new key, and its word: the one closest to full among
     /// those in the key's homes, or else among the next ones; never one that is exhausted.
-    pub(super) fn victim(&mut self, key: Fingerprint, now: Reading) -> Option<(Slot<'a>, Word)> {
+    pub(super) fn victim(&self, key: Fingerprint, now: Reading) -> Option<(Slot<'a>, Word)> {
         const FURTHER: u64 = 32;
         let (sets, layout) = (self.sets(), self.layout());
         let homes = [key.first(sets), key.second(sets)];

@@ -336,3 +336,30 @@ const fn units_down(tokens: Tokens, per_token: u64) -> u128 {
 const fn units_up(tokens: Tokens, per_token: u64) -> u128 {
     tokens.whole() as u128 * per_token as u128 + (tokens.pico() as u128 * per_token as u128).div_ceil(PICO as u128)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A slot that was asked for one token can have its next tenant by about the time that it is
+    /// full again.
+    #[test]
+    fn a_slots_tick_is_at_most_four_tokens_time() {
+        let periods = [1_000_000_000, 60_000_000_000, 3_600_000_000_000, 86_400_000_000_000];
+        for nanos in periods {
+            for tokens in [1, 3, 7, 10, 60, 100, 1_000] {
+                for burst in [1, 2, 3, 5, 10, 50, 200, 1_000, 2_000] {
+                    let (capacity, debt) = (Tokens::new(burst), Tokens::new(burst));
+                    let layout = Layout::derive_for_slots(tokens, nanos, capacity, debt).unwrap();
+                    let token = nanos as f64 / tokens as f64;
+                    let tick = (1u64 << layout.k) as f64 / token;
+                    let unit = token / layout.per_token as f64;
+                    let shown = format!("{tokens} per {nanos} burst {burst}: tick {tick}, unit {unit} ns");
+                    assert!(tick < 4.0, "{shown}");
+                    assert!((4.0..2_500.0).contains(&unit), "{shown}");
+                    assert_eq!(layout.ahead, 3, "{shown}");
+                }
+            }
+        }
+    }
+}

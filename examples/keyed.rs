@@ -1,0 +1,50 @@
+//! A limit for each client, in bounded memory: `cargo run --example keyed`.
+
+use std::net::IpAddr;
+
+use brimful::{Decision, FullEvent, KeyedRateLimiter, OnFull, Quota};
+
+/// What a server answers: whole seconds rounded up, so that a client is never told 0.
+fn response(decision: Decision) -> String {
+    if decision.allowed() {
+        return format!("200, {} of {} left", decision.remaining(), decision.limit());
+    }
+    let wait = decision.retry_after();
+    format!("429, retry after {} s", wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let clients = KeyedRateLimiter::<IpAddr>::builder()
+        .quota(Quota::per_minute(30).burst(3))
+        .max_keys(10_000)
+        .on_full(OnFull::EvictLeastDebt)
+        .on_full_hook(|event| {
+            if event == FullEvent::Refused {
+                eprintln!("a new client was refused: raise max_keys");
+            }
+        })
+        .build()?;
+
+    let (alice, bob): (IpAddr, IpAddr) = ("192.0.2.1".parse()?, "2001:db8::2".parse()?);
+    for _ in 0..4 {
+        println!("{alice}: {}", response(clients.decide(&alice, 1)));
+    }
+    // Each client has a bucket of its own, and looking makes nobody known.
+    println!("{bob}: {}", response(clients.peek(&bob)));
+    assert_eq!(clients.len(), 1);
+
+    // A flood of new clients: those who have used up their quota stay so.
+    for n in 0..100_000u32 {
+        clients.allow(&IpAddr::from(n.to_be_bytes()));
+    }
+    assert!(!clients.allow(&alice));
+    println!(
+        "{} clients in {} of at most {} bytes, {} forgotten for others, {} refused",
+        clients.len(),
+        clients.memory_usage(),
+        clients.memory_limit(),
+        clients.evictions(),
+        clients.refusals()
+    );
+    Ok(())
+}
