@@ -1,6 +1,7 @@
 //! A limit for each client, in bounded memory: `cargo run --example keyed`.
 
 use std::net::IpAddr;
+use std::sync::Once;
 
 use brimful::{Decision, FullEvent, KeyedRateLimiter, OnFull, Quota};
 
@@ -19,8 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .max_keys(10_000)
         .on_full(OnFull::EvictLeastDebt)
         .on_full_hook(|event| {
+            static WARNED: Once = Once::new();
             if event == FullEvent::Refused {
-                eprintln!("a new client was refused: raise max_keys");
+                WARNED.call_once(|| eprintln!("new clients are refused: raise max_keys"));
             }
         })
         .build()?;
