@@ -300,7 +300,8 @@ fn largest_step_back(threads: usize, duration: Duration, now: impl Fn() -> u64 +
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while start.elapsed() < duration {
+                // At least once, however late the thread comes to run.
+                loop {
                     for _ in 0..64 {
                         // Acquire, paired with the release of the same operation in the other
                         // threads: what is read below was read after `seen`.
@@ -308,6 +309,9 @@ fn largest_step_back(threads: usize, duration: Duration, now: impl Fn() -> u64 +
                         let now = now();
                         worst.fetch_max(seen.saturating_sub(now), Ordering::Relaxed);
                         latest.fetch_max(now, Ordering::AcqRel);
+                    }
+                    if start.elapsed() >= duration {
+                        break;
                     }
                 }
             });

@@ -1,6 +1,6 @@
 //! When the table has all the keys that it may have.
 
-use crate::sync::{AtomicU64, Mutex, Ordering, try_lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::word::Reading;
 
 use super::Table;
@@ -95,8 +95,7 @@ impl Table {
     /// did. The round goes on where the last look ended. When it has been all round in vain, it
     /// knows before when no bucket can be full, and does not look until then.
     pub(super) fn make_room(&self, now: Reading) -> bool {
-        // Whoever finds somebody looking need not look as well.
-        let Some(mut round) = try_lock(&self.full.round) else { return false };
+        let mut round = lock(&self.full.round);
         let earned = self.layout.earned().at(now).0 as i64;
         if self.full.stale.swap(0, Ordering::Relaxed) == 1 {
             (round.looked, round.highest, round.until) = (0, i64::MIN, None);
@@ -108,14 +107,17 @@ impl Table {
         let all = self.all_sets();
         for _ in 0..LOOK.min(all) {
             let mut locked = self.lock_shard(round.shard);
-            let Tidied { freed, highest } = locked.tidy(SetIndex::new(round.set), now);
-            let freed = freed + if round.set == 0 { locked.tidy_overflow(now) } else { 0 };
-            (round.looked, round.highest) = (round.looked + 1, round.highest.max(highest));
+            let mut found = locked.tidy(SetIndex::new(round.set), now);
+            if round.set == 0 {
+                let Tidied { freed, highest } = locked.tidy_overflow(now);
+                found = Tidied { freed: found.freed + freed, highest: found.highest.max(highest) };
+            }
+            (round.looked, round.highest) = (round.looked + 1, round.highest.max(found.highest));
             round.set += 1;
             if round.set >= locked.sets().count() {
                 (round.shard, round.set) = ((round.shard + 1) % self.shards.len(), 0);
             }
-            if freed > 0 {
+            if found.freed > 0 {
                 (round.looked, round.highest) = (0, i64::MIN);
                 return true;
             }

@@ -112,17 +112,16 @@ impl<'a> Locked<'a> {
         let Some(word) = word else { return Absent::Done(answer) };
         if self.seat(key, word, now, false) {
             self.grow(now);
-        } else if !answer.changed() {
-            // It was only to begin to fill.
         } else if !force {
             return Absent::AtCapacity(now);
-        } else {
+        } else if answer.changed() {
             let OnFull::EvictLeastDebt = self.table.on_full else {
                 let (deficit, now) = self.refusal(key, now);
                 return Absent::Forced(E::Answer::refused(deficit, now), FullEvent::Refused);
             };
             return self.evict_for(key, errand, now);
         }
+        // What was denied, and was only to begin to fill, is worth nobody's place.
         Absent::Done(answer)
     }
 
@@ -154,6 +153,11 @@ impl<'a> Locked<'a> {
         }
         let (deficit, now) = self.refusal(key, now);
         Absent::Forced(E::Answer::refused(deficit, now), FullEvent::Refused)
+    }
+
+    /// The buckets that are in no slot.
+    pub(super) fn overflown(&self) -> u64 {
+        self.state.overflow.len() as u64
     }
 
     /// Fills a key's bucket.

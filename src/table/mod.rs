@@ -154,8 +154,8 @@ impl Table {
 
     /// The bytes that are in use.
     pub(crate) fn memory(&self) -> u64 {
-        let sets = self.all_sets();
-        sets * SET_BYTES + fixed_bytes(self.shards.len())
+        let overflown = (0..self.shards.len()).map(|shard| self.lock_shard(shard).overflown()).sum();
+        bytes(self.all_sets(), overflown) + fixed_bytes(self.shards.len())
     }
 
     /// The sets of all shards, as of some moment.
@@ -259,7 +259,7 @@ impl Table {
     pub(crate) fn retain_recent(&self, mut source: impl Now) -> u64 {
         let mut forgotten = 0;
         self.walk(|locked, set| forgotten += locked.tidy(set, source.first()).freed);
-        self.each_shard(|locked| forgotten += locked.tidy_overflow(source.first()));
+        self.each_shard(|locked| forgotten += locked.tidy_overflow(source.first()).freed);
         forgotten
     }
 
@@ -420,7 +420,14 @@ impl Shape {
 /// The bytes of a table that holds so many keys.
 pub(crate) fn memory_limit(max_keys: u64) -> u64 {
     let shape = Shape::new(max_keys);
-    shape.sets() * SET_BYTES + fixed_bytes(shape.most_sets.len())
+    bytes(shape.sets(), max_keys) + fixed_bytes(shape.most_sets.len())
+}
+
+/// The bytes of so many sets, and of buckets in no slot.
+fn bytes(sets: u64, overflown: u64) -> u64 {
+    // Two words in a map, whose nodes are two thirds full.
+    const OVERFLOWN_BYTES: u64 = 30;
+    sets.saturating_mul(SET_BYTES).saturating_add(overflown.saturating_mul(OVERFLOWN_BYTES))
 }
 
 /// The keys that a table of so many bytes can hold at most.

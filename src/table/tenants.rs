@@ -47,9 +47,10 @@ impl<'a> Locked<'a> {
         if !(counted || self.count()) {
             return false;
         }
-        match self.kick(key, word, now) {
-            Some(Open { slot, word }) => slot.move_in(key, word),
-            None => drop(self.state.overflow.insert(key, word)),
+        if let Some(Open { slot, word }) = self.kick(key, word, now) {
+            slot.move_in(key, word);
+        } else {
+            self.state.overflow.insert(key, word);
         }
         true
     }
@@ -212,16 +213,18 @@ impl<'a> Locked<'a> {
         tidied
     }
 
-    /// Forgets the full buckets of the overflow, and tells how many those were.
-    pub(super) fn tidy_overflow(&mut self, now: Reading) -> u64 {
-        let (fullness, before) = (Fullness::at(self.layout(), now), self.state.overflow.len());
+    /// Forgets the full buckets of the overflow.
+    pub(super) fn tidy_overflow(&mut self, now: Reading) -> Tidied {
+        let (layout, before) = (self.layout(), self.state.overflow.len());
+        let fullness = Fullness::at(layout, now);
         self.state.overflow.retain(|_, word| !fullness.of(*word));
         let freed = (before - self.state.overflow.len()) as u64;
         if freed > 0 {
             self.remember(now);
             self.uncount(freed);
         }
-        freed
+        let intercepts = self.state.overflow.values().map(|word| token_bucket::intercept(layout, *word, now).0);
+        Tidied { freed, highest: intercepts.max().unwrap_or(i64::MIN) }
     }
 
     /// One more set, and the keys that belong there.
@@ -248,31 +251,41 @@ impl<'a> Locked<'a> {
     }
 
     /// The bucket to be forgotten for a new key, and its word: the one closest to full among
-    /// those in the key's homes, or else among the next ones; never one that is exhausted.
+    /// those in the key's homes; where none of them will do but there is room, among those of the
+    /// next sets. Never one that is exhausted, nor one whose slot would be closed to the new key.
     pub(super) fn victim(&self, key: Fingerprint, now: Reading) -> Option<(Slot<'a>, Word)> {
         const FURTHER: u64 = 32;
-        let (sets, layout) = (self.sets(), self.layout());
+        let sets = self.sets();
         let homes = [key.first(sets), key.second(sets)];
-        let start = homes[0].first_slot() as u64 / SLOTS as u64;
-        let further = (0..FURTHER.min(sets.count())).map(|step| SetIndex::new((start + step) % sets.count()));
+        let last = self.layout().last_tick(now);
+        self.fullest(homes, now, |word| self.layout().tick_of(word) < last).or_else(|| {
+            let start = homes[0].first_slot() as u64 / SLOTS as u64;
+            let further = (0..FURTHER.min(sets.count())).map(|step| SetIndex::new((start + step) % sets.count()));
+            let mut homes = homes.into_iter().filter_map(|home| self.set(home));
+            let room = homes.any(|home| self.vacant(home, token_bucket::brimful(self.layout()), now).is_some());
+            if room { self.fullest(further, now, |_| true) } else { None }
+        })
+    }
+
+    /// The bucket closest to full among those in the sets that are not exhausted, and that will do.
+    fn fullest(
+        &self,
+        sets: impl IntoIterator<Item = SetIndex>,
+        now: Reading,
+        will_do: impl Fn(Word) -> bool,
+    ) -> Option<(Slot<'a>, Word)> {
+        let layout = self.layout();
         let token = layout.per_token().min(layout.capacity().0) as i64;
-        let mut best: Option<(i64, Slot<'a>, Word)> = None;
-        for (nth, set) in homes.into_iter().chain(further).enumerate() {
-            if nth >= homes.len() && best.is_some() {
-                break;
+        let tenants = sets.into_iter().filter_map(|set| self.set(set)).flat_map(slots);
+        let candidates = tenants.filter(|slot| slot.tenant().is_some()).filter_map(|slot| {
+            let word = slot.word();
+            if word.is_special() || !will_do(word) {
+                return None;
             }
-            for slot in self.set(set).into_iter().flat_map(slots) {
-                let word = slot.word();
-                if slot.tenant().is_none() || word.is_special() {
-                    continue;
-                }
-                let Level(held) = token_bucket::level(layout, word, now);
-                if held >= token && best.is_none_or(|(most, ..)| held > most) {
-                    best = Some((held, slot, word));
-                }
-            }
-        }
-        best.map(|(_, slot, word)| (slot, word))
+            let Level(held) = token_bucket::level(layout, word, now);
+            (held >= token).then_some((held, slot, word))
+        });
+        candidates.max_by_key(|&(held, ..)| held).map(|(_, slot, word)| (slot, word))
     }
 
     /// What a refused key may come back for: the units missing until the fullest bucket in its

@@ -1,9 +1,13 @@
 //! What the modules share: quotas of every kind and the units they count in, and numbers
 //! without pattern.
 
+use std::cell::Cell;
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use brimful::{MockClock, Quota, RateLimiter, Tokens};
+use brimful::{Clock, KeyedRateLimiter, MockClock, Quota, RateLimiter, Tokens};
 use brimful_oracle::ExactBucket;
 
 /// Parts of 10⁻¹² token in a token.
@@ -88,8 +92,23 @@ pub(crate) struct Counted {
 impl Counted {
     #[track_caller]
     pub(crate) fn new(quota: Quota) -> Self {
+        let probe = limiter(quota.initial(0));
+        Counted::in_units(quota, per_token(quota, quota.resolution(), |now| probe.balance_at(now)))
+    }
+
+    /// As each key's bucket counts, in the coarser unit of a table's slots.
+    #[track_caller]
+    pub(crate) fn of_keys<K: ?Sized, C, S>(limiter: &KeyedRateLimiter<K, C, S>) -> Self {
+        let probe = KeyedRateLimiter::<u64>::builder().quota(limiter.quota().initial(0)).clock(MockClock::new());
+        let probe = probe.max_keys(1).build().unwrap();
+        // The bucket begins with its first call.
+        assert!(probe.try_acquire_at(0, &0).is_err());
+        let per_token = per_token(limiter.quota(), limiter.resolution(), |now| probe.balance_at(now, &0));
+        Counted::in_units(limiter.quota(), per_token)
+    }
+
+    fn in_units(quota: Quota, per_token: u128) -> Self {
         let (tokens, period) = quota.rate();
-        let per_token = per_token(quota);
         let down = |amount: Tokens| pico(amount) * per_token / PICO;
         let (capacity, debt) = (down(quota.capacity()), down(quota.debt_limit()));
         Counted { tokens, nanos: period.as_nanos(), per_token, capacity, debt }
@@ -139,39 +158,37 @@ fn gcd(mut a: u128, mut b: u128) -> u128 {
 }
 
 /// The units in a token, which `resolution` tells only up to 10⁻¹²: the one among those that
-/// the layout chooses from that an empty bucket is seen to earn first.
+/// the layout chooses from that an empty bucket, begun at zero, is seen to earn first.
 #[track_caller]
-fn per_token(quota: Quota) -> u128 {
+fn per_token(quota: Quota, resolution: Tokens, balance_at: impl Fn(u64) -> f64) -> u128 {
     let (tokens, period) = quota.rate();
     let nanos = period.as_nanos();
-    let limiter = limiter(quota.initial(0));
-    let odd = {
-        let mut odd = nanos;
-        while odd.is_multiple_of(2) {
-            odd /= 2;
-        }
-        while odd.is_multiple_of(5) {
-            odd /= 5;
-        }
-        if odd < 1_000 { odd } else { 1 }
-    };
-    let decimals = (0..=16).flat_map(|j| [1, 2, 5].map(|digit| digit * 10u128.pow(j)));
-    let units = decimals.flat_map(|decimal| [decimal, decimal * odd]);
     let earned_first = |&unit: &u128| {
         let Some(product) = u128::from(tokens).checked_mul(unit).filter(|&product| product <= nanos) else {
             return false;
         };
         let first = nanos.div_ceil(product);
         let before = if first == 1 { 0 } else { first.div_ceil(2) };
-        first <= u128::from(LAST)
-            && limiter.balance_at(first as u64) == 1.0 / unit as f64
-            && limiter.balance_at(before as u64) == 0.0
+        first <= u128::from(LAST) && balance_at(first as u64) == 1.0 / unit as f64 && balance_at(before as u64) == 0.0
     };
     let whole = (tokens == 1).then_some(nanos);
-    let found = whole.into_iter().chain(units).find(earned_first);
+    let found = whole.into_iter().chain(decimal_units(quota)).find(earned_first);
     let found = found.unwrap_or_else(|| panic!("no unit fits {quota:?}"));
-    assert_eq!(pico(quota.resolution()), PICO.div_ceil(found), "{quota:?}");
+    assert_eq!(pico(resolution), PICO.div_ceil(found), "{quota:?}");
     found
+}
+
+/// The units of a token that a layout chooses from, beside the one that a nanosecond earns.
+fn decimal_units(quota: Quota) -> impl Iterator<Item = u128> {
+    let mut odd = quota.rate().1.as_nanos();
+    for factor in [2, 5] {
+        while odd.is_multiple_of(factor) {
+            odd /= factor;
+        }
+    }
+    let odd = if odd < 1_000 { odd } else { 1 };
+    let decimals = (0..=16).flat_map(|j| [1, 2, 5].map(|digit| digit * 10u128.pow(j)));
+    decimals.flat_map(move |decimal| [decimal, decimal * odd])
 }
 
 /// Any quota there is: everyday ones, rates of any size in any terms, fractions; with any
@@ -227,4 +244,70 @@ fn in_terms(tokens: u64, rate: u64) -> Option<Quota> {
     let nanos = (tokens as f64 * 1e9 / per_second(rate)) as u128;
     let period = Duration::new(u64::try_from(nanos / 1_000_000_000).ok()?, (nanos % 1_000_000_000) as u32);
     Quota::try_new(tokens, period).ok()
+}
+
+/// What a thread's clock does to it.
+#[derive(Clone, Debug)]
+struct Thread {
+    random: Random,
+    skew: u64,
+    last: u64,
+}
+
+thread_local! {
+    static THREAD: Cell<Option<Thread>> = const { Cell::new(None) };
+}
+
+/// A clock that errs in every way: it is skewed by thread, runs backwards, and stalls between
+/// the reading and its use. Each thread remembers its last reading, which is the one that
+/// counts: a second look replaces the first.
+pub(crate) struct ErringClock {
+    time: AtomicU64,
+    /// A reading takes up to this long.
+    pub(crate) step: u64,
+    /// How far readings go back, one in four.
+    pub(crate) back: u64,
+    pub(crate) stalls: bool,
+}
+
+impl ErringClock {
+    pub(crate) fn new(start: u64, step: u64, back: u64) -> Self {
+        ErringClock { time: AtomicU64::new(start), step, back, stalls: true }
+    }
+
+    /// What it has come to, without errors and without a step on.
+    pub(crate) fn time(&self) -> u64 {
+        self.time.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn enter(seed: u64, skew: u64) {
+        THREAD.set(Some(Thread { random: Random::new(seed), skew, last: 0 }));
+    }
+
+    pub(crate) fn last() -> u64 {
+        let thread = THREAD.take().expect("a thread that has entered");
+        let last = thread.last;
+        THREAD.set(Some(thread));
+        last
+    }
+}
+
+impl Clock for ErringClock {
+    fn now(&self) -> u64 {
+        // Construction reads the clock on a thread of its own.
+        let Some(mut thread) = THREAD.take() else { return self.time.load(Ordering::Relaxed) };
+        let random = &mut thread.random;
+        let time = self.time.fetch_add(random.below(self.step + 1), Ordering::AcqRel);
+        let back = if random.below(4) == 0 { random.below(self.back + 1) } else { 0 };
+        thread.last = (time + thread.skew).saturating_sub(back);
+        let (reading, stall) = (thread.last, random.below(32));
+        let spins = random.below(400);
+        THREAD.set(Some(thread));
+        match stall {
+            0 if self.stalls => thread::yield_now(),
+            1..=6 if self.stalls => (0..spins).for_each(|_| spin_loop()),
+            _ => {}
+        }
+        reading
+    }
 }

@@ -1,78 +1,16 @@
 //! Promise 1: whatever the threads do and however their clock errs, no window of readings is
 //! granted more than a burst and what the rate earns in it.
 
-use std::cell::Cell;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use brimful::{Clock, MockClock, Quota, RateLimiter, Tokens};
+use brimful::{MockClock, Quota, RateLimiter, Tokens};
 use brimful_oracle::window::{Bound, worst_window};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::support::{Counted, Random, SECOND, limiter, operations, tokens};
-
-/// What a thread's clock does to it.
-#[derive(Clone, Debug)]
-struct Thread {
-    random: Random,
-    skew: u64,
-    last: u64,
-}
-
-thread_local! {
-    static THREAD: Cell<Option<Thread>> = const { Cell::new(None) };
-}
-
-/// A clock that errs in every way: it is skewed by thread, runs backwards, and stalls between
-/// the reading and its use. Each thread remembers its last reading, which is the one that
-/// counts: a second look replaces the first.
-struct ErringClock {
-    time: AtomicU64,
-    /// A reading takes up to this long.
-    step: u64,
-    /// How far readings go back, one in four.
-    back: u64,
-    stalls: bool,
-}
-
-impl ErringClock {
-    fn new(start: u64, step: u64, back: u64) -> Self {
-        ErringClock { time: AtomicU64::new(start), step, back, stalls: true }
-    }
-
-    fn enter(seed: u64, skew: u64) {
-        THREAD.set(Some(Thread { random: Random::new(seed), skew, last: 0 }));
-    }
-
-    fn last() -> u64 {
-        let thread = THREAD.take().expect("a thread that has entered");
-        let last = thread.last;
-        THREAD.set(Some(thread));
-        last
-    }
-}
-
-impl Clock for ErringClock {
-    fn now(&self) -> u64 {
-        // Construction reads the clock on a thread of its own.
-        let Some(mut thread) = THREAD.take() else { return self.time.load(Ordering::Relaxed) };
-        let random = &mut thread.random;
-        let time = self.time.fetch_add(random.below(self.step + 1), Ordering::Relaxed);
-        let back = if random.below(4) == 0 { random.below(self.back + 1) } else { 0 };
-        thread.last = (time + thread.skew).saturating_sub(back);
-        let (reading, stall) = (thread.last, random.below(32));
-        let spins = random.below(400);
-        THREAD.set(Some(thread));
-        match stall {
-            0 if self.stalls => thread::yield_now(),
-            1..=6 if self.stalls => (0..spins).for_each(|_| spin_loop()),
-            _ => {}
-        }
-        reading
-    }
-}
+use crate::support::{Counted, ErringClock, Random, SECOND, limiter, operations, tokens};
 
 /// Runs `threads` on one limiter, and returns the worst margin and the share admitted.
 fn contend(quota: Quota, costs: &[Tokens], clock: ErringClock, threads: u64, calls: u64) -> (f64, f64) {
@@ -140,7 +78,7 @@ fn no_window_is_granted_more_whatever_the_threads_and_clocks_do() {
 fn a_stall_between_the_reading_and_the_write_admits_no_more() {
     for threads in [2, 4] {
         let quota = Quota::per_second(1_000_000).burst(100);
-        let clock = ErringClock { back: 0, ..ErringClock::new(SECOND, 200, 0) };
+        let clock = ErringClock::new(SECOND, 200, 0);
         let (margin, admitted) = contend(quota, &[Tokens::ONE], clock, threads, 60_000);
         println!("{threads} threads: {:.0}% admitted, worst margin {margin} units", admitted * 100.0);
     }

@@ -22,7 +22,7 @@ use crate::table::{FullEvent, OnFull, Plan, Table, keys_within, memory_limit};
 ///     .on_full(OnFull::Deny)
 ///     .build()?;
 /// assert!(limiter.allow(&42));
-/// assert!(limiter.memory_limit() < 100_000 * 32);
+/// assert!(limiter.memory_limit() < 100_000 * 64);
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
 #[must_use = "a builder does nothing until `build`"]
@@ -42,7 +42,7 @@ enum Size {
     Bytes(u64),
 }
 
-/// What a limiter holds if nobody says otherwise: 27 MB of them at most.
+/// What a limiter holds if nobody says otherwise: 29 MB of them at most.
 pub(super) const MAX_KEYS: u64 = 1_000_000;
 
 /// As many as a shard's sets can hold, in all shards.
@@ -75,8 +75,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder { size: Size::Keys(keys), ..self }
     }
 
-    /// As many keys as so many bytes hold, in place of [`max_keys`](Self::max_keys): 26.7 bytes
-    /// are one, and a few kilobytes are needed besides.
+    /// As many keys as so many bytes hold, in place of [`max_keys`](Self::max_keys): 57 bytes
+    /// are one at worst, though it takes 29 as a rule, and a few kilobytes are needed besides.
     pub fn max_bytes(self, bytes: u64) -> Self {
         KeyedRateLimiterBuilder { size: Size::Bytes(bytes), ..self }
     }

@@ -382,10 +382,10 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.memory()
     }
 
-    /// The bytes that were reserved, the most that will ever be in use: 26.7 for each of
-    /// [`max_keys`](KeyedRateLimiter::max_keys), and a few kilobytes. Keys for which no slot was
-    /// open (those that are removed and come back several times within a few of a token's times,
-    /// or whose hashes somebody chose) are kept apart, and cost about 50 more.
+    /// The most bytes that will ever be in use: 26.7 for each of
+    /// [`max_keys`](KeyedRateLimiter::max_keys), which are reserved at once, and a few kilobytes;
+    /// and 30 for each if no slot was open to any of them, because the hasher has them all in one
+    /// place, or they come and go so fast that slots cannot change hands.
     #[must_use]
     pub fn memory_limit(&self) -> u64 {
         self.buckets.table.memory_limit()

@@ -1,0 +1,325 @@
+//! Promise 5: a keyed limiter never exceeds its number of keys nor its memory; a flood of keys
+//! resets nobody; and nobody is refused while there is room.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use brimful::{FullEvent, KeyedRateLimiter, OnFull, Quota, TryAcquireError};
+
+use crate::keyed_support::{Keyed, Places, keyed};
+use crate::support::{Counted, Random, SECOND, operations};
+
+const POLICIES: [OnFull; 2] = [OnFull::EvictLeastDebt, OnFull::Deny];
+
+/// Brute force passed a limiter that forgot a limited key for the sake of new ones.
+#[test]
+fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
+    const EXHAUSTED: u64 = 1_000;
+    const PROBES: u64 = 20;
+    let flood = operations("BRIMFUL_FLOOD_KEYS", 1_000_000);
+    for on_full in POLICIES {
+        let told = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let hook = {
+            let told = Arc::clone(&told);
+            move |event| {
+                told[usize::from(event == FullEvent::Evicted)].fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let quota = Quota::per_hour(60).burst(10);
+        let limiter = keyed(quota, 100_000).on_full(on_full).on_full_hook(hook).build().unwrap();
+        for key in 0..EXHAUSTED {
+            assert!(limiter.try_acquire_n_at(0, &key, 10).is_ok());
+        }
+        let (mut admitted, mut full, mut limited) = (0, 0, 0);
+        // It takes less than a token's time.
+        for nth in 0..flood {
+            let now = nth * 59 * SECOND / flood;
+            match limiter.try_acquire_at(now, &(EXHAUSTED + nth)) {
+                Ok(()) => admitted += 1,
+                Err(TryAcquireError::TableFull(_)) => full += 1,
+                Err(_) => limited += 1,
+            }
+            if nth % (flood / PROBES) == 0 {
+                assert!((0..EXHAUSTED).all(|key| !limiter.allow_at(now, &key)), "{on_full:?} after {nth}");
+                assert!((0..EXHAUSTED).all(|key| limiter.balance_at(now, &key) < 1.0), "{on_full:?} after {nth}");
+                assert!(limiter.len() <= 100_000);
+            }
+        }
+        let (evicted, refused) = (limiter.evictions(), limiter.refusals());
+        println!(
+            "{on_full:?}: {flood} new keys: {admitted} admitted, {evicted} evicted, {refused} refused, {limited} limited"
+        );
+        assert_eq!([refused, evicted], [&told[0], &told[1]].map(|told| told.load(Ordering::Relaxed)));
+        assert_eq!(full, refused);
+        // Every new key has a place of its own, or took another's.
+        assert_eq!(admitted, 100_000 - EXHAUSTED + evicted);
+        assert_eq!(admitted + full + limited, flood);
+        match on_full {
+            OnFull::Deny => assert_eq!((evicted, limited), (0, 0)),
+            _ => assert!(evicted > 0),
+        }
+        let later = 60 * SECOND;
+        assert!((0..EXHAUSTED).all(|key| limiter.balance_at(later, &key) == 1.0), "{on_full:?}");
+    }
+}
+
+/// Keys that ask once and never again, of which a quarter of the table's are in use at a time.
+#[test]
+fn keys_that_come_and_go_need_no_more_than_those_in_use() {
+    const IN_USE: u64 = 2_500;
+    for quota in [Quota::per_hour(5_000), Quota::per_second(100).burst(200), Quota::per_day(1_000)] {
+        for on_full in POLICIES {
+            let limiter = keyed(quota, 10_000).on_full(on_full).build().unwrap();
+            let counted = Counted::of_keys(&limiter);
+            let token = counted.earning(counted.per_token) as u64;
+            let (arrivals, mut most) = (25 * IN_USE, 0);
+            for key in 0..arrivals {
+                let now = 7 * SECOND + key * token / IN_USE;
+                assert!(limiter.try_acquire_at(now, &key).is_ok(), "{quota}: {key} of {limiter:?}");
+                most = most.max(limiter.len());
+            }
+            println!("{quota}, {on_full:?}: {arrivals} keys, {most} known at most, {} bytes", limiter.memory_usage());
+            assert_eq!((limiter.evictions(), limiter.refusals()), (0, 0));
+            assert!(most <= 10_000 && limiter.memory_usage() <= limiter.memory_limit());
+        }
+    }
+}
+
+/// The same from several threads, which look for room at the same time: in each token's time new
+/// keys come, and those that came before are full again.
+#[test]
+fn threads_that_bring_new_keys_are_not_refused_while_there_is_room() {
+    const THREADS: u64 = 4;
+    let arrivals = operations("BRIMFUL_FLOOD_KEYS", 1_000_000) / 4;
+    let token = SECOND / 100;
+    for (max_keys, in_use) in [(10_000, 2_500), (10_000, 9_900), (2_000, 1_950), (100, 99)] {
+        let limiter = keyed(Quota::per_second(100).burst(200), max_keys).on_full(OnFull::Deny).build().unwrap();
+        let (rounds, together) = (arrivals / in_use, Barrier::new(THREADS as usize));
+        let refused: u64 = thread::scope(|scope| {
+            let run = |thread: u64| {
+                let (limiter, together) = (&limiter, &together);
+                scope.spawn(move || {
+                    let mut refused = 0;
+                    for round in 0..rounds {
+                        together.wait();
+                        for nth in (thread..in_use).step_by(THREADS as usize) {
+                            refused += u64::from(!limiter.allow_at(SECOND + round * token, &(round * in_use + nth)));
+                        }
+                    }
+                    refused
+                })
+            };
+            let running: Vec<_> = (0..THREADS).map(run).collect();
+            running.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        println!("{in_use} in use of {max_keys}: {refused} of {} refused, {} known", rounds * in_use, limiter.len());
+        assert_eq!((refused, limiter.refusals()), (0, 0), "{in_use} in use of {max_keys}");
+    }
+}
+
+/// A charge that meets the forgetting of its bucket is not lost: of a key and a newcomer at a table
+/// for one, one is admitted.
+#[test]
+fn of_a_call_and_a_new_key_that_want_the_same_slot_one_gets_it() {
+    let trials = operations("BRIMFUL_TRIALS", 100_000);
+    let limiter = keyed(Quota::per_second(1).burst(1), 1).hasher(Places::Same).on_full(OnFull::Deny).build().unwrap();
+    let arrived = AtomicU64::new(0);
+    // The keys take turns: whoever got the slot is the one that is full the next time.
+    let run = |parity: u64| {
+        let (mut admitted, mut random) = (Vec::with_capacity(trials as usize), Random::new(parity));
+        for trial in 0..trials {
+            arrived.fetch_add(1, Ordering::AcqRel);
+            let mut spins = 0;
+            while arrived.load(Ordering::Acquire) < 2 * (trial + 1) {
+                spins += 1;
+                if spins % 128 == 0 { thread::yield_now() } else { spin_loop() }
+            }
+            // Whoever arrives last would else always be the first to go on.
+            (0..random.below(60)).for_each(|_| spin_loop());
+            admitted.push(limiter.allow_at((trial + 1) * 2 * SECOND, &parity));
+        }
+        admitted
+    };
+    let (one, other) = thread::scope(|scope| {
+        let other = scope.spawn(|| run(1));
+        (run(0), other.join().unwrap())
+    });
+    let both = one.iter().zip(&other).filter(|&(&one, &other)| one && other).count();
+    let none = one.iter().zip(&other).filter(|&(&one, &other)| !one && !other).count();
+    println!("the one got {} of {trials}", one.iter().filter(|&&got| got).count());
+    assert_eq!((both, none), (0, 0), "both and none, of {trials} trials");
+}
+
+/// A key that came back just before it expired had its burst doubled.
+#[test]
+fn a_key_that_returns_gets_what_its_exact_bucket_has() {
+    const STEPS: u64 = 200;
+    let quotas = [
+        Quota::per_minute(5),
+        Quota::per_second(100).burst(20),
+        Quota::per_minute(7),
+        Quota::per_hour(5_000).burst(50),
+    ];
+    for quota in quotas {
+        let burst = u64::from(quota.capacity().whole());
+        for step in 0..=STEPS {
+            for on_full in POLICIES {
+                let limiter: Keyed = keyed(quota, 8).hasher(Places::Anywhere).on_full(on_full).build().unwrap();
+                let counted = Counted::of_keys(&limiter);
+                let (fill, grain) = (counted.earning(counted.capacity) as u64, counted.rate().1 as u64);
+                let idle = fill * 2 * step / STEPS / grain * grain;
+                let mut exact = counted.exact();
+                assert!(limiter.try_acquire_n_at(0, &0, burst as u32).is_ok());
+                exact.take(0, counted.capacity);
+                // Others come and go meanwhile, of which six are in use at a time.
+                let (mut now, token) = (0, counted.earning(counted.per_token) as u64);
+                for other in 1.. {
+                    now += token.div_ceil(6).next_multiple_of(grain);
+                    if now > idle {
+                        break;
+                    }
+                    assert!(limiter.allow_at(now, &other), "{other} at {now}");
+                }
+                let got = (0..=2 * burst).filter(|_| limiter.allow_at(idle, &0)).count() as u64;
+                let has = (0..=2 * burst).filter(|_| exact.try_take(idle, counted.per_token)).count() as u64;
+                assert_eq!(got, has, "{quota}, {on_full:?}, idle {idle}");
+                assert_eq!((limiter.evictions(), limiter.refusals()), (0, 0));
+            }
+        }
+    }
+}
+
+/// With as many keys as there may be, the next one is refused, and told when to come back.
+#[test]
+fn nobody_is_refused_below_the_most_keys() {
+    let quota = Quota::per_second(100).burst(200);
+    let token = SECOND / 100;
+    for max_keys in (1..=40).chain([100, 1_000, 5_000, 20_000]) {
+        for places in [Places::Anywhere, Places::Few(3), Places::Same] {
+            // Of keys that collide, only so many find a place.
+            if places != Places::Anywhere && max_keys > 40 {
+                continue;
+            }
+            let limiter = keyed(quota, max_keys).hasher(places).on_full(OnFull::Deny).build().unwrap();
+            for key in 0..max_keys {
+                assert!(limiter.try_acquire_at(SECOND, &key).is_ok(), "{key} of {max_keys}, {places:?}");
+            }
+            assert_eq!((limiter.len(), limiter.refusals()), (max_keys, 0));
+            let refused = limiter.try_acquire_at(SECOND, &max_keys).unwrap_err();
+            assert!(matches!(refused, TryAcquireError::TableFull(_)), "{refused}");
+            assert_eq!(refused.retry_after(), Some(Duration::from_nanos(token)), "{max_keys}, {places:?}");
+            assert!(refused.to_string().contains("max_keys"), "{refused}");
+            assert!(!limiter.decide_at(SECOND, &max_keys, 1).allowed());
+            // Those that are known are served.
+            assert!(limiter.allow_at(SECOND, &0) && limiter.refusals() == 2);
+            let then = SECOND + 2 * token;
+            for key in max_keys..2 * max_keys {
+                assert!(limiter.try_acquire_at(then, &key).is_ok(), "{key} of {max_keys}, {places:?}");
+            }
+            assert_eq!((limiter.len(), limiter.refusals()), (max_keys, 2));
+        }
+    }
+}
+
+/// Buckets that found no slot are full again as others are, and make room then.
+#[test]
+fn a_bucket_without_a_slot_makes_room_when_it_is_full() {
+    let limiter =
+        keyed(Quota::per_second(100).burst(200), 20).hasher(Places::Same).on_full(OnFull::Deny).build().unwrap();
+    for key in 0..20 {
+        // The first sixteen have all slots that they may be in.
+        let cost = if key < 16 { 200 } else { 1 };
+        assert!(limiter.try_acquire_n_at(0, &key, cost).is_ok());
+    }
+    assert!(limiter.try_acquire_at(0, &20).is_err());
+    assert!((21..25).all(|key| limiter.allow_at(SECOND / 100, &key)), "{limiter:?}");
+    assert!(limiter.try_acquire_at(SECOND / 100, &25).is_err());
+}
+
+/// A bucket that starts with less begins to fill with its first call, also where another's place
+/// has to be found for it.
+#[test]
+fn a_bucket_that_starts_empty_fills_in_a_table_of_full_ones() {
+    const KEYS: u64 = 40;
+    let quota = Quota::per_second(100).burst(5).initial(0);
+    for newcomer in KEYS..2 * KEYS {
+        let limiter = keyed(quota, KEYS).hasher(Places::Anywhere).on_full(OnFull::Deny).build().unwrap();
+        assert!((0..KEYS).all(|key| !limiter.allow_at(0, &key)));
+        // All are full by now; then all but one are empty, and that one's place is another set's.
+        assert!((1..KEYS).all(|key| limiter.try_acquire_n_at(SECOND, &key, 5).is_ok()));
+        assert!(!limiter.allow_at(SECOND, &newcomer));
+        assert!(limiter.allow_at(SECOND + SECOND / 100, &newcomer), "{newcomer}");
+    }
+}
+
+#[test]
+fn memory_is_what_was_promised() {
+    for max_keys in [1, 10, 1_000, 50_000, 99_999, 100_000, 123_456, 1_000_000, 10_000_000] {
+        let limiter = keyed(Quota::per_minute(5), max_keys).build().unwrap();
+        assert!(limiter.memory_usage() <= limiter.memory_limit(), "{max_keys}");
+        assert!(
+            max_keys < 100_000 || limiter.memory_limit() <= 58 * max_keys,
+            "{max_keys}: {}",
+            limiter.memory_limit()
+        );
+        let by_bytes = KeyedRateLimiter::<u64>::builder().quota(Quota::per_minute(5)).max_bytes(limiter.memory_limit());
+        let by_bytes = by_bytes.build().unwrap();
+        assert!(by_bytes.max_keys() >= max_keys && by_bytes.memory_limit() <= limiter.memory_limit());
+    }
+    for max_keys in [1, 17, 1_000, 100_000] {
+        let limiter = keyed(Quota::per_minute(5), max_keys).on_full(OnFull::Deny).build().unwrap();
+        for key in 0..max_keys + 50 {
+            let _ = limiter.try_acquire_at(0, &key);
+            assert!(limiter.memory_usage() <= limiter.memory_limit() && limiter.len() <= max_keys);
+        }
+        assert_eq!(limiter.len(), max_keys);
+    }
+}
+
+/// Other limiters took 38 to 250 bytes a key, for ever. Measured in a process of its own, so that
+/// what other tests take does not count.
+#[test]
+#[cfg(target_os = "linux")]
+fn resident_memory_is_at_most_32_bytes_a_key() {
+    const KEYS: u64 = 1_000_000;
+    // Names the kind of keys to the process that does nothing but hold them.
+    const CHILD: &str = "BRIMFUL_RESIDENT_KEYS";
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        4_096 * pages.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    match std::env::var(CHILD).as_deref() {
+        Ok("numbers") => {
+            let before = resident();
+            let limiter = keyed(Quota::per_day(5), KEYS).build().unwrap();
+            assert!((0..KEYS).all(|key| limiter.allow_at(0, &key)));
+            println!("resident {} of {KEYS}", resident() - before);
+        }
+        Ok(_) => {
+            let before = resident();
+            let limiter =
+                KeyedRateLimiter::<String>::builder().quota(Quota::per_day(5)).max_keys(KEYS).build().unwrap();
+            assert!((0..KEYS).all(|key| limiter.allow_at(0, &format!("a user's name of some length: {key}"))));
+            println!("resident {} of {KEYS}", resident() - before);
+        }
+        Err(_) => {
+            for kind in ["numbers", "strings"] {
+                let test = "keyed_bounded::resident_memory_is_at_most_32_bytes_a_key";
+                let child = std::process::Command::new(std::env::current_exe().unwrap())
+                    .args(["--exact", test, "--nocapture", "--test-threads=1"])
+                    .env(CHILD, kind)
+                    .output()
+                    .unwrap();
+                let output = String::from_utf8_lossy(&child.stdout);
+                let line = output.lines().find_map(|line| line.split_once("resident "));
+                let bytes = line.and_then(|(_, line)| line.split_whitespace().next()?.parse::<u64>().ok());
+                let bytes = bytes.unwrap_or_else(|| panic!("{output}\n{}", String::from_utf8_lossy(&child.stderr)));
+                println!("{kind}: {:.1} bytes a key", bytes as f64 / KEYS as f64);
+                assert!((16 * KEYS..=32 * KEYS).contains(&bytes), "{bytes} bytes for {KEYS} {kind}");
+            }
+        }
+    }
+}

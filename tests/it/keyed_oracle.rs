@@ -1,0 +1,464 @@
+//! Decision by decision, a keyed limiter is held against a map of exact buckets, while its keys
+//! are forgotten, moved and brought back all the time: what was admitted was there, and as long
+//! as the keys in use fit into the table, what was denied was not.
+
+use std::cell::Cell;
+
+use brimful::{KeyedReservation, MockClock, OnFull, Quota, Tokens, TryAcquireError};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseResult, TestRunner};
+
+use crate::keyed_support::{Bounds, Keyed, Model, Places, keyed};
+use crate::support::{LAST, from_pico, operations, pico};
+
+/// One operation, in numbers that mean something once the quota is known.
+type Gene = (u8, u64, u64, u64, u64);
+
+/// A day in the life of a table.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    quota: Quota,
+    max_keys: u64,
+    /// The keys that call.
+    keys: u64,
+    places: Places,
+    on_full: OnFull,
+    /// Times are whole numbers of units, at which nothing is rounded.
+    whole: bool,
+    /// A third of the readings are stale.
+    back: bool,
+}
+
+fn quotas() -> Vec<Quota> {
+    let whole = [
+        Quota::per_minute(5),
+        Quota::per_second(100).burst(200),
+        Quota::per_second(3).burst(3),
+        Quota::per_minute(7),
+        Quota::per_hour(5_000),
+        Quota::per_second(1_000_000).burst(10),
+        Quota::per_second(1_000_000_000),
+        Quota::per_day(1),
+    ];
+    let partly = |quota: Quota| [quota, quota, quota.initial(0), quota.initial(2)];
+    whole.into_iter().flat_map(partly).collect()
+}
+
+/// What happened, that something did.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    done: u64,
+    admitted: u64,
+    denied: u64,
+    full: u64,
+}
+
+struct Run<'a> {
+    limiter: &'a Keyed,
+    setting: Setting,
+    model: Model,
+    /// The keys in use always fit.
+    fits: bool,
+    tally: Tally,
+}
+
+impl Run<'_> {
+    fn above(&self) -> f64 {
+        if self.setting.whole { 0.0 } else { 0.5 }
+    }
+
+    /// Whether what is this far above ours is as it should be.
+    fn near(&self, beyond: f64) -> bool {
+        beyond <= 0.0 || !self.setting.whole && beyond < 2.0
+    }
+
+    /// The key's balance in units.
+    fn ours(&self, now: u64, key: u64) -> i128 {
+        (self.limiter.balance_at(now, &key) * self.model.counted.per_token as f64).round() as i128
+    }
+
+    fn balanced(&self, now: u64, key: u64) -> TestCaseResult {
+        let (ours, Bounds { most, least }) = (self.ours(now, key), self.model.look(key, now));
+        let (above, below) = (most.beyond(now, ours), least.beyond(now, ours));
+        prop_assert!(above >= -self.above(), "key {key} at {now}: {} units too many of {ours}", -above);
+        prop_assert!(!self.fits || self.near(below), "key {key} at {now}: {below} units fewer than {ours}");
+        Ok(())
+    }
+
+    /// What was decided is right, and the exact bucket follows.
+    fn decided(&mut self, now: u64, key: u64, cost: Tokens, answer: Result<(), TryAcquireError>) -> TestCaseResult {
+        let (units, above) = (self.model.counted.up(cost), self.above());
+        let exceeds = units > self.model.counted.capacity;
+        if cost.is_zero() {
+            prop_assert!(answer.is_ok());
+            return Ok(());
+        }
+        let Bounds { most, least } = self.model.look(key, now);
+        match answer {
+            Ok(()) => {
+                let left = most.beyond(now, units as i128);
+                prop_assert!(left >= -above, "{cost} admitted to {key} at {now}, {left} units were left");
+                self.tally.admitted += 1;
+            }
+            Err(TryAcquireError::ExceedsBurst(_)) => prop_assert!(exceeds, "{cost} is not above the burst"),
+            Err(TryAcquireError::TableFull(_)) => {
+                prop_assert!(!self.fits, "{key} refused at {now}: {:?}", self.limiter);
+                self.tally.full += 1;
+                return Ok(());
+            }
+            Err(_) => {
+                let left = least.beyond(now, units as i128);
+                prop_assert!(!exceeds);
+                let right = if self.setting.whole { left < 0.0 } else { left < 2.0 };
+                prop_assert!(!self.fits || right, "{cost} denied to {key} at {now}, {left} units were left");
+                self.tally.denied += 1;
+            }
+        }
+        let bounds = self.model.enter(key, now);
+        if answer.is_ok() {
+            bounds.most.take(now, units);
+            bounds.least.take(now, units);
+        }
+        Ok(())
+    }
+
+    /// After up to `units` were given back, where ours was `before`.
+    fn given(&mut self, now: u64, key: u64, before: i128, units: u128) -> Result<u128, TestCaseError> {
+        let capacity = self.model.counted.capacity;
+        let added = self.ours(now, key) - before;
+        // What is full may be forgotten at once, and then starts with less, or from what was full
+        // at a later reading.
+        let filled = before + units as i128 >= capacity as i128 - 2;
+        let forgotten = filled && (self.model.starts_with_less() || now < self.model.latest);
+        // Where a key in use was forgotten for this one, it started from less; and a full bucket
+        // that moves is rounded to a unit first.
+        let rounded = i128::from(!self.setting.whole && before == capacity as i128);
+        prop_assert!(added >= -rounded || forgotten || !self.fits, "{key} lost {added} at {now}");
+        let added = added.max(0) as u128;
+        prop_assert!(added <= units, "{added} added to {key} at {now}, {units} were given");
+        let most_added = if forgotten { (capacity as i128 - before).clamp(0, units as i128) as u128 } else { added };
+        let Bounds { most, least } = self.model.enter(key, now);
+        for (bucket, added) in [(most, most_added), (least, added)] {
+            // What is full stays so, for earlier readings too.
+            if added > 0 && !bucket.has(now, capacity, 0) {
+                bucket.give_back(now, added);
+            }
+        }
+        Ok(added)
+    }
+
+    fn settled(
+        &mut self,
+        now: u64,
+        reservation: (u64, KeyedReservation<'_, MockClock>),
+        cost: Tokens,
+    ) -> TestCaseResult {
+        let (key, reservation) = reservation;
+        let counted = self.model.counted;
+        let (held, units) = (counted.up(reservation.tokens()), counted.up(cost));
+        let before = self.ours(now, key);
+        let uncharged = reservation.commit_at(now, cost);
+        if units <= held {
+            prop_assert!(uncharged.is_zero());
+            if units < held {
+                self.given(now, key, before, held - units)?;
+            }
+            return Ok(());
+        }
+        // 10⁻¹² token does not always tell the units, but the balance does.
+        let charged = if uncharged.is_zero() { (units - held) as i128 } else { before - self.ours(now, key) };
+        prop_assert!(charged <= (units - held) as i128 + 1, "{charged} of {} charged at {now}", units - held);
+        let Bounds { most, least } = self.model.enter(key, now);
+        // From a full bucket the charge is rounded to a unit first.
+        let rounded = i128::from(!self.setting.whole && before == counted.capacity as i128 && !uncharged.is_zero());
+        for (bucket, charged) in [(most, charged - rounded), (least, charged)] {
+            if charged > 0 {
+                bucket.take(now, charged as u128);
+            }
+        }
+        if !uncharged.is_zero() && self.fits {
+            prop_assert!(self.ours(now, key) <= 1 - counted.debt as i128, "{uncharged} uncharged though there is room");
+        }
+        Ok(())
+    }
+
+    /// The wait until `cost` is there ends when it is there.
+    fn waits(&self, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
+        let units = self.model.counted.up(cost) as i128;
+        let Bounds { most, least } = self.model.look(key, now);
+        let wait = self.limiter.time_until_at(now, &key, cost).as_nanos();
+        let Some(then) = u64::try_from(wait).ok().and_then(|wait| now.checked_add(wait)).filter(|&then| then <= LAST)
+        else {
+            let never = units > self.model.counted.capacity as i128 || least.beyond(LAST, units) < 2.0;
+            prop_assert!(never || !self.fits, "never {cost} for {key} after {now}");
+            return Ok(());
+        };
+        prop_assert!(
+            cost.is_zero() || most.beyond(then, units) >= -self.above(),
+            "{cost} not there {wait} after {now}"
+        );
+        let early = wait > 0 && least.beyond(then - 1, units) >= 2.0;
+        prop_assert!(!early || !self.fits, "{cost} there for {key} before {wait} after {now}");
+        Ok(())
+    }
+
+    fn counts(&self, now: u64) -> TestCaseResult {
+        let (limiter, len) = (self.limiter, self.limiter.len());
+        prop_assert!(len <= limiter.max_keys());
+        prop_assert!(limiter.memory_usage() <= limiter.memory_limit());
+        if self.fits {
+            prop_assert_eq!((limiter.evictions(), limiter.refusals()), (0, 0));
+            let surely = self.model.surely();
+            prop_assert!(surely <= len, "{len} keys at {now}, {surely} in use");
+        }
+        Ok(())
+    }
+
+    /// Whether the key may come: those in use fit.
+    fn may_come(&self, now: u64, key: u64) -> bool {
+        let most = self.limiter.max_keys();
+        !self.fits || self.setting.keys <= most || self.model.perhaps(now, Some(key)) < most
+    }
+}
+
+/// The times, keys and costs of a run, as its quota makes them interesting.
+struct Script {
+    now: u64,
+    token: u64,
+    fill: u64,
+    grain: u64,
+}
+
+impl Script {
+    fn new(model: &Model, start: u64) -> Self {
+        let clip = |nanos: u128| nanos.clamp(1, u128::from(LAST / 1_024)) as u64;
+        let counted = &model.counted;
+        let (token, fill) = (clip(counted.earning(counted.per_token)), clip(counted.earning(counted.capacity)));
+        let grain = model.grain();
+        Script { now: start / grain * grain, token, fill, grain }
+    }
+
+    fn span(&self, gene: u64) -> u64 {
+        let random = gene / 16;
+        match gene % 16 {
+            0..=4 => 0,
+            5 => random % 8,
+            6 => self.token,
+            7..=10 => random % self.token,
+            11 => random % self.token.saturating_mul(3),
+            12 | 13 => random % self.fill.div_ceil(4),
+            14 => random % self.fill.saturating_mul(2),
+            _ => self.fill,
+        }
+    }
+
+    /// Time goes on, and a third of the readings are stale.
+    fn reading(&mut self, setting: &Setting, step: u64, back: u64) -> u64 {
+        let on = (self.now + self.span(step)).min(LAST);
+        let whole = |now: u64| if setting.whole { now / self.grain * self.grain } else { now };
+        self.now = self.now.max(whole(on));
+        if setting.back && back % 3 == 2 { whole(self.now.saturating_sub(self.span(back / 3))) } else { self.now }
+    }
+}
+
+fn cost(quota: &Quota, gene: u64) -> Tokens {
+    let (random, burst) = (gene / 12, pico(quota.capacity()));
+    match gene % 12 {
+        0..=3 => Tokens::ONE,
+        4 => Tokens::ZERO,
+        5 => from_pico(u128::from(random) % 3_000_000_000_000),
+        6..=8 => quota.capacity(),
+        9 | 10 => from_pico(u128::from(random) * u128::from(random) % (burst + 1)),
+        _ => from_pico(burst + u128::from(random % 3)),
+    }
+}
+
+fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Result<Tally, TestCaseError> {
+    let quota = setting.quota;
+    let model = Model::new(limiter);
+    let mut script = Script::new(&model, start);
+    let mut run = Run { limiter, setting, model, fits: setting.keys <= 2 * setting.max_keys, tally: Tally::default() };
+    let mut reserved: Vec<(u64, KeyedReservation<'_, MockClock>)> = Vec::new();
+    for (index, &(verb, pick, step, back, price)) in genes.iter().enumerate() {
+        let now = script.reading(&setting, step, back);
+        let (key, cost) = (pick % setting.keys, cost(&quota, price));
+        run.model.latest = run.model.latest.max(now);
+        let verb = if run.may_come(now, key) { verb % 32 } else { 14 + verb % 3 };
+        match verb {
+            0..=7 => run.decided(now, key, cost, limiter.try_acquire_n_at(now, &key, cost))?,
+            8 | 9 => {
+                let full = run.limiter.refusals();
+                let decision = limiter.decide_at(now, &key, cost);
+                if decision.allowed() {
+                    run.decided(now, key, cost, Ok(()))?;
+                    // What was taken from a full bucket was then rounded to a unit.
+                    let rounded = if setting.whole { 0 } else { 1 };
+                    let tokens = |units: i128| units.max(0) as u128 / run.model.counted.per_token;
+                    let (left, ours) = (u128::from(decision.remaining()), run.ours(now, key));
+                    prop_assert!(left == tokens(ours) || left == tokens(ours + rounded), "{left} at {now}");
+                } else {
+                    prop_assert!(!run.fits || limiter.refusals() == full);
+                    // It tells as well what a refusal does, for what it changes: nothing.
+                    run.decided(now, key, cost, limiter.try_acquire_n_at(now, &key, cost))?;
+                }
+            }
+            10 | 11 => {
+                let taken = limiter.try_reserve_n_at(now, &key, cost);
+                run.decided(now, key, cost, taken.as_ref().map(drop).map_err(|&error| error))?;
+                reserved.extend(taken.ok().map(|reservation| (key, reservation)));
+            }
+            12 | 13 => {
+                let Some(reservation) = reserved.pop() else { continue };
+                if !run.may_come(now, reservation.0) {
+                    reserved.insert(0, reservation);
+                    continue;
+                }
+                let cost = if verb == 12 { Tokens::ZERO } else { cost };
+                run.settled(now, reservation, cost)?;
+            }
+            14 => {
+                let held = run.ours(now, key).max(0) as u128 / run.model.counted.per_token;
+                prop_assert_eq!(u128::from(limiter.peek_at(now, &key).remaining()), held);
+            }
+            15 => run.waits(now, key, cost)?,
+            16 => run.counts(now)?,
+            17 | 18 => {
+                let before = run.ours(now, key);
+                let added = limiter.add_tokens_at(now, &key, cost);
+                let units = run.given(now, key, before, run.model.counted.down(cost))?;
+                let told = added == run.model.counted.tokens_down(units);
+                prop_assert!(
+                    !run.fits || told || now < run.model.latest || run.model.starts_with_less(),
+                    "{units} units are {added}"
+                );
+            }
+            19 if step % 2 == 0 => {
+                limiter.reset_at(now, &key);
+                run.model.refill(key, now);
+            }
+            20 if step % 2 == 0 => {
+                let (known, there) = (run.model.surely_in_use(key), limiter.remove(&key));
+                prop_assert!(!run.fits || there || !known, "{key} is not there");
+                run.model.forget(key);
+            }
+            21 => {
+                limiter.retain_recent_at(now);
+                run.counts(now)?;
+                if run.fits {
+                    let (len, perhaps) = (limiter.len(), run.model.perhaps(now, None));
+                    prop_assert!(len <= perhaps, "{len} keys at {now}, at most {perhaps} in use");
+                }
+            }
+            22 if step % 16 == 0 => {
+                limiter.clear();
+                prop_assert!(limiter.is_empty());
+                run.model.clear();
+            }
+            23..=25 => {
+                let keys: Vec<u64> =
+                    (0..1 + price % 20).map(|nth| (key + nth * (1 + back % 3)) % setting.keys).collect();
+                if run.fits && setting.keys > setting.max_keys {
+                    let coming = run.model.perhaps(now, None) + keys.len() as u64;
+                    if coming > setting.max_keys {
+                        continue;
+                    }
+                }
+                let mut answers = Vec::new();
+                limiter.try_acquire_many_at(now, &keys, &mut answers);
+                prop_assert_eq!(answers.len(), keys.len());
+                for (key, answer) in keys.into_iter().zip(answers) {
+                    run.decided(now, key, Tokens::ONE, answer)?;
+                }
+            }
+            _ => run.decided(now, key, Tokens::ONE, limiter.try_acquire_at(now, &key))?,
+        }
+        run.balanced(now, key)?;
+        if index % 8 == 0 {
+            run.counts(now)?;
+        }
+    }
+    for (_, reservation) in reserved {
+        reservation.cancel_at(script.now);
+    }
+    run.tally.done = genes.len() as u64;
+    Ok(run.tally)
+}
+
+fn limiter(setting: Setting) -> Keyed {
+    let Setting { quota, max_keys, places, on_full, .. } = setting;
+    keyed(quota, max_keys).hasher(places).on_full(on_full).build().unwrap()
+}
+
+fn places() -> impl Strategy<Value = Places> {
+    prop_oneof![Just(Places::Anywhere), (2..6u64).prop_map(Places::Few), Just(Places::Same)]
+}
+
+/// Runs many days of such a kind, of `ops` operations in all, and returns what happened.
+fn live(ops: u64, settings: impl Strategy<Value = Setting>) -> Tally {
+    const LONGEST: usize = 400;
+    let cases = u32::try_from(ops / (LONGEST as u64 / 2)).expect("more cases than can be counted");
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let total = Cell::new(Tally::default());
+    let gene = any::<Gene>();
+    let result = runner.run(&(settings, any::<u64>(), vec(gene, 1..=LONGEST)), |(setting, start, genes)| {
+        let start = if start % 2 == 0 { 0 } else { (start / 2) % (LAST / 2) };
+        let tally = follow(&limiter(setting), setting, start, &genes).map_err(|error| match error {
+            TestCaseError::Fail(reason) => TestCaseError::fail(format!("{setting:?} from {start}: {reason}")),
+            reject => reject,
+        })?;
+        let Tally { done, admitted, denied, full } = total.get();
+        total.set(Tally {
+            done: done + tally.done,
+            admitted: admitted + tally.admitted,
+            denied: denied + tally.denied,
+            full: full + tally.full,
+        });
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    println!("{:?}", total.get());
+    total.get()
+}
+
+/// A kind of day: `keys` for each of `max_keys`, in tenths.
+fn settings(
+    max_keys: std::ops::Range<u64>,
+    tenths: std::ops::Range<u64>,
+    back: impl Strategy<Value = bool>,
+) -> impl Strategy<Value = Setting> {
+    let on_full = prop_oneof![Just(OnFull::EvictLeastDebt), Just(OnFull::Deny)];
+    (0..quotas().len(), max_keys, tenths, places(), on_full, any::<bool>(), back).prop_map(
+        |(pick, max_keys, tenths, places, on_full, whole, back)| {
+            let keys = (max_keys * tenths / 10).max(1);
+            // Of keys that collide, only so many find a place.
+            let places = if max_keys > 60 { Places::Anywhere } else { places };
+            Setting { quota: quotas()[pick], max_keys, keys, places, on_full, whole, back }
+        },
+    )
+}
+
+#[test]
+fn tiny_tables_agree_with_the_exact_buckets_decision_by_decision() {
+    let ops = operations("BRIMFUL_KEYED_ORACLE_OPS", 200_000);
+    let Tally { done, admitted, denied, .. } = live(ops, settings(1..41, 5..21, any::<bool>()));
+    assert!(admitted > done / 5 && denied > done / 50);
+}
+
+#[test]
+fn larger_tables_agree_with_the_exact_buckets_decision_by_decision() {
+    let ops = operations("BRIMFUL_KEYED_ORACLE_OPS", 200_000) / 2;
+    let Tally { done, admitted, denied, .. } = live(ops, settings(41..200, 8..21, any::<bool>()));
+    assert!(admitted > done / 5 && denied > done / 50);
+}
+
+/// With fewer places than keys in use, some are refused, and some forgotten with their debt; none
+/// ever holds more than its exact bucket, so one that is exhausted stays so.
+#[test]
+fn in_a_table_that_is_too_small_no_key_is_above_its_exact_bucket() {
+    let ops = operations("BRIMFUL_KEYED_ORACLE_OPS", 200_000);
+    let Tally { done, admitted, full, .. } = live(ops, settings(1..20, 30..100, Just(false)));
+    assert!(admitted > done / 10 && full > done / 50);
+}
