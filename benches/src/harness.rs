@@ -22,6 +22,11 @@ impl<'a> Contender<'a> {
             }
             start.elapsed().as_nanos() as f64
         };
+        Contender::timed(name, run)
+    }
+
+    /// One that times itself: `run` does so many operations, and tells the nanoseconds.
+    pub fn timed(name: impl Into<String>, run: impl Fn(u64) -> f64 + Sync + 'a) -> Self {
         Contender { name: name.into(), run: Box::new(run) }
     }
 
@@ -51,10 +56,17 @@ pub fn pin(thread: usize) {
 }
 
 /// Runs the contenders in turns, each `runs` times for `operations`, on one pinned thread.
+///
+/// The thread is one of its own: threads start on the cores of the one that spawns them, and a
+/// pinned caller could not pin others elsewhere.
 #[must_use]
 pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<Timing> {
-    pin(0);
-    in_turns(contenders, runs, |contender| contender.run(operations) / operations as f64)
+    let measure = || {
+        pin(0);
+        in_turns(contenders, runs, |contender| contender.run(operations) / operations as f64)
+    };
+    let timings = std::thread::scope(|scope| scope.spawn(measure).join());
+    timings.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The same on `threads` pinned threads at once. An operation's time is the time of the whole

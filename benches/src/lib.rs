@@ -3,5 +3,6 @@
 
 pub mod contenders;
 pub mod harness;
+pub mod keyed;
 pub mod scenarios;
 pub mod table;

@@ -1,0 +1,28 @@
+//! `cargo xtask bench criterion`: what a call for a known key costs one thread. The same
+//! contenders as in the keyed bench, with criterion's statistics.
+
+use std::time::Duration;
+
+use brimful_benches::harness::pin;
+use brimful_benches::keyed::hits::Case;
+use criterion::{Criterion, criterion_group, criterion_main};
+
+fn keyed(criterion: &mut Criterion) {
+    pin(0);
+    for case in [1_000, 1_000_000].map(Case::plain) {
+        let mut group = criterion.benchmark_group(format!("hit: {}", case.name()));
+        for contender in &case.build(false).contenders {
+            group.bench_function(&contender.name, |bencher| {
+                bencher.iter_custom(|operations| Duration::from_nanos(contender.run(operations) as u64));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    targets = keyed
+}
+criterion_main!(benches);

@@ -1,0 +1,68 @@
+//! Limiters of many keys: what a hit costs, a new key, memory, a flood of keys, growth.
+
+pub mod child;
+mod churn;
+mod contenders;
+mod flood;
+mod floor;
+mod growth;
+mod histogram;
+pub mod hits;
+mod insert;
+mod keys;
+mod memory;
+mod plot;
+pub mod report;
+
+use std::io;
+use std::path::PathBuf;
+
+use report::Report;
+
+/// What is measured, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    /// Only what has a name that contains this.
+    pub filter: Option<String>,
+    /// Runs of every contender; the median counts.
+    pub runs: usize,
+    /// Accesses in a run, after half as many that are not timed.
+    pub accesses: u64,
+    /// The largest tables.
+    pub most_keys: u64,
+    /// The keys of a flood.
+    pub flood: u64,
+    /// Where the plots go.
+    pub svg: Option<PathBuf>,
+}
+
+impl Scale {
+    fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
+    }
+}
+
+/// Every section that is asked for, in turn.
+///
+/// # Errors
+///
+/// Where a part that needs a process of its own had none, or a plot cannot be written.
+pub fn run(scale: &Scale) -> io::Result<Report> {
+    let mut report = Report::default();
+    hits::hit(scale, &mut report)?;
+    hits::batch(scale, &mut report);
+    hits::threads(scale, &mut report);
+    insert::section(scale, &mut report)?;
+    memory::section(scale, &mut report)?;
+    flood::section(scale, &mut report)?;
+    churn::section(scale, &mut report);
+    growth::section(scale, &mut report)?;
+    Ok(report)
+}
+
+/// A count as people write it: `3·10^5`.
+fn count(n: u64) -> String {
+    let power = n.max(1).ilog10();
+    let digits = n as f64 / 10f64.powi(power as i32);
+    if digits == 1.0 { format!("10^{power}") } else { format!("{digits}·10^{power}") }
+}

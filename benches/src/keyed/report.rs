@@ -1,0 +1,123 @@
+//! What came out: values for people and for plots, and the bars.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use crate::harness::Timing;
+use crate::table;
+
+/// One figure.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// What was measured, beginning with the section.
+    pub scenario: String,
+    /// Who was measured.
+    pub contender: String,
+    /// Which figure of theirs, with its unit.
+    pub measure: String,
+    /// The figure.
+    pub value: f64,
+}
+
+/// All figures, and the verdicts.
+#[derive(Debug, Default)]
+pub struct Report {
+    values: Vec<Value>,
+    /// Those of the section that is measured just now.
+    bars: Vec<String>,
+}
+
+/// On which side of its limit a figure is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bar {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Report {
+    pub(super) fn add(&mut self, scenario: &str, contender: &str, measure: &str, value: f64) {
+        let (scenario, contender, measure) = (scenario.to_owned(), contender.to_owned(), measure.to_owned());
+        self.values.push(Value { scenario, contender, measure, value });
+    }
+
+    /// Prints the table of a scenario whose contenders ran in turns.
+    pub(super) fn timings(&mut self, scenario: &str, names: &[&str], timings: &[Timing]) {
+        let rows = table::rows(scenario, names, timings);
+        print!("{}", table::text(&rows));
+        for row in rows {
+            self.add(scenario, &row.contender, "median ns", row.timing.median);
+            self.add(scenario, &row.contender, "least ns", row.timing.least);
+        }
+    }
+
+    /// The figure that was added for these three.
+    pub(super) fn get(&self, scenario: &str, contender: &str, measure: &str) -> Option<f64> {
+        let same =
+            |value: &&Value| value.scenario == scenario && value.contender == contender && value.measure == measure;
+        self.values.iter().find(same).map(|value| value.value)
+    }
+
+    /// One's median over another's.
+    pub(super) fn ratio(&self, scenario: &str, one: &str, other: &str) -> Option<f64> {
+        let median = |contender| self.get(scenario, contender, "median ns");
+        Some(median(one)? / median(other)?)
+    }
+
+    /// Who has figures of a scenario, in the order of its table.
+    pub(super) fn contenders(&self, scenario: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for value in self.values.iter().filter(|value| value.scenario == scenario) {
+            if names.last() != Some(&value.contender.as_str()) {
+                names.push(&value.contender);
+            }
+        }
+        names
+    }
+
+    /// Holds a figure against a limit; printed when the section ends.
+    pub(super) fn bar(&mut self, what: &str, bar: Bar, measured: Option<f64>) {
+        let (sign, limit) = match bar {
+            Bar::AtMost(limit) => ("<=", limit),
+            Bar::AtLeast(limit) => (">=", limit),
+        };
+        let verdict = measured.map_or("not measured".to_owned(), |measured| {
+            let holds = match bar {
+                Bar::AtMost(limit) => measured <= limit,
+                Bar::AtLeast(limit) => measured >= limit,
+            };
+            format!("{} {}", figure(measured), if holds { "ok" } else { "MISSED" })
+        });
+        self.bars.push(format!("bar: {what} {sign} {}: {verdict}", figure(limit)));
+    }
+
+    /// Ends a section.
+    pub(super) fn verdicts(&mut self) {
+        println!();
+        for bar in self.bars.drain(..) {
+            println!("{bar}");
+        }
+    }
+
+    /// Writes all figures as CSV.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    pub fn csv(&self, path: &Path) -> io::Result<()> {
+        let mut text = String::from("scenario,contender,measure,value\n");
+        for Value { scenario, contender, measure, value } in &self.values {
+            let _ = writeln!(text, "\"{scenario}\",\"{contender}\",\"{measure}\",{value:.4}");
+        }
+        std::fs::write(path, text)
+    }
+}
+
+/// With as many decimals as it needs.
+pub(super) fn figure(value: f64) -> String {
+    match value.abs() {
+        whole if whole >= 1_000.0 || value.fract() == 0.0 => format!("{value:.0}"),
+        large if large >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}
