@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use brimful::{Clock, RateLimiter, Reservation, Tokens, TryAcquireError};
+use brimful::{Tokens, TryAcquireError};
 use loom::sync::atomic::AtomicU64;
 
 use crate::PICO;
-use crate::history::{Op, Recorder};
+use crate::history::{Op, Recorder, When};
+use crate::subject::{Key, Pledge, Subject, Table};
 
 /// One thread of a model, and its hands on the limiter.
-pub struct Actor<C: Clock> {
+pub struct Actor<L> {
     pub(crate) who: usize,
-    pub(crate) limiter: Arc<RateLimiter<C>>,
+    pub(crate) key: Key,
+    pub(crate) limiter: Arc<L>,
     pub(crate) recorder: Arc<Recorder>,
     /// A place to leave something for another thread in, without ordering of its own.
     pub mailbox: Arc<AtomicU64>,
@@ -22,45 +24,52 @@ fn pico(tokens: Tokens) -> i64 {
 }
 
 fn take(n: u32, result: Result<(), TryAcquireError>) -> (Op, bool) {
-    let refused = result.err().map(|error| error.retry_after().expect("within the burst"));
+    let refused = match result {
+        Err(TryAcquireError::TableFull(_)) => return (Op::NoPlace, false),
+        result => result.err().map(|error| error.retry_after().expect("within the burst")),
+    };
     (Op::Take { cost: pico(n.into()), refused }, refused.is_none())
 }
 
-impl<C: Clock> Actor<C> {
+impl<L: Subject> Actor<L> {
+    fn call<R>(&self, at: Option<u64>, call: impl FnOnce() -> (Op, R)) -> R {
+        self.recorder.call(self.who, Some(self.key), at.map_or(When::Clock, When::At), call)
+    }
+
     /// Takes `n`, and tells whether it was granted.
     #[allow(clippy::must_use_candidate)]
     pub fn take(&self, n: u32) -> bool {
-        self.recorder.call(self.who, None, || take(n, self.limiter.try_acquire_n(n)))
+        self.call(None, || take(n, self.limiter.take(self.key, None, n)))
     }
 
     /// As [`take`](Actor::take), at a given time.
     #[allow(clippy::must_use_candidate)]
     pub fn take_at(&self, now: u64, n: u32) -> bool {
-        self.recorder.call(self.who, Some(now), || take(n, self.limiter.try_acquire_n_at(now, n)))
+        self.call(Some(now), || take(n, self.limiter.take(self.key, Some(now), n)))
     }
 
     /// Reserves `n`, if they are there.
     #[must_use]
-    pub fn reserve(&self, n: u32) -> Option<Reservation<'_, C>> {
-        self.recorder.call(self.who, None, || match self.limiter.try_reserve_n(n) {
+    pub fn reserve(&self, n: u32) -> Option<L::Reservation<'_>> {
+        self.call(None, || match self.limiter.reserve(self.key, n) {
             Ok(reservation) => (take(n, Ok(())).0, Some(reservation)),
             Err(error) => (take(n, Err(error)).0, None),
         })
     }
 
     /// Gives all of a reservation back.
-    pub fn cancel(&self, reservation: Reservation<'_, C>) {
+    pub fn cancel(&self, reservation: L::Reservation<'_>) {
         let amount = pico(reservation.tokens());
-        self.recorder.call(self.who, None, || {
+        self.call(None, || {
             reservation.cancel();
             (Op::Give { amount, added: None }, ())
         });
     }
 
     /// Commits to something else than what was reserved.
-    pub fn commit(&self, reservation: Reservation<'_, C>, actual: u32) {
+    pub fn commit(&self, reservation: L::Reservation<'_>, actual: u32) {
         let more = pico(actual.into()) - pico(reservation.tokens());
-        self.recorder.call(self.who, None, || {
+        self.call(None, || {
             let left = pico(reservation.commit(actual));
             let op = if more > 0 { Op::Charge { amount: more, left } } else { Op::Give { amount: -more, added: None } };
             (op, ())
@@ -69,17 +78,51 @@ impl<C: Clock> Actor<C> {
 
     /// Puts `n` tokens in.
     pub fn add(&self, n: u32) {
-        self.recorder.call(self.who, None, || {
-            let added = pico(self.limiter.add_tokens(n));
+        self.put(None, n);
+    }
+
+    /// As [`add`](Actor::add), at a given time.
+    pub fn add_at(&self, now: u64, n: u32) {
+        self.put(Some(now), n);
+    }
+
+    fn put(&self, at: Option<u64>, n: u32) {
+        self.call(at, || {
+            let added = pico(self.limiter.add(self.key, at, n));
             (Op::Give { amount: pico(n.into()), added: Some(added) }, ())
         });
     }
 
     /// Fills the bucket.
     pub fn reset(&self) {
-        self.recorder.call(self.who, None, || {
-            self.limiter.reset();
+        self.call(None, || {
+            self.limiter.reset(self.key);
             (Op::Reset, ())
+        });
+    }
+}
+
+impl Actor<Table> {
+    /// The same, on this key's bucket.
+    #[must_use]
+    pub fn on(&self, key: Key) -> Self {
+        let Actor { who, limiter, recorder, mailbox, .. } = self;
+        Actor { who: *who, key, limiter: limiter.clone(), recorder: recorder.clone(), mailbox: mailbox.clone() }
+    }
+
+    /// Forgets the key.
+    pub fn remove(&self) {
+        self.recorder.call(self.who, Some(self.key), When::Never, || {
+            let there = self.limiter.remove(&self.key);
+            (Op::Remove { there }, ())
+        });
+    }
+
+    /// Forgets all keys.
+    pub fn clear(&self) {
+        self.recorder.call(self.who, None, When::Never, || {
+            self.limiter.clear();
+            (Op::Clear, ())
         });
     }
 }

@@ -24,15 +24,20 @@ pub(crate) struct Bucket {
     written: u64,
     /// What it starts with at its first call, while it has not had one.
     unborn: Option<i64>,
+    /// The limiter may forget it, and its own bucket then holds no more than this one.
+    forgettable: bool,
 }
 
 impl Bucket {
-    pub(crate) fn new(quota: &Quota, tick: u64) -> Bucket {
+    /// With the limiter's unit, and the nanoseconds to which its words know when they were written.
+    pub(crate) fn new(quota: &Quota, (unit, tick): (Tokens, u64)) -> Bucket {
         let (tokens, period) = quota.rate();
-        let resolution = i64::try_from(quota.resolution().pico()).expect("less than a token");
-        // A unit is what a nanosecond earns, where that divides a token.
-        let per_token = if tokens == 1 { period.as_nanos() as i64 } else { PICO / resolution };
-        assert_eq!((PICO + per_token - 1) / per_token, resolution, "the unit that the quota tells");
+        let resolution = i64::try_from(unit.pico()).expect("less than a token");
+        let told = |per_token: i64| (PICO + per_token - 1) / per_token == resolution;
+        // A unit is what a nanosecond earns, where that divides a token; a table's is coarser.
+        let whole = (tokens == 1).then_some(period.as_nanos() as i64).filter(|&per_token| told(per_token));
+        let per_token = whole.unwrap_or(PICO / resolution);
+        assert!(told(per_token), "the unit that the limiter tells");
         let units = |tokens: Tokens| i64::from(tokens.whole()) * per_token;
         let (capacity, initial) = (units(quota.capacity()), units(quota.initial_tokens()));
         Bucket {
@@ -45,7 +50,14 @@ impl Bucket {
             balance: capacity,
             written: 0,
             unborn: (initial < capacity).then_some(initial),
+            forgettable: false,
         }
+    }
+
+    /// Of a key that the limiter may forget: it grants no more, and in the end holds no more, but
+    /// may do with less.
+    pub(crate) fn forgettable(self, forgettable: bool) -> Bucket {
+        Bucket { forgettable, ..self }
     }
 
     /// 10⁻¹² tokens in units; the nearest, since what a verb returns was rounded.
@@ -62,9 +74,10 @@ impl Bucket {
         self.capacity + (-i128::from(at) * self.rate).div_euclid(self.period) as i64
     }
 
-    /// Whether the tokens held, as of the clock's origin, are `tokens`.
+    /// Whether the limiter may hold `tokens` as of the clock's origin: just what this bucket does.
     pub(crate) fn is_at_origin(&self, tokens: f64) -> bool {
-        self.unborn.unwrap_or(self.balance) == (tokens * self.per_token as f64).round() as i64
+        let (balance, exact) = ((tokens * self.per_token as f64).round() as i64, self.unborn.unwrap_or(self.balance));
+        balance == exact || self.forgettable && balance < exact
     }
 
     /// Whether `granted` may have been granted within `nanos`: burst + rate × nanos. Exact.
@@ -83,6 +96,8 @@ impl Bucket {
         let held = (self.balance + self.earned(now)).min(self.capacity);
         let was = self.balance;
         match call.op {
+            Op::NoPlace => return Some((self, 0)),
+            Op::Take { refused: Some(_), .. } if self.forgettable => return Some((self, 0)),
             Op::Take { cost, refused: Some(retry) } => {
                 let cost = self.units(cost);
                 // A reading from before the tick of the last write does not settle a denial,
@@ -100,7 +115,7 @@ impl Bucket {
             Op::Charge { amount, left } => {
                 let amount = self.units(amount);
                 let charged = amount.min((held + self.debt).max(0));
-                if self.units(left) != amount - charged {
+                if self.units(left) != amount - charged && !self.forgettable {
                     return None;
                 }
                 self.balance = self.balance.min(self.brim(now)) - charged;
@@ -108,12 +123,15 @@ impl Bucket {
             Op::Give { amount, added } => {
                 let room = (self.brim(now.max(self.written)) - self.balance).max(0);
                 let adds = self.units(amount).min(room);
-                if added.is_some_and(|added| self.units(added) != adds) {
+                if added.is_some_and(|added| self.units(added) != adds) && !self.forgettable {
                     return None;
                 }
                 self.balance += adds;
             }
             Op::Reset => (self.balance, self.written) = (self.brim(now), tick),
+            // A key is known from when it was charged.
+            Op::Remove { there } if there != (self.balance < self.capacity) && !self.forgettable => return None,
+            Op::Remove { .. } | Op::Clear => self.balance = self.capacity,
         }
         self.written = self.written.max(tick);
         Some((self, if call.op.gives() { (self.balance - was).max(0) } else { 0 }))

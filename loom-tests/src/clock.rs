@@ -12,6 +12,8 @@ pub enum Hand {
     /// The readings of its first call, of its second, and so on. A reading more than the
     /// script foresees fails the model.
     Script(&'static [&'static [u64]]),
+    /// The one reading of its first call, of its second, and so on, however often they look.
+    Calls(&'static [u64]),
     /// The time that all such threads share, plus this thread's skew. Every reading moves that
     /// time on by `step`, so it differs with the interleaving.
     Shared {
@@ -43,6 +45,9 @@ impl Clock for ModelClock {
                 .get(call)
                 .and_then(|call| call.get(nth))
                 .unwrap_or_else(|| panic!("thread {who} read the clock once more: call {call}, reading {nth}")),
+            Hand::Calls(calls) => {
+                *calls.get(call).unwrap_or_else(|| panic!("thread {who} read the clock in call {call}"))
+            }
             // Relaxed: a clock orders nothing, so the model must not get order from it.
             Hand::Shared { step, skew } => self.time.fetch_add(step, Ordering::Relaxed).saturating_add_signed(skew),
         };

@@ -8,6 +8,7 @@ use loom::thread::ThreadId;
 
 use crate::PICO;
 use crate::bucket::Bucket;
+use crate::subject::Key;
 
 /// Who calls before the threads start.
 pub(crate) const SETUP: usize = usize::MAX;
@@ -22,6 +23,8 @@ pub(crate) enum Op {
         /// The time to retry after, where it was denied.
         refused: Option<Duration>,
     },
+    /// Asked for tokens, and found no place for a bucket.
+    NoPlace,
     /// Gave tokens back, or put some in.
     Give {
         /// What it offered.
@@ -38,16 +41,34 @@ pub(crate) enum Op {
     },
     /// Filled the bucket.
     Reset,
+    /// Forgot the key.
+    Remove {
+        /// Whether it was known.
+        there: bool,
+    },
+    /// Forgot all keys.
+    Clear,
 }
 
 impl Op {
     pub(crate) fn gives(&self) -> bool {
-        matches!(self, Op::Give { .. } | Op::Reset)
+        matches!(self, Op::Give { .. } | Op::Reset | Op::Remove { .. } | Op::Clear)
     }
 
     fn writes(&self) -> bool {
-        !matches!(self, Op::Take { refused: Some(_), .. })
+        !matches!(self, Op::Take { refused: Some(_), .. } | Op::NoPlace)
     }
+}
+
+/// The time that a call stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// It reads the clock.
+    Clock,
+    /// It was given the time.
+    At(u64),
+    /// It has none.
+    Never,
 }
 
 /// One call. Stamps count the recorded events of the execution, which runs one thread at a
@@ -55,10 +76,12 @@ impl Op {
 #[derive(Clone, Debug)]
 pub struct Call {
     who: usize,
+    /// Whose bucket it was about; `None` for all.
+    key: Option<Key>,
     pub(crate) op: Op,
+    when: When,
     /// The clock's values and their stamps, or the one time that was given.
     readings: Vec<(u64, u64)>,
-    given: bool,
     began: u64,
     ended: u64,
 }
@@ -70,15 +93,19 @@ impl Call {
         self.who
     }
 
-    /// The last reading: the one that the answer stands on.
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.key
+    }
+
+    /// The last reading: the one that the answer stands on. The origin for a call without time.
     pub(crate) fn reading(&self) -> u64 {
-        self.readings.last().expect("every recorded verb looks at the time").0
+        self.readings.last().map_or(0, |reading| reading.0)
     }
 
     /// How often it read the clock; 0 where the time was given.
     #[must_use]
     pub fn looks(&self) -> usize {
-        if self.given { 0 } else { self.readings.len() }
+        if self.when == When::Clock { self.readings.len() } else { 0 }
     }
 
     /// Whether it took tokens.
@@ -96,10 +123,14 @@ impl Call {
         match self.op {
             Op::Take { refused: None, .. } => "+".into(),
             Op::Take { refused: Some(_), .. } => "-".into(),
+            Op::NoPlace => "f".into(),
             Op::Give { added: None, .. } => "g".into(),
             Op::Give { added: Some(added), .. } => format!("a{}", added / PICO),
             Op::Charge { left, .. } => format!("d{}", left / PICO),
             Op::Reset => "r".into(),
+            Op::Remove { there: true } => "x".into(),
+            Op::Remove { there: false } => "o".into(),
+            Op::Clear => "c".into(),
         }
     }
 
@@ -123,8 +154,11 @@ impl Call {
 
 /// Collects the calls. Its lock is the standard library's: loom runs one thread at a time and
 /// switches only at its own atomics, none of which is touched under it.
-#[derive(Default)]
-pub(crate) struct Recorder(Mutex<Record>);
+pub(crate) struct Recorder {
+    record: Mutex<Record>,
+    /// How often a call may read the clock.
+    looks: usize,
+}
 
 #[derive(Default)]
 struct Record {
@@ -149,8 +183,12 @@ impl Record {
 }
 
 impl Recorder {
+    pub(crate) fn new(looks: usize) -> Self {
+        Recorder { record: Mutex::default(), looks }
+    }
+
     fn record(&self) -> std::sync::MutexGuard<'_, Record> {
-        self.0.lock().expect("a failed model ends at once")
+        self.record.lock().expect("a failed model ends at once")
     }
 
     pub(crate) fn enrol(&self, who: usize) {
@@ -173,8 +211,8 @@ impl Recorder {
         record.open.get_mut(&who).expect("a call is under way").readings.push((value, stamp));
     }
 
-    /// Runs and records a call, at a given time or on the clock.
-    pub(crate) fn call<R>(&self, who: usize, given: Option<u64>, call: impl FnOnce() -> (Op, R)) -> R {
+    /// Runs and records a call.
+    pub(crate) fn call<R>(&self, who: usize, key: Option<Key>, when: When, call: impl FnOnce() -> (Op, R)) -> R {
         {
             let mut record = self.record();
             let began = record.stamp();
@@ -187,10 +225,12 @@ impl Recorder {
         let began = open.began;
         open.calls += 1;
         let mut readings = std::mem::take(&mut open.readings);
-        assert_eq!(readings.is_empty(), given.is_some(), "given a time, or read the clock");
-        assert!(readings.len() <= 2, "a call reads the clock at most twice");
-        readings.extend(given.map(|now| (now, began)));
-        record.calls.push(Call { who, op, readings, given: given.is_some(), began, ended });
+        assert_eq!(readings.is_empty(), when != When::Clock, "given a time, or read the clock");
+        assert!(readings.len() <= self.looks, "a call reads the clock at most {} times", self.looks);
+        if let When::At(now) = when {
+            readings.push((now, began));
+        }
+        record.calls.push(Call { who, key, op, when, readings, began, ended });
         result
     }
 

@@ -12,11 +12,13 @@ mod bucket;
 mod clock;
 mod history;
 mod model;
+mod subject;
 
 pub use actor::Actor;
 pub use clock::{Hand, ModelClock};
 pub use history::Call;
 pub use model::Model;
+pub use subject::{AsIs, Copied, Key, Pledge, Subject, Table, key, key_of_second_shard};
 
 use std::time::Duration;
 

@@ -3,30 +3,36 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use brimful::{Clock, Quota, RateLimiter};
+use brimful::{KeyedRateLimiter, OnFull, Quota, RateLimiter};
 
 use crate::T;
 use crate::actor::Actor;
 use crate::bucket::Bucket;
 use crate::clock::{Hand, ModelClock};
 use crate::history::{Call, Recorder, SETUP, explain, outcome};
+use crate::subject::{AsIs, Key, Subject, Table};
 
 /// What a thread does.
-type Does<C> = fn(&Actor<C>);
+type Does<L> = fn(&Actor<L>);
+
+/// How a limiter is made.
+type Make<L> = Box<dyn Fn(Quota, ModelClock) -> L + Send + Sync>;
 
 /// A limiter, and what threads do to it.
-pub struct Model<C: Clock> {
+pub struct Model<L: Subject> {
     quota: Quota,
-    limiter: fn(Quota, ModelClock) -> RateLimiter<C>,
-    setup: Does<C>,
-    threads: Vec<(Hand, Does<C>)>,
+    limiter: Make<L>,
+    setup: Does<L>,
+    threads: Vec<(Hand, Does<L>)>,
+    /// The keys that may be forgotten.
+    forgettable: &'static [Key],
     check: fn(&[Call]),
     preemptions: Option<usize>,
 }
 
-impl Model<ModelClock> {
+impl Model<RateLimiter<ModelClock>> {
     /// On a limiter with the model's clock.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
@@ -34,21 +40,44 @@ impl Model<ModelClock> {
     }
 }
 
-impl<C: Clock + Send + Sync + 'static> Model<C> {
+impl Model<Table> {
+    /// On a limiter for so many keys.
+    ///
+    /// # Panics
+    ///
+    /// Never, unless it cannot be built.
+    #[must_use]
+    pub fn table(quota: Quota, max_keys: u64, on_full: OnFull) -> Self {
+        Model::on(quota, move |quota, clock| {
+            let builder = KeyedRateLimiter::<Key>::builder();
+            builder.quota(quota).max_keys(max_keys).on_full(on_full).clock(clock).hasher(AsIs).build().expect("a table")
+        })
+    }
+
+    /// These keys may be forgotten, and then start with less than they would have had.
+    #[must_use]
+    pub fn forgettable(self, forgettable: &'static [Key]) -> Self {
+        Model { forgettable, ..self }
+    }
+}
+
+impl<L: Subject> Model<L> {
     /// On a limiter that is made otherwise.
-    pub fn on(quota: Quota, limiter: fn(Quota, ModelClock) -> RateLimiter<C>) -> Self {
-        Model { quota, limiter, setup: |_| {}, threads: Vec::new(), check: |_| {}, preemptions: None }
+    pub fn on(quota: Quota, limiter: impl Fn(Quota, ModelClock) -> L + Send + Sync + 'static) -> Self {
+        let limiter: Make<L> = Box::new(limiter);
+        let (setup, check): (Does<L>, fn(&[Call])) = (|_| {}, |_| {});
+        Model { quota, limiter, setup, threads: Vec::new(), forgettable: &[], check, preemptions: None }
     }
 
     /// What happens before the threads start, at times that are given.
     #[must_use]
-    pub fn setup(self, setup: fn(&Actor<C>)) -> Self {
+    pub fn setup(self, setup: fn(&Actor<L>)) -> Self {
         Model { setup, ..self }
     }
 
     /// One more thread.
     #[must_use]
-    pub fn thread(mut self, hand: Hand, does: fn(&Actor<C>)) -> Self {
+    pub fn thread(mut self, hand: Hand, does: fn(&Actor<L>)) -> Self {
         self.threads.push((hand, does));
         self
     }
@@ -106,7 +135,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     fn builder(&self) -> loom::model::Builder {
         let mut builder = loom::model::Builder::new();
         builder.max_threads = self.threads.len() + 1;
-        builder.max_branches = 1_000;
+        builder.max_branches = 5_000;
         builder.max_permutations = None;
         builder.max_duration = None;
         builder.checkpoint_file = None;
@@ -116,12 +145,15 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     }
 
     fn execute(&self, order: &[usize]) -> String {
-        let recorder = Arc::new(Recorder::default());
+        let recorder = Arc::new(Recorder::new(L::LOOKS));
         let clock = ModelClock::new(4 * T, self.threads.iter().map(|thread| thread.0).collect(), recorder.clone());
         let limiter = Arc::new((self.limiter)(self.quota, clock));
-        let tick = tick(self.quota);
+        let bucket = Bucket::new(&self.quota, limiter.grain());
         let mailbox = Arc::new(loom::sync::atomic::AtomicU64::new(0));
-        let actor = |who| Actor { who, limiter: limiter.clone(), recorder: recorder.clone(), mailbox: mailbox.clone() };
+        let actor = |who| {
+            let (limiter, recorder, mailbox) = (limiter.clone(), recorder.clone(), mailbox.clone());
+            Actor { who, key: 0, limiter, recorder, mailbox }
+        };
         (self.setup)(&actor(SETUP));
         let handles: Vec<_> = order
             .iter()
@@ -138,26 +170,14 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         }
         let calls = recorder.calls();
         (self.check)(&calls);
-        // As of the clock's origin nothing has been earned, and nothing is clipped.
-        explain(Bucket::new(&self.quota, tick), &calls, limiter.balance_at(0));
+        for key in calls.iter().filter_map(Call::key).collect::<BTreeSet<_>>() {
+            let calls: Vec<Call> = calls.iter().filter(|call| call.key().is_none_or(|of| of == key)).cloned().collect();
+            let bucket = bucket.forgettable(self.forgettable.contains(&key));
+            explain(bucket, &calls, limiter.at_origin(key));
+        }
+        limiter.close();
         outcome(&calls, self.threads.len())
     }
-}
-
-/// A clock that nobody follows.
-struct Stopped;
-
-impl Clock for Stopped {
-    fn now(&self) -> u64 {
-        0
-    }
-}
-
-/// The tick's length, which a fresh limiter shows: it was last written in the first one.
-fn tick(quota: Quota) -> u64 {
-    let shown = format!("{:?}", RateLimiter::with_clock(quota, Stopped));
-    let first = |k: u32| format!("last_refill: 0ns..{:?}", Duration::from_nanos((1 << k) - 1));
-    (1..59).find(|&k| shown.contains(&first(k))).map(|k| 1 << k).expect("a limiter shows its tick")
 }
 
 fn permutations(n: usize) -> Vec<Vec<usize>> {

@@ -252,38 +252,32 @@ impl<'a> Locked<'a> {
 
     /// The bucket to be forgotten for a new key, and its word: the one closest to full among
     /// those in the key's homes; where none of them will do but there is room, among those of the
-    /// next sets. Never one that is exhausted, nor one whose slot would be closed to the new key.
+    /// next sets. Never one that is exhausted. If its slot is closed to the new key, none is: those
+    /// that owe more do not go in its place.
     pub(super) fn victim(&self, key: Fingerprint, now: Reading) -> Option<(Slot<'a>, Word)> {
         const FURTHER: u64 = 32;
         let sets = self.sets();
         let homes = [key.first(sets), key.second(sets)];
-        let last = self.layout().last_tick(now);
-        self.fullest(homes, now, |word| self.layout().tick_of(word) < last).or_else(|| {
-            let start = homes[0].first_slot() as u64 / SLOTS as u64;
-            let further = (0..FURTHER.min(sets.count())).map(|step| SetIndex::new((start + step) % sets.count()));
-            let mut homes = homes.into_iter().filter_map(|home| self.set(home));
-            let room = homes.any(|home| self.vacant(home, token_bucket::brimful(self.layout()), now).is_some());
-            if room { self.fullest(further, now, |_| true) } else { None }
-        })
+        if let Some((slot, word)) = self.fullest(homes, now) {
+            let open = self.layout().tick_of(word) < self.layout().last_tick(now);
+            return open.then_some((slot, word));
+        }
+        let start = homes[0].first_slot() as u64 / SLOTS as u64;
+        let further = (0..FURTHER.min(sets.count())).map(|step| SetIndex::new((start + step) % sets.count()));
+        let mut homes = homes.into_iter().filter_map(|home| self.set(home));
+        let room = homes.any(|home| self.vacant(home, token_bucket::brimful(self.layout()), now).is_some());
+        if room { self.fullest(further, now) } else { None }
     }
 
-    /// The bucket closest to full among those in the sets that are not exhausted, and that will do.
-    fn fullest(
-        &self,
-        sets: impl IntoIterator<Item = SetIndex>,
-        now: Reading,
-        will_do: impl Fn(Word) -> bool,
-    ) -> Option<(Slot<'a>, Word)> {
+    /// The bucket closest to full among those in the sets that are not exhausted.
+    fn fullest(&self, sets: impl IntoIterator<Item = SetIndex>, now: Reading) -> Option<(Slot<'a>, Word)> {
         let layout = self.layout();
         let token = layout.per_token().min(layout.capacity().0) as i64;
         let tenants = sets.into_iter().filter_map(|set| self.set(set)).flat_map(slots);
         let candidates = tenants.filter(|slot| slot.tenant().is_some()).filter_map(|slot| {
             let word = slot.word();
-            if word.is_special() || !will_do(word) {
-                return None;
-            }
             let Level(held) = token_bucket::level(layout, word, now);
-            (held >= token).then_some((held, slot, word))
+            (!word.is_special() && held >= token).then_some((held, slot, word))
         });
         candidates.max_by_key(|&(held, ..)| held).map(|(_, slot, word)| (slot, word))
     }

@@ -1,13 +1,13 @@
 //! A limiter made without a clock, with fewer tokens than its burst: it is started once, by the
 //! first call. Its clock is the process's, so these models give the times.
 
-use brimful::{QuantaClock, Quota, RateLimiter};
+use brimful::{Quota, RateLimiter};
 use brimful_loom_tests::{Hand, Model, T, quota};
 
 /// No clock is read.
 const BLIND: Hand = Hand::Script(&[]);
 
-fn unborn(quota: Quota) -> Model<QuantaClock> {
+fn unborn(quota: Quota) -> Model<RateLimiter> {
     Model::on(quota, |quota, _| RateLimiter::new(quota))
 }
 
