@@ -45,7 +45,7 @@ impl Model<Table> {
     ///
     /// # Panics
     ///
-    /// Never, unless it cannot be built.
+    /// Where it cannot be built.
     #[must_use]
     pub fn table(quota: Quota, max_keys: u64, on_full: OnFull) -> Self {
         Model::on(quota, move |quota, clock| {

@@ -186,11 +186,21 @@ pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Readin
     (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
 }
 
-/// The same bucket with its word marked by another tick: a later one, up to the
-/// [last](Layout::last_tick) for the reading. A bucket that is full then is full as of then.
+/// The intercept that a word that is not special holds, be it full or not: exact at the start of
+/// its own tick, whatever the time is.
 #[cfg(feature = "std")]
-pub(crate) const fn marked(layout: &Layout, word: Word, now: Reading, tick: u64) -> Word {
-    let (Intercept(x), Intercept(brim)) = (intercept(layout, word, now), full(layout, now));
+pub(crate) const fn kept(layout: &Layout, word: Word) -> Intercept {
+    let earned = layout.earned().at(layout.start(word)).0;
+    let count = word.bits().wrapping_add(earned) & layout.mask();
+    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
+}
+
+/// The same bucket with its word marked by a later tick. It is as full as a bucket can be that was
+/// written at the earliest for that tick, which keeps its count in range, whatever the time is.
+#[cfg(feature = "std")]
+pub(crate) const fn marked(layout: &Layout, word: Word, tick: u64) -> Word {
+    let Intercept(x) = kept(layout, word);
+    let Intercept(brim) = full(layout, layout.earliest(Word::from_bits(tick)));
     layout.word(Intercept(if x < brim { x } else { brim }), tick)
 }
 
@@ -210,11 +220,10 @@ pub(crate) const fn forgotten(layout: &Layout, now: Reading) -> Word {
 
 /// The word of a bucket that holds no more than either.
 #[cfg(feature = "std")]
-pub(crate) const fn lower(layout: &Layout, a: Word, b: Word, now: Reading) -> Word {
-    let (Intercept(x), Intercept(y)) = (intercept(layout, a, now), intercept(layout, b, now));
+pub(crate) const fn lower(layout: &Layout, a: Word, b: Word) -> Word {
+    let (Intercept(x), Intercept(y)) = (kept(layout, a), kept(layout, b));
     let (a_tick, b_tick) = (layout.tick_of(a), layout.tick_of(b));
-    let tick = if a_tick > b_tick { a_tick } else { b_tick };
-    layout.word(Intercept(if x < y { x } else { y }), if tick > layout.tick(now) { tick } else { layout.tick(now) })
+    layout.word(Intercept(if x < y { x } else { y }), if a_tick > b_tick { a_tick } else { b_tick })
 }
 
 /// The later of a word's tick and a reading's, in place: a word's tick never falls.

@@ -25,6 +25,8 @@ pub struct Decision {
 enum Kind {
     Admitted,
     Denied,
+    /// There was no room for the bucket.
+    Refused,
     Unlimited,
 }
 
@@ -36,7 +38,7 @@ impl Decision {
             // Far ahead of the reading, a word may be 2⁶⁰ units short.
             Taken::Denied { cost, deficit, now } => (now, cost, cost.0.wrapping_sub(deficit.0) as i64, Kind::Denied),
             // What has no place holds nothing.
-            Taken::Refused { deficit, now } => (now, deficit, 0, Kind::Denied),
+            Taken::Refused { deficit, now } => (now, deficit, 0, Kind::Refused),
             Taken::Unlimited | Taken::Gone => return Decision::unlimited(layout),
         };
         Decision::new(layout, now, cost, Level(held), kind)
@@ -70,6 +72,13 @@ impl Decision {
         self.cost > self.capacity && !self.allowed()
     }
 
+    /// Whether the key was new to a keyed limiter that is full of buckets in use. What
+    /// [`retry_after`](Decision::retry_after) tells is a guess then.
+    #[must_use]
+    pub fn table_is_full(&self) -> bool {
+        matches!(self.kind, Kind::Refused)
+    }
+
     /// The burst, in whole tokens, rounded down; `u32::MAX` without a limit.
     #[must_use]
     pub fn limit(&self) -> u32 {
@@ -90,7 +99,7 @@ impl Decision {
         match self.kind {
             Kind::Admitted | Kind::Unlimited => Duration::ZERO,
             Kind::Denied if self.exceeds_burst() => Duration::MAX,
-            Kind::Denied => self.after(self.cost.0 as i64 - self.held.0),
+            Kind::Denied | Kind::Refused => self.after(self.cost.0 as i64 - self.held.0),
         }
     }
 

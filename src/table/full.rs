@@ -1,7 +1,7 @@
 //! When the table has all the keys that it may have.
 
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
-use crate::word::Reading;
+use crate::word::{Intercept, Reading};
 
 use super::Table;
 use super::address::SetIndex;
@@ -11,7 +11,8 @@ use super::address::SetIndex;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFull {
-    /// Of the new key's candidates (the buckets in its two sets), the one closest to full goes.
+    /// Of the new key's candidates (the buckets in its two sets, or in the next ones where those
+    /// will not do), the one closest to full goes.
     /// What it owed is kept in a bucket that all keys of its shard which were forgotten share,
     /// and from which new ones start: nobody is granted more than by an exact bucket. One that
     /// holds less than a token never goes; if all candidates do, or what the new key would start
@@ -40,9 +41,9 @@ pub(super) struct Counters {
     pub(super) evicted: AtomicU64,
     pub(super) refused: AtomicU64,
     round: Mutex<Round>,
-    /// Whether something was put into a bucket, or a bucket was made, that a round may have
-    /// passed already.
-    stale: AtomicU64,
+    /// The highest intercept among the buckets that were made, or that something was put into,
+    /// since the round began; once it is over, among all. Shifted to be never negative.
+    highest: AtomicU64,
 }
 
 /// A round through all sets, a few at a time.
@@ -53,28 +54,48 @@ struct Round {
     looked: u64,
     /// The highest intercept among the buckets looked at in this round.
     highest: i64,
-    /// No bucket is full before so many units have been earned.
-    until: Option<i64>,
+    /// The last round has been all round: no bucket's intercept is above [`Counters::highest`].
+    over: bool,
+}
+
+/// What came of a search for full buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// Some were forgotten.
+    Found,
+    /// There are none.
+    Vain,
+    /// There may be some.
+    Unfinished,
+}
+
+const fn shifted(x: i64) -> u64 {
+    (x as u64) ^ (1 << 63)
 }
 
 impl Counters {
     pub(super) fn new() -> Self {
-        let round = Round { shard: 0, set: 0, looked: 0, highest: i64::MIN, until: None };
         Counters {
             evicted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            round: Mutex::new(round),
-            stale: AtomicU64::new(0),
+            round: Mutex::new(Round { shard: 0, set: 0, looked: 0, highest: i64::MIN, over: false }),
+            highest: AtomicU64::new(0),
         }
     }
 
-    /// What a finished round has found out does not hold any longer.
-    pub(super) fn look_again(&self) {
+    /// A bucket has this intercept now, and may be full before the others.
+    pub(super) fn note(&self, Intercept(x): Intercept) {
         // Relaxed: whoever misses it refuses a key a moment longer. Loaded first, so that the
         // line is not written by everybody.
-        if self.stale.load(Ordering::Relaxed) == 0 {
-            self.stale.store(1, Ordering::Relaxed);
+        if self.highest.load(Ordering::Relaxed) < shifted(x) {
+            self.highest.fetch_max(shifted(x), Ordering::Relaxed);
         }
+    }
+
+    /// Whether all buckets are known to be short of the capacity.
+    fn none_is_full(&self, capacity: i64, earned: i64) -> bool {
+        let highest = shifted(self.highest.load(Ordering::Relaxed) as i64) as i64;
+        highest.saturating_add(earned) < capacity
     }
 }
 
@@ -87,23 +108,23 @@ pub(super) struct Tidied {
     pub(super) highest: i64,
 }
 
-/// The sets that a new key looks at, at most, in search of a full bucket.
+/// The sets that are looked at before others may look on.
 const LOOK: u64 = 512;
 
 impl Table {
-    /// Looks for full buckets, and forgets those of the first set that has some; tells whether it
-    /// did. The round goes on where the last look ended. When it has been all round in vain, it
-    /// knows before when no bucket can be full, and does not look until then.
-    pub(super) fn make_room(&self, now: Reading) -> bool {
+    /// Looks for full buckets, and forgets those of the first set that has some. The round goes on
+    /// where the last look ended. When it has been all round in vain, it knows before when no
+    /// bucket can be full, and does not look until then.
+    pub(super) fn make_room(&self, now: Reading) -> Search {
         let mut round = lock(&self.full.round);
-        let earned = self.layout.earned().at(now).0 as i64;
-        if self.full.stale.swap(0, Ordering::Relaxed) == 1 {
-            (round.looked, round.highest, round.until) = (0, i64::MIN, None);
+        let (capacity, earned) = (self.layout.capacity().0 as i64, self.layout.earned().at(now).0 as i64);
+        if round.over {
+            if self.full.none_is_full(capacity, earned) {
+                return Search::Vain;
+            }
+            (round.over, round.looked, round.highest) = (false, 0, i64::MIN);
+            self.full.highest.store(0, Ordering::Relaxed);
         }
-        if round.until.is_some_and(|until| earned < until) {
-            return false;
-        }
-        round.until = None;
         let all = self.all_sets();
         for _ in 0..LOOK.min(all) {
             let mut locked = self.lock_shard(round.shard);
@@ -117,18 +138,18 @@ impl Table {
             if round.set >= locked.sets().count() {
                 (round.shard, round.set) = ((round.shard + 1) % self.shards.len(), 0);
             }
-            if found.freed > 0 {
-                (round.looked, round.highest) = (0, i64::MIN);
-                return true;
-            }
             if round.looked >= all {
-                // Full is what holds the capacity: earned ≥ capacity − the intercept.
-                round.until = Some((self.layout.capacity().0 as i64).saturating_sub(round.highest));
-                (round.looked, round.highest) = (0, i64::MIN);
-                return false;
+                round.over = true;
+                self.full.note(Intercept(round.highest));
+            }
+            if found.freed > 0 {
+                return Search::Found;
+            }
+            if round.over {
+                break;
             }
         }
-        false
+        if round.over && self.full.none_is_full(capacity, earned) { Search::Vain } else { Search::Unfinished }
     }
 
     /// Counts what was done and tells of it. No lock is held.

@@ -7,7 +7,7 @@ use crate::word::{Layout, Reading, Units, Word};
 
 use super::address::{Fingerprint, SetIndex, Sets};
 use super::errand::{Answer, Errand};
-use super::full::{FullEvent, OnFull};
+use super::full::{FullEvent, OnFull, Search};
 use super::shard::Shard;
 use super::slots::{Set, Slot, slots};
 use super::{Homes, Seated, Table};
@@ -50,7 +50,15 @@ impl Table {
                     self.tell(event);
                     return answer;
                 }
-                Absent::AtCapacity(now) => tries = if self.make_room(now) { tries - 1 } else { 0 },
+                Absent::AtCapacity(now) => {
+                    let search = loop {
+                        match self.make_room(now) {
+                            Search::Unfinished => {}
+                            search => break search,
+                        }
+                    };
+                    tries = if search == Search::Found { tries - 1 } else { 0 };
+                }
             }
         }
     }
@@ -128,8 +136,10 @@ impl<'a> Locked<'a> {
     /// Runs an errand to a bucket in the overflow, which moves to a slot where it can.
     fn run_overflown<E: Errand>(&mut self, key: Fingerprint, word: Word, errand: &E) -> E::Answer {
         let (answer, word) = self.table.run_apart(word, errand);
+        // The clock is the user's, and may panic: before anything is changed.
+        let now = answer.reading().unwrap_or_else(|| errand.now());
         self.state.overflow.remove(&key);
-        self.seat(key, word, answer.reading().unwrap_or_else(|| errand.now()), true);
+        self.seat(key, word, now, true);
         answer
     }
 
@@ -138,7 +148,7 @@ impl<'a> Locked<'a> {
         // A victim that is charged meanwhile is looked at anew.
         while let Some((slot, seen)) = self.victim(key, now) {
             let ghost = match self.state.ghost {
-                Some(ghost) => token_bucket::lower(self.layout(), ghost, seen, now),
+                Some(ghost) => token_bucket::lower(self.layout(), ghost, seen),
                 None => seen,
             };
             let Trial { answer, word, now } = Newborn { table: self.table, ghost: Some(ghost) }.run(errand);
@@ -172,13 +182,17 @@ impl<'a> Locked<'a> {
             slot.cell().change(&Seated { slot, key }, Given(now), |word, now| {
                 (if is_ahead(word) { word } else { token_bucket::refilled(layout, word, now) }, Units(0))
             });
-            if !is_ahead(slot.word()) {
-                return;
+            if is_ahead(slot.word()) {
+                slot.move_out(layout, slot.claim_any());
+                self.seat(key, full, now, true);
+            } else {
+                self.table.full.note(token_bucket::kept(layout, slot.word()));
             }
-            self.forget(slot);
+            return;
         }
         if let Some(word) = self.state.overflow.get_mut(&key) {
             *word = full;
+            self.table.full.note(token_bucket::kept(layout, full));
         } else {
             // A key that is not known, and would start full, need not be.
             let start = self.newborn().start(|| now);
@@ -244,9 +258,8 @@ impl Newborn<'_> {
         let Some(initial) = self.table.initial else {
             return self.ghost.unwrap_or(token_bucket::brimful(layout));
         };
-        let now = now();
-        let born = token_bucket::born(layout, now, initial);
-        self.ghost.map_or(born, |ghost| token_bucket::lower(layout, ghost, born, now))
+        let born = token_bucket::born(layout, now(), initial);
+        self.ghost.map_or(born, |ghost| token_bucket::lower(layout, ghost, born))
     }
 
     fn run<E: Errand>(&self, errand: &E) -> Trial<E::Answer> {

@@ -223,10 +223,14 @@ impl Table {
         source: impl Now,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Units {
-        let errand = Change { source, change };
+        let noting = |word, now| {
+            let (next, amount) = change(word, now);
+            // What is given back may fill the bucket before others.
+            self.full.note(token_bucket::kept(&self.layout, next));
+            (next, amount)
+        };
+        let errand = Change { source, change: noting };
         let seated = self.find(key).and_then(|slot| errand.run(&slot.cell(), &Seated { slot, key }));
-        // What is given back may fill a bucket that was not looked for again.
-        self.full.look_again();
         seated.or_else(|| self.run_cold(key, &errand)).unwrap_or_default()
     }
 
@@ -265,8 +269,11 @@ impl Table {
 
     /// Forgets all keys and what they have taken.
     pub(crate) fn clear(&self) {
-        self.walk(|locked, set| locked.remove_all(set));
-        self.each_shard(|locked| locked.forgive());
+        // A whole shard at a time: a key must not move from where it was not yet to where it was.
+        self.each_shard(|locked| {
+            (0..locked.sets().count()).for_each(|set| locked.remove_all(SetIndex::new(set)));
+            locked.forgive();
+        });
     }
 
     /// Every set, under its shard's lock, which is released every now and then.

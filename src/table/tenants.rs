@@ -2,7 +2,7 @@
 
 use crate::algorithm::token_bucket::{self, Fullness};
 use crate::sync::Ordering;
-use crate::word::{Intercept, Level, Reading, Units, Word};
+use crate::word::{Level, Reading, Units, Word};
 
 use super::address::{Fingerprint, SetIndex};
 use super::full::Tidied;
@@ -29,6 +29,7 @@ impl<'a> Locked<'a> {
     /// Gives a key a slot, or a place in the overflow. `counted` where it has its place among the
     /// keys already; else `false` if there is none left.
     pub(super) fn seat(&mut self, key: Fingerprint, word: Word, now: Reading, counted: bool) -> bool {
+        self.table.full.note(token_bucket::kept(self.layout(), word));
         let sets = self.sets();
         for home in [key.first(sets), key.second(sets)] {
             let Some(set) = self.set(home) else { continue };
@@ -63,7 +64,7 @@ impl<'a> Locked<'a> {
         match last {
             Some(last) if last >= own => {
                 let tick = layout.tick_after(last)?;
-                let marked = || token_bucket::marked(layout, word, now, tick);
+                let marked = || token_bucket::marked(layout, word, tick);
                 (tick <= layout.last_tick(now)).then(|| Open { slot, word: marked() })
             }
             _ => Some(Open { slot, word }),
@@ -95,7 +96,7 @@ impl<'a> Locked<'a> {
     fn remember(&mut self, now: Reading) {
         let full = token_bucket::forgotten(self.layout(), now);
         self.state.ghost = Some(match self.state.ghost {
-            Some(ghost) => token_bucket::lower(self.layout(), ghost, full, now),
+            Some(ghost) => token_bucket::lower(self.layout(), ghost, full),
             None => full,
         });
     }
@@ -202,8 +203,7 @@ impl<'a> Locked<'a> {
                 slot.move_out(layout, word);
                 tidied.freed += 1;
             } else {
-                let Intercept(x) = token_bucket::intercept(layout, word, now);
-                tidied.highest = tidied.highest.max(x);
+                tidied.highest = tidied.highest.max(token_bucket::kept(layout, word).0);
             }
         }
         if tidied.freed > 0 {
@@ -223,7 +223,7 @@ impl<'a> Locked<'a> {
             self.remember(now);
             self.uncount(freed);
         }
-        let intercepts = self.state.overflow.values().map(|word| token_bucket::intercept(layout, *word, now).0);
+        let intercepts = self.state.overflow.values().map(|word| token_bucket::kept(layout, *word).0);
         Tidied { freed, highest: intercepts.max().unwrap_or(i64::MIN) }
     }
 
@@ -306,7 +306,6 @@ impl<'a> Locked<'a> {
         if keys > 0 {
             self.state.keys -= keys;
             self.table.keys.fetch_sub(keys, Ordering::Relaxed);
-            self.table.full.look_again();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use brimful::{FullEvent, KeyedRateLimiter, OnFull, Quota, TryAcquireError};
+use brimful::{FullEvent, KeyedRateLimiter, OnFull, Quota, Tokens, TryAcquireError};
 
 use crate::keyed_support::{Keyed, Places, keyed};
 use crate::support::{Counted, Random, SECOND, operations};
@@ -321,5 +321,37 @@ fn resident_memory_is_at_most_32_bytes_a_key() {
                 assert!((16 * KEYS..=32 * KEYS).contains(&bytes), "{bytes} bytes for {KEYS} {kind}");
             }
         }
+    }
+}
+
+/// Full buckets are found wherever they are, also by a round of many looks, and also when they were
+/// filled by hand after a round in vain.
+#[test]
+fn the_last_full_buckets_make_room_too() {
+    const KEYS: u64 = 20_000;
+    let limiter = keyed(Quota::per_hour(1), KEYS).on_full(OnFull::Deny).build().unwrap();
+    assert!((0..KEYS).all(|key| limiter.allow_at(SECOND, &key)));
+    assert!((KEYS..KEYS + 5).all(|key| !limiter.allow_at(SECOND, &key)));
+    let filled = [3, 4_711, 19_999];
+    limiter.reset_at(SECOND, &filled[0]);
+    assert!(filled[1..].iter().all(|key| limiter.add_tokens_at(SECOND, key, 1) == Tokens::ONE));
+    let admitted = (2 * KEYS..2 * KEYS + 10).filter(|key| limiter.allow_at(SECOND, key)).count();
+    assert_eq!((admitted, limiter.len()), (filled.len(), KEYS));
+}
+
+/// A bucket in no slot that is full, and is moved at a reading far later, holds at an earlier one
+/// what it held: its word was marked with a tick that is long past.
+#[test]
+fn a_bucket_that_is_moved_late_is_not_filled_by_that() {
+    let start = 1_000 * SECOND;
+    for nth in 0..2_000 {
+        let limiter = keyed(Quota::per_second(1).burst(10), 100).build().unwrap();
+        for _ in 0..200 {
+            assert!(limiter.allow_at(start, &7) && limiter.remove(&7));
+        }
+        assert!(limiter.try_acquire_n_at(start, &7, 10).is_ok());
+        let later = start + 30 * SECOND + nth * (SECOND + 1);
+        assert_eq!(limiter.add_tokens_at(later, &7, 1), Tokens::ZERO);
+        assert!(limiter.try_acquire_n_at(start + 1, &7, 1).is_err(), "{later}: {}", limiter.balance_at(start + 1, &7));
     }
 }

@@ -1,6 +1,7 @@
 //! [`KeyedRateLimiterBuilder`].
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
 use super::{Buckets, KeyedRateLimiter, SipState};
@@ -42,7 +43,7 @@ enum Size {
     Bytes(u64),
 }
 
-/// What a limiter holds if nobody says otherwise: 29 MB of them at most.
+/// What a limiter holds if nobody says otherwise: 27 MB of slots.
 pub(super) const MAX_KEYS: u64 = 1_000_000;
 
 /// As many as a shard's sets can hold, in all shards.
@@ -99,9 +100,9 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, hasher, keys }
     }
 
-    /// What hashes the keys: a [`BuildHasher`](std::hash::BuildHasher). A faster one than the
+    /// What hashes the keys: a [`BuildHasher`]. A faster one than the
     /// default is for keys that nobody hostile chooses.
-    pub fn hasher<T>(self, hasher: T) -> KeyedRateLimiterBuilder<K, C, T> {
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedRateLimiterBuilder<K, C, T> {
         let KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, keys, .. } = self;
         KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, hasher, keys }
     }

@@ -1,0 +1,229 @@
+//! What a model is about: the limiter of one bucket, or the one of many keys.
+
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use brimful::{Clock, KeyedRateLimiter, KeyedReservation, Quota, RateLimiter, Reservation, Tokens, TryAcquireError};
+
+use crate::clock::ModelClock;
+
+/// Whose bucket. The limiter of one bucket does not ask.
+pub type Key = u64;
+
+/// A limiter that models can be made of.
+pub trait Subject: Send + Sync + Sized + 'static {
+    /// What it gives out for a reservation.
+    type Reservation<'a>: Pledge;
+
+    /// How often a call may read the clock.
+    const LOOKS: usize;
+
+    /// Its unit, and the nanoseconds to which a word knows when it was written.
+    fn grain(&self) -> (Tokens, u64);
+
+    /// Takes `n`, at a given time or on the clock.
+    ///
+    /// # Errors
+    ///
+    /// The limiter's own.
+    fn take(&self, key: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError>;
+
+    /// Reserves `n`.
+    ///
+    /// # Errors
+    ///
+    /// The limiter's own.
+    fn reserve(&self, key: Key, n: u32) -> Result<Self::Reservation<'_>, TryAcquireError>;
+
+    /// Puts `n` in, at a given time or on the clock, and tells what there was room for.
+    fn add(&self, key: Key, at: Option<u64>, n: u32) -> Tokens;
+
+    /// Fills the bucket.
+    fn reset(&self, key: Key);
+
+    /// What the bucket holds as of the clock's origin, where nothing has been earned, and nothing
+    /// is clipped.
+    fn at_origin(&self, key: Key) -> f64;
+
+    /// Asserts what must hold of the limiter itself when all is over, and may change it.
+    fn close(&self) {}
+}
+
+/// Tokens that are taken, to be settled.
+pub trait Pledge {
+    /// What was reserved.
+    fn tokens(&self) -> Tokens;
+
+    /// Gives all back.
+    fn cancel(self);
+
+    /// Settles for `actual`, and returns what was left uncharged.
+    fn commit(self, actual: u32) -> Tokens;
+}
+
+macro_rules! pledge {
+    ($name:ident) => {
+        impl<C: Clock> Pledge for $name<'_, C> {
+            fn tokens(&self) -> Tokens {
+                $name::tokens(self)
+            }
+
+            fn cancel(self) {
+                $name::cancel(self);
+            }
+
+            fn commit(self, actual: u32) -> Tokens {
+                $name::commit(self, actual)
+            }
+        }
+    };
+}
+
+pledge!(Reservation);
+pledge!(KeyedReservation);
+
+impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
+    type Reservation<'a> = Reservation<'a, C>;
+
+    const LOOKS: usize = 2;
+
+    fn grain(&self) -> (Tokens, u64) {
+        (self.quota().resolution(), tick(self.quota()))
+    }
+
+    fn take(&self, _: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError> {
+        match at {
+            Some(now) => self.try_acquire_n_at(now, n),
+            None => self.try_acquire_n(n),
+        }
+    }
+
+    fn reserve(&self, _: Key, n: u32) -> Result<Reservation<'_, C>, TryAcquireError> {
+        self.try_reserve_n(n)
+    }
+
+    fn add(&self, _: Key, at: Option<u64>, n: u32) -> Tokens {
+        match at {
+            Some(now) => self.add_tokens_at(now, n),
+            None => self.add_tokens(n),
+        }
+    }
+
+    fn reset(&self, _: Key) {
+        RateLimiter::reset(self);
+    }
+
+    fn at_origin(&self, _: Key) -> f64 {
+        self.balance_at(0)
+    }
+}
+
+/// A clock that nobody follows.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> u64 {
+        0
+    }
+}
+
+/// The tick's length, which a fresh limiter shows: it was last written in the first one.
+fn tick(quota: Quota) -> u64 {
+    let shown = format!("{:?}", RateLimiter::with_clock(quota, Stopped));
+    let first = |k: u32| format!("last_refill: 0ns..{:?}", Duration::from_nanos((1 << k) - 1));
+    (1..59).find(|&k| shown.contains(&first(k))).map(|k| 1 << k).expect("a limiter shows its tick")
+}
+
+/// The limiter of many keys.
+pub type Table = KeyedRateLimiter<Key, ModelClock, AsIs>;
+
+impl Subject for Table {
+    type Reservation<'a> = KeyedReservation<'a, ModelClock>;
+
+    // A call that finds its key gone starts anew.
+    const LOOKS: usize = usize::MAX;
+
+    /// Its words may stand ahead of their writers, so that their ticks settle nothing: it has one
+    /// tick for all times.
+    fn grain(&self) -> (Tokens, u64) {
+        (self.resolution(), u64::MAX)
+    }
+
+    fn take(&self, key: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError> {
+        match at {
+            Some(now) => self.try_acquire_n_at(now, &key, n),
+            None => self.try_acquire_n(&key, n),
+        }
+    }
+
+    fn reserve(&self, key: Key, n: u32) -> Result<Self::Reservation<'_>, TryAcquireError> {
+        self.try_reserve_n(&key, n)
+    }
+
+    fn add(&self, key: Key, at: Option<u64>, n: u32) -> Tokens {
+        match at {
+            Some(now) => self.add_tokens_at(now, &key, n),
+            None => self.add_tokens(&key, n),
+        }
+    }
+
+    fn reset(&self, key: Key) {
+        KeyedRateLimiter::reset(self, &key);
+    }
+
+    fn at_origin(&self, key: Key) -> f64 {
+        self.balance_at(0, &key)
+    }
+
+    /// The keys are counted right: there are no more than there may be, and none when all are full
+    /// and forgotten.
+    fn close(&self) {
+        const LATE: u64 = 1 << 50;
+        assert!(self.len() <= self.max_keys(), "{} keys of {}", self.len(), self.max_keys());
+        self.retain_recent_at(LATE);
+        assert_eq!(self.len(), 0, "keys that are counted, and nowhere");
+    }
+}
+
+/// The key that is in these homes, of the first shard where there are two; `name` tells it from
+/// others there. A table's fingerprints are not mixed in the models: from bit 1 up they have the
+/// number of the first home, from bit 32 up that of the second, and at the top the shard.
+#[must_use]
+pub const fn key(name: u8, first: u64, second: u64) -> Key {
+    (name as u64) << 40 | second << 32 | first << 1 | 1
+}
+
+/// The same in the second shard.
+#[must_use]
+pub const fn key_of_second_shard(name: u8, first: u64, second: u64) -> Key {
+    0b11 << 62 | key(name, first, second)
+}
+
+/// A key's hash is the key.
+#[derive(Clone, Copy, Default)]
+pub struct AsIs;
+
+impl BuildHasher for AsIs {
+    type Hasher = Copied;
+
+    fn build_hasher(&self) -> Copied {
+        Copied(0)
+    }
+}
+
+/// The hasher of [`AsIs`].
+pub struct Copied(u64);
+
+impl Hasher for Copied {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are u64");
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

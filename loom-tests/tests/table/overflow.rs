@@ -1,0 +1,71 @@
+//! Keys for which no slot was open are kept apart, and move to a slot as soon as one is.
+
+use brimful::OnFull::Deny;
+use brimful_loom_tests::{Actor, Hand, Key, Model, T, Table, key, quota};
+
+const P: Key = key(1, 0, 0);
+const Q: Key = key(2, 0, 0);
+/// Finds no slot.
+const APART: Key = key(3, 0, 0);
+
+const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+
+fn three_in_a_set(actor: &Actor<Table>) {
+    for name in [P, Q, APART] {
+        assert!(actor.on(name).take_at(4 * T, 1));
+    }
+}
+
+#[test]
+fn two_takers_apart() {
+    Model::table(quota(2), 7, Deny)
+        .setup(three_in_a_set)
+        .thread(NOW, |actor| _ = actor.on(APART).take(1))
+        .thread(NOW, |actor| _ = actor.on(APART).take(1))
+        .explore(&["+|-", "-|+"]);
+}
+
+/// It moves in where another was removed.
+#[test]
+fn takers_against_a_removal() {
+    Model::table(quota(3), 7, Deny)
+        .setup(three_in_a_set)
+        .thread(NOW, |actor| actor.on(P).remove())
+        .thread(NOW, |actor| {
+            actor.on(APART).take(1);
+            actor.on(APART).take(1);
+        })
+        .thread(NOW, |actor| _ = actor.on(APART).take(1))
+        .preemptions(2)
+        .explore(&["x|++|-", "x|+-|+"]);
+}
+
+/// It takes the slot of a full bucket over, whose key is hit.
+#[test]
+fn moving_in_against_a_hit() {
+    const LATER: Hand = Hand::Calls(&[8 * T, 8 * T]);
+    Model::table(quota(2), 7, Deny)
+        .forgettable(&[P, Q])
+        .setup(three_in_a_set)
+        .thread(LATER, |actor| {
+            actor.on(APART).take(1);
+            actor.on(APART).take(1);
+        })
+        .thread(LATER, |actor| _ = actor.on(P).take(1))
+        .explore(&["++|+"]);
+}
+
+/// A newcomer for whom no slot is open goes there too.
+#[test]
+fn newcomer_against_a_removal() {
+    Model::table(quota(2), 7, Deny)
+        .setup(|actor| {
+            assert!(actor.on(P).take_at(4 * T, 1));
+            assert!(actor.on(Q).take_at(4 * T, 1));
+        })
+        .thread(NOW, |actor| _ = actor.on(APART).take(1))
+        .thread(NOW, |actor| _ = actor.on(APART).take(2))
+        .thread(NOW, |actor| actor.on(P).remove())
+        .preemptions(2)
+        .explore(&["+|-|x", "-|+|x"]);
+}

@@ -1,0 +1,73 @@
+//! A set is divided, and its keys move to a new one.
+
+use brimful::OnFull::Deny;
+use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
+
+/// Moves with the first split.
+const A: Key = key(1, 1, 1);
+const B: Key = key(2, 0, 0);
+const C: Key = key(3, 1, 1);
+const STAYS: Key = key(9, 0, 0);
+
+const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+
+/// Where a hit has to look again, it reads a time at which it has nothing.
+#[test]
+fn split_against_hits() {
+    Model::table(quota(3), 7, Deny)
+        .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
+        .thread(NOW, |actor| _ = actor.on(B).take(1))
+        .thread(Hand::Script(&[&[4 * T, 2 * T, 2 * T, 2 * T], &[4 * T, 4 * T, 4 * T]]), |actor| {
+            actor.on(A).take(1);
+            actor.on(A).take(1);
+        })
+        .preemptions(3)
+        .explore(&["+|++", "+|-+"]);
+}
+
+/// The key that is brought in belongs in the new set, if that is there by then.
+#[test]
+fn split_against_inserts_of_one_key() {
+    Model::table(quota(1), 7, Deny)
+        .setup(|actor| assert!(actor.on(STAYS).take_at(4 * T, 1)))
+        .thread(NOW, |actor| _ = actor.on(B).take(1))
+        .thread(NOW, |actor| {
+            actor.on(A).take(1);
+            actor.on(A).take(1);
+        })
+        .preemptions(3)
+        .explore(&["+|+-"]);
+}
+
+#[test]
+fn split_against_hit_and_insert() {
+    Model::table(quota(2), 7, Deny)
+        .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
+        .thread(NOW, |actor| _ = actor.on(B).take(1))
+        .thread(NOW, |actor| {
+            actor.on(C).take(1);
+            actor.on(A).take(1);
+        })
+        .preemptions(3)
+        .explore(&["+|++"]);
+}
+
+/// From two sets to four, for one newcomer.
+#[test]
+fn two_splits_in_a_row() {
+    const SECOND: Key = key(4, 3, 3);
+    const FIRST: Key = key(5, 2, 2);
+    Model::table(quota(2), 7, Deny)
+        .setup(|actor| {
+            assert!(actor.on(FIRST).take_at(4 * T, 1));
+            assert!(actor.on(SECOND).take_at(4 * T, 1));
+            assert!(actor.on(A).take_at(4 * T, 1));
+        })
+        .thread(NOW, |actor| _ = actor.on(B).take(1))
+        .thread(NOW, |actor| {
+            actor.on(FIRST).take(1);
+            actor.on(SECOND).take(1);
+        })
+        .preemptions(3)
+        .explore(&["+|++"]);
+}
