@@ -1,8 +1,8 @@
 //! What the models in `tests/` are made of. Empty without `--cfg brimful_loom`.
 //!
-//! A [`Model`] is a limiter of one bucket or of many keys (a [`Subject`]), a few threads with a [`Hand`] of readings each, and the exact set
-//! of outcomes that are to be seen. loom runs it through every interleaving, in every order of
-//! starting its threads. After each execution the recorded calls must be explained by *some*
+//! A [`Model`] is a limiter of one bucket or of many keys (a [`Subject`]), a few threads with a
+//! [`Hand`] of readings each, and the exact set of outcomes that are to be seen. loom runs it
+//! through every interleaving, in every order of starting its threads. After each execution the recorded calls must be explained by *some*
 //! order of them on an exact sequential bucket (`history`), one for each key, down to the last
 //! unit of the final balance, and must meet the window bound by their own readings.
 #![cfg(brimful_loom)]

@@ -245,8 +245,8 @@ impl<'a> Locked<'a> {
             fresh.move_in(tenant, word);
             slot.move_out(layout, word);
         }
-        // Release: who sees the new set sees its tenants. Before the lock is free: who waits for
-        // it looks where the keys are now.
+        // Before the lock is free: who misses a key looks again under it, where the keys are now.
+        // Release, so that who sees the new set mostly sees its tenants, and need not.
         homes.sets.store(after.bits(), Ordering::Release);
     }
 

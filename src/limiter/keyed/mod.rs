@@ -78,16 +78,19 @@ pub use hasher::SipState;
 /// million have such a pair.
 ///
 /// A reading of the clock that is far ahead is recorded as by a single limiter, and also in what
-/// the table remembers of those forgotten: new keys of the same shard, up to a 64th of all, then
-/// look empty too. [`reset`](KeyedRateLimiter::reset) cures one key,
+/// the table remembers of those forgotten: new keys of the same shard (there are up to 64; one only,
+/// below 8192 keys) then look empty too. [`reset`](KeyedRateLimiter::reset) cures one key,
 /// [`clear`](KeyedRateLimiter::clear) all. Slots that were written ahead stay closed until the
 /// clock has caught up.
 ///
 /// # Blocking
 ///
 /// A call for a key that is known waits for a lock only where that very key is being moved to
-/// another slot just then. A new key takes its shard's lock, for about as long as it takes to
-/// look at two sets of slots, or to move a few keys.
+/// another slot just then, or no slot was open to it. A new key takes its shard's lock, for about
+/// as long as it takes to look at two sets of slots, or to move a few keys. Where all keys are taken
+/// it may have to look through the table for a full bucket: a hundred nanoseconds for each set of
+/// eight, but once only for as long as none can be full. [`clear`](KeyedRateLimiter::clear) holds
+/// each shard's lock for as long as it takes to forget its keys.
 ///
 /// # Memory ordering
 ///
@@ -131,6 +134,10 @@ pub(super) struct Bucket<'a, C> {
 
 impl<K: ?Sized> KeyedRateLimiter<K> {
     /// A limiter on the process's clock, with the default hasher, for up to a million keys.
+    ///
+    /// # Panics
+    ///
+    /// As [`with_clock`](KeyedRateLimiter::with_clock).
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         KeyedRateLimiter::with_clock(quota, QuantaClock)
@@ -263,7 +270,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     }
 
     /// The tokens that the key's bucket holds now, never below zero. A key that is not known has
-    /// a full bucket, or what those that were evicted have left.
+    /// what a new one starts with, or what those that were evicted have left if that is less.
     #[must_use]
     pub fn available_tokens<Q: Hash + ?Sized>(&self, key: &Q) -> f64
     where
@@ -291,7 +298,8 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.bucket_of(key).wait_for(n.into(), self.live())
     }
 
-    /// Puts `n` tokens into the key's bucket, clipped at the burst, and returns what was added.
+    /// Puts `n` tokens into the key's bucket, clipped at the burst, and returns what was added:
+    /// nothing, where the key is not known and there is no room for it.
     pub fn add_tokens<Q: Hash + ?Sized>(&self, key: &Q, n: impl Into<Tokens>) -> Tokens
     where
         K: Borrow<Q>,
@@ -302,7 +310,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     /// Fills the key's bucket, and forgets its past: debt, and a clock that was ahead.
     ///
     /// A key that is not known has a full bucket already, unless others of its shard were
-    /// evicted: then it is made known, if there is room for it.
+    /// evicted, or buckets do not start full: then it is made known, if there is room for it.
     pub fn reset<Q: Hash + ?Sized>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -375,8 +383,9 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.max_keys()
     }
 
-    /// The bytes that have been in use: what the operating system has provided, where it provides
-    /// pages as they are first used.
+    /// The bytes that have been in use: what the operating system has provided, to within a page a
+    /// shard, where it provides small pages as they are first used. (With transparent huge pages
+    /// `always` on, it provides 2 MB at a time.)
     #[must_use]
     pub fn memory_usage(&self) -> u64 {
         self.buckets.table.memory()
@@ -384,7 +393,7 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
 
     /// The most bytes that will ever be in use: 26.7 for each of
     /// [`max_keys`](KeyedRateLimiter::max_keys), which are reserved at once, and a few kilobytes;
-    /// and 30 for each if no slot was open to any of them, because the hasher has them all in one
+    /// and about 30 for each if no slot was open to any of them, because the hasher has them all in one
     /// place, or they come and go so fast that slots cannot change hands.
     #[must_use]
     pub fn memory_limit(&self) -> u64 {
