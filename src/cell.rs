@@ -68,7 +68,8 @@ pub(crate) enum Found {
     Bucket(Word),
     /// No limit.
     Unlimited,
-    /// A bucket that is elsewhere by now.
+    /// A bucket that is elsewhere by now, in a table.
+    #[cfg_attr(not(feature = "std"), allow(dead_code))]
     Gone,
 }
 
@@ -84,8 +85,9 @@ pub(crate) enum Taken {
     Unlimited,
     /// Nothing was charged: the bucket has moved from this cell.
     Gone,
-    /// Nothing was charged: there is no place for the bucket. One may come free when `deficit`
+    /// Nothing was charged: there is no place for the bucket in a table. One may come free when `deficit`
     /// units more than at `now` have been earned.
+    #[cfg_attr(not(feature = "std"), allow(dead_code))]
     Refused { deficit: Units, now: Reading },
 }
 
@@ -136,23 +138,21 @@ impl Cell {
     }
 }
 
+#[cfg(feature = "std")]
 impl<'a> Cell<&'a AtomicU64> {
     #[inline]
-    #[cfg(feature = "std")]
     pub(crate) fn at(word: &'a AtomicU64) -> Self {
         Cell(word)
     }
 
     /// Ends a tenancy, if the word is still the one seen: whoever charged it meanwhile makes
     /// this fail, and whoever tries to charge it after this fails.
-    #[cfg(feature = "std")]
     pub(crate) fn claim(&self, seen: Word) -> Result<(), Word> {
         self.swap_in(seen, Word::CLAIMED, Ordering::Relaxed)
     }
 
     /// Begins a tenancy, or goes on with a claimed one. Release: whoever sees the word sees the
     /// fingerprint that was stored before it.
-    #[cfg(feature = "std")]
     pub(crate) fn settle_in(&self, word: Word) {
         self.0.store(word.bits(), Ordering::Release);
     }

@@ -56,6 +56,7 @@ impl Layout {
     /// to be about as long as one token takes, for which the unit is coarser: it takes half as
     /// many nanoseconds as the burst has tokens, from 4 to 1000, but no more than a hundredth of
     /// a token. And a slot may take a few tenants in a row: words may stand some ticks ahead.
+    #[cfg(feature = "std")]
     pub(crate) const fn derive_for_slots(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
         let half = capacity.whole() as u128 / 2;
         let wished = if half < 4 {
@@ -165,6 +166,7 @@ impl Layout {
     }
 
     /// The tick after the one in place; `None` where the clock's range has none.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn tick_after(&self, tick: u64) -> Option<u64> {
         let next = tick + self.mask + 1;
@@ -173,6 +175,7 @@ impl Layout {
 
     /// The last tick, in place, that a word may stand at whose writer's reading is this. Where
     /// the clock's range ends, it may be beyond it.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn last_tick(&self, now: Reading) -> u64 {
         self.tick(now) + self.lead()
@@ -337,7 +340,7 @@ const fn units_up(tokens: Tokens, per_token: u64) -> u128 {
     tokens.whole() as u128 * per_token as u128 + (tokens.pico() as u128 * per_token as u128).div_ceil(PICO as u128)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
 
