@@ -104,10 +104,8 @@ pub(crate) trait Reply: Copy {
 
 /// The outcome itself.
 #[derive(Clone, Copy)]
-#[cfg(feature = "std")]
 pub(crate) struct AsTaken;
 
-#[cfg(feature = "std")]
 impl Reply for AsTaken {
     type Answer = Taken;
 

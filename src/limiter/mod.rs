@@ -15,7 +15,7 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::cell::{Cell, Found, Given, Home, Now};
+use crate::cell::{AsTaken, Cell, Found, Given, Home, Now, Reply};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
@@ -368,7 +368,8 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return Ok(());
         }
-        self.cell.take(self.layout(), self, n, now, Acquired { layout: self.layout(), n })
+        // By way of the outcome: the answer's own way out of the loop measures a tenth slower here.
+        Acquired { layout: self.layout(), n }.to(self.cell.take(self.layout(), self, n, now, AsTaken))
     }
 
     fn refill(&self, now: impl Now) {
