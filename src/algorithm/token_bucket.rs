@@ -94,18 +94,15 @@ pub(crate) const fn intercept(layout: &Layout, word: Word, now: Reading) -> Inte
 /// The intercept that a word holds; `None` where it is so old that it is surely full at `now`.
 const fn stored_intercept(layout: &Layout, word: Word, now: Reading) -> Option<Intercept> {
     let age = layout.age(word, now);
-    // The count is exact at every reading within the horizon, and at the start of the word's
-    // own tick.
-    let at = if age <= layout.horizon() {
-        now
-    } else if age <= Layout::OLDEST {
-        return None;
-    } else {
-        layout.start(word)
-    };
-    let earned = layout.earned().at(at).0;
+    if age > layout.horizon() && age <= Layout::OLDEST { None } else { Some(kept(layout, word)) }
+}
+
+/// The intercept that a word that is not special holds, be it full or not: exact at the start of
+/// its own tick, whatever the time is.
+pub(crate) const fn kept(layout: &Layout, word: Word) -> Intercept {
+    let earned = layout.earned().at(layout.start(word)).0;
     let count = word.bits().wrapping_add(earned) & layout.mask();
-    Some(Intercept(count as i64 - layout.offset() as i64 - earned as i64))
+    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
 }
 
 /// What a word that is not special holds at `now`.
@@ -184,15 +181,6 @@ pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Readin
     }
     let charged = if amount < room as u128 { amount as u64 } else { room as u64 };
     (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
-}
-
-/// The intercept that a word that is not special holds, be it full or not: exact at the start of
-/// its own tick, whatever the time is.
-#[cfg(feature = "std")]
-pub(crate) const fn kept(layout: &Layout, word: Word) -> Intercept {
-    let earned = layout.earned().at(layout.start(word)).0;
-    let count = word.bits().wrapping_add(earned) & layout.mask();
-    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
 }
 
 /// The same bucket with its word marked by a later tick. It is as full as a bucket can be that was

@@ -63,12 +63,14 @@ impl Table {
         }
     }
 
-    /// Runs an errand to a bucket that nobody else sees, and returns its word as well.
-    fn run_apart<E: Errand>(&self, word: Word, errand: &E) -> (E::Answer, Word) {
+    /// Runs an errand to a bucket that nobody else sees, and returns its word and a reading as well.
+    // The clock is the user's, and may panic: it is read before anything is changed.
+    fn run_apart<E: Errand>(&self, word: Word, errand: &E) -> (E::Answer, Word, Reading) {
         let atomic = AtomicU64::new(word.bits());
         let cell = Cell::at(&atomic);
         let answer = errand.run(&cell, &Apart);
-        (answer, cell.load(Apart::LOAD))
+        let now = answer.reading().unwrap_or_else(|| errand.now());
+        (answer, cell.load(Apart::LOAD), now)
     }
 }
 
@@ -135,9 +137,7 @@ impl<'a> Locked<'a> {
 
     /// Runs an errand to a bucket in the overflow, which moves to a slot where it can.
     fn run_overflown<E: Errand>(&mut self, key: Fingerprint, word: Word, errand: &E) -> E::Answer {
-        let (answer, word) = self.table.run_apart(word, errand);
-        // The clock is the user's, and may panic: before anything is changed.
-        let now = answer.reading().unwrap_or_else(|| errand.now());
+        let (answer, word, now) = self.table.run_apart(word, errand);
         self.state.overflow.remove(&key);
         self.seat(key, word, now, true);
         answer
@@ -264,8 +264,7 @@ impl Newborn<'_> {
 
     fn run<E: Errand>(&self, errand: &E) -> Trial<E::Answer> {
         let start = self.start(|| errand.now());
-        let (answer, word) = self.table.run_apart(start, errand);
-        let now = answer.reading().unwrap_or_else(|| errand.now());
+        let (answer, word, now) = self.table.run_apart(start, errand);
         // Where a bucket does not start full, it is to begin to fill.
         let keep = self.table.initial.is_some() || word != start;
         Trial { answer, word: Some(word).filter(|_| keep), now }
