@@ -13,7 +13,7 @@
 
 use core::borrow::Borrow;
 
-use crate::algorithm::token_bucket::{self, Step};
+use crate::algorithm::token_bucket::{self, Ask, Step};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Units, Word};
@@ -68,7 +68,7 @@ pub(crate) enum Found {
     Bucket(Word),
     /// No limit.
     Unlimited,
-    /// A bucket that is elsewhere by now, in a table.
+    /// A bucket that is elsewhere by now: in another slot, or lent to a queue.
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
     Gone,
 }
@@ -78,13 +78,11 @@ pub(crate) enum Found {
 pub(crate) enum Taken {
     /// The bucket `held` so much before.
     Admitted { cost: Units, held: Units, now: Reading },
-    /// Nothing was charged; `deficit` units were missing, for good where `cost` is above the
-    /// capacity.
-    Denied { cost: Units, deficit: Units, now: Reading },
+    /// Nothing was charged; `deficit` units were missing of those needed, for good where these are
+    /// more than the capacity.
+    Denied { needed: Units, deficit: Units, now: Reading },
     /// There is no limit.
     Unlimited,
-    /// Nothing was charged: the bucket has moved from this cell.
-    Gone,
     /// Nothing was charged: there is no place for the bucket in a table. One may come free when `deficit`
     /// units more than at `now` have been earned.
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
@@ -102,16 +100,44 @@ pub(crate) trait Reply: Copy {
     fn to(self, taken: Taken) -> Self::Answer;
 }
 
-/// The outcome itself.
-#[derive(Clone, Copy)]
-pub(crate) struct AsTaken;
+/// A reply that also knows what to do where the bucket is not in its cell any longer. Nothing was
+/// charged then.
+pub(crate) trait Follow: Reply {
+    fn gone(self) -> Self::Answer;
+}
 
-impl Reply for AsTaken {
+/// The outcome itself.
+#[cfg(feature = "wait")]
+#[derive(Clone, Copy)]
+pub(crate) struct AsIs;
+
+#[cfg(feature = "wait")]
+impl Reply for AsIs {
     type Answer = Taken;
 
     #[inline(always)]
     fn to(self, taken: Taken) -> Taken {
         taken
+    }
+}
+
+/// The outcome itself; `None` where the bucket is gone.
+#[derive(Clone, Copy)]
+pub(crate) struct AsTaken;
+
+impl Reply for AsTaken {
+    type Answer = Option<Taken>;
+
+    #[inline(always)]
+    fn to(self, taken: Taken) -> Option<Taken> {
+        Some(taken)
+    }
+}
+
+impl Follow for AsTaken {
+    #[inline(always)]
+    fn gone(self) -> Option<Taken> {
+        None
     }
 }
 
@@ -133,6 +159,20 @@ impl Cell {
         pub(crate) const fn new(word: Word) -> Cell {
             Cell(AtomicU64::new(word.bits()))
         }
+    }
+
+    /// Lends the word to the queue, whose lock is held, whatever it is. Whoever is about to swap
+    /// it fails.
+    #[cfg(feature = "wait")]
+    pub(crate) fn lend(&self) -> Word {
+        Word::from_bits(self.0.swap(Word::LENT.bits(), Ordering::AcqRel))
+    }
+
+    /// The word comes home from the queue, whose lock is held. Release: whoever is admitted by it
+    /// sees what was done before tokens were given back to the queue.
+    #[cfg(feature = "wait")]
+    pub(crate) fn come_home(&self, word: Word) {
+        self.0.store(word.bits(), Ordering::Release);
     }
 }
 
@@ -171,65 +211,69 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
             .map_err(Word::from_bits)
     }
 
-    /// Takes what `n` costs, or nothing, and returns what `reply` makes of it.
+    /// Takes what `n` costs if `leaving` tokens are left then, or nothing, and returns what `reply`
+    /// makes of it.
     // Always inlined: what is not waits for the call on top of the clock. The cost is worked
     // out after the clock was read, so that it needs no register across that call.
     #[inline(always)]
-    pub(crate) fn take<H: Home, R: Reply>(
+    pub(crate) fn take<H: Home, R: Follow>(
         &self,
         layout: &Layout,
         home: &H,
-        n: Tokens,
+        (n, leaving): (Tokens, Tokens),
         mut source: impl Now,
         reply: R,
     ) -> R::Answer {
         let mut word = self.load(H::LOAD);
         let now = source.first();
-        let cost = layout.cost(n);
+        let ask = Ask::new(layout, n, leaving);
         let mut overtaken = false;
         // No spin hint: a failed swap brings the line here, and a pause would give it away.
         loop {
             if !home.is_here() {
-                return reply.to(Taken::Gone);
+                return reply.gone();
             }
-            match token_bucket::step(layout, word, now, cost, H::AHEAD) {
+            match token_bucket::step(layout, word, now, ask, H::AHEAD) {
                 Step::Admitted { next, held } => match self.swap_in(word, next, H::LOAD) {
-                    Ok(()) => return reply.to(Taken::Admitted { cost, held, now }),
+                    Ok(()) => return reply.to(Taken::Admitted { cost: ask.cost, held, now }),
                     Err(current) => (word, overtaken) = (current, true),
                 },
                 Step::Denied { deficit, stale: false } if !overtaken => {
-                    return reply.to(Taken::Denied { cost, deficit, now });
+                    return reply.to(Taken::Denied { needed: ask.needed, deficit, now });
                 }
-                _ => return reply.to(self.take_cold(layout, home, cost, source, Seen { word, now, overtaken })),
+                _ => {
+                    return match self.take_cold(layout, home, ask, source, Seen { word, now, overtaken }) {
+                        Some(taken) => reply.to(taken),
+                        None => reply.gone(),
+                    };
+                }
             }
         }
     }
 
     /// Goes on where the word is special or was written after the reading, or where a denial
-    /// may have been overtaken.
+    /// may have been overtaken. `None` where the bucket is gone.
     #[cold]
     #[inline(never)]
-    fn take_cold<H: Home>(&self, layout: &Layout, home: &H, cost: Units, source: impl Now, seen: Seen) -> Taken {
+    fn take_cold<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, source: impl Now, seen: Seen) -> Option<Taken> {
+        let Ask { cost, needed } = ask;
         self.settle::<H, _>(seen, source, |seen, now, overtaken| {
             if !home.is_here() {
-                return Verdict::Stand(Taken::Gone);
+                return Verdict::Stand(None);
             }
             let word = match home.at_home(seen, now) {
                 Found::Bucket(word) => word,
-                Found::Unlimited => return Verdict::Stand(Taken::Unlimited),
-                Found::Gone => return Verdict::Stand(Taken::Gone),
+                Found::Unlimited => return Verdict::Stand(Some(Taken::Unlimited)),
+                Found::Gone => return Verdict::Stand(None),
             };
-            match token_bucket::step_exact(layout, word, now, cost, H::AHEAD) {
-                Step::Admitted { next, held } => Verdict::Write(next, Taken::Admitted { cost, held, now }),
+            let denied = |deficit| Some(Taken::Denied { needed, deficit, now });
+            match token_bucket::step_exact(layout, word, now, ask, H::AHEAD) {
+                Step::Admitted { next, held } => Verdict::Write(next, Some(Taken::Admitted { cost, held, now })),
                 // The first call starts the bucket, also where it is denied: else it would
                 // never begin to fill.
-                Step::Denied { deficit, .. } if seen.is_special() => {
-                    Verdict::Write(word, Taken::Denied { cost, deficit, now })
-                }
-                Step::Denied { deficit, stale } if stale || overtaken => {
-                    Verdict::Doubt(Taken::Denied { cost, deficit, now })
-                }
-                Step::Denied { deficit, .. } => Verdict::Stand(Taken::Denied { cost, deficit, now }),
+                Step::Denied { deficit, .. } if seen.is_special() => Verdict::Write(word, denied(deficit)),
+                Step::Denied { deficit, stale } if stale || overtaken => Verdict::Doubt(denied(deficit)),
+                Step::Denied { deficit, .. } => Verdict::Stand(denied(deficit)),
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
             }
         })

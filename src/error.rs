@@ -79,10 +79,11 @@ impl fmt::Display for RateLimited {
 
 impl Error for RateLimited {}
 
-/// The cost is above the burst.
+/// The cost, with what is to be left, is above the burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExceedsBurst {
     pub(crate) requested: Tokens,
+    pub(crate) leaving: Tokens,
     pub(crate) burst: Tokens,
 }
 
@@ -91,6 +92,12 @@ impl ExceedsBurst {
     #[must_use]
     pub fn requested(&self) -> Tokens {
         self.requested
+    }
+
+    /// What was to be left in the bucket: usually nothing.
+    #[must_use]
+    pub fn leaving(&self) -> Tokens {
+        self.leaving
     }
 
     /// The most that the bucket ever holds: the quota's burst, rounded down to its resolution.
@@ -102,11 +109,12 @@ impl ExceedsBurst {
 
 impl fmt::Display for ExceedsBurst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a cost of {} tokens can never be admitted by a burst of {}: ask for less at a time, or raise the burst",
-            self.requested, self.burst
-        )
+        let ExceedsBurst { requested, leaving, burst } = self;
+        write!(f, "a cost of {requested} tokens ")?;
+        if !leaving.is_zero() {
+            write!(f, "that leaves {leaving} ")?;
+        }
+        write!(f, "can never be admitted by a burst of {burst}: ask for less at a time, or raise the burst")
     }
 }
 
@@ -137,6 +145,134 @@ impl fmt::Display for TableFull {
 }
 
 impl Error for TableFull {}
+
+/// Why a wait was refused, or ended without tokens. Nothing was charged.
+#[cfg(feature = "wait")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// The cost is above the burst, or above what it leaves of that, so that it could never be
+    /// granted.
+    ExceedsBurst(ExceedsBurst),
+    /// It cannot be granted in time.
+    TooLate(TooLate),
+    /// As many wait as may.
+    QueueFull(QueueFull),
+    /// The key is new to a keyed limiter that is full of buckets in use.
+    TableFull(TableFull),
+    /// The key was removed from its limiter while it was waited on.
+    Forgotten(Forgotten),
+}
+
+#[cfg(feature = "wait")]
+impl AcquireError {
+    /// How long until a new wait for the same would be granted, as far as is known; `None` where
+    /// it never would be, or nobody can tell. Rounded up to the nanosecond.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            AcquireError::TooLate(late) => Some(late.retry_after()),
+            AcquireError::TableFull(full) => Some(full.retry_after()),
+            AcquireError::ExceedsBurst(_) | AcquireError::QueueFull(_) | AcquireError::Forgotten(_) => None,
+        }
+    }
+
+    fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            AcquireError::ExceedsBurst(exceeds) => exceeds,
+            AcquireError::TooLate(late) => late,
+            AcquireError::QueueFull(full) => full,
+            AcquireError::TableFull(full) => full,
+            AcquireError::Forgotten(forgotten) => forgotten,
+        }
+    }
+}
+
+#[cfg(feature = "wait")]
+impl fmt::Display for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.inner(), f)
+    }
+}
+
+#[cfg(feature = "wait")]
+impl Error for AcquireError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.inner())
+    }
+}
+
+/// A wait that cannot end in time.
+#[cfg(feature = "wait")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLate(pub(crate) Due);
+
+#[cfg(feature = "wait")]
+impl TooLate {
+    /// How long after the look that refused it a new wait for the same would be granted, if nobody
+    /// who waits gives up and nothing is given back. [`Duration::MAX`] beyond the 18 years that a
+    /// clock's readings reach.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        self.0.after()
+    }
+}
+
+#[cfg(feature = "wait")]
+impl fmt::Display for TooLate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.retry_after() {
+            Duration::MAX => f.write_str("the tokens will not be there within the clock's range"),
+            wait => write!(f, "the tokens will not be there in time: it takes {wait:?}"),
+        }
+    }
+}
+
+#[cfg(feature = "wait")]
+impl Error for TooLate {}
+
+/// As many wait as may.
+#[cfg(feature = "wait")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull(pub(crate) Crowd);
+
+/// Of whom there are as many as may be.
+#[cfg(feature = "wait")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    Waiters(u32),
+    Keys(u64),
+}
+
+#[cfg(feature = "wait")]
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Crowd::Waiters(most) => write!(f, "{most} wait already: come back later, or raise `max_waiters`"),
+            Crowd::Keys(most) => {
+                write!(f, "{most} keys are waited on already: come back later, or raise `max_waiting_keys`")
+            }
+        }
+    }
+}
+
+#[cfg(feature = "wait")]
+impl Error for QueueFull {}
+
+/// The key was removed, with all that was known of it, while somebody waited on it.
+#[cfg(feature = "wait")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten(pub(crate) ());
+
+#[cfg(feature = "wait")]
+impl fmt::Display for Forgotten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the key was removed from the limiter while it was waited on: wait again, on a new bucket")
+    }
+}
+
+#[cfg(feature = "wait")]
+impl Error for Forgotten {}
 
 /// Why numbers do not make a [`Quota`](crate::Quota).
 #[derive(Clone, Copy, Debug, PartialEq)]

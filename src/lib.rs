@@ -233,20 +233,28 @@ mod sync;
 #[cfg(feature = "std")]
 mod table;
 mod tokens;
+#[cfg(feature = "wait")]
+mod wait;
 mod word;
 
 pub use clock::Clock;
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub use clock::MockClock;
+#[cfg(feature = "tokio")]
+pub use clock::TokioTimer;
 #[cfg(feature = "std")]
-pub use clock::{ClockHealth, ClockSource, QuantaClock, clock_health};
+pub use clock::{ClockHealth, ClockSource, QuantaClock, Timer, clock_health};
 #[cfg(feature = "std")]
 pub use error::BuildError;
+#[cfg(feature = "wait")]
+pub use error::{AcquireError, Forgotten, QueueFull, TooLate};
 pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TokensError, TryAcquireError};
+#[cfg(feature = "wait")]
+pub use limiter::{Acquire, Granted, KeyedAcquire, Limited, OwnedAcquire, OwnedKeyedAcquire};
 pub use limiter::{Decision, RateLimiter, Reservation};
 #[cfg(feature = "std")]
 pub use limiter::{
-    KeyedRateLimiter, KeyedRateLimiterBuilder, KeyedReservation, OwnedKeyedReservation, OwnedReservation,
+    KeyedRateLimiter, KeyedRateLimiterBuilder, KeyedReservation, Leaving, OwnedKeyedReservation, OwnedReservation,
     RateLimiterBuilder, SipState,
 };
 pub use quota::{ParseQuotaError, Quota, QuotaTextError};

@@ -6,6 +6,12 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(brimful_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(all(feature = "wait", not(brimful_loom)))]
+pub(crate) use std::sync::Condvar;
+
+#[cfg(all(feature = "wait", brimful_loom))]
+pub(crate) use loom::sync::Condvar;
+
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
@@ -17,6 +23,19 @@ pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(feature = "std")]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Waits on `condvar` while `condition` holds.
+#[cfg(feature = "wait")]
+pub(crate) fn wait_while<'a, T>(
+    condvar: &Condvar,
+    mut guard: MutexGuard<'a, T>,
+    mut condition: impl FnMut(&mut T) -> bool,
+) -> MutexGuard<'a, T> {
+    while condition(&mut guard) {
+        guard = condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
+    guard
 }
 
 /// The lock, if nobody holds it.

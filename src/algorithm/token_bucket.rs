@@ -1,14 +1,37 @@
 //! The token bucket: what a call does to a word. No function here handles a special word;
 //! the limiter decides what those mean.
 
+use crate::tokens::Tokens;
 use crate::word::{Intercept, Layout, Level, Product, Reading, Units, Word};
 
-/// What becomes of a word when `cost` is asked of it.
+/// What is asked of a bucket, in units below 2⁶³.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ask {
+    /// What is charged.
+    pub(crate) cost: Units,
+    /// What has to be there: the cost, and what is to be left.
+    pub(crate) needed: Units,
+}
+
+impl Ask {
+    /// `n` tokens, of a bucket that `leaving` tokens are to be left in.
+    #[inline(always)]
+    pub(crate) const fn new(layout: &Layout, n: Tokens, leaving: Tokens) -> Self {
+        let cost = layout.cost(n);
+        if leaving.is_zero() {
+            return Ask { cost, needed: cost };
+        }
+        let (needed, most) = (cost.0 + layout.cost(leaving).0, Layout::MOST_COST.0);
+        Ask { cost, needed: Units(if needed > most { most } else { needed }) }
+    }
+}
+
+/// What becomes of a word when something is asked of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Write `next` and the call is admitted. `held` is what the bucket held before.
     Admitted { next: Word, held: Units },
-    /// Nothing is written. `deficit` units are missing, always so where the cost is above the
+    /// Nothing is written. `deficit` units are missing, always so where more is needed than the
     /// capacity; `stale` where the reading is from an earlier tick than the word, so that a
     /// second look may tell another tale.
     Denied { deficit: Units, stale: bool },
@@ -16,10 +39,10 @@ pub(crate) enum Step {
     Cold,
 }
 
-/// Asks for `cost`, below 2⁶³, at `now`. With `ahead`, a word may stand ahead of the reading's
+/// Asks at `now`. With `ahead`, a word may stand ahead of the reading's
 /// tick, as a table's slots do, and is no cold case then.
 #[inline(always)]
-pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units, ahead: bool) -> Step {
+pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, ask: Ask, ahead: bool) -> Step {
     let (age, lead, tick) = if ahead {
         (layout.age_from_ahead(word, now), layout.lead(), later(layout, word, now))
     } else {
@@ -33,46 +56,47 @@ pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, cost: Units,
         // Branches, not conditional moves: a limiter that is mostly full, or mostly not, is
         // predicted, and the chain from the clock to the write is shorter.
         if count < layout.full() {
-            let needed = layout.offset() + cost.0;
+            let needed = layout.offset() + ask.needed.0;
             if count < needed {
                 return Step::Denied { deficit: Units(needed - count), stale: false };
             }
-            let next = Word::from_bits(tick | (word.bits().wrapping_sub(cost.0) & layout.mask()));
+            let next = Word::from_bits(tick | (word.bits().wrapping_sub(ask.cost.0) & layout.mask()));
             return Step::Admitted { next, held: Units(count - layout.offset()) };
         }
     } else if age > Layout::OLDEST + lead {
         return Step::Cold;
     }
-    admit_full(layout, earned, tick, cost)
+    admit_full(layout, earned, tick, ask)
 }
 
 #[inline(always)]
-const fn admit_full(layout: &Layout, earned: Product, tick: u64, cost: Units) -> Step {
-    let empty = layout.full() as i64 - cost.0 as i64;
-    if empty < layout.offset() as i64 {
-        return Step::Denied { deficit: Units((layout.offset() as i64 - empty) as u64), stale: false };
+const fn admit_full(layout: &Layout, earned: Product, tick: u64, ask: Ask) -> Step {
+    let short = layout.offset() as i64 - (layout.full() as i64 - ask.needed.0 as i64);
+    if short > 0 {
+        return Step::Denied { deficit: Units(short as u64), stale: false };
     }
+    let empty = layout.full() - ask.cost.0;
     // The count of capacity − cost − near_ceil, in the order that has the clock last.
-    let count = (empty as u64).wrapping_add(earned.minus_near_ceil()) & layout.mask();
+    let count = empty.wrapping_add(earned.minus_near_ceil()) & layout.mask();
     Step::Admitted { next: Word::from_bits(tick | count), held: layout.capacity() }
 }
 
 /// [`step`] for any word that is not special, the late ones included.
-pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, cost: Units, ahead: bool) -> Step {
-    match step(layout, word, now, cost, ahead) {
+pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, ask: Ask, ahead: bool) -> Step {
+    match step(layout, word, now, ask, ahead) {
         Step::Cold => {}
         settled => return settled,
     }
     let (Intercept(x), tick) = (intercept(layout, word, now), layout.tick_of(word));
     let held = x + layout.earned().at(now).0 as i64;
     if held >= layout.capacity().0 as i64 {
-        return admit_full(layout, layout.earned().product(now), tick, cost);
+        return admit_full(layout, layout.earned().product(now), tick, ask);
     }
-    if held < cost.0 as i64 {
-        // Far ahead, the word may be 2⁶⁰ units short, and the cost is anything below 2⁶³.
-        return Step::Denied { deficit: Units(cost.0.wrapping_sub(held as u64)), stale: true };
+    if held < ask.needed.0 as i64 {
+        // Far ahead, the word may be 2⁶⁰ units short, and what is needed anything below 2⁶³.
+        return Step::Denied { deficit: Units(ask.needed.0.wrapping_sub(held as u64)), stale: true };
     }
-    let next = layout.word(Intercept(x - cost.0 as i64), tick);
+    let next = layout.word(Intercept(x - ask.cost.0 as i64), tick);
     Step::Admitted { next, held: Units(held as u64) }
 }
 

@@ -1,12 +1,27 @@
 //! Where the time comes from.
 
+#[cfg(feature = "std")]
+use std::boxed::Box;
+
 #[cfg(all(feature = "std", not(brimful_loom)))]
 mod mock;
+#[cfg(feature = "wait")]
+mod reactor;
+#[cfg(feature = "std")]
+mod timer;
+#[cfg(feature = "tokio")]
+mod tokio_timer;
 #[cfg(feature = "std")]
 mod tsc;
 
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub use mock::MockClock;
+#[cfg(feature = "wait")]
+pub(crate) use reactor::default_timer;
+#[cfg(feature = "std")]
+pub use timer::Timer;
+#[cfg(feature = "tokio")]
+pub use tokio_timer::TokioTimer;
 #[cfg(feature = "std")]
 pub use tsc::{ClockHealth, ClockSource, QuantaClock, clock_health};
 
@@ -41,12 +56,24 @@ pub use tsc::{ClockHealth, ClockSource, QuantaClock, clock_health};
 pub trait Clock {
     /// Nanoseconds since the clock's origin.
     fn now(&self) -> u64;
+
+    /// A new timer for those who wait by this clock; `None` for one of async-io's, which is for
+    /// clocks that go with real time.
+    #[cfg(feature = "std")]
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        None
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for &C {
     #[inline]
     fn now(&self) -> u64 {
         (**self).now()
+    }
+
+    #[cfg(feature = "std")]
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        (**self).timer()
     }
 }
 
@@ -55,11 +82,21 @@ impl<C: Clock + ?Sized> Clock for alloc::boxed::Box<C> {
     fn now(&self) -> u64 {
         (**self).now()
     }
+
+    #[cfg(feature = "std")]
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        (**self).timer()
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for alloc::sync::Arc<C> {
     #[inline]
     fn now(&self) -> u64 {
         (**self).now()
+    }
+
+    #[cfg(feature = "std")]
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        (**self).timer()
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
 use crate::limiter::Decision;
 use crate::quota::Quota;
 use crate::tokens::Tokens;
-use crate::word::{Due, Layout, Level, Reading, Units, Word};
+use crate::word::{Due, Layout, Level, Reading, Units, Word, Worth};
 
 /// One bucket, wherever it is kept.
 pub(super) trait Account {
@@ -19,8 +19,8 @@ pub(super) trait Account {
 
     fn quota(&self) -> &Quota;
 
-    /// When, and what the bucket held then; `None` without a limit.
-    fn peek(&self, now: impl Now) -> Option<(Reading, Level)>;
+    /// When, and what the bucket was worth then; `None` without a limit.
+    fn peek(&self, now: impl Now) -> Option<Worth>;
 
     /// Replaces the bucket's word by `change` of it, and returns what was added or charged by
     /// that; `None` without a limit.
@@ -29,28 +29,30 @@ pub(super) trait Account {
     /// The decision on a cost of zero.
     fn look(&self, now: impl Now) -> Decision {
         match self.peek(now) {
-            Some((now, held)) => Decision::looked(self.layout(), now, held),
+            Some(Worth { now, held, .. }) => Decision::looked(self.layout(), now, held),
             None => Decision::unlimited(self.layout()),
         }
     }
 
     fn tokens_held(&self, now: impl Now) -> f64 {
         match self.peek(now) {
-            Some((_, level)) => as_f64(self.layout(), level),
+            Some(worth) => as_f64(self.layout(), worth.held),
             None => f64::INFINITY,
         }
     }
 
     fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
-        let Some((now, Level(held))) = self.peek(now) else { return Duration::ZERO };
+        let Some(Worth { now, held: Level(held), queued }) = self.peek(now) else { return Duration::ZERO };
         let cost = self.layout().cost(n);
         if cost > self.layout().capacity() {
-            Duration::MAX
-        } else if n.is_zero() || cost.0 as i64 <= held {
-            Duration::ZERO
-        } else {
-            Due::new(self.layout().earned(), now, Units((cost.0 as i64 - held) as u64)).after()
+            return Duration::MAX;
         }
+        let missing = (cost.0 + queued.0) as i64 - held;
+        if n.is_zero() || missing <= 0 && queued.0 == 0 {
+            return Duration::ZERO;
+        }
+        // While somebody waits, nothing is there for others.
+        Due::new(self.layout().earned(), now, Units(missing.max(1) as u64)).after()
     }
 
     fn give_back(&self, n: Tokens, now: impl Now) -> Tokens {
@@ -94,11 +96,12 @@ pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
     (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
 }
 
-/// Whether `n` tokens were taken, or why not.
+/// Whether `n` tokens were taken where `leaving` were to be left, or why not.
 #[derive(Clone, Copy)]
 pub(super) struct Acquired<'a> {
     pub(super) layout: &'a Layout,
     pub(super) n: Tokens,
+    pub(super) leaving: Tokens,
 }
 
 impl Reply for Acquired<'_> {
@@ -106,10 +109,12 @@ impl Reply for Acquired<'_> {
 
     #[inline(always)]
     fn to(self, taken: Taken) -> Result<(), TryAcquireError> {
-        let Acquired { layout, n } = self;
+        let Acquired { layout, n, leaving } = self;
         match taken {
-            Taken::Admitted { .. } | Taken::Unlimited | Taken::Gone => Ok(()),
-            Taken::Denied { cost, .. } if cost > layout.capacity() => Err(exceeding(layout, n)),
+            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
+            Taken::Denied { needed, .. } if needed > layout.capacity() => {
+                Err(TryAcquireError::ExceedsBurst(exceeding(layout, n, leaving)))
+            }
             Taken::Denied { deficit, now, .. } => {
                 Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
             }
@@ -137,7 +142,6 @@ fn refused(layout: &Layout, deficit: Units, now: Reading) -> TryAcquireError {
 }
 
 #[cold]
-fn exceeding(layout: &Layout, n: Tokens) -> TryAcquireError {
-    let burst = layout.tokens_down(layout.capacity());
-    TryAcquireError::ExceedsBurst(ExceedsBurst { requested: n, burst })
+pub(super) fn exceeding(layout: &Layout, n: Tokens, leaving: Tokens) -> ExceedsBurst {
+    ExceedsBurst { requested: n, leaving, burst: layout.tokens_down(layout.capacity()) }
 }

@@ -1,9 +1,18 @@
 //! [`RateLimiterBuilder`].
 
+use core::fmt;
+
 use super::RateLimiter;
+use super::leaving::BACKGROUND;
+#[cfg(feature = "wait")]
+use super::waiters::MAX_WAITERS;
+#[cfg(feature = "wait")]
+use crate::clock::Timer;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::quota::Quota;
+#[cfg(feature = "wait")]
+use crate::wait::MakeTimer;
 
 /// Builds a [`RateLimiter`] from parts.
 ///
@@ -19,17 +28,34 @@ use crate::quota::Quota;
 /// assert!(!limiter.allow());
 /// # Ok::<(), brimful::BuildError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct RateLimiterBuilder<C = QuantaClock> {
     quota: Option<Quota>,
     clock: C,
+    background: u8,
+    #[cfg(feature = "wait")]
+    waiters: Terms,
+}
+
+/// On what terms one may wait.
+#[cfg(feature = "wait")]
+#[derive(Clone)]
+struct Terms {
+    most: u32,
+    timer: Option<MakeTimer>,
 }
 
 impl RateLimiter {
     /// A builder, on the process's clock unless told otherwise.
     pub const fn builder() -> RateLimiterBuilder {
-        RateLimiterBuilder { quota: None, clock: QuantaClock }
+        RateLimiterBuilder {
+            quota: None,
+            clock: QuantaClock,
+            background: BACKGROUND,
+            #[cfg(feature = "wait")]
+            waiters: Terms { most: MAX_WAITERS, timer: None },
+        }
     }
 }
 
@@ -41,7 +67,35 @@ impl<C: Clock> RateLimiterBuilder<C> {
 
     /// The clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> RateLimiterBuilder<D> {
-        RateLimiterBuilder { quota: self.quota, clock }
+        RateLimiterBuilder {
+            clock,
+            quota: self.quota,
+            background: self.background,
+            #[cfg(feature = "wait")]
+            waiters: self.waiters,
+        }
+    }
+
+    /// What [`background`](RateLimiter::background) work leaves in the bucket, in percent of the
+    /// burst: a fifth without this. At 100 or more, it takes nothing.
+    pub fn background_leaves(self, percent: u8) -> Self {
+        RateLimiterBuilder { background: percent, ..self }
+    }
+
+    /// The most who may wait at a time, 1 048 576 without this; more are refused with
+    /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). Each takes about 60 bytes beside
+    /// its own future.
+    #[cfg(feature = "wait")]
+    pub fn max_waiters(self, most: u32) -> Self {
+        RateLimiterBuilder { waiters: Terms { most, ..self.waiters }, ..self }
+    }
+
+    /// What wakes those who wait: is called once, for the first of them. Without this the clock's own
+    /// timer, if it has one, or one of async-io's.
+    #[cfg(feature = "wait")]
+    pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        let timer: Option<MakeTimer> = Some(std::sync::Arc::new(move || Box::new(make())));
+        RateLimiterBuilder { waiters: Terms { timer, ..self.waiters }, ..self }
     }
 
     /// The limiter. Its bucket starts now.
@@ -51,6 +105,17 @@ impl<C: Clock> RateLimiterBuilder<C> {
     /// Where no quota was given.
     pub fn build(self) -> Result<RateLimiter<C>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        Ok(RateLimiter::with_clock(quota, self.clock))
+        let limiter = RateLimiter { background: self.background, ..RateLimiter::with_clock(quota, self.clock) };
+        #[cfg(feature = "wait")]
+        let limiter = limiter.with_waiters(self.waiters.most, self.waiters.timer);
+        Ok(limiter)
+    }
+}
+
+impl<C> fmt::Debug for RateLimiterBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiterBuilder")
+            .field("quota", &self.quota.map(|quota| quota.to_string()))
+            .finish_non_exhaustive()
     }
 }

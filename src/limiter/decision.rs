@@ -36,10 +36,12 @@ impl Decision {
         let (now, cost, held, kind) = match taken {
             Taken::Admitted { cost, held, now } => (now, cost, held.0 as i64, Kind::Admitted),
             // Far ahead of the reading, a word may be 2⁶⁰ units short.
-            Taken::Denied { cost, deficit, now } => (now, cost, cost.0.wrapping_sub(deficit.0) as i64, Kind::Denied),
+            Taken::Denied { needed, deficit, now } => {
+                (now, needed, needed.0.wrapping_sub(deficit.0) as i64, Kind::Denied)
+            }
             // What has no place holds nothing.
             Taken::Refused { deficit, now } => (now, deficit, 0, Kind::Refused),
-            Taken::Unlimited | Taken::Gone => return Decision::unlimited(layout),
+            Taken::Unlimited => return Decision::unlimited(layout),
         };
         Decision::new(layout, now, cost, Level(held), kind)
     }

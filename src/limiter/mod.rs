@@ -1,13 +1,24 @@
 //! [`RateLimiter`]: one bucket.
 
 mod account;
+#[cfg(feature = "wait")]
+mod acquire;
 #[cfg(feature = "std")]
 mod builder;
 mod decision;
 #[cfg(feature = "std")]
 mod keyed;
+#[cfg(feature = "std")]
+mod leaving;
+mod lent;
 mod reservation;
 mod source;
+#[cfg(feature = "wait")]
+mod waiters;
+#[cfg(feature = "wait")]
+mod waiting;
+#[cfg(feature = "wait")]
+mod wrap;
 
 use core::fmt;
 use core::time::Duration;
@@ -15,27 +26,34 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::cell::{AsTaken, Cell, Found, Given, Home, Now, Reply};
+use crate::cell::{AsTaken, Cell, Found, Given, Home, Now, Reply, Taken};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
 use crate::tokens::Tokens;
-use crate::word::{Layout, Level, Reading, Units, Word};
+use crate::word::{Layout, Reading, Units, Word, Worth};
 use account::{Account, Acquired, Decided, as_f64};
+use lent::OrLent;
 use source::{Live, given};
 
+#[cfg(feature = "wait")]
+pub use acquire::{Acquire, Granted, KeyedAcquire, OwnedAcquire, OwnedKeyedAcquire};
 #[cfg(feature = "std")]
 pub use builder::RateLimiterBuilder;
 pub use decision::Decision;
 #[cfg(feature = "std")]
 pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
+#[cfg(feature = "std")]
+pub use leaving::Leaving;
 pub use reservation::Reservation;
 #[cfg(feature = "std")]
 pub use reservation::{KeyedReservation, OwnedKeyedReservation, OwnedReservation};
 
+#[cfg(feature = "wait")]
+pub use wrap::Limited;
+
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
-#[cfg(feature = "std")]
 use crate::sync::const_unless_loom;
 
 /// A token bucket: it holds at most a burst of tokens, earns them at a constant rate, and
@@ -90,10 +108,32 @@ use crate::sync::const_unless_loom;
 pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(feature = "std"))] C> {
     // The word has its cache lines for itself; all the rest is only read, so that reading it
     // never waits for the word to come back from another core.
-    cell: CachePadded<Cell>,
+    hot: CachePadded<Hot>,
     quota: Quota,
     unlimited: bool,
+    /// What background work leaves, in percent of the burst.
+    #[cfg(feature = "std")]
+    background: u8,
     clock: C,
+}
+
+/// The word; and what is touched only where it is lent.
+struct Hot {
+    cell: Cell,
+    #[cfg(feature = "wait")]
+    waiters: waiters::Waiters,
+}
+
+impl Hot {
+    const_unless_loom! {
+        const fn new(word: Word) -> Hot {
+            Hot {
+                cell: Cell::new(word),
+                #[cfg(feature = "wait")]
+                waiters: waiters::Waiters::new(),
+            }
+        }
+    }
 }
 
 #[cfg(feature = "std")]
@@ -105,7 +145,7 @@ impl RateLimiter {
         /// since a constant cannot read the clock.
         #[must_use]
         pub const fn new(quota: Quota) -> RateLimiter {
-            RateLimiter::with_parts(quota, Cell::new(first_word(&quota)), false, QuantaClock)
+            RateLimiter::with_parts(quota, Hot::new(first_word(&quota)), false, QuantaClock)
         }
 
         /// A limiter that admits everything, so that "no limit" needs no `Option`. Its
@@ -113,7 +153,7 @@ impl RateLimiter {
         #[must_use]
         pub const fn unlimited() -> RateLimiter {
             let quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
-            RateLimiter::with_parts(quota, Cell::new(Word::AWAY), true, QuantaClock)
+            RateLimiter::with_parts(quota, Hot::new(Word::UNBORN), true, QuantaClock)
         }
     }
 }
@@ -129,7 +169,7 @@ impl<C: Clock> RateLimiter<C> {
             let now = Reading::from_nanos(clock.now());
             token_bucket::born(layout, now, quota.initial_units())
         };
-        RateLimiter::with_parts(quota, Cell::new(word), false, clock)
+        RateLimiter::with_parts(quota, Hot::new(word), false, clock)
     }
 
     /// Takes one token: `Ok`, or why not. The form of
@@ -151,7 +191,7 @@ impl<C: Clock> RateLimiter<C> {
     /// [`TryAcquireError::ExceedsBurst`] where they never could be. Nothing is charged then.
     #[inline]
     pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
-        self.acquire(n.into(), self.live())
+        self.try_take(n.into(), Tokens::ZERO, self.live())
     }
 
     /// Whether one token was there; it is taken then.
@@ -189,7 +229,7 @@ impl<C: Clock> RateLimiter<C> {
     #[inline]
     pub fn try_reserve_n(&self, n: impl Into<Tokens>) -> Result<Reservation<'_, C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, self.live())?;
+        self.try_take(n, Tokens::ZERO, self.live())?;
         Ok(Reservation::new(self, n, None))
     }
 
@@ -205,7 +245,7 @@ impl<C: Clock> RateLimiter<C> {
         n: impl Into<Tokens>,
     ) -> Result<OwnedReservation<C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, self.live())?;
+        self.try_take(n, Tokens::ZERO, self.live())?;
         Ok(OwnedReservation::new(self.clone(), n, None))
     }
 
@@ -283,7 +323,7 @@ impl<C: Clock> RateLimiter<C> {
     /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
     #[inline]
     pub fn try_acquire_n_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
-        self.acquire(n.into(), given(now_ns))
+        self.try_take(n.into(), Tokens::ZERO, given(now_ns))
     }
 
     /// [`allow`](RateLimiter::allow) at `now_ns`.
@@ -307,7 +347,7 @@ impl<C: Clock> RateLimiter<C> {
     /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
     pub fn try_reserve_n_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Result<Reservation<'_, C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, given(now_ns))?;
+        self.try_take(n, Tokens::ZERO, given(now_ns))?;
         Ok(Reservation::new(self, n, Some(now_ns)))
     }
 
@@ -324,7 +364,7 @@ impl<C: Clock> RateLimiter<C> {
         n: impl Into<Tokens>,
     ) -> Result<OwnedReservation<C>, TryAcquireError> {
         let n = n.into();
-        self.acquire(n, given(now_ns))?;
+        self.try_take(n, Tokens::ZERO, given(now_ns))?;
         Ok(OwnedReservation::new(self.clone(), n, Some(now_ns)))
     }
 
@@ -359,17 +399,32 @@ impl<C: Clock> RateLimiter<C> {
 
 /// What the verbs of both kinds are made of.
 impl<C> RateLimiter<C> {
-    const fn with_parts(quota: Quota, cell: Cell, unlimited: bool, clock: C) -> Self {
-        RateLimiter { cell: CachePadded::new(cell), quota, unlimited, clock }
+    const fn with_parts(quota: Quota, hot: Hot, unlimited: bool, clock: C) -> Self {
+        RateLimiter {
+            hot: CachePadded::new(hot),
+            quota,
+            unlimited,
+            #[cfg(feature = "std")]
+            background: leaving::BACKGROUND,
+            clock,
+        }
     }
 
     #[inline(always)]
-    fn acquire(&self, n: Tokens, now: impl Now) -> Result<(), TryAcquireError> {
+    fn try_take(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Result<(), TryAcquireError> {
         if n.is_zero() {
             return Ok(());
         }
-        // By way of the outcome: the answer's own way out of the loop measures a tenth slower here.
-        Acquired { layout: self.layout(), n }.to(self.cell.take(self.layout(), self, n, now, AsTaken))
+        Acquired { layout: self.layout(), n, leaving }.to(self.taken(n, leaving, now))
+    }
+
+    // By way of the outcome: the answer's own way out of the loop measures a tenth slower here.
+    #[inline(always)]
+    fn taken(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Taken {
+        match self.hot.cell.take(self.layout(), self, (n, leaving), now, AsTaken) {
+            Some(taken) => taken,
+            None => self.take_lent(n, leaving, now),
+        }
     }
 
     fn refill(&self, now: impl Now) {
@@ -382,7 +437,9 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return self.look(now);
         }
-        self.cell.take(self.layout(), self, n, now, Decided(self.layout()))
+        let (leaving, reply) = (Tokens::ZERO, Decided(self.layout()));
+        let reply = OrLent { limiter: self, n, leaving, source: now, reply };
+        self.hot.cell.take(self.layout(), self, (n, leaving), now, reply)
     }
 }
 
@@ -396,38 +453,56 @@ impl<C> Account for RateLimiter<C> {
         &self.quota
     }
 
-    fn peek(&self, mut now: impl Now) -> Option<(Reading, Level)> {
-        let mut word = self.cell.load(Self::LOAD);
+    fn peek(&self, mut now: impl Now) -> Option<Worth> {
+        let mut word = self.hot.cell.load(Self::LOAD);
         let now = now.first();
-        if word.is_special() {
-            // A look starts the bucket too: else what it foretells would never come.
-            self.change(Given(now), |word, _| (word, Units(0)));
-            let Found::Bucket(started) = self.at_home(self.cell.load(Self::LOAD), now) else { return None };
-            word = started;
+        loop {
+            match self.at_home(word, now) {
+                Found::Unlimited => return None,
+                Found::Bucket(_) if !word.is_special() => {
+                    let held = token_bucket::level(self.layout(), word, now);
+                    return Some(Worth { now, held, queued: Units(0) });
+                }
+                // A look starts the bucket too: else what it foretells would never come.
+                Found::Bucket(_) => drop(self.change(Given(now), |word, _| (word, Units(0)))),
+                Found::Gone => {
+                    if let Some(worth) = self.peek_lent(now) {
+                        return Some(worth);
+                    }
+                }
+            }
+            word = self.hot.cell.load(Self::LOAD);
         }
-        Some((now, token_bucket::level(self.layout(), word, now)))
     }
 
     fn change(&self, now: impl Now, change: impl Fn(Word, Reading) -> (Word, Units)) -> Option<Units> {
-        if self.unlimited { None } else { self.cell.change(self, now, change) }
+        if self.unlimited {
+            return None;
+        }
+        loop {
+            let changed = self.hot.cell.change(self, now, &change);
+            let changed = changed.or_else(|| self.change_lent(now, &change));
+            if changed.is_some() {
+                return changed;
+            }
+        }
     }
 }
 
 /// The word of a limiter that has no clock at hand.
 #[cfg(feature = "std")]
 const fn first_word(quota: &Quota) -> Word {
-    if quota.starts_full() { token_bucket::brimful(quota.layout()) } else { Word::AWAY }
+    if quota.starts_full() { token_bucket::brimful(quota.layout()) } else { Word::UNBORN }
 }
 
 impl<C> Home for RateLimiter<C> {
-    /// An absent bucket is one that nobody has used yet, or there is no limit.
     fn at_home(&self, seen: Word, now: Reading) -> Found {
-        if !seen.is_special() {
-            Found::Bucket(seen)
-        } else if self.unlimited {
-            Found::Unlimited
-        } else {
-            Found::Bucket(token_bucket::born(self.layout(), now, self.quota.initial_units()))
+        match seen {
+            #[cfg(feature = "wait")]
+            Word::LENT => Found::Gone,
+            Word::UNBORN if self.unlimited => Found::Unlimited,
+            Word::UNBORN => Found::Bucket(token_bucket::born(self.layout(), now, self.quota.initial_units())),
+            bucket => Found::Bucket(bucket),
         }
     }
 }
@@ -441,16 +516,17 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
             return debug.field("unlimited", &true).finish_non_exhaustive();
         }
         debug.field("quota", &format_args!("{}", self.quota));
-        let word = self.cell.load(Self::LOAD);
-        if word.is_special() {
-            debug.field("started", &false);
-        } else {
-            let layout = self.layout();
-            let now = Reading::from_nanos(self.clock.now());
-            let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
-            debug
-                .field("tokens", &as_f64(layout, token_bucket::level(layout, word, now)))
-                .field("last_refill", &(nanos(layout.start(word))..nanos(layout.end(word))));
+        let word = self.hot.cell.load(Self::LOAD);
+        let (layout, now) = (self.layout(), Reading::from_nanos(self.clock.now()));
+        match self.at_home(word, now) {
+            Found::Gone => drop(debug.field("waited_on", &true)),
+            Found::Bucket(_) if !word.is_special() => {
+                let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
+                debug
+                    .field("tokens", &as_f64(layout, token_bucket::level(layout, word, now)))
+                    .field("last_refill", &(nanos(layout.start(word))..nanos(layout.end(word))));
+            }
+            _ => drop(debug.field("started", &false)),
         }
         debug.finish_non_exhaustive()
     }

@@ -1,16 +1,24 @@
 //! What is done to a bucket, wherever it is kept: in a slot, or yet nowhere.
 
+#[cfg(feature = "wait")]
+use crate::algorithm::token_bucket::Ask;
 use crate::cell::{AsTaken, Cell, Home, Now, Taken};
 use crate::sync::AtomicU64;
 use crate::tokens::Tokens;
+#[cfg(feature = "wait")]
+use crate::wait::{Loan, Rule};
 use crate::word::{Layout, Reading, Units, Word};
 
 /// Something to be done to a bucket.
 pub(super) trait Errand {
     type Answer: Answer;
 
-    /// Does it to the bucket in `cell`.
-    fn run<H: Home>(&self, cell: &Cell<&AtomicU64>, home: &H) -> Self::Answer;
+    /// Does it to the bucket in `cell`; `None`, and nothing is done, where that has moved.
+    fn run<H: Home>(&self, cell: &Cell<&AtomicU64>, home: &H) -> Option<Self::Answer>;
+
+    /// Does it to a bucket that somebody waits on; `None` where nobody does by then.
+    #[cfg(feature = "wait")]
+    fn run_lent(&self, loan: &mut Loan, rule: &Rule) -> Option<Self::Answer>;
 
     /// A reading.
     fn now(&self) -> Reading;
@@ -33,14 +41,21 @@ pub(super) trait Answer {
 pub(super) struct Take<'a, N> {
     pub(super) layout: &'a Layout,
     pub(super) n: Tokens,
+    /// What is to be left.
+    pub(super) leaving: Tokens,
     pub(super) source: N,
 }
 
 impl<N: Now> Errand for Take<'_, N> {
     type Answer = Taken;
 
-    fn run<H: Home>(&self, cell: &Cell<&AtomicU64>, home: &H) -> Taken {
-        cell.take(self.layout, home, self.n, self.source, AsTaken)
+    fn run<H: Home>(&self, cell: &Cell<&AtomicU64>, home: &H) -> Option<Taken> {
+        cell.take(self.layout, home, (self.n, self.leaving), self.source, AsTaken)
+    }
+
+    #[cfg(feature = "wait")]
+    fn run_lent(&self, loan: &mut Loan, rule: &Rule) -> Option<Taken> {
+        loan.take(rule, Ask::new(self.layout, self.n, self.leaving), self.now())
     }
 
     fn now(&self) -> Reading {
@@ -57,7 +72,7 @@ impl Answer for Taken {
     fn reading(&self) -> Option<Reading> {
         match *self {
             Taken::Admitted { now, .. } | Taken::Denied { now, .. } | Taken::Refused { now, .. } => Some(now),
-            Taken::Unlimited | Taken::Gone => None,
+            Taken::Unlimited => None,
         }
     }
 
@@ -66,17 +81,22 @@ impl Answer for Taken {
     }
 }
 
-/// Giving back, charging, filling. The answer is `None` where the bucket has moved.
+/// Giving back, charging, filling. The answer is what was added or charged.
 pub(super) struct Change<N, F> {
     pub(super) source: N,
     pub(super) change: F,
 }
 
 impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> Errand for Change<N, F> {
-    type Answer = Option<Units>;
+    type Answer = Units;
 
     fn run<H: Home>(&self, cell: &Cell<&AtomicU64>, home: &H) -> Option<Units> {
         cell.change(home, self.source, &self.change)
+    }
+
+    #[cfg(feature = "wait")]
+    fn run_lent(&self, loan: &mut Loan, _: &Rule) -> Option<Units> {
+        loan.change(self.now(), &self.change)
     }
 
     fn now(&self) -> Reading {
@@ -85,7 +105,7 @@ impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> Errand for Change<N, F> {
     }
 }
 
-impl Answer for Option<Units> {
+impl Answer for Units {
     fn changed(&self) -> bool {
         true
     }
@@ -95,6 +115,6 @@ impl Answer for Option<Units> {
     }
 
     fn refused(_: Units, _: Reading) -> Self {
-        Some(Units(0))
+        Units(0)
     }
 }

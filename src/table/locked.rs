@@ -38,9 +38,18 @@ impl Table {
         let mut tries = TRIES;
         loop {
             let mut locked = self.lock_shard_of(key);
+            #[cfg(feature = "wait")]
+            if let Some(done) = locked.run_waited_on(key, errand) {
+                drop(locked);
+                return done.finish();
+            }
             // Somebody may have brought it in, or moved it, before we had the lock.
             if let Some(slot) = locked.find(key) {
-                return errand.run(&slot.cell(), &Seated { slot, key });
+                match errand.run(&slot.cell(), &Seated { slot, key }) {
+                    Some(answer) => return answer,
+                    // Only under the lock do keys move.
+                    None => continue,
+                }
             }
             let absent = locked.run_absent(key, errand, tries == 0);
             drop(locked);
@@ -68,7 +77,7 @@ impl Table {
     fn run_apart<E: Errand>(&self, word: Word, errand: &E) -> (E::Answer, Word, Reading) {
         let atomic = AtomicU64::new(word.bits());
         let cell = Cell::at(&atomic);
-        let answer = errand.run(&cell, &Apart);
+        let Some(answer) = errand.run(&cell, &Apart) else { unreachable!("nobody else moves it") };
         let now = answer.reading().unwrap_or_else(|| errand.now());
         (answer, cell.load(Apart::LOAD), now)
     }

@@ -37,14 +37,21 @@ mod locked;
 mod shard;
 mod slots;
 mod tenants;
+#[cfg(feature = "wait")]
+mod waiting;
+
+#[cfg(feature = "wait")]
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::cell::{Found, Home, Now, Reply, Taken};
+use crate::cell::{Follow, Found, Home, Now, Reply, Taken};
 use crate::sync::{AtomicU64, Mutex, Ordering, lock, try_lock};
 use crate::tokens::Tokens;
-use crate::word::{Layout, Level, Reading, Units, Word};
+#[cfg(feature = "wait")]
+use crate::wait::{MakeTimer, Rule, Terms};
+use crate::word::{Layout, Reading, Units, Word, Worth};
 
 pub(crate) use address::Fingerprint;
 use address::{MOST_SETS, SHARD_BITS, SetIndex, Sets};
@@ -53,6 +60,8 @@ pub use full::{FullEvent, OnFull};
 use locked::Locked;
 use shard::Shard;
 use slots::{Memory, SET_BYTES, SLOTS, Slot, has_room, search};
+#[cfg(feature = "wait")]
+pub(crate) use waiting::Arrival;
 
 /// What a table is made for.
 pub(crate) struct Plan {
@@ -62,6 +71,19 @@ pub(crate) struct Plan {
     pub(crate) max_keys: u64,
     pub(crate) on_full: OnFull,
     pub(crate) hook: Option<Hook>,
+    #[cfg(feature = "wait")]
+    pub(crate) waiters: Waiters,
+}
+
+/// Who may wait.
+#[cfg(feature = "wait")]
+#[derive(Clone)]
+pub(crate) struct Waiters {
+    /// On a key, at most.
+    pub(crate) each: u32,
+    /// So many keys, at most.
+    pub(crate) keys: u64,
+    pub(crate) timer: Option<MakeTimer>,
 }
 
 /// Told of every decision that a full table forced, on the thread that met it.
@@ -85,6 +107,12 @@ pub(crate) struct Table {
     on_full: OnFull,
     hook: Option<Hook>,
     full: CachePadded<full::Counters>,
+    #[cfg(feature = "wait")]
+    terms: Arc<Terms>,
+    #[cfg(feature = "wait")]
+    max_waiting_keys: u64,
+    #[cfg(feature = "wait")]
+    waiting_keys: AtomicU64,
 }
 
 const SHARES: usize = 1 << SHARD_BITS;
@@ -113,7 +141,9 @@ impl Homes {
 impl Table {
     /// An empty table; `None` where there is not enough memory.
     pub(crate) fn new(plan: Plan) -> Option<Self> {
-        let Plan { layout, initial, max_keys, on_full, hook } = plan;
+        #[cfg(feature = "wait")]
+        let waiters = plan.waiters;
+        let Plan { layout, initial, max_keys, on_full, hook, .. } = plan;
         let shape = Shape::new(max_keys);
         let memory = Memory::new(shape.sets())?;
         let mut base = memory.skip();
@@ -134,6 +164,12 @@ impl Table {
             on_full,
             hook,
             full: CachePadded::new(full::Counters::new()),
+            #[cfg(feature = "wait")]
+            terms: Terms::new(Rule { layout, ahead: Seated::AHEAD }, waiters.each, waiters.timer),
+            #[cfg(feature = "wait")]
+            max_waiting_keys: waiters.keys,
+            #[cfg(feature = "wait")]
+            waiting_keys: AtomicU64::new(0),
         })
     }
 
@@ -176,31 +212,33 @@ impl Table {
         self.full.refused.load(Ordering::Relaxed)
     }
 
-    /// Takes what `n` costs from a key's bucket, or nothing, and returns what `reply` makes of it.
+    /// Takes what `n` costs from a key's bucket, if `leaving` tokens are left in it then, or
+    /// nothing, and returns what `reply` makes of it.
     #[inline(always)]
-    pub(crate) fn take<R: Reply>(&self, key: Fingerprint, n: Tokens, source: impl Now, reply: R) -> R::Answer {
-        let elsewhere = Elsewhere { table: self, key, n, source, reply };
+    pub(crate) fn take<R: Reply>(
+        &self,
+        key: Fingerprint,
+        (n, leaving): (Tokens, Tokens),
+        source: impl Now,
+        reply: R,
+    ) -> R::Answer {
+        let elsewhere = Elsewhere { table: self, key, n, leaving, source, reply };
         match self.find_first(key) {
-            Some(slot) => slot.cell().take(&self.layout, &Seated { slot, key }, n, source, elsewhere),
-            None => elsewhere.to(Taken::Gone),
+            Some(slot) => slot.cell().take(&self.layout, &Seated { slot, key }, (n, leaving), source, elsewhere),
+            None => elsewhere.gone(),
         }
     }
 
     /// Takes from a key that is not in its first home, or not there any longer.
     #[cold]
     #[inline(never)]
-    fn take_elsewhere(&self, key: Fingerprint, n: Tokens, source: impl Now) -> Taken {
-        let errand = Take { layout: &self.layout, n, source };
-        if let Some(slot) = self.find_second(key) {
-            let taken = errand.run(&slot.cell(), &Seated { slot, key });
-            if let Taken::Admitted { now, .. } = taken {
-                self.lead_home(key, now);
-            }
-            if !matches!(taken, Taken::Gone) {
-                return taken;
-            }
+    fn take_elsewhere(&self, key: Fingerprint, n: Tokens, leaving: Tokens, source: impl Now) -> Taken {
+        let errand = Take { layout: &self.layout, n, leaving, source };
+        let seated = self.find_second(key).and_then(|slot| errand.run(&slot.cell(), &Seated { slot, key }));
+        if let Some(Taken::Admitted { now, .. }) = seated {
+            self.lead_home(key, now);
         }
-        self.run_cold(key, &errand)
+        seated.unwrap_or_else(|| self.run_cold(key, &errand))
     }
 
     /// Moves a key that is found in its second home to the first, where there is room by now.
@@ -231,37 +269,60 @@ impl Table {
         };
         let errand = Change { source, change: noting };
         let seated = self.find(key).and_then(|slot| errand.run(&slot.cell(), &Seated { slot, key }));
-        seated.or_else(|| self.run_cold(key, &errand)).unwrap_or_default()
+        seated.unwrap_or_else(|| self.run_cold(key, &errand))
     }
 
     /// Fills a key's bucket, and forgets its past.
     pub(crate) fn reset(&self, key: Fingerprint, mut source: impl Now) {
         let mut locked = self.lock_shard_of(key);
         let now = source.first();
+        #[cfg(feature = "wait")]
+        if let Some(done) = locked.reset_waited_on(key, now) {
+            drop(locked);
+            done.finish();
+            return;
+        }
         locked.reset(key, now);
     }
 
-    /// When, and what a key's bucket held then.
-    pub(crate) fn peek(&self, key: Fingerprint, mut source: impl Now) -> (Reading, Level) {
+    /// When, and what a key's bucket was worth then.
+    pub(crate) fn peek(&self, key: Fingerprint, mut source: impl Now) -> Worth {
+        let worth = |now, word| {
+            let held = token_bucket::level(&self.layout, word, now);
+            Worth { now, held, queued: Units(0) }
+        };
         if let Some(slot) = self.find(key) {
             let (word, now) = (slot.word(), source.first());
             if !word.is_special() && slot.is_of(key) {
-                return (now, token_bucket::level(&self.layout, word, now));
+                return worth(now, word);
             }
         }
         let locked = self.lock_shard_of(key);
         let now = source.first();
-        (now, token_bucket::level(&self.layout, locked.word_of(key, now), now))
+        #[cfg(feature = "wait")]
+        if let Some(worth) = locked.worth_waited_on(key, now) {
+            return worth;
+        }
+        worth(now, locked.word_of(key, now))
     }
 
     /// Forgets a key and what it has taken; tells whether it was there.
     pub(crate) fn remove(&self, key: Fingerprint) -> bool {
-        self.lock_shard_of(key).remove(key)
+        let mut locked = self.lock_shard_of(key);
+        #[cfg(feature = "wait")]
+        if let Some(unheard) = locked.forget_waited_on(key) {
+            drop(locked);
+            unheard.tell();
+            return true;
+        }
+        locked.remove(key)
     }
 
     /// Forgets every full bucket, and tells how many those were.
     pub(crate) fn retain_recent(&self, mut source: impl Now) -> u64 {
         let mut forgotten = 0;
+        #[cfg(feature = "wait")]
+        self.each_shard(|locked| locked.come_home_all(source.first()));
         self.walk(|locked, set| forgotten += locked.tidy(set, source.first()).freed);
         self.each_shard(|locked| forgotten += locked.tidy_overflow(source.first()).freed);
         forgotten
@@ -269,11 +330,17 @@ impl Table {
 
     /// Forgets all keys and what they have taken.
     pub(crate) fn clear(&self) {
+        #[cfg(feature = "wait")]
+        let mut unheard = Vec::new();
         // A whole shard at a time: a key must not move from where it was not yet to where it was.
         self.each_shard(|locked| {
             (0..locked.sets().count()).for_each(|set| locked.remove_all(SetIndex::new(set)));
             locked.forgive();
+            #[cfg(feature = "wait")]
+            unheard.push(locked.forget_all_waited_on());
         });
+        #[cfg(feature = "wait")]
+        unheard.into_iter().for_each(waiting::Unheard::tell);
     }
 
     /// Every set, under its shard's lock, which is released every now and then.
@@ -344,6 +411,7 @@ struct Elsewhere<'a, N, R> {
     table: &'a Table,
     key: Fingerprint,
     n: Tokens,
+    leaving: Tokens,
     source: N,
     reply: R,
 }
@@ -353,10 +421,14 @@ impl<N: Now, R: Reply> Reply for Elsewhere<'_, N, R> {
 
     #[inline(always)]
     fn to(self, taken: Taken) -> R::Answer {
-        match taken {
-            Taken::Gone => self.reply.to(self.table.take_elsewhere(self.key, self.n, self.source)),
-            taken => self.reply.to(taken),
-        }
+        self.reply.to(taken)
+    }
+}
+
+impl<N: Now, R: Reply> Follow for Elsewhere<'_, N, R> {
+    #[inline(always)]
+    fn gone(self) -> R::Answer {
+        self.reply.to(self.table.take_elsewhere(self.key, self.n, self.leaving, self.source))
     }
 }
 

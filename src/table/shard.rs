@@ -1,7 +1,11 @@
 //! What a shard's lock guards, beside the right to change tenants.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "wait")]
+use std::sync::Arc;
 
+#[cfg(feature = "wait")]
+use crate::wait::Queue;
 use crate::word::Word;
 
 use super::Fingerprint;
@@ -20,10 +24,22 @@ pub(super) struct Shard {
     /// Buckets for which no slot was open. Slots take one tenant a tick, so this is where those
     /// go that are removed and made anew all the time, or whose hashes were chosen to collide.
     pub(super) overflow: BTreeMap<Fingerprint, Word>,
+    /// Buckets that somebody waits on, or did a moment ago: they are nowhere else.
+    #[cfg(feature = "wait")]
+    pub(super) waiting: BTreeMap<Fingerprint, Arc<Queue>>,
 }
 
 impl Shard {
     pub(super) fn new(most_sets: u64) -> Self {
-        Shard { keys: 0, hand: 0, most_sets, finds: false, ghost: None, overflow: BTreeMap::new() }
+        Shard {
+            keys: 0,
+            hand: 0,
+            most_sets,
+            finds: false,
+            ghost: None,
+            overflow: BTreeMap::new(),
+            #[cfg(feature = "wait")]
+            waiting: BTreeMap::new(),
+        }
     }
 }

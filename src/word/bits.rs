@@ -12,22 +12,25 @@ use core::fmt;
 /// tick   the last write, in steps of 2^k ns of the clock; never falls, but by a reset
 /// count  (intercept + offset) mod 2^B, in units; see `Layout`
 ///
-/// special, with the rest intact:   WAITERS  somebody queues on this bucket
-/// special, and all the rest zero:  in a table CLAIMED, a vacant or moving slot;
-///                                  in a lone cell AWAY: unborn, or lent to the queue
+/// special, the rest 0:  in a table CLAIMED, a vacant or moving slot; in a lone cell UNBORN
+/// special, the rest 1:  in a lone cell LENT to the queue of those who wait
 /// ```
 ///
-/// A word with tick 0 never has count 0 (the offset keeps the count of a fresh bucket above
-/// zero), so WAITERS and bit 63 alone never meet.
+/// What follows the special bit has to be small, so that no reading takes such a word for one of
+/// its own time: see [`Layout::age`](super::Layout::age).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
 impl Word {
     const SPECIAL: u64 = 1 << 63;
 
-    /// Bit 63 alone: this cell's bucket is elsewhere. A limiter without a limit keeps it for
-    /// good; one with initial tokens keeps it until the first call or look.
-    pub(crate) const AWAY: Word = Word(Word::SPECIAL);
+    /// There is no bucket yet. A limiter without a limit keeps this for good; one with initial
+    /// tokens keeps it until the first call or look.
+    pub(crate) const UNBORN: Word = Word(Word::SPECIAL);
+
+    /// The bucket's word is with the queue.
+    #[cfg(feature = "wait")]
+    pub(crate) const LENT: Word = Word(Word::SPECIAL | 1);
 
     /// Bit 63 alone, in a table: the slot is vacant, or its bucket is being moved.
     #[cfg(feature = "std")]
@@ -52,6 +55,6 @@ impl Word {
 
 impl fmt::Debug for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Word::AWAY { write!(f, "Word(AWAY)") } else { write!(f, "Word({:#018x})", self.0) }
+        write!(f, "Word({:#018x})", self.0)
     }
 }

@@ -154,6 +154,13 @@ impl Due {
         Due { earned, target: earned.at(now).0.saturating_add(deficit.0), now }
     }
 
+    /// The first reading at which they have been; `None` where that lies beyond the range of
+    /// readings.
+    #[cfg(feature = "wait")]
+    pub(crate) const fn at(self) -> Option<Reading> {
+        self.earned.first(self.target)
+    }
+
     /// How long after the reading that is, to the nanosecond: then is sufficient, one
     /// nanosecond earlier is not. [`Duration::MAX`] where it lies beyond the range of readings.
     pub(crate) const fn after(self) -> Duration {

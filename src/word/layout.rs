@@ -102,18 +102,20 @@ impl Layout {
         self.full
     }
 
-    /// The units that `tokens` cost, rounded up; 2⁶³ − 1, far above any capacity, where they
-    /// are more.
+    /// 2⁶³ − 1, far above any capacity.
+    pub(crate) const MOST_COST: Units = Units(i64::MAX as u64);
+
+    /// The units that `tokens` cost, rounded up; [`MOST_COST`](Layout::MOST_COST) where they are
+    /// more.
     #[inline]
     pub(crate) const fn cost(&self, tokens: Tokens) -> Units {
-        const MOST: Units = Units(i64::MAX as u64);
         if tokens.pico() != 0 {
             let units = self.units_up(tokens);
-            return if units > MOST.0 as u128 { MOST } else { Units(units as u64) };
+            return if units > Layout::MOST_COST.0 as u128 { Layout::MOST_COST } else { Units(units as u64) };
         }
         match (tokens.whole() as i64).checked_mul(self.per_token as i64) {
             Some(units) => Units(units as u64),
-            None => MOST,
+            None => Layout::MOST_COST,
         }
     }
 

@@ -50,3 +50,12 @@ pub(crate) struct Level(pub(crate) i64);
 /// state that time does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Intercept(pub(crate) i64);
+
+/// What a bucket is worth at a look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Worth {
+    pub(crate) now: Reading,
+    pub(crate) held: Level,
+    /// What those who wait are to get first, at most 2⁶² units.
+    pub(crate) queued: Units,
+}

@@ -16,4 +16,5 @@ mod oracle;
 mod support;
 mod text;
 mod total;
+mod waiting;
 mod window_bound;

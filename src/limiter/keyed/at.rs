@@ -40,7 +40,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.bucket_of(key).acquire(n.into(), given(now_ns))
+        self.bucket_of(key).try_take(n.into(), Tokens::ZERO, given(now_ns))
     }
 
     /// [`allow`](KeyedRateLimiter::allow) at `now_ns`.
@@ -85,7 +85,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         K: Borrow<Q>,
     {
         let (bucket, n) = (self.bucket_of(key), n.into());
-        bucket.acquire(n, given(now_ns))?;
+        bucket.try_take(n, Tokens::ZERO, given(now_ns))?;
         Ok(KeyedReservation::new(bucket, n, Some(now_ns)))
     }
 
@@ -105,7 +105,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         K: Borrow<Q>,
     {
         let (bucket, n) = (self.bucket_of(key), n.into());
-        bucket.acquire(n, given(now_ns))?;
+        bucket.try_take(n, Tokens::ZERO, given(now_ns))?;
         Ok(OwnedKeyedReservation::new(self.clone(), bucket.key, n, Some(now_ns)))
     }
 

@@ -86,7 +86,9 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
             for &key in &keys[..chunk.len()] {
                 self.buckets.table.touch(key);
             }
-            out.extend(keys.iter().zip(chunk).map(|(&key, item)| self.bucket(key).acquire(call(item).1, now)));
+            out.extend(
+                keys.iter().zip(chunk).map(|(&key, item)| self.bucket(key).try_take(call(item).1, Tokens::ZERO, now)),
+            );
         }
     }
 }

@@ -5,9 +5,14 @@ use std::hash::BuildHasher;
 use std::marker::PhantomData;
 
 use super::{Buckets, KeyedRateLimiter, SipState};
+#[cfg(feature = "wait")]
+use crate::clock::Timer;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{BuildError, BuildErrorKind};
+use crate::limiter::leaving::BACKGROUND;
 use crate::quota::Quota;
+#[cfg(feature = "wait")]
+use crate::table::Waiters;
 use crate::table::{FullEvent, OnFull, Plan, Table, keys_within, memory_limit};
 
 /// Builds a [`KeyedRateLimiter`] from parts.
@@ -32,10 +37,17 @@ pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     size: Size,
     on_full: OnFull,
     hook: Option<crate::table::Hook>,
+    background: u8,
     clock: C,
     hasher: S,
+    #[cfg(feature = "wait")]
+    waiters: Waiters,
     keys: PhantomData<fn(&K)>,
 }
+
+/// The most who wait on one key unless told otherwise, and the most keys that are waited on.
+#[cfg(feature = "wait")]
+const MAX_WAITERS: (u32, u64) = (1 << 16, 1 << 17);
 
 #[derive(Clone, Copy, Debug)]
 enum Size {
@@ -57,8 +69,11 @@ impl<K: ?Sized> KeyedRateLimiter<K> {
             size: Size::Keys(MAX_KEYS),
             on_full: OnFull::default(),
             hook: None,
+            background: BACKGROUND,
             clock: QuantaClock,
             hasher: SipState::new(),
+            #[cfg(feature = "wait")]
+            waiters: Waiters { each: MAX_WAITERS.0, keys: MAX_WAITERS.1, timer: None },
             keys: PhantomData,
         }
     }
@@ -94,17 +109,66 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder { hook: Some(Box::new(hook)), ..self }
     }
 
+    /// What [`background`](KeyedRateLimiter::background) work leaves in the bucket, in percent of the
+    /// burst: a fifth without this. At 100 or more, it takes nothing.
+    pub fn background_leaves(self, percent: u8) -> Self {
+        KeyedRateLimiterBuilder { background: percent, ..self }
+    }
+
     /// The clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> KeyedRateLimiterBuilder<K, D, S> {
-        let KeyedRateLimiterBuilder { quota, size, on_full, hook, hasher, keys, .. } = self;
-        KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, hasher, keys }
+        KeyedRateLimiterBuilder {
+            clock,
+            quota: self.quota,
+            size: self.size,
+            on_full: self.on_full,
+            hook: self.hook,
+            background: self.background,
+            hasher: self.hasher,
+            #[cfg(feature = "wait")]
+            waiters: self.waiters,
+            keys: PhantomData,
+        }
     }
 
     /// What hashes the keys: a [`BuildHasher`]. A faster one than the
     /// default is for keys that nobody hostile chooses.
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedRateLimiterBuilder<K, C, T> {
-        let KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, keys, .. } = self;
-        KeyedRateLimiterBuilder { quota, size, on_full, hook, clock, hasher, keys }
+        KeyedRateLimiterBuilder {
+            hasher,
+            quota: self.quota,
+            size: self.size,
+            on_full: self.on_full,
+            hook: self.hook,
+            background: self.background,
+            clock: self.clock,
+            #[cfg(feature = "wait")]
+            waiters: self.waiters,
+            keys: PhantomData,
+        }
+    }
+
+    /// The most who may wait on one key at a time, 65 536 without this; more are refused with
+    /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull).
+    #[cfg(feature = "wait")]
+    pub fn max_waiters(self, each: u32) -> Self {
+        KeyedRateLimiterBuilder { waiters: Waiters { each, ..self.waiters }, ..self }
+    }
+
+    /// The most keys that may be waited on at a time, 131 072 without this; those who would wait on
+    /// more are refused with [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). Such a
+    /// key takes up to a kilobyte for as long as somebody waits on it.
+    #[cfg(feature = "wait")]
+    pub fn max_waiting_keys(self, keys: u64) -> Self {
+        KeyedRateLimiterBuilder { waiters: Waiters { keys, ..self.waiters }, ..self }
+    }
+
+    /// What wakes those who wait: is called for each key that somebody waits on. Without this the
+    /// clock's own timer, if it has one, or one of async-io's.
+    #[cfg(feature = "wait")]
+    pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        let timer: Option<crate::wait::MakeTimer> = Some(std::sync::Arc::new(move || Box::new(make())));
+        KeyedRateLimiterBuilder { waiters: Waiters { timer, ..self.waiters }, ..self }
     }
 
     /// The limiter, without keys.
@@ -128,11 +192,19 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
             },
         };
         let (on_full, hook) = (self.on_full, self.hook);
-        let plan = Plan { layout: quota.slot_layout(), initial: quota.initial_amount(), max_keys, on_full, hook };
+        let plan = Plan {
+            layout: quota.slot_layout(),
+            initial: quota.initial_amount(),
+            max_keys,
+            on_full,
+            hook,
+            #[cfg(feature = "wait")]
+            waiters: self.waiters,
+        };
         let Some(table) = Table::new(plan) else {
             return error(BuildErrorKind::NoMemory { bytes: memory_limit(max_keys) });
         };
-        let buckets = Buckets { table, quota, clock: self.clock };
+        let buckets = Buckets { table, quota, background: self.background, clock: self.clock };
         Ok(KeyedRateLimiter { buckets, hasher: self.hasher, keys: PhantomData })
     }
 }

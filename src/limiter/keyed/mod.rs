@@ -4,6 +4,8 @@ mod at;
 mod batch;
 mod builder;
 mod hasher;
+#[cfg(feature = "wait")]
+mod waiting;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -16,12 +18,14 @@ use super::account::{Account, Acquired, Decided};
 use super::source::Live;
 use super::{Decision, KeyedReservation, OwnedKeyedReservation};
 use crate::cell::Now;
+#[cfg(feature = "wait")]
+use crate::cell::{AsIs, Taken};
 use crate::clock::{Clock, QuantaClock};
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
 use crate::table::{Fingerprint, Table};
 use crate::tokens::Tokens;
-use crate::word::{Layout, Level, Reading, Units, Word};
+use crate::word::{Layout, Reading, Units, Word, Worth};
 
 pub use builder::KeyedRateLimiterBuilder;
 pub use hasher::SipState;
@@ -121,15 +125,17 @@ pub struct KeyedRateLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
 
 /// All that does not depend on what the keys are.
 pub(super) struct Buckets<C> {
-    table: Table,
+    pub(super) table: Table,
     quota: Quota,
-    clock: C,
+    /// What background work leaves, in percent of the burst.
+    background: u8,
+    pub(super) clock: C,
 }
 
 /// One key's bucket.
 pub(super) struct Bucket<'a, C> {
-    buckets: &'a Buckets<C>,
-    key: Fingerprint,
+    pub(super) buckets: &'a Buckets<C>,
+    pub(super) key: Fingerprint,
 }
 
 impl<K: ?Sized> KeyedRateLimiter<K> {
@@ -188,7 +194,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.bucket_of(key).acquire(n.into(), self.live())
+        self.bucket_of(key).try_take(n.into(), Tokens::ZERO, self.live())
     }
 
     /// Whether one token was there; it is taken then.
@@ -246,7 +252,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         K: Borrow<Q>,
     {
         let (bucket, n) = (self.bucket_of(key), n.into());
-        bucket.acquire(n, self.live())?;
+        bucket.try_take(n, Tokens::ZERO, self.live())?;
         Ok(KeyedReservation::new(bucket, n, None))
     }
 
@@ -265,7 +271,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         K: Borrow<Q>,
     {
         let (bucket, n) = (self.bucket_of(key), n.into());
-        bucket.acquire(n, self.live())?;
+        bucket.try_take(n, Tokens::ZERO, self.live())?;
         Ok(OwnedKeyedReservation::new(self.clone(), bucket.key, n, None))
     }
 
@@ -328,7 +334,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     }
 
     #[inline]
-    fn fingerprint<Q: Hash + ?Sized>(&self, key: &Q) -> Fingerprint
+    pub(super) fn fingerprint<Q: Hash + ?Sized>(&self, key: &Q) -> Fingerprint
     where
         K: Borrow<Q>,
     {
@@ -336,7 +342,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     }
 
     #[inline]
-    fn bucket_of<Q: Hash + ?Sized>(&self, key: &Q) -> Bucket<'_, C>
+    pub(super) fn bucket_of<Q: Hash + ?Sized>(&self, key: &Q) -> Bucket<'_, C>
     where
         K: Borrow<Q>,
     {
@@ -352,7 +358,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     }
 
     #[inline]
-    fn live(&self) -> Live<'_, C> {
+    pub(super) fn live(&self) -> Live<'_, C> {
         self.buckets.live()
     }
 }
@@ -412,6 +418,17 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.refusals()
     }
 
+    /// On how many keys somebody waits, or did a moment ago.
+    #[cfg(feature = "wait")]
+    #[must_use]
+    pub fn waiting_keys(&self) -> u64 {
+        self.buckets.table.waiting_keys()
+    }
+
+    pub(super) fn background_percent(&self) -> u8 {
+        self.buckets.background
+    }
+
     /// The quota that each key is held to.
     #[must_use]
     pub const fn quota(&self) -> Quota {
@@ -456,12 +473,18 @@ impl<C> Bucket<'_, C> {
     }
 
     #[inline(always)]
-    fn acquire(&self, n: Tokens, now: impl Now) -> Result<(), TryAcquireError> {
+    pub(super) fn try_take(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Result<(), TryAcquireError> {
         if n.is_zero() {
             return Ok(());
         }
         let table = &self.buckets.table;
-        table.take(self.key, n, now, Acquired { layout: table.layout(), n })
+        table.take(self.key, (n, leaving), now, Acquired { layout: table.layout(), n, leaving })
+    }
+
+    #[cfg(feature = "wait")]
+    #[inline(always)]
+    pub(super) fn taken(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Taken {
+        self.buckets.table.take(self.key, (n, leaving), now, AsIs)
     }
 
     #[inline(always)]
@@ -470,7 +493,7 @@ impl<C> Bucket<'_, C> {
             return self.look(now);
         }
         let table = &self.buckets.table;
-        table.take(self.key, n, now, Decided(table.layout()))
+        table.take(self.key, (n, Tokens::ZERO), now, Decided(table.layout()))
     }
 }
 
@@ -485,7 +508,7 @@ impl<C> Account for Bucket<'_, C> {
         &self.buckets.quota
     }
 
-    fn peek(&self, now: impl Now) -> Option<(Reading, Level)> {
+    fn peek(&self, now: impl Now) -> Option<Worth> {
         Some(self.buckets.table.peek(self.key, now))
     }
 

@@ -1,0 +1,473 @@
+//! Waiting until the tokens are there: one future for threads and tasks, whatever the limiter.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::RateLimiter;
+use super::account::{Account, exceeding};
+use super::keyed::{Bucket, KeyedRateLimiter, SipState};
+use super::waiters::drive;
+use crate::algorithm::token_bucket::Ask;
+use crate::cell::{Now, Taken};
+use crate::clock::{Clock, QuantaClock};
+use crate::error::{AcquireError, Crowd, Forgotten, QueueFull, TableFull, TooLate};
+use crate::table::{Arrival, Fingerprint};
+use crate::tokens::Tokens;
+use crate::wait::{Call, Entered, Id, Outcome, Queue, Refusal, block_on};
+use crate::word::{Due, Layout, Reading};
+
+/// Tokens that were waited for, and when they were granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    since: Reading,
+    at: Reading,
+}
+
+impl Granted {
+    /// When they were granted, in nanoseconds since the origin of the limiter's clock. This is what
+    /// the window bound holds for; whoever waited may come to hear of it later.
+    #[must_use]
+    pub fn granted_at(&self) -> u64 {
+        self.at.nanos()
+    }
+
+    /// How long it took from the first look at the bucket to the grant: zero where the tokens were
+    /// there.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.at.nanos().saturating_sub(self.since.nanos()))
+    }
+}
+
+/// A bucket that can be waited on.
+trait Place {
+    fn layout(&self) -> &Layout;
+
+    fn now(&self) -> Reading;
+
+    /// Takes, if it is there.
+    fn take(&self, n: Tokens, leaving: Tokens) -> Taken;
+
+    /// Takes, or waits.
+    fn enter(&self, call: &Call<'_>, now: Reading) -> Arrival;
+
+    /// The word goes home, if nobody waits.
+    fn bring_home(&self, queue: &Arc<Queue>);
+
+    /// Gives back what was granted, and will not be used.
+    fn give_back(&self, units: u64);
+}
+
+impl<C: Clock + Clone + Send + Sync + 'static> Place for &RateLimiter<C> {
+    #[inline]
+    fn layout(&self) -> &Layout {
+        Account::layout(*self)
+    }
+
+    fn now(&self) -> Reading {
+        self.live().first()
+    }
+
+    #[inline(always)]
+    fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
+        self.taken(n, leaving, self.live())
+    }
+
+    fn enter(&self, call: &Call<'_>, now: Reading) -> Arrival {
+        let (queue, entered) = RateLimiter::enter(self, call, now, |chosen| drive(&self.clock, chosen));
+        Arrival::Entered(queue, entered)
+    }
+
+    fn bring_home(&self, _: &Arc<Queue>) {
+        RateLimiter::bring_home(self);
+    }
+
+    fn give_back(&self, units: u64) {
+        self.give_back_units(units.into(), self.live());
+    }
+}
+
+impl<C: Clock + Clone + Send + Sync + 'static> Place for Bucket<'_, C> {
+    fn layout(&self) -> &Layout {
+        Account::layout(self)
+    }
+
+    fn now(&self) -> Reading {
+        self.live().first()
+    }
+
+    #[inline(always)]
+    fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
+        self.taken(n, leaving, self.live())
+    }
+
+    fn enter(&self, call: &Call<'_>, now: Reading) -> Arrival {
+        self.buckets.table.enter(self.key, call, now, |chosen| drive(&self.buckets.clock, chosen))
+    }
+
+    fn bring_home(&self, queue: &Arc<Queue>) {
+        self.buckets.table.bring_home(self.key, queue, Place::now(self));
+    }
+
+    fn give_back(&self, units: u64) {
+        self.give_back_units(units.into(), self.live());
+    }
+}
+
+/// What a future has of its limiter.
+trait Hold: Unpin {
+    type Place<'a>: Place
+    where
+        Self: 'a;
+
+    fn place(&self) -> Self::Place<'_>;
+}
+
+impl<C: Clock + Clone + Send + Sync + 'static> Hold for &RateLimiter<C> {
+    type Place<'a>
+        = &'a RateLimiter<C>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn place(&self) -> &RateLimiter<C> {
+        self
+    }
+}
+
+impl<C: Clock + Clone + Send + Sync + 'static> Hold for Arc<RateLimiter<C>> {
+    type Place<'a> = &'a RateLimiter<C>;
+
+    #[inline]
+    fn place(&self) -> &RateLimiter<C> {
+        self
+    }
+}
+
+impl<C: Clock + Clone + Send + Sync + 'static> Hold for Bucket<'_, C> {
+    type Place<'a>
+        = Bucket<'a, C>
+    where
+        Self: 'a;
+
+    #[inline]
+    fn place(&self) -> Bucket<'_, C> {
+        Bucket { buckets: self.buckets, key: self.key }
+    }
+}
+
+/// A bucket of a shared keyed limiter.
+pub(super) struct Shared<K: ?Sized, C, S> {
+    pub(super) limiter: Arc<KeyedRateLimiter<K, C, S>>,
+    pub(super) key: Fingerprint,
+}
+
+impl<K: ?Sized, C: Clock + Clone + Send + Sync + 'static, S> Hold for Shared<K, C, S> {
+    type Place<'a>
+        = Bucket<'a, C>
+    where
+        Self: 'a;
+
+    fn place(&self) -> Bucket<'_, C> {
+        self.limiter.bucket(self.key)
+    }
+}
+
+/// When a wait has to be over.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    None,
+    Within(Duration),
+    Until(Reading),
+}
+
+impl Limit {
+    /// As an instant, for a wait that begins now.
+    fn deadline(self, now: Reading) -> Reading {
+        match self {
+            Limit::None => Reading::MAX,
+            Limit::Until(deadline) => deadline,
+            Limit::Within(timeout) => {
+                let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+                Reading::from_nanos(now.nanos().saturating_add(nanos))
+            }
+        }
+    }
+}
+
+/// A wait, begun or not.
+struct Wait<H: Hold> {
+    hold: H,
+    n: Tokens,
+    leaving: Tokens,
+    limit: Limit,
+    jitter: Duration,
+    stage: Stage,
+}
+
+enum Stage {
+    New,
+    Waiting { queue: Arc<Queue>, id: Id, since: Reading },
+    Over,
+}
+
+type Answer = Result<Granted, AcquireError>;
+
+impl<H: Hold> Wait<H> {
+    fn new(hold: H, n: Tokens, leaving: Tokens, limit: Limit) -> Self {
+        Wait { hold, n, leaving, limit, jitter: Duration::ZERO, stage: Stage::New }
+    }
+
+    #[inline(always)]
+    fn poll(&mut self, by: &Waker) -> Poll<Answer> {
+        if !matches!(self.stage, Stage::New) || self.n.is_zero() {
+            return self.poll_cold(by);
+        }
+        let taken = self.hold.place().take(self.n, self.leaving);
+        if let Taken::Admitted { now, .. } = taken {
+            self.stage = Stage::Over;
+            return Poll::Ready(Ok(Granted { since: now, at: now }));
+        }
+        self.wait(taken, by)
+    }
+
+    #[cold]
+    fn poll_cold(&mut self, by: &Waker) -> Poll<Answer> {
+        let answer = match &self.stage {
+            Stage::Waiting { queue, id, since } => {
+                let (outcome, idle) = std::task::ready!(queue.poll(*id, by));
+                if idle {
+                    self.hold.place().bring_home(queue);
+                }
+                told(outcome, *since)
+            }
+            Stage::New => {
+                let now = self.hold.place().now();
+                Ok(Granted { since: now, at: now })
+            }
+            Stage::Over => return Poll::Pending,
+        };
+        self.stage = Stage::Over;
+        Poll::Ready(answer)
+    }
+
+    /// Waits for what was not there.
+    #[cold]
+    #[inline(never)]
+    fn wait(&mut self, mut taken: Taken, by: &Waker) -> Poll<Answer> {
+        let place = self.hold.place();
+        let layout = place.layout();
+        let ask = Ask::new(layout, self.n, self.leaving);
+        let mut since = None;
+        let answer = loop {
+            let (deficit, now) = match taken {
+                Taken::Admitted { now, .. } => break Ok(Granted { since: since.unwrap_or(now), at: now }),
+                Taken::Unlimited => {
+                    let now = place.now();
+                    break Ok(Granted { since: now, at: now });
+                }
+                Taken::Refused { deficit, now } => {
+                    break Err(AcquireError::TableFull(TableFull(Due::new(layout.earned(), now, deficit))));
+                }
+                Taken::Denied { .. } if ask.needed > layout.capacity() => {
+                    break Err(AcquireError::ExceedsBurst(exceeding(layout, self.n, self.leaving)));
+                }
+                Taken::Denied { deficit, now, .. } => (deficit, now),
+            };
+            let since = *since.get_or_insert(now);
+            // What is hopeless need not come to the queue.
+            let (due, deadline) = (Due::new(layout.earned(), now, deficit), self.limit.deadline(since));
+            if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
+                break Err(AcquireError::TooLate(TooLate(due)));
+            }
+            let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
+            match place.enter(&Call { ask, deadline, hold, waker: by }, now) {
+                Arrival::Entered(_, Entered::Granted(at)) => break Ok(Granted { since, at }),
+                Arrival::Entered(_, Entered::TooLate(due)) => break Err(AcquireError::TooLate(TooLate(due))),
+                Arrival::Entered(queue, Entered::Full) => {
+                    break Err(AcquireError::QueueFull(QueueFull(Crowd::Waiters(queue.terms().max_waiters))));
+                }
+                Arrival::TooManyKeys(most) => break Err(AcquireError::QueueFull(QueueFull(Crowd::Keys(most)))),
+                Arrival::Entered(queue, Entered::Waiting(id)) => {
+                    self.stage = Stage::Waiting { queue, id, since };
+                    return Poll::Pending;
+                }
+                Arrival::Unknown => taken = place.take(self.n, self.leaving),
+            }
+        };
+        self.stage = Stage::Over;
+        Poll::Ready(answer)
+    }
+
+    fn block(mut self) -> Answer {
+        // Where the tokens are there, no waker is needed.
+        if let (Stage::New, false) = (&self.stage, self.n.is_zero()) {
+            let taken = self.hold.place().take(self.n, self.leaving);
+            if let Taken::Admitted { now, .. } = taken {
+                self.stage = Stage::Over;
+                return Ok(Granted { since: now, at: now });
+            }
+            let mut taken = Some(taken);
+            return block_on(|by| match taken.take() {
+                Some(taken) => self.wait(taken, by),
+                None => self.poll_cold(by),
+            });
+        }
+        block_on(|by| self.poll_cold(by))
+    }
+}
+
+fn told(outcome: Outcome, since: Reading) -> Answer {
+    match outcome {
+        Outcome::Granted { at, .. } => Ok(Granted { since, at }),
+        Outcome::Refused(Refusal::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
+        Outcome::Refused(Refusal::Forgotten) => Err(AcquireError::Forgotten(Forgotten(()))),
+    }
+}
+
+impl<H: Hold> Drop for Wait<H> {
+    fn drop(&mut self) {
+        let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let (outcome, idle) = queue.leave(id);
+        let place = self.hold.place();
+        if let Some(Outcome::Granted { cost, .. }) = outcome {
+            place.give_back(cost.0);
+        }
+        if idle {
+            place.bring_home(&queue);
+        }
+    }
+}
+
+/// The options of a wait, its future, and its blocking form, whatever it is waited on.
+macro_rules! acquire {
+    ($name:ident, [$($generics:tt)*], [$($args:tt)*], $hold:ty) => {
+        impl<$($generics)*> $name<$($args)*> {
+            pub(super) fn new(hold: $hold, n: Tokens) -> Self {
+                $name(Wait::new(hold, n, Tokens::ZERO, Limit::None))
+            }
+
+            /// Refused, if it cannot end within `timeout` of its first poll: at once where that is
+            /// known then, else as soon as it is.
+            pub fn within(mut self, timeout: Duration) -> Self {
+                self.0.limit = Limit::Within(timeout);
+                self
+            }
+
+            /// The same by an instant, in nanoseconds since the origin of the limiter's clock.
+            pub fn until(mut self, deadline_ns: u64) -> Self {
+                self.0.limit = Limit::Until(Reading::from_nanos(deadline_ns));
+                self
+            }
+
+            /// Takes only what leaves so many tokens in the bucket. Those who are to leave less are
+            /// served first, whenever they came; those who are to leave as much, in their order.
+            pub fn leaving(mut self, leaving: impl Into<Tokens>) -> Self {
+                self.0.leaving = leaving.into();
+                self
+            }
+
+            /// Comes to hear of a grant that was waited for up to so much later, by chance, so that
+            /// those who wait for the same do not all go on at once. In microseconds, up to 71 minutes;
+            /// never after a deadline. The tokens are granted as without it, so what is done with
+            /// them in a window is bounded by `burst + rate × (window + jitter)`.
+            pub fn jitter(mut self, most: Duration) -> Self {
+                self.0.jitter = most;
+                self
+            }
+
+            /// Waits by blocking the thread. Where the clock stands still, as a mock clock does, it
+            /// takes another thread to move it.
+            ///
+            /// # Errors
+            ///
+            /// As of the future.
+            pub fn wait(self) -> Result<Granted, AcquireError> {
+                self.0.block()
+            }
+        }
+
+        impl<$($generics)*> Future for $name<$($args)*> {
+            type Output = Result<Granted, AcquireError>;
+
+            #[inline]
+            fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+                self.0.poll(context.waker())
+            }
+        }
+
+        impl<$($generics)*> fmt::Debug for $name<$($args)*> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("tokens", &self.0.n).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// A wait for tokens, made by [`RateLimiter::acquire`] and its kin: a future, or, by
+/// [`wait`](Acquire::wait), a thread's.
+///
+/// It begins when it is polled for the first time, and takes its place in the queue then. The
+/// options have no effect after that.
+///
+/// # Cancel safety
+///
+/// Dropped, it gives up its place, and whatever it was granted without having been told: nothing is
+/// lost, and who comes after moves up. Dropped after it was ready, it changes nothing. One that is
+/// forgotten (by [`mem::forget`](std::mem::forget)) is granted its tokens in its turn, and keeps
+/// sixty bytes.
+///
+/// # Errors
+///
+/// [`AcquireError`] where it will never be served ([`ExceedsBurst`](AcquireError::ExceedsBurst)),
+/// not in time ([`TooLate`](AcquireError::TooLate)), or too many wait
+/// ([`QueueFull`](AcquireError::QueueFull)). Nothing is charged then.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{Quota, RateLimiter};
+/// use std::time::Duration;
+///
+/// static API: RateLimiter = RateLimiter::new(Quota::per_second(1000).burst(2));
+///
+/// # async_io::block_on(async {
+/// API.acquire().await?;
+/// let granted = API.acquire_n(2).within(Duration::from_secs(1)).await?;
+/// assert!(granted.waited() <= Duration::from_millis(2));
+/// # Ok::<(), brimful::AcquireError>(())
+/// # });
+/// ```
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct Acquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<&'a RateLimiter<C>>);
+
+acquire!(Acquire, ['a, C: Clock + Clone + Send + Sync + 'static], ['a, C], &'a RateLimiter<C>);
+
+/// An [`Acquire`] that keeps its limiter alive, made by [`RateLimiter::acquire_n_owned`].
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct OwnedAcquire<C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Arc<RateLimiter<C>>>);
+
+acquire!(OwnedAcquire, [C: Clock + Clone + Send + Sync + 'static], [C], Arc<RateLimiter<C>>);
+
+/// A wait for tokens of one key, made by [`KeyedRateLimiter::acquire`] and its kin; as [`Acquire`]
+/// otherwise.
+///
+/// While somebody waits on a key it has a queue of its own, and the table cannot forget it.
+/// [`remove`](KeyedRateLimiter::remove) and [`clear`](KeyedRateLimiter::clear) end the wait with
+/// [`AcquireError::Forgotten`].
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct KeyedAcquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Bucket<'a, C>>);
+
+acquire!(KeyedAcquire, ['a, C: Clock + Clone + Send + Sync + 'static], ['a, C], Bucket<'a, C>);
+
+/// A [`KeyedAcquire`] that keeps its limiter alive, made by [`KeyedRateLimiter::acquire_n_owned`].
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct OwnedKeyedAcquire<K: ?Sized, C: Clock + Clone + Send + Sync + 'static = QuantaClock, S = SipState>(
+    Wait<Shared<K, C, S>>,
+);
+
+acquire!(OwnedKeyedAcquire, [K: ?Sized, C: Clock + Clone + Send + Sync + 'static, S], [K, C, S], Shared<K, C, S>);

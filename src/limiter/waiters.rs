@@ -1,0 +1,115 @@
+//! A lone limiter's queue, and its verbs where the word is lent to that.
+
+use std::sync::{Arc, OnceLock};
+
+use super::RateLimiter;
+use super::account::Account;
+use crate::algorithm::token_bucket::{self, Ask};
+use crate::cell::{AsTaken, Now, Taken};
+use crate::clock::Clock;
+use crate::tokens::Tokens;
+use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, Terms};
+use crate::word::{Reading, Units, Word, Worth};
+
+/// The queue of a limiter, made when somebody waits for the first time.
+pub(super) struct Waiters(OnceLock<Arc<Queue>>);
+
+/// The most who wait on one limiter, unless told otherwise.
+pub(super) const MAX_WAITERS: u32 = 1 << 20;
+
+impl Waiters {
+    pub(super) const fn new() -> Self {
+        Waiters(OnceLock::new())
+    }
+}
+
+impl<C> RateLimiter<C> {
+    fn rule(&self) -> Rule {
+        Rule { layout: *self.quota.layout(), ahead: false }
+    }
+
+    /// The same limiter, with a queue on these terms.
+    pub(super) fn with_waiters(mut self, most: u32, timer: Option<MakeTimer>) -> Self {
+        self.hot.waiters = Waiters(OnceLock::from(Queue::new(Terms::new(self.rule(), most, timer), None)));
+        self
+    }
+
+    fn queue(&self) -> &Arc<Queue> {
+        self.hot.waiters.0.get_or_init(|| Queue::new(Terms::new(self.rule(), MAX_WAITERS, None), None))
+    }
+
+    /// Takes from a word that was seen to be lent.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_lent(&self, n: Tokens, leaving: Tokens, source: impl Now) -> Taken {
+        let (queue, ask) = (self.queue(), Ask::new(self.layout(), n, leaving));
+        loop {
+            let lent = queue.work_for(&self.hot.cell, |loan| {
+                let mut source = source;
+                loan.take(&queue.terms().rule, ask, source.first())
+            });
+            let taken = lent.or_else(|| self.hot.cell.take(self.layout(), self, (n, leaving), source, AsTaken));
+            if let Some(taken) = taken {
+                return taken;
+            }
+        }
+    }
+
+    /// Changes a word that was seen to be lent; `None` where it is at home by then.
+    #[cold]
+    pub(super) fn change_lent(
+        &self,
+        mut source: impl Now,
+        change: impl FnOnce(Word, Reading) -> (Word, Units),
+    ) -> Option<Units> {
+        self.queue().work_for(&self.hot.cell, |loan| loan.change(source.first(), change))
+    }
+
+    /// Looks at a word that was seen to be lent; `None` where it is at home by then.
+    #[cold]
+    pub(super) fn peek_lent(&self, now: Reading) -> Option<Worth> {
+        let queue = self.queue();
+        queue.work_for(&self.hot.cell, |loan| loan.worth(&queue.terms().rule, now))
+    }
+
+    /// Takes, or waits.
+    #[cold]
+    pub(super) fn enter(
+        &self,
+        call: &Call<'_>,
+        now: Reading,
+        drive: impl FnOnce(Option<&MakeTimer>) -> Drive,
+    ) -> (Arc<Queue>, Entered) {
+        let queue = self.queue();
+        queue.terms().drive(drive);
+        let home = |word: Word| {
+            if word.is_special() { token_bucket::born(self.layout(), now, self.quota.initial_units()) } else { word }
+        };
+        (queue.clone(), queue.enter_for(&self.hot.cell, home, call, now))
+    }
+
+    /// How many wait for tokens.
+    #[must_use]
+    pub fn waiters(&self) -> u32 {
+        self.hot.waiters.0.get().map_or(0, |queue| queue.work_apart(|loan| loan.waiting()).0)
+    }
+
+    pub(super) fn bring_home(&self) {
+        self.queue().bring_home(&self.hot.cell);
+    }
+}
+
+/// What drives the queues of a limiter with this clock: the clock, and the timer that was chosen,
+/// or else is the clock's own, or the default one.
+pub(super) fn drive<C>(clock: &C, chosen: Option<&MakeTimer>) -> Drive
+where
+    C: Clock + Clone + Send + Sync + 'static,
+{
+    let (time, own) = (clock.clone(), clock.clone());
+    Drive {
+        now: Box::new(move || Reading::from_nanos(time.now())),
+        timer: chosen
+            .cloned()
+            .unwrap_or_else(|| Arc::new(move || own.timer().unwrap_or_else(crate::clock::default_timer))),
+    }
+}

@@ -1,0 +1,115 @@
+//! Functions that are limited.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::{Acquire, RateLimiter};
+use crate::clock::{Clock, QuantaClock};
+use crate::error::AcquireError;
+
+impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
+    /// The function, limited: each call of the one that is returned waits for a token first.
+    ///
+    /// # Errors
+    ///
+    /// What is returned has those of [`acquire`](RateLimiter::acquire); `f` is not called then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped while it waits has taken nothing. Dropped later, its token is spent.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{Quota, RateLimiter};
+    ///
+    /// static API: RateLimiter = RateLimiter::new(Quota::per_second(100).burst(10));
+    ///
+    /// # async_io::block_on(async {
+    /// let square = API.wrap(|n: u64| async move { n * n });
+    /// assert_eq!(square(7).await?, 49);
+    /// # Ok::<(), brimful::AcquireError>(())
+    /// # });
+    /// ```
+    pub fn wrap<'a, A, F, R>(&'a self, f: F) -> impl Fn(A) -> Limited<'a, A, F, R, C>
+    where
+        F: Fn(A) -> R,
+        R: Future,
+    {
+        let f = Arc::new(f);
+        move |argument| Limited { acquire: self.acquire(), call: Some((f.clone(), argument)), running: None }
+    }
+
+    /// The same by blocking the thread, for a function that is not async.
+    ///
+    /// # Errors
+    ///
+    /// As [`wrap`](RateLimiter::wrap).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{Quota, RateLimiter};
+    ///
+    /// let limiter = RateLimiter::new(Quota::per_second(100).burst(10));
+    /// let square = limiter.wrap_blocking(|n: u64| n * n);
+    /// assert_eq!(square(7)?, 49);
+    /// # Ok::<(), brimful::AcquireError>(())
+    /// ```
+    pub fn wrap_blocking<A, R, F: Fn(A) -> R>(&self, f: F) -> impl Fn(A) -> Result<R, AcquireError> {
+        move |argument| {
+            self.acquire_blocking()?;
+            Ok(f(argument))
+        }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A call of a function that is limited, made by [`RateLimiter::wrap`].
+    #[must_use = "futures do nothing unless they are polled"]
+    pub struct Limited<'a, A, F, R, C = QuantaClock>
+    where
+        C: Clock,
+        C: Clone,
+        C: Send,
+        C: Sync,
+        C: 'static,
+    {
+        acquire: Acquire<'a, C>,
+        call: Option<(Arc<F>, A)>,
+        #[pin]
+        running: Option<R>,
+    }
+}
+
+impl<A, F, R, C> Future for Limited<'_, A, F, R, C>
+where
+    F: Fn(A) -> R,
+    R: Future,
+    C: Clock + Clone + Send + Sync + 'static,
+{
+    type Output = Result<R::Output, AcquireError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.call.is_some() {
+            let granted = ready!(Pin::new(this.acquire).poll(context));
+            let call = this.call.take();
+            granted?;
+            this.running.set(call.map(|(f, argument)| f(argument)));
+        }
+        match this.running.as_mut().as_pin_mut() {
+            Some(running) => running.poll(context).map(Ok),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<A, F, R, C: Clock + Clone + Send + Sync + 'static> fmt::Debug for Limited<'_, A, F, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited").field("acquire", &self.acquire).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! A bucket that is waited on: the word that was lent, and who waits. What is done here is done
+//! under the queue's lock, one after the other, on a word that nobody else can reach.
+
+use std::task::Waker;
+
+use crate::algorithm::token_bucket::{self, Ask, Step};
+use crate::cell::Taken;
+use crate::word::{Due, Layout, Level, Reading, Units, Word, Worth};
+
+use super::line::{Id, Left, Line, Outcome, Refusal, Waiting};
+use super::{Call, Entered, Looked};
+
+/// Where more than one waits, who is due is made to wait so long at most, so that a crowd is served
+/// with one look a millisecond.
+const MOST_SLACK: u64 = 1_000_000;
+
+/// The state of a queue.
+pub(crate) struct Loan {
+    /// Where it is not lent, nobody waits.
+    word: Option<Word>,
+    line: Line,
+    /// What was taken may keep somebody behind the first from being served in time.
+    recheck: bool,
+    /// Whether a look has something to do, as far as the last call here saw.
+    stirred: bool,
+    /// The state of a generator of random numbers.
+    random: u64,
+}
+
+/// What a bucket's word is read by.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) layout: Layout,
+    /// Whether words may stand ahead of their writers.
+    pub(crate) ahead: bool,
+}
+
+impl Loan {
+    pub(super) fn new(word: Option<Word>) -> Self {
+        Loan { word, line: Line::new(), recheck: false, stirred: false, random: 0 }
+    }
+
+    /// The word comes under the lock.
+    pub(super) fn lend(&mut self, word: Word) {
+        self.word = Some(word);
+    }
+
+    pub(super) fn is_lent(&self) -> bool {
+        self.word.is_some()
+    }
+
+    /// The word, where nobody waits: it goes home.
+    pub(super) fn reclaim(&mut self) -> Option<Word> {
+        if self.is_idle() { self.word.take() } else { None }
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.line.waiting()
+    }
+
+    /// Whether the word could go home.
+    pub(super) fn is_idle(&self) -> bool {
+        self.word.is_some() && self.line.waiting() == 0
+    }
+
+    /// Whether a look is due after what was done here.
+    pub(super) fn is_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
+    }
+
+    /// Takes what is asked for, unless it is not there, or somebody waits who comes first.
+    pub(crate) fn take(&mut self, rule: &Rule, ask: Ask, now: Reading) -> Option<Taken> {
+        let Ask { cost, needed } = ask;
+        Some(match self.admit(rule, ask, now)? {
+            Ok(held) => Taken::Admitted { cost, held, now },
+            Err(deficit) => Taken::Denied { needed, deficit, now },
+        })
+    }
+
+    /// What was held before it was taken, or what is missing for it and for those who come first.
+    fn admit(&mut self, rule: &Rule, ask: Ask, now: Reading) -> Option<Result<Units, Units>> {
+        let word = self.word?;
+        let leaving = Units(ask.needed.0 - ask.cost.0);
+        if !self.line.is_led(leaving) {
+            match token_bucket::step_exact(&rule.layout, word, now, ask, rule.ahead) {
+                Step::Admitted { next, held } => {
+                    self.word = Some(next);
+                    return Some(Ok(held));
+                }
+                Step::Denied { deficit, .. } => return Some(Err(deficit)),
+                Step::Cold => unreachable!("only special words are cold to the exact step"),
+            }
+        }
+        let held = token_bucket::level(&rule.layout, word, now);
+        // The timer is late: whoever is here may do its work.
+        self.stirred |= self.line.first().is_some_and(|(_, first)| first.ask.needed.0 as i64 <= held.0);
+        let missing = missing(u128::from(ask.needed.0) + self.line.ahead_of(leaving), held);
+        Some(Err(Units(missing.max(1))))
+    }
+
+    /// Replaces the word by `change` of it, and returns what was added or charged by that.
+    pub(crate) fn change(
+        &mut self,
+        now: Reading,
+        change: impl FnOnce(Word, Reading) -> (Word, Units),
+    ) -> Option<Units> {
+        let (word, amount) = change(self.word?, now);
+        self.word = Some(word);
+        (self.recheck, self.stirred) = (true, self.line.waiting() > 0);
+        Some(amount)
+    }
+
+    /// What the bucket is worth to somebody who is to leave nothing.
+    pub(crate) fn worth(&self, rule: &Rule, now: Reading) -> Option<Worth> {
+        let queued = self.line.ahead_of(Units(0)).min(1 << 62) as u64;
+        Some(Worth { now, held: token_bucket::level(&rule.layout, self.word?, now), queued: Units(queued) })
+    }
+
+    /// Takes, or waits. The word is here.
+    pub(super) fn enter(&mut self, rule: &Rule, call: &Call<'_>, now: Reading, most: u32) -> Option<Entered> {
+        let Call { ask, deadline, hold, waker } = *call;
+        let deficit = match self.admit(rule, ask, now)? {
+            Ok(_) => return Some(Entered::Granted(now)),
+            Err(deficit) => deficit,
+        };
+        let due = Due::new(rule.layout.earned(), now, deficit);
+        if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
+            return Some(Entered::TooLate(due));
+        }
+        if self.line.waiting() >= most {
+            return Some(Entered::Full);
+        }
+        let hold = self.up_to(hold);
+        let Some(id) = self.line.push(Waiting::new(ask, deadline, hold, waker.clone())) else {
+            return Some(Entered::Full);
+        };
+        self.stirred |= self.line.first().is_some_and(|(first, _)| first == id);
+        Some(Entered::Waiting(id))
+    }
+
+    /// A random number of so many at most.
+    fn up_to(&mut self, most: u32) -> u32 {
+        if most == 0 {
+            return 0;
+        }
+        if self.random == 0 {
+            self.random = super::seed();
+        }
+        // Weyl's sequence, mixed (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+        // Generators", 2014).
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let mixed = mixed ^ (mixed >> 31);
+        ((u128::from(mixed) * (u128::from(most) + 1)) >> 64) as u32
+    }
+
+    /// Serves whom it can, refuses who cannot be served in time, and tells when to look again.
+    pub(super) fn look(&mut self, rule: &Rule, now: Reading) -> Looked {
+        let mut woken = Vec::new();
+        if std::mem::take(&mut self.recheck) {
+            self.refuse_the_hopeless(rule, now, &mut woken);
+        }
+        loop {
+            self.serve(rule, now, &mut woken);
+            if self.line.first_timeout().is_none_or(|at| at > now) {
+                break;
+            }
+            match self.line.time_out() {
+                Some(Ok(waker)) => woken.push(waker),
+                // Whoever still waits now is not due yet.
+                Some(Err(id)) => woken.extend(self.refuse(rule, id, now)),
+                None => {}
+            }
+        }
+        Looked { now, next: self.next(rule, now), woken }
+    }
+
+    /// Grants the first what they asked for, as long as it is there.
+    fn serve(&mut self, rule: &Rule, now: Reading, woken: &mut Vec<Waker>) {
+        while let (Some(word), Some((id, first))) = (self.word, self.line.first()) {
+            let (ask, deadline) = (first.ask, first.deadline);
+            let missed = deadline < now && was_due_after(rule, word, ask, deadline);
+            match token_bucket::step_exact(&rule.layout, word, now, ask, rule.ahead) {
+                Step::Admitted { next, .. } if !missed => {
+                    self.word = Some(next);
+                    woken.extend(self.line.grant(id, now));
+                }
+                Step::Denied { deficit, .. } if deadline == Reading::MAX || !after(rule, now, deficit, deadline) => {
+                    return;
+                }
+                _ => woken.extend(self.refuse(rule, id, now)),
+            }
+        }
+    }
+
+    fn refuse(&mut self, rule: &Rule, id: Id, now: Reading) -> Option<Waker> {
+        let due = self.due_at_the_end(rule, now);
+        self.line.refuse(id, Refusal::TooLate(due))
+    }
+
+    /// When all who wait now will have been served.
+    fn due_at_the_end(&self, rule: &Rule, now: Reading) -> Due {
+        let held = self.word.map_or(Level(0), |word| token_bucket::level(&rule.layout, word, now));
+        let missing = missing(self.line.ahead_of(Units(u64::MAX)), held);
+        Due::new(rule.layout.earned(), now, Units(missing.max(1)))
+    }
+
+    /// Refuses everybody whose deadline is before they would be served, wherever they stand.
+    fn refuse_the_hopeless(&mut self, rule: &Rule, now: Reading, woken: &mut Vec<Waker>) {
+        let Some(word) = self.word.filter(|_| self.line.first_timeout().is_some()) else { return };
+        let held = token_bucket::level(&rule.layout, word, now);
+        let (mut ahead, mut hopeless) = (0, Vec::new());
+        for (id, waiting) in self.line.ids() {
+            let missing = missing(ahead + u128::from(waiting.ask.needed.0), held);
+            if waiting.deadline < Reading::MAX && after(rule, now, Units(missing), waiting.deadline) {
+                hopeless.push(id);
+            } else {
+                ahead += u128::from(waiting.ask.cost.0);
+            }
+        }
+        for id in hopeless {
+            woken.extend(self.refuse(rule, id, now));
+        }
+    }
+
+    /// When to look again: when the first is due, or somewhat later if more are due soon after.
+    fn next(&self, rule: &Rule, now: Reading) -> Option<Reading> {
+        let due = self.word.and_then(|word| self.next_due(rule, word, now));
+        [due, self.line.first_timeout()].into_iter().flatten().min()
+    }
+
+    fn next_due(&self, rule: &Rule, word: Word, now: Reading) -> Option<Reading> {
+        let layout = &rule.layout;
+        let held = token_bucket::level(layout, word, now);
+        let due = |needed: u128| Due::new(layout.earned(), now, Units(missing(needed, held))).at();
+        let needed = self.line.first()?.1.ask.needed.0;
+        let first = due(needed.into())?;
+        let Some((second, last)) = self.line.second_and_last() else { return Some(first) };
+        // While the first is made to wait, no more than half of what is still free may come in: the
+        // timer is late too.
+        let half = (layout.capacity().0 - needed) / 2;
+        let filled = due(u128::from(needed) + u128::from(half)).unwrap_or(Reading::MAX);
+        let slack = Reading::from_nanos(first.nanos() + MOST_SLACK).min(filled);
+        let unhurried = due(second).is_some_and(|second| second <= slack);
+        Some(if unhurried { due(last).map_or(slack, |last| last.min(slack)) } else { first })
+    }
+
+    /// What became of somebody, or who is to be woken for them now.
+    pub(super) fn collect(&mut self, id: Id, by: &Waker) -> Result<Outcome, Option<Waker>> {
+        self.line.collect(id, by)
+    }
+
+    /// Somebody goes. With the waker, to be dropped where no lock is held.
+    pub(super) fn leave(&mut self, id: Id) -> (Option<Outcome>, Option<Waker>) {
+        match self.line.take_out(id) {
+            Some((Left::Waiting { was_first }, waker)) => {
+                self.stirred |= was_first && self.line.waiting() > 0;
+                (None, waker)
+            }
+            Some((Left::Settled(outcome), waker)) => (Some(outcome), waker),
+            None => (None, None),
+        }
+    }
+
+    /// Everybody is refused, and the bucket forgotten.
+    pub(super) fn forget(&mut self) -> Vec<Waker> {
+        self.word = None;
+        let ids: Vec<Id> = self.line.ids().map(|(id, _)| id).collect();
+        ids.into_iter().filter_map(|id| self.line.refuse(id, Refusal::Forgotten)).collect()
+    }
+}
+
+/// The units to be earned until so many are there.
+fn missing(needed: u128, Level(held): Level) -> u64 {
+    let missing = i128::try_from(needed).unwrap_or(i128::MAX) - i128::from(held);
+    missing.clamp(0, i128::from(Layout::MOST_COST.0)) as u64
+}
+
+/// Whether the units will have been earned only after the deadline.
+fn after(rule: &Rule, now: Reading, missing: Units, deadline: Reading) -> bool {
+    Due::new(rule.layout.earned(), now, missing).at().is_none_or(|due| due > deadline)
+}
+
+/// Whether what is there now was not yet there at the deadline.
+fn was_due_after(rule: &Rule, word: Word, ask: Ask, deadline: Reading) -> bool {
+    token_bucket::level(&rule.layout, word, deadline).0 < ask.needed.0 as i64
+}

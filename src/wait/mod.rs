@@ -1,0 +1,253 @@
+//! The queue of those who wait: threads and tasks, first come, first served.
+//!
+//! **The word is lent.** Who wants to wait takes the bucket's word out of its cell and puts it
+//! under the queue's lock. While somebody waits there, every call for tokens finds it gone, comes
+//! to the queue, and is refused unless it comes before all who wait. So what is granted is decided
+//! by one after the other, on a word that nobody else can reach ([`Loan`]); and a queue needs no
+//! way to its limiter, which may be a `static`, or have been moved. When nobody waits any longer,
+//! whoever comes by with the limiter at hand brings the word home: the last who was served, or
+//! the next call.
+//!
+//! **The queue owns the timer**, whose waker is the queue's own: when it fires, all who are due are
+//! granted what they asked for, each is woken once, and the timer is armed for the next. No waiter
+//! has to be polled for another to be served.
+//!
+//! **The pump.** What calls for a look (the timer fired; the first went; tokens were given back)
+//! counts it. Who counts from zero looks, and looks again until nothing was counted meanwhile, so
+//! that one does at a time, and no call for a look is lost. The timer is armed by them, never under
+//! the queue's lock: a timer may wake from within. Wakers are woken when all is done, and dropped
+//! where no lock is held: both may run anything.
+//!
+//! # Memory ordering
+//!
+//! Whatever is done to the loan is done under its lock, which orders it. The swap that lends the
+//! word acquires what whoever wrote it released, and the store that brings it home releases what
+//! was done under the lock; so what a thread did before it gave tokens back happens before what
+//! another does that is granted them, lent or not. The pump's counter is acquired and released:
+//! what was done before a look was called for is seen by the look.
+
+mod line;
+mod loan;
+mod park;
+mod pump;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::task::{Poll, Waker};
+
+use crate::algorithm::token_bucket::Ask;
+use crate::cell::Cell;
+use crate::clock::Timer;
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::word::{Due, Reading, Word};
+
+pub(crate) use line::{Id, Outcome, Refusal};
+pub(crate) use loan::{Loan, Rule};
+pub(crate) use park::block_on;
+use pump::Pump;
+
+/// What makes a queue's timer.
+pub(crate) type MakeTimer = Arc<dyn Fn() -> Box<dyn Timer> + Send + Sync>;
+
+/// What a queue reads the time from, and what wakes it.
+pub(crate) struct Drive {
+    pub(crate) now: Box<dyn Fn() -> Reading + Send + Sync>,
+    pub(crate) timer: MakeTimer,
+}
+
+/// What all queues of a limiter have in common.
+pub(crate) struct Terms {
+    pub(crate) rule: Rule,
+    /// The most who may wait on one bucket.
+    pub(crate) max_waiters: u32,
+    /// The timer that was chosen.
+    timer: Option<MakeTimer>,
+    /// Comes with the first who waits.
+    drive: OnceLock<Drive>,
+}
+
+impl Terms {
+    pub(crate) fn new(rule: Rule, max_waiters: u32, timer: Option<MakeTimer>) -> Arc<Self> {
+        Arc::new(Terms { rule, max_waiters, timer, drive: OnceLock::new() })
+    }
+
+    /// What drives the queues; made by the first who waits.
+    pub(crate) fn drive(&self, make: impl FnOnce(Option<&MakeTimer>) -> Drive) {
+        self.drive.get_or_init(|| make(self.timer.as_ref()));
+    }
+}
+
+/// What somebody wants who is ready to wait for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) ask: Ask,
+    /// The latest instant that it may be there; [`Reading::MAX`] for none.
+    pub(crate) deadline: Reading,
+    /// The most microseconds that they are to be told after the grant.
+    pub(crate) hold: u32,
+    pub(crate) waker: &'a Waker,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entered {
+    Granted(Reading),
+    Waiting(Id),
+    /// It would not be there in time, but then.
+    TooLate(Due),
+    /// As many wait as may.
+    Full,
+}
+
+/// What came of a look.
+struct Looked {
+    now: Reading,
+    /// When the next is due.
+    next: Option<Reading>,
+    woken: Vec<Waker>,
+}
+
+/// The queue of one bucket.
+pub(crate) struct Queue {
+    terms: Arc<Terms>,
+    loan: Mutex<Loan>,
+    pump: Pump,
+}
+
+impl Queue {
+    /// A queue; with the word, where it is lent from the start.
+    pub(crate) fn new(terms: Arc<Terms>, word: Option<Word>) -> Arc<Self> {
+        Arc::new_cyclic(|queue| Queue { terms, loan: Mutex::new(Loan::new(word)), pump: Pump::new(queue.clone()) })
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Loan> {
+        lock(&self.loan)
+    }
+
+    /// Works on the loan, and looks after it if that is called for. No lock may be held that a
+    /// waker could want.
+    pub(crate) fn work<T>(self: &Arc<Self>, work: impl FnOnce(&mut Loan) -> T) -> T {
+        let mut loan = self.lock();
+        let result = work(&mut loan);
+        let stirred = loan.is_stirred();
+        drop(loan);
+        if stirred {
+            self.look();
+        }
+        result
+    }
+
+    /// As [`work`](Queue::work), where a lock is held: who calls looks when it no longer is, if
+    /// told to.
+    pub(crate) fn work_apart<T>(&self, work: impl FnOnce(&mut Loan) -> T) -> (T, bool) {
+        let mut loan = self.lock();
+        let result = work(&mut loan);
+        (result, loan.is_stirred())
+    }
+
+    /// Serves who is due, wakes them, and sees to it that the next will be.
+    pub(crate) fn look(self: &Arc<Self>) {
+        pump::kick(self);
+    }
+
+    /// Works on the loan of a lone cell; `None` where its word is at home by then.
+    pub(crate) fn work_for<T>(self: &Arc<Self>, cell: &Cell, work: impl FnOnce(&mut Loan) -> Option<T>) -> Option<T> {
+        self.work(|loan| {
+            bring_home(loan, cell);
+            work(loan)
+        })
+    }
+
+    /// Takes, or waits, at a lone cell; `home` tells what its word stands for.
+    pub(crate) fn enter_for(
+        self: &Arc<Self>,
+        cell: &Cell,
+        home: impl FnOnce(Word) -> Word,
+        call: &Call<'_>,
+        now: Reading,
+    ) -> Entered {
+        self.work(|loan| {
+            if !loan.is_lent() {
+                loan.lend(home(cell.lend()));
+            }
+            let entered = loan.enter(&self.terms.rule, call, now, self.terms.max_waiters);
+            bring_home(loan, cell);
+            entered.unwrap_or(Entered::Full)
+        })
+    }
+
+    /// Takes, or waits, where the word is here.
+    pub(crate) fn enter(&self, loan: &mut Loan, call: &Call<'_>, now: Reading) -> Option<Entered> {
+        loan.enter(&self.terms.rule, call, now, self.terms.max_waiters)
+    }
+
+    /// What became of somebody, and whether the word could go home; until that is known, `by` is
+    /// woken.
+    pub(crate) fn poll(&self, id: Id, by: &Waker) -> Poll<(Outcome, bool)> {
+        let mut loan = self.lock();
+        let collected = loan.collect(id, by);
+        let idle = loan.is_idle();
+        drop(loan);
+        match collected {
+            Ok(outcome) => Poll::Ready((outcome, idle)),
+            // The old waker is dropped here, where no lock is held.
+            Err(_old) => Poll::Pending,
+        }
+    }
+
+    /// Somebody goes, and is told what became of them, if anything had, and whether the word could
+    /// go home.
+    pub(crate) fn leave(self: &Arc<Self>, id: Id) -> (Option<Outcome>, bool) {
+        let (outcome, _waker, idle) = self.work(|loan| {
+            let (outcome, waker) = loan.leave(id);
+            (outcome, waker, loan.is_idle())
+        });
+        (outcome, idle)
+    }
+
+    /// The word of a lone cell goes home, if nobody waits.
+    pub(crate) fn bring_home(&self, cell: &Cell) {
+        bring_home(&mut self.lock(), cell);
+    }
+
+    /// The word, where nobody waits: it goes home, and the queue with it.
+    pub(crate) fn reclaim(&self) -> Option<Word> {
+        self.lock().reclaim()
+    }
+
+    /// Everybody is refused, and the bucket forgotten. Those are to be woken where no lock is held.
+    pub(crate) fn forget(&self) -> Vec<Waker> {
+        self.lock().forget()
+    }
+}
+
+/// Where nobody waits, the word goes home.
+fn bring_home(loan: &mut Loan, cell: &Cell) {
+    if let Some(word) = loan.reclaim() {
+        cell.come_home(word);
+    }
+}
+
+/// Wakes them, in their order.
+pub(crate) fn wake(woken: Vec<Waker>) {
+    for waker in woken {
+        // One that panics must not keep the others from being woken, nor end a timer's thread.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
+/// Where a generator of random numbers begins.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) | 1
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,416 @@
+//! Waiting: order, instants, deadlines, cancellation, priorities, on a clock that stands still.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use brimful::{AcquireError, Granted, KeyedRateLimiter, MockClock, Quota, RateLimiter, TryAcquireError};
+
+/// Counts how often it is woken.
+#[derive(Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Count {
+    pub(crate) fn woken(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+pub(crate) type Outcome = Result<Granted, AcquireError>;
+
+pub(crate) fn poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    poll_by(future, Waker::noop())
+}
+
+pub(crate) fn poll_by<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Option<F::Output> {
+    match Pin::new(future).poll(&mut Context::from_waker(waker)) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+#[track_caller]
+fn at(outcome: Option<Outcome>) -> u64 {
+    outcome.expect("ready").expect("granted").granted_at()
+}
+
+const MS: u64 = 1_000_000;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// 10/s, burst 2.
+fn limiter() -> (RateLimiter<MockClock>, MockClock) {
+    let clock = MockClock::new();
+    (RateLimiter::with_clock(Quota::per_second(10).burst(2), clock.clone()), clock)
+}
+
+#[test]
+fn go_scenario_of_waits() {
+    let (limiter, clock) = limiter();
+    assert_eq!(at(poll(&mut limiter.acquire_n(2))), 0);
+    let mut second = limiter.acquire_n(2);
+    assert!(poll(&mut second).is_none());
+    clock.advance(ms(300));
+    let second = poll(&mut second).unwrap().unwrap();
+    assert_eq!((second.granted_at(), second.waited()), (200 * MS, ms(200)));
+    let mut third = limiter.acquire_n(2);
+    assert!(poll(&mut third).is_none());
+    clock.advance(ms(100));
+    assert_eq!(at(poll(&mut third)), 400 * MS);
+}
+
+#[test]
+fn go_scenario_of_a_cancelled_wait() {
+    let (limiter, clock) = limiter();
+    assert_eq!(at(poll(&mut limiter.acquire_n(2))), 0);
+    let mut cancelled = limiter.acquire_n(2);
+    assert!(poll(&mut cancelled).is_none());
+    clock.advance(ms(100));
+    drop(cancelled);
+    let mut next = limiter.acquire_n(2);
+    assert!(poll(&mut next).is_none());
+    clock.advance(ms(100));
+    let next_at = at(poll(&mut next));
+    assert_eq!(next_at, 200 * MS);
+    drop(next);
+    assert_eq!(limiter.available_tokens(), 0.0, "nothing comes back of what was served");
+}
+
+#[test]
+fn who_came_first_is_served_first_whatever_it_costs() {
+    let (limiter, clock) = limiter();
+    assert!(limiter.try_acquire_n(2).is_ok());
+    let wakers: Vec<Arc<Count>> = (0..3).map(|_| Arc::default()).collect();
+    let mut waits: Vec<_> = [2, 1, 1].into_iter().map(|n| limiter.acquire_n(n)).collect();
+    for (wait, count) in waits.iter_mut().zip(&wakers) {
+        assert!(poll_by(wait, &count.clone().into()).is_none());
+    }
+    assert_eq!(limiter.waiters(), 3);
+    clock.advance(ms(150));
+    assert!(!limiter.allow(), "a token is there, but somebody waits for two");
+    let refused = limiter.try_acquire().unwrap_err();
+    assert_eq!(refused.retry_after(), Some(ms(350)), "after all who wait");
+    assert_eq!(limiter.time_until(1), ms(350));
+    clock.advance(ms(250));
+    let woken: Vec<_> = wakers.iter().map(|count| count.woken()).collect();
+    assert_eq!(woken, [1, 1, 1]);
+    let instants: Vec<_> = waits.iter_mut().map(|wait| at(poll(wait))).collect();
+    assert_eq!(instants, [200 * MS, 300 * MS, 400 * MS]);
+    assert_eq!(limiter.waiters(), 0);
+    clock.advance(ms(100));
+    assert!(limiter.allow());
+}
+
+#[test]
+fn what_cannot_end_in_time_is_refused_at_once() {
+    let (limiter, clock) = limiter();
+    assert!(matches!(poll(&mut limiter.acquire_n(3)), Some(Err(AcquireError::ExceedsBurst(_)))));
+    assert!(limiter.try_acquire_n(2).is_ok());
+    let mut first = limiter.acquire();
+    assert!(poll(&mut first).is_none());
+    let Some(Err(AcquireError::TooLate(late))) = poll(&mut limiter.try_acquire_for(ms(200) - Duration::from_nanos(1)))
+    else {
+        panic!("the first has to be served before")
+    };
+    assert_eq!(late.retry_after(), ms(200));
+    let mut second = limiter.try_acquire_until(200 * MS);
+    assert!(poll(&mut second).is_none());
+    clock.advance(ms(200));
+    assert_eq!(at(poll(&mut first)), 100 * MS);
+    assert_eq!(at(poll(&mut second)), 200 * MS);
+    assert_eq!(limiter.available_tokens(), 0.0);
+}
+
+#[test]
+fn what_becomes_hopeless_is_refused_at_the_next_look() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(10), clock.clone());
+    let reservation = limiter.try_reserve_n(10).unwrap();
+    let mut patient = limiter.acquire();
+    let mut hurried = limiter.try_acquire_for(ms(250));
+    let mut later = limiter.try_acquire_for(ms(900));
+    assert!(poll(&mut patient).is_none() && poll(&mut hurried).is_none() && poll(&mut later).is_none());
+    // 5 more than was reserved: 500 ms more to wait.
+    let _ = reservation.commit(15);
+    assert!(matches!(poll(&mut hurried), Some(Err(AcquireError::TooLate(_)))));
+    assert!(poll(&mut patient).is_none());
+    clock.advance(ms(1000));
+    assert_eq!(at(poll(&mut patient)), 600 * MS);
+    assert_eq!(at(poll(&mut later)), 700 * MS);
+}
+
+#[test]
+fn a_higher_class_passes_a_lower_one() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::builder().quota(Quota::per_second(10).burst(10)).clock(clock.clone()).build().unwrap();
+    let background = limiter.background();
+    assert_eq!(background.tokens(), 2.into());
+    assert!(matches!(background.try_acquire_n(9), Err(TryAcquireError::ExceedsBurst(e)) if e.leaving() == 2.into()));
+    assert!(background.try_acquire_n(8).is_ok());
+    assert!(!background.allow() && limiter.try_acquire().is_ok());
+    // One is left; background work needs three.
+    let (mut low, mut low_too) = (background.acquire(), background.acquire());
+    assert!(poll(&mut low).is_none() && poll(&mut low_too).is_none());
+    assert!(limiter.allow(), "nobody of its class waits");
+    let mut high = limiter.acquire_n(2);
+    assert!(poll(&mut high).is_none());
+    assert!(!limiter.allow());
+    clock.advance(ms(2000));
+    assert_eq!(at(poll(&mut high)), 200 * MS);
+    assert_eq!(at(poll(&mut low)), 500 * MS);
+    assert_eq!(at(poll(&mut low_too)), 600 * MS);
+    let mut timed = background.acquire_n(9);
+    assert!(matches!(poll(&mut timed), Some(Err(AcquireError::ExceedsBurst(_)))));
+}
+
+#[test]
+fn a_lower_class_hears_of_its_deadline() {
+    let (limiter, clock) = limiter();
+    assert!(limiter.try_acquire_n(2).is_ok());
+    let mut low = limiter.acquire().leaving(1).within(ms(200));
+    let count = Arc::new(Count::default());
+    assert!(poll_by(&mut low, &count.clone().into()).is_none());
+    let mut high = limiter.acquire_n(2);
+    assert!(poll(&mut high).is_none());
+    clock.advance(ms(199));
+    assert_eq!(count.woken(), 0);
+    clock.advance(ms(1));
+    assert_eq!(count.woken(), 1);
+    assert!(matches!(poll(&mut low), Some(Err(AcquireError::TooLate(_)))));
+    assert_eq!(at(poll(&mut high)), 200 * MS);
+}
+
+#[test]
+fn dropped_after_its_grant_it_gives_back() {
+    let (limiter, clock) = limiter();
+    assert!(limiter.try_acquire_n(2).is_ok());
+    let (mut granted, mut next) = (limiter.acquire_n(2), limiter.acquire_n(2));
+    assert!(poll(&mut granted).is_none() && poll(&mut next).is_none());
+    clock.advance(ms(200));
+    drop(granted);
+    assert_eq!(at(poll(&mut next)), 200 * MS);
+    let mut alone = limiter.acquire();
+    assert!(poll(&mut alone).is_none());
+    clock.advance(ms(100));
+    drop(alone);
+    assert_eq!(limiter.available_tokens(), 1.0);
+}
+
+#[test]
+fn a_leaked_wait_costs_its_tokens_once() {
+    let (limiter, clock) = limiter();
+    assert!(limiter.try_acquire_n(2).is_ok());
+    let mut leaked = limiter.acquire_n(2);
+    assert!(poll(&mut leaked).is_none());
+    std::mem::forget(leaked);
+    let mut next = limiter.acquire();
+    assert!(poll(&mut next).is_none());
+    clock.advance(ms(300));
+    assert_eq!(at(poll(&mut next)), 300 * MS);
+    clock.advance(ms(200));
+    assert_eq!(limiter.available_tokens(), 2.0);
+}
+
+#[test]
+fn as_many_wait_as_may() {
+    let clock = MockClock::new();
+    let quota = Quota::per_second(1).burst(1);
+    let limiter = RateLimiter::builder().quota(quota).clock(clock.clone()).max_waiters(1).build().unwrap();
+    assert!(limiter.allow());
+    let mut first = limiter.acquire();
+    assert!(poll(&mut first).is_none());
+    let Some(Err(error @ AcquireError::QueueFull(_))) = poll(&mut limiter.acquire()) else { panic!("one may wait") };
+    assert_eq!(error.to_string(), "1 wait already: come back later, or raise `max_waiters`");
+    drop(first);
+    assert!(poll(&mut limiter.acquire()).is_none());
+}
+
+#[test]
+fn tokens_given_back_serve_who_waits() {
+    let (limiter, clock) = limiter();
+    let reservation = limiter.try_reserve_n(2).unwrap();
+    let (mut first, mut second) = (limiter.acquire(), limiter.acquire());
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    clock.advance(ms(50));
+    reservation.commit(1);
+    assert_eq!(at(poll(&mut first)), 50 * MS);
+    assert!(poll(&mut second).is_none());
+    limiter.reset();
+    assert_eq!(at(poll(&mut second)), 50 * MS);
+    assert_eq!(limiter.available_tokens(), 1.0);
+}
+
+#[test]
+fn jitter_tells_later_and_charges_at_once() {
+    let (limiter, clock) = limiter();
+    assert!(limiter.try_acquire_n(2).is_ok());
+    let counts: Vec<Arc<Count>> = (0..200).map(|_| Arc::default()).collect();
+    let mut waits: Vec<_> = (0..200).map(|_| limiter.acquire().jitter(ms(50))).collect();
+    for (wait, count) in waits.iter_mut().zip(&counts) {
+        assert!(poll_by(wait, &count.clone().into()).is_none());
+    }
+    let mut told = Vec::new();
+    for k in 1..=200 {
+        clock.set(k * 100 * MS);
+        for step in 0..=50 {
+            if counts[k as usize - 1].woken() == 1 {
+                told.push(step);
+                break;
+            }
+            assert!(poll_by(&mut waits[k as usize - 1], &counts[k as usize - 1].clone().into()).is_none());
+            clock.advance(ms(1));
+        }
+        assert_eq!(at(poll(&mut waits[k as usize - 1])), k * 100 * MS);
+    }
+    assert_eq!(told.len(), 200);
+    let distinct: std::collections::BTreeSet<_> = told.iter().collect();
+    assert!(distinct.len() > 25, "{distinct:?}");
+}
+
+#[test]
+fn a_limiter_without_a_limit_does_not_wait() {
+    let limiter = RateLimiter::unlimited();
+    assert!(poll(&mut limiter.acquire_n(1_000_000)).unwrap().is_ok());
+    assert!(limiter.acquire_n_blocking(u32::MAX).unwrap().waited().is_zero());
+    assert!(poll(&mut limiter.acquire_n(0)).unwrap().is_ok());
+}
+
+#[test]
+fn an_hour_of_waiting_takes_no_time() {
+    let clock = MockClock::new();
+    let limiter = Arc::new(RateLimiter::with_clock(Quota::per_minute(1), clock.clone()));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let limiter = limiter.clone();
+            std::thread::spawn(move || (0..15).map(|_| limiter.acquire_blocking().unwrap().granted_at()).collect())
+        })
+        .collect();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        if limiter.waiters() > 0 {
+            clock.advance(Duration::from_secs(60));
+        }
+        std::thread::yield_now();
+    }
+    let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| -> Vec<u64> { thread.join().unwrap() }).collect();
+    all.sort_unstable();
+    let minutes: Vec<u64> = all.iter().map(|at| at / 60_000_000_000).collect();
+    assert!(minutes.windows(2).all(|pair| pair[0] < pair[1]), "one a minute: {minutes:?}");
+}
+
+#[test]
+fn a_static_limiter_is_waited_on_in_real_time() {
+    static LIMITER: RateLimiter = RateLimiter::new(Quota::per_second(1000).burst(2).initial(0));
+    let threads: Vec<_> = (0..4)
+        .map(|_| std::thread::spawn(|| (0..10).map(|_| LIMITER.acquire_blocking().unwrap().granted_at()).collect()))
+        .collect();
+    let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| -> Vec<u64> { thread.join().unwrap() }).collect();
+    all.sort_unstable();
+    for (first, last) in (0..all.len()).flat_map(|first| (first..all.len()).map(move |last| (first, last))) {
+        let granted = (last - first + 1) as u64;
+        assert!((granted - 2.min(granted)) * MS <= all[last] - all[first], "{granted} in {}", all[last] - all[first]);
+    }
+}
+
+#[test]
+fn keys_are_waited_on_one_by_one() {
+    let clock = MockClock::new();
+    let limiter = KeyedRateLimiter::<str, _>::with_clock(Quota::per_second(10).burst(2), clock.clone());
+    assert!(limiter.try_acquire_n("a", 2).is_ok() && limiter.try_acquire_n("b", 2).is_ok());
+    let (mut a1, mut a2, mut b) = (limiter.acquire_n("a", 2), limiter.acquire("a"), limiter.acquire("b"));
+    assert!(poll(&mut a1).is_none() && poll(&mut a2).is_none() && poll(&mut b).is_none());
+    assert_eq!((limiter.waiting_keys(), limiter.len()), (2, 2));
+    clock.advance(ms(150));
+    assert_eq!(at(poll(&mut b)), 100 * MS);
+    assert_eq!(limiter.waiting_keys(), 1, "its word is home");
+    assert!(!limiter.allow("a") && limiter.allow("c"));
+    assert_eq!(limiter.try_acquire("a").unwrap_err().retry_after(), Some(ms(250)));
+    assert_eq!(limiter.time_until("a", 1), ms(250));
+    clock.advance(ms(150));
+    assert_eq!(at(poll(&mut a1)), 200 * MS);
+    assert_eq!(at(poll(&mut a2)), 300 * MS);
+    assert_eq!((limiter.waiting_keys(), limiter.len()), (0, 3));
+    clock.advance(ms(100));
+    assert!(limiter.allow("a"));
+}
+
+#[test]
+fn a_key_that_is_removed_ends_the_waits() {
+    let clock = MockClock::new();
+    let limiter = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(10).burst(2), clock.clone());
+    type End = fn(&KeyedRateLimiter<u32, MockClock>);
+    let ends: [End; 2] = [|limiter| assert!(limiter.remove(&7)), |limiter| limiter.clear()];
+    for end in ends {
+        assert!(limiter.try_acquire_n(&7, 2).is_ok());
+        let mut wait = limiter.acquire(&7);
+        let count = Arc::new(Count::default());
+        assert!(poll_by(&mut wait, &count.clone().into()).is_none());
+        end(&limiter);
+        assert_eq!(count.woken(), 1);
+        assert!(matches!(poll(&mut wait), Some(Err(AcquireError::Forgotten(_)))));
+        assert_eq!((limiter.waiting_keys(), limiter.len()), (0, 0));
+        assert!(limiter.try_acquire_n(&7, 2).is_ok());
+        clock.advance(ms(200));
+    }
+}
+
+#[test]
+fn a_key_that_is_waited_on_is_reset() {
+    let clock = MockClock::new();
+    let limiter = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(10).burst(2), clock.clone());
+    assert!(limiter.try_acquire_n(&7, 2).is_ok());
+    let mut wait = limiter.acquire(&7);
+    assert!(poll(&mut wait).is_none());
+    limiter.reset(&7);
+    assert!(poll(&mut wait).unwrap().is_ok());
+    assert_eq!(limiter.available_tokens(&7), 1.0);
+}
+
+#[test]
+fn a_leaked_wait_does_not_keep_a_key() {
+    let clock = MockClock::new();
+    let limiter = KeyedRateLimiter::<u32, _>::builder()
+        .quota(Quota::per_second(10).burst(2))
+        .clock(clock.clone())
+        .max_waiting_keys(1)
+        .build()
+        .unwrap();
+    assert!(limiter.try_acquire_n(&7, 2).is_ok() && limiter.try_acquire_n(&8, 2).is_ok());
+    let mut leaked = limiter.acquire(&7);
+    assert!(poll(&mut leaked).is_none());
+    std::mem::forget(leaked);
+    let refused = poll(&mut limiter.acquire(&8)).unwrap().unwrap_err();
+    assert_eq!(refused.to_string(), "1 keys are waited on already: come back later, or raise `max_waiting_keys`");
+    clock.advance(ms(100));
+    assert!(!limiter.allow(&7), "its token is spent");
+    assert_eq!(limiter.waiting_keys(), 0);
+    clock.advance(ms(1000));
+    assert_eq!((limiter.retain_recent(), limiter.len()), (2, 0));
+}
+
+#[test]
+fn limited_functions_are_futures_that_can_be_sent() {
+    static LIMITER: RateLimiter = RateLimiter::new(Quota::per_second(1000).burst(10));
+    fn sent<F: Future + Send>(future: F) -> F {
+        future
+    }
+    let double = LIMITER.wrap(|n: u32| async move { 2 * n });
+    let mut call = pin!(sent(async move { double(21).await }));
+    let Poll::Ready(answer) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("there are 10")
+    };
+    assert_eq!(answer.unwrap(), 42);
+    let double = LIMITER.wrap_blocking(|n: u32| 2 * n);
+    assert_eq!(double(4).unwrap(), 8);
+    drop(sent(LIMITER.acquire()));
+}
