@@ -18,6 +18,10 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", brimful_loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
+/// What is made once. Not loom's, which has none: the models make it before their threads start.
+#[cfg(feature = "wait")]
+pub(crate) use std::sync::OnceLock;
+
 /// The lock, also where a thread panicked while it held it: nothing that is done under a lock
 /// here is left half done by a panic.
 #[cfg(feature = "std")]

@@ -31,6 +31,8 @@ use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
 use crate::tokens::Tokens;
+#[cfg(feature = "wait")]
+use crate::wait::Waiters;
 use crate::word::{Layout, Reading, Units, Word, Worth};
 use account::{Account, Acquired, Decided, as_f64};
 use lent::OrLent;
@@ -121,7 +123,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
 struct Hot {
     cell: Cell,
     #[cfg(feature = "wait")]
-    waiters: waiters::Waiters,
+    waiters: Waiters,
 }
 
 impl Hot {
@@ -130,7 +132,7 @@ impl Hot {
             Hot {
                 cell: Cell::new(word),
                 #[cfg(feature = "wait")]
-                waiters: waiters::Waiters::new(),
+                waiters: Waiters::new(),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A lone limiter's queue, and its verbs where the word is lent to that.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::RateLimiter;
 use super::account::Account;
@@ -8,20 +8,11 @@ use crate::algorithm::token_bucket::{self, Ask};
 use crate::cell::{AsTaken, Now, Taken};
 use crate::clock::Clock;
 use crate::tokens::Tokens;
-use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, Terms};
+use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, Terms, Waiters};
 use crate::word::{Reading, Units, Word, Worth};
-
-/// The queue of a limiter, made when somebody waits for the first time.
-pub(super) struct Waiters(OnceLock<Arc<Queue>>);
 
 /// The most who wait on one limiter, unless told otherwise.
 pub(super) const MAX_WAITERS: u32 = 1 << 20;
-
-impl Waiters {
-    pub(super) const fn new() -> Self {
-        Waiters(OnceLock::new())
-    }
-}
 
 impl<C> RateLimiter<C> {
     fn rule(&self) -> Rule {
@@ -30,12 +21,12 @@ impl<C> RateLimiter<C> {
 
     /// The same limiter, with a queue on these terms.
     pub(super) fn with_waiters(mut self, most: u32, timer: Option<MakeTimer>) -> Self {
-        self.hot.waiters = Waiters(OnceLock::from(Queue::new(Terms::new(self.rule(), most, timer), None)));
+        self.hot.waiters = Waiters::on(Terms::new(self.rule(), most, timer));
         self
     }
 
     fn queue(&self) -> &Arc<Queue> {
-        self.hot.waiters.0.get_or_init(|| Queue::new(Terms::new(self.rule(), MAX_WAITERS, None), None))
+        self.hot.waiters.queue(|| Terms::new(self.rule(), MAX_WAITERS, None))
     }
 
     /// Takes from a word that was seen to be lent.
@@ -91,7 +82,7 @@ impl<C> RateLimiter<C> {
     /// How many wait for tokens.
     #[must_use]
     pub fn waiters(&self) -> u32 {
-        self.hot.waiters.0.get().map_or(0, |queue| queue.work_apart(|loan| loan.waiting()).0)
+        self.hot.waiters.waiting()
     }
 
     pub(super) fn bring_home(&self) {

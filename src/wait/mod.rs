@@ -32,13 +32,13 @@ mod park;
 mod pump;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::algorithm::token_bucket::Ask;
 use crate::cell::Cell;
 use crate::clock::Timer;
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, OnceLock, lock};
 use crate::word::{Due, Reading, Word};
 
 pub(crate) use line::{Id, Outcome, Refusal};
@@ -74,6 +74,28 @@ impl Terms {
     /// What drives the queues; made by the first who waits.
     pub(crate) fn drive(&self, make: impl FnOnce(Option<&MakeTimer>) -> Drive) {
         self.drive.get_or_init(|| make(self.timer.as_ref()));
+    }
+}
+
+/// The queue of a lone limiter, made when somebody waits for the first time.
+pub(crate) struct Waiters(OnceLock<Arc<Queue>>);
+
+impl Waiters {
+    pub(crate) const fn new() -> Self {
+        Waiters(OnceLock::new())
+    }
+
+    pub(crate) fn on(terms: Arc<Terms>) -> Self {
+        Waiters(OnceLock::from(Queue::new(terms, None)))
+    }
+
+    pub(crate) fn queue(&self, terms: impl FnOnce() -> Arc<Terms>) -> &Arc<Queue> {
+        self.0.get_or_init(|| Queue::new(terms(), None))
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.0.get().map_or(0, |queue| queue.lock().waiting())
     }
 }
 
