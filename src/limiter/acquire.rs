@@ -230,7 +230,7 @@ impl<H: Hold> Wait<H> {
         let taken = self.hold.place().take(self.n, self.leaving);
         if let Taken::Admitted { now, .. } = taken {
             self.stage = Stage::Over;
-            return Poll::Ready(Ok(Granted { since: now, at: now }));
+            return Poll::Ready(Ok(at_once(now)));
         }
         self.wait(taken, by)
     }
@@ -245,10 +245,7 @@ impl<H: Hold> Wait<H> {
                 }
                 told(outcome, *since)
             }
-            Stage::New => {
-                let now = self.hold.place().now();
-                Ok(Granted { since: now, at: now })
-            }
+            Stage::New => Ok(at_once(self.hold.place().now())),
             Stage::Over => return Poll::Pending,
         };
         self.stage = Stage::Over;
@@ -258,49 +255,41 @@ impl<H: Hold> Wait<H> {
     /// Waits for what was not there.
     #[cold]
     #[inline(never)]
-    fn wait(&mut self, mut taken: Taken, by: &Waker) -> Poll<Answer> {
+    fn wait(&mut self, taken: Taken, by: &Waker) -> Poll<Answer> {
+        self.stage = Stage::Over;
         let place = self.hold.place();
         let layout = place.layout();
         let ask = Ask::new(layout, self.n, self.leaving);
-        let mut since = None;
-        let answer = loop {
-            let (deficit, now) = match taken {
-                Taken::Admitted { now, .. } => break Ok(Granted { since: since.unwrap_or(now), at: now }),
-                Taken::Unlimited => {
-                    let now = place.now();
-                    break Ok(Granted { since: now, at: now });
-                }
-                Taken::Refused { deficit, now } => {
-                    break Err(AcquireError::TableFull(TableFull(Due::new(layout.earned(), now, deficit))));
-                }
-                Taken::Denied { .. } if ask.needed > layout.capacity() => {
-                    break Err(AcquireError::ExceedsBurst(exceeding(layout, self.n, self.leaving)));
-                }
-                Taken::Denied { deficit, now, .. } => (deficit, now),
-            };
-            let since = *since.get_or_insert(now);
-            // What is hopeless need not come to the queue.
-            let (due, deadline) = (Due::new(layout.earned(), now, deficit), self.limit.deadline(since));
-            if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
-                break Err(AcquireError::TooLate(TooLate(due)));
+        let due = |now, deficit| Due::new(layout.earned(), now, deficit);
+        let full = |deficit, now| Err(AcquireError::TableFull(TableFull(due(now, deficit))));
+        let (deficit, now) = match taken {
+            Taken::Admitted { now, .. } => return Poll::Ready(Ok(at_once(now))),
+            Taken::Unlimited => return Poll::Ready(Ok(at_once(place.now()))),
+            Taken::Refused { deficit, now } => return Poll::Ready(full(deficit, now)),
+            Taken::Denied { needed, .. } if needed > layout.capacity() => {
+                let exceeding = exceeding(layout, self.n, self.leaving);
+                return Poll::Ready(Err(AcquireError::ExceedsBurst(exceeding)));
             }
-            let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
-            match place.enter(&Call { ask, deadline, hold, waker: by }, now) {
-                Arrival::Entered(_, Entered::Granted(at)) => break Ok(Granted { since, at }),
-                Arrival::Entered(_, Entered::TooLate(due)) => break Err(AcquireError::TooLate(TooLate(due))),
-                Arrival::Entered(queue, Entered::Full) => {
-                    break Err(AcquireError::QueueFull(QueueFull(Crowd::Waiters(queue.terms().max_waiters))));
-                }
-                Arrival::TooManyKeys(most) => break Err(AcquireError::QueueFull(QueueFull(Crowd::Keys(most)))),
-                Arrival::Entered(queue, Entered::Waiting(id)) => {
-                    self.stage = Stage::Waiting { queue, id, since };
-                    return Poll::Pending;
-                }
-                Arrival::Unknown => taken = place.take(self.n, self.leaving),
-            }
+            Taken::Denied { deficit, now, .. } => (deficit, now),
         };
-        self.stage = Stage::Over;
-        Poll::Ready(answer)
+        // What is hopeless need not come to the queue.
+        let (due, deadline) = (due(now, deficit), self.limit.deadline(now));
+        if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
+            return Poll::Ready(Err(AcquireError::TooLate(TooLate(due))));
+        }
+        let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
+        let queue_full = |crowd| Err(AcquireError::QueueFull(QueueFull(crowd)));
+        Poll::Ready(match place.enter(&Call { ask, deadline, hold, waker: by }, now) {
+            Arrival::Entered(queue, Entered::Waiting(id)) => {
+                self.stage = Stage::Waiting { queue, id, since: now };
+                return Poll::Pending;
+            }
+            Arrival::Entered(_, Entered::Granted(at)) => Ok(Granted { since: now, at }),
+            Arrival::Entered(_, Entered::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
+            Arrival::Entered(queue, Entered::Full) => queue_full(Crowd::Waiters(queue.terms().max_waiters)),
+            Arrival::TooManyKeys(most) => queue_full(Crowd::Keys(most)),
+            Arrival::NoPlace { deficit, now } => full(deficit, now),
+        })
     }
 
     fn block(mut self) -> Answer {
@@ -309,7 +298,7 @@ impl<H: Hold> Wait<H> {
             let taken = self.hold.place().take(self.n, self.leaving);
             if let Taken::Admitted { now, .. } = taken {
                 self.stage = Stage::Over;
-                return Ok(Granted { since: now, at: now });
+                return Ok(at_once(now));
             }
             let mut taken = Some(taken);
             return block_on(|by| match taken.take() {
@@ -319,6 +308,10 @@ impl<H: Hold> Wait<H> {
         }
         block_on(|by| self.poll_cold(by))
     }
+}
+
+fn at_once(now: Reading) -> Granted {
+    Granted { since: now, at: now }
 }
 
 fn told(outcome: Outcome, since: Reading) -> Answer {

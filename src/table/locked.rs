@@ -117,7 +117,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    fn newborn(&self) -> Newborn<'a> {
+    pub(super) fn newborn(&self) -> Newborn<'a> {
         Newborn { table: self.table, ghost: self.state.ghost }
     }
 
@@ -246,7 +246,7 @@ impl<'a> Locked<'a> {
 }
 
 /// A bucket that is nowhere yet.
-struct Newborn<'a> {
+pub(super) struct Newborn<'a> {
     table: &'a Table,
     ghost: Option<Word>,
 }
@@ -262,7 +262,7 @@ struct Trial<T> {
 impl Newborn<'_> {
     /// The first word: the ghost, which is as good as full where nothing in use was forgotten,
     /// or full; less where buckets do not start full.
-    fn start(&self, now: impl FnOnce() -> Reading) -> Word {
+    pub(super) fn start(&self, now: impl FnOnce() -> Reading) -> Word {
         let layout = &self.table.layout;
         let Some(initial) = self.table.initial else {
             return self.ghost.unwrap_or(token_bucket::brimful(layout));

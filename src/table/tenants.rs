@@ -215,6 +215,9 @@ impl<'a> Locked<'a> {
 
     /// Forgets the full buckets of the overflow.
     pub(super) fn tidy_overflow(&mut self, now: Reading) -> Tidied {
+        // Of those that nobody waits on any longer, too.
+        #[cfg(feature = "wait")]
+        self.come_home_all(now);
         let (layout, before) = (self.layout(), self.state.overflow.len());
         let fullness = Fullness::at(layout, now);
         self.state.overflow.retain(|_, word| !fullness.of(*word));
@@ -293,7 +296,7 @@ impl<'a> Locked<'a> {
     }
 
     /// One more key, if there may be one.
-    fn count(&mut self) -> bool {
+    pub(super) fn count(&mut self) -> bool {
         let most = self.table.max_keys;
         // Relaxed: a count; what it allows is ordered by the shard's lock.
         let one_more = |keys: u64| (keys < most).then_some(keys + 1);

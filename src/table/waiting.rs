@@ -22,8 +22,8 @@ pub(crate) enum Arrival {
     Entered(Arc<Queue>, Entered),
     /// Of as many keys as may be, somebody waits on each.
     TooManyKeys(u64),
-    /// The key is not known by now: there is nothing to wait for.
-    Unknown,
+    /// The key is new, and there is no place for it until so much more has been earned.
+    NoPlace { deficit: Units, now: Reading },
 }
 
 impl Table {
@@ -49,9 +49,10 @@ impl Table {
                 if !self.count_waiting() {
                     return Arrival::TooManyKeys(self.max_waiting_keys);
                 }
-                let Some(word) = locked.lend(key) else {
+                let Some(word) = locked.lend(key, now) else {
                     self.uncount_waiting(1);
-                    return Arrival::Unknown;
+                    let (deficit, now) = locked.refusal(key, now);
+                    return Arrival::NoPlace { deficit, now };
                 };
                 let queue = Queue::new(self.terms.clone(), Some(word));
                 locked.state.waiting.insert(key, queue.clone());
@@ -64,7 +65,7 @@ impl Table {
         if stirred {
             queue.look();
         }
-        entered.map_or(Arrival::Unknown, |entered| Arrival::Entered(queue, entered))
+        Arrival::Entered(queue, entered)
     }
 
     /// A key's word goes home, if nobody waits.
@@ -105,12 +106,17 @@ impl<T> Done<T> {
 }
 
 impl Locked<'_> {
-    /// Takes a known key's word out of wherever it is.
-    fn lend(&mut self, key: Fingerprint) -> Option<Word> {
-        let Some(slot) = self.find(key) else { return self.state.overflow.remove(&key) };
-        let word = slot.claim_any();
-        slot.move_out(self.layout(), word);
-        Some(word)
+    /// Takes a key's word out of wherever it is; `None` where it is new, and one too many.
+    fn lend(&mut self, key: Fingerprint, now: Reading) -> Option<Word> {
+        if let Some(slot) = self.find(key) {
+            let word = slot.claim_any();
+            slot.move_out(self.layout(), word);
+            return Some(word);
+        }
+        match self.state.overflow.remove(&key) {
+            None => self.count().then(|| self.newborn().start(|| now)),
+            overflown => overflown,
+        }
     }
 
     /// The queue of a key, if somebody waits there; if nobody does, the word comes home.

@@ -118,25 +118,26 @@ impl Loan {
     }
 
     /// Takes, or waits. The word is here.
-    pub(super) fn enter(&mut self, rule: &Rule, call: &Call<'_>, now: Reading, most: u32) -> Option<Entered> {
+    pub(super) fn enter(&mut self, rule: &Rule, call: &Call<'_>, now: Reading, most: u32) -> Entered {
         let Call { ask, deadline, hold, waker } = *call;
-        let deficit = match self.admit(rule, ask, now)? {
-            Ok(_) => return Some(Entered::Granted(now)),
-            Err(deficit) => deficit,
+        let deficit = match self.admit(rule, ask, now) {
+            Some(Ok(_)) => return Entered::Granted(now),
+            Some(Err(deficit)) => deficit,
+            None => unreachable!("it was lent under this lock"),
         };
         let due = Due::new(rule.layout.earned(), now, deficit);
         if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
-            return Some(Entered::TooLate(due));
+            return Entered::TooLate(due);
         }
         if self.line.waiting() >= most {
-            return Some(Entered::Full);
+            return Entered::Full;
         }
         let hold = self.up_to(hold);
         let Some(id) = self.line.push(Waiting::new(ask, deadline, hold, waker.clone())) else {
-            return Some(Entered::Full);
+            return Entered::Full;
         };
         self.stirred |= self.line.first().is_some_and(|(first, _)| first == id);
-        Some(Entered::Waiting(id))
+        Entered::Waiting(id)
     }
 
     /// A random number of so many at most.

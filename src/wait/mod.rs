@@ -198,12 +198,12 @@ impl Queue {
             }
             let entered = loan.enter(&self.terms.rule, call, now, self.terms.max_waiters);
             bring_home(loan, cell);
-            entered.unwrap_or(Entered::Full)
+            entered
         })
     }
 
     /// Takes, or waits, where the word is here.
-    pub(crate) fn enter(&self, loan: &mut Loan, call: &Call<'_>, now: Reading) -> Option<Entered> {
+    pub(crate) fn enter(&self, loan: &mut Loan, call: &Call<'_>, now: Reading) -> Entered {
         loan.enter(&self.terms.rule, call, now, self.terms.max_waiters)
     }
 

@@ -17,4 +17,5 @@ mod support;
 mod text;
 mod total;
 mod waiting;
+mod waiting_oracle;
 mod window_bound;

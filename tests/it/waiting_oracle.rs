@@ -1,0 +1,415 @@
+//! Promise 4, and what waiting does to the others: random arrivals, costs, classes, cancellations,
+//! deadlines and give-backs on a mock clock, against an exact simulation: the same order, the same
+//! instants, the same balance.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use brimful::{AcquireError, KeyedRateLimiter, MockClock, Quota, RateLimiter, Tokens};
+use brimful_oracle::window::{Bound, worst_window};
+use proptest::prelude::*;
+
+use crate::waiting::{Count, Outcome, poll};
+
+/// 10/s: a token takes so many nanoseconds.
+const TOKEN: i128 = 100_000_000;
+const BURST: i128 = 10;
+
+fn quota() -> Quota {
+    Quota::per_second(10).burst(BURST as u32)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Granted(u64),
+    Refused,
+    Gone,
+}
+
+/// Somebody who waits, in the simulation. Amounts are in the nanoseconds that earn them.
+#[derive(Clone, Copy, Debug)]
+struct Simulated {
+    cost: i128,
+    leaving: i128,
+    deadline: Option<u64>,
+    state: State,
+}
+
+/// An exact bucket, and a plain list of those who wait.
+struct Simulation {
+    now: u64,
+    /// Held less earned since the origin.
+    x: i128,
+    all: Vec<Simulated>,
+    grants: Vec<(u64, i128)>,
+}
+
+impl Simulation {
+    fn new() -> Self {
+        Simulation { now: 0, x: BURST * TOKEN, all: Vec::new(), grants: Vec::new() }
+    }
+
+    fn held(&self) -> i128 {
+        (self.x + i128::from(self.now)).min(BURST * TOKEN)
+    }
+
+    fn put(&mut self, amount: i128) {
+        self.x = self.held() + amount.min(BURST * TOKEN - self.held()) - i128::from(self.now);
+    }
+
+    fn charge(&mut self, amount: i128) -> i128 {
+        let charged = amount.min((self.held() + BURST * TOKEN).max(0));
+        self.x = self.held() - charged - i128::from(self.now);
+        charged
+    }
+
+    /// Who waits, in the order of service.
+    fn line(&self) -> Vec<usize> {
+        let mut line: Vec<_> = (0..self.all.len()).filter(|&who| self.all[who].state == State::Waiting).collect();
+        line.sort_by_key(|&who| self.all[who].leaving);
+        line
+    }
+
+    fn due(&self, needed: i128) -> u64 {
+        self.now + (needed - self.held()).max(0) as u64
+    }
+
+    fn look(&mut self) {
+        loop {
+            while let Some(&first) = self.line().first() {
+                let Simulated { cost, leaving, .. } = self.all[first];
+                if self.held() < cost + leaving {
+                    break;
+                }
+                self.charge(cost);
+                self.grants.push((self.now, cost));
+                self.all[first].state = State::Granted(self.now);
+            }
+            let late = |&who: &usize| self.all[who].deadline.is_some_and(|deadline| deadline <= self.now);
+            let Some(late) = self.line().into_iter().find(late) else { return };
+            self.all[late].state = State::Refused;
+        }
+    }
+
+    fn refuse_the_hopeless(&mut self) {
+        let mut ahead = 0;
+        for who in self.line() {
+            let Simulated { cost, leaving, deadline, .. } = self.all[who];
+            if deadline.is_some_and(|deadline| self.due(ahead + cost + leaving) > deadline) {
+                self.all[who].state = State::Refused;
+            } else {
+                ahead += cost;
+            }
+        }
+    }
+
+    fn ahead(&self, leaving: i128) -> Option<i128> {
+        let ahead: Vec<_> = self.line().into_iter().filter(|&who| self.all[who].leaving <= leaving).collect();
+        (!ahead.is_empty()).then(|| ahead.iter().map(|&who| self.all[who].cost).sum())
+    }
+
+    fn try_take(&mut self, cost: i128, leaving: i128) -> bool {
+        let taken = self.ahead(leaving).is_none() && cost + leaving <= self.held();
+        if taken {
+            self.charge(cost);
+            self.grants.push((self.now, cost));
+        }
+        taken
+    }
+
+    fn arrive(&mut self, cost: i128, leaving: i128, deadline: Option<u64>) {
+        let state = if self.try_take(cost, leaving) {
+            State::Granted(self.now)
+        } else {
+            let needed = cost + leaving + self.ahead(leaving).unwrap_or(0);
+            let hopeless = cost + leaving > BURST * TOKEN || deadline.is_some_and(|at| self.due(needed) > at);
+            if hopeless { State::Refused } else { State::Waiting }
+        };
+        self.all.push(Simulated { cost, leaving, deadline, state });
+    }
+
+    fn leave(&mut self, who: usize) {
+        let gone = std::mem::replace(&mut self.all[who].state, State::Gone);
+        if let State::Granted(_) = gone {
+            self.put(self.all[who].cost);
+        }
+        self.look();
+    }
+
+    fn advance(&mut self, to: u64) {
+        loop {
+            let line = self.line();
+            let due = line.first().map(|&first| self.due(self.all[first].cost + self.all[first].leaving));
+            let next = line.iter().filter_map(|&who| self.all[who].deadline).chain(due).min();
+            match next.filter(|&next| next <= to) {
+                Some(next) => {
+                    self.now = next;
+                    self.look();
+                }
+                None => {
+                    self.now = to;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+type Waits<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+/// The verbs of a limiter, or of a key.
+struct Real<'a> {
+    wait: Box<dyn Fn(u32, u32, Option<u64>) -> Waits<'a> + 'a>,
+    try_take: Box<dyn Fn(u32, u32) -> bool + 'a>,
+    add: Box<dyn Fn(u32) -> Tokens + 'a>,
+    /// Settles for the tokens that are told, or gives all back when it is dropped.
+    reserve: Box<dyn Fn(u32) -> Option<Box<dyn FnOnce(u32) + 'a>> + 'a>,
+    reset: Box<dyn Fn() + 'a>,
+    balance: Box<dyn Fn() -> f64 + 'a>,
+}
+
+fn lone(limiter: &RateLimiter<MockClock>) -> Real<'_> {
+    Real {
+        wait: Box::new(|n, leaving, deadline| {
+            let wait = limiter.acquire_n(n).leaving(leaving);
+            Box::pin(if let Some(deadline) = deadline { wait.until(deadline) } else { wait })
+        }),
+        try_take: Box::new(|n, leaving| limiter.try_acquire_leaving(n, leaving).is_ok()),
+        add: Box::new(|n| limiter.add_tokens(n)),
+        reserve: Box::new(|n| {
+            let reservation = limiter.try_reserve_n(n).ok()?;
+            Some(Box::new(|actual| _ = reservation.commit(actual)))
+        }),
+        reset: Box::new(|| limiter.reset()),
+        balance: Box::new(|| limiter.balance()),
+    }
+}
+
+fn keyed(limiter: &KeyedRateLimiter<u64, MockClock>, key: u64) -> Real<'_> {
+    Real {
+        wait: Box::new(move |n, leaving, deadline| {
+            let wait = limiter.acquire_n(&key, n).leaving(leaving);
+            Box::pin(if let Some(deadline) = deadline { wait.until(deadline) } else { wait })
+        }),
+        try_take: Box::new(move |n, leaving| limiter.try_acquire_leaving(&key, n, leaving).is_ok()),
+        add: Box::new(move |n| limiter.add_tokens(&key, n)),
+        reserve: Box::new(move |n| {
+            let reservation = limiter.try_reserve_n(&key, n).ok()?;
+            Some(Box::new(|actual| _ = reservation.commit(actual)))
+        }),
+        reset: Box::new(move || limiter.reset(&key)),
+        balance: Box::new(move || limiter.balance(&key)),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    /// Only who is to leave nothing has a deadline: nobody else comes before them later.
+    Arrive {
+        cost: u32,
+        leaving: u32,
+        within: Option<u64>,
+    },
+    Try {
+        cost: u32,
+        leaving: u32,
+    },
+    Leave(usize),
+    Leak(usize),
+    Poll(usize),
+    Add(u32),
+    Reserve(u32),
+    Settle {
+        which: usize,
+        actual: u32,
+    },
+    Reset,
+    Advance(u64),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let leaving = prop_oneof![3 => Just(0u32), 1 => Just(2), 1 => Just(5)];
+    let within = (1u64..3_000_000).prop_map(|micros| micros * 1_000);
+    let op = prop_oneof![
+        6 => (1u32..=11, leaving.clone()).prop_map(|(cost, leaving)| Op::Arrive { cost, leaving, within: None }),
+        3 => (1u32..=10, within).prop_map(|(cost, within)| Op::Arrive { cost, leaving: 0, within: Some(within) }),
+        3 => (1u32..=4, leaving).prop_map(|(cost, leaving)| Op::Try { cost, leaving }),
+        3 => any::<prop::sample::Index>().prop_map(|index| Op::Leave(index.index(1 << 16))),
+        1 => any::<prop::sample::Index>().prop_map(|index| Op::Leak(index.index(1 << 16))),
+        2 => any::<prop::sample::Index>().prop_map(|index| Op::Poll(index.index(1 << 16))),
+        1 => (1u32..=3).prop_map(Op::Add),
+        1 => (1u32..=6).prop_map(Op::Reserve),
+        1 => (any::<prop::sample::Index>(), 0u32..=12)
+            .prop_map(|(index, actual)| Op::Settle { which: index.index(1 << 16), actual }),
+        1 => Just(Op::Reset),
+        6 => (0u64..2_000_000).prop_map(|micros| Op::Advance(micros * 1_000)),
+    ];
+    prop::collection::vec(op, 1..80)
+}
+
+/// The future of somebody who waits, and whether they are still there to be asked.
+struct Asked<'a> {
+    future: Option<Waits<'a>>,
+    count: Arc<Count>,
+}
+
+fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
+    let mut simulation = Simulation::new();
+    let mut asked: Vec<Asked<'_>> = Vec::new();
+    let mut reserved: Vec<(u32, Box<dyn FnOnce(u32) + '_>)> = Vec::new();
+    let mut inflow: i128 = 0;
+    for op in ops {
+        match *op {
+            Op::Arrive { cost, leaving, within } => {
+                let deadline = within.map(|within| simulation.now + within);
+                simulation.arrive(i128::from(cost) * TOKEN, i128::from(leaving) * TOKEN, deadline);
+                let mut ask = Asked { future: Some((real.wait)(cost, leaving, deadline)), count: Arc::default() };
+                check(&mut ask, simulation.all.last_mut().unwrap());
+                asked.push(ask);
+            }
+            Op::Try { cost, leaving } => {
+                let expected = simulation.try_take(i128::from(cost) * TOKEN, i128::from(leaving) * TOKEN);
+                assert_eq!((real.try_take)(cost, leaving), expected, "{op:?}");
+            }
+            Op::Leave(who) if !asked.is_empty() => {
+                let who = who % asked.len();
+                if asked[who].future.take().is_some() {
+                    inflow += simulation.all[who].cost;
+                    simulation.leave(who);
+                }
+            }
+            Op::Leak(who) if !asked.is_empty() => {
+                let who = who % asked.len();
+                std::mem::forget(asked[who].future.take());
+            }
+            Op::Poll(who) if !asked.is_empty() => {
+                let who = who % asked.len();
+                check(&mut asked[who], &mut simulation.all[who]);
+            }
+            Op::Add(n) => {
+                inflow += i128::from(n) * TOKEN;
+                (real.add)(n);
+                simulation.put(i128::from(n) * TOKEN);
+                simulation.refuse_the_hopeless();
+                simulation.look();
+            }
+            Op::Reserve(n) => {
+                let expected = simulation.try_take(i128::from(n) * TOKEN, 0);
+                let got = (real.reserve)(n);
+                assert_eq!(got.is_some(), expected);
+                reserved.extend(got.map(|settle| (n, settle)));
+            }
+            Op::Settle { which, actual } if !reserved.is_empty() => {
+                let (n, settle) = reserved.swap_remove(which % reserved.len());
+                settle(actual);
+                match i128::from(actual) - i128::from(n) {
+                    more if more > 0 => drop(simulation.charge(more * TOKEN)),
+                    less => {
+                        inflow -= less * TOKEN;
+                        simulation.put(-less * TOKEN);
+                    }
+                }
+                if actual != n {
+                    simulation.refuse_the_hopeless();
+                    simulation.look();
+                }
+            }
+            Op::Reset => {
+                inflow += 2 * BURST * TOKEN;
+                (real.reset)();
+                simulation.x = BURST * TOKEN - i128::from(simulation.now);
+                simulation.refuse_the_hopeless();
+                simulation.look();
+            }
+            Op::Advance(nanos) => {
+                clock.advance(Duration::from_nanos(nanos));
+                simulation.advance(simulation.now + nanos);
+            }
+            _ => {}
+        }
+        let held = simulation.held() as f64 / TOKEN as f64;
+        let balance = (real.balance)();
+        assert!((balance - held).abs() < 1e-7, "{op:?}: {balance} tokens, to be {held}");
+        for (ask, simulated) in asked.iter().zip(&simulation.all) {
+            let told = ask.future.is_none() || matches!(simulated.state, State::Waiting | State::Gone);
+            assert!(told || ask.count.woken() == 1, "{op:?}: {simulated:?} was woken {} times", ask.count.woken());
+        }
+    }
+    for (ask, simulated) in asked.iter_mut().zip(&mut simulation.all) {
+        check(ask, simulated);
+    }
+    let bound = Bound::new((BURST * TOKEN + inflow) as u128, TOKEN as u128, TOKEN as u128);
+    assert!(worst_window(bound, &mut simulation.grants).is_none_or(|worst| !worst.margin.is_violation()));
+}
+
+/// Asks, and holds the answer against the simulation's.
+fn check(ask: &mut Asked<'_>, simulated: &mut Simulated) {
+    let Some(future) = &mut ask.future else { return };
+    let waker = Waker::from(ask.count.clone());
+    let got = match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        Poll::Pending => State::Waiting,
+        Poll::Ready(Ok(granted)) => State::Granted(granted.granted_at()),
+        Poll::Ready(Err(AcquireError::ExceedsBurst(_) | AcquireError::TooLate(_))) => State::Refused,
+        Poll::Ready(Err(error)) => panic!("{error}"),
+    };
+    assert_eq!(got, simulated.state, "{simulated:?}");
+    if got != State::Waiting {
+        ask.future = None;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_limiter_serves_as_the_simulation_does(ops in ops()) {
+        let clock = MockClock::new();
+        let limiter = RateLimiter::with_clock(quota(), clock.clone());
+        run(&ops, &clock, &lone(&limiter));
+    }
+
+    #[test]
+    fn a_key_is_served_as_the_simulation_does(ops in ops()) {
+        let clock = MockClock::new();
+        let limiter = KeyedRateLimiter::<u64, _>::builder()
+            .quota(quota())
+            .clock(clock.clone())
+            .max_keys(4)
+            .build()
+            .unwrap();
+        let _others: Vec<_> = (0..3).map(|key| limiter.try_acquire_n(&key, 10)).collect();
+        run(&ops, &clock, &keyed(&limiter, 7));
+    }
+
+    /// Where many are due within a millisecond: never early, a millisecond late at most, in order.
+    #[test]
+    fn a_crowd_is_served_in_order(costs in prop::collection::vec(1u32..=5, 1..300), step in 1u64..5_000) {
+        let clock = MockClock::new();
+        // A token takes 10 µs, the burst 10 ms.
+        let limiter = RateLimiter::with_clock(Quota::per_second(100_000).burst(1_000), clock.clone());
+        prop_assert!(limiter.try_acquire_n(1_000).is_ok());
+        let mut waits: Vec<_> = costs.iter().map(|&n| limiter.acquire_n(n)).collect();
+        for wait in &mut waits {
+            prop_assert!(poll(wait).is_none());
+        }
+        let all: u64 = costs.iter().map(|&cost| u64::from(cost)).sum();
+        while limiter.waiters() > 0 {
+            clock.advance(Duration::from_micros(step));
+        }
+        let (mut before, mut taken, mut grants) = (0, 0, vec![(0, 1_000_u32)]);
+        for (wait, &cost) in waits.iter_mut().zip(&costs) {
+            taken += u64::from(cost);
+            let (at, due) = (poll(wait).unwrap().unwrap().granted_at(), taken * 10_000);
+            prop_assert!(at >= before && (due..=due + 1_000_000).contains(&at), "{at}, due at {due}");
+            grants.push((at, cost));
+            before = at;
+        }
+        prop_assert!(before <= all * 10_000, "the last is not made to wait");
+        let worst = worst_window(Bound::new(1_000, 100_000, 1_000_000_000), &mut grants);
+        prop_assert!(worst.is_none_or(|worst| !worst.margin.is_violation()));
+    }
+}
