@@ -18,4 +18,7 @@ mod text;
 mod total;
 mod waiting;
 mod waiting_oracle;
+mod waiting_storm;
+#[cfg(feature = "tokio")]
+mod waiting_tokio;
 mod window_bound;

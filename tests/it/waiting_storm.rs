@@ -1,0 +1,338 @@
+//! Waiting by many at once, and by those who behave badly: real threads, cancelled, forgotten,
+//! panicking.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use brimful::{Clock, KeyedRateLimiter, MockClock, QuantaClock, Quota, RateLimiter, Timer};
+use brimful_oracle::window::{Bound, worst_window};
+
+use crate::support::{Random, operations};
+use crate::waiting::{Count, Outcome, poll, poll_by};
+
+const THREADS: u64 = 4;
+
+/// A token takes a millisecond, and the burst is more than is earned in a test: nothing is clipped.
+fn unclipped() -> Quota {
+    Quota::per_second(1_000).burst(1_000_000).initial(0)
+}
+
+/// Begins waits, keeps a few of them, asks and drops them at random; returns what was granted and
+/// kept.
+fn storm<F>(random: &mut Random, waits: u64, begin: impl Fn(u32) -> F) -> u64
+where
+    F: Future<Output = Outcome> + Unpin,
+{
+    let (mut held, mut kept) = (VecDeque::new(), 0);
+    for _ in 0..waits {
+        let cost = 1 + (random.next() % 3) as u32;
+        held.push_back((begin(cost), cost, random.next() % 6));
+        if held.len() < 8 {
+            continue;
+        }
+        let which = random.next() as usize % held.len();
+        let (wait, cost, polls) = &mut held[which];
+        match (poll(wait), *polls) {
+            (Some(outcome), _) => {
+                outcome.expect("nothing is refused");
+                kept += u64::from(*cost);
+                held.swap_remove_back(which);
+            }
+            (None, 0) => drop(held.swap_remove_back(which)),
+            (None, _) => *polls -= 1,
+        }
+        if random.next().is_multiple_of(16) {
+            thread::yield_now();
+        }
+    }
+    kept
+}
+
+/// Moves the clock until all threads are done, and returns how far.
+fn drive(clock: &MockClock, running: &AtomicU64) -> u64 {
+    let mut random = Random::new(5);
+    while running.load(Ordering::Acquire) > 0 {
+        // Not so far that the burst is reached.
+        if clock.now() < 900_000_000_000 {
+            clock.advance(Duration::from_micros(random.next() % 2_000));
+        }
+        thread::yield_now();
+    }
+    clock.now()
+}
+
+#[test]
+fn a_storm_of_cancellations_loses_no_token() {
+    let waits = operations("BRIMFUL_STORM", 1_000_000) / THREADS;
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(unclipped(), clock.clone());
+    let running = AtomicU64::new(THREADS);
+    let kept = AtomicU64::new(0);
+    let now = thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (limiter, running, kept) = (&limiter, &running, &kept);
+            scope.spawn(move || {
+                let got = storm(&mut Random::new(thread), waits, |cost| limiter.acquire_n(cost));
+                kept.fetch_add(got, Ordering::Relaxed);
+                running.fetch_sub(1, Ordering::Release);
+            });
+        }
+        drive(&clock, &running)
+    });
+    let kept = kept.into_inner();
+    assert!(kept > 1_000, "{kept} tokens were kept");
+    let held = now as i64 - kept as i64 * 1_000_000;
+    assert_eq!((limiter.balance() * 1e6).round() as i64, held, "of {kept} kept in {now} ns");
+    assert_eq!(limiter.waiters(), 0);
+}
+
+#[test]
+fn a_storm_on_keys_loses_no_token() {
+    const KEYS: u64 = 6;
+    let waits = operations("BRIMFUL_STORM", 400_000) / THREADS;
+    let clock = MockClock::new();
+    let limiter = KeyedRateLimiter::<u64, _>::builder()
+        .quota(unclipped())
+        .clock(clock.clone())
+        .max_keys(KEYS)
+        .build()
+        .expect("a table");
+    // They begin to fill now.
+    assert!((0..KEYS).all(|key| !limiter.allow(&key)));
+    let running = AtomicU64::new(THREADS);
+    let kept: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
+    let now = thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (limiter, running, kept) = (&limiter, &running, &kept);
+            scope.spawn(move || {
+                let mut random = Random::new(thread);
+                for round in 0..waits / 50 {
+                    let key = (thread + round) % KEYS;
+                    let got = storm(&mut random, 50, |cost| limiter.acquire_n(&key, cost));
+                    kept[key as usize].fetch_add(got, Ordering::Relaxed);
+                    if limiter.allow(&key) {
+                        kept[key as usize].fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+                running.fetch_sub(1, Ordering::Release);
+            });
+        }
+        drive(&clock, &running)
+    });
+    for (key, kept) in (0..).zip(kept) {
+        let held = now as i64 - kept.into_inner() as i64 * 1_000_000;
+        assert_eq!((limiter.balance(&key) * 1e6).round() as i64, held, "key {key}");
+    }
+    assert_eq!((limiter.len(), limiter.waiting_keys()), (KEYS, 0));
+}
+
+/// Runs a closure when it is woken.
+struct Calls<F>(F);
+
+impl<F: Fn() + Send + Sync> Wake for Calls<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+fn calls(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(Calls(f)))
+}
+
+fn emptied() -> (Arc<RateLimiter<MockClock>>, MockClock) {
+    let clock = MockClock::new();
+    let limiter = Arc::new(RateLimiter::with_clock(Quota::per_second(10).burst(10), clock.clone()));
+    assert!(limiter.try_acquire_n(10).is_ok());
+    (limiter, clock)
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_being_served() {
+    let (limiter, clock) = emptied();
+    let (mut bad, mut good) = (limiter.acquire(), limiter.acquire());
+    let count = Arc::new(Count::default());
+    assert!(poll_by(&mut bad, &calls(|| panic!("a waker's own affair"))).is_none());
+    assert!(poll_by(&mut good, &count.clone().into()).is_none());
+    clock.advance(Duration::from_millis(200));
+    assert_eq!(count.woken(), 1);
+    assert!(poll(&mut good).is_some_and(|outcome| outcome.is_ok()));
+    assert!(poll(&mut bad).is_some_and(|outcome| outcome.is_ok()));
+}
+
+#[test]
+fn a_waker_may_use_the_limiter() {
+    let (limiter, clock) = emptied();
+    let mine = Arc::new(Mutex::new(Some(limiter.acquire_n_owned(2))));
+    let (seen, other) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Some(limiter.acquire_n_owned(10)))));
+    let waker = {
+        let (limiter, mine, other, seen) = (limiter.clone(), mine.clone(), other.clone(), seen.clone());
+        calls(move || {
+            let polled = poll(mine.lock().unwrap().as_mut().unwrap());
+            assert!(polled.is_some_and(|outcome| outcome.is_ok()));
+            // Who is now first goes, and the limiter is looked at and given tokens.
+            drop(other.lock().unwrap().take());
+            assert!(!limiter.allow());
+            limiter.add_tokens(1);
+            assert!(limiter.allow());
+            seen.fetch_add(1, Ordering::SeqCst);
+        })
+    };
+    assert!(poll_by(mine.lock().unwrap().as_mut().unwrap(), &waker).is_none());
+    assert!(poll(other.lock().unwrap().as_mut().unwrap()).is_none());
+    clock.advance(Duration::from_millis(200));
+    assert_eq!(seen.load(Ordering::SeqCst), 1, "no assertion of the waker's failed");
+}
+
+#[test]
+fn a_panic_while_waiting_loses_nothing() {
+    let (limiter, clock) = emptied();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut wait = limiter.acquire_n(5);
+        assert!(poll(&mut wait).is_none());
+        clock.advance(Duration::from_millis(500));
+        panic!("after the grant, before it was told");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(limiter.available_tokens(), 5.0);
+    let thread = {
+        let limiter = limiter.clone();
+        thread::spawn(move || {
+            let _wait = limiter.acquire_n_blocking(10).unwrap();
+            panic!("the tokens are spent");
+        })
+    };
+    while limiter.waiters() == 0 {
+        thread::yield_now();
+    }
+    clock.advance(Duration::from_secs(1));
+    assert!(thread.join().is_err());
+    assert_eq!(limiter.available_tokens(), 5.0);
+}
+
+/// Stands still, and panics when told to.
+#[derive(Clone, Default)]
+struct Moody {
+    clock: MockClock,
+    panics: Arc<AtomicBool>,
+}
+
+impl Clock for Moody {
+    fn now(&self) -> u64 {
+        assert!(!self.panics.load(Ordering::SeqCst), "a clock's own affair");
+        self.clock.now()
+    }
+
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        self.clock.timer()
+    }
+}
+
+#[test]
+fn a_clock_that_panics_once_wedges_nobody() {
+    let moody = Moody::default();
+    let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(1), moody.clone());
+    assert!(limiter.allow());
+    let mut wait = limiter.acquire();
+    assert!(poll(&mut wait).is_none());
+    moody.panics.store(true, Ordering::SeqCst);
+    // The timer finds the clock panicking.
+    moody.clock.advance(Duration::from_millis(100));
+    moody.panics.store(false, Ordering::SeqCst);
+    assert!(poll(&mut wait).is_none());
+    assert!(!limiter.allow(), "whoever comes by sees that the first is due");
+    assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok()));
+}
+
+/// Wakes early, and from within: a thousand times, then as it should.
+struct Hasty {
+    inner: Box<dyn Timer>,
+    wakes: u32,
+}
+
+impl Timer for Hasty {
+    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
+        if self.wakes > 0 {
+            self.wakes -= 1;
+            waker.wake_by_ref();
+            waker.wake_by_ref();
+        } else {
+            self.inner.arm(now_ns, at_ns, waker);
+        }
+    }
+}
+
+#[test]
+fn a_timer_may_wake_early_and_at_once() {
+    let clock = MockClock::new();
+    let timers = clock.clone();
+    let limiter = RateLimiter::builder()
+        .quota(Quota::per_second(10).burst(1))
+        .clock(clock.clone())
+        .timer(move || Hasty { inner: timers.timer().expect("the mock clock has timers"), wakes: 1_000 })
+        .build()
+        .unwrap();
+    assert!(limiter.allow());
+    let mut wait = limiter.acquire();
+    assert!(poll(&mut wait).is_none());
+    clock.advance(Duration::from_secs(1));
+    assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok_and(|granted| granted.granted_at() >= 100_000_000)));
+}
+
+#[test]
+fn nobody_is_early_in_real_time() {
+    let waits = operations("BRIMFUL_WAITS", 20_000) / THREADS;
+    static LIMITER: RateLimiter = RateLimiter::new(Quota::per_second(100_000).burst(100));
+    let mut grants: Vec<(u64, u32)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let mut random = Random::new(thread);
+                    let mut grant = || {
+                        let n = 1 + (random.next() % 3) as u32;
+                        (LIMITER.acquire_n_blocking(n).unwrap().granted_at(), n)
+                    };
+                    (0..waits).map(|_| grant()).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let worst = worst_window(Bound::new(100, 100_000, 1_000_000_000), &mut grants).unwrap();
+    assert!(!worst.margin.is_violation(), "{worst:?}");
+}
+
+/// Goes with real time, and is `Clone` as clocks of users are: shared.
+struct Os(Instant);
+
+impl Clock for Os {
+    fn now(&self) -> u64 {
+        self.0.elapsed().as_nanos() as u64
+    }
+}
+
+#[test]
+fn a_users_clock_is_shared() {
+    let limiter = RateLimiter::with_clock(Quota::per_second(1_000).burst(1), Arc::new(Os(Instant::now())));
+    assert!((0..3).all(|_| limiter.acquire_blocking().is_ok()));
+}
+
+#[test]
+fn futures_are_sent_and_kept() {
+    fn sent<T: Send + Sync + 'static>(value: T) -> T {
+        value
+    }
+    let limiter = Arc::new(RateLimiter::new(Quota::per_second(1_000).burst(2)));
+    assert!(sent(limiter.acquire_n_owned(1)).wait().is_ok());
+    let keyed = Arc::new(KeyedRateLimiter::<String>::new(Quota::per_second(1_000).burst(2)));
+    assert!(sent(keyed.acquire_n_owned("a", 1)).wait().is_ok());
+    sent(QuantaClock);
+    let wait = sent(keyed.acquire_n_owned("a", 2));
+    drop((limiter, keyed));
+    assert!(wait.wait().is_ok());
+}
