@@ -161,13 +161,15 @@ impl Simulation {
 
 type Waits<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
+/// Settles for the tokens that are told, or gives all back when it is dropped.
+type Settle<'a> = Box<dyn FnOnce(u32) + 'a>;
+
 /// The verbs of a limiter, or of a key.
 struct Real<'a> {
     wait: Box<dyn Fn(u32, u32, Option<u64>) -> Waits<'a> + 'a>,
     try_take: Box<dyn Fn(u32, u32) -> bool + 'a>,
     add: Box<dyn Fn(u32) -> Tokens + 'a>,
-    /// Settles for the tokens that are told, or gives all back when it is dropped.
-    reserve: Box<dyn Fn(u32) -> Option<Box<dyn FnOnce(u32) + 'a>> + 'a>,
+    reserve: Box<dyn Fn(u32) -> Option<Settle<'a>> + 'a>,
     reset: Box<dyn Fn() + 'a>,
     balance: Box<dyn Fn() -> f64 + 'a>,
 }
@@ -260,7 +262,7 @@ struct Asked<'a> {
 fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
     let mut simulation = Simulation::new();
     let mut asked: Vec<Asked<'_>> = Vec::new();
-    let mut reserved: Vec<(u32, Box<dyn FnOnce(u32) + '_>)> = Vec::new();
+    let mut reserved: Vec<(u32, Settle<'_>)> = Vec::new();
     let mut inflow: i128 = 0;
     for op in ops {
         match *op {

@@ -9,24 +9,34 @@ use crate::loom::under_loom;
 use crate::{suite, tidy};
 
 /// A step that is one command.
-fn steps() -> [(&'static str, Call); 8] {
+fn steps() -> [(&'static str, Call); 10] {
     let doc = |call: Call| call.env("RUSTDOCFLAGS", "-D warnings");
     let strict = ["--", "-D", "warnings"];
     [
         ("format", Call::cargo(["fmt", "--all", "--check"])),
-        ("clippy", Call::cargo(["clippy", "--workspace", "--all-targets"]).args(&strict)),
+        ("clippy", Call::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]).args(&strict)),
+        ("clippy of the core as it comes", Call::cargo(["clippy", "-p", "brimful", "--lib"]).args(&strict)),
+        (
+            "clippy without waiting",
+            Call::cargo(["clippy", "-p", "brimful", "--no-default-features", "--features", "std", "--lib"])
+                .args(&strict),
+        ),
         (
             "clippy without std",
             Call::cargo(["clippy", "-p", "brimful", "--no-default-features", "--lib"]).args(&strict),
         ),
         ("clippy of the models", under_loom(["clippy", "-p", "brimful-loom-tests", "--all-targets"]).args(&strict)),
         // With the private items first, so that what stays in the folder is what users see.
-        ("documentation, private", doc(Call::cargo(["doc", "-p", "brimful", "--no-deps", "--document-private-items"]))),
+        (
+            "documentation, private",
+            doc(Call::cargo(["doc", "-p", "brimful", "--all-features", "--no-deps", "--document-private-items"])),
+        ),
         // Libraries: the program `brimful` would write over the library of that name. The models
         // are empty without their cfg, which rustdoc has to be told as well.
         (
             "documentation",
-            doc(Call::cargo(["doc", "--workspace", "--no-deps", "--lib", "--exclude", "brimful-loom-tests"])),
+            doc(Call::cargo(["doc", "--workspace", "--all-features", "--no-deps", "--lib"])
+                .args(&["--exclude", "brimful-loom-tests"])),
         ),
         (
             "documentation of the models",

@@ -93,12 +93,14 @@ impl fmt::Display for Tally {
 pub(crate) fn run() -> Result<Tally> {
     let mut tally = Tally::default();
     // The README's examples are doc tests of the core, which `tidy` sees to.
-    let workspace = Call::cargo(["test", "--workspace", "--no-fail-fast"])
+    let workspace = Call::cargo(["test", "--workspace", "--all-features", "--no-fail-fast"])
         // These measure, or need a cfg of their own.
         .args(&["--exclude", "brimful-benches", "--exclude", "brimful-loom-tests"]);
     tally.run("unit, integration and doc tests", &workspace)?;
     let bare = Call::cargo(["check", "-p", "brimful", "--no-default-features", "--lib"]);
     tally.run("the core without std", &bare)?;
+    let quiet = Call::cargo(["check", "-p", "brimful", "--no-default-features", "--features", "std", "--lib"]);
+    tally.run("the core without waiting", &quiet)?;
     tally.run("the models", &loom::bounded_call(MODELS_SECONDS))?;
     tally.skipped.extend(missing_traces(std::env::var_os("BRIMFUL_TRACES").as_deref().map(Path::new)));
     Ok(tally)
