@@ -60,6 +60,11 @@ pub(crate) trait Home {
 
     /// What a word is to be stepped on as.
     fn at_home(&self, seen: Word, now: Reading) -> Found;
+
+    /// Takes from a bucket that is gone from its cell, where the home knows the way.
+    fn take_elsewhere(&self, _: Ask, _: impl Now) -> Option<Taken> {
+        None
+    }
 }
 
 /// What a word stands for.
@@ -106,12 +111,29 @@ pub(crate) trait Follow: Reply {
     fn gone(self) -> Self::Answer;
 }
 
+/// A reply where the home always knows the way.
+#[derive(Clone, Copy)]
+pub(crate) struct Led<R>(pub(crate) R);
+
+impl<R: Reply> Reply for Led<R> {
+    type Answer = R::Answer;
+
+    #[inline(always)]
+    fn to(self, taken: Taken) -> R::Answer {
+        self.0.to(taken)
+    }
+}
+
+impl<R: Reply> Follow for Led<R> {
+    fn gone(self) -> R::Answer {
+        unreachable!("the home knows the way")
+    }
+}
+
 /// The outcome itself.
-#[cfg(feature = "wait")]
 #[derive(Clone, Copy)]
 pub(crate) struct AsIs;
 
-#[cfg(feature = "wait")]
 impl Reply for AsIs {
     type Answer = Taken;
 
@@ -122,9 +144,11 @@ impl Reply for AsIs {
 }
 
 /// The outcome itself; `None` where the bucket is gone.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy)]
 pub(crate) struct AsTaken;
 
+#[cfg(feature = "std")]
 impl Reply for AsTaken {
     type Answer = Option<Taken>;
 
@@ -134,6 +158,7 @@ impl Reply for AsTaken {
     }
 }
 
+#[cfg(feature = "std")]
 impl Follow for AsTaken {
     #[inline(always)]
     fn gone(self) -> Option<Taken> {
@@ -252,10 +277,22 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
     }
 
     /// Goes on where the word is special or was written after the reading, or where a denial
-    /// may have been overtaken. `None` where the bucket is gone.
+    /// may have been overtaken. `None` where the bucket is gone, and the home does not know where.
     #[cold]
     #[inline(never)]
     fn take_cold<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, source: impl Now, seen: Seen) -> Option<Taken> {
+        self.take_here(layout, home, ask, source, seen).or_else(|| home.take_elsewhere(ask, source))
+    }
+
+    /// Takes from a bucket that came back to its cell, if it is still there.
+    #[cfg(feature = "wait")]
+    pub(crate) fn retake<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, mut source: impl Now) -> Option<Taken> {
+        let word = self.load(H::LOAD);
+        let now = source.first();
+        self.take_here(layout, home, ask, source, Seen { word, now, overtaken: false })
+    }
+
+    fn take_here<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, source: impl Now, seen: Seen) -> Option<Taken> {
         let Ask { cost, needed } = ask;
         self.settle::<H, _>(seen, source, |seen, now, overtaken| {
             if !home.is_here() {

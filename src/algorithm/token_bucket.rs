@@ -71,11 +71,11 @@ pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, ask: Ask, ah
 
 #[inline(always)]
 const fn admit_full(layout: &Layout, earned: Product, tick: u64, ask: Ask) -> Step {
-    let short = layout.offset() as i64 - (layout.full() as i64 - ask.needed.0 as i64);
-    if short > 0 {
-        return Step::Denied { deficit: Units(short as u64), stale: false };
+    let left = layout.full() as i64 - ask.needed.0 as i64;
+    if left < layout.offset() as i64 {
+        return Step::Denied { deficit: Units((layout.offset() as i64 - left) as u64), stale: false };
     }
-    let empty = layout.full() - ask.cost.0;
+    let empty = layout.full().wrapping_sub(ask.cost.0);
     // The count of capacity − cost − near_ceil, in the order that has the clock last.
     let count = empty.wrapping_add(earned.minus_near_ceil()) & layout.mask();
     Step::Admitted { next: Word::from_bits(tick | count), held: layout.capacity() }

@@ -10,7 +10,6 @@ mod decision;
 mod keyed;
 #[cfg(feature = "std")]
 mod leaving;
-mod lent;
 mod reservation;
 mod source;
 #[cfg(feature = "wait")]
@@ -26,7 +25,7 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::cell::{AsTaken, Cell, Found, Given, Home, Now, Reply, Taken};
+use crate::cell::{AsIs, Cell, Found, Given, Home, Led, Now, Reply, Taken};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
@@ -35,7 +34,6 @@ use crate::tokens::Tokens;
 use crate::wait::Waiters;
 use crate::word::{Layout, Reading, Units, Word, Worth};
 use account::{Account, Acquired, Decided, as_f64};
-use lent::OrLent;
 use source::{Live, given};
 
 #[cfg(feature = "wait")]
@@ -423,10 +421,7 @@ impl<C> RateLimiter<C> {
     // By way of the outcome: the answer's own way out of the loop measures a tenth slower here.
     #[inline(always)]
     fn taken(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Taken {
-        match self.hot.cell.take(self.layout(), self, (n, leaving), now, AsTaken) {
-            Some(taken) => taken,
-            None => self.take_lent(n, leaving, now),
-        }
+        self.hot.cell.take(self.layout(), self, (n, leaving), now, Led(AsIs))
     }
 
     fn refill(&self, now: impl Now) {
@@ -439,9 +434,7 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return self.look(now);
         }
-        let (leaving, reply) = (Tokens::ZERO, Decided(self.layout()));
-        let reply = OrLent { limiter: self, n, leaving, source: now, reply };
-        self.hot.cell.take(self.layout(), self, (n, leaving), now, reply)
+        self.hot.cell.take(self.layout(), self, (n, Tokens::ZERO), now, Led(Decided(self.layout())))
     }
 }
 
@@ -467,7 +460,9 @@ impl<C> Account for RateLimiter<C> {
                 }
                 // A look starts the bucket too: else what it foretells would never come.
                 Found::Bucket(_) => drop(self.change(Given(now), |word, _| (word, Units(0)))),
-                Found::Gone => {
+                Found::Gone =>
+                {
+                    #[cfg(feature = "wait")]
                     if let Some(worth) = self.peek_lent(now) {
                         return Some(worth);
                     }
@@ -483,6 +478,7 @@ impl<C> Account for RateLimiter<C> {
         }
         loop {
             let changed = self.hot.cell.change(self, now, &change);
+            #[cfg(feature = "wait")]
             let changed = changed.or_else(|| self.change_lent(now, &change));
             if changed.is_some() {
                 return changed;
@@ -506,6 +502,11 @@ impl<C> Home for RateLimiter<C> {
             Word::UNBORN => Found::Bucket(token_bucket::born(self.layout(), now, self.quota.initial_units())),
             bucket => Found::Bucket(bucket),
         }
+    }
+
+    #[cfg(feature = "wait")]
+    fn take_elsewhere(&self, ask: token_bucket::Ask, source: impl Now) -> Option<Taken> {
+        Some(self.take_lent(ask, source))
     }
 }
 

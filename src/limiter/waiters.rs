@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::RateLimiter;
 use super::account::Account;
 use crate::algorithm::token_bucket::{self, Ask};
-use crate::cell::{AsTaken, Now, Taken};
+use crate::cell::{Now, Taken};
 use crate::clock::Clock;
-use crate::tokens::Tokens;
 use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, Terms, Waiters};
 use crate::word::{Reading, Units, Word, Worth};
 
@@ -32,14 +31,14 @@ impl<C> RateLimiter<C> {
     /// Takes from a word that was seen to be lent.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_lent(&self, n: Tokens, leaving: Tokens, source: impl Now) -> Taken {
-        let (queue, ask) = (self.queue(), Ask::new(self.layout(), n, leaving));
+    pub(super) fn take_lent(&self, ask: Ask, source: impl Now) -> Taken {
+        let queue = self.queue();
         loop {
             let lent = queue.work_for(&self.hot.cell, |loan| {
                 let mut source = source;
                 loan.take(&queue.terms().rule, ask, source.first())
             });
-            let taken = lent.or_else(|| self.hot.cell.take(self.layout(), self, (n, leaving), source, AsTaken));
+            let taken = lent.or_else(|| self.hot.cell.retake(self.layout(), self, ask, source));
             if let Some(taken) = taken {
                 return taken;
             }
