@@ -1,9 +1,7 @@
 //! Code that waits, and its test on a clock that only the test moves: `cargo run --example wait_mock`.
 
-use std::error::Error;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +24,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Mailer<C> {
     }
 }
 
-/// In one thread, without a runtime: the future is polled by hand, and the clock serves it.
+/// In one thread, without a runtime: the future is polled by hand, and served by the clock.
 fn the_second_mail_waits_for_a_minute() {
     let clock = MockClock::new();
     let mailer = Mailer::with_clock(clock.clone());
@@ -41,37 +39,49 @@ fn the_second_mail_waits_for_a_minute() {
     assert!(second.as_mut().poll(&mut by_hand).is_ready());
 }
 
-/// With threads, as the code runs in earnest: the test moves the clock whenever somebody waits.
-fn an_hour_of_mails_takes_no_time() -> Result<(), Box<dyn Error>> {
+/// Whenever all of it waits, the clock is moved to where it is due.
+fn an_hour_of_mails_takes_no_time() -> Result<(), AcquireError> {
     let clock = MockClock::new();
-    let mailer = Arc::new(Mailer::with_clock(clock.clone()));
-    let sender = {
-        let mailer = mailer.clone();
-        thread::spawn(move || {
-            async_io::block_on(async {
-                let mut minutes = Vec::new();
-                for n in 0..=60 {
-                    minutes.push(mailer.send(&format!("number {n}")).await?);
-                }
-                Ok::<_, AcquireError>(minutes)
-            })
-        })
-    };
-    while !sender.is_finished() {
-        if mailer.pace.waiters() > 0 {
-            // It stops where the mail is due, to the nanosecond, and wakes the sender there.
-            clock.advance(Duration::from_secs(60));
+    let mailer = Mailer::with_clock(clock.clone());
+    let mut hour = pin!(async {
+        let mut minutes = Vec::new();
+        for n in 0..=60 {
+            minutes.push(mailer.send(&format!("number {n}")).await?);
         }
-        thread::yield_now();
-    }
-    let minutes = sender.join().map_err(|_| "the sender panicked")??;
+        Ok(minutes)
+    });
+    let mut by_hand = Context::from_waker(Waker::noop());
+    let minutes = loop {
+        match hour.as_mut().poll(&mut by_hand) {
+            Poll::Ready(minutes) => break minutes?,
+            Poll::Pending => clock.advance(Duration::from_secs(60)),
+        }
+    };
     assert_eq!(minutes, (0..=60).collect::<Vec<_>>());
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// A thread that waits is served by the clock too; it is moved by another.
+fn a_thread_waits_for_a_day() -> Result<(), AcquireError> {
+    let clock = MockClock::new();
+    let daily = RateLimiter::with_clock(Quota::per_day(1), clock.clone());
+    daily.acquire_blocking()?;
+    let waited = thread::scope(|threads| {
+        let waiter = threads.spawn(|| daily.acquire_blocking());
+        while daily.waiters() == 0 {
+            thread::yield_now();
+        }
+        clock.advance(Duration::from_secs(24 * 60 * 60));
+        waiter.join().expect("it does not panic")
+    });
+    assert_eq!(waited?.waited(), Duration::from_secs(24 * 60 * 60));
+    Ok(())
+}
+
+fn main() -> Result<(), AcquireError> {
     the_second_mail_waits_for_a_minute();
     an_hour_of_mails_takes_no_time()?;
-    println!("61 mails, one a minute: the tests passed");
+    a_thread_waits_for_a_day()?;
+    println!("61 mails, one a minute, and a day: the tests passed");
     Ok(())
 }
