@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use brimful::{AcquireError, Granted, KeyedRateLimiter, MockClock, Quota, RateLimiter, TryAcquireError};
+use brimful::{AcquireError, Clock, Granted, KeyedRateLimiter, MockClock, Quota, RateLimiter, Timer, TryAcquireError};
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -23,6 +23,19 @@ impl Count {
     pub(crate) fn woken(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
+}
+
+/// Runs a closure when it is woken.
+struct Calls<F>(F);
+
+impl<F: Fn() + Send + Sync> Wake for Calls<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+pub(crate) fn calls(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(Calls(f)))
 }
 
 pub(crate) type Outcome = Result<Granted, AcquireError>;
@@ -413,4 +426,65 @@ fn limited_functions_are_futures_that_can_be_sent() {
     let double = LIMITER.wrap_blocking(|n: u32| 2 * n);
     assert_eq!(double(4).unwrap(), 8);
     drop(sent(LIMITER.acquire()));
+}
+
+/// As late as a timer of whole milliseconds can be.
+struct Late(Box<dyn Timer>);
+
+impl Timer for Late {
+    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
+        self.0.arm(now_ns, at_ns.next_multiple_of(MS) + MS - 1, waker);
+    }
+}
+
+#[test]
+fn a_timer_of_milliseconds_keeps_a_rate_of_one_a_millisecond() {
+    let clock = MockClock::new();
+    let timers = clock.clone();
+    let limiter = RateLimiter::builder()
+        .quota(Quota::per_second(1000).burst(3))
+        .clock(clock.clone())
+        .timer(move || Late(timers.timer().expect("the mock clock has timers")))
+        .build()
+        .unwrap();
+    assert!(limiter.try_acquire_n(3).is_ok());
+    let (mut granted, mut wait) = (0, limiter.acquire());
+    for _ in 0..10_000 {
+        while poll(&mut wait).is_some_and(|outcome| outcome.is_ok()) {
+            granted += 1;
+            wait = limiter.acquire();
+        }
+        clock.advance(Duration::from_micros(100));
+    }
+    assert!((990..=1000).contains(&granted), "{granted} in a second");
+}
+
+#[test]
+fn many_keys_are_served_in_the_order_of_their_instants() {
+    const KEYS: u64 = 10_000;
+    let clock = MockClock::new();
+    let limiter = KeyedRateLimiter::<u64, _>::with_clock(Quota::per_second(10).burst(2), clock.clone());
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waits = Vec::new();
+    for key in 0..KEYS {
+        // Emptied at different times, in no order of theirs.
+        clock.set(key * 7_919 % KEYS * 1_000);
+        assert!(limiter.try_acquire_n_at(clock.now(), &key, 2).is_ok());
+        let mut wait = limiter.acquire(&key);
+        let served = served.clone();
+        let waker = calls(move || served.lock().unwrap().push(key));
+        assert!(poll_by(&mut wait, &waker).is_none());
+        waits.push(wait);
+    }
+    assert_eq!(limiter.waiting_keys(), KEYS);
+    clock.set(KEYS * 1_000);
+    clock.advance(ms(200));
+    let served = std::mem::take(&mut *served.lock().unwrap());
+    assert_eq!(served.len() as u64, KEYS);
+    let instants: Vec<u64> = served.iter().map(|&key| at(poll(&mut waits[key as usize]))).collect();
+    assert!(instants.is_sorted());
+    for (key, instant) in served.into_iter().zip(instants) {
+        assert_eq!(instant, key * 7_919 % KEYS * 1_000 + 100 * MS);
+    }
+    assert_eq!((limiter.waiting_keys(), limiter.len()), (0, KEYS));
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use brimful::{Clock, KeyedRateLimiter, MockClock, QuantaClock, Quota, RateLimite
 use brimful_oracle::window::{Bound, worst_window};
 
 use crate::support::{Random, operations};
-use crate::waiting::{Count, Outcome, poll, poll_by};
+use crate::waiting::{Count, Outcome, calls, poll, poll_by};
 
 const THREADS: u64 = 4;
 
@@ -130,19 +130,6 @@ fn a_storm_on_keys_loses_no_token() {
         assert_eq!((limiter.balance(&key) * 1e6).round() as i64, held, "key {key}");
     }
     assert_eq!((limiter.len(), limiter.waiting_keys()), (KEYS, 0));
-}
-
-/// Runs a closure when it is woken.
-struct Calls<F>(F);
-
-impl<F: Fn() + Send + Sync> Wake for Calls<F> {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-fn calls(f: impl Fn() + Send + Sync + 'static) -> Waker {
-    Waker::from(Arc::new(Calls(f)))
 }
 
 fn emptied() -> (Arc<RateLimiter<MockClock>>, MockClock) {
