@@ -29,7 +29,10 @@ pub(super) trait Account {
     /// The decision on a cost of zero.
     fn look(&self, now: impl Now) -> Decision {
         match self.peek(now) {
-            Some(Worth { now, held, .. }) => Decision::looked(self.layout(), now, held),
+            // What somebody waits for is not there for others.
+            Some(Worth { now, held: Level(held), queued }) => {
+                Decision::looked(self.layout(), now, Level(held - queued.0 as i64))
+            }
             None => Decision::unlimited(self.layout()),
         }
     }
@@ -37,6 +40,16 @@ pub(super) trait Account {
     fn tokens_held(&self, now: impl Now) -> f64 {
         match self.peek(now) {
             Some(worth) => as_f64(self.layout(), worth.held),
+            None => f64::INFINITY,
+        }
+    }
+
+    /// What is there for a call.
+    fn tokens_free(&self, now: impl Now) -> f64 {
+        match self.peek(now) {
+            Some(Worth { held: Level(held), queued, .. }) => {
+                as_f64(self.layout(), Level(held - queued.0 as i64)).max(0.0)
+            }
             None => f64::INFINITY,
         }
     }

@@ -61,7 +61,8 @@ use crate::sync::const_unless_loom;
 ///
 /// It starts full, unless its quota says otherwise. It is shared by reference, in an
 /// [`Arc`](std::sync::Arc) or as a `static`, by any number of threads; a decision takes about
-/// as long as reading the clock, takes no lock and never waits for another thread.
+/// as long as reading the clock, takes no lock and never waits for another thread. (Only while
+/// somebody waits for tokens does it take the lock of their queue, to be refused.)
 ///
 /// # Which verb
 ///
@@ -71,6 +72,8 @@ use crate::sync::const_unless_loom;
 /// | yes, or when to come back | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
 /// | the numbers for response headers too | [`decide`](RateLimiter::decide) |
 /// | to pay now for what is only known later | [`try_reserve_n`](RateLimiter::try_reserve_n) |
+/// | to wait until the tokens are there | `acquire`, `acquire_n`, `try_acquire_for`, and `acquire_blocking` (feature `wait`) |
+/// | to leave tokens for others | `leaving`, `background` |
 /// | to look, without taking | [`available_tokens`](RateLimiter::available_tokens), [`time_until`](RateLimiter::time_until) |
 ///
 /// Every verb has a form `*_at(now_ns, ..)` that takes the time, in nanoseconds since an origin
@@ -249,19 +252,21 @@ impl<C: Clock> RateLimiter<C> {
         Ok(OwnedReservation::new(self.clone(), n, None))
     }
 
-    /// The tokens that are there now, never below zero; infinite without a limit.
+    /// The tokens that are there for a call now, never below zero; infinite without a limit. What
+    /// somebody waits for is not there for others.
     #[must_use]
     pub fn available_tokens(&self) -> f64 {
-        self.balance().max(0.0)
+        self.tokens_free(self.live())
     }
 
-    /// The tokens that are there now, negative in debt; infinite without a limit.
+    /// The tokens that the bucket holds now, negative in debt; infinite without a limit.
     #[must_use]
     pub fn balance(&self) -> f64 {
         self.tokens_held(self.live())
     }
 
-    /// How long until `n` tokens are there, if nothing else takes them: zero where they are,
+    /// How long until `n` tokens are there, after those that others wait for, and if nothing else
+    /// takes them: zero where they are,
     /// [`Duration::MAX`] where they never will be (above the burst, or beyond the 18 years
     /// that a clock's readings reach). Exact and rounded up: that instant is sufficient, one
     /// nanosecond earlier is not.
@@ -371,7 +376,7 @@ impl<C: Clock> RateLimiter<C> {
     /// [`available_tokens`](RateLimiter::available_tokens) at `now_ns`.
     #[must_use]
     pub fn available_tokens_at(&self, now_ns: u64) -> f64 {
-        self.balance_at(now_ns).max(0.0)
+        self.tokens_free(given(now_ns))
     }
 
     /// [`balance`](RateLimiter::balance) at `now_ns`.

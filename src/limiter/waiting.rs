@@ -10,7 +10,7 @@ use crate::tokens::Tokens;
 
 /// The verbs that wait until the tokens are there, first come, first served. A call that costs 50
 /// waits for 50, and is not overtaken by calls for one; while somebody waits, calls that do not wait
-/// are refused. Tasks on any runtime and threads share one queue.
+/// are refused, unless they are to leave less. Tasks on any runtime and threads share one queue.
 ///
 /// The clock is cloned for the queue, which outlives the call that made it: one that is not `Clone`
 /// can be given in an `Arc`.

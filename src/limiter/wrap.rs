@@ -32,7 +32,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// let square = API.wrap(|n: u64| async move { n * n });
     /// assert_eq!(square(7).await?, 49);
     /// # Ok::<(), brimful::AcquireError>(())
-    /// # });
+    /// # }).unwrap();
     /// ```
     pub fn wrap<'a, A, F, R>(&'a self, f: F) -> impl Fn(A) -> Limited<'a, A, F, R, C>
     where

@@ -95,7 +95,7 @@ impl Waiters {
 
     /// How many wait.
     pub(crate) fn waiting(&self) -> u32 {
-        self.0.get().map_or(0, |queue| queue.lock().waiting())
+        self.0.get().map_or(0, |queue| queue.waiting())
     }
 }
 
@@ -153,27 +153,40 @@ impl Queue {
     /// Works on the loan, and looks after it if that is called for. No lock may be held that a
     /// waker could want.
     pub(crate) fn work<T>(self: &Arc<Self>, work: impl FnOnce(&mut Loan) -> T) -> T {
-        let mut loan = self.lock();
-        let result = work(&mut loan);
-        let stirred = loan.is_stirred();
-        drop(loan);
+        let (result, stirred) = self.work_apart(work);
         if stirred {
             self.look();
         }
         result
     }
 
-    /// As [`work`](Queue::work), where a lock is held: who calls looks when it no longer is, if
-    /// told to.
+    /// As [`work`](Queue::work), where a lock is held: who calls has to [`look`](Queue::look) when it
+    /// no longer is, if told to.
     pub(crate) fn work_apart<T>(&self, work: impl FnOnce(&mut Loan) -> T) -> (T, bool) {
         let mut loan = self.lock();
         let result = work(&mut loan);
-        (result, loan.is_stirred())
+        // Under the lock: who sees what was done sees that a look is to come.
+        let stirred = loan.is_stirred() && self.pump.kick();
+        (result, stirred)
     }
 
     /// Serves who is due, wakes them, and sees to it that the next will be.
     pub(crate) fn look(self: &Arc<Self>) {
-        pump::kick(self);
+        pump::run(self);
+    }
+
+    /// How many wait, with the timer armed for them. Where that is under way, it takes a moment.
+    fn waiting(&self) -> u32 {
+        // Not for ever: from a clock or a timer, one would wait for oneself.
+        const TRIES: usize = 10_000;
+        for _ in 0..TRIES {
+            let waiting = self.lock().waiting();
+            if !self.pump.is_busy() {
+                return waiting;
+            }
+            std::thread::yield_now();
+        }
+        self.lock().waiting()
     }
 
     /// Works on the loan of a lone cell; `None` where its word is at home by then.

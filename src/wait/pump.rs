@@ -43,9 +43,9 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(queue) = self.0.upgrade() {
+        if let Some(queue) = self.0.upgrade().filter(|queue| queue.pump.call(FIRED)) {
             // The clock and the timer are the user's; the thread is somebody else's.
-            let _ = catch_unwind(AssertUnwindSafe(|| pump(&queue, FIRED)));
+            let _ = catch_unwind(AssertUnwindSafe(|| run(&queue)));
         }
     }
 }
@@ -55,10 +55,20 @@ impl Pump {
         let bell = Waker::from(Arc::new(Bell(queue)));
         Pump { calls: AtomicU64::new(0), alarm: Mutex::new(Alarm { timer: None, armed: None }), bell }
     }
-}
 
-pub(super) fn kick(queue: &Arc<Queue>) {
-    pump(queue, KICK);
+    /// Calls for a look. Who is told to has to [`run`] it.
+    pub(super) fn kick(&self) -> bool {
+        self.call(KICK)
+    }
+
+    fn call(&self, call: u64) -> bool {
+        self.calls.fetch_add(call, Ordering::AcqRel) == 0
+    }
+
+    /// Whether a look is under way, or called for.
+    pub(super) fn is_busy(&self) -> bool {
+        self.calls.load(Ordering::Acquire) != 0
+    }
 }
 
 /// Whoever looks; ends it, also where something panics, and wakes those who were served.
@@ -77,14 +87,12 @@ impl Drop for Shift<'_> {
     }
 }
 
-fn pump(queue: &Arc<Queue>, call: u64) {
+/// Looks, until no look was called for meanwhile.
+pub(super) fn run(queue: &Arc<Queue>) {
     let pump = &queue.pump;
+    let mut shift = Shift { pump, woken: Vec::new(), over: false };
     // Without a drive, nobody has ever waited.
     let Some(drive) = queue.terms.drive.get() else { return };
-    if pump.calls.fetch_add(call, Ordering::AcqRel) != 0 {
-        return;
-    }
-    let mut shift = Shift { pump, woken: Vec::new(), over: false };
     let mut before = 0;
     while !shift.over {
         let seen = pump.calls.load(Ordering::Acquire);
@@ -115,7 +123,8 @@ impl Alarm {
     ) {
         let before = if fired { self.armed.take() } else { None };
         let Some(mut next) = next else { return };
-        if self.armed.is_some_and(|(_, at)| at <= next) {
+        // One that should have fired, and has not, will not: a look was broken off.
+        if self.armed.is_some_and(|(_, at)| now < at && at <= next) {
             return;
         }
         // A clock that did not move while the timer ran may never move.

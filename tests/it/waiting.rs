@@ -115,6 +115,10 @@ fn who_came_first_is_served_first_whatever_it_costs() {
     let refused = limiter.try_acquire().unwrap_err();
     assert_eq!(refused.retry_after(), Some(ms(350)), "after all who wait");
     assert_eq!(limiter.time_until(1), ms(350));
+    assert_eq!((limiter.available_tokens(), limiter.balance()), (0.0, 1.5), "it is theirs");
+    let looked = limiter.decide(0);
+    assert_eq!((looked.remaining(), looked.reset_after()), (0, ms(450)), "as of a call for more");
+    assert_eq!((limiter.decide(1).remaining(), limiter.decide(1).reset_after()), (0, ms(450)));
     clock.advance(ms(250));
     let woken: Vec<_> = wakers.iter().map(|count| count.woken()).collect();
     assert_eq!(woken, [1, 1, 1]);
@@ -318,7 +322,8 @@ fn an_hour_of_waiting_takes_no_time() {
     let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| -> Vec<u64> { thread.join().unwrap() }).collect();
     all.sort_unstable();
     let minutes: Vec<u64> = all.iter().map(|at| at / 60_000_000_000).collect();
-    assert!(minutes.windows(2).all(|pair| pair[0] < pair[1]), "one a minute: {minutes:?}");
+    assert_eq!(minutes, (0..60).collect::<Vec<_>>(), "one a minute");
+    assert!(all.iter().all(|at| at % 60_000_000_000 == 0), "to the nanosecond");
 }
 
 #[test]

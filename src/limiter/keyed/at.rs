@@ -115,7 +115,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.balance_at(now_ns, key).max(0.0)
+        self.bucket_of(key).tokens_free(given(now_ns))
     }
 
     /// [`balance`](KeyedRateLimiter::balance) at `now_ns`.

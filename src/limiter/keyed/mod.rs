@@ -40,8 +40,8 @@ pub use hasher::SipState;
 /// # Memory
 ///
 /// **A full bucket carries almost no information**, so a key that is full again need not be
-/// remembered: its slot is given to a new one. There is no clean-up to be called, no thread and no
-/// timer. Memory grows with the keys in use, a few slots at a time, to 27 to 29 bytes a key, and
+/// remembered: its slot is given to a new one. There is no clean-up to be called, and no thread that
+/// does it. Memory grows with the keys in use, a few slots at a time, to 27 to 29 bytes a key, and
 /// never above [`memory_limit`](KeyedRateLimiter::memory_limit). So much is reserved at once; most
 /// systems (Linux, macOS, Windows) provide the pages of it as they are first used. It is not given
 /// back before the limiter is dropped.
@@ -61,6 +61,8 @@ pub use hasher::SipState;
 /// | the numbers for response headers too | [`decide`](KeyedRateLimiter::decide) |
 /// | many keys at once | [`try_acquire_many`](KeyedRateLimiter::try_acquire_many), [`try_acquire_many_n`](KeyedRateLimiter::try_acquire_many_n) |
 /// | to pay now for what is only known later | [`try_reserve_n`](KeyedRateLimiter::try_reserve_n) |
+/// | to wait until the tokens are there | `acquire`, `acquire_n`, `try_acquire_for`, and `acquire_blocking` (feature `wait`) |
+/// | to leave tokens for others | `leaving`, `background` |
 /// | to look, without taking | [`peek`](KeyedRateLimiter::peek), [`available_tokens`](KeyedRateLimiter::available_tokens), [`time_until`](KeyedRateLimiter::time_until) |
 /// | to give tokens, or to forget | [`add_tokens`](KeyedRateLimiter::add_tokens), [`reset`](KeyedRateLimiter::reset), [`remove`](KeyedRateLimiter::remove), [`clear`](KeyedRateLimiter::clear) |
 ///
@@ -90,7 +92,8 @@ pub use hasher::SipState;
 /// # Blocking
 ///
 /// A call for a key that is known waits for a lock only where that very key is being moved to
-/// another slot just then, or no slot was open to it. A new key takes its shard's lock, for about
+/// another slot just then, no slot was open to it, or somebody waits for its tokens: then the bucket is
+/// in their queue, under the lock. A new key takes its shard's lock, for about
 /// as long as it takes to look at two sets of slots, or to move a few keys. Where all keys are taken
 /// it may have to look through the table for a full bucket: a hundred nanoseconds for each set of
 /// eight, but once only for as long as none can be full. [`clear`](KeyedRateLimiter::clear) holds
@@ -275,14 +278,15 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         Ok(OwnedKeyedReservation::new(self.clone(), bucket.key, n, None))
     }
 
-    /// The tokens that the key's bucket holds now, never below zero. A key that is not known has
+    /// The tokens that are there for a call with this key now, never below zero: what somebody waits
+    /// for is not there for others. A key that is not known has
     /// what a new one starts with, or what those that were evicted have left if that is less.
     #[must_use]
     pub fn available_tokens<Q: Hash + ?Sized>(&self, key: &Q) -> f64
     where
         K: Borrow<Q>,
     {
-        self.balance(key).max(0.0)
+        self.bucket_of(key).tokens_free(self.live())
     }
 
     /// The tokens that the key's bucket holds now, negative in debt.
@@ -400,7 +404,8 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
     /// The most bytes that will ever be in use: 26.7 for each of
     /// [`max_keys`](KeyedRateLimiter::max_keys), which are reserved at once, and a few kilobytes;
     /// and about 30 for each if no slot was open to any of them, because the hasher has them all in one
-    /// place, or they come and go so fast that slots cannot change hands.
+    /// place, or they come and go so fast that slots cannot change hands. Those who wait take theirs
+    /// beside it: up to a kilobyte for a key, and sixty bytes for each of them.
     #[must_use]
     pub fn memory_limit(&self) -> u64 {
         self.buckets.table.memory_limit()
