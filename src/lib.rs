@@ -350,9 +350,8 @@
 //! assert_eq!(granted.waited(), Duration::from_secs(3600));
 //! ```
 //!
-//! A runtime's tasks are served as well, and threads: but then move the clock no further than they
-//! are due, because who is just coming to wait may be too late to be served on the way. See
-//! `examples/wait_mock.rs`.
+//! A runtime's tasks are served as well, and threads: `RateLimiter::waiters` tells how many have
+//! come, and that the clock may be moved for them. See `examples/wait_mock.rs`.
 //!
 //! # Sharing, cost and memory ordering
 //!

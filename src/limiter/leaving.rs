@@ -2,7 +2,7 @@
 
 #[cfg(feature = "wait")]
 use super::{Acquire, KeyedAcquire};
-use super::{KeyedRateLimiter, RateLimiter};
+use super::{KeyedRateLimiter, KeyedReservation, RateLimiter, Reservation};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
@@ -133,6 +133,17 @@ impl<'a, C: Clock> Leaving<'a, RateLimiter<C>> {
     pub fn allow(&self) -> bool {
         self.try_acquire().is_ok()
     }
+
+    /// As [`RateLimiter::try_reserve_n`]. What is given back is given to all.
+    ///
+    /// # Errors
+    ///
+    /// As [`RateLimiter::try_acquire_n`].
+    pub fn try_reserve_n(&self, n: impl Into<Tokens>) -> Result<Reservation<'a, C>, TryAcquireError> {
+        let n = n.into();
+        self.try_acquire_n(n)?;
+        Ok(Reservation::new(self.limiter, n, None))
+    }
 }
 
 #[cfg(feature = "wait")]
@@ -239,6 +250,24 @@ impl<'a, K: Hash + ?Sized, C: Clock, S: BuildHasher> Leaving<'a, KeyedRateLimite
         K: Borrow<Q>,
     {
         self.try_acquire(key).is_ok()
+    }
+
+    /// As [`KeyedRateLimiter::try_reserve_n`]. What is given back is given to all.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyedRateLimiter::try_acquire_n`].
+    pub fn try_reserve_n<Q: Hash + ?Sized>(
+        &self,
+        key: &Q,
+        n: impl Into<Tokens>,
+    ) -> Result<KeyedReservation<'a, C>, TryAcquireError>
+    where
+        K: Borrow<Q>,
+    {
+        let n = n.into();
+        self.try_acquire_n(key, n)?;
+        Ok(KeyedReservation::new(self.limiter.bucket_of(key), n, None))
     }
 }
 

@@ -78,7 +78,7 @@ impl<C> RateLimiter<C> {
         (queue.clone(), queue.enter_for(&self.hot.cell, home, call, now))
     }
 
-    /// How many wait for tokens.
+    /// How many wait for tokens, and have the timer armed for them: a mock clock may be moved then.
     #[must_use]
     pub fn waiters(&self) -> u32 {
         self.hot.waiters.waiting()

@@ -73,6 +73,12 @@ impl Table {
         self.lock_shard_of(key).come_home(key, queue, now);
     }
 
+    /// How many wait on a key.
+    pub(crate) fn waiting_on(&self, key: Fingerprint) -> u32 {
+        let queue = self.lock_shard_of(key).state.waiting.get(&key).cloned();
+        queue.map_or(0, |queue| queue.waiting())
+    }
+
     fn count_waiting(&self) -> bool {
         let one_more = |keys: u64| (keys < self.max_waiting_keys).then_some(keys + 1);
         self.waiting_keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()

@@ -176,7 +176,7 @@ impl Queue {
     }
 
     /// How many wait, with the timer armed for them. Where that is under way, it takes a moment.
-    fn waiting(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
         // Not for ever: from a clock or a timer, one would wait for oneself.
         const TRIES: usize = 10_000;
         for _ in 0..TRIES {

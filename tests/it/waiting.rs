@@ -174,7 +174,9 @@ fn a_higher_class_passes_a_lower_one() {
     let background = limiter.background();
     assert_eq!(background.tokens(), 2.into());
     assert!(matches!(background.try_acquire_n(9), Err(TryAcquireError::ExceedsBurst(e)) if e.leaving() == 2.into()));
+    drop(background.try_reserve_n(3).unwrap());
     assert!(background.try_acquire_n(8).is_ok());
+    assert!(background.try_reserve_n(1).is_err());
     assert!(!background.allow() && limiter.try_acquire().is_ok());
     // One is left; background work needs three.
     let (mut low, mut low_too) = (background.acquire(), background.acquire());
@@ -348,6 +350,7 @@ fn keys_are_waited_on_one_by_one() {
     let (mut a1, mut a2, mut b) = (limiter.acquire_n("a", 2), limiter.acquire("a"), limiter.acquire("b"));
     assert!(poll(&mut a1).is_none() && poll(&mut a2).is_none() && poll(&mut b).is_none());
     assert_eq!((limiter.waiting_keys(), limiter.len()), (2, 2));
+    assert_eq!((limiter.waiters("a"), limiter.waiters("b"), limiter.waiters("c")), (2, 1, 0));
     clock.advance(ms(150));
     assert_eq!(at(poll(&mut b)), 100 * MS);
     assert_eq!(limiter.waiting_keys(), 1, "its word is home");

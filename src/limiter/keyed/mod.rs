@@ -328,6 +328,17 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.buckets.table.reset(self.fingerprint(key), self.live());
     }
 
+    /// How many wait for the key's tokens, and have the timer armed for them: a mock clock may be moved
+    /// then.
+    #[cfg(feature = "wait")]
+    #[must_use]
+    pub fn waiters<Q: Hash + ?Sized>(&self, key: &Q) -> u32
+    where
+        K: Borrow<Q>,
+    {
+        self.buckets.table.waiting_on(self.fingerprint(key))
+    }
+
     /// Forgets the key and what it has taken, as if it had never called; tells whether it was
     /// known.
     pub fn remove<Q: Hash + ?Sized>(&self, key: &Q) -> bool
