@@ -1,8 +1,13 @@
 //! The harness of the benches: contenders run in turns on pinned threads, and what counts is
 //! the median.
 
+mod child;
 pub mod contenders;
 pub mod harness;
+mod histogram;
 pub mod keyed;
+mod plot;
+pub mod report;
+mod resident;
 pub mod scenarios;
 pub mod table;

@@ -7,7 +7,7 @@ use brimful::{Quota, SipState};
 use super::Scale;
 use super::contenders::brimful_of;
 use super::keys::Numbers;
-use super::report::{Bar, Report};
+use crate::report::{Bar, Report};
 
 /// Buckets that are not full at any time: a key's is full again after one token's time, and so
 /// many new ones come within it.

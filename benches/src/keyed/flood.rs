@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use brimful::{Quota, SipState};
 
+use super::Scale;
 use super::contenders::{BURST, Brimful, PERIOD, brimful_of};
-use super::histogram::Histogram;
 use super::keys::{Numbers, Spread, keys, order};
-use super::memory::{most_resident, resident};
-use super::report::{Bar, Report, figure};
-use super::{Scale, child, count};
+use crate::child;
 use crate::harness::pin;
+use crate::histogram::Histogram;
+use crate::report::{Bar, Report, count, figure};
+use crate::resident::{most_resident, resident};
 
 const MAX_KEYS: u64 = 1_000_000;
 

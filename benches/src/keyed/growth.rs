@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 
+use super::Scale;
 use super::contenders::{Job, Keyed, with};
-use super::histogram::Histogram;
 use super::hits::room;
 use super::keys::Numbers;
-use super::report::{Bar, Report, figure};
-use super::{Scale, child, count};
+use crate::child;
 use crate::harness::pin;
+use crate::histogram::Histogram;
+use crate::report::{Bar, Report, count, figure};
 
 /// The keys that are hit all the while.
 const KNOWN: u64 = 1_000;

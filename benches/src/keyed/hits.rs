@@ -12,9 +12,9 @@ use brimful::SipState;
 use super::contenders::{Brimful, Hand, Keyed, RateNet, brimful, governor};
 use super::floor::{Array, Find, Swap};
 use super::keys::{Key, Spread, keys, order};
-use super::report::{Bar, Report};
-use super::{Scale, count, plot};
+use super::{Scale, plot};
 use crate::harness::{Contender, alone, together};
+use crate::report::{Bar, Report, count};
 
 const BRIMFUL: &str = "brimful";
 const GOVERNOR: &str = "governor";

@@ -8,9 +8,10 @@ use cpu_time::ThreadTime;
 use super::contenders::{FAST, Job, Keyed, NAMES, with};
 use super::hits::room;
 use super::keys::keys;
-use super::report::{Bar, Report, figure};
-use super::{Scale, child, count, plot};
+use super::{Scale, plot};
+use crate::child;
 use crate::harness::{Contender, Timing, alone, pin};
+use crate::report::{Bar, Report, count, figure};
 
 /// Nanoseconds for all keys: the growing of a fresh limiter, in a process that had none before.
 pub(super) fn mean(name: &str, n: u64) -> Option<Vec<f64>> {

@@ -1,37 +1,14 @@
 //! Memory: what a process grows by for each key that is live.
 
-use std::fs::read_to_string;
 use std::io;
 
 use super::contenders::{Job, Keyed, with};
 use super::keys::{Key, Numbers};
-use super::report::{Bar, Report};
-use super::{Scale, child, count, plot};
+use super::{Scale, plot};
+use crate::child;
 use crate::harness::pin;
-
-/// This process's resident bytes, where the system tells.
-pub(super) fn resident() -> Option<f64> {
-    // The roll-up walks the pages; the status is an estimate between threads.
-    read("/proc/self/smaps_rollup", "Rss:").or_else(|| read("/proc/self/status", "VmRSS:"))
-}
-
-/// Those of them that are not a file's: the program's code comes to be resident where it is first
-/// run, and is no part of a limiter.
-fn anonymous() -> Option<f64> {
-    read("/proc/self/smaps_rollup", "Anonymous:").or_else(|| read("/proc/self/status", "RssAnon:"))
-}
-
-/// The most that were resident so far.
-pub(super) fn most_resident() -> Option<f64> {
-    read("/proc/self/status", "VmHWM:")
-}
-
-fn read(file: &str, field: &str) -> Option<f64> {
-    let text = read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
-    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024.0)
-}
+use crate::report::{Bar, Report, count};
+use crate::resident::anonymous;
 
 /// What was added for so many keys, in bytes, and how many of them were refused.
 pub(super) fn measure(name: &str, kind: &str, n: u64) -> Option<Vec<f64>> {

@@ -6,18 +6,16 @@ mod contenders;
 mod flood;
 mod floor;
 mod growth;
-mod histogram;
 pub mod hits;
 mod insert;
 mod keys;
 mod memory;
 mod plot;
-pub mod report;
 
 use std::io;
 use std::path::PathBuf;
 
-use report::Report;
+use crate::report::Report;
 
 /// What is measured, and how much of it.
 #[derive(Clone, Debug)]
@@ -58,11 +56,4 @@ pub fn run(scale: &Scale) -> io::Result<Report> {
     churn::section(scale, &mut report);
     growth::section(scale, &mut report)?;
     Ok(report)
-}
-
-/// A count as people write it: `3·10^5`.
-fn count(n: u64) -> String {
-    let power = n.max(1).ilog10();
-    let digits = n as f64 / 10f64.powi(power as i32);
-    if digits == 1.0 { format!("10^{power}") } else { format!("{digits}·10^{power}") }
 }

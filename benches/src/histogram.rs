@@ -2,7 +2,7 @@
 
 /// Within 1.6 %.
 #[derive(Clone, Debug)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: Vec<u64>,
     worst: u64,
 }
@@ -11,12 +11,12 @@ pub(super) struct Histogram {
 const BITS: u32 = 6;
 
 impl Histogram {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Histogram { counts: vec![0; (65 - BITS as usize) << BITS], worst: 0 }
     }
 
     #[inline]
-    pub(super) fn add(&mut self, value: u64) {
+    pub(crate) fn add(&mut self, value: u64) {
         let shift = (64 - BITS - 1).saturating_sub(value.leading_zeros());
         // Below 128 every value has its own; above, the octave, and the bits below the first.
         let place = (u64::from(shift) << BITS) + (value >> shift);
@@ -24,16 +24,16 @@ impl Histogram {
         self.worst = self.worst.max(value);
     }
 
-    pub(super) fn worst(&self) -> u64 {
+    pub(crate) fn worst(&self) -> u64 {
         self.worst
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// The value that a share of all is not above.
-    pub(super) fn percentile(&self, share: f64) -> u64 {
+    pub(crate) fn percentile(&self, share: f64) -> u64 {
         let mut left = (self.count() as f64 * share).ceil() as u64;
         for (place, &count) in self.counts.iter().enumerate() {
             if count >= left {

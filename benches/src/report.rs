@@ -30,19 +30,19 @@ pub struct Report {
 
 /// On which side of its limit a figure is to be.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Bar {
+pub(crate) enum Bar {
     AtMost(f64),
     AtLeast(f64),
 }
 
 impl Report {
-    pub(super) fn add(&mut self, scenario: &str, contender: &str, measure: &str, value: f64) {
+    pub(crate) fn add(&mut self, scenario: &str, contender: &str, measure: &str, value: f64) {
         let (scenario, contender, measure) = (scenario.to_owned(), contender.to_owned(), measure.to_owned());
         self.values.push(Value { scenario, contender, measure, value });
     }
 
     /// Prints the table of a scenario whose contenders ran in turns.
-    pub(super) fn timings(&mut self, scenario: &str, names: &[&str], timings: &[Timing]) {
+    pub(crate) fn timings(&mut self, scenario: &str, names: &[&str], timings: &[Timing]) {
         let rows = table::rows(scenario, names, timings);
         print!("{}", table::text(&rows));
         for row in rows {
@@ -52,20 +52,20 @@ impl Report {
     }
 
     /// The figure that was added for these three.
-    pub(super) fn get(&self, scenario: &str, contender: &str, measure: &str) -> Option<f64> {
+    pub(crate) fn get(&self, scenario: &str, contender: &str, measure: &str) -> Option<f64> {
         let same =
             |value: &&Value| value.scenario == scenario && value.contender == contender && value.measure == measure;
         self.values.iter().find(same).map(|value| value.value)
     }
 
     /// One's median over another's.
-    pub(super) fn ratio(&self, scenario: &str, one: &str, other: &str) -> Option<f64> {
+    pub(crate) fn ratio(&self, scenario: &str, one: &str, other: &str) -> Option<f64> {
         let median = |contender| self.get(scenario, contender, "median ns");
         Some(median(one)? / median(other)?)
     }
 
     /// Who has figures of a scenario, in the order of its table.
-    pub(super) fn contenders(&self, scenario: &str) -> Vec<&str> {
+    pub(crate) fn contenders(&self, scenario: &str) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for value in self.values.iter().filter(|value| value.scenario == scenario) {
             if names.last() != Some(&value.contender.as_str()) {
@@ -76,7 +76,7 @@ impl Report {
     }
 
     /// Holds a figure against a limit; printed when the section ends.
-    pub(super) fn bar(&mut self, what: &str, bar: Bar, measured: Option<f64>) {
+    pub(crate) fn bar(&mut self, what: &str, bar: Bar, measured: Option<f64>) {
         let (sign, limit) = match bar {
             Bar::AtMost(limit) => ("<=", limit),
             Bar::AtLeast(limit) => (">=", limit),
@@ -92,7 +92,7 @@ impl Report {
     }
 
     /// Ends a section.
-    pub(super) fn verdicts(&mut self) {
+    pub(crate) fn verdicts(&mut self) {
         println!();
         for bar in self.bars.drain(..) {
             println!("{bar}");
@@ -114,10 +114,17 @@ impl Report {
 }
 
 /// With as many decimals as it needs.
-pub(super) fn figure(value: f64) -> String {
+pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         whole if whole >= 1_000.0 || value.fract() == 0.0 => format!("{value:.0}"),
         large if large >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.3}"),
     }
+}
+
+/// A count as people write it: `3·10^5`.
+pub(crate) fn count(n: u64) -> String {
+    let power = n.max(1).ilog10();
+    let digits = n as f64 / 10f64.powi(power as i32);
+    if digits == 1.0 { format!("10^{power}") } else { format!("{digits}·10^{power}") }
 }
