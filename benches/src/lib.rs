@@ -11,3 +11,4 @@ pub mod report;
 mod resident;
 pub mod scenarios;
 pub mod table;
+pub mod waiting;

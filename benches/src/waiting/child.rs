@@ -1,0 +1,30 @@
+//! What is measured in processes of their own.
+
+use std::io;
+
+use super::{alone, crowd, keys, memory, threads};
+use crate::child::{number, tell};
+
+/// Measures as a child.
+///
+/// # Errors
+///
+/// Where the words mean nothing.
+pub fn answer(words: &[String]) -> io::Result<()> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let numbers = match words[..] {
+        ["crowd", name, tasks, rounds, rate, burst] => {
+            crowd::measure(name, [number(tasks)?, number(rounds)?, number(rate)?, number(burst)?])
+        }
+        ["reads", name, tasks, rounds, rate, burst] => {
+            crowd::count_reads(name, [number(tasks)?, number(rounds)?, number(rate)?, number(burst)?])
+        }
+        ["threads", name, threads] => threads::measure(name, number(threads)?),
+        ["alone", name, tokens] => alone::measure(name, number(tokens)?),
+        ["keys", name, keys] => keys::measure(name, number(keys)?),
+        ["memory", "tasks", name, tasks] => memory::tasks(name, number(tasks)?),
+        ["memory", "keys", name, keys] => memory::keys(name, number(keys)?),
+        _ => None,
+    };
+    tell(&words, numbers)
+}

@@ -1,0 +1,203 @@
+//! Who is measured: brimful, its peers, and what one writes by hand.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use brimful::{Clock, QuantaClock, RateLimiter, TokioTimer};
+use governor::clock::{Clock as GovernorClock, QuantaClock as GovernorQuanta, ReasonablyRealtime};
+
+use super::floors::{Permits, Reserve};
+use crate::contenders::Governor;
+
+/// What everybody is held to. A whole number of nanoseconds is a token's time, so that the exact
+/// schedule is one of whole numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    /// A second.
+    pub(super) rate: u32,
+    pub(super) burst: u32,
+}
+
+impl Limit {
+    /// A token's time, in nanoseconds.
+    pub(super) fn token(self) -> u64 {
+        1_000_000_000 / u64::from(self.rate)
+    }
+
+    /// The least seconds in which so many can be served.
+    pub(super) fn ideal(self, tokens: u64) -> f64 {
+        tokens.saturating_sub(self.burst.into()) as f64 / f64::from(self.rate)
+    }
+
+    pub(super) fn quota(self) -> brimful::Quota {
+        brimful::Quota::per_second(self.rate).burst(self.burst)
+    }
+
+    fn governors(self) -> governor::Quota {
+        let count = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        governor::Quota::per_second(count(self.rate)).allow_burst(count(self.burst))
+    }
+}
+
+/// A limiter whose tokens can be waited for.
+pub(super) trait Waits: Send + Sync + 'static {
+    /// Waits for one; and when it was granted, by the process's clock, where that is told.
+    fn acquire(&self) -> impl Future<Output = Option<u64>> + Send;
+
+    /// Whether a late grant is charged when it is made, and not when it was due: then the next is
+    /// due later, where the bucket is full meanwhile.
+    const CHARGES_LATE: bool = false;
+}
+
+/// brimful, on any clock.
+impl<C: Clock + Clone + Send + Sync + 'static> Waits for RateLimiter<C> {
+    async fn acquire(&self) -> Option<u64> {
+        self.acquire().await.ok().map(|granted| granted.granted_at())
+    }
+
+    const CHARGES_LATE: bool = true;
+}
+
+impl<C: ReasonablyRealtime + Send + Sync + 'static> Waits for Governor<C>
+where
+    C::Instant: Send + Sync,
+{
+    async fn acquire(&self) -> Option<u64> {
+        self.until_ready().await;
+        None
+    }
+
+    const CHARGES_LATE: bool = true;
+}
+
+impl Waits for leaky_bucket::RateLimiter {
+    async fn acquire(&self) -> Option<u64> {
+        self.acquire_one().await;
+        None
+    }
+}
+
+impl Waits for rate_net::DirectLimiter {
+    async fn acquire(&self) -> Option<u64> {
+        let _ = self.try_until_ready().await;
+        None
+    }
+
+    const CHARGES_LATE: bool = true;
+}
+
+impl Waits for async_speed_limit::Limiter {
+    async fn acquire(&self) -> Option<u64> {
+        self.consume(1).await;
+        None
+    }
+}
+
+/// The process's clock, which counts how often it is read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    reads: Arc<AtomicU64>,
+}
+
+impl Counted {
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+}
+
+impl Clock for Counted {
+    fn now(&self) -> u64 {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        QuantaClock.now()
+    }
+}
+
+/// The same for governor.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GovernorCounted {
+    clock: GovernorQuanta,
+    count: Counted,
+}
+
+impl GovernorClock for GovernorCounted {
+    type Instant = <GovernorQuanta as GovernorClock>::Instant;
+
+    fn now(&self) -> Self::Instant {
+        self.count.reads.fetch_add(1, Ordering::Relaxed);
+        self.clock.now()
+    }
+}
+
+impl ReasonablyRealtime for GovernorCounted {}
+
+pub(super) const BRIMFUL: &str = "brimful";
+pub(super) const ON_TOKIO: &str = "brimful, TokioTimer";
+pub(super) const GOVERNOR: &str = "governor";
+pub(super) const RESERVE: &str = "floor: reserve, tokio sleep";
+const PERMITS: &str = "floor: tokio Semaphore";
+
+/// In the order of the tables.
+pub(super) const NAMES: [&str; 8] =
+    [RESERVE, PERMITS, BRIMFUL, ON_TOKIO, GOVERNOR, "rate-net", "leaky-bucket", "async-speed-limit"];
+
+/// What is done with any of them.
+pub(super) trait Job {
+    type Answer;
+
+    fn run<L: Waits>(self, limiter: L) -> Self::Answer;
+}
+
+/// Does it with the one of that name, in a runtime.
+pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer> {
+    // The first reading calibrates.
+    let _ = QuantaClock.now();
+    let Limit { rate, burst } = limit;
+    Some(match name {
+        BRIMFUL => job.run(RateLimiter::new(limit.quota())),
+        ON_TOKIO => job.run(RateLimiter::builder().quota(limit.quota()).timer(TokioTimer::new).build().ok()?),
+        GOVERNOR => job.run(governor::RateLimiter::direct_with_clock(limit.governors(), GovernorQuanta::default())),
+        "rate-net" => job.run(rate_net::DirectLimiter::with_quota(rate_net::Quota::per_second(rate).with_burst(burst))),
+        "leaky-bucket" => {
+            // Its ticks are milliseconds.
+            let interval = Duration::from_nanos(limit.token()).max(Duration::from_millis(1));
+            let refill = (f64::from(rate) * interval.as_secs_f64()).round() as usize;
+            let (initial, max) = (burst as usize, burst as usize);
+            job.run(
+                leaky_bucket::RateLimiter::builder()
+                    .initial(initial)
+                    .max(max)
+                    .interval(interval)
+                    .refill(refill)
+                    .build(),
+            )
+        }
+        "async-speed-limit" => {
+            let refill = Duration::from_nanos(limit.token() * u64::from(burst));
+            let mut builder = async_speed_limit::Limiter::builder(rate.into());
+            // Else whoever waits waits for a whole refill more.
+            job.run(builder.refill(refill).min_wait(Duration::ZERO).build())
+        }
+        RESERVE => job.run(Reserve::new(limit)),
+        PERMITS => job.run(Permits::new(limit)),
+        _ => return None,
+    })
+}
+
+/// Does it with one that counts how often it reads the clock, and tells how often.
+pub(super) fn with_counted<J: Job>(name: &str, limit: Limit, job: J) -> Option<(J::Answer, u64)> {
+    let clock = Counted::default();
+    let builder = RateLimiter::builder().quota(limit.quota()).clock(clock.clone());
+    let answer = match name {
+        BRIMFUL => job.run(builder.build().ok()?),
+        ON_TOKIO => job.run(builder.timer(TokioTimer::new).build().ok()?),
+        GOVERNOR => {
+            let theirs = GovernorCounted { clock: GovernorQuanta::default(), count: clock.clone() };
+            job.run(governor::RateLimiter::direct_with_clock(limit.governors(), theirs))
+        }
+        _ => return None,
+    };
+    Some((answer, clock.reads()))
+}

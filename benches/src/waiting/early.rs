@@ -1,0 +1,33 @@
+//! Whether anything is granted before it is there, or more than a window allows.
+
+use std::io;
+
+use super::Scale;
+use super::contenders::{BRIMFUL, ON_TOKIO};
+use super::crowd;
+use super::turns::{in_turns, table};
+use crate::report::{Bar, Report};
+
+pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    const SCENARIO: &str = "early: 10^5 grants on the real clock, 50000/s, burst 10, to 1000 tasks";
+    if !scale.wants(SCENARIO) {
+        return Ok(());
+    }
+    let names = [BRIMFUL, ON_TOKIO];
+    let words = |name: &str| ["crowd", name, "1000", "100", "50000", "10"].map(str::to_owned).to_vec();
+    let figures = in_turns(&names, scale.runs, words)?;
+    table(SCENARIO, &names, &crowd::MEASURES, &figures, report);
+    for name in names {
+        let bars = [
+            ("grants", Bar::AtLeast(100_000.0), "served"),
+            ("early grants", Bar::AtMost(0.0), "early"),
+            ("excess at grants, tokens", Bar::AtMost(0.0), "excess granted"),
+        ];
+        for (what, bar, measure) in bars {
+            let measured = report.get(SCENARIO, name, measure);
+            report.bar(&format!("early: {name}: {what}"), bar, measured);
+        }
+    }
+    report.verdicts();
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Many keys, on each of which one waits.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use brimful::{Clock, KeyedRateLimiter, QuantaClock, Quota, TokioTimer};
+use cpu_time::ProcessTime;
+
+use super::Scale;
+use super::contenders::{BRIMFUL, ON_TOKIO};
+use super::crowd::runtime;
+use super::records::{Record, Slot, percentile, served};
+use super::turns::{in_turns, table};
+use crate::report::{Bar, Report, count};
+
+/// A token's time: longer than it takes until all wait.
+const PERIOD: Duration = Duration::from_secs(4);
+
+const MEASURES: [&str; 9] = [
+    "served",
+    "CPU µs/token",
+    "early",
+    "inversions",
+    "inv. by > 1 ms",
+    "late granted p50 µs",
+    "late granted p99 µs",
+    "late returned p50 µs",
+    "late returned p99 µs",
+];
+
+/// Empties the bucket of each key, and waits for the next token of each. What was emptied first is
+/// due first: exactly a token's time after the instant at which it was.
+pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
+    let _ = QuantaClock.now();
+    let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::new(1, PERIOD).burst(1)).max_keys(2 * n);
+    let limiter = match name {
+        BRIMFUL => builder.build(),
+        ON_TOKIO => builder.timer(TokioTimer::new).build(),
+        _ => return None,
+    };
+    let limiter = Arc::new(limiter.ok()?);
+    let slots: Arc<Vec<Slot>> = Arc::new((0..n).map(|_| Slot::default()).collect());
+    let runtime = runtime().ok()?;
+    let left = Arc::new(AtomicUsize::new(n as usize));
+    let (done, all_done) = mpsc::channel();
+    let start = ProcessTime::now();
+    for key in 0..n {
+        let (limiter, slots, left, done) = (limiter.clone(), slots.clone(), left.clone(), done.clone());
+        runtime.spawn(async move {
+            if let (Ok(first), Ok(second)) = (limiter.acquire(&key).await, limiter.acquire(&key).await) {
+                let (begun, granted) = (first.granted_at(), second.granted_at());
+                let returned = QuantaClock.now();
+                slots[key as usize].write(&Record { begun, entered: begun, granted, returned, polls: 2 });
+            }
+            if left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                let _ = done.send(());
+            }
+        });
+    }
+    let _ = all_done.recv_timeout(4 * PERIOD);
+    let cpu = start.elapsed().as_secs_f64();
+    runtime.shutdown_background();
+
+    let mut records = served(&slots);
+    records.sort_by_key(|record| record.begun);
+    let due = |record: &Record| record.begun + PERIOD.as_nanos() as u64;
+    let early = records.iter().filter(|record| record.granted < due(record)).count();
+    let passed = |by: u64| {
+        let passed = |two: &&[Record]| two[1].granted + by < two[0].granted;
+        records.windows(2).filter(passed).count() as f64
+    };
+    let late = |at: &dyn Fn(&Record) -> u64, share| {
+        let mut late: Vec<u64> = records.iter().map(|record| at(record).saturating_sub(due(record))).collect();
+        percentile(&mut late, share) / 1e3
+    };
+    let (granted, returned) = (|record: &Record| record.granted, |record: &Record| record.returned);
+    Some(vec![
+        records.len() as f64,
+        cpu * 1e6 / records.len() as f64,
+        early as f64,
+        passed(0),
+        passed(1_000_000),
+        late(&granted, 0.5),
+        late(&granted, 0.99),
+        late(&returned, 0.5),
+        late(&returned, 0.99),
+    ])
+}
+
+pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    let n: u64 = if scale.quick { 20_000 } else { 100_000 };
+    let scenario = format!("keys: {} of them, one waits on each", count(n));
+    if !scale.wants(&scenario) {
+        return Ok(());
+    }
+    let names = [BRIMFUL, ON_TOKIO];
+    let words = |name: &str| vec!["keys".to_owned(), name.to_owned(), n.to_string()];
+    let figures = in_turns(&names, scale.runs, words)?;
+    table(&scenario, &names, &MEASURES, &figures, report);
+    for name in names {
+        let get = |measure: usize| report.get(&scenario, name, MEASURES[measure]);
+        let bars = [
+            ("served", Bar::AtLeast(n as f64), get(0)),
+            ("early grants", Bar::AtMost(0.0), get(2)),
+            ("neighbours not served in the order of their instants", Bar::AtMost(0.0), get(3)),
+        ];
+        for (what, bar, measured) in bars {
+            report.bar(&format!("keys: {name}: {what}"), bar, measured);
+        }
+    }
+    report.verdicts();
+    Ok(())
+}

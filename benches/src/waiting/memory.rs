@@ -1,0 +1,104 @@
+//! Memory: what a process grows by for each who waits, beside their futures.
+
+use std::future::Future;
+use std::hint::black_box;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use brimful::{KeyedRateLimiter, Quota, TokioTimer};
+
+use super::Scale;
+use super::contenders::{BRIMFUL, Job, Limit, NAMES, ON_TOKIO, Waits, with};
+use super::crowd::runtime;
+use super::turns::{in_turns, table};
+use crate::report::{Bar, Report, count};
+use crate::resident::anonymous;
+
+/// So slow that nobody is served while it is measured, and as fast as leaky-bucket's ticks and a
+/// whole number of nanoseconds allow.
+const LIMIT: Limit = Limit { rate: 1, burst: 1 };
+
+/// Polls each once, and tells the bytes that are resident afterwards and were not before, each; and
+/// the bytes of a future.
+fn grown<F: Future>(mut futures: Vec<Pin<Box<F>>>) -> Option<Vec<f64>> {
+    // Twice: what the first reading allocates is there by the second.
+    let before = anonymous().and_then(|_| anonymous())?;
+    let mut context = Context::from_waker(Waker::noop());
+    for future in &mut futures {
+        let _ = black_box(future.as_mut().poll(&mut context));
+    }
+    let bytes = anonymous()? - before;
+    let size = futures.first().map_or(0, |future| size_of_val(&**future));
+    let figures = vec![bytes / futures.len() as f64, size as f64];
+    // Who is served while the others go would come into it.
+    std::mem::forget(futures);
+    Some(figures)
+}
+
+pub(super) fn tasks(name: &str, n: u64) -> Option<Vec<f64>> {
+    struct Poll(u64);
+
+    impl Job for Poll {
+        type Answer = Option<Vec<f64>>;
+
+        fn run<L: Waits>(self, limiter: L) -> Self::Answer {
+            // What is there for the first who waits is no other's.
+            let mut first: Vec<_> = (0..3).map(|_| Box::pin(limiter.acquire())).collect();
+            for future in &mut first {
+                let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            }
+            grown((0..self.0).map(|_| Box::pin(limiter.acquire())).collect())
+        }
+    }
+
+    let runtime = runtime().ok()?;
+    let entered = runtime.enter();
+    let figures = with(name, LIMIT, Poll(n))?;
+    drop(entered);
+    runtime.shutdown_background();
+    figures
+}
+
+/// The same with a key for each.
+pub(super) fn keys(name: &str, n: u64) -> Option<Vec<f64>> {
+    let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::per_hour(1).burst(1)).max_keys(2 * n);
+    let limiter = match name {
+        BRIMFUL => builder.build(),
+        ON_TOKIO => builder.timer(TokioTimer::new).build(),
+        _ => return None,
+    };
+    let limiter = limiter.ok()?;
+    let runtime = runtime().ok()?;
+    let entered = runtime.enter();
+    let emptied = (0..n).filter(|key| limiter.allow(key)).count() as u64;
+    let figures = grown((0..n).map(|key| Box::pin(limiter.acquire(&key))).collect());
+    drop(entered);
+    runtime.shutdown_background();
+    figures.filter(|_| emptied == n)
+}
+
+pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    let n: u64 = if scale.quick { 20_000 } else { 100_000 };
+    let bars =
+        [("memory: a task", "tasks", &NAMES[..], 96.0), ("memory: a key", "keys", &[BRIMFUL, ON_TOKIO], 1_024.0)];
+    for (what, kind, names, most) in bars {
+        let scenario = format!("{what} that waits, {} of them: resident bytes", count(n));
+        if !scale.wants(&scenario) {
+            continue;
+        }
+        if anonymous().is_none() {
+            println!("\n{scenario}: not measured, because there is no /proc here");
+            continue;
+        }
+        let words = |name: &str| vec!["memory".to_owned(), kind.to_owned(), name.to_owned(), n.to_string()];
+        let figures = in_turns(names, scale.runs, words)?;
+        table(&scenario, names, &["beside its future", "its future"], &figures, report);
+        for name in [BRIMFUL, ON_TOKIO] {
+            let measured = report.get(&scenario, name, "beside its future");
+            report.bar(&format!("{what} that waits: {name}: bytes"), Bar::AtMost(most), measured);
+        }
+        report.verdicts();
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! What is drawn of those who wait.
+
+use std::io;
+use std::path::Path;
+
+use crate::plot::{Axis, draw, lines};
+use crate::report::Report;
+
+/// CPU time a token, by crowd.
+pub(super) fn cpu(path: &Path, crowds: &[(&'static str, String)], names: &[&str], report: &Report) -> io::Result<()> {
+    let letters: Vec<&'static str> = crowds.iter().map(|(letter, _)| *letter).collect();
+    let line = |name: &&str| {
+        let point = |(place, (_, scenario)): (usize, &(&str, String))| {
+            Some((place as f64 + 1.0, report.get(scenario, name, "CPU µs/token")?))
+        };
+        ((*name).to_owned(), crowds.iter().enumerate().filter_map(point).collect())
+    };
+    let title = "CPU time of crowds that wait";
+    draw(path, title, ("crowd", "µs per token"), &lines(names.iter().map(line)), Axis::Names(&letters), true)
+}
+
+/// How late one who waits alone goes on, by percentile.
+pub(super) fn lateness(
+    path: &Path,
+    scenario: &str,
+    names: &[&str],
+    measures: &[&'static str],
+    report: &Report,
+) -> io::Result<()> {
+    let line = |name: &&str| {
+        let point = |(place, measure): (usize, &&str)| {
+            // A logarithm wants a distance from nothing.
+            Some((place as f64 + 1.0, report.get(scenario, name, measure)?.max(1.0)))
+        };
+        ((*name).to_owned(), measures.iter().enumerate().filter_map(point).collect())
+    };
+    let title = "How late one who waits alone goes on";
+    draw(path, title, ("percentile", "µs"), &lines(names.iter().map(line)), Axis::Names(measures), true)
+}
