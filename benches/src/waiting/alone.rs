@@ -8,7 +8,7 @@ use super::contenders::{BRIMFUL, Job, Limit, NAMES, Waits, with};
 use super::crowd::{runtime, watch};
 use super::floors::ReserveBlocking;
 use super::records::{Record, Records, percentile};
-use super::turns::{in_turns, table};
+use super::turns::{Measure, Of, in_turns, table};
 use super::{Scale, plot};
 use crate::report::{Bar, Report};
 
@@ -19,14 +19,14 @@ const BLOCKING_FLOOR: &str = "floor: reserve, thread::sleep";
 
 const SHARES: [f64; 3] = [0.5, 0.99, 0.999];
 
-const MEASURES: [&str; 7] = [
-    "granted p50 µs",
-    "granted p99 µs",
-    "granted p99.9 µs",
-    "returned p50 µs",
-    "returned p99 µs",
-    "returned p99.9 µs",
-    "wakes/grant",
+const MEASURES: [Measure; 7] = [
+    ("granted p50 µs", Of::Median),
+    ("granted p99 µs", Of::Median),
+    ("granted p99.9 µs", Of::Median),
+    ("returned p50 µs", Of::Median),
+    ("returned p99 µs", Of::Median),
+    ("returned p99.9 µs", Of::Median),
+    ("wakes/grant", Of::Median),
 ];
 
 pub(super) fn measure(name: &str, tokens: u64) -> Option<Vec<f64>> {
@@ -104,19 +104,25 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     }
     let names: Vec<&str> = NAMES.into_iter().chain([BLOCKING_FLOOR, BLOCKING]).collect();
     let words = |name: &str| vec!["alone".to_owned(), name.to_owned(), tokens.to_string()];
-    let figures = in_turns(&names, scale.runs, words)?;
+    let figures = in_turns(&names, scale.runs, &MEASURES, words)?;
     table(&scenario, &names, &MEASURES, &figures, report);
     for name in [BRIMFUL, BLOCKING] {
         for (measure, most) in [(0, 150.0), (3, 150.0), (1, 1_500.0), (4, 1_500.0)] {
-            let measured = report.get(&scenario, name, MEASURES[measure]);
-            report.bar(&format!("alone: {name}: late, {}", MEASURES[measure]), Bar::AtMost(most), measured);
+            let measured = report.get(&scenario, name, MEASURES[measure].0);
+            report.bar(&format!("alone: {name}: late, {}", MEASURES[measure].0), Bar::AtMost(most), measured);
         }
     }
-    let wakes = report.get(&scenario, BRIMFUL, MEASURES[6]);
+    let wakes = report.get(&scenario, BRIMFUL, MEASURES[6].0);
     report.bar("alone: brimful: wakes a grant", Bar::AtMost(1.01), wakes);
     report.verdicts();
     match &scale.svg {
-        Some(folder) => plot::lateness(&folder.join("waiting-alone.svg"), &scenario, &names, &MEASURES[3..6], report),
+        Some(folder) => plot::lateness(
+            &folder.join("waiting-alone.svg"),
+            &scenario,
+            &names,
+            &[MEASURES[3].0, MEASURES[4].0, MEASURES[5].0],
+            report,
+        ),
         None => Ok(()),
     }
 }

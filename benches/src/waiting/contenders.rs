@@ -9,7 +9,7 @@ use std::time::Duration;
 use brimful::{Clock, QuantaClock, RateLimiter, TokioTimer};
 use governor::clock::{Clock as GovernorClock, QuantaClock as GovernorQuanta, ReasonablyRealtime};
 
-use super::floors::{Permits, Reserve};
+use super::floors::{Nothing, Permits, Reserve};
 use crate::contenders::Governor;
 
 /// What everybody is held to. A whole number of nanoseconds is a token's time, so that the exact
@@ -137,11 +137,16 @@ pub(super) const BRIMFUL: &str = "brimful";
 pub(super) const ON_TOKIO: &str = "brimful, TokioTimer";
 pub(super) const GOVERNOR: &str = "governor";
 pub(super) const RESERVE: &str = "floor: reserve, tokio sleep";
+const NOTHING: &str = "floor: tasks without a limit";
 const PERMITS: &str = "floor: tokio Semaphore";
 
 /// In the order of the tables.
 pub(super) const NAMES: [&str; 8] =
     [RESERVE, PERMITS, BRIMFUL, ON_TOKIO, GOVERNOR, "rate-net", "leaky-bucket", "async-speed-limit"];
+
+/// With what the tasks themselves cost, and the bench.
+pub(super) const CONTENDERS: [&str; 9] =
+    [NOTHING, RESERVE, PERMITS, BRIMFUL, ON_TOKIO, GOVERNOR, "rate-net", "leaky-bucket", "async-speed-limit"];
 
 /// What is done with any of them.
 pub(super) trait Job {
@@ -161,8 +166,9 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
         GOVERNOR => job.run(governor::RateLimiter::direct_with_clock(limit.governors(), GovernorQuanta::default())),
         "rate-net" => job.run(rate_net::DirectLimiter::with_quota(rate_net::Quota::per_second(rate).with_burst(burst))),
         "leaky-bucket" => {
-            // Its ticks are milliseconds.
-            let interval = Duration::from_nanos(limit.token()).max(Duration::from_millis(1));
+            // The longest ticks that the burst has room for: each comes a millisecond late, and
+            // that much of the rate is lost.
+            let interval = Duration::from_nanos(limit.token() * u64::from(burst)).max(Duration::from_millis(1));
             let refill = (f64::from(rate) * interval.as_secs_f64()).round() as usize;
             let (initial, max) = (burst as usize, burst as usize);
             job.run(
@@ -180,6 +186,7 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
             // Else whoever waits waits for a whole refill more.
             job.run(builder.refill(refill).min_wait(Duration::ZERO).build())
         }
+        NOTHING => job.run(Nothing),
         RESERVE => job.run(Reserve::new(limit)),
         PERMITS => job.run(Permits::new(limit)),
         _ => return None,

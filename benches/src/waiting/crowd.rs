@@ -11,9 +11,9 @@ use brimful::{Clock, QuantaClock};
 use cpu_time::ProcessTime;
 use tokio::runtime::{Builder, Runtime};
 
-use super::contenders::{BRIMFUL, GOVERNOR, Job, Limit, NAMES, ON_TOKIO, RESERVE, Waits, with, with_counted};
+use super::contenders::{BRIMFUL, CONTENDERS, GOVERNOR, Job, Limit, ON_TOKIO, RESERVE, Waits, with, with_counted};
 use super::records::{Record, Records, Slot, early, excess, percentile};
-use super::turns::{in_turns, table};
+use super::turns::{Measure, Of, in_turns, rows, table};
 use super::{Scale, plot};
 use crate::report::{Bar, Report, count};
 
@@ -104,24 +104,22 @@ impl Job for Crowd {
     }
 }
 
-/// What a child tells of a crowd.
-pub(super) const MEASURES: [&str; 12] = [
-    "served",
-    "CPU µs/token",
-    "achieved",
-    "wakes/grant",
-    "inv. granted",
-    "inv. returned",
-    "excess granted",
-    "excess returned",
-    "early",
-    "late granted p50 µs",
-    "late returned p50 µs",
-    "late returned p99 µs",
-];
+/// What a child tells of a crowd: what it cost,
+const COST: [Measure; 4] =
+    [("served", Of::Least), ("CPU µs/token", Of::Median), ("achieved", Of::Median), ("wakes/grant", Of::Median)];
 
-/// As well, but of no use to whoever does not tell when it granted.
-const LATE_GRANTED_P99: &str = "late granted p99 µs";
+/// and when each was served: at the grant, and when they went on.
+const INSTANTS: [Measure; 9] = [
+    ("inverted at grant", Of::Most),
+    ("on return", Of::Median),
+    ("excess at grant", Of::Most),
+    ("on return, tokens", Of::Median),
+    ("early", Of::Most),
+    ("late p50 µs at grant", Of::Median),
+    ("p99 at grant", Of::Median),
+    ("p50 on return", Of::Median),
+    ("p99 on return", Of::Median),
+];
 
 pub(super) fn measure(name: &str, numbers: [u64; 4]) -> Option<Vec<f64>> {
     let crowd = Crowd::of(numbers);
@@ -150,9 +148,9 @@ fn figures(records: &Records, cpu: f64, crowd: Crowd) -> Vec<f64> {
         excess(&returned, limit),
         of_grants(&|granted| early(granted, limit) as f64),
         of_grants(&|granted| late(granted, 0.5)),
+        of_grants(&|granted| late(granted, 0.99)),
         late(&returned, 0.5),
         late(&returned, 0.99),
-        of_grants(&|granted| late(granted, 0.99)),
     ]
 }
 
@@ -184,14 +182,10 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
             words.extend(crowd.words());
             words
         };
-        let figures = in_turns(&NAMES, scale.runs, words)?;
-        table(&scenario, &NAMES, &MEASURES, &figures, report);
-        for (name, figures) in NAMES.iter().zip(&figures) {
-            if let Some(&late) = figures.get(MEASURES.len()).filter(|late| !late.is_nan()) {
-                println!("  {name}: {LATE_GRANTED_P99}: {late:.1}");
-                report.add(&scenario, name, LATE_GRANTED_P99, late);
-            }
-            let served = figures.first().copied().unwrap_or(0.0);
+        println!("\n{scenario}");
+        tell(&scenario, &CONTENDERS, scale.runs, words, report)?;
+        for name in CONTENDERS {
+            let served = report.get(&scenario, name, COST[0].0).unwrap_or(0.0);
             if served < crowd.tokens() as f64 {
                 let (tokens, patience) = (crowd.tokens(), crowd.patience());
                 println!("  {name} had served {served} of {tokens} when it was stopped, after {patience:.1} s");
@@ -202,19 +196,45 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         measured.push((letter, scenario));
     }
     match &scale.svg {
-        Some(folder) if !measured.is_empty() => plot::cpu(&folder.join("waiting-cpu.svg"), &measured, &NAMES, report),
+        Some(folder) if !measured.is_empty() => {
+            plot::cpu(&folder.join("waiting-cpu.svg"), &measured, &CONTENDERS, report)
+        }
         _ => Ok(()),
     }
+}
+
+/// Measures a crowd, and prints its two tables.
+pub(super) fn tell(
+    scenario: &str,
+    names: &[&str],
+    runs: usize,
+    words: impl Fn(&str) -> Vec<String>,
+    report: &mut Report,
+) -> io::Result<()> {
+    let measures: Vec<Measure> = COST.into_iter().chain(INSTANTS).collect();
+    let figures = in_turns(names, runs, &measures, words)?;
+    let cpu_of = |of: &str| names.iter().position(|name| *name == of).map_or(f64::NAN, |place| figures[place][1]);
+    let (floor, governor) = (cpu_of(RESERVE), cpu_of(GOVERNOR));
+    let costs: Vec<Measure> = COST.into_iter().chain([("/ floor", Of::Median), ("/ governor", Of::Median)]).collect();
+    let cost = |figures: &Vec<f64>| {
+        let mut cost = figures[..COST.len()].to_vec();
+        cost.extend([cost[1] / floor, cost[1] / governor]);
+        cost
+    };
+    rows(scenario, names, &costs, &figures.iter().map(cost).collect::<Vec<_>>(), report);
+    let instants: Vec<_> = figures.iter().map(|figures| figures[COST.len()..].to_vec()).collect();
+    rows(scenario, names, &INSTANTS, &instants, report);
+    Ok(())
 }
 
 fn bars(letter: &str, scenario: &str, report: &mut Report) {
     for name in [BRIMFUL, ON_TOKIO] {
         let get = |measure: &str| report.get(scenario, name, measure);
-        let cpu_of = |other: &str| report.get(scenario, other, MEASURES[1]);
+        let cpu_of = |other: &str| report.get(scenario, other, COST[1].0);
         let to = |other: &str| Some(cpu_of(name)? / cpu_of(other)?);
         let mut bars = vec![
-            ("share of inversions among grants", Bar::AtMost(0.0), get("inv. granted")),
-            ("excess at grants, tokens", Bar::AtMost(0.0), get("excess granted")),
+            ("neighbours whose grants are inverted", Bar::AtMost(0.0), get("inverted at grant")),
+            ("excess at grants, tokens", Bar::AtMost(0.0), get("excess at grant")),
             ("early grants", Bar::AtMost(0.0), get("early")),
             ("wakes a grant", Bar::AtMost(1.01), get("wakes/grant")),
         ];
@@ -227,8 +247,8 @@ fn bars(letter: &str, scenario: &str, report: &mut Report) {
                 ("CPU / governor's", Bar::AtMost(0.125), to(GOVERNOR)),
                 ("CPU / the floor's that reserves", Bar::AtMost(1.4), to(RESERVE)),
                 // What one may be late alone, and a millisecond.
-                ("late at the grant, p50 µs", Bar::AtMost(1_150.0), get("late granted p50 µs")),
-                ("late at the grant, p99 µs", Bar::AtMost(2_500.0), get(LATE_GRANTED_P99)),
+                ("late at the grant, p50 µs", Bar::AtMost(1_150.0), get("late p50 µs at grant")),
+                ("late at the grant, p99 µs", Bar::AtMost(2_500.0), get("p99 at grant")),
             ]);
         }
         for (what, bar, measured) in bars {
@@ -257,7 +277,7 @@ pub(super) fn reads(scale: &Scale, report: &mut Report) -> io::Result<()> {
     let counted = [BRIMFUL, ON_TOKIO, GOVERNOR];
     let [a, b, ..] = crowds(true);
     let alone = Crowd { tasks: 1, rounds: 100, limit: Limit { rate: 200, burst: 1 } };
-    let heads = ["crowd a", "crowd b", "alone"];
+    let heads = [("crowd a", Of::Median), ("crowd b", Of::Median), ("alone", Of::Median)];
     let mut figures = vec![Vec::new(); counted.len()];
     for crowd in [a.1, b.1, alone] {
         let words = |name: &str| {
@@ -265,13 +285,13 @@ pub(super) fn reads(scale: &Scale, report: &mut Report) -> io::Result<()> {
             words.extend(crowd.words());
             words
         };
-        for (figures, answer) in figures.iter_mut().zip(in_turns(&counted, 1, words)?) {
+        for (figures, answer) in figures.iter_mut().zip(in_turns(&counted, 1, &heads[..1], words)?) {
             figures.extend(answer);
         }
     }
     table(SCENARIO, &counted, &heads, &figures, report);
     for name in [BRIMFUL, ON_TOKIO] {
-        for (head, most) in heads.into_iter().zip([3.0, 3.0, 4.0]) {
+        for ((head, _), most) in heads.into_iter().zip([3.0, 3.0, 4.0]) {
             let measured = report.get(SCENARIO, name, head);
             report.bar(&format!("reads: {name}: {head}"), Bar::AtMost(most), measured);
         }

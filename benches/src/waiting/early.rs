@@ -5,7 +5,6 @@ use std::io;
 use super::Scale;
 use super::contenders::{BRIMFUL, ON_TOKIO};
 use super::crowd;
-use super::turns::{in_turns, table};
 use crate::report::{Bar, Report};
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
@@ -15,13 +14,13 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     }
     let names = [BRIMFUL, ON_TOKIO];
     let words = |name: &str| ["crowd", name, "1000", "100", "50000", "10"].map(str::to_owned).to_vec();
-    let figures = in_turns(&names, scale.runs, words)?;
-    table(SCENARIO, &names, &crowd::MEASURES, &figures, report);
+    println!("\n{SCENARIO}");
+    crowd::tell(SCENARIO, &names, scale.runs, words, report)?;
     for name in names {
         let bars = [
             ("grants", Bar::AtLeast(100_000.0), "served"),
             ("early grants", Bar::AtMost(0.0), "early"),
-            ("excess at grants, tokens", Bar::AtMost(0.0), "excess granted"),
+            ("excess at grants, tokens", Bar::AtMost(0.0), "excess at grant"),
         ];
         for (what, bar, measure) in bars {
             let measured = report.get(SCENARIO, name, measure);

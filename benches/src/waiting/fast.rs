@@ -20,9 +20,11 @@ const LIMIT: Limit = Limit { rate: 1_000_000_000, burst: u32::MAX };
 /// Of the others, the burst that they all have room for.
 const MODEST: Limit = Limit { rate: 1_000_000_000, burst: 500_000_000 };
 
-/// Whether it is ready at once.
-fn ready(future: impl Future) -> bool {
-    pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+/// Whether it is ready at once. Not a function: the future would be moved there.
+macro_rules! ready {
+    ($future:expr) => {
+        pin!($future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    };
 }
 
 pub(super) fn section(scale: &Scale, report: &mut Report) {
@@ -38,9 +40,9 @@ pub(super) fn section(scale: &Scale, report: &mut Report) {
     let mut contenders = vec![
         Contender::new("floor: load, clock, swap", || floor.swap(&QuantaClock)),
         Contender::new("try_acquire", || first.try_acquire().is_ok()),
-        Contender::new("acquire, polled once", || ready(second.acquire())),
+        Contender::new("acquire, polled once", || ready!(second.acquire())),
         Contender::new("acquire_blocking", || third.acquire_blocking().is_ok()),
-        Contender::new("acquire_n_owned, polled once", || ready(ours.acquire_n_owned(1))),
+        Contender::new("acquire_n_owned, polled once", || ready!(ours.acquire_n_owned(1))),
     ];
     struct Poll(&'static str);
 
@@ -48,7 +50,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) {
         type Answer = Contender<'static>;
 
         fn run<L: Waits>(self, limiter: L) -> Self::Answer {
-            Contender::new(self.0, move || ready(limiter.acquire()))
+            Contender::new(self.0, move || ready!(limiter.acquire()))
         }
     }
 

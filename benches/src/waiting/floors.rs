@@ -11,6 +11,16 @@ use tokio::time::{Instant, sleep_until};
 
 use super::contenders::{Limit, Waits};
 
+/// No limit.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl Waits for Nothing {
+    async fn acquire(&self) -> Option<u64> {
+        None
+    }
+}
+
 /// An exact schedule: each call is told when it is due.
 #[derive(Debug)]
 pub(super) struct Schedule {

@@ -11,7 +11,7 @@ use brimful::{KeyedRateLimiter, Quota, TokioTimer};
 use super::Scale;
 use super::contenders::{BRIMFUL, Job, Limit, NAMES, ON_TOKIO, Waits, with};
 use super::crowd::runtime;
-use super::turns::{in_turns, table};
+use super::turns::{Of, in_turns, table};
 use crate::report::{Bar, Report, count};
 use crate::resident::anonymous;
 
@@ -92,8 +92,9 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
             continue;
         }
         let words = |name: &str| vec!["memory".to_owned(), kind.to_owned(), name.to_owned(), n.to_string()];
-        let figures = in_turns(names, scale.runs, words)?;
-        table(&scenario, names, &["beside its future", "its future"], &figures, report);
+        let measures = [("beside its future", Of::Median), ("its future", Of::Median)];
+        let figures = in_turns(names, scale.runs, &measures, words)?;
+        table(&scenario, names, &measures, &figures, report);
         for name in [BRIMFUL, ON_TOKIO] {
             let measured = report.get(&scenario, name, "beside its future");
             report.bar(&format!("{what} that waits: {name}: bytes"), Bar::AtMost(most), measured);

@@ -12,7 +12,7 @@ use super::Scale;
 use super::contenders::{BRIMFUL, Limit};
 use super::floors::ReserveBlocking;
 use super::records::{Record, Records, early, excess, percentile};
-use super::turns::{in_turns, table};
+use super::turns::{Measure, Of, in_turns, table};
 use crate::report::{Bar, Report};
 
 const LIMIT: Limit = Limit { rate: 1_000, burst: 10 };
@@ -110,15 +110,15 @@ fn crowd(limiter: &impl Blocks, threads: u64) -> Option<Vec<f64>> {
     ])
 }
 
-const MEASURES: [&str; 8] = [
-    "CPU µs/token",
-    "achieved",
-    "inv. granted",
-    "inv. returned",
-    "excess granted",
-    "early",
-    "late returned p50 µs",
-    "late returned p99 µs",
+const MEASURES: [Measure; 8] = [
+    ("CPU µs/token", Of::Median),
+    ("achieved", Of::Median),
+    ("inv. granted", Of::Most),
+    ("inv. returned", Of::Median),
+    ("excess granted", Of::Most),
+    ("early", Of::Most),
+    ("late returned p50 µs", Of::Median),
+    ("late returned p99 µs", Of::Median),
 ];
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
@@ -127,11 +127,11 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         return Ok(());
     }
     let words = |name: &str| vec!["threads".to_owned(), name.to_owned(), "1000".to_owned()];
-    let figures = in_turns(&NAMES, scale.runs, words)?;
+    let figures = in_turns(&NAMES, scale.runs, &MEASURES, words)?;
     table(&scenario, &NAMES, &MEASURES, &figures, report);
-    let get = |measure: usize| report.get(&scenario, BRIMFUL, MEASURES[measure]);
+    let get = |measure: usize| report.get(&scenario, BRIMFUL, MEASURES[measure].0);
     let bars = [
-        ("share of inversions among grants", Bar::AtMost(0.0), get(2)),
+        ("neighbours whose grants are inverted", Bar::AtMost(0.0), get(2)),
         ("excess at grants, tokens", Bar::AtMost(0.0), get(4)),
         ("early grants", Bar::AtMost(0.0), get(5)),
         ("achieved / ideal", Bar::AtLeast(0.995), get(1)),

@@ -5,10 +5,23 @@ use std::io;
 use crate::child;
 use crate::report::{Report, figure};
 
-/// Asks a child for each contender and run, in turns, and tells the median of each number.
+/// One figure of a run, and which of all runs' counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Median,
+    /// What must never be.
+    Most,
+    /// What must always be.
+    Least,
+}
+
+pub(super) type Measure = (&'static str, Of);
+
+/// Asks a child for each contender and run, in turns, for so many numbers.
 pub(super) fn in_turns<N: AsRef<str>>(
     names: &[N],
     runs: usize,
+    measures: &[Measure],
     words: impl Fn(&str) -> Vec<String>,
 ) -> io::Result<Vec<Vec<f64>>> {
     let mut answers = vec![Vec::with_capacity(runs); names.len()];
@@ -21,16 +34,22 @@ pub(super) fn in_turns<N: AsRef<str>>(
             answers[index].push(child::ask(&words)?);
         }
     }
-    Ok(answers.iter().map(|answers| medians(answers)).collect())
+    Ok(answers.iter().map(|answers| summed_up(answers, measures)).collect())
 }
 
-fn medians(answers: &[Vec<f64>]) -> Vec<f64> {
-    let median = |place: usize| {
-        let mut numbers: Vec<f64> = answers.iter().filter_map(|answer| answer.get(place)).copied().collect();
+fn summed_up(answers: &[Vec<f64>], measures: &[Measure]) -> Vec<f64> {
+    let figure = |(place, &(_, of)): (usize, &Measure)| {
+        let numbers = answers.iter().filter_map(|answer| answer.get(place)).copied();
+        let mut numbers: Vec<f64> = numbers.filter(|number| !number.is_nan()).collect();
         numbers.sort_by(f64::total_cmp);
-        numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+        let counts = match of {
+            Of::Median => numbers.get(numbers.len() / 2),
+            Of::Most => numbers.last(),
+            Of::Least => numbers.first(),
+        };
+        counts.copied().unwrap_or(f64::NAN)
     };
-    (0..answers.first().map_or(0, Vec::len)).map(median).collect()
+    measures.iter().enumerate().map(figure).collect()
 }
 
 /// Prints a table, a line for each contender, and reports what is in it. What is not a number was
@@ -38,17 +57,28 @@ fn medians(answers: &[Vec<f64>]) -> Vec<f64> {
 pub(super) fn table<N: AsRef<str>>(
     scenario: &str,
     names: &[N],
-    measures: &[&str],
+    measures: &[Measure],
     figures: &[Vec<f64>],
     report: &mut Report,
 ) {
     println!("\n{scenario}");
+    rows(scenario, names, measures, figures, report);
+}
+
+/// The same without the heading, where more is told of the same scenario.
+pub(super) fn rows<N: AsRef<str>>(
+    scenario: &str,
+    names: &[N],
+    measures: &[Measure],
+    figures: &[Vec<f64>],
+    report: &mut Report,
+) {
     let width = |measure: &str| measure.chars().count().max(7);
-    let heads: Vec<String> = measures.iter().map(|measure| format!("{measure:>0$}", width(measure))).collect();
-    println!("  {:<28} {}", "", heads.join("  "));
+    let heads: Vec<String> = measures.iter().map(|(measure, _)| format!("{measure:>0$}", width(measure))).collect();
+    println!("  {:<30} {}", "", heads.join("  "));
     for (name, numbers) in names.iter().zip(figures) {
-        let mut line = format!("  {:<28}", name.as_ref());
-        for (measure, &number) in measures.iter().zip(numbers) {
+        let mut line = format!("  {:<30}", name.as_ref());
+        for ((measure, _), &number) in measures.iter().zip(numbers) {
             let text = if number.is_nan() { "–".to_owned() } else { figure(number) };
             line += &format!(" {text:>0$} ", width(measure));
             if !number.is_nan() {
@@ -61,10 +91,12 @@ pub(super) fn table<N: AsRef<str>>(
 
 #[cfg(test)]
 mod tests {
-    use super::medians;
+    use super::{Of, summed_up};
 
     #[test]
-    fn each_number_has_its_own_median() {
-        assert_eq!(medians(&[vec![1.0, 9.0], vec![3.0, 7.0], vec![2.0, 8.0]]), [2.0, 8.0]);
+    fn each_number_is_summed_up_in_its_own_way() {
+        let measures = [("", Of::Median), ("", Of::Most), ("", Of::Least), ("", Of::Median)];
+        let answers = [vec![1.0, 9.0, 5.0, f64::NAN], vec![3.0, 7.0, 4.0, 6.0], vec![2.0, 8.0, 6.0, f64::NAN]];
+        assert_eq!(summed_up(&answers, &measures), [2.0, 9.0, 4.0, 6.0]);
     }
 }
