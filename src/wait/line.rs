@@ -1,6 +1,6 @@
 //! Who waits, in the order in which they will be served.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::task::Waker;
 
 use crate::algorithm::token_bucket::Ask;
@@ -77,6 +77,7 @@ pub(super) enum Left {
 
 /// Those who are to leave as much in the bucket, first come, first served.
 struct Class {
+    leaving: Units,
     first: Id,
     last: Id,
     /// What all of them cost.
@@ -89,7 +90,8 @@ pub(super) struct Line {
     vacant: Id,
     /// Entries that are not vacant.
     taken: u32,
-    classes: BTreeMap<Units, Class>,
+    /// In order. As a rule there is one, and a map's node has room for eleven.
+    classes: Vec<Class>,
     waiting: u32,
     /// When who waits is to be refused, and who is held to be told.
     timeouts: BTreeSet<(Reading, Id)>,
@@ -97,14 +99,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) const fn new() -> Self {
-        Line {
-            entries: Vec::new(),
-            vacant: NONE,
-            taken: 0,
-            classes: BTreeMap::new(),
-            waiting: 0,
-            timeouts: BTreeSet::new(),
-        }
+        Line { entries: Vec::new(), vacant: NONE, taken: 0, classes: Vec::new(), waiting: 0, timeouts: BTreeSet::new() }
     }
 
     /// How many wait.
@@ -114,26 +109,31 @@ impl Line {
 
     /// What all cost that come before somebody who is to leave so much.
     pub(super) fn ahead_of(&self, leaving: Units) -> u128 {
-        self.classes.range(..=leaving).map(|(_, class)| class.cost).sum()
+        self.classes.iter().take_while(|class| class.leaving <= leaving).map(|class| class.cost).sum()
     }
 
     /// Whether anybody comes before somebody who is to leave so much.
     pub(super) fn is_led(&self, leaving: Units) -> bool {
-        self.classes.range(..=leaving).next().is_some()
+        self.classes.first().is_some_and(|class| class.leaving <= leaving)
     }
 
     /// Who is served next.
     pub(super) fn first(&self) -> Option<(Id, &Waiting)> {
-        let first = self.classes.values().next()?.first;
+        let first = self.classes.first()?.first;
         Some((first, self.at(first)?))
+    }
+
+    /// Where the class is, or would be.
+    fn place_of(&self, leaving: Units) -> Result<usize, usize> {
+        self.classes.binary_search_by_key(&leaving, |class| class.leaving)
     }
 
     /// Who comes after somebody.
     fn after(&self, waiting: &Waiting) -> Option<(Id, &Waiting)> {
         let next = match waiting.next {
             NONE => {
-                let leaving = Units(waiting.leaving().0 + 1);
-                self.classes.range(leaving..).next()?.1.first
+                let leaving = waiting.leaving();
+                self.classes.get(self.classes.partition_point(|class| class.leaving <= leaving))?.first
             }
             next => next,
         };
@@ -144,8 +144,8 @@ impl Line {
     pub(super) fn second_and_last(&self) -> Option<(u128, u128)> {
         let (_, first) = self.first()?;
         let (_, second) = self.after(first)?;
-        let last = self.at(self.classes.values().next_back()?.last)?;
-        let all: u128 = self.classes.values().map(|class| class.cost).sum();
+        let last = self.at(self.classes.last()?.last)?;
+        let all: u128 = self.classes.iter().map(|class| class.cost).sum();
         let left_by_last = u128::from(last.leaving().0);
         Some((u128::from(first.ask.cost.0) + u128::from(second.ask.needed.0), all + left_by_last))
     }
@@ -171,7 +171,14 @@ impl Line {
             NONE => Id::try_from(self.entries.len()).ok().filter(|&id| id != NONE)?,
             vacant => vacant,
         };
-        let class = self.classes.entry(leaving).or_insert(Class { first: id, last: NONE, cost: 0 });
+        let place = self.place_of(leaving).unwrap_or_else(|place| {
+            if self.classes.len() == self.classes.capacity() {
+                self.classes.reserve_exact(self.classes.len().max(1));
+            }
+            self.classes.insert(place, Class { leaving, first: id, last: NONE, cost: 0 });
+            place
+        });
+        let class = &mut self.classes[place];
         let previous = std::mem::replace(&mut class.last, id);
         class.cost += cost;
         waiting.previous = previous;
@@ -213,10 +220,11 @@ impl Line {
         if let Some(next) = self.at_mut(next) {
             next.previous = previous;
         }
-        if let Some(class) = self.classes.get_mut(&waiting.leaving()) {
+        if let Ok(place) = self.place_of(waiting.leaving()) {
+            let class = &mut self.classes[place];
             class.cost -= u128::from(waiting.ask.cost.0);
             match (previous, next) {
-                (NONE, NONE) => drop(self.classes.remove(&waiting.leaving())),
+                (NONE, NONE) => drop(self.classes.remove(place)),
                 (NONE, next) => class.first = next,
                 (previous, NONE) => class.last = previous,
                 _ => {}
