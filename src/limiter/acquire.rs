@@ -218,6 +218,7 @@ enum Stage {
 type Answer = Result<Granted, AcquireError>;
 
 impl<H: Hold> Wait<H> {
+    #[inline]
     fn new(hold: H, n: Tokens, leaving: Tokens, limit: Limit) -> Self {
         Wait { hold, n, leaving, limit, jitter: Duration::ZERO, stage: Stage::New }
     }
@@ -292,21 +293,27 @@ impl<H: Hold> Wait<H> {
         })
     }
 
+    #[inline(always)]
     fn block(mut self) -> Answer {
-        // Where the tokens are there, no waker is needed.
-        if let (Stage::New, false) = (&self.stage, self.n.is_zero()) {
+        if matches!(self.stage, Stage::New) && !self.n.is_zero() {
             let taken = self.hold.place().take(self.n, self.leaving);
             if let Taken::Admitted { now, .. } = taken {
                 self.stage = Stage::Over;
                 return Ok(at_once(now));
             }
-            let mut taken = Some(taken);
-            return block_on(|by| match taken.take() {
-                Some(taken) => self.wait(taken, by),
-                None => self.poll_cold(by),
-            });
+            return self.park(Some(taken));
         }
-        block_on(|by| self.poll_cold(by))
+        self.park(None)
+    }
+
+    /// Blocks the thread for what was not there.
+    #[cold]
+    #[inline(never)]
+    fn park(&mut self, mut taken: Option<Taken>) -> Answer {
+        block_on(|by| match taken.take() {
+            Some(taken) => self.wait(taken, by),
+            None => self.poll_cold(by),
+        })
     }
 }
 
@@ -322,8 +329,11 @@ fn told(outcome: Outcome, since: Reading) -> Answer {
     }
 }
 
-impl<H: Hold> Drop for Wait<H> {
-    fn drop(&mut self) {
+impl<H: Hold> Wait<H> {
+    /// Gives up the place, and what was granted.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&mut self) {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let (outcome, idle) = queue.leave(id);
         let place = self.hold.place();
@@ -336,10 +346,20 @@ impl<H: Hold> Drop for Wait<H> {
     }
 }
 
+impl<H: Hold> Drop for Wait<H> {
+    #[inline]
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Waiting { .. }) {
+            self.give_up();
+        }
+    }
+}
+
 /// The options of a wait, its future, and its blocking form, whatever it is waited on.
 macro_rules! acquire {
     ($name:ident, [$($generics:tt)*], [$($args:tt)*], $hold:ty) => {
         impl<$($generics)*> $name<$($args)*> {
+            #[inline]
             pub(super) fn new(hold: $hold, n: Tokens) -> Self {
                 $name(Wait::new(hold, n, Tokens::ZERO, Limit::None))
             }
@@ -379,6 +399,7 @@ macro_rules! acquire {
             /// # Errors
             ///
             /// As of the future.
+            #[inline]
             pub fn wait(self) -> Result<Granted, AcquireError> {
                 self.0.block()
             }

@@ -59,6 +59,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// # Errors
     ///
     /// As [`acquire_n`](RateLimiter::acquire_n).
+    #[inline]
     pub fn acquire_n_owned(self: &Arc<Self>, n: impl Into<Tokens>) -> OwnedAcquire<C> {
         OwnedAcquire::new(self.clone(), n.into())
     }
@@ -106,6 +107,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// # Errors
     ///
     /// As [`acquire_n`](RateLimiter::acquire_n).
+    #[inline]
     pub fn acquire_blocking(&self) -> Result<Granted, AcquireError> {
         self.acquire().wait()
     }
@@ -115,6 +117,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// # Errors
     ///
     /// As [`acquire_n`](RateLimiter::acquire_n).
+    #[inline]
     pub fn acquire_n_blocking(&self, n: impl Into<Tokens>) -> Result<Granted, AcquireError> {
         self.acquire_n(n).wait()
     }
