@@ -166,8 +166,9 @@ fn crowds(quick: bool) -> [(&'static str, Crowd, String); 4] {
     [
         crowd("a", 1_000, if quick { 1 } else { 3 }, 1_000, 10),
         crowd("b", many, 1, 50_000, 500),
-        crowd("c1", many, 1, 1_000_000, 1_000),
-        crowd("c2", many, 1, 1_000_000, 10_000),
+        // To spawn them takes as long as their tokens do: it is after that, that they wait.
+        crowd("c1", many, 10, 1_000_000, 1_000),
+        crowd("c2", many, 10, 1_000_000, 10_000),
     ]
 }
 
