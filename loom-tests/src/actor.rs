@@ -6,8 +6,10 @@ use brimful::{Tokens, TryAcquireError};
 use loom::sync::atomic::AtomicU64;
 
 use crate::PICO;
+use crate::alarms::Alarms;
 use crate::history::{Op, Recorder, When};
 use crate::subject::{Key, Pledge, Subject, Table};
+use crate::waits::Waits;
 
 /// One thread of a model, and its hands on the limiter.
 pub struct Actor<L> {
@@ -15,8 +17,19 @@ pub struct Actor<L> {
     pub(crate) key: Key,
     pub(crate) limiter: Arc<L>,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) alarms: Arc<Alarms>,
+    pub(crate) waits: Arc<Waits>,
     /// A place to leave something for another thread in, without ordering of its own.
     pub mailbox: Arc<AtomicU64>,
+}
+
+// By hand: the limiter need not be.
+impl<L> Clone for Actor<L> {
+    fn clone(&self) -> Self {
+        let (limiter, recorder, alarms) = (self.limiter.clone(), self.recorder.clone(), self.alarms.clone());
+        let (waits, mailbox) = (self.waits.clone(), self.mailbox.clone());
+        Actor { who: self.who, key: self.key, limiter, recorder, alarms, waits, mailbox }
+    }
 }
 
 fn pico(tokens: Tokens) -> i64 {
@@ -106,8 +119,7 @@ impl Actor<Table> {
     /// The same, on this key's bucket.
     #[must_use]
     pub fn on(&self, key: Key) -> Self {
-        let Actor { who, limiter, recorder, mailbox, .. } = self;
-        Actor { who: *who, key, limiter: limiter.clone(), recorder: recorder.clone(), mailbox: mailbox.clone() }
+        Actor { key, ..self.clone() }
     }
 
     /// Forgets the key.

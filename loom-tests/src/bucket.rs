@@ -85,15 +85,36 @@ impl Bucket {
         i128::from(granted - self.capacity) * self.period <= self.rate * i128::from(nanos)
     }
 
+    /// What it holds, in units.
+    pub(crate) fn held(&self, now: u64) -> i64 {
+        (self.balance + self.earned(now)).min(self.capacity)
+    }
+
+    /// The bucket, which starts now if it has not.
+    pub(crate) fn started(mut self, now: u64) -> Bucket {
+        if let Some(initial) = self.unborn.take() {
+            (self.balance, self.written) = (initial - self.capacity + self.brim(now), now - now % self.tick);
+        }
+        self
+    }
+
+    pub(crate) fn is_forgettable(&self) -> bool {
+        self.forgettable
+    }
+
+    /// The bucket after somebody was granted what was there.
+    pub(crate) fn charged(mut self, cost: i64, now: u64) -> Bucket {
+        self.balance = self.balance.min(self.brim(now)) - cost;
+        self.written = self.written.max(now - now % self.tick);
+        self
+    }
+
     /// The bucket after `call`, and the units that the call added to it; `None` where a bucket
     /// in this state would have answered otherwise.
     pub(crate) fn after(mut self, call: &Call) -> Option<(Bucket, i64)> {
         let now = call.reading();
         let tick = now - now % self.tick;
-        if let Some(initial) = self.unborn.take() {
-            (self.balance, self.written) = (initial - self.capacity + self.brim(now), tick);
-        }
-        let held = (self.balance + self.earned(now)).min(self.capacity);
+        let held = self.held(now);
         let was = self.balance;
         match call.op {
             Op::NoPlace => return Some((self, 0)),
@@ -110,7 +131,7 @@ impl Bucket {
                 if held < cost {
                     return None;
                 }
-                self.balance = self.balance.min(self.brim(now)) - cost;
+                return Some((self.charged(cost, now), 0));
             }
             Op::Charge { amount, left } => {
                 let amount = self.units(amount);
@@ -132,14 +153,22 @@ impl Bucket {
             // A key is known from when it was charged.
             Op::Remove { there } if there != (self.balance < self.capacity) && !self.forgettable => return None,
             Op::Remove { .. } | Op::Clear => self.balance = self.capacity,
+            _ => unreachable!("the queue answers those who wait"),
         }
         self.written = self.written.max(tick);
         Some((self, if call.op.gives() { (self.balance - was).max(0) } else { 0 }))
     }
 
     /// From `now` to the first nanosecond at which `cost` is there.
-    fn wait_for(&self, cost: i64, now: u64) -> Duration {
-        let due = -(-i128::from(cost - self.balance) * self.period).div_euclid(self.rate);
-        Duration::from_nanos(u64::try_from(due).expect("within the clock's range").saturating_sub(now))
+    pub(crate) fn wait_for(&self, cost: i64, now: u64) -> Duration {
+        Duration::from_nanos(self.due(cost, now).saturating_sub(now))
+    }
+
+    /// The first nanosecond at which `cost` is there, if nothing is earned in excess of what it
+    /// holds at `now`.
+    pub(crate) fn due(&self, cost: i64, now: u64) -> u64 {
+        let balance = self.balance.min(self.brim(now));
+        let due = -(-i128::from(cost - balance) * self.period).div_euclid(self.rate);
+        u64::try_from(due.max(0)).expect("within the clock's range")
     }
 }

@@ -1,9 +1,12 @@
 //! A clock whose readings differ from thread to thread, and move between a call's reading and
-//! its write.
+//! its write; and what wakes those who wait by it.
 
-use brimful::Clock;
+use std::sync::Arc;
+
+use brimful::{Clock, Timer};
 use loom::sync::atomic::{AtomicU64, Ordering};
 
+use crate::alarms::Alarms;
 use crate::history::Recorder;
 
 /// What a thread reads from the clock.
@@ -26,21 +29,41 @@ pub enum Hand {
 
 /// The clock of a model.
 pub struct ModelClock {
-    time: AtomicU64,
-    hands: Vec<Hand>,
-    recorder: std::sync::Arc<Recorder>,
+    time: Arc<AtomicU64>,
+    hands: Arc<Vec<Hand>>,
+    recorder: Arc<Recorder>,
+    alarms: Arc<Alarms>,
+    /// It is a queue's.
+    copied: bool,
 }
 
 impl ModelClock {
-    pub(crate) fn new(start: u64, hands: Vec<Hand>, recorder: std::sync::Arc<Recorder>) -> Self {
-        ModelClock { time: AtomicU64::new(start), hands, recorder }
+    pub(crate) fn new(time: Arc<AtomicU64>, hands: Vec<Hand>, recorder: Arc<Recorder>, alarms: Arc<Alarms>) -> Self {
+        ModelClock { time, hands: Arc::new(hands), recorder, alarms, copied: false }
+    }
+}
+
+/// The limiter keeps the clock, and its queues have a copy, which reads the time that all share.
+impl Clone for ModelClock {
+    fn clone(&self) -> Self {
+        let ModelClock { time, hands, recorder, alarms, .. } = self;
+        let (time, hands) = (time.clone(), hands.clone());
+        ModelClock { time, hands, recorder: recorder.clone(), alarms: alarms.clone(), copied: true }
     }
 }
 
 impl Clock for ModelClock {
+    // Relaxed: a clock orders nothing, so the model must not get order from it.
     fn now(&self) -> u64 {
+        if self.copied {
+            let value = self.time.load(Ordering::Relaxed);
+            self.recorder.looked(value);
+            return value;
+        }
         let (who, call, nth) = self.recorder.reader();
-        let value = match self.hands[who] {
+        // Before and after the threads, only timers move it.
+        let hand = self.hands.get(who).copied().unwrap_or(Hand::Shared { step: 0, skew: 0 });
+        let value = match hand {
             Hand::Script(calls) => *calls
                 .get(call)
                 .and_then(|call| call.get(nth))
@@ -48,10 +71,13 @@ impl Clock for ModelClock {
             Hand::Calls(calls) => {
                 *calls.get(call).unwrap_or_else(|| panic!("thread {who} read the clock in call {call}"))
             }
-            // Relaxed: a clock orders nothing, so the model must not get order from it.
             Hand::Shared { step, skew } => self.time.fetch_add(step, Ordering::Relaxed).saturating_add_signed(skew),
         };
         self.recorder.read(who, value);
         value
+    }
+
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        Some(Alarms::timer(&self.alarms))
     }
 }

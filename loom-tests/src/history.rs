@@ -1,4 +1,4 @@
-//! What the threads of one execution did, and the search for an order that explains it.
+//! What the threads of one execution did.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,11 +7,14 @@ use std::time::Duration;
 use loom::thread::ThreadId;
 
 use crate::PICO;
-use crate::bucket::Bucket;
+use crate::line::Place;
 use crate::subject::Key;
 
 /// Who calls before the threads start.
 pub(crate) const SETUP: usize = usize::MAX;
+
+/// Who calls when they are through.
+pub(crate) const CLOSING: usize = usize::MAX - 1;
 
 /// A call's effect and answer, in 10⁻¹² tokens.
 #[derive(Clone, Copy, Debug)]
@@ -48,15 +51,63 @@ pub(crate) enum Op {
     },
     /// Forgot all keys.
     Clear,
+    /// Came to wait.
+    Enter(Place),
+    /// Was granted what it waited for.
+    Serve {
+        /// Whose wait.
+        place: Place,
+        /// Nobody but the timer was there to serve it.
+        by_timer: bool,
+    },
+    /// Waited, and could not be served in time.
+    Late(Place),
+    /// Waited, and its key was forgotten.
+    Forgotten(Place),
+    /// Waits on.
+    Pending,
+    /// Gave its wait up.
+    Leave {
+        /// Whose wait.
+        place: Place,
+        /// The limiter has one bucket.
+        lone: bool,
+    },
+    /// Did not begin to wait, for it would not have been served in time.
+    Hopeless(Place),
+    /// Waited, or not, and was granted it at that instant.
+    Block(Place, u64),
 }
 
 impl Op {
     pub(crate) fn gives(&self) -> bool {
-        matches!(self, Op::Give { .. } | Op::Reset | Op::Remove { .. } | Op::Clear)
+        matches!(self, Op::Give { .. } | Op::Reset | Op::Remove { .. } | Op::Clear | Op::Leave { .. })
     }
 
     fn writes(&self) -> bool {
-        !matches!(self, Op::Take { refused: Some(_), .. } | Op::NoPlace)
+        !matches!(self, Op::Take { refused: Some(_), .. } | Op::NoPlace | Op::Pending | Op::Hopeless(_))
+    }
+
+    /// What it took, where it did.
+    pub(crate) fn took(&self) -> Option<i64> {
+        match *self {
+            Op::Take { cost, refused: None } => Some(cost),
+            Op::Serve { place, .. } | Op::Block(place, _) => Some(place.cost),
+            _ => None,
+        }
+    }
+
+    /// What became of a wait: when that was, its thread does not know.
+    fn is_told(&self) -> bool {
+        matches!(self, Op::Serve { .. } | Op::Late(_) | Op::Forgotten(_))
+    }
+
+    /// Whose fate it tells.
+    fn settles(&self) -> Option<u64> {
+        match *self {
+            Op::Serve { place, .. } | Op::Late(place) | Op::Forgotten(place) => Some(place.id),
+            _ => None,
+        }
     }
 }
 
@@ -111,7 +162,17 @@ impl Call {
     /// Whether it took tokens.
     #[must_use]
     pub fn granted(&self) -> bool {
-        matches!(self.op, Op::Take { refused: None, .. })
+        self.op.took().is_some()
+    }
+
+    /// Another call at this one's place.
+    pub(crate) fn with(&self, op: Op, at: u64) -> Call {
+        Call { op, readings: vec![(at, self.ended)], ..self.clone() }
+    }
+
+    /// Whose wait it tells the end of.
+    pub(crate) fn settles(&self) -> Option<u64> {
+        self.op.settles()
     }
 
     pub(crate) fn is_single_look(&self) -> bool {
@@ -131,15 +192,22 @@ impl Call {
             Op::Remove { there: true } => "x".into(),
             Op::Remove { there: false } => "o".into(),
             Op::Clear => "c".into(),
+            Op::Enter(_) => "w".into(),
+            Op::Serve { .. } | Op::Block(..) => "+".into(),
+            Op::Late(_) | Op::Hopeless(_) => "t".into(),
+            Op::Forgotten(_) => "n".into(),
+            Op::Pending => ".".into(),
+            Op::Leave { lone: true, .. } if self.looks() > 0 => "b".into(),
+            Op::Leave { .. } => "l".into(),
         }
     }
 
     /// Whether the bucket must have seen `self` before `other`.
-    fn precedes(&self, other: &Call) -> bool {
+    pub(crate) fn precedes(&self, other: &Call) -> bool {
         if self.who == SETUP && other.who != SETUP {
             return true;
         }
-        if self.who == other.who {
+        if self.who == other.who && !self.op.is_told() && !other.op.is_told() {
             return self.began < other.began;
         }
         if self.op.writes() && other.op.writes() {
@@ -148,7 +216,9 @@ impl Call {
         // A denial may have seen an old word, but none that is newer than its only look: the
         // word is loaded before the clock is read, and if it has to be loaded again, so has
         // the clock.
-        !self.op.writes() && self.is_single_look() && other.op.writes() && self.readings[0].1 < other.began
+        // Who would wait may have seen two.
+        let denied = !self.op.writes() && !matches!(self.op, Op::Hopeless(_));
+        denied && self.is_single_look() && other.op.writes() && self.readings[0].1 < other.began
     }
 }
 
@@ -166,12 +236,13 @@ struct Record {
     threads: HashMap<ThreadId, usize>,
     open: HashMap<usize, Open>,
     calls: Vec<Call>,
+    /// The times at which queues looked.
+    looks: Vec<u64>,
 }
 
 #[derive(Default)]
 struct Open {
     calls: usize,
-    began: u64,
     readings: Vec<(u64, u64)>,
 }
 
@@ -201,102 +272,79 @@ impl Recorder {
         let id = loom::thread::current().id();
         let record = self.record();
         let who = record.threads[&id];
-        let open = &record.open[&who];
-        (who, open.calls, open.readings.len())
+        record.open.get(&who).map_or((who, 0, 0), |open| (who, open.calls, open.readings.len()))
     }
 
     pub(crate) fn read(&self, who: usize, value: u64) {
         let mut record = self.record();
         let stamp = record.stamp();
-        record.open.get_mut(&who).expect("a call is under way").readings.push((value, stamp));
+        record.open.entry(who).or_default().readings.push((value, stamp));
+    }
+
+    /// A queue has looked.
+    pub(crate) fn looked(&self, value: u64) {
+        self.record().looks.push(value);
+    }
+
+    /// The times at which queues looked, each once.
+    pub(crate) fn looks(&self) -> Vec<u64> {
+        let mut looks = self.record().looks.clone();
+        looks.sort_unstable();
+        looks.dedup();
+        looks
     }
 
     /// Runs and records a call.
     pub(crate) fn call<R>(&self, who: usize, key: Option<Key>, when: When, call: impl FnOnce() -> (Op, R)) -> R {
-        {
-            let mut record = self.record();
-            let began = record.stamp();
-            record.open.entry(who).or_default().began = began;
-        }
+        let began = self.begin(who);
         let (op, result) = call();
-        let mut record = self.record();
-        let ended = record.stamp();
-        let open = record.open.get_mut(&who).expect("it was opened above");
-        let began = open.began;
-        open.calls += 1;
-        let mut readings = std::mem::take(&mut open.readings);
+        let (ended, mut readings) = self.end(who);
         assert_eq!(readings.is_empty(), when != When::Clock, "given a time, or read the clock");
         assert!(readings.len() <= self.looks, "a call reads the clock at most {} times", self.looks);
         if let When::At(now) = when {
             readings.push((now, began));
         }
-        record.calls.push(Call { who, key, op, when, readings, began, ended });
+        self.record().calls.push(Call { who, key, op, when, readings, began, ended });
         result
+    }
+
+    /// Runs and records a call that waits. `call` returns what it came to, and when it was granted
+    /// what it waited for. What becomes of a wait may become of it from when it began to wait, if
+    /// that is told.
+    pub(crate) fn wait<R>(
+        &self,
+        who: usize,
+        key: Key,
+        waits_since: Option<u64>,
+        call: impl FnOnce(u64) -> (Op, Option<u64>, R),
+    ) -> R {
+        let began = self.begin(who);
+        let (op, at, result) = call(began);
+        let (ended, mut readings) = self.end(who);
+        if let Some(at) = at {
+            readings = vec![(at, ended)];
+        }
+        let began = waits_since.filter(|_| op.is_told()).unwrap_or(began);
+        self.record().calls.push(Call { who, key: Some(key), op, when: When::Clock, readings, began, ended });
+        result
+    }
+
+    fn begin(&self, who: usize) -> u64 {
+        let mut record = self.record();
+        let began = record.stamp();
+        record.open.entry(who).or_default().readings.clear();
+        began
+    }
+
+    fn end(&self, who: usize) -> (u64, Vec<(u64, u64)>) {
+        let mut record = self.record();
+        let ended = record.stamp();
+        let open = record.open.get_mut(&who).expect("it was begun");
+        open.calls += 1;
+        (ended, std::mem::take(&mut open.readings))
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.record().calls.clone()
-    }
-}
-
-/// The calls of each thread in its own order, threads parted by bars.
-pub(crate) fn outcome(calls: &[Call], threads: usize) -> String {
-    let of = |who| calls.iter().filter(move |call| call.who == who).map(Call::glyph).collect::<String>();
-    (0..threads).map(of).collect::<Vec<_>>().join("|")
-}
-
-/// Asserts that some order of the calls, one after the other on an exact bucket, gives every
-/// call the answer it got and ends in the balance that is there (charge once, or not at all),
-/// and that the window bound holds in that order.
-pub(crate) fn explain(start: Bucket, calls: &[Call], at_origin: f64) {
-    let mut order = Vec::new();
-    assert!(
-        search(start, calls, at_origin, &mut order),
-        "no order of the calls explains them and a balance of {at_origin} from {start:?}: {calls:#?}"
-    );
-    let (mut bucket, mut steps) = (start, Vec::new());
-    for &index in &order {
-        let (next, added) = bucket.after(&calls[index]).expect("the order was found so");
-        bucket = next;
-        steps.push((&calls[index], added));
-    }
-    window_bound(start, &steps);
-}
-
-fn search(bucket: Bucket, calls: &[Call], at_origin: f64, order: &mut Vec<usize>) -> bool {
-    if order.len() == calls.len() {
-        return bucket.is_at_origin(at_origin);
-    }
-    for (index, call) in calls.iter().enumerate() {
-        let next = !order.contains(&index)
-            && !calls.iter().enumerate().any(|(other, earlier)| !order.contains(&other) && earlier.precedes(call));
-        let Some((bucket, _)) = next.then(|| bucket.after(call)).flatten() else { continue };
-        order.push(index);
-        if search(bucket, calls, at_origin, order) {
-            return true;
-        }
-        order.pop();
-    }
-    false
-}
-
-/// For all a ≤ b: what was granted to readings in [a, b], less what was given back between the
-/// first and the last of these grants, is at most burst + rate × (b − a). Exact.
-fn window_bound(bucket: Bucket, steps: &[(&Call, i64)]) {
-    let readings: Vec<u64> = steps.iter().filter(|(call, _)| call.granted()).map(|(call, _)| call.reading()).collect();
-    for &a in &readings {
-        for &b in readings.iter().filter(|&&b| a <= b) {
-            let inside = |(call, _): &(&Call, i64)| call.granted() && (a..=b).contains(&call.reading());
-            let first = steps.iter().position(inside).expect("a and b are such readings");
-            let last = steps.iter().rposition(inside).expect("a and b are such readings");
-            let (mut granted, mut given) = (0, 0);
-            for step in &steps[first..=last] {
-                given += step.1;
-                if let (true, Op::Take { cost, .. }) = (inside(step), step.0.op) {
-                    granted += bucket.units(cost);
-                }
-            }
-            assert!(bucket.bounds(granted - given, b - a), "{granted} units less {given} in [{a}, {b}]: {steps:#?}");
-        }
     }
 }

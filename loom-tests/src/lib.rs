@@ -8,17 +8,22 @@
 #![cfg(brimful_loom)]
 
 mod actor;
+mod alarms;
 mod bucket;
 mod clock;
+mod explain;
 mod history;
+mod line;
 mod model;
 mod subject;
+mod waits;
 
 pub use actor::Actor;
 pub use clock::{Hand, ModelClock};
 pub use history::Call;
 pub use model::Model;
 pub use subject::{AsIs, Copied, Key, Pledge, Subject, Table, key, key_of_second_shard};
+pub use waits::{Ask, Waited, Waiting};
 
 use std::time::Duration;
 

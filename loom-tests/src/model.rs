@@ -9,10 +9,13 @@ use brimful::{KeyedRateLimiter, OnFull, Quota, RateLimiter};
 
 use crate::T;
 use crate::actor::Actor;
+use crate::alarms::Alarms;
 use crate::bucket::Bucket;
 use crate::clock::{Hand, ModelClock};
-use crate::history::{Call, Recorder, SETUP, explain, outcome};
+use crate::explain::{explain, outcome};
+use crate::history::{CLOSING, Call, Recorder, SETUP};
 use crate::subject::{AsIs, Key, Subject, Table};
+use crate::waits::{Waited, Waits};
 
 /// What a thread does.
 type Does<L> = fn(&Actor<L>);
@@ -30,6 +33,11 @@ pub struct Model<L: Subject> {
     forgettable: &'static [Key],
     check: fn(&[Call]),
     preemptions: Option<usize>,
+    /// The most that a call may read the clock.
+    looks: usize,
+    /// The thread that keeps the time, if one does.
+    keeper: Option<usize>,
+    see_off: Does<L>,
 }
 
 impl Model<RateLimiter<ModelClock>> {
@@ -37,6 +45,19 @@ impl Model<RateLimiter<ModelClock>> {
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Model::on(quota, RateLimiter::with_clock)
+    }
+
+    /// The same, which can be waited on.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be built.
+    #[must_use]
+    pub fn waited_on(quota: Quota) -> Self {
+        // Its queue is made with it: what makes it later is not loom's.
+        let limiter =
+            |quota, clock| RateLimiter::builder().quota(quota).clock(clock).max_waiters(8).build().expect("a limiter");
+        Model::on(quota, limiter).waits()
     }
 }
 
@@ -54,6 +75,16 @@ impl Model<Table> {
         })
     }
 
+    /// The same, which can be waited on.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be built.
+    #[must_use]
+    pub fn waited_on_table(quota: Quota, max_keys: u64, on_full: OnFull) -> Self {
+        Model::table(quota, max_keys, on_full).waits()
+    }
+
     /// These keys may be forgotten, and then start with less than they would have had.
     #[must_use]
     pub fn forgettable(self, forgettable: &'static [Key]) -> Self {
@@ -66,7 +97,19 @@ impl<L: Subject> Model<L> {
     pub fn on(quota: Quota, limiter: impl Fn(Quota, ModelClock) -> L + Send + Sync + 'static) -> Self {
         let limiter: Make<L> = Box::new(limiter);
         let (setup, check): (Does<L>, fn(&[Call])) = (|_| {}, |_| {});
-        Model { quota, limiter, setup, threads: Vec::new(), forgettable: &[], check, preemptions: None }
+        let (threads, looks) = (Vec::new(), L::LOOKS);
+        Model {
+            quota,
+            limiter,
+            setup,
+            threads,
+            forgettable: &[],
+            check,
+            preemptions: None,
+            looks,
+            keeper: None,
+            see_off: |_| {},
+        }
     }
 
     /// What happens before the threads start, at times that are given.
@@ -80,6 +123,13 @@ impl<L: Subject> Model<L> {
     pub fn thread(mut self, hand: Hand, does: fn(&Actor<L>)) -> Self {
         self.threads.push((hand, does));
         self
+    }
+
+    /// One more thread, which fires whatever timer is armed, until the others are through.
+    #[must_use]
+    pub fn timekeeper(self) -> Self {
+        let keeper = Some(self.threads.len());
+        Model { keeper, ..self.thread(Hand::Calls(&[]), Actor::keep_time) }
     }
 
     /// What is to be asserted of the calls of an execution, besides what always is.
@@ -104,6 +154,7 @@ impl<L: Subject> Model<L> {
     /// Where the model fails.
     #[track_caller]
     pub fn explore(self, outcomes: &[&str]) {
+        note_panics();
         let model = Arc::new(self);
         let orders = permutations(model.threads.len());
         let began = Instant::now();
@@ -145,39 +196,75 @@ impl<L: Subject> Model<L> {
     }
 
     fn execute(&self, order: &[usize]) -> String {
-        let recorder = Arc::new(Recorder::new(L::LOOKS));
-        let clock = ModelClock::new(4 * T, self.threads.iter().map(|thread| thread.0).collect(), recorder.clone());
-        let limiter = Arc::new((self.limiter)(self.quota, clock));
+        PANICKED.set(false);
+        let recorder = Arc::new(Recorder::new(self.looks));
+        let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
+        let (alarms, waits) = (Alarms::new(time.clone(), self.threads.len() - 1), Arc::new(Waits::default()));
+        let hands = self.threads.iter().map(|thread| thread.0).collect();
+        recorder.enrol(SETUP);
+        let limiter = (self.limiter)(self.quota, ModelClock::new(time, hands, recorder.clone(), alarms.clone()));
         let bucket = Bucket::new(&self.quota, limiter.grain());
         let mailbox = Arc::new(loom::sync::atomic::AtomicU64::new(0));
-        let actor = |who| {
-            let (limiter, recorder, mailbox) = (limiter.clone(), recorder.clone(), mailbox.clone());
-            Actor { who, key: 0, limiter, recorder, mailbox }
-        };
-        (self.setup)(&actor(SETUP));
+        let actor = Actor { who: SETUP, key: 0, limiter: Arc::new(limiter), recorder, alarms, waits, mailbox };
+        (self.setup)(&actor);
         let handles: Vec<_> = order
             .iter()
             .map(|&who| {
-                let (actor, does) = (actor(who), self.threads[who].1);
+                let (actor, does) = (Actor { who, ..actor.clone() }, self.threads[who].1);
+                let keeper = self.keeper;
                 loom::thread::spawn(move || {
                     actor.recorder.enrol(who);
                     does(&actor);
+                    if keeper.is_some_and(|keeper| keeper != who) {
+                        actor.alarms.through();
+                    }
                 })
             })
             .collect();
         for handle in handles {
             handle.join().expect("a failed model ends at once");
         }
+        actor.recorder.enrol(CLOSING);
+        (self.see_off)(&Actor { who: CLOSING, ..actor.clone() });
+        let Actor { limiter, recorder, waits, .. } = actor;
+        assert!(waits.leaked() || limiter.is_home(), "a word is left lent");
         let calls = recorder.calls();
         (self.check)(&calls);
         for key in calls.iter().filter_map(Call::key).collect::<BTreeSet<_>>() {
             let calls: Vec<Call> = calls.iter().filter(|call| call.key().is_none_or(|of| of == key)).cloned().collect();
             let bucket = bucket.forgettable(self.forgettable.contains(&key));
-            explain(bucket, &calls, limiter.at_origin(key));
+            explain(bucket, &calls, &recorder.looks(), limiter.at_origin(key));
         }
         limiter.close();
+        assert!(limiter.is_home(), "a word is left lent");
+        assert!(!PANICKED.get(), "somebody panicked, and the queue went on");
         outcome(&calls, self.threads.len())
     }
+}
+
+impl<L: Waited> Model<L> {
+    /// Somebody may wait: a call reads the clock as often as it comes to the queue, and nobody is
+    /// left waiting at the end.
+    fn waits(self) -> Self {
+        Model { looks: usize::MAX, see_off: Actor::see_off, ..self }
+    }
+}
+
+thread_local! {
+    /// Whether anything panicked on this thread, on which loom runs all of a model.
+    static PANICKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// The queue goes on where what it calls panics: an assertion that fails there has to be noted.
+fn note_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICKED.set(true);
+            report(info);
+        }));
+    });
 }
 
 fn permutations(n: usize) -> Vec<Vec<usize>> {

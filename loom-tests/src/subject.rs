@@ -45,6 +45,12 @@ pub trait Subject: Send + Sync + Sized + 'static {
     /// is clipped.
     fn at_origin(&self, key: Key) -> f64;
 
+    /// Whether anybody waits, or their word is not yet home.
+    fn is_waited_on(&self) -> bool;
+
+    /// Whether all words are home.
+    fn is_home(&self) -> bool;
+
     /// Asserts what must hold of the limiter itself when all is over, and may change it.
     fn close(&self) {}
 }
@@ -116,6 +122,14 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
     fn at_origin(&self, _: Key) -> f64 {
         self.balance_at(0)
     }
+
+    fn is_waited_on(&self) -> bool {
+        self.waiters() > 0
+    }
+
+    fn is_home(&self) -> bool {
+        !format!("{self:?}").contains("waited_on")
+    }
 }
 
 /// A clock that nobody follows.
@@ -173,6 +187,14 @@ impl Subject for Table {
 
     fn at_origin(&self, key: Key) -> f64 {
         self.balance_at(0, &key)
+    }
+
+    fn is_waited_on(&self) -> bool {
+        self.waiting_keys() > 0
+    }
+
+    fn is_home(&self) -> bool {
+        self.waiting_keys() == 0
     }
 
     /// The keys are counted right: there are no more than there may be, and none when all are full
