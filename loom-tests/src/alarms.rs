@@ -17,6 +17,8 @@ pub(crate) struct Alarms {
     changed: Condvar,
     /// Threads beside the one that keeps the time.
     others: usize,
+    /// A timer wakes at once where it is armed for the first time, as it may.
+    hasty: bool,
 }
 
 #[derive(Default)]
@@ -28,14 +30,14 @@ struct Armed {
 }
 
 impl Alarms {
-    pub(crate) fn new(time: Arc<AtomicU64>, others: usize) -> Arc<Self> {
+    pub(crate) fn new(time: Arc<AtomicU64>, others: usize, hasty: bool) -> Arc<Self> {
         let (made, state, changed) = (AtomicUsize::new(0), Mutex::new(Armed::default()), Condvar::new());
-        Arc::new(Alarms { time, made, state, changed, others })
+        Arc::new(Alarms { time, made, state, changed, others, hasty })
     }
 
     pub(crate) fn timer(alarms: &Arc<Alarms>) -> Box<dyn Timer> {
         let number = alarms.made.fetch_add(1, Ordering::Relaxed);
-        Box::new(ModelTimer { alarms: alarms.clone(), number })
+        Box::new(ModelTimer { alarms: alarms.clone(), number, hasty: alarms.hasty })
     }
 
     fn state(&self) -> MutexGuard<'_, Armed> {
@@ -85,11 +87,15 @@ impl Armed {
 struct ModelTimer {
     alarms: Arc<Alarms>,
     number: usize,
+    hasty: bool,
 }
 
 impl Timer for ModelTimer {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
         let _old = self.alarms.state().timers.insert(self.number, (at_ns, waker.clone()));
         self.alarms.changed.notify_one();
+        if std::mem::take(&mut self.hasty) {
+            waker.wake_by_ref();
+        }
     }
 }

@@ -37,6 +37,7 @@ pub struct Model<L: Subject> {
     looks: usize,
     /// The thread that keeps the time, if one does.
     keeper: Option<usize>,
+    hasty: bool,
     see_off: Does<L>,
 }
 
@@ -108,6 +109,7 @@ impl<L: Subject> Model<L> {
             preemptions: None,
             looks,
             keeper: None,
+            hasty: false,
             see_off: |_| {},
         }
     }
@@ -130,6 +132,12 @@ impl<L: Subject> Model<L> {
     pub fn timekeeper(self) -> Self {
         let keeper = Some(self.threads.len());
         Model { keeper, ..self.thread(Hand::Calls(&[]), Actor::keep_time) }
+    }
+
+    /// Timers wake at once, from within, where they are armed for the first time.
+    #[must_use]
+    pub fn hasty_timers(self) -> Self {
+        Model { hasty: true, ..self }
     }
 
     /// What is to be asserted of the calls of an execution, besides what always is.
@@ -199,7 +207,8 @@ impl<L: Subject> Model<L> {
         PANICKED.set(false);
         let recorder = Arc::new(Recorder::new(self.looks));
         let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
-        let (alarms, waits) = (Alarms::new(time.clone(), self.threads.len() - 1), Arc::new(Waits::default()));
+        let (alarms, waits) =
+            (Alarms::new(time.clone(), self.threads.len() - 1, self.hasty), Arc::new(Waits::default()));
         let hands = self.threads.iter().map(|thread| thread.0).collect();
         recorder.enrol(SETUP);
         let limiter = (self.limiter)(self.quota, ModelClock::new(time, hands, recorder.clone(), alarms.clone()));

@@ -30,13 +30,15 @@ pub struct Ask {
     pub leaving: u32,
     /// By then, if ever.
     pub until: Option<u64>,
+    /// Whoever is woken looks at the bucket at once, on the thread that wakes them.
+    pub eager: bool,
 }
 
 impl Ask {
     /// So many tokens, whenever they are there.
     #[must_use]
     pub const fn of(n: u32) -> Ask {
-        Ask { n, leaving: 0, until: None }
+        Ask { n, leaving: 0, until: None, eager: false }
     }
 
     /// What leaves so many.
@@ -49,6 +51,12 @@ impl Ask {
     #[must_use]
     pub const fn until(self, deadline: u64) -> Ask {
         Ask { until: Some(deadline), ..self }
+    }
+
+    /// With a waker that looks at the bucket.
+    #[must_use]
+    pub const fn eager(self) -> Ask {
+        Ask { eager: true, ..self }
     }
 }
 
@@ -103,12 +111,23 @@ impl Waited for Table {
 }
 
 /// Counts how often it was woken.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
+struct Wakes {
+    count: AtomicUsize,
+    then: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Wakes {
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if let Some(then) = &self.then {
+            then();
+        }
     }
 }
 
@@ -162,7 +181,11 @@ impl<L: Waited> Actor<L> {
         self.recorder.wait(self.who, self.key, None, |id| {
             let deadline = ask.until.unwrap_or(u64::MAX);
             let place = Place { id, cost: pico(ask.n), leaving: pico(ask.leaving), deadline };
-            let (wakes, acquire) = (Arc::default(), self.limiter.acquire(self.key, ask));
+            let (limiter, key) = (Arc::downgrade(&self.limiter), self.key);
+            let look: Box<dyn Fn() + Send + Sync> =
+                Box::new(move || _ = limiter.upgrade().map(|limiter| limiter.at_origin(key)));
+            let wakes = Arc::new(Wakes { count: AtomicUsize::new(0), then: Some(look).filter(|_| ask.eager) });
+            let acquire = self.limiter.acquire(self.key, ask);
             let mut waiting = Waiting { key: self.key, place, wakes, acquire };
             match waiting.poll() {
                 Poll::Pending => (Op::Enter(place), None, Some(waiting)),
@@ -254,14 +277,10 @@ impl<L: Waited> Actor<L> {
     pub(crate) fn see_off(&self) {
         let mut by_timer = false;
         loop {
-            let (woken, asleep): (Vec<_>, Vec<_>) = self
-                .waits
-                .parked()
-                .drain(..)
-                .flatten()
-                .partition(|waiting| waiting.wakes.0.load(Ordering::Relaxed) > 0);
+            let (woken, asleep): (Vec<_>, Vec<_>) =
+                self.waits.parked().drain(..).flatten().partition(|waiting| waiting.wakes.count() > 0);
             for waiting in woken {
-                assert_eq!(waiting.wakes.0.load(Ordering::Relaxed), 1, "woken once");
+                assert_eq!(waiting.wakes.count(), 1, "woken once");
                 assert!(self.poll_as(waiting, by_timer).is_none(), "woken in vain");
             }
             let strands = !asleep.is_empty();

@@ -74,3 +74,13 @@ fn clear_against_an_arrival() {
         .thread(NOW, |actor| actor.clear())
         .explore(&["+|c", "w|c|n"]);
 }
+
+/// Who is told that the key is forgotten looks at it at once.
+#[test]
+fn forgotten_and_woken_to_look() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(a_taken)
+        .thread(NOW, |actor| actor.on(A).enter_and_park(TWO.eager()))
+        .thread(NOW, |actor| actor.on(A).remove())
+        .explore(&["+|x", "w|x|n"]);
+}

@@ -1,4 +1,4 @@
-//! Threads that block, which sleep until they are served.
+//! Threads that block, which sleep until they are served; and wakers and timers that come back at once.
 
 use brimful_loom_tests::{Model, quota};
 
@@ -65,4 +65,27 @@ fn blocked_behind_one_who_is_leaked() {
         .timekeeper()
         .preemptions(if long() { 3 } else { 2 })
         .explore(&["+||"]);
+}
+
+/// A waker may come to the queue, from within.
+#[test]
+fn woken_to_look_at_the_bucket() {
+    Model::waited_on(quota(1))
+        .setup(emptied::<_, 1>)
+        .thread(NOW, |actor| actor.enter_and_park(ONE.eager()))
+        .thread(BLIND, |actor| actor.fire())
+        .thread(NOW, |actor| actor.add(1))
+        .preemptions(2)
+        .explore(&["+||a1", "w||a1|+"]);
+}
+
+/// So may a timer, by its waker.
+#[test]
+fn timer_that_fires_as_it_is_armed() {
+    Model::waited_on(quota(1))
+        .hasty_timers()
+        .setup(emptied::<_, 1>)
+        .thread(NOW, |actor| actor.enter_and_park(ONE))
+        .thread(NOW, |actor| actor.enter_and_park(ONE))
+        .explore(&["w|w|++"]);
 }
