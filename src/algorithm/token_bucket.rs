@@ -24,6 +24,12 @@ impl Ask {
         let (needed, most) = (cost.0 + layout.cost(leaving).0, Layout::MOST_COST.0);
         Ask { cost, needed: Units(if needed > most { most } else { needed }) }
     }
+
+    /// What is to be left in the bucket.
+    #[cfg(feature = "wait")]
+    pub(crate) const fn leaving(self) -> Units {
+        Units(self.needed.0 - self.cost.0)
+    }
 }
 
 /// What becomes of a word when something is asked of it.

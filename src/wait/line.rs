@@ -32,9 +32,9 @@ impl Waiting {
         Waiting { ask, deadline, hold, waker, previous: NONE, next: NONE }
     }
 
-    /// What it is to leave in the bucket. The classes are told apart by that.
+    /// The classes are told apart by this.
     fn leaving(&self) -> Units {
-        Units(self.ask.needed.0 - self.ask.cost.0)
+        self.ask.leaving()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cell::Taken;
 use crate::word::{Due, Layout, Level, Reading, Units, Word, Worth};
 
 use super::line::{Id, Left, Line, Outcome, Refusal, Waiting};
-use super::{Call, Entered, Looked};
+use super::{Call, Entered, Looked, Terms};
 
 /// Where more than one waits, who is due is made to wait so long at most, so that a crowd is served
 /// with one look a millisecond.
@@ -78,10 +78,16 @@ impl Loan {
         })
     }
 
+    /// Whether it is there, for who comes now.
+    fn could_admit(&self, rule: &Rule, ask: Ask, now: Reading) -> bool {
+        let held = self.word.map(|word| token_bucket::level(&rule.layout, word, now).0);
+        !self.line.is_led(ask.leaving()) && held.is_some_and(|held| held >= ask.needed.0 as i64)
+    }
+
     /// What was held before it was taken, or what is missing for it and for those who come first.
     fn admit(&mut self, rule: &Rule, ask: Ask, now: Reading) -> Option<Result<Units, Units>> {
         let word = self.word?;
-        let leaving = Units(ask.needed.0 - ask.cost.0);
+        let leaving = ask.leaving();
         if !self.line.is_led(leaving) {
             match token_bucket::step_exact(&rule.layout, word, now, ask, rule.ahead) {
                 Step::Admitted { next, held } => {
@@ -118,8 +124,12 @@ impl Loan {
     }
 
     /// Takes, or waits. The word is here.
-    pub(super) fn enter(&mut self, rule: &Rule, call: &Call<'_>, now: Reading, most: u32) -> Entered {
+    pub(super) fn enter(&mut self, terms: &Terms, call: &Call<'_>, now: Reading) -> Entered {
+        let rule = &terms.rule;
         let Call { ask, deadline, hold, waker } = *call;
+        // Others may have been served since the caller's reading: with a new one, the instants of
+        // grants are in order too.
+        let now = if self.could_admit(rule, ask, now) { terms.now().unwrap_or(now) } else { now };
         let deficit = match self.admit(rule, ask, now) {
             Some(Ok(_)) => return Entered::Granted(now),
             Some(Err(deficit)) => deficit,
@@ -129,7 +139,7 @@ impl Loan {
         if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
             return Entered::TooLate(due);
         }
-        if self.line.waiting() >= most {
+        if self.line.waiting() >= terms.max_waiters {
             return Entered::Full;
         }
         let hold = self.up_to(hold);

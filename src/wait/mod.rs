@@ -71,6 +71,11 @@ impl Terms {
         Arc::new(Terms { rule, max_waiters, timer, drive: OnceLock::new() })
     }
 
+    /// The time; `None` where nobody has ever waited.
+    fn now(&self) -> Option<Reading> {
+        self.drive.get().map(|drive| (drive.now)())
+    }
+
     /// What drives the queues; made by the first who waits.
     pub(crate) fn drive(&self, make: impl FnOnce(Option<&MakeTimer>) -> Drive) {
         self.drive.get_or_init(|| make(self.timer.as_ref()));
@@ -209,7 +214,7 @@ impl Queue {
             if !loan.is_lent() {
                 loan.lend(home(cell.lend()));
             }
-            let entered = loan.enter(&self.terms.rule, call, now, self.terms.max_waiters);
+            let entered = loan.enter(&self.terms, call, now);
             bring_home(loan, cell);
             entered
         })
@@ -217,7 +222,7 @@ impl Queue {
 
     /// Takes, or waits, where the word is here.
     pub(crate) fn enter(&self, loan: &mut Loan, call: &Call<'_>, now: Reading) -> Entered {
-        loan.enter(&self.terms.rule, call, now, self.terms.max_waiters)
+        loan.enter(&self.terms, call, now)
     }
 
     /// What became of somebody, and whether the word could go home; until that is known, `by` is
