@@ -245,6 +245,18 @@ pub(crate) enum Crowd {
 }
 
 #[cfg(feature = "wait")]
+impl QueueFull {
+    /// The most who may wait, or the most keys that may be waited on.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        match self.0 {
+            Crowd::Waiters(most) => most.into(),
+            Crowd::Keys(most) => most,
+        }
+    }
+}
+
+#[cfg(feature = "wait")]
 impl fmt::Display for QueueFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -4,21 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::task::AbortHandle;
 
 use super::{Timer, default_timer};
 
-/// Wakes those who wait from within a tokio runtime, so that no other thread is needed.
+/// Wakes those who wait from within a tokio runtime, which costs a crowd of its tasks less than to
+/// be woken from elsewhere.
 ///
-/// tokio's timers have a resolution of a millisecond: a single waiter is served 1 ms late as a rule,
-/// where the default timer is late by less than 0.1 ms. A crowd is served as well by either.
+/// tokio's timers have a resolution of a millisecond: a single waiter is served 1 ms late as a rule.
 ///
-/// It lives in the runtime on which the first waiter, or whoever is served, is polled; that needs time
-/// enabled. Where there is none (a thread waits, or the runtime was shut down), the default timer
-/// takes its place.
+/// It lives in the runtime on which the first waiter, or whoever is served, is polled. Where there is
+/// none (a thread waits, the runtime was shut down, or has no time driver), the default timer takes
+/// its place. Where there is one that nobody drives (`block_on` has returned, or its thread is
+/// blocked), the default timer comes to help when somebody has been due for 100 ms.
 ///
 /// # Examples
 ///
@@ -35,25 +36,41 @@ use super::{Timer, default_timer};
 /// ```
 #[derive(Default)]
 pub struct TokioTimer {
-    armed: Option<Arc<Armed>>,
-    /// Where there is no runtime.
-    other: Option<Box<dyn Timer>>,
+    runtime: Option<Handle>,
+    task: Option<Task>,
+    /// Takes the runtime's place, or looks after it.
+    other: Option<Other>,
 }
 
-/// One call to be woken.
-struct Armed {
-    state: AtomicU8,
+/// How late a runtime may be before the default timer comes to help.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// The task that sleeps.
+struct Task {
+    armed: Arc<Armed>,
+    abort: AbortHandle,
+    due: Instant,
 }
+
+/// The default timer, and when it was armed for.
+struct Other {
+    timer: Box<dyn Timer>,
+    at: Instant,
+}
+
+/// What became of a call to be woken.
+struct Armed(AtomicU8);
 
 const PENDING: u8 = 0;
 /// It was woken, or is not to be.
 const OVER: u8 = 1;
-/// The runtime was shut down before.
+/// The runtime was shut down before, or cannot sleep.
 const LOST: u8 = 2;
 
 impl Armed {
+    /// Whether this ended it.
     fn end(&self, state: u8) -> bool {
-        self.state.compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0.compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
@@ -77,39 +94,62 @@ impl TokioTimer {
     pub fn new() -> Self {
         TokioTimer::default()
     }
+
+    /// Ends the task that sleeps, and tells whether its runtime can be trusted with the next.
+    fn end_task(&mut self, now: Instant) -> bool {
+        let Some(Task { armed, abort, due }) = self.task.take() else { return true };
+        let was_pending = armed.end(OVER);
+        abort.abort();
+        if was_pending { now < due + GRACE / 2 } else { armed.0.load(Ordering::Acquire) != LOST }
+    }
+
+    /// Arms the default timer for an instant, unless it will fire soon after that as it is.
+    fn arm_other(&mut self, now: Instant, at: Instant, soon: Duration, waker: &Waker) {
+        if self.other.as_ref().is_some_and(|other| now < other.at && other.at <= at + soon) {
+            return;
+        }
+        let wait = u64::try_from(at.saturating_duration_since(now).as_nanos()).unwrap_or(u64::MAX);
+        let other = self.other.get_or_insert_with(|| Other { timer: default_timer(), at });
+        other.timer.arm(0, wait, waker);
+        other.at = at;
+    }
 }
 
 impl Timer for TokioTimer {
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
-        let before = self.armed.take();
-        let lost = before.is_some_and(|armed| !armed.end(OVER) && armed.state.load(Ordering::Acquire) == LOST);
-        let runtime = if lost { None } else { Handle::try_current().ok() };
-        let (Some(runtime), None) = (runtime, &self.other) else {
-            return self.other.get_or_insert_with(default_timer).arm(now_ns, at_ns, waker);
+        // Beyond the system's clock is as good as never.
+        const NEVER: Duration = Duration::from_secs(1 << 32);
+        let now = Instant::now();
+        let due = now + Duration::from_nanos(at_ns.saturating_sub(now_ns)).min(NEVER);
+        let trusted = self.end_task(now);
+        if let Ok(runtime) = Handle::try_current() {
+            self.runtime = Some(runtime);
+        }
+        let Some(runtime) = self.runtime.clone().filter(|_| trusted) else {
+            self.runtime = None;
+            return self.arm_other(now, due, Duration::ZERO, waker);
         };
-        let armed = Arc::new(Armed { state: AtomicU8::new(PENDING) });
-        self.armed = Some(armed.clone());
-        let guard = Guard { armed, waker: waker.clone() };
-        let wait = Duration::from_nanos(at_ns.saturating_sub(now_ns));
-        runtime.spawn(async move {
-            tokio::time::sleep_until(Instant::now() + wait).await;
+        let armed = Arc::new(Armed(AtomicU8::new(PENDING)));
+        let guard = Guard { armed: armed.clone(), waker: waker.clone() };
+        let task = runtime.spawn(async move {
+            tokio::time::sleep_until(due.into()).await;
             if guard.armed.end(OVER) {
                 guard.waker.wake_by_ref();
             }
         });
+        self.task = Some(Task { armed, abort: task.abort_handle(), due });
+        self.arm_other(now, due + GRACE, GRACE, waker);
     }
 }
 
 impl Drop for TokioTimer {
     fn drop(&mut self) {
-        if let Some(armed) = self.armed.take() {
-            armed.end(OVER);
-        }
+        self.end_task(Instant::now());
     }
 }
 
 impl fmt::Debug for TokioTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioTimer").field("in_runtime", &self.other.is_none()).finish_non_exhaustive()
+        f.debug_struct("TokioTimer").field("in_runtime", &self.runtime.is_some()).finish_non_exhaustive()
     }
 }

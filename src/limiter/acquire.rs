@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -53,10 +54,10 @@ trait Place {
     fn take(&self, n: Tokens, leaving: Tokens) -> Taken;
 
     /// Takes, or waits.
-    fn enter(&self, call: &Call<'_>, now: Reading) -> Arrival;
+    fn enter(&self, call: &mut Call, now: Reading) -> Arrival;
 
     /// The word goes home, if nobody waits.
-    fn bring_home(&self, queue: &Arc<Queue>);
+    fn bring_home(&self, queue: &Arc<Queue>, now: Reading);
 
     /// Gives back what was granted, and will not be used.
     fn give_back(&self, units: u64);
@@ -77,12 +78,11 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for &RateLimiter<C> {
         self.taken(n, leaving, self.live())
     }
 
-    fn enter(&self, call: &Call<'_>, now: Reading) -> Arrival {
-        let (queue, entered) = RateLimiter::enter(self, call, now, |chosen| drive(&self.clock, chosen));
-        Arrival::Entered(queue, entered)
+    fn enter(&self, call: &mut Call, now: Reading) -> Arrival {
+        RateLimiter::enter(self, call, now, |chosen| drive(&self.clock, chosen))
     }
 
-    fn bring_home(&self, _: &Arc<Queue>) {
+    fn bring_home(&self, _: &Arc<Queue>, _: Reading) {
         RateLimiter::bring_home(self);
     }
 
@@ -105,12 +105,12 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for Bucket<'_, C> {
         self.taken(n, leaving, self.live())
     }
 
-    fn enter(&self, call: &Call<'_>, now: Reading) -> Arrival {
+    fn enter(&self, call: &mut Call, now: Reading) -> Arrival {
         self.buckets.table.enter(self.key, call, now, |chosen| drive(&self.buckets.clock, chosen))
     }
 
-    fn bring_home(&self, queue: &Arc<Queue>) {
-        self.buckets.table.bring_home(self.key, queue, Place::now(self));
+    fn bring_home(&self, queue: &Arc<Queue>, now: Reading) {
+        self.buckets.table.bring_home(self.key, queue, now);
     }
 
     fn give_back(&self, units: u64) {
@@ -238,19 +238,24 @@ impl<H: Hold> Wait<H> {
 
     #[cold]
     fn poll_cold(&mut self, by: &Waker) -> Poll<Answer> {
-        let answer = match &self.stage {
-            Stage::Waiting { queue, id, since } => {
-                let (outcome, idle) = std::task::ready!(queue.poll(*id, by));
-                if idle {
-                    self.hold.place().bring_home(queue);
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Waiting { queue, id, since } => match queue.poll(id, by) {
+                Poll::Ready((outcome, idle)) => {
+                    if idle {
+                        // As of the grant: the clock is not read again for this.
+                        let now = if let Outcome::Granted { at, .. } = outcome { at } else { since };
+                        self.hold.place().bring_home(&queue, now);
+                    }
+                    Poll::Ready(told(outcome, since))
                 }
-                told(outcome, *since)
-            }
-            Stage::New => Ok(at_once(self.hold.place().now())),
-            Stage::Over => return Poll::Pending,
-        };
-        self.stage = Stage::Over;
-        Poll::Ready(answer)
+                Poll::Pending => {
+                    self.stage = Stage::Waiting { queue, id, since };
+                    Poll::Pending
+                }
+            },
+            Stage::New => Poll::Ready(Ok(at_once(self.hold.place().now()))),
+            Stage::Over => Poll::Pending,
+        }
     }
 
     /// Waits for what was not there.
@@ -275,21 +280,29 @@ impl<H: Hold> Wait<H> {
         };
         // What is hopeless need not come to the queue.
         let (due, deadline) = (due(now, deficit), self.limit.deadline(now));
-        if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
+        if due.at().is_none_or(|due| due > deadline) {
             return Poll::Ready(Err(AcquireError::TooLate(TooLate(due))));
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
         let queue_full = |crowd| Err(AcquireError::QueueFull(QueueFull(crowd)));
-        Poll::Ready(match place.enter(&Call { ask, deadline, hold, waker: by }, now) {
-            Arrival::Entered(queue, Entered::Waiting(id)) => {
-                self.stage = Stage::Waiting { queue, id, since: now };
-                return Poll::Pending;
-            }
-            Arrival::Entered(_, Entered::Granted(at)) => Ok(Granted { since: now, at }),
-            Arrival::Entered(_, Entered::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
-            Arrival::Entered(queue, Entered::Full) => queue_full(Crowd::Waiters(queue.terms().max_waiters)),
-            Arrival::TooManyKeys(most) => queue_full(Crowd::Keys(most)),
-            Arrival::NoPlace { deficit, now } => full(deficit, now),
+        let mut call = Call { ask, deadline, hold, waker: Some(by.clone()) };
+        let (queue, entered, stirred) = match place.enter(&mut call, now) {
+            Arrival::Entered { queue, entered, stirred } => (queue, entered, stirred),
+            Arrival::TooManyKeys(most) => return Poll::Ready(queue_full(Crowd::Keys(most))),
+            Arrival::NoPlace { deficit, now } => return Poll::Ready(full(deficit, now)),
+        };
+        // Before the look, which may panic where the clock or the timer does.
+        if let Entered::Waiting(id) = entered {
+            self.stage = Stage::Waiting { queue: queue.clone(), id, since: now };
+        }
+        if stirred {
+            queue.look();
+        }
+        Poll::Ready(match entered {
+            Entered::Waiting(_) => return Poll::Pending,
+            Entered::Granted(at) => Ok(Granted { since: now, at }),
+            Entered::TooLate(due) => Err(AcquireError::TooLate(TooLate(due))),
+            Entered::Full => queue_full(Crowd::Waiters(queue.terms().max_waiters)),
         })
     }
 
@@ -334,14 +347,15 @@ impl<H: Hold> Wait<H> {
     #[cold]
     #[inline(never)]
     fn give_up(&mut self) {
-        let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        let (outcome, idle) = queue.leave(id);
+        let Stage::Waiting { queue, id, since } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let (outcome, stirred) = queue.leave(id);
         let place = self.hold.place();
         if let Some(Outcome::Granted { cost, .. }) = outcome {
             place.give_back(cost.0);
         }
-        if idle {
-            place.bring_home(&queue);
+        place.bring_home(&queue, since);
+        if stirred {
+            queue.look();
         }
     }
 }
@@ -349,7 +363,13 @@ impl<H: Hold> Wait<H> {
 impl<H: Hold> Drop for Wait<H> {
     #[inline]
     fn drop(&mut self) {
-        if matches!(self.stage, Stage::Waiting { .. }) {
+        if !matches!(self.stage, Stage::Waiting { .. }) {
+            return;
+        }
+        if std::thread::panicking() {
+            // A clock that panics too would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.give_up()));
+        } else {
             self.give_up();
         }
     }
@@ -365,7 +385,8 @@ macro_rules! acquire {
             }
 
             /// Refused, if it cannot end within `timeout` of its first poll: at once where that is
-            /// known then, else as soon as it is.
+            /// known then; when a debt is made, at once too; and where those who are to leave less
+            /// came before it, by the deadline.
             pub fn within(mut self, timeout: Duration) -> Self {
                 self.0.limit = Limit::Within(timeout);
                 self
@@ -432,8 +453,8 @@ macro_rules! acquire {
 ///
 /// Dropped, it gives up its place, and whatever it was granted without having been told: nothing is
 /// lost, and who comes after moves up. Dropped after it was ready, it changes nothing. One that is
-/// forgotten (by [`mem::forget`](std::mem::forget)) is granted its tokens in its turn, and keeps
-/// sixty bytes.
+/// forgotten (by [`mem::forget`](std::mem::forget)) is granted its tokens in its turn, and keeps its
+/// entry in the queue, and with it the memory of the largest crowd that was there.
 ///
 /// # Errors
 ///

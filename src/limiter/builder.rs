@@ -42,7 +42,7 @@ pub struct RateLimiterBuilder<C = QuantaClock> {
 #[cfg(feature = "wait")]
 #[derive(Clone)]
 struct Terms {
-    most: u32,
+    most: Option<u32>,
     timer: Option<MakeTimer>,
 }
 
@@ -54,7 +54,7 @@ impl RateLimiter {
             clock: QuantaClock,
             background: BACKGROUND,
             #[cfg(feature = "wait")]
-            waiters: Terms { most: MAX_WAITERS, timer: None },
+            waiters: Terms { most: None, timer: None },
         }
     }
 }
@@ -87,14 +87,14 @@ impl<C: Clock> RateLimiterBuilder<C> {
     /// its own future.
     #[cfg(feature = "wait")]
     pub fn max_waiters(self, most: u32) -> Self {
-        RateLimiterBuilder { waiters: Terms { most, ..self.waiters }, ..self }
+        RateLimiterBuilder { waiters: Terms { most: Some(most), ..self.waiters }, ..self }
     }
 
     /// What wakes those who wait: is called once, for the first of them. Without this the clock's own
     /// timer, if it has one, or one of async-io's.
     #[cfg(feature = "wait")]
     pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        let timer: Option<MakeTimer> = Some(std::sync::Arc::new(move || Box::new(make())));
+        let timer = Some(MakeTimer::new(make));
         RateLimiterBuilder { waiters: Terms { timer, ..self.waiters }, ..self }
     }
 
@@ -107,7 +107,10 @@ impl<C: Clock> RateLimiterBuilder<C> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
         let limiter = RateLimiter { background: self.background, ..RateLimiter::with_clock(quota, self.clock) };
         #[cfg(feature = "wait")]
-        let limiter = limiter.with_waiters(self.waiters.most, self.waiters.timer);
+        let limiter = match self.waiters {
+            Terms { most: None, timer: None } => limiter,
+            Terms { most, timer } => limiter.with_waiters(most.unwrap_or(MAX_WAITERS), timer),
+        };
         Ok(limiter)
     }
 }

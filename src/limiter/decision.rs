@@ -109,14 +109,15 @@ impl Decision {
     /// to the nanosecond.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        let missing = self.capacity.0 as i64 - self.left();
+        // What others wait for may be more than can be counted.
+        let missing = (self.capacity.0 as i64).saturating_sub(self.left());
         if missing == 0 || matches!(self.kind, Kind::Unlimited) {
             return Duration::ZERO;
         }
         // What was taken from a full bucket was anchored at the next unit, near enough.
         let full = self.held.0 == self.capacity.0 as i64;
         let anchored = if full { self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0 } else { 0 };
-        self.after(missing + anchored as i64)
+        self.after(missing.saturating_add(anchored as i64))
     }
 
     /// The units left after the decision.

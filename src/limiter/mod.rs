@@ -527,7 +527,8 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
         let word = self.hot.cell.load(Self::LOAD);
         let (layout, now) = (self.layout(), Reading::from_nanos(self.clock.now()));
         match self.at_home(word, now) {
-            Found::Gone => drop(debug.field("waited_on", &true)),
+            #[cfg(feature = "wait")]
+            Found::Gone => drop(debug.field("waiters", &self.waiters())),
             Found::Bucket(_) if !word.is_special() => {
                 let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
                 debug

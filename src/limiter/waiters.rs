@@ -7,7 +7,8 @@ use super::account::Account;
 use crate::algorithm::token_bucket::{self, Ask};
 use crate::cell::{Now, Taken};
 use crate::clock::Clock;
-use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, Terms, Waiters};
+use crate::table::Arrival;
+use crate::wait::{Call, Drive, MakeTimer, Queue, Rule, Terms, Waiters};
 use crate::word::{Reading, Units, Word, Worth};
 
 /// The most who wait on one limiter, unless told otherwise.
@@ -52,7 +53,8 @@ impl<C> RateLimiter<C> {
         mut source: impl Now,
         change: impl FnOnce(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
-        self.queue().work_for(&self.hot.cell, |loan| loan.change(source.first(), change))
+        let queue = self.queue();
+        queue.work_for(&self.hot.cell, |loan| loan.change(&queue.terms().rule, source.first(), change))
     }
 
     /// Looks at a word that was seen to be lent; `None` where it is at home by then.
@@ -66,16 +68,17 @@ impl<C> RateLimiter<C> {
     #[cold]
     pub(super) fn enter(
         &self,
-        call: &Call<'_>,
+        call: &mut Call,
         now: Reading,
         drive: impl FnOnce(Option<&MakeTimer>) -> Drive,
-    ) -> (Arc<Queue>, Entered) {
+    ) -> Arrival {
         let queue = self.queue();
         queue.terms().drive(drive);
         let home = |word: Word| {
             if word.is_special() { token_bucket::born(self.layout(), now, self.quota.initial_units()) } else { word }
         };
-        (queue.clone(), queue.enter_for(&self.hot.cell, home, call, now))
+        let (entered, stirred) = queue.enter_for(&self.hot.cell, home, call, now);
+        Arrival::Entered { queue: queue.clone(), entered, stirred }
     }
 
     /// How many wait for tokens, and have the timer armed for them: a mock clock may be moved then.
@@ -96,10 +99,6 @@ where
     C: Clock + Clone + Send + Sync + 'static,
 {
     let (time, own) = (clock.clone(), clock.clone());
-    Drive {
-        now: Box::new(move || Reading::from_nanos(time.now())),
-        timer: chosen
-            .cloned()
-            .unwrap_or_else(|| Arc::new(move || own.timer().unwrap_or_else(crate::clock::default_timer))),
-    }
+    let default = || MakeTimer::new(move || own.timer().unwrap_or_else(crate::clock::default_timer));
+    Drive { now: Box::new(move || Reading::from_nanos(time.now())), timer: chosen.cloned().unwrap_or_else(default) }
 }

@@ -95,8 +95,8 @@ impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> Errand for Change<N, F> {
     }
 
     #[cfg(feature = "wait")]
-    fn run_lent(&self, loan: &mut Loan, _: &Rule) -> Option<Units> {
-        loan.change(self.now(), &self.change)
+    fn run_lent(&self, loan: &mut Loan, rule: &Rule) -> Option<Units> {
+        loan.change(rule, self.now(), &self.change)
     }
 
     fn now(&self) -> Reading {

@@ -60,14 +60,18 @@ impl Table {
                     return answer;
                 }
                 Absent::AtCapacity(now) => {
-                    let search = loop {
-                        match self.make_room(now) {
-                            Search::Unfinished => {}
-                            search => break search,
-                        }
-                    };
-                    tries = if search == Search::Found { tries - 1 } else { 0 };
+                    tries = if self.find_room(now) { tries - 1 } else { 0 };
                 }
+            }
+        }
+    }
+
+    /// Forgets some full buckets, if there are any.
+    pub(super) fn find_room(&self, now: Reading) -> bool {
+        loop {
+            match self.make_room(now) {
+                Search::Unfinished => {}
+                search => return search == Search::Found,
             }
         }
     }

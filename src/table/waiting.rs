@@ -14,12 +14,14 @@ use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, wake};
 use crate::word::{Reading, Units, Word, Worth};
 
 use super::errand::Errand;
+use super::full::FullEvent;
 use super::{Fingerprint, Locked, Table};
 
-/// What came of wanting to wait on a key.
+/// What came of wanting to wait.
 pub(crate) enum Arrival {
-    /// The queue, and what came of it there.
-    Entered(Arc<Queue>, Entered),
+    /// The queue, what came of it there, and whether a look is called for, when whoever came knows
+    /// that.
+    Entered { queue: Arc<Queue>, entered: Entered, stirred: bool },
     /// Of as many keys as may be, somebody waits on each.
     TooManyKeys(u64),
     /// The key is new, and there is no place for it until so much more has been earned.
@@ -37,35 +39,26 @@ impl Table {
     pub(crate) fn enter(
         &self,
         key: Fingerprint,
-        call: &Call<'_>,
+        call: &mut Call,
         now: Reading,
         drive: impl FnOnce(Option<&MakeTimer>) -> Drive,
     ) -> Arrival {
+        // What is freed may be taken by others before we are back.
+        const TRIES: u32 = 4;
         self.terms.drive(drive);
-        let mut locked = self.lock_shard_of(key);
-        let queue = match locked.state.waiting.get(&key) {
-            Some(queue) => queue.clone(),
-            None => {
-                if !self.count_waiting() {
-                    return Arrival::TooManyKeys(self.max_waiting_keys);
-                }
-                let Some(word) = locked.lend(key, now) else {
-                    self.uncount_waiting(1);
-                    let (deficit, now) = locked.refusal(key, now);
-                    return Arrival::NoPlace { deficit, now };
-                };
-                let queue = Queue::new(self.terms.clone(), Some(word));
-                locked.state.waiting.insert(key, queue.clone());
-                queue
+        for _ in 0..TRIES {
+            let mut locked = self.lock_shard_of(key);
+            if let Some(arrival) = locked.enter(key, call, now) {
+                return arrival;
             }
-        };
-        let (entered, stirred) = queue.work_apart(|loan| queue.enter(loan, call, now));
-        locked.come_home(key, &queue, now);
-        drop(locked);
-        if stirred {
-            queue.look();
+            drop(locked);
+            if !self.find_room(now) {
+                break;
+            }
         }
-        Arrival::Entered(queue, entered)
+        self.tell(FullEvent::Refused);
+        let (deficit, now) = self.lock_shard_of(key).refusal(key, now);
+        Arrival::NoPlace { deficit, now }
     }
 
     /// A key's word goes home, if nobody waits.
@@ -112,6 +105,38 @@ impl<T> Done<T> {
 }
 
 impl Locked<'_> {
+    /// Takes from a key's bucket, or waits; `None` where the key is new, and one too many.
+    fn enter(&mut self, key: Fingerprint, call: &mut Call, now: Reading) -> Option<Arrival> {
+        let queue = match self.state.waiting.get(&key) {
+            Some(queue) => queue.clone(),
+            None => {
+                if !self.count_waiting(now) {
+                    return Some(Arrival::TooManyKeys(self.table.max_waiting_keys));
+                }
+                let Some(word) = self.lend(key, now) else {
+                    self.table.uncount_waiting(1);
+                    return None;
+                };
+                let queue = Queue::new(self.table.terms.clone(), Some(word));
+                self.state.waiting.insert(key, queue.clone());
+                queue
+            }
+        };
+        let (entered, stirred) = queue.work_apart(|loan| queue.enter(loan, call, now));
+        self.come_home(key, &queue, now);
+        Some(Arrival::Entered { queue, entered, stirred })
+    }
+
+    /// One more key that is waited on, if there may be one.
+    fn count_waiting(&mut self, now: Reading) -> bool {
+        if !self.table.count_waiting() {
+            // On some of this shard nobody may wait any longer.
+            self.come_home_all(now);
+            return self.table.count_waiting();
+        }
+        true
+    }
+
     /// Takes a key's word out of wherever it is; `None` where it is new, and one too many.
     fn lend(&mut self, key: Fingerprint, now: Reading) -> Option<Word> {
         if let Some(slot) = self.find(key) {
@@ -165,7 +190,7 @@ impl Locked<'_> {
     pub(super) fn reset_waited_on(&mut self, key: Fingerprint, now: Reading) -> Option<Done<Units>> {
         let (queue, layout) = (self.queue_of(key, || now)?, self.layout());
         let full = |_, now| (token_bucket::born(layout, now, layout.capacity()), Units(0));
-        let (answer, stirred) = queue.work_apart(|loan| loan.change(now, full));
+        let (answer, stirred) = queue.work_apart(|loan| loan.change(self.table.rule(), now, full));
         Some(Done { answer: answer?, stirred: stirred.then_some(queue) })
     }
 

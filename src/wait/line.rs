@@ -69,6 +69,15 @@ enum Entry {
     Settled(Outcome),
 }
 
+/// What came of asking for somebody.
+pub(super) enum Collected {
+    Settled(Outcome),
+    Pending,
+    /// Another is to be woken for them: ask again, with it cloned. A clone may run anything, and is
+    /// made where no lock is held.
+    Stale,
+}
+
 /// What was taken out.
 pub(super) enum Left {
     Waiting { was_first: bool },
@@ -92,6 +101,8 @@ pub(super) struct Line {
     taken: u32,
     /// In order. As a rule there is one, and a map's node has room for eleven.
     classes: Vec<Class>,
+    /// What all cost who wait.
+    cost: u128,
     waiting: u32,
     /// When who waits is to be refused, and who is held to be told.
     timeouts: BTreeSet<(Reading, Id)>,
@@ -99,7 +110,15 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) const fn new() -> Self {
-        Line { entries: Vec::new(), vacant: NONE, taken: 0, classes: Vec::new(), waiting: 0, timeouts: BTreeSet::new() }
+        Line {
+            entries: Vec::new(),
+            vacant: NONE,
+            taken: 0,
+            classes: Vec::new(),
+            cost: 0,
+            waiting: 0,
+            timeouts: BTreeSet::new(),
+        }
     }
 
     /// How many wait.
@@ -115,6 +134,11 @@ impl Line {
     /// Whether anybody comes before somebody who is to leave so much.
     pub(super) fn is_led(&self, leaving: Units) -> bool {
         self.classes.first().is_some_and(|class| class.leaving <= leaving)
+    }
+
+    /// Whether somebody who is to leave so much comes before anybody.
+    pub(super) fn leads(&self, leaving: Units) -> bool {
+        self.classes.last().is_some_and(|class| class.leaving > leaving)
     }
 
     /// Who is served next.
@@ -145,12 +169,11 @@ impl Line {
         let (_, first) = self.first()?;
         let (_, second) = self.after(first)?;
         let last = self.at(self.classes.last()?.last)?;
-        let all: u128 = self.classes.iter().map(|class| class.cost).sum();
         let left_by_last = u128::from(last.leaving().0);
-        Some((u128::from(first.ask.cost.0) + u128::from(second.ask.needed.0), all + left_by_last))
+        Some((u128::from(first.ask.cost.0) + u128::from(second.ask.needed.0), self.cost + left_by_last))
     }
 
-    fn at(&self, id: Id) -> Option<&Waiting> {
+    pub(super) fn at(&self, id: Id) -> Option<&Waiting> {
         match self.entries.get(id as usize)? {
             Entry::Waiting(waiting) => Some(waiting),
             _ => None,
@@ -181,6 +204,7 @@ impl Line {
         let class = &mut self.classes[place];
         let previous = std::mem::replace(&mut class.last, id);
         class.cost += cost;
+        self.cost += cost;
         waiting.previous = previous;
         if let Some(previous) = self.at_mut(previous) {
             previous.next = id;
@@ -223,6 +247,7 @@ impl Line {
         if let Ok(place) = self.place_of(waiting.leaving()) {
             let class = &mut self.classes[place];
             class.cost -= u128::from(waiting.ask.cost.0);
+            self.cost -= u128::from(waiting.ask.cost.0);
             match (previous, next) {
                 (NONE, NONE) => drop(self.classes.remove(place)),
                 (NONE, next) => class.first = next,
@@ -278,17 +303,22 @@ impl Line {
         std::iter::successors(self.first(), |(_, waiting)| self.after(waiting))
     }
 
-    /// Takes out what became of somebody, or exchanges who is to be woken for them; the old waker
-    /// is returned, to be dropped where no lock is held.
-    pub(super) fn collect(&mut self, id: Id, by: &Waker) -> Result<Outcome, Option<Waker>> {
+    /// Takes out what became of somebody, or exchanges who is to be woken for them: `fresh`, which
+    /// then is the old one, to be dropped where no lock is held.
+    pub(super) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected {
         let waker = match self.entries.get_mut(id as usize) {
             Some(Entry::Waiting(Waiting { waker, .. }) | Entry::Held { waker, .. }) => waker,
             _ => match self.take_out(id) {
-                Some((Left::Settled(outcome), _)) => return Ok(outcome),
-                _ => return Err(None),
+                Some((Left::Settled(outcome), _)) => return Collected::Settled(outcome),
+                _ => return Collected::Pending,
             },
         };
-        Err((!waker.will_wake(by)).then(|| std::mem::replace(waker, by.clone())))
+        if waker.will_wake(by) {
+            return Collected::Pending;
+        }
+        let Some(fresh) = fresh else { return Collected::Stale };
+        std::mem::swap(waker, fresh);
+        Collected::Pending
     }
 
     /// Takes an entry out, whatever became of it; with the waker, to be dropped where no lock is

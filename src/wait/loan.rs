@@ -5,9 +5,9 @@ use std::task::Waker;
 
 use crate::algorithm::token_bucket::{self, Ask, Step};
 use crate::cell::Taken;
-use crate::word::{Due, Layout, Level, Reading, Units, Word, Worth};
+use crate::word::{Due, Intercept, Layout, Level, Reading, Units, Word, Worth};
 
-use super::line::{Id, Left, Line, Outcome, Refusal, Waiting};
+use super::line::{Collected, Id, Left, Line, Outcome, Refusal, Waiting};
 use super::{Call, Entered, Looked, Terms};
 
 /// Where more than one waits, who is due is made to wait so long at most, so that a crowd is served
@@ -19,7 +19,7 @@ pub(crate) struct Loan {
     /// Where it is not lent, nobody waits.
     word: Option<Word>,
     line: Line,
-    /// What was taken may keep somebody behind the first from being served in time.
+    /// What was charged may keep somebody behind the first from being served in time.
     recheck: bool,
     /// Whether a look has something to do, as far as the last call here saw.
     stirred: bool,
@@ -108,12 +108,18 @@ impl Loan {
     /// Replaces the word by `change` of it, and returns what was added or charged by that.
     pub(crate) fn change(
         &mut self,
+        rule: &Rule,
         now: Reading,
         change: impl FnOnce(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
-        let (word, amount) = change(self.word?, now);
+        let before = self.word?;
+        let (word, amount) = change(before, now);
         self.word = Some(word);
-        (self.recheck, self.stirred) = (true, self.line.waiting() > 0);
+        let (Intercept(was), Intercept(is)) =
+            (token_bucket::kept(&rule.layout, before), token_bucket::kept(&rule.layout, word));
+        // Only where there is less than before may somebody be too late.
+        self.recheck |= is < was;
+        self.stirred |= is != was && self.line.waiting() > 0;
         Some(amount)
     }
 
@@ -124,9 +130,9 @@ impl Loan {
     }
 
     /// Takes, or waits. The word is here.
-    pub(super) fn enter(&mut self, terms: &Terms, call: &Call<'_>, now: Reading) -> Entered {
+    pub(super) fn enter(&mut self, terms: &Terms, call: &mut Call, now: Reading) -> Entered {
         let rule = &terms.rule;
-        let Call { ask, deadline, hold, waker } = *call;
+        let Call { ask, deadline, hold, ref mut waker } = *call;
         // Others may have been served since the caller's reading: with a new one, the instants of
         // grants are in order too.
         let now = if self.could_admit(rule, ask, now) { terms.now().unwrap_or(now) } else { now };
@@ -136,17 +142,19 @@ impl Loan {
             None => unreachable!("it was lent under this lock"),
         };
         let due = Due::new(rule.layout.earned(), now, deficit);
-        if deadline < Reading::MAX && due.at().is_none_or(|due| due > deadline) {
+        if due.at().is_none_or(|due| due > deadline) {
             return Entered::TooLate(due);
         }
         if self.line.waiting() >= terms.max_waiters {
             return Entered::Full;
         }
         let hold = self.up_to(hold);
-        let Some(id) = self.line.push(Waiting::new(ask, deadline, hold, waker.clone())) else {
+        let Some(id) = waker.take().and_then(|waker| self.line.push(Waiting::new(ask, deadline, hold, waker))) else {
             return Entered::Full;
         };
-        self.stirred |= self.line.first().is_some_and(|(first, _)| first == id);
+        // The timer may be armed for later than a deadline where others come after it.
+        let is_first = self.line.first().is_some_and(|(first, _)| first == id);
+        self.stirred |= is_first || deadline < Reading::MAX && self.line.leads(ask.leaving());
         Entered::Waiting(id)
     }
 
@@ -198,24 +206,20 @@ impl Loan {
                     self.word = Some(next);
                     woken.extend(self.line.grant(id, now));
                 }
-                Step::Denied { deficit, .. } if deadline == Reading::MAX || !after(rule, now, deficit, deadline) => {
-                    return;
-                }
+                Step::Denied { deficit, .. } if !after(rule, now, deficit, deadline) => return,
                 _ => woken.extend(self.refuse(rule, id, now)),
             }
         }
     }
 
+    /// Refuses somebody, and tells when a new wait for the same would end.
     fn refuse(&mut self, rule: &Rule, id: Id, now: Reading) -> Option<Waker> {
-        let due = self.due_at_the_end(rule, now);
-        self.line.refuse(id, Refusal::TooLate(due))
-    }
-
-    /// When all who wait now will have been served.
-    fn due_at_the_end(&self, rule: &Rule, now: Reading) -> Due {
+        let ask = self.line.at(id)?.ask;
         let held = self.word.map_or(Level(0), |word| token_bucket::level(&rule.layout, word, now));
-        let missing = missing(self.line.ahead_of(Units(u64::MAX)), held);
-        Due::new(rule.layout.earned(), now, Units(missing.max(1)))
+        let ahead = self.line.ahead_of(ask.leaving()) - u128::from(ask.cost.0);
+        let missing = missing(ahead + u128::from(ask.needed.0), held);
+        let due = Due::new(rule.layout.earned(), now, Units(missing.max(1)));
+        self.line.refuse(id, Refusal::TooLate(due))
     }
 
     /// Refuses everybody whose deadline is before they would be served, wherever they stand.
@@ -225,7 +229,7 @@ impl Loan {
         let (mut ahead, mut hopeless) = (0, Vec::new());
         for (id, waiting) in self.line.ids() {
             let missing = missing(ahead + u128::from(waiting.ask.needed.0), held);
-            if waiting.deadline < Reading::MAX && after(rule, now, Units(missing), waiting.deadline) {
+            if after(rule, now, Units(missing), waiting.deadline) {
                 hopeless.push(id);
             } else {
                 ahead += u128::from(waiting.ask.cost.0);
@@ -258,9 +262,9 @@ impl Loan {
         Some(if unhurried { due(last).map_or(slack, |last| last.min(slack)) } else { first })
     }
 
-    /// What became of somebody, or who is to be woken for them now.
-    pub(super) fn collect(&mut self, id: Id, by: &Waker) -> Result<Outcome, Option<Waker>> {
-        self.line.collect(id, by)
+    /// What became of somebody, or that `by` is to be woken for them.
+    pub(super) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected {
+        self.line.collect(id, by, fresh)
     }
 
     /// Somebody goes. With the waker, to be dropped where no lock is held.

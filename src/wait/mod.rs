@@ -32,6 +32,7 @@ mod park;
 mod pump;
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
@@ -41,19 +42,38 @@ use crate::clock::Timer;
 use crate::sync::{Mutex, MutexGuard, OnceLock, lock};
 use crate::word::{Due, Reading, Word};
 
+use line::Collected;
 pub(crate) use line::{Id, Outcome, Refusal};
 pub(crate) use loan::{Loan, Rule};
 pub(crate) use park::block_on;
 use pump::Pump;
 
 /// What makes a queue's timer.
-pub(crate) type MakeTimer = Arc<dyn Fn() -> Box<dyn Timer> + Send + Sync>;
+#[derive(Clone)]
+pub(crate) struct MakeTimer(Arc<dyn Fn() -> Box<dyn Timer> + Send + Sync>);
+
+impl MakeTimer {
+    pub(crate) fn new<T: Timer + 'static>(make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        MakeTimer(Arc::new(move || Box::new(make())))
+    }
+
+    fn make(&self) -> Box<dyn Timer> {
+        (self.0)()
+    }
+}
 
 /// What a queue reads the time from, and what wakes it.
 pub(crate) struct Drive {
     pub(crate) now: Box<dyn Fn() -> Reading + Send + Sync>,
     pub(crate) timer: MakeTimer,
 }
+
+// What is called here may panic, and leave what it shares with its user as it likes; nothing of ours
+// is half done then. So a limiter is no less safe to look at after a panic than without waiting.
+impl UnwindSafe for MakeTimer {}
+impl RefUnwindSafe for MakeTimer {}
+impl UnwindSafe for Drive {}
+impl RefUnwindSafe for Drive {}
 
 /// What all queues of a limiter have in common.
 pub(crate) struct Terms {
@@ -105,14 +125,14 @@ impl Waiters {
 }
 
 /// What somebody wants who is ready to wait for it.
-#[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
+pub(crate) struct Call {
     pub(crate) ask: Ask,
     /// The latest instant that it may be there; [`Reading::MAX`] for none.
     pub(crate) deadline: Reading,
     /// The most microseconds that they are to be told after the grant.
     pub(crate) hold: u32,
-    pub(crate) waker: &'a Waker,
+    /// Taken, where they wait; cloned before, because a clone may run anything.
+    pub(crate) waker: Option<Waker>,
 }
 
 /// What came of it.
@@ -155,18 +175,8 @@ impl Queue {
         lock(&self.loan)
     }
 
-    /// Works on the loan, and looks after it if that is called for. No lock may be held that a
-    /// waker could want.
-    pub(crate) fn work<T>(self: &Arc<Self>, work: impl FnOnce(&mut Loan) -> T) -> T {
-        let (result, stirred) = self.work_apart(work);
-        if stirred {
-            self.look();
-        }
-        result
-    }
-
-    /// As [`work`](Queue::work), where a lock is held: who calls has to [`look`](Queue::look) when it
-    /// no longer is, if told to.
+    /// Works on the loan. Who calls has to [`look`](Queue::look) when no lock is held that a waker
+    /// could want, if told to.
     pub(crate) fn work_apart<T>(&self, work: impl FnOnce(&mut Loan) -> T) -> (T, bool) {
         let mut loan = self.lock();
         let result = work(&mut loan);
@@ -183,7 +193,7 @@ impl Queue {
     /// How many wait, with the timer armed for them. Where that is under way, it takes a moment.
     pub(crate) fn waiting(&self) -> u32 {
         // Not for ever: from a clock or a timer, one would wait for oneself.
-        const TRIES: usize = 10_000;
+        const TRIES: usize = 1_000;
         for _ in 0..TRIES {
             let waiting = self.lock().waiting();
             if !self.pump.is_busy() {
@@ -194,23 +204,28 @@ impl Queue {
         self.lock().waiting()
     }
 
-    /// Works on the loan of a lone cell; `None` where its word is at home by then.
+    /// Works on the loan of a lone cell, and looks if that is called for; `None` where its word is at home by then.
     pub(crate) fn work_for<T>(self: &Arc<Self>, cell: &Cell, work: impl FnOnce(&mut Loan) -> Option<T>) -> Option<T> {
-        self.work(|loan| {
+        let (result, stirred) = self.work_apart(|loan| {
             bring_home(loan, cell);
             work(loan)
-        })
+        });
+        if stirred {
+            self.look();
+        }
+        result
     }
 
-    /// Takes, or waits, at a lone cell; `home` tells what its word stands for.
+    /// Takes, or waits, at a lone cell; `home` tells what its word stands for. Who calls has to
+    /// [`look`](Queue::look), if told to, when they know that they wait.
     pub(crate) fn enter_for(
-        self: &Arc<Self>,
+        &self,
         cell: &Cell,
         home: impl FnOnce(Word) -> Word,
-        call: &Call<'_>,
+        call: &mut Call,
         now: Reading,
-    ) -> Entered {
-        self.work(|loan| {
+    ) -> (Entered, bool) {
+        self.work_apart(|loan| {
             if !loan.is_lent() {
                 loan.lend(home(cell.lend()));
             }
@@ -221,32 +236,33 @@ impl Queue {
     }
 
     /// Takes, or waits, where the word is here.
-    pub(crate) fn enter(&self, loan: &mut Loan, call: &Call<'_>, now: Reading) -> Entered {
+    pub(crate) fn enter(&self, loan: &mut Loan, call: &mut Call, now: Reading) -> Entered {
         loan.enter(&self.terms, call, now)
     }
 
     /// What became of somebody, and whether the word could go home; until that is known, `by` is
     /// woken.
     pub(crate) fn poll(&self, id: Id, by: &Waker) -> Poll<(Outcome, bool)> {
-        let mut loan = self.lock();
-        let collected = loan.collect(id, by);
-        let idle = loan.is_idle();
-        drop(loan);
-        match collected {
-            Ok(outcome) => Poll::Ready((outcome, idle)),
-            // The old waker is dropped here, where no lock is held.
-            Err(_old) => Poll::Pending,
+        let mut fresh = None;
+        loop {
+            let mut loan = self.lock();
+            let collected = loan.collect(id, by, &mut fresh);
+            let idle = loan.is_idle();
+            drop(loan);
+            match collected {
+                Collected::Settled(outcome) => return Poll::Ready((outcome, idle)),
+                Collected::Pending => return Poll::Pending,
+                Collected::Stale => fresh = Some(by.clone()),
+            }
         }
     }
 
-    /// Somebody goes, and is told what became of them, if anything had, and whether the word could
-    /// go home.
-    pub(crate) fn leave(self: &Arc<Self>, id: Id) -> (Option<Outcome>, bool) {
-        let (outcome, _waker, idle) = self.work(|loan| {
-            let (outcome, waker) = loan.leave(id);
-            (outcome, waker, loan.is_idle())
-        });
-        (outcome, idle)
+    /// Somebody goes, and is told what became of them, if anything had. Who calls has to
+    /// [`look`](Queue::look) when all is done, if told to.
+    pub(crate) fn leave(&self, id: Id) -> (Option<Outcome>, bool) {
+        // The waker is dropped here, where no lock is held.
+        let ((outcome, _waker), stirred) = self.work_apart(|loan| loan.leave(id));
+        (outcome, stirred)
     }
 
     /// The word of a lone cell goes home, if nobody waits.

@@ -81,6 +81,8 @@ struct Shift<'a> {
 impl Drop for Shift<'_> {
     fn drop(&mut self) {
         if !self.over {
+            // A look was broken off: the next one arms the timer, whatever it was armed for.
+            lock(&self.pump.alarm).armed = None;
             self.pump.calls.store(0, Ordering::Release);
         }
         wake(std::mem::take(&mut self.woken));
@@ -105,9 +107,13 @@ pub(super) fn run(queue: &Arc<Queue>) {
         };
         shift.woken.extend(woken);
         let mut alarm = lock(&pump.alarm);
-        alarm.set(now, next, fired, &pump.bell, || (drive.timer)());
+        alarm.set(now, next, fired, &pump.bell, || drive.timer.make());
         drop(alarm);
         shift.over = pump.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if !shift.over {
+            // However often a look is called for, those who were served need not wait for the end.
+            wake(std::mem::take(&mut shift.woken));
+        }
     }
 }
 
@@ -132,7 +138,8 @@ impl Alarm {
             next = next.max(Reading::from_nanos(now.nanos() + SELDOM));
         }
         let next = next.max(now);
-        self.armed = Some((now, next));
+        self.armed = None;
         self.timer.get_or_insert_with(make).arm(now.nanos(), next.nanos(), bell);
+        self.armed = Some((now, next));
     }
 }

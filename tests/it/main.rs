@@ -17,6 +17,7 @@ mod support;
 mod text;
 mod total;
 mod waiting;
+mod waiting_edges;
 mod waiting_oracle;
 mod waiting_storm;
 #[cfg(feature = "tokio")]

@@ -91,3 +91,43 @@ fn a_runtime_without_time_is_none() {
         assert!(limiter.acquire().await.is_ok() && limiter.acquire().await.is_ok());
     });
 }
+
+#[test]
+fn a_runtime_that_nobody_drives_strands_nobody() {
+    let limiter = limiter();
+    let idle = runtime();
+    // Its timer lives in a runtime that is kept, and not run any longer.
+    let timed_out = idle.block_on(async {
+        assert!(limiter.allow());
+        let mut wait = limiter.acquire_n_owned(1);
+        crate::waiting::poll(&mut wait).is_none()
+    });
+    assert!(timed_out);
+    assert!((0..3).all(|_| limiter.acquire_blocking().is_ok()));
+    let other = runtime();
+    assert!(other.block_on(async { limiter.acquire().await.is_ok() && limiter.acquire().await.is_ok() }));
+    drop(idle);
+}
+
+#[test]
+fn a_thread_may_wait_within_a_runtime() {
+    let limiter = limiter();
+    runtime().block_on(async { assert!((0..3).all(|_| limiter.acquire_blocking().is_ok())) });
+}
+
+#[test]
+fn waits_that_are_given_up_leave_no_task() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let limiter = Arc::new(
+            RateLimiter::builder().quota(Quota::per_hour(1).burst(1)).timer(TokioTimer::new).build().expect("a quota"),
+        );
+        assert!(limiter.allow());
+        let mut wait = limiter.acquire_n_owned(1);
+        assert!(crate::waiting::poll(&mut wait).is_none());
+        assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+        drop((wait, limiter));
+        tokio::task::yield_now().await;
+        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    });
+}

@@ -14,6 +14,8 @@ use crate::quota::Quota;
 #[cfg(feature = "wait")]
 use crate::table::Waiters;
 use crate::table::{FullEvent, OnFull, Plan, Table, keys_within, memory_limit};
+#[cfg(feature = "wait")]
+use crate::wait::MakeTimer;
 
 /// Builds a [`KeyedRateLimiter`] from parts.
 ///
@@ -167,7 +169,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     /// clock's own timer, if it has one, or one of async-io's.
     #[cfg(feature = "wait")]
     pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        let timer: Option<crate::wait::MakeTimer> = Some(std::sync::Arc::new(move || Box::new(make())));
+        let timer = Some(MakeTimer::new(make));
         KeyedRateLimiterBuilder { waiters: Waiters { timer, ..self.waiters }, ..self }
     }
 

@@ -1,0 +1,217 @@
+//! Waiting where something else goes wrong, or where there is more than one would expect.
+
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use brimful::{AcquireError, Clock, KeyedRateLimiter, MockClock, Quota, RateLimiter, RateLimiterBuilder, Timer};
+
+use crate::waiting::poll;
+
+const S: u64 = 1_000_000_000;
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// 1/s, burst 10, empty.
+fn empty() -> (RateLimiter<MockClock>, MockClock) {
+    let clock = MockClock::new();
+    (RateLimiter::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone()), clock)
+}
+
+#[test]
+fn a_limiter_may_be_looked_at_after_a_panic() {
+    fn unwinds<T: UnwindSafe + RefUnwindSafe>() {}
+    unwinds::<RateLimiter>();
+    unwinds::<RateLimiter<MockClock>>();
+    unwinds::<RateLimiterBuilder>();
+    static LIMITER: RateLimiter = RateLimiter::new(Quota::per_second(1));
+    assert!(catch_unwind(|| LIMITER.allow()).unwrap());
+}
+
+/// Stands still, and panics at the reading after so many.
+#[derive(Clone, Default)]
+struct Countdown {
+    clock: MockClock,
+    left: Arc<AtomicU64>,
+}
+
+impl Clock for Countdown {
+    fn now(&self) -> u64 {
+        let count = |left: u64| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) == Ok(1) {
+            panic!("a clock's own affair");
+        }
+        self.clock.now()
+    }
+
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        self.clock.timer()
+    }
+}
+
+#[test]
+fn a_clock_that_panics_while_one_comes_to_wait_leaves_nobody_behind() {
+    for reading in 1..4 {
+        let clock = Countdown::default();
+        let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone());
+        let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone());
+        assert!(!limiter.allow() && !keyed.allow(&7));
+        clock.left.store(reading, Ordering::SeqCst);
+        let waited = catch_unwind(AssertUnwindSafe(|| poll(&mut limiter.acquire_n(5))));
+        assert!(waited.is_err() || reading > 2);
+        clock.left.store(reading, Ordering::SeqCst);
+        let waited = catch_unwind(AssertUnwindSafe(|| poll(&mut keyed.acquire_n(&7, 5))));
+        assert!(waited.is_err() || reading > 2);
+        clock.left.store(0, Ordering::SeqCst);
+        assert_eq!((limiter.waiters(), keyed.waiters(&7)), (0, 0));
+        clock.clock.advance(seconds(5));
+        assert_eq!((limiter.available_tokens(), keyed.available_tokens(&7)), (5.0, 5.0), "reading {reading}");
+    }
+}
+
+#[test]
+fn a_clock_that_panics_where_a_key_is_served_costs_no_more() {
+    let clock = Countdown::default();
+    let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone());
+    assert!(!keyed.allow(&7));
+    let mut wait = keyed.acquire_n(&7, 5);
+    assert!(poll(&mut wait).is_none());
+    clock.clock.advance(seconds(5));
+    clock.left.store(1, Ordering::SeqCst);
+    let served = catch_unwind(AssertUnwindSafe(|| poll(&mut wait)));
+    clock.left.store(0, Ordering::SeqCst);
+    assert!(matches!(served, Ok(Some(Ok(_)))), "the clock is not read to tell a grant");
+    assert_eq!(keyed.waiting_keys(), 0);
+}
+
+/// Panics when it is armed for the first time.
+struct Fragile {
+    inner: Box<dyn Timer>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Timer for Fragile {
+    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
+        assert!(self.broken.swap(true, Ordering::SeqCst), "a timer's own affair");
+        self.inner.arm(now_ns, at_ns, waker);
+    }
+}
+
+#[test]
+fn a_timer_that_panics_once_is_armed_again() {
+    let (clock, broken) = (MockClock::new(), Arc::new(AtomicBool::new(false)));
+    let timers = clock.clone();
+    let limiter = RateLimiter::builder()
+        .quota(Quota::per_second(1).burst(1))
+        .clock(clock.clone())
+        .timer(move || Fragile { inner: timers.timer().expect("the mock clock has timers"), broken: broken.clone() })
+        .build()
+        .unwrap();
+    assert!(limiter.allow());
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut limiter.acquire()))).is_err());
+    let mut next = limiter.acquire();
+    assert!(poll(&mut next).is_none());
+    clock.advance(seconds(1));
+    assert!(poll(&mut next).is_some_and(|outcome| outcome.is_ok()));
+}
+
+#[test]
+fn who_waits_between_others_is_not_served_after_its_deadline() {
+    let clock = MockClock::new();
+    // A token takes 100 µs: a crowd is served once a millisecond.
+    let limiter = RateLimiter::with_clock(Quota::per_second(10_000).burst(1000).initial(0), clock.clone());
+    let mut first: Vec<_> = (0..2).map(|_| limiter.acquire()).collect();
+    let mut last: Vec<_> = (0..30).map(|_| limiter.acquire().leaving(3)).collect();
+    assert!(first.iter_mut().chain(&mut last).all(|wait| poll(wait).is_none()));
+    drop(first.remove(0));
+    clock.advance(Duration::from_micros(100));
+    let mut between = limiter.acquire().leaving(1).until(400_000);
+    assert!(poll(&mut between).is_none());
+    clock.advance(Duration::from_millis(3));
+    assert!(poll(&mut between).unwrap().unwrap().granted_at() <= 400_000);
+}
+
+#[test]
+fn who_is_refused_is_told_what_a_new_wait_would_take() {
+    let (limiter, clock) = empty();
+    let mut low = limiter.acquire().leaving(5).until(6 * S);
+    assert!(poll(&mut low).is_none());
+    clock.advance(seconds(3));
+    assert!(limiter.try_acquire_n(3).is_ok(), "it is to leave less");
+    clock.advance(seconds(3));
+    let Some(Err(AcquireError::TooLate(late))) = poll(&mut low) else { panic!("it has to be told by its deadline") };
+    assert_eq!(late.retry_after(), seconds(3));
+    let again = poll(&mut limiter.acquire().leaving(5).within(Duration::ZERO)).unwrap().unwrap_err();
+    assert_eq!(again.retry_after(), Some(seconds(3)));
+}
+
+#[test]
+fn a_wait_beyond_the_clocks_range_is_refused() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(Quota::new(1, seconds(1_000_000_000)).burst(1), clock.clone());
+    assert!(limiter.allow());
+    let refused = poll(&mut limiter.acquire()).expect("31 years are more than a clock has").unwrap_err();
+    assert_eq!(refused.retry_after(), Some(Duration::MAX));
+    assert_eq!(refused.to_string(), "the tokens will not be there within the clock's range");
+}
+
+#[test]
+fn no_numbers_overflow() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(Quota::per_second(1000).burst(u32::MAX), clock.clone());
+    assert!(limiter.try_acquire_n(u32::MAX).is_ok());
+    let mut waits: Vec<_> = (0..120).map(|_| limiter.acquire_n(u32::MAX).leaving(0).jitter(Duration::MAX)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    for decision in [limiter.decide(1), limiter.decide(u32::MAX), limiter.decide(0)] {
+        assert!(decision.reset_after() >= seconds(u64::from(u32::MAX) / 1000), "{decision:?}");
+    }
+    assert!(limiter.time_until(u32::MAX) > seconds(120 * (u64::from(u32::MAX) / 1000)));
+    let most = brimful::Tokens::MAX;
+    assert!(matches!(poll(&mut limiter.acquire_n(most).leaving(most)), Some(Err(AcquireError::ExceedsBurst(_)))));
+    assert!(limiter.try_acquire_leaving(most, most).is_err());
+    assert!(poll(&mut limiter.acquire().within(Duration::MAX)).is_none());
+    assert!(poll(&mut limiter.acquire().until(0)).is_some());
+    drop(waits);
+    clock.set(u64::MAX);
+    assert!(poll(&mut limiter.acquire_n(u32::MAX)).is_some_and(|outcome| outcome.is_ok()));
+    clock.set(0);
+    assert!(poll(&mut limiter.acquire()).is_some());
+}
+
+/// Each gives back, and the next is served: in all, not more than so many looks at so many.
+#[test]
+fn a_crowd_with_deadlines_that_is_dropped_in_order_does_not_look_at_all_each_time() {
+    let (limiter, clock) = empty();
+    let mut waits: Vec<_> = (0..100_000).map(|_| limiter.acquire().until(10_000_000 * S)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    clock.advance(seconds(1));
+    waits.into_iter().for_each(drop);
+    assert_eq!((limiter.waiters(), limiter.available_tokens()), (0, 1.0));
+}
+
+#[test]
+fn room_is_made_for_a_key_that_is_to_be_waited_on() {
+    let (clock, told) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
+    let hook = told.clone();
+    let limiter = KeyedRateLimiter::<u32, _>::builder()
+        .quota(Quota::per_second(1).burst(10))
+        .max_keys(8)
+        .clock(clock.clone())
+        .on_full_hook(move |_| _ = hook.fetch_add(1, Ordering::SeqCst))
+        .build()
+        .unwrap();
+    assert!((0..8).all(|key| limiter.try_acquire_n(&key, 5).is_ok()));
+    clock.advance(Duration::from_millis(1));
+    // One of them is evicted for this one, so new ones do not start full any longer.
+    assert!(limiter.try_acquire_n(&102, 1).is_ok());
+    limiter.reset(&102);
+    assert!(poll(&mut limiter.acquire_n(&999, 10)).is_none(), "102 is full, and may be forgotten");
+    let (refusals, before) = (limiter.refusals(), told.load(Ordering::SeqCst));
+    let mut wait = limiter.acquire_n(&998, 10);
+    let Some(Err(AcquireError::TableFull(_))) = poll(&mut wait) else { return };
+    assert_eq!((limiter.refusals(), told.load(Ordering::SeqCst)), (refusals + 1, before + 1));
+}
