@@ -172,3 +172,17 @@ fn two_keys() {
         .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
         .explore(&["l|w|+"]);
 }
+
+/// The second is due earlier than the first was.
+#[test]
+fn first_leaves_against_an_arrival() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(|actor| {
+            assert!(actor.on(A).take_at(4 * T, 2));
+            actor.on(A).enter_and_park(TWO);
+            actor.on(A).enter_and_park(ONE);
+        })
+        .thread(NOW, |actor| actor.on(A).leave(actor.claim(0)))
+        .thread(NOW, |actor| actor.on(A).enter_and_park(ONE))
+        .explore(&["l|w|++"]);
+}

@@ -48,6 +48,25 @@ fn first_leaves_against_a_grant() {
         .explore(&["b||+", "l||+"]);
 }
 
+/// The second is served when it is due then: no timer has fired, and none is armed for so early.
+#[test]
+fn first_leaves_against_an_arrival() {
+    Model::waited_on(quota(2))
+        .setup(two_before_one)
+        .thread(NOW, |actor| actor.leave(actor.claim(0)))
+        .thread(NOW, |actor| actor.enter_and_park(ONE))
+        .explore(&["l|w|++"]);
+}
+
+#[test]
+fn first_leaves_against_a_poll() {
+    Model::waited_on(quota(2))
+        .setup(two_before_one)
+        .thread(NOW, |actor| actor.leave(actor.claim(0)))
+        .thread(BLIND, |actor| actor.poll_and_park(actor.claim(1)))
+        .explore(&["l|.|+"]);
+}
+
 /// The first leaves while the second does.
 #[test]
 fn both_leave() {
