@@ -15,8 +15,8 @@
 //! **The pump.** What calls for a look (the timer fired; the first went; tokens were given back)
 //! counts it. Who counts from zero looks, and looks again until nothing was counted meanwhile, so
 //! that one does at a time, and no call for a look is lost. The timer is armed by them, never under
-//! the queue's lock: a timer may wake from within. Wakers are woken when all is done, and dropped
-//! where no lock is held: both may run anything.
+//! the queue's lock: a timer may wake from within. Wakers are woken, cloned and dropped where no lock
+//! is held: all of it may run anything.
 //!
 //! # Memory ordering
 //!
