@@ -18,6 +18,16 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", brimful_loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
+#[cfg(all(feature = "wait", not(brimful_loom)))]
+pub(crate) use std::thread::yield_now;
+
+#[cfg(all(feature = "wait", brimful_loom))]
+pub(crate) use loom::thread::yield_now;
+
+/// Of the thread as it is: the models' threads do not panic.
+#[cfg(feature = "wait")]
+pub(crate) use std::thread::panicking;
+
 /// What is made once. Not loom's, which has none: the models make it before their threads start.
 #[cfg(feature = "wait")]
 pub(crate) use std::sync::OnceLock;

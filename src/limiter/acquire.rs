@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -18,7 +17,7 @@ use crate::clock::{Clock, QuantaClock};
 use crate::error::{AcquireError, Crowd, Forgotten, QueueFull, TableFull, TooLate};
 use crate::table::{Arrival, Fingerprint};
 use crate::tokens::Tokens;
-use crate::wait::{Call, Entered, Id, Outcome, Queue, Refusal, block_on};
+use crate::wait::{Call, Entered, Id, Outcome, Queue, Refusal, block_on, while_dropped};
 use crate::word::{Due, Layout, Reading};
 
 /// Tokens that were waited for, and when they were granted.
@@ -363,14 +362,8 @@ impl<H: Hold> Wait<H> {
 impl<H: Hold> Drop for Wait<H> {
     #[inline]
     fn drop(&mut self) {
-        if !matches!(self.stage, Stage::Waiting { .. }) {
-            return;
-        }
-        if std::thread::panicking() {
-            // A clock that panics too would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.give_up()));
-        } else {
-            self.give_up();
+        if matches!(self.stage, Stage::Waiting { .. }) {
+            while_dropped(|| self.give_up());
         }
     }
 }

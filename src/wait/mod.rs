@@ -32,14 +32,14 @@ mod park;
 mod pump;
 
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::algorithm::token_bucket::Ask;
 use crate::cell::Cell;
 use crate::clock::Timer;
-use crate::sync::{Mutex, MutexGuard, OnceLock, lock};
+use crate::sync::{Mutex, MutexGuard, OnceLock, lock, panicking, yield_now};
 use crate::word::{Due, Reading, Word};
 
 use line::Collected;
@@ -199,7 +199,7 @@ impl Queue {
             if !self.pump.is_busy() {
                 return waiting;
             }
-            std::thread::yield_now();
+            yield_now();
         }
         self.lock().waiting()
     }
@@ -292,7 +292,17 @@ fn bring_home(loan: &mut Loan, cell: &Cell) {
 pub(crate) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         // One that panics must not keep the others from being woken, nor end a timer's thread.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
+/// Does what a drop has to do; should that panic while the thread does already, it would end the
+/// process, and is broken off instead.
+pub(crate) fn while_dropped(work: impl FnOnce()) {
+    if panicking() {
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    } else {
+        work();
     }
 }
 
