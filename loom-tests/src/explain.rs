@@ -15,9 +15,10 @@ pub(crate) fn outcome(calls: &[Call], threads: usize) -> String {
 /// Asserts that some order of the calls, one after the other on an exact bucket with an exact
 /// queue, gives every call the answer it got and ends in what is there (charge once, or not at
 /// all), and that the window bound holds in that order. Queues looked at `looks`.
-pub(crate) fn explain(start: Bucket, calls: &[Call], looks: &[u64], at_origin: f64) {
+pub(crate) fn explain(start: Bucket, calls: &[Call], looks: &[(u64, u64)], at_origin: f64) {
     let told: Vec<u64> = calls.iter().filter_map(Call::settles).collect();
-    let line = Line::new(looks, &told);
+    let left: Vec<_> = calls.iter().filter_map(Call::leaves).collect();
+    let line = Line { looks, told: &told, left: &left };
     for calls in readings_of_blocked(calls) {
         let mut steps = Vec::new();
         if search(&State::new(start, &line), &calls, at_origin, &mut steps) {

@@ -61,7 +61,12 @@ pub(crate) enum Op {
         by_timer: bool,
     },
     /// Waited, and could not be served in time.
-    Late(Place),
+    Late {
+        /// Whose wait.
+        place: Place,
+        /// Nobody but the timer was there to tell.
+        by_timer: bool,
+    },
     /// Waited, and its key was forgotten.
     Forgotten(Place),
     /// Waits on.
@@ -99,13 +104,13 @@ impl Op {
 
     /// What became of a wait: when that was, its thread does not know.
     fn is_told(&self) -> bool {
-        matches!(self, Op::Serve { .. } | Op::Late(_) | Op::Forgotten(_))
+        matches!(self, Op::Serve { .. } | Op::Late { .. } | Op::Forgotten(_))
     }
 
     /// Whose fate it tells.
     fn settles(&self) -> Option<u64> {
         match *self {
-            Op::Serve { place, .. } | Op::Late(place) | Op::Forgotten(place) => Some(place.id),
+            Op::Serve { place, .. } | Op::Late { place, .. } | Op::Forgotten(place) => Some(place.id),
             _ => None,
         }
     }
@@ -175,6 +180,11 @@ impl Call {
         self.op.settles()
     }
 
+    /// Whose wait it gave up, and when.
+    pub(crate) fn leaves(&self) -> Option<(u64, u64)> {
+        if let Op::Leave { place, .. } = self.op { Some((place.id, self.ended)) } else { None }
+    }
+
     pub(crate) fn is_single_look(&self) -> bool {
         self.looks() == 1
     }
@@ -194,7 +204,8 @@ impl Call {
             Op::Clear => "c".into(),
             Op::Enter(_) => "w".into(),
             Op::Serve { .. } | Op::Block(..) => "+".into(),
-            Op::Late(_) | Op::Hopeless(_) => "t".into(),
+            Op::Late { by_timer: true, .. } => "T".into(),
+            Op::Late { .. } | Op::Hopeless(_) => "t".into(),
             Op::Forgotten(_) => "n".into(),
             Op::Pending => ".".into(),
             Op::Leave { lone: true, .. } if self.looks() > 0 => "b".into(),
@@ -236,8 +247,8 @@ struct Record {
     threads: HashMap<ThreadId, usize>,
     open: HashMap<usize, Open>,
     calls: Vec<Call>,
-    /// The times at which queues looked.
-    looks: Vec<u64>,
+    /// The times at which queues looked, and their stamps.
+    looks: Vec<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -283,14 +294,16 @@ impl Recorder {
 
     /// A queue has looked.
     pub(crate) fn looked(&self, value: u64) {
-        self.record().looks.push(value);
+        let mut record = self.record();
+        let stamp = record.stamp();
+        record.looks.push((value, stamp));
     }
 
-    /// The times at which queues looked, each once.
-    pub(crate) fn looks(&self) -> Vec<u64> {
+    /// The times at which queues looked, each with its first stamp.
+    pub(crate) fn looks(&self) -> Vec<(u64, u64)> {
         let mut looks = self.record().looks.clone();
         looks.sort_unstable();
-        looks.dedup();
+        looks.dedup_by_key(|look| look.0);
         looks
     }
 

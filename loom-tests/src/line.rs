@@ -15,16 +15,12 @@ pub(crate) struct Place {
 
 /// What all states of an execution have in common.
 pub(crate) struct Line<'a> {
-    /// The times at which the queue looked.
-    looks: &'a [u64],
+    /// The times at which queues looked, and their first stamps.
+    pub(crate) looks: &'a [(u64, u64)],
     /// Those whose fate is told by a call.
-    told: &'a [u64],
-}
-
-impl<'a> Line<'a> {
-    pub(crate) fn new(looks: &'a [u64], told: &'a [u64]) -> Self {
-        Line { looks, told }
-    }
+    pub(crate) told: &'a [u64],
+    /// Those who gave up, and the stamps of when they had.
+    pub(crate) left: &'a [(u64, u64)],
 }
 
 /// The bucket and the queue between two calls.
@@ -93,7 +89,7 @@ impl<'a> State<'a> {
                 next = self.serve(place.id, now).filter(|_| !late)?;
                 next.served.pop();
             }
-            Op::Late(place) => {
+            Op::Late { place, .. } => {
                 let at = self.waiting.iter().position(|other| other.id == place.id)?;
                 let ahead: i64 = self.waiting[..at].iter().map(|other| self.units(other.cost)).sum();
                 if bucket.due(self.needs(place) + ahead, now) <= place.deadline {
@@ -168,7 +164,11 @@ impl<'a> State<'a> {
     /// The states in which the first was served at one of the looks, if no call tells what became
     /// of them.
     pub(crate) fn unseen(&self) -> impl Iterator<Item = State<'a>> {
-        let first = self.waiting.first().map(|first| first.id).filter(|id| !self.line.told.contains(id));
-        first.into_iter().flat_map(move |id| self.line.looks.iter().filter_map(move |&at| self.serve(id, at)))
+        let Line { looks, told, left } = *self.line;
+        let first = self.waiting.first().map(|first| first.id).filter(|id| !told.contains(id));
+        first.into_iter().flat_map(move |id| {
+            let left = left.iter().find(|left| left.0 == id).map_or(u64::MAX, |left| left.1);
+            looks.iter().filter(move |look| look.1 < left).filter_map(move |look| self.serve(id, look.0))
+        })
     }
 }

@@ -148,7 +148,7 @@ impl Waiting {
     fn told(&self, answer: &Answer, by_timer: bool) -> (Op, Option<u64>) {
         match answer {
             Ok(granted) => (Op::Serve { place: self.place, by_timer }, Some(granted.granted_at())),
-            Err(AcquireError::TooLate(_)) => (Op::Late(self.place), None),
+            Err(AcquireError::TooLate(_)) => (Op::Late { place: self.place, by_timer }, None),
             Err(AcquireError::Forgotten(_)) => (Op::Forgotten(self.place), None),
             Err(error) => unreachable!("{error} in the queue"),
         }

@@ -33,6 +33,21 @@ fn debt_before_another() {
         .explore(&["+td0|w|+", "+wd0|t|t", "+wd0|w|t+", "-|+"]);
 }
 
+/// It makes who is behind the first hopeless, who is told at once.
+#[test]
+fn debt_against_the_second() {
+    Model::waited_on(quota(2))
+        .setup(|actor| assert!(actor.take_at(4 * T, 1)))
+        .thread(NOW, |actor| {
+            let reservation = actor.reserve(1).expect("nobody else takes it");
+            actor.enter_and_park(ONE);
+            actor.enter_and_park(ONE.until(6 * T));
+            actor.commit(reservation, 2);
+        })
+        .thread(BLIND, |actor| actor.fire())
+        .explore(&["+wwd0||+t", "+wwd0||t+"]);
+}
+
 /// In time if the first comes to nothing, else not.
 #[test]
 fn deadline_behind_one_who_leaves() {

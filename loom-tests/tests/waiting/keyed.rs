@@ -132,6 +132,20 @@ fn arrival_against_a_grant() {
         .explore(&["|w|++"]);
 }
 
+/// The timer is late, and who comes serves the first, who looks at the key at once.
+#[test]
+fn arrival_against_a_grant_of_one_who_looks() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(|actor| {
+            crowded(actor);
+            actor.on(A).enter_and_park(TWO.eager());
+        })
+        .thread(BLIND, |actor| actor.fire())
+        .thread(LATER, |actor| actor.on(A).enter_and_park(ONE))
+        .preemptions(2)
+        .explore(&["|w|++"]);
+}
+
 /// What was granted is given back to the key, wherever that is.
 #[test]
 fn cancel_against_its_grant() {
