@@ -51,7 +51,7 @@ fn two_blocked() {
         .thread(NOW, |actor| actor.block(1))
         .thread(NOW, |actor| actor.block(1))
         .timekeeper()
-        .preemptions(if long() { 3 } else { 2 })
+        .preemptions(2)
         .explore(&["+|+|"]);
 }
 
