@@ -29,10 +29,7 @@ pub(super) trait Account {
     /// The decision on a cost of zero.
     fn look(&self, now: impl Now) -> Decision {
         match self.peek(now) {
-            // What somebody waits for is not there for others.
-            Some(Worth { now, held: Level(held), queued }) => {
-                Decision::looked(self.layout(), now, Level(held - queued.0 as i64))
-            }
+            Some(worth) => Decision::looked(self.layout(), worth.now, worth.free()),
             None => Decision::unlimited(self.layout()),
         }
     }
@@ -47,25 +44,23 @@ pub(super) trait Account {
     /// What is there for a call.
     fn tokens_free(&self, now: impl Now) -> f64 {
         match self.peek(now) {
-            Some(Worth { held: Level(held), queued, .. }) => {
-                as_f64(self.layout(), Level(held - queued.0 as i64)).max(0.0)
-            }
+            Some(worth) => as_f64(self.layout(), worth.free()).max(0.0),
             None => f64::INFINITY,
         }
     }
 
     fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
-        let Some(Worth { now, held: Level(held), queued }) = self.peek(now) else { return Duration::ZERO };
+        let Some(worth) = self.peek(now) else { return Duration::ZERO };
         let cost = self.layout().cost(n);
         if cost > self.layout().capacity() {
             return Duration::MAX;
         }
-        let missing = (cost.0 + queued.0) as i64 - held;
-        if n.is_zero() || missing <= 0 && queued.0 == 0 {
+        let missing = cost.0 as i64 - worth.free().0;
+        if n.is_zero() || missing <= 0 && worth.queued.0 == 0 {
             return Duration::ZERO;
         }
         // While somebody waits, nothing is there for others.
-        Due::new(self.layout().earned(), now, Units(missing.max(1) as u64)).after()
+        Due::new(self.layout().earned(), worth.now, Units(missing.max(1) as u64)).after()
     }
 
     fn give_back(&self, n: Tokens, now: impl Now) -> Tokens {

@@ -279,7 +279,7 @@ impl<H: Hold> Wait<H> {
         };
         // What is hopeless need not come to the queue.
         let (due, deadline) = (due(now, deficit), self.limit.deadline(now));
-        if due.at().is_none_or(|due| due > deadline) {
+        if due.misses(deadline) {
             return Poll::Ready(Err(AcquireError::TooLate(TooLate(due))));
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);

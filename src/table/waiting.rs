@@ -122,7 +122,7 @@ impl Locked<'_> {
                 queue
             }
         };
-        let (entered, stirred) = queue.work_apart(|loan| queue.enter(loan, call, now));
+        let (entered, stirred) = queue.work_apart(|loan| loan.enter(queue.terms(), call, now));
         self.come_home(key, &queue, now);
         Some(Arrival::Entered { queue, entered, stirred })
     }

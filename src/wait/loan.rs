@@ -130,7 +130,7 @@ impl Loan {
     }
 
     /// Takes, or waits. The word is here.
-    pub(super) fn enter(&mut self, terms: &Terms, call: &mut Call, now: Reading) -> Entered {
+    pub(crate) fn enter(&mut self, terms: &Terms, call: &mut Call, now: Reading) -> Entered {
         let rule = &terms.rule;
         let Call { ask, deadline, hold, ref mut waker } = *call;
         // Others may have been served since the caller's reading: with a new one, the instants of
@@ -142,7 +142,7 @@ impl Loan {
             None => unreachable!("it was lent under this lock"),
         };
         let due = Due::new(rule.layout.earned(), now, deficit);
-        if due.at().is_none_or(|due| due > deadline) {
+        if due.misses(deadline) {
             return Entered::TooLate(due);
         }
         if self.line.waiting() >= terms.max_waiters {
@@ -295,7 +295,7 @@ fn missing(needed: u128, Level(held): Level) -> u64 {
 
 /// Whether the units will have been earned only after the deadline.
 fn after(rule: &Rule, now: Reading, missing: Units, deadline: Reading) -> bool {
-    Due::new(rule.layout.earned(), now, missing).at().is_none_or(|due| due > deadline)
+    Due::new(rule.layout.earned(), now, missing).misses(deadline)
 }
 
 /// Whether what is there now was not yet there at the deadline.

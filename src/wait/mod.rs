@@ -204,7 +204,8 @@ impl Queue {
         self.lock().waiting()
     }
 
-    /// Works on the loan of a lone cell, and looks if that is called for; `None` where its word is at home by then.
+    /// Works on the loan of a lone cell, and looks if that is called for; `None` where its word is at
+    /// home by then.
     pub(crate) fn work_for<T>(self: &Arc<Self>, cell: &Cell, work: impl FnOnce(&mut Loan) -> Option<T>) -> Option<T> {
         let (result, stirred) = self.work_apart(|loan| {
             bring_home(loan, cell);
@@ -233,11 +234,6 @@ impl Queue {
             bring_home(loan, cell);
             entered
         })
-    }
-
-    /// Takes, or waits, where the word is here.
-    pub(crate) fn enter(&self, loan: &mut Loan, call: &mut Call, now: Reading) -> Entered {
-        loan.enter(&self.terms, call, now)
     }
 
     /// What became of somebody, and whether the word could go home; until that is known, `by` is

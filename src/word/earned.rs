@@ -161,6 +161,15 @@ impl Due {
         self.earned.first(self.target)
     }
 
+    /// Whether they will not have been earned by then, or never.
+    #[cfg(feature = "wait")]
+    pub(crate) const fn misses(self, deadline: Reading) -> bool {
+        match self.at() {
+            Some(due) => due.nanos() > deadline.nanos(),
+            None => true,
+        }
+    }
+
     /// How long after the reading that is, to the nanosecond: then is sufficient, one
     /// nanosecond earlier is not. [`Duration::MAX`] where it lies beyond the range of readings.
     pub(crate) const fn after(self) -> Duration {

@@ -59,3 +59,10 @@ pub(crate) struct Worth {
     /// What those who wait are to get first, at most 2⁶² units.
     pub(crate) queued: Units,
 }
+
+impl Worth {
+    /// What is there for a call: what somebody waits for is not.
+    pub(crate) const fn free(self) -> Level {
+        Level(self.held.0 - self.queued.0 as i64)
+    }
+}
