@@ -23,8 +23,6 @@ pub(crate) struct Loan {
     recheck: bool,
     /// Whether a look has something to do, as far as the last call here saw.
     stirred: bool,
-    /// The state of a generator of random numbers.
-    random: u64,
 }
 
 /// What a bucket's word is read by.
@@ -37,7 +35,7 @@ pub(crate) struct Rule {
 
 impl Loan {
     pub(super) fn new(word: Option<Word>) -> Self {
-        Loan { word, line: Line::new(), recheck: false, stirred: false, random: 0 }
+        Loan { word, line: Line::new(), recheck: false, stirred: false }
     }
 
     /// The word comes under the lock.
@@ -148,7 +146,7 @@ impl Loan {
         if self.line.waiting() >= terms.max_waiters {
             return Entered::Full;
         }
-        let hold = self.up_to(hold);
+        let hold = super::random_up_to(hold);
         let Some(id) = waker.take().and_then(|waker| self.line.push(Waiting::new(ask, deadline, hold, waker))) else {
             return Entered::Full;
         };
@@ -156,23 +154,6 @@ impl Loan {
         let is_first = self.line.first().is_some_and(|(first, _)| first == id);
         self.stirred |= is_first || deadline < Reading::MAX && self.line.leads(ask.leaving());
         Entered::Waiting(id)
-    }
-
-    /// A random number of so many at most.
-    fn up_to(&mut self, most: u32) -> u32 {
-        if most == 0 {
-            return 0;
-        }
-        if self.random == 0 {
-            self.random = super::seed();
-        }
-        // Weyl's sequence, mixed (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-        // Generators", 2014).
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let mixed = mixed ^ (mixed >> 31);
-        ((u128::from(mixed) * (u128::from(most) + 1)) >> 64) as u32
     }
 
     /// Serves whom it can, refuses who cannot be served in time, and tells when to look again.

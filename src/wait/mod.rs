@@ -32,6 +32,7 @@ mod park;
 mod pump;
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -302,10 +303,14 @@ pub(crate) fn while_dropped(work: impl FnOnce()) {
     }
 }
 
-/// Where a generator of random numbers begins.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0) | 1
+/// A random number, so many at most.
+fn random_up_to(most: u32) -> u32 {
+    if most == 0 {
+        return 0;
+    }
+    // Each of the standard library's hashers is keyed anew.
+    let random = RandomState::new().hash_one(0);
+    ((u128::from(random) * (u128::from(most) + 1)) >> 64) as u32
 }
 
 impl fmt::Debug for Queue {
