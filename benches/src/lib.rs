@@ -6,6 +6,7 @@ pub mod contenders;
 pub mod harness;
 mod histogram;
 pub mod keyed;
+pub mod options;
 mod plot;
 pub mod report;
 mod resident;

@@ -1,7 +1,6 @@
 //! `cargo xtask bench waiting`: those who wait, beside what one writes by hand and the peers.
 
-use std::path::PathBuf;
-
+use brimful_benches::options::Output;
 use brimful_benches::waiting::{self, PATIENCE, PATIENCE_S, Scale, child};
 use clap::Parser;
 
@@ -13,47 +12,25 @@ use clap::Parser;
 /// which is said below the table.
 #[derive(Parser)]
 struct Options {
-    /// Only what has a name that contains this: a section's, or more of it ("crowd b").
-    filter: Option<String>,
+    #[command(flatten)]
+    output: Output,
     /// Runs of every contender, in turns; the median counts. 5 without this, 1 where it is quick.
     #[arg(long)]
     runs: Option<usize>,
     /// Smaller crowds, and few runs: to see that it works.
     #[arg(long)]
     quick: bool,
-    /// Also writes all figures to this file, as CSV.
-    #[arg(long)]
-    csv: Option<PathBuf>,
-    /// Also draws plots into this folder.
-    #[arg(long)]
-    svg: Option<PathBuf>,
-    /// Measures for the process that started this one.
-    #[arg(long, hide = true)]
-    child: Vec<String>,
 }
 
 fn main() -> std::io::Result<()> {
-    let options = Options::parse();
-    if !options.child.is_empty() {
-        return child::answer(&options.child);
-    }
-    if let Some(folder) = &options.svg {
-        std::fs::create_dir_all(folder)?;
-    }
-    let scale = Scale {
-        filter: options.filter,
-        runs: options.runs.unwrap_or(if options.quick { 1 } else { 5 }),
-        quick: options.quick,
-        svg: options.svg,
-    };
-    println!(
-        "{}; {} runs in turns; a crowd is stopped after {PATIENCE_S} s and {PATIENCE} times the ideal time",
-        brimful::clock_health(),
-        scale.runs
-    );
-    let report = waiting::run(&scale)?;
-    match options.csv {
-        Some(path) => report.csv(&path),
-        None => Ok(()),
-    }
+    let Options { output, runs, quick } = Options::parse();
+    output.measure(child::answer, |filter, svg| {
+        let scale = Scale { filter, runs: runs.unwrap_or(if quick { 1 } else { 5 }), quick, svg };
+        println!(
+            "{}; {} runs in turns; a crowd is stopped after {PATIENCE_S} s and {PATIENCE} times the ideal time",
+            brimful::clock_health(),
+            scale.runs
+        );
+        waiting::run(&scale)
+    })
 }

@@ -15,13 +15,14 @@ mod plot;
 use std::io;
 use std::path::PathBuf;
 
+use crate::options::Filter;
 use crate::report::Report;
 
 /// What is measured, and how much of it.
 #[derive(Clone, Debug)]
 pub struct Scale {
     /// Only what has a name that contains this.
-    pub filter: Option<String>,
+    pub filter: Filter,
     /// Runs of every contender; the median counts.
     pub runs: usize,
     /// Accesses in a run, after half as many that are not timed.
@@ -36,7 +37,7 @@ pub struct Scale {
 
 impl Scale {
     fn wants(&self, name: &str) -> bool {
-        self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
+        self.filter.wants(name)
     }
 }
 

@@ -17,6 +17,7 @@ mod turns;
 use std::io;
 use std::path::PathBuf;
 
+use crate::options::Filter;
 use crate::report::Report;
 
 /// Whoever has not served a crowd after so many seconds, and so many times the ideal time, is
@@ -29,7 +30,7 @@ pub const PATIENCE: f64 = 4.0;
 #[derive(Clone, Debug)]
 pub struct Scale {
     /// Only what has a name that contains this.
-    pub filter: Option<String>,
+    pub filter: Filter,
     /// Runs of every contender, each in a process of its own; the median counts.
     pub runs: usize,
     /// Smaller crowds, to see that it works.
@@ -40,7 +41,7 @@ pub struct Scale {
 
 impl Scale {
     fn wants(&self, name: &str) -> bool {
-        self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
+        self.filter.wants(name)
     }
 }
 
