@@ -175,7 +175,7 @@
 //!
 //! ## Timers, lateness and crowds
 //!
-//! A queue has one timer, however many wait. By default it is one of
+//! A limiter has one timer, however many wait, and on how many keys. By default it is one of
 //! [async-io](https://docs.rs/async-io)'s, whose one thread serves the whole process, whatever the
 //! runtime. With the feature `tokio`, `TokioTimer` stays within a runtime of tokio's, where the
 //! builder is [told so](RateLimiterBuilder::timer). A clock may bring its own, as [`MockClock`]
@@ -188,8 +188,8 @@
 //!
 //! [`jitter`](Acquire::jitter) lets those who waited go on at random instants after their grants.
 //! No more than [`max_waiters`](RateLimiterBuilder::max_waiters) wait at a time; more are refused.
-//! In a keyed limiter a key has a queue of its own for as long as somebody waits on it, is not
-//! forgotten meanwhile, and no more than
+//! In a keyed limiter a key has a queue of its own for as long as somebody waits on it, and is not
+//! forgotten meanwhile; keys are served in the order in which they are due; no more than
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) are waited on.
 //!
 //! # Which verb

@@ -6,6 +6,11 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(brimful_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(feature = "std")]
+use std::sync::PoisonError;
+#[cfg(feature = "wait")]
+use std::time::{Duration, Instant};
+
 #[cfg(all(feature = "wait", not(brimful_loom)))]
 pub(crate) use std::sync::Condvar;
 
@@ -36,20 +41,24 @@ pub(crate) use std::sync::OnceLock;
 /// here is left half done by a panic.
 #[cfg(feature = "std")]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits on `condvar` while `condition` holds.
+/// Waits on `condvar` for its flag, which is taken, and tells whether it came within `most`; loom's
+/// time does not pass.
 #[cfg(feature = "wait")]
-pub(crate) fn wait_while<'a, T>(
-    condvar: &Condvar,
-    mut guard: MutexGuard<'a, T>,
-    mut condition: impl FnMut(&mut T) -> bool,
-) -> MutexGuard<'a, T> {
-    while condition(&mut guard) {
-        guard = condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+pub(crate) fn wait_for(condvar: &Condvar, flag: &Mutex<bool>, most: Duration) -> bool {
+    let until = Instant::now().checked_add(most);
+    let mut guard = lock(flag);
+    while !*guard {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        guard = match left {
+            Some(Duration::ZERO) => return false,
+            Some(left) => condvar.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
+            None => condvar.wait(guard).unwrap_or_else(PoisonError::into_inner),
+        };
     }
-    guard
+    std::mem::take(&mut *guard)
 }
 
 /// The lock, if nobody holds it.

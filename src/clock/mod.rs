@@ -3,6 +3,8 @@
 #[cfg(feature = "std")]
 use std::boxed::Box;
 
+#[cfg(feature = "std")]
+mod agenda;
 #[cfg(all(feature = "std", not(brimful_loom)))]
 mod mock;
 #[cfg(feature = "wait")]
@@ -14,6 +16,8 @@ mod tokio_timer;
 #[cfg(feature = "std")]
 mod tsc;
 
+#[cfg(feature = "wait")]
+pub(crate) use agenda::{Agenda, Entry};
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub use mock::MockClock;
 #[cfg(feature = "wait")]

@@ -2,9 +2,10 @@
 
 use std::task::Waker;
 
-/// Wakes the queue of a limiter when its first waiter is due.
+/// Wakes a limiter when the first who wait there are due.
 ///
-/// A limiter makes one for each queue, when somebody waits there for the first time: by default on
+/// A limiter makes one, for all its keys if it has any, when somebody waits for the first time: by
+/// default on
 /// [`async-io`](https://docs.rs/async-io)'s timers, which need no runtime;
 /// [`MockClock`](crate::MockClock) has timers that follow it; and
 /// [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer) takes any other.

@@ -17,7 +17,7 @@ use crate::clock::{Clock, QuantaClock};
 use crate::error::{AcquireError, Crowd, Forgotten, QueueFull, TableFull, TooLate};
 use crate::table::{Arrival, Fingerprint};
 use crate::tokens::Tokens;
-use crate::wait::{Call, Entered, Id, Outcome, Queue, Refusal, block_on, while_dropped};
+use crate::wait::{Call, Entered, Id, Outcome, Parker, Queue, Refusal, while_dropped};
 use crate::word::{Due, Layout, Reading};
 
 /// Tokens that were waited for, and when they were granted.
@@ -214,6 +214,15 @@ enum Stage {
     Over,
 }
 
+/// What came of beginning to wait.
+enum Begun {
+    Over(Answer),
+    /// It waits: before all others, and until then, or behind some.
+    Waiting {
+        alone: Option<Due>,
+    },
+}
+
 type Answer = Result<Granted, AcquireError>;
 
 impl<H: Hold> Wait<H> {
@@ -232,7 +241,10 @@ impl<H: Hold> Wait<H> {
             self.stage = Stage::Over;
             return Poll::Ready(Ok(at_once(now)));
         }
-        self.wait(taken, by)
+        match self.wait(taken, by) {
+            Begun::Over(answer) => Poll::Ready(answer),
+            Begun::Waiting { .. } => Poll::Pending,
+        }
     }
 
     #[cold]
@@ -260,7 +272,7 @@ impl<H: Hold> Wait<H> {
     /// Waits for what was not there.
     #[cold]
     #[inline(never)]
-    fn wait(&mut self, taken: Taken, by: &Waker) -> Poll<Answer> {
+    fn wait(&mut self, taken: Taken, by: &Waker) -> Begun {
         self.stage = Stage::Over;
         let place = self.hold.place();
         let layout = place.layout();
@@ -268,37 +280,37 @@ impl<H: Hold> Wait<H> {
         let due = |now, deficit| Due::new(layout.earned(), now, deficit);
         let full = |deficit, now| Err(AcquireError::TableFull(TableFull(due(now, deficit))));
         let (deficit, now) = match taken {
-            Taken::Admitted { now, .. } => return Poll::Ready(Ok(at_once(now))),
-            Taken::Unlimited => return Poll::Ready(Ok(at_once(place.now()))),
-            Taken::Refused { deficit, now } => return Poll::Ready(full(deficit, now)),
+            Taken::Admitted { now, .. } => return Begun::Over(Ok(at_once(now))),
+            Taken::Unlimited => return Begun::Over(Ok(at_once(place.now()))),
+            Taken::Refused { deficit, now } => return Begun::Over(full(deficit, now)),
             Taken::Denied { needed, .. } if needed > layout.capacity() => {
                 let exceeding = exceeding(layout, self.n, self.leaving);
-                return Poll::Ready(Err(AcquireError::ExceedsBurst(exceeding)));
+                return Begun::Over(Err(AcquireError::ExceedsBurst(exceeding)));
             }
             Taken::Denied { deficit, now, .. } => (deficit, now),
         };
         // What is hopeless need not come to the queue.
         let (due, deadline) = (due(now, deficit), self.limit.deadline(now));
         if due.misses(deadline) {
-            return Poll::Ready(Err(AcquireError::TooLate(TooLate(due))));
+            return Begun::Over(Err(AcquireError::TooLate(TooLate(due))));
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
         let queue_full = |crowd| Err(AcquireError::QueueFull(QueueFull(crowd)));
         let mut call = Call { ask, deadline, hold, waker: Some(by.clone()) };
         let (queue, entered, stirred) = match place.enter(&mut call, now) {
             Arrival::Entered { queue, entered, stirred } => (queue, entered, stirred),
-            Arrival::TooManyKeys(most) => return Poll::Ready(queue_full(Crowd::Keys(most))),
-            Arrival::NoPlace { deficit, now } => return Poll::Ready(full(deficit, now)),
+            Arrival::TooManyKeys(most) => return Begun::Over(queue_full(Crowd::Keys(most))),
+            Arrival::NoPlace { deficit, now } => return Begun::Over(full(deficit, now)),
         };
         // Before the look, which may panic where the clock or the timer does.
-        if let Entered::Waiting(id) = entered {
+        if let Entered::Waiting { id, .. } = entered {
             self.stage = Stage::Waiting { queue: queue.clone(), id, since: now };
         }
         if stirred {
             queue.look();
         }
-        Poll::Ready(match entered {
-            Entered::Waiting(_) => return Poll::Pending,
+        Begun::Over(match entered {
+            Entered::Waiting { is_first, .. } => return Begun::Waiting { alone: is_first.then_some(due) },
             Entered::Granted(at) => Ok(Granted { since: now, at }),
             Entered::TooLate(due) => Err(AcquireError::TooLate(TooLate(due))),
             Entered::Full => queue_full(Crowd::Waiters(queue.terms().max_waiters)),
@@ -313,19 +325,39 @@ impl<H: Hold> Wait<H> {
                 self.stage = Stage::Over;
                 return Ok(at_once(now));
             }
-            return self.park(Some(taken));
+            return self.park(taken);
         }
-        self.park(None)
+        self.sleep(&Parker::new())
     }
 
     /// Blocks the thread for what was not there.
     #[cold]
     #[inline(never)]
-    fn park(&mut self, mut taken: Option<Taken>) -> Answer {
-        block_on(|by| match taken.take() {
-            Some(taken) => self.wait(taken, by),
-            None => self.poll_cold(by),
-        })
+    fn park(&mut self, taken: Taken) -> Answer {
+        let parker = Parker::new();
+        match self.wait(taken, parker.waker()) {
+            Begun::Over(answer) => answer,
+            Begun::Waiting { alone } => {
+                if let (Some(due), Stage::Waiting { queue, .. }) = (alone, &self.stage) {
+                    if !parker.sleep(due.after()) {
+                        queue.ring();
+                    }
+                }
+                self.sleep(&parker)
+            }
+        }
+    }
+
+    /// Blocks the thread until it is over.
+    #[cold]
+    #[inline(never)]
+    fn sleep(&mut self, parker: &Parker) -> Answer {
+        loop {
+            if let Poll::Ready(answer) = self.poll_cold(parker.waker()) {
+                return answer;
+            }
+            parker.sleep(Duration::MAX);
+        }
     }
 }
 

@@ -100,5 +100,5 @@ where
 {
     let (time, own) = (clock.clone(), clock.clone());
     let default = || MakeTimer::new(move || own.timer().unwrap_or_else(crate::clock::default_timer));
-    Drive { now: Box::new(move || Reading::from_nanos(time.now())), timer: chosen.cloned().unwrap_or_else(default) }
+    Drive::new(move || Reading::from_nanos(time.now()), chosen.cloned().unwrap_or_else(default))
 }

@@ -45,7 +45,7 @@ impl Table {
     ) -> Arrival {
         // What is freed may be taken by others before we are back.
         const TRIES: u32 = 4;
-        self.terms.drive(drive);
+        self.terms.drive(|chosen| drive(chosen).shared());
         for _ in 0..TRIES {
             let mut locked = self.lock_shard_of(key);
             if let Some(arrival) = locked.enter(key, call, now) {

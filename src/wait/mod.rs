@@ -12,6 +12,8 @@
 //! granted what they asked for, each is woken once, and the timer is armed for the next. No waiter
 //! has to be polled for another to be served.
 //!
+//! The timers of a table's queues are parts of one ([`SharedTimer`]).
+//!
 //! **The pump.** What calls for a look (the timer fired; the first went; tokens were given back)
 //! counts it. Who counts from zero looks, and looks again until nothing was counted meanwhile, so
 //! that one does at a time, and no call for a look is lost. The timer is armed by them, never under
@@ -30,6 +32,7 @@ mod line;
 mod loan;
 mod park;
 mod pump;
+mod shared_timer;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -46,8 +49,9 @@ use crate::word::{Due, Reading, Word};
 use line::Collected;
 pub(crate) use line::{Id, Outcome, Refusal};
 pub(crate) use loan::{Loan, Rule};
-pub(crate) use park::block_on;
-use pump::Pump;
+pub(crate) use park::Parker;
+use pump::{Looked, Pump, Pumped};
+use shared_timer::SharedTimer;
 
 /// What makes a queue's timer.
 #[derive(Clone)]
@@ -65,8 +69,28 @@ impl MakeTimer {
 
 /// What a queue reads the time from, and what wakes it.
 pub(crate) struct Drive {
-    pub(crate) now: Box<dyn Fn() -> Reading + Send + Sync>,
-    pub(crate) timer: MakeTimer,
+    now: Arc<dyn Fn() -> Reading + Send + Sync>,
+    timer: MakeTimer,
+    /// The one timer of all queues, where there are many.
+    shared: Option<Arc<SharedTimer>>,
+}
+
+impl Drive {
+    pub(crate) fn new(now: impl Fn() -> Reading + Send + Sync + 'static, timer: MakeTimer) -> Self {
+        Drive { now: Arc::new(now), timer, shared: None }
+    }
+
+    /// The same, of many queues, whose timers are parts of one.
+    pub(crate) fn shared(self) -> Self {
+        Drive { now: self.now.clone(), timer: self.timer.clone(), shared: Some(SharedTimer::new(self)) }
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        match &self.shared {
+            None => self.timer.make(),
+            Some(shared) => Box::new(shared.part()),
+        }
+    }
 }
 
 // What is called here may panic, and leave what it shares with its user as it likes; nothing of ours
@@ -140,19 +164,14 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entered {
     Granted(Reading),
-    Waiting(Id),
+    Waiting {
+        id: Id,
+        is_first: bool,
+    },
     /// It would not be there in time, but then.
     TooLate(Due),
     /// As many wait as may.
     Full,
-}
-
-/// What came of a look.
-struct Looked {
-    now: Reading,
-    /// When the next is due.
-    next: Option<Reading>,
-    woken: Vec<Waker>,
 }
 
 /// The queue of one bucket.
@@ -187,8 +206,25 @@ impl Queue {
     }
 
     /// Serves who is due, wakes them, and sees to it that the next will be.
-    pub(crate) fn look(self: &Arc<Self>) {
+    pub(crate) fn look(&self) {
         pump::run(self);
+    }
+
+    /// Does what the timer does, for who finds that it is time.
+    pub(crate) fn ring(&self) {
+        match self.shared_timer() {
+            Some(shared) => pump::ring(&**shared),
+            None => pump::ring(self),
+        }
+    }
+
+    fn shared_timer(&self) -> Option<&Arc<SharedTimer>> {
+        self.terms.drive.get()?.shared.as_ref()
+    }
+
+    /// Whether a look is under way, or a timer about to be armed.
+    fn is_busy(&self) -> bool {
+        self.pump.is_busy() || self.shared_timer().is_some_and(|shared| shared.pump().is_busy())
     }
 
     /// How many wait, with the timer armed for them. Where that is under way, it takes a moment.
@@ -197,7 +233,7 @@ impl Queue {
         const TRIES: usize = 1_000;
         for _ in 0..TRIES {
             let waiting = self.lock().waiting();
-            if !self.pump.is_busy() {
+            if !self.is_busy() {
                 return waiting;
             }
             yield_now();
@@ -275,6 +311,22 @@ impl Queue {
     /// Everybody is refused, and the bucket forgotten. Those are to be woken where no lock is held.
     pub(crate) fn forget(&self) -> Vec<Waker> {
         self.lock().forget()
+    }
+}
+
+impl Pumped for Queue {
+    fn pump(&self) -> &Pump {
+        &self.pump
+    }
+
+    fn drive(&self) -> Option<&Drive> {
+        self.terms.drive.get()
+    }
+
+    fn look(&self, drive: &Drive, _: bool) -> Looked {
+        let mut loan = self.lock();
+        let now = (drive.now)();
+        loan.look(&self.terms.rule, now)
     }
 }
 

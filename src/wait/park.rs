@@ -1,17 +1,23 @@
 //! Waiting by a thread.
 
 use std::sync::Arc;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Wake, Waker};
+use std::time::Duration;
 
-use crate::sync::{Condvar, Mutex, lock, wait_while};
+use crate::sync::{Condvar, Mutex, lock, wait_for};
 
 /// A thread that sleeps until it is woken.
-struct Parker {
+pub(crate) struct Parker {
+    sleeper: Arc<Sleeper>,
+    waker: Waker,
+}
+
+struct Sleeper {
     woken: Mutex<bool>,
     condvar: Condvar,
 }
 
-impl Wake for Parker {
+impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -22,15 +28,18 @@ impl Wake for Parker {
     }
 }
 
-/// Polls, and sleeps until woken, until it is ready.
-pub(crate) fn block_on<T>(mut poll: impl FnMut(&Waker) -> Poll<T>) -> T {
-    let parker = Arc::new(Parker { woken: Mutex::new(false), condvar: Condvar::new() });
-    let waker = Waker::from(parker.clone());
-    loop {
-        if let Poll::Ready(ready) = poll(&waker) {
-            return ready;
-        }
-        let mut woken = wait_while(&parker.condvar, lock(&parker.woken), |woken| !*woken);
-        *woken = false;
+impl Parker {
+    pub(crate) fn new() -> Self {
+        let sleeper = Arc::new(Sleeper { woken: Mutex::new(false), condvar: Condvar::new() });
+        Parker { waker: Waker::from(sleeper.clone()), sleeper }
+    }
+
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Sleeps until woken, and tells whether that was within `most`.
+    pub(crate) fn sleep(&self, most: Duration) -> bool {
+        wait_for(&self.sleeper.condvar, &self.sleeper.woken, most)
     }
 }

@@ -1,4 +1,6 @@
 //! One look at a time, the timer, and who is woken by it.
+//!
+//! Of a queue, and of what wakes all queues of a table ([`SharedTimer`](super::SharedTimer)).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
@@ -8,7 +10,7 @@ use crate::clock::Timer;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::word::Reading;
 
-use super::{Looked, Queue, wake};
+use super::{Drive, wake};
 
 /// A call for a look.
 const KICK: u64 = 1;
@@ -18,6 +20,28 @@ const FIRED: u64 = 1 << 32;
 
 /// A clock that stands still is not looked at more often than this, in nanoseconds.
 const SELDOM: u64 = 1_000_000;
+
+/// What is looked at, by one at a time.
+pub(super) trait Pumped: Send + Sync + 'static {
+    fn pump(&self) -> &Pump;
+
+    /// `None` where nobody has ever waited.
+    fn drive(&self) -> Option<&Drive>;
+
+    /// Once more, and since the timer fired, if it did.
+    fn look(&self, drive: &Drive, fired: bool) -> Looked;
+
+    /// A look was broken off by a panic, and no timer is armed.
+    fn broken_off(&self) {}
+}
+
+/// What came of a look.
+pub(super) struct Looked {
+    pub(super) now: Reading,
+    /// When the next is due.
+    pub(super) next: Option<Reading>,
+    pub(super) woken: Vec<Waker>,
+}
 
 pub(super) struct Pump {
     /// Calls for a look since who looks began to; zero while nobody does. By the timer's in the
@@ -35,24 +59,24 @@ struct Alarm {
 }
 
 /// What the timer wakes.
-struct Bell(Weak<Queue>);
+struct Bell<P>(Weak<P>);
 
-impl Wake for Bell {
+impl<P: Pumped> Wake for Bell<P> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(queue) = self.0.upgrade().filter(|queue| queue.pump.call(FIRED)) {
+        if let Some(pumped) = self.0.upgrade().filter(|pumped| pumped.pump().call(FIRED)) {
             // The clock and the timer are the user's; the thread is somebody else's.
-            let _ = catch_unwind(AssertUnwindSafe(|| run(&queue)));
+            let _ = catch_unwind(AssertUnwindSafe(|| run(&*pumped)));
         }
     }
 }
 
 impl Pump {
-    pub(super) fn new(queue: Weak<Queue>) -> Self {
-        let bell = Waker::from(Arc::new(Bell(queue)));
+    pub(super) fn new<P: Pumped>(pumped: Weak<P>) -> Self {
+        let bell = Waker::from(Arc::new(Bell(pumped)));
         Pump { calls: AtomicU64::new(0), alarm: Mutex::new(Alarm { timer: None, armed: None }), bell }
     }
 
@@ -72,42 +96,45 @@ impl Pump {
 }
 
 /// Whoever looks; ends it, also where something panics, and wakes those who were served.
-struct Shift<'a> {
-    pump: &'a Pump,
+struct Shift<'a, P: Pumped> {
+    pumped: &'a P,
     woken: Vec<Waker>,
     over: bool,
 }
 
-impl Drop for Shift<'_> {
+impl<P: Pumped> Drop for Shift<'_, P> {
     fn drop(&mut self) {
         if !self.over {
-            // A look was broken off: the next one arms the timer, whatever it was armed for.
-            lock(&self.pump.alarm).armed = None;
-            self.pump.calls.store(0, Ordering::Release);
+            // The next look arms the timer, whatever it was armed for.
+            lock(&self.pumped.pump().alarm).armed = None;
+            self.pumped.broken_off();
+            self.pumped.pump().calls.store(0, Ordering::Release);
         }
         wake(std::mem::take(&mut self.woken));
     }
 }
 
+/// Looks, or has whoever does look again.
+pub(super) fn ring<P: Pumped>(pumped: &P) {
+    if pumped.pump().kick() {
+        run(pumped);
+    }
+}
+
 /// Looks, until no look was called for meanwhile.
-pub(super) fn run(queue: &Arc<Queue>) {
-    let pump = &queue.pump;
-    let mut shift = Shift { pump, woken: Vec::new(), over: false };
-    // Without a drive, nobody has ever waited.
-    let Some(drive) = queue.terms.drive.get() else { return };
+pub(super) fn run<P: Pumped>(pumped: &P) {
+    let pump = pumped.pump();
+    let mut shift = Shift { pumped, woken: Vec::new(), over: false };
+    let Some(drive) = pumped.drive() else { return };
     let mut before = 0;
     while !shift.over {
         let seen = pump.calls.load(Ordering::Acquire);
         let fired = seen / FIRED != before / FIRED;
         before = seen;
-        let Looked { now, next, woken } = {
-            let mut loan = queue.lock();
-            let now = (drive.now)();
-            loan.look(&queue.terms.rule, now)
-        };
+        let Looked { now, next, woken } = pumped.look(drive, fired);
         shift.woken.extend(woken);
         let mut alarm = lock(&pump.alarm);
-        alarm.set(now, next, fired, &pump.bell, || drive.timer.make());
+        alarm.set(now, next, fired, &pump.bell, || drive.timer());
         drop(alarm);
         shift.over = pump.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if !shift.over {

@@ -1,9 +1,10 @@
 //! Waiting where something else goes wrong, or where there is more than one would expect.
 
 use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::Waker;
+use std::thread;
 use std::time::Duration;
 
 use brimful::{AcquireError, Clock, KeyedRateLimiter, MockClock, Quota, RateLimiter, RateLimiterBuilder, Timer};
@@ -117,6 +118,26 @@ fn a_timer_that_panics_once_is_armed_again() {
     assert!(poll(&mut next).is_none());
     clock.advance(seconds(1));
     assert!(poll(&mut next).is_some_and(|outcome| outcome.is_ok()));
+}
+
+/// Never fires.
+struct Broken;
+
+impl Timer for Broken {
+    fn arm(&mut self, _: u64, _: u64, _: &Waker) {}
+}
+
+#[test]
+fn a_blocked_thread_that_is_first_needs_no_timer() {
+    let limiter = RateLimiter::builder().quota(Quota::per_second(100).burst(1)).timer(|| Broken).build().unwrap();
+    let keyed = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(100).burst(1)).timer(|| Broken);
+    let keyed = keyed.build().unwrap();
+    let (done, all_done) = mpsc::channel();
+    thread::spawn(move || {
+        let served = (0..5).filter(|_| limiter.acquire_blocking().is_ok() && keyed.acquire_blocking(&7).is_ok());
+        done.send(served.count()).unwrap();
+    });
+    assert_eq!(all_done.recv_timeout(seconds(30)), Ok(5));
 }
 
 #[test]

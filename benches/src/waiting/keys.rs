@@ -21,6 +21,10 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// The time in which they come, as many in each millisecond.
 const MILLISECONDS: u64 = 4_000;
 
+/// What a unit of a key's bucket takes here, in nanoseconds: instants that are not further apart are
+/// one to it.
+const UNIT: u64 = 4;
+
 const MEASURES: [Measure; 9] = [
     ("served", Of::Least),
     ("CPU µs/token", Of::Median),
@@ -74,7 +78,8 @@ pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
     let due = |record: &Record| record.begun + PERIOD.as_nanos() as u64;
     let early = records.iter().filter(|record| record.granted < due(record)).count();
     let passed = |by: u64| {
-        let passed = |two: &&[Record]| two[1].granted + by < two[0].granted;
+        let apart = |two: &[Record]| two[1].begun - two[0].begun > UNIT;
+        let passed = |two: &&[Record]| apart(two) && two[1].granted + by < two[0].granted;
         records.windows(2).filter(passed).count() as f64
     };
     let late = |at: &dyn Fn(&Record) -> u64, share| {

@@ -174,7 +174,7 @@ fn reset_against_an_arrival() {
         .explore(&["+|r", "w|r|+"]);
 }
 
-/// Two keys, two queues and two timers.
+/// Two keys and two queues.
 #[test]
 fn two_keys() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -185,6 +185,85 @@ fn two_keys() {
         .thread(NOW, |actor| actor.on(A).leave(actor.claim(0)))
         .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
         .explore(&["l|w|+"]);
+}
+
+/// A and B are empty.
+fn two_are_empty(actor: &Actor<Table>) {
+    assert!(actor.on(A).take_at(4 * T, 2));
+    assert!(actor.on(B).take_at(4 * T, 2));
+}
+
+/// The same, and somebody waits on A.
+fn a_waits_beside_b(actor: &Actor<Table>) {
+    two_are_empty(actor);
+    actor.on(A).enter_and_park(TWO);
+}
+
+/// Both arm the one timer.
+#[test]
+fn arrivals_on_two_keys() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(|actor| {
+            a_waits_beside_b(actor);
+            // The timer is there, and is not armed for anybody who waits.
+            actor.on(A).leave(actor.claim(0));
+        })
+        .thread(NOW, |actor| actor.on(A).enter_and_park(TWO))
+        .thread(NOW, |actor| actor.on(B).enter_and_park(ONE))
+        .explore(&["w|w|++"]);
+}
+
+/// The same while somebody waits on a third.
+#[test]
+fn arrivals_beside_another_key() {
+    Model::waited_on_table(quota(2), 4, Deny)
+        .setup(|actor| {
+            a_waits_beside_b(actor);
+            assert!(actor.on(STAYS).take_at(4 * T, 2));
+        })
+        .thread(NOW, |actor| actor.on(B).enter_and_park(ONE))
+        .thread(NOW, |actor| actor.on(STAYS).enter_and_park(ONE))
+        .explore(&["w|w|+++"]);
+}
+
+/// B arms the timer while it fires for A.
+#[test]
+fn arrival_against_the_grant_of_another_key() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(|actor| {
+            two_are_empty(actor);
+            actor.on(A).enter_and_park(ONE);
+        })
+        .thread(BLIND, |actor| actor.fire())
+        .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
+        .explore(&["|w|++"]);
+}
+
+/// The same where A's next arms it too, for later than B.
+#[test]
+fn arrival_against_one_of_two_grants_of_another_key() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(|actor| {
+            two_are_empty(actor);
+            actor.on(A).enter_and_park(ONE);
+            actor.on(A).enter_and_park(TWO);
+        })
+        .thread(BLIND, |actor| actor.fire())
+        .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
+        .explore(&["|w|+++"]);
+}
+
+/// A's queue ends while the timer fires for both.
+#[test]
+fn last_leaves_against_a_grant_of_two_keys() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .setup(|actor| {
+            a_waits_beside_b(actor);
+            actor.on(B).enter_and_park(TWO);
+        })
+        .thread(NOW, |actor| actor.on(A).leave(actor.claim(0)))
+        .thread(BLIND, |actor| actor.fire())
+        .explore(&["l||+"]);
 }
 
 /// The second is due earlier than the first was.

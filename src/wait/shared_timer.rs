@@ -1,0 +1,111 @@
+//! One timer for many queues.
+//!
+//! So they are served in the order in which they are due, which timers of their own would not keep
+//! among the microseconds; and each costs an entry in a tree.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::clock::{Agenda, Entry, Timer};
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::word::Reading;
+
+use super::pump::{self, Looked, Pump, Pumped};
+use super::{Drive, wake};
+
+pub(super) struct SharedTimer {
+    drive: Drive,
+    state: Mutex<State>,
+    pump: Pump,
+}
+
+struct State {
+    agenda: Agenda,
+    /// A look will come by then: at zero while one is under way, never where none has been called
+    /// for.
+    covered: u64,
+    /// The time, as whoever called for the look had just read it.
+    fresh: Option<Reading>,
+}
+
+/// A queue's part of the timer.
+pub(super) struct Part {
+    timer: Arc<SharedTimer>,
+    entry: Entry,
+}
+
+impl SharedTimer {
+    /// On the timer and the clock of this drive.
+    pub(super) fn new(drive: Drive) -> Arc<Self> {
+        let state = Mutex::new(State { agenda: Agenda::default(), covered: u64::MAX, fresh: None });
+        Arc::new_cyclic(|timer| SharedTimer { drive, state, pump: Pump::new(timer.clone()) })
+    }
+
+    pub(super) fn part(self: &Arc<Self>) -> Part {
+        let entry = self.state().agenda.join();
+        Part { timer: self.clone(), entry }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Pumped for SharedTimer {
+    fn pump(&self) -> &Pump {
+        &self.pump
+    }
+
+    fn drive(&self) -> Option<&Drive> {
+        Some(&self.drive)
+    }
+
+    /// Wakes whoever is due, one after the other. What they arm meanwhile needs no call.
+    fn look(&self, drive: &Drive, fired: bool) -> Looked {
+        let mut fresh = self.state().fresh.take().filter(|_| !fired);
+        let mut now = Reading::from_nanos(0);
+        loop {
+            let mut state = self.state();
+            let next = state.agenda.first().map(Reading::from_nanos);
+            if next.is_some_and(|next| next > now) {
+                now = fresh.take().unwrap_or_else(|| (drive.now)());
+            }
+            let due: Vec<_> = std::iter::from_fn(|| state.agenda.pop(now.nanos())).collect();
+            if due.is_empty() {
+                state.covered = next.map_or(u64::MAX, Reading::nanos);
+                return Looked { now, next, woken: Vec::new() };
+            }
+            state.covered = 0;
+            drop(state);
+            wake(due);
+        }
+    }
+
+    fn broken_off(&self) {
+        self.state().covered = u64::MAX;
+    }
+}
+
+impl Timer for Part {
+    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
+        let waker = waker.clone();
+        let mut state = self.timer.state();
+        let old = state.agenda.remove(&mut self.entry);
+        state.agenda.insert(&mut self.entry, at_ns, waker);
+        let is_first = at_ns < state.covered && self.timer.pump.kick();
+        if is_first {
+            state.fresh = Some(Reading::from_nanos(now_ns));
+        }
+        drop(state);
+        drop(old);
+        if is_first {
+            pump::run(&*self.timer);
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _waker = self.timer.state().agenda.remove(&mut self.entry);
+    }
+}

@@ -1,0 +1,185 @@
+//! All keys of a limiter are served by one timer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use brimful::{Clock, KeyedRateLimiter, MockClock, Quota, Timer};
+
+use crate::waiting::{calls, poll, poll_by};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What a limiter asks of its clock and its timers.
+#[derive(Clone, Default)]
+struct Counted {
+    clock: MockClock,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    reads: AtomicU64,
+    timers: AtomicU64,
+    arms: AtomicU64,
+    /// Panics at this one of all readings and arms, unless that is zero.
+    fatal: AtomicU64,
+}
+
+impl Counts {
+    fn count(&self, of: &AtomicU64) {
+        of.fetch_add(1, Ordering::SeqCst);
+        assert_ne!(self.fatal.fetch_sub(1, Ordering::SeqCst), 1, "the user's own affair");
+    }
+
+    /// The readings since it was asked last.
+    fn reads(&self) -> u64 {
+        self.reads.swap(0, Ordering::SeqCst)
+    }
+
+    fn arms(&self) -> u64 {
+        self.arms.swap(0, Ordering::SeqCst)
+    }
+}
+
+impl Clock for Counted {
+    fn now(&self) -> u64 {
+        self.counts.count(&self.counts.reads);
+        self.clock.now()
+    }
+
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        self.counts.timers.fetch_add(1, Ordering::SeqCst);
+        Some(Box::new(CountedTimer { timer: self.clock.timer()?, counts: self.counts.clone() }))
+    }
+}
+
+struct CountedTimer {
+    timer: Box<dyn Timer>,
+    counts: Arc<Counts>,
+}
+
+impl Timer for CountedTimer {
+    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
+        self.counts.count(&self.counts.arms);
+        self.timer.arm(now_ns, at_ns, waker);
+    }
+}
+
+type Limiter = KeyedRateLimiter<u64, Counted>;
+
+/// A token takes a second. All `keys` are empty: since as many milliseconds as each says.
+fn emptied(keys: impl Iterator<Item = u64>) -> (Limiter, Counted) {
+    let clock = Counted::default();
+    let limiter = KeyedRateLimiter::with_clock(Quota::per_second(1).burst(1), clock.clone());
+    for key in keys {
+        assert!(limiter.try_acquire_at(SECOND + key * 1_000_000, &key).is_ok());
+    }
+    clock.clock.set(2 * SECOND - 1);
+    clock.counts.reads();
+    (limiter, clock)
+}
+
+#[test]
+fn one_alone_costs_four_readings() {
+    let (limiter, clock) = emptied(0..1);
+    let mut wait = limiter.acquire(&0);
+    assert!(poll(&mut wait).is_none());
+    clock.clock.advance(Duration::from_nanos(1));
+    assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok_and(|granted| granted.granted_at() == 2 * SECOND)));
+    assert_eq!(clock.counts.reads(), 4);
+    assert_eq!(clock.counts.arms(), 1);
+}
+
+#[test]
+fn a_crowd_of_keys_costs_three_readings_each_and_one_timer() {
+    const KEYS: u64 = 1_000;
+    let (limiter, clock) = emptied(0..KEYS);
+    let mut waits: Vec<_> = (0..KEYS).map(|key| limiter.acquire(&key)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    assert_eq!(clock.counts.arms(), 1, "for the first to be due");
+    clock.clock.set(3 * SECOND);
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
+    assert_eq!((clock.counts.reads(), clock.counts.arms()), (3 * KEYS + 1, 0));
+    assert_eq!(clock.counts.timers.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_late_timer_serves_keys_in_the_order_of_their_instants() {
+    const KEYS: u64 = 500;
+    let (limiter, clock) = emptied(0..KEYS);
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waits: Vec<_> = (0..KEYS)
+        .map(|key| key * 7 % KEYS)
+        .map(|key| {
+            let (served, mut wait) = (served.clone(), limiter.acquire(&key));
+            assert!(poll_by(&mut wait, &calls(move || served.lock().unwrap().push(key))).is_none());
+            wait
+        })
+        .collect();
+    clock.clock.set(4 * SECOND);
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
+    assert_eq!(*served.lock().unwrap(), (0..KEYS).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_is_due_before_all_others_arms_the_timer_anew() {
+    let (limiter, clock) = emptied([100, 50, 200].into_iter());
+    let mut waits = [100, 50, 200].map(|key| (key, limiter.acquire(&key)));
+    assert!(waits.iter_mut().all(|(_, wait)| poll(wait).is_none()));
+    assert_eq!(clock.counts.arms(), 2);
+    clock.clock.advance(Duration::from_secs(1));
+    for (key, wait) in &mut waits {
+        let due = 2 * SECOND + *key * 1_000_000;
+        assert!(poll(wait).is_some_and(|outcome| outcome.is_ok_and(|granted| granted.granted_at() == due)));
+    }
+}
+
+#[test]
+fn nothing_is_kept_of_waits_that_are_given_up() {
+    let (limiter, clock) = emptied(0..100);
+    for _ in 0..3 {
+        let mut waits: Vec<_> = (0..100).map(|key| limiter.acquire(&key)).collect();
+        assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    }
+    clock.counts.reads();
+    clock.clock.advance(Duration::from_millis(50));
+    assert_eq!(clock.counts.reads(), 0, "nobody is there to be looked at");
+    assert!(limiter.acquire_blocking(&0).is_ok());
+}
+
+/// Whatever panics of what is the user's, and wherever: who comes next sees to the timer, and whose
+/// own queue was not looked at is served by the next call for their key.
+#[test]
+fn a_panic_strands_nobody_on_another_key() {
+    let run = |fatal: u64| {
+        let (limiter, clock) = emptied(0..4);
+        clock.counts.fatal.store(fatal, Ordering::SeqCst);
+        let mut waits: Vec<_> = [2, 1, 0]
+            .into_iter()
+            .filter_map(|key| {
+                let mut wait = limiter.acquire(&key);
+                // Who panics, gives up.
+                let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut wait)));
+                polled.is_ok_and(|outcome| outcome.is_none()).then_some((key, wait))
+            })
+            .collect();
+        clock.clock.advance(Duration::from_micros(1_500));
+        let reached = !(1..=fatal).contains(&clock.counts.fatal.swap(0, Ordering::SeqCst));
+        let mut next = limiter.acquire(&3);
+        assert!(poll(&mut next).is_none());
+        clock.clock.advance(Duration::from_secs(1));
+        waits.retain_mut(|(_, wait)| poll(wait).is_none());
+        assert!(waits.len() <= 1, "at {fatal}");
+        for (key, wait) in &mut waits {
+            assert!(!limiter.allow(key));
+            assert!(poll(wait).is_some_and(|outcome| outcome.is_ok()), "at {fatal}");
+        }
+        assert!(poll(&mut next).is_some_and(|outcome| outcome.is_ok()), "at {fatal}");
+        assert_eq!(limiter.waiting_keys(), 0, "at {fatal}");
+        reached
+    };
+    assert_eq!((1..).take_while(|&fatal| run(fatal)).count(), 17, "readings and arms were tried");
+}
