@@ -21,8 +21,8 @@ pub(super) struct SharedTimer {
 
 struct State {
     agenda: Agenda,
-    /// A look will come by then: at zero while one is under way, never where none has been called
-    /// for.
+    /// Whoever comes in for an earlier instant calls for a look: nobody while one is under way, which
+    /// looks again; anybody where nobody is waited for.
     covered: u64,
     /// The time, as whoever called for the look had just read it.
     fresh: Option<Reading>,
