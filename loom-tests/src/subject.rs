@@ -128,7 +128,7 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
     }
 
     fn is_home(&self) -> bool {
-        !format!("{self:?}").contains("waited_on")
+        !format!("{self:?}").contains("waiters")
     }
 }
 
