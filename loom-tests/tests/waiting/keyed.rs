@@ -213,13 +213,14 @@ fn arrivals_on_two_keys() {
         .explore(&["w|w|++"]);
 }
 
-/// The same while somebody waits on a third.
+/// The same while somebody waits on a third, all for the same instant.
 #[test]
 fn arrivals_beside_another_key() {
     Model::waited_on_table(quota(2), 4, Deny)
         .setup(|actor| {
-            a_waits_beside_b(actor);
+            two_are_empty(actor);
             assert!(actor.on(STAYS).take_at(4 * T, 2));
+            actor.on(A).enter_and_park(ONE);
         })
         .thread(NOW, |actor| actor.on(B).enter_and_park(ONE))
         .thread(NOW, |actor| actor.on(STAYS).enter_and_park(ONE))
