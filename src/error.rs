@@ -43,15 +43,8 @@ impl fmt::Display for TryAcquireError {
     }
 }
 
-impl Error for TryAcquireError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            TryAcquireError::RateLimited(limited) => Some(limited),
-            TryAcquireError::ExceedsBurst(exceeds) => Some(exceeds),
-            TryAcquireError::TableFull(full) => Some(full),
-        }
-    }
-}
+// Each says all that is within: it has no source.
+impl Error for TryAcquireError {}
 
 /// The tokens are not there yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,11 +189,7 @@ impl fmt::Display for AcquireError {
 }
 
 #[cfg(feature = "wait")]
-impl Error for AcquireError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.inner())
-    }
-}
+impl Error for AcquireError {}
 
 /// A wait that cannot end in time.
 #[cfg(feature = "wait")]
@@ -223,6 +212,7 @@ impl fmt::Display for TooLate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
             Duration::MAX => f.write_str("the tokens will not be there within the clock's range"),
+            Duration::ZERO => f.write_str("the deadline has passed; the tokens are there"),
             wait => write!(f, "the tokens will not be there in time: it takes {wait:?}"),
         }
     }
@@ -260,9 +250,9 @@ impl QueueFull {
 impl fmt::Display for QueueFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Crowd::Waiters(most) => write!(f, "{most} wait already: come back later, or raise `max_waiters`"),
+            Crowd::Waiters(most) => write!(f, "as many wait as may, {most}: come back later, or raise `max_waiters`"),
             Crowd::Keys(most) => {
-                write!(f, "{most} keys are waited on already: come back later, or raise `max_waiting_keys`")
+                write!(f, "as many keys are waited on as may be, {most}: come back later, or raise `max_waiting_keys`")
             }
         }
     }

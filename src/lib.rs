@@ -189,7 +189,7 @@
 //! [`jitter`](Acquire::jitter) lets those who waited go on at random instants after their grants.
 //! No more than [`max_waiters`](RateLimiterBuilder::max_waiters) wait at a time; more are refused.
 //! In a keyed limiter a key has a queue of its own for as long as somebody waits on it, and is not
-//! forgotten meanwhile; keys are served in the order in which they are due; no more than
+//! forgotten meanwhile; tasks on all keys are served in the order in which they are due; no more than
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) are waited on.
 //!
 //! # Which verb
@@ -381,6 +381,8 @@
 //! - `tokio`, with `wait`: `TokioTimer`, for limiters whose builder is told to use it. Nothing else
 //!   changes: without it, those who wait may be tasks of tokio's as well.
 #![cfg_attr(not(feature = "std"), no_std)]
+// The guide is of all features.
+#![cfg_attr(not(feature = "wait"), allow(rustdoc::broken_intra_doc_links, rustdoc::private_intra_doc_links))]
 #![forbid(unsafe_code)]
 
 extern crate alloc;

@@ -63,8 +63,9 @@ impl MockClock {
     }
 
     /// Moves the clock forward, and stops at every instant at which somebody who waits is due: they
-    /// are served then, to the nanosecond, before it goes on. Advances of several threads add up. At
-    /// 2⁶⁴ ns, 584 years, it stands still.
+    /// are served then, to the nanosecond, before it goes on. Advances of several threads add up; but
+    /// while one serves, another may go on, and who is due next be served late. At 2⁶⁴ ns, 584 years,
+    /// it stands still.
     pub fn advance(&self, by: Duration) {
         let mut left = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         while let Some(waker) = self.shared.step(&mut left) {

@@ -58,7 +58,8 @@ pub use tsc::{ClockHealth, ClockSource, QuantaClock, clock_health};
 /// assert!(limiter.allow());
 /// ```
 pub trait Clock {
-    /// Nanoseconds since the clock's origin.
+    /// Nanoseconds since the clock's origin. A queue and a table read it under their locks, so it must
+    /// not call a limiter that reads it.
     fn now(&self) -> u64;
 
     /// A new timer for those who wait by this clock; `None` for one of async-io's, which is for

@@ -17,7 +17,9 @@ pub(crate) fn default_timer() -> Box<dyn Timer> {
 
 impl Timer for Reactor {
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
-        let wait = Duration::from_nanos(at_ns.saturating_sub(now_ns));
+        // Not at once: whoever is due again and again would keep the thread from all other timers.
+        const SOON: Duration = Duration::from_micros(10);
+        let wait = Duration::from_nanos(at_ns.saturating_sub(now_ns)).max(SOON);
         // Beyond the system's clock is as good as never.
         self.0 = Instant::now().checked_add(wait).map_or_else(async_io::Timer::never, async_io::Timer::at);
         // It asks for nothing before it is polled.

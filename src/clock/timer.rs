@@ -50,6 +50,9 @@ pub trait Timer: Send {
     /// twice: the queue looks at the clock, and arms it again. Woken late, those who wait are served
     /// late, and tokens beyond the burst are lost meanwhile. One that does not wake at all strands
     /// them. No lock is held that a call of the limiter would take.
+    ///
+    /// To wake it looks at the clock, serves who is due, wakes them, and arms this very timer: hold no
+    /// lock that any of it takes.
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker);
 }
 

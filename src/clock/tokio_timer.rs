@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 
 use super::{Timer, default_timer};
@@ -18,8 +18,9 @@ use super::{Timer, default_timer};
 ///
 /// It lives in the runtime on which the first waiter, or whoever is served, is polled. Where there is
 /// none (a thread waits, the runtime was shut down, or has no time driver), the default timer takes
-/// its place. Where there is one that nobody drives (`block_on` has returned, or its thread is
-/// blocked), the default timer comes to help when somebody has been due for 100 ms.
+/// its place; also, every second time, where the runtime's time runs faster than the clock, as a
+/// paused one's does. Where there is one that nobody drives (`block_on` has returned, or its thread
+/// is blocked), the default timer comes to help when somebody has been due for 100 ms.
 ///
 /// # Examples
 ///
@@ -37,6 +38,8 @@ use super::{Timer, default_timer};
 #[derive(Default)]
 pub struct TokioTimer {
     runtime: Option<Handle>,
+    /// The last runtime in which no task could sleep.
+    unfit: Option<Id>,
     task: Option<Task>,
     /// Takes the runtime's place, or looks after it.
     other: Option<Other>,
@@ -44,6 +47,9 @@ pub struct TokioTimer {
 
 /// How late a runtime may be before the default timer comes to help.
 const GRACE: Duration = Duration::from_millis(100);
+
+/// How early a runtime's sleep may end.
+const TICK: Duration = Duration::from_millis(2);
 
 /// The task that sleeps.
 struct Task {
@@ -100,7 +106,15 @@ impl TokioTimer {
         let Some(Task { armed, abort, due }) = self.task.take() else { return true };
         let was_pending = armed.end(OVER);
         abort.abort();
-        if was_pending { now < due + GRACE / 2 } else { armed.0.load(Ordering::Acquire) != LOST }
+        if was_pending {
+            return now < due + GRACE / 2;
+        }
+        let is_lost = armed.0.load(Ordering::Acquire) == LOST;
+        if is_lost {
+            self.unfit = self.runtime.as_ref().map(Handle::id);
+        }
+        // Its time may run faster than ours.
+        !is_lost && due <= now + TICK
     }
 
     /// Arms the default timer for an instant, unless it will fire soon after that as it is.
@@ -123,7 +137,7 @@ impl Timer for TokioTimer {
         let due = now + Duration::from_nanos(at_ns.saturating_sub(now_ns)).min(NEVER);
         let trusted = self.end_task(now);
         if let Ok(runtime) = Handle::try_current() {
-            self.runtime = Some(runtime);
+            self.runtime = Some(runtime).filter(|runtime| Some(runtime.id()) != self.unfit);
         }
         let Some(runtime) = self.runtime.clone().filter(|_| trusted) else {
             self.runtime = None;

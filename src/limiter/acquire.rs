@@ -12,13 +12,13 @@ use super::account::{Account, exceeding};
 use super::keyed::{Bucket, KeyedRateLimiter, SipState};
 use super::waiters::drive;
 use crate::algorithm::token_bucket::Ask;
-use crate::cell::{Now, Taken};
+use crate::cell::{Given, Now, Taken};
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{AcquireError, Crowd, Forgotten, QueueFull, TableFull, TooLate};
 use crate::table::{Arrival, Fingerprint};
 use crate::tokens::Tokens;
 use crate::wait::{Call, Entered, Id, Outcome, Parker, Queue, Refusal, while_dropped};
-use crate::word::{Due, Layout, Reading};
+use crate::word::{Due, Layout, Reading, Units, Worth};
 
 /// Tokens that were waited for, and when they were granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,12 @@ trait Place {
     /// Takes, if it is there.
     fn take(&self, n: Tokens, leaving: Tokens) -> Taken;
 
+    /// The same by a reading.
+    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken;
+
+    /// What the bucket is worth; `None` without a limit.
+    fn worth(&self, now: Reading) -> Option<Worth>;
+
     /// Takes, or waits.
     fn enter(&self, call: &mut Call, now: Reading) -> Arrival;
 
@@ -75,6 +81,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for &RateLimiter<C> {
     #[inline(always)]
     fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
         self.taken(n, leaving, self.live())
+    }
+
+    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken {
+        self.taken(n, leaving, Given(now))
+    }
+
+    fn worth(&self, now: Reading) -> Option<Worth> {
+        self.peek(Given(now))
     }
 
     fn enter(&self, call: &mut Call, now: Reading) -> Arrival {
@@ -102,6 +116,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for Bucket<'_, C> {
     #[inline(always)]
     fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
         self.taken(n, leaving, self.live())
+    }
+
+    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken {
+        self.taken(n, leaving, Given(now))
+    }
+
+    fn worth(&self, now: Reading) -> Option<Worth> {
+        self.peek(Given(now))
     }
 
     fn enter(&self, call: &mut Call, now: Reading) -> Arrival {
@@ -236,15 +258,45 @@ impl<H: Hold> Wait<H> {
         if !matches!(self.stage, Stage::New) || self.n.is_zero() {
             return self.poll_cold(by);
         }
-        let taken = self.hold.place().take(self.n, self.leaving);
-        if let Taken::Admitted { now, .. } = taken {
-            self.stage = Stage::Over;
-            return Poll::Ready(Ok(at_once(now)));
-        }
+        let taken = match self.take() {
+            Ok(Taken::Admitted { now, .. }) => {
+                self.stage = Stage::Over;
+                return Poll::Ready(Ok(at_once(now)));
+            }
+            Ok(taken) => taken,
+            Err(late) => {
+                self.stage = Stage::Over;
+                return Poll::Ready(Err(AcquireError::TooLate(late)));
+            }
+        };
         match self.wait(taken, by) {
             Begun::Over(answer) => Poll::Ready(answer),
             Begun::Waiting { .. } => Poll::Pending,
         }
+    }
+
+    /// Takes, if it is there.
+    #[inline(always)]
+    fn take(&self) -> Result<Taken, TooLate> {
+        match self.limit {
+            Limit::Until(deadline) => self.take_by(deadline),
+            Limit::None | Limit::Within(_) => Ok(self.hold.place().take(self.n, self.leaving)),
+        }
+    }
+
+    /// The same, unless the deadline has passed; what would be refused for good, is.
+    #[cold]
+    fn take_by(&self, deadline: Reading) -> Result<Taken, TooLate> {
+        let place = self.hold.place();
+        let (layout, now) = (place.layout(), place.now());
+        let needed = Ask::new(layout, self.n, self.leaving).needed;
+        if now > deadline && needed <= layout.capacity() {
+            if let Some(worth) = place.worth(now) {
+                let missing = (needed.0 as i64 - worth.free().0).max(0);
+                return Err(TooLate(Due::new(layout.earned(), now, Units(missing as u64))));
+            }
+        }
+        Ok(place.take_at(self.n, self.leaving, now))
     }
 
     #[cold]
@@ -319,15 +371,19 @@ impl<H: Hold> Wait<H> {
 
     #[inline(always)]
     fn block(mut self) -> Answer {
-        if matches!(self.stage, Stage::New) && !self.n.is_zero() {
-            let taken = self.hold.place().take(self.n, self.leaving);
-            if let Taken::Admitted { now, .. } = taken {
-                self.stage = Stage::Over;
-                return Ok(at_once(now));
-            }
-            return self.park(taken);
+        if matches!(self.stage, Stage::Waiting { .. }) {
+            return self.sleep(&Parker::new());
         }
-        self.sleep(&Parker::new())
+        // One that is over blocks for once more.
+        self.stage = Stage::Over;
+        if self.n.is_zero() {
+            return Ok(at_once(self.hold.place().now()));
+        }
+        match self.take() {
+            Ok(Taken::Admitted { now, .. }) => Ok(at_once(now)),
+            Ok(taken) => self.park(taken),
+            Err(late) => Err(AcquireError::TooLate(late)),
+        }
     }
 
     /// Blocks the thread for what was not there.
@@ -417,7 +473,9 @@ macro_rules! acquire {
                 self
             }
 
-            /// The same by an instant, in nanoseconds since the origin of the limiter's clock.
+            /// The same by an instant, in nanoseconds since the origin of the limiter's clock; refused at
+            /// once after that. What was there by then is granted, also where the timer is late and
+            /// tells of it later: see [`granted_at`](Granted::granted_at).
             pub fn until(mut self, deadline_ns: u64) -> Self {
                 self.0.limit = Limit::Until(Reading::from_nanos(deadline_ns));
                 self
@@ -439,7 +497,7 @@ macro_rules! acquire {
                 self
             }
 
-            /// Waits by blocking the thread. Where the clock stands still, as a mock clock does, it
+            /// Waits by blocking the thread, for once more where the future was over. Where the clock stands still, as a mock clock does, it
             /// takes another thread to move it.
             ///
             /// # Errors

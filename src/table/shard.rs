@@ -27,6 +27,9 @@ pub(super) struct Shard {
     /// Buckets that somebody waits on, or did a moment ago: they are nowhere else.
     #[cfg(feature = "wait")]
     pub(super) waiting: BTreeMap<Fingerprint, Arc<Queue>>,
+    /// The last of those that were looked at, to see whether somebody still does.
+    #[cfg(feature = "wait")]
+    pub(super) last_asked: Option<Fingerprint>,
 }
 
 impl Shard {
@@ -40,6 +43,8 @@ impl Shard {
             overflow: BTreeMap::new(),
             #[cfg(feature = "wait")]
             waiting: BTreeMap::new(),
+            #[cfg(feature = "wait")]
+            last_asked: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! there under the shard's lock, before its own is taken. Nothing is woken under either.
 
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -130,8 +131,7 @@ impl Locked<'_> {
     /// One more key that is waited on, if there may be one.
     fn count_waiting(&mut self, now: Reading) -> bool {
         if !self.table.count_waiting() {
-            // On some of this shard nobody may wait any longer.
-            self.come_home_all(now);
+            self.come_home_some(now);
             return self.table.count_waiting();
         }
         true
@@ -169,6 +169,18 @@ impl Locked<'_> {
         self.table.uncount_waiting(1);
         self.seat(key, word, now, true);
         true
+    }
+
+    /// Looks at a few keys of this shard, others each time: on some nobody may wait any longer.
+    fn come_home_some(&mut self, now: Reading) {
+        const SOME: usize = 8;
+        let after = self.state.last_asked.map_or(Bound::Unbounded, Bound::Excluded);
+        let queues = self.state.waiting.range((after, Bound::Unbounded)).take(SOME);
+        let some: Vec<_> = queues.map(|(&key, queue)| (key, queue.clone())).collect();
+        self.state.last_asked = some.get(SOME - 1).map(|&(key, _)| key);
+        for (key, queue) in some {
+            self.come_home(key, &queue, now);
+        }
     }
 
     /// Brings home whatever can be, of this shard.

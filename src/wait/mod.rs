@@ -212,19 +212,13 @@ impl Queue {
 
     /// Does what the timer does, for who finds that it is time.
     pub(crate) fn ring(&self) {
-        match self.shared_timer() {
-            Some(shared) => pump::ring(&**shared),
-            None => pump::ring(self),
-        }
-    }
-
-    fn shared_timer(&self) -> Option<&Arc<SharedTimer>> {
-        self.terms.drive.get()?.shared.as_ref()
+        pump::ring(self);
     }
 
     /// Whether a look is under way, or a timer about to be armed.
     fn is_busy(&self) -> bool {
-        self.pump.is_busy() || self.shared_timer().is_some_and(|shared| shared.pump().is_busy())
+        let shared = self.terms.drive.get().and_then(|drive| drive.shared.as_ref());
+        self.pump.is_busy() || shared.is_some_and(|shared| shared.pump().is_busy())
     }
 
     /// How many wait, with the timer armed for them. Where that is under way, it takes a moment.

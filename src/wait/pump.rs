@@ -95,22 +95,30 @@ impl Pump {
     }
 }
 
-/// Whoever looks; ends it, also where something panics, and wakes those who were served.
+/// Whoever looks; ends it, and wakes those who were served. Where something panics, the look is made
+/// again: else those who wait would be forgotten for what went wrong once.
 struct Shift<'a, P: Pumped> {
     pumped: &'a P,
     woken: Vec<Waker>,
     over: bool,
+    /// How often it may be made again.
+    tries: u32,
 }
 
 impl<P: Pumped> Drop for Shift<'_, P> {
     fn drop(&mut self) {
-        if !self.over {
-            // The next look arms the timer, whatever it was armed for.
-            lock(&self.pumped.pump().alarm).armed = None;
-            self.pumped.broken_off();
-            self.pumped.pump().calls.store(0, Ordering::Release);
-        }
         wake(std::mem::take(&mut self.woken));
+        if self.over {
+            return;
+        }
+        let pump = self.pumped.pump();
+        // The next look arms the timer, whatever it was armed for.
+        lock(&pump.alarm).armed = None;
+        self.pumped.broken_off();
+        pump.calls.store(0, Ordering::Release);
+        if self.tries > 0 && pump.kick() {
+            let _ = catch_unwind(AssertUnwindSafe(|| look(self.pumped, self.tries - 1)));
+        }
     }
 }
 
@@ -123,8 +131,13 @@ pub(super) fn ring<P: Pumped>(pumped: &P) {
 
 /// Looks, until no look was called for meanwhile.
 pub(super) fn run<P: Pumped>(pumped: &P) {
+    const TRIES: u32 = 2;
+    look(pumped, TRIES);
+}
+
+fn look<P: Pumped>(pumped: &P, tries: u32) {
     let pump = pumped.pump();
-    let mut shift = Shift { pumped, woken: Vec::new(), over: false };
+    let mut shift = Shift { pumped, woken: Vec::new(), over: false, tries };
     let Some(drive) = pumped.drive() else { return };
     let mut before = 0;
     while !shift.over {

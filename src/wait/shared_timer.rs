@@ -60,25 +60,24 @@ impl Pumped for SharedTimer {
         Some(&self.drive)
     }
 
-    /// Wakes whoever is due, one after the other. What they arm meanwhile needs no call.
+    /// Wakes whoever is due, once and one after the other. What they arm meanwhile needs no call.
     fn look(&self, drive: &Drive, fired: bool) -> Looked {
-        let mut fresh = self.state().fresh.take().filter(|_| !fired);
-        let mut now = Reading::from_nanos(0);
-        loop {
-            let mut state = self.state();
-            let next = state.agenda.first().map(Reading::from_nanos);
-            if next.is_some_and(|next| next > now) {
-                now = fresh.take().unwrap_or_else(|| (drive.now)());
-            }
-            let due: Vec<_> = std::iter::from_fn(|| state.agenda.pop(now.nanos())).collect();
-            if due.is_empty() {
-                state.covered = next.map_or(u64::MAX, Reading::nanos);
-                return Looked { now, next, woken: Vec::new() };
-            }
+        let mut state = self.state();
+        let fresh = state.fresh.take().filter(|_| !fired);
+        // Where nobody waits, nobody asks for the time.
+        let time = |state: &State| if state.agenda.is_empty() { Reading::from_nanos(0) } else { (drive.now)() };
+        let mut now = fresh.unwrap_or_else(|| time(&state));
+        let due: Vec<_> = std::iter::from_fn(|| state.agenda.pop(now.nanos())).collect();
+        if !due.is_empty() {
             state.covered = 0;
             drop(state);
             wake(due);
+            state = self.state();
+            now = time(&state);
         }
+        let next = state.agenda.first().map(Reading::from_nanos);
+        state.covered = next.map_or(u64::MAX, Reading::nanos);
+        Looked { now, next, woken: Vec::new() }
     }
 
     fn broken_off(&self) {

@@ -250,7 +250,7 @@ fn as_many_wait_as_may() {
     let mut first = limiter.acquire();
     assert!(poll(&mut first).is_none());
     let Some(Err(error @ AcquireError::QueueFull(_))) = poll(&mut limiter.acquire()) else { panic!("one may wait") };
-    assert_eq!(error.to_string(), "1 wait already: come back later, or raise `max_waiters`");
+    assert_eq!(error.to_string(), "as many wait as may, 1: come back later, or raise `max_waiters`");
     drop(first);
     assert!(poll(&mut limiter.acquire()).is_none());
 }
@@ -411,7 +411,10 @@ fn a_leaked_wait_does_not_keep_a_key() {
     assert!(poll(&mut leaked).is_none());
     std::mem::forget(leaked);
     let refused = poll(&mut limiter.acquire(&8)).unwrap().unwrap_err();
-    assert_eq!(refused.to_string(), "1 keys are waited on already: come back later, or raise `max_waiting_keys`");
+    assert_eq!(
+        refused.to_string(),
+        "as many keys are waited on as may be, 1: come back later, or raise `max_waiting_keys`"
+    );
     clock.advance(ms(100));
     assert!(!limiter.allow(&7), "its token is spent");
     assert_eq!(limiter.waiting_keys(), 0);

@@ -148,7 +148,6 @@ fn who_waits_between_others_is_not_served_after_its_deadline() {
     let mut first: Vec<_> = (0..2).map(|_| limiter.acquire()).collect();
     let mut last: Vec<_> = (0..30).map(|_| limiter.acquire().leaving(3)).collect();
     assert!(first.iter_mut().chain(&mut last).all(|wait| poll(wait).is_none()));
-    drop(first.remove(0));
     clock.advance(Duration::from_micros(100));
     let mut between = limiter.acquire().leaving(1).until(400_000);
     assert!(poll(&mut between).is_none());
@@ -235,4 +234,36 @@ fn room_is_made_for_a_key_that_is_to_be_waited_on() {
     let mut wait = limiter.acquire_n(&998, 10);
     let Some(Err(AcquireError::TableFull(_))) = poll(&mut wait) else { return };
     assert_eq!((limiter.refusals(), told.load(Ordering::SeqCst)), (refusals + 1, before + 1));
+}
+
+#[test]
+fn a_deadline_that_has_passed_is_too_late_whatever_is_there() {
+    let (limiter, clock) = empty();
+    clock.advance(seconds(8));
+    let late = |outcome| match outcome {
+        Some(Err(AcquireError::TooLate(late))) => Some(late.retry_after()),
+        _ => None,
+    };
+    assert_eq!(late(poll(&mut limiter.acquire_n(8).until(8 * S - 1))), Some(Duration::ZERO));
+    assert_eq!(late(poll(&mut limiter.acquire_n(9).until(S))), Some(seconds(1)));
+    assert_eq!(late(Some(limiter.try_acquire_until_blocking(S))), Some(Duration::ZERO));
+    assert_eq!(limiter.available_tokens(), 8.0, "nothing is charged");
+    assert!(matches!(poll(&mut limiter.acquire_n(11).until(S)), Some(Err(AcquireError::ExceedsBurst(_)))));
+    assert!(
+        poll(&mut limiter.acquire_n(8).until(8 * S)).is_some_and(|outcome| outcome.is_ok()),
+        "it is the very instant"
+    );
+}
+
+#[test]
+fn a_wait_that_is_over_blocks_for_once_more() {
+    let (limiter, clock) = empty();
+    clock.advance(seconds(2));
+    let mut wait = limiter.acquire();
+    assert!(poll(&mut wait).is_some());
+    assert!(poll(&mut wait).is_none(), "as a future it is over");
+    assert!(wait.wait().is_ok());
+    assert_eq!(limiter.available_tokens(), 0.0);
+    let mut nothing = limiter.acquire_n(0);
+    assert!(poll(&mut nothing).is_some() && nothing.wait().is_ok());
 }

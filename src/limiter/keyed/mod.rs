@@ -434,7 +434,9 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.refusals()
     }
 
-    /// On how many keys somebody waits, or did a moment ago.
+    /// On how many keys somebody waits, or was served and has not come for it: those too count to
+    /// [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys), until something else is done
+    /// to the key.
     #[cfg(feature = "wait")]
     #[must_use]
     pub fn waiting_keys(&self) -> u64 {
