@@ -245,6 +245,15 @@ enum Begun {
     },
 }
 
+impl Begun {
+    fn poll(self) -> Poll<Answer> {
+        match self {
+            Begun::Over(answer) => Poll::Ready(answer),
+            Begun::Waiting { .. } => Poll::Pending,
+        }
+    }
+}
+
 type Answer = Result<Granted, AcquireError>;
 
 impl<H: Hold> Wait<H> {
@@ -255,45 +264,28 @@ impl<H: Hold> Wait<H> {
 
     #[inline(always)]
     fn poll(&mut self, by: &Waker) -> Poll<Answer> {
-        if !matches!(self.stage, Stage::New) || self.n.is_zero() {
+        if !matches!(self.stage, Stage::New) || self.n.is_zero() || matches!(self.limit, Limit::Until(_)) {
             return self.poll_cold(by);
         }
-        let taken = match self.take() {
-            Ok(Taken::Admitted { now, .. }) => {
-                self.stage = Stage::Over;
-                return Poll::Ready(Ok(at_once(now)));
-            }
-            Ok(taken) => taken,
-            Err(late) => {
-                self.stage = Stage::Over;
-                return Poll::Ready(Err(AcquireError::TooLate(late)));
-            }
-        };
-        match self.wait(taken, by) {
-            Begun::Over(answer) => Poll::Ready(answer),
-            Begun::Waiting { .. } => Poll::Pending,
+        let taken = self.hold.place().take(self.n, self.leaving);
+        if let Taken::Admitted { now, .. } = taken {
+            self.stage = Stage::Over;
+            return Poll::Ready(Ok(at_once(now)));
         }
+        self.wait(taken, by).poll()
     }
 
-    /// Takes, if it is there.
-    #[inline(always)]
-    fn take(&self) -> Result<Taken, TooLate> {
-        match self.limit {
-            Limit::Until(deadline) => self.take_by(deadline),
-            Limit::None | Limit::Within(_) => Ok(self.hold.place().take(self.n, self.leaving)),
-        }
-    }
-
-    /// The same, unless the deadline has passed; what would be refused for good, is.
+    /// Takes, unless the deadline has passed; what would be refused for good, is.
     #[cold]
-    fn take_by(&self, deadline: Reading) -> Result<Taken, TooLate> {
+    fn take_by(&self, deadline: Reading) -> Result<Taken, AcquireError> {
         let place = self.hold.place();
         let (layout, now) = (place.layout(), place.now());
         let needed = Ask::new(layout, self.n, self.leaving).needed;
         if now > deadline && needed <= layout.capacity() {
             if let Some(worth) = place.worth(now) {
                 let missing = (needed.0 as i64 - worth.free().0).max(0);
-                return Err(TooLate(Due::new(layout.earned(), now, Units(missing as u64))));
+                let due = Due::new(layout.earned(), now, Units(missing as u64));
+                return Err(AcquireError::TooLate(TooLate(due)));
             }
         }
         Ok(place.take_at(self.n, self.leaving, now))
@@ -316,7 +308,13 @@ impl<H: Hold> Wait<H> {
                     Poll::Pending
                 }
             },
-            Stage::New => Poll::Ready(Ok(at_once(self.hold.place().now()))),
+            Stage::New => match self.limit {
+                Limit::Until(deadline) if !self.n.is_zero() => match self.take_by(deadline) {
+                    Ok(taken) => self.wait(taken, by).poll(),
+                    Err(late) => Poll::Ready(Err(late)),
+                },
+                _ => Poll::Ready(Ok(at_once(self.hold.place().now()))),
+            },
             Stage::Over => Poll::Pending,
         }
     }
@@ -379,11 +377,14 @@ impl<H: Hold> Wait<H> {
         if self.n.is_zero() {
             return Ok(at_once(self.hold.place().now()));
         }
-        match self.take() {
-            Ok(Taken::Admitted { now, .. }) => Ok(at_once(now)),
-            Ok(taken) => self.park(taken),
-            Err(late) => Err(AcquireError::TooLate(late)),
+        if let Limit::Until(deadline) = self.limit {
+            return self.take_by(deadline).and_then(|taken| self.park(taken));
         }
+        let taken = self.hold.place().take(self.n, self.leaving);
+        if let Taken::Admitted { now, .. } = taken {
+            return Ok(at_once(now));
+        }
+        self.park(taken)
     }
 
     /// Blocks the thread for what was not there.
