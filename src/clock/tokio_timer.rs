@@ -48,9 +48,6 @@ pub struct TokioTimer {
 /// How late a runtime may be before the default timer comes to help.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// How early a runtime's sleep may end.
-const TICK: Duration = Duration::from_millis(2);
-
 /// The task that sleeps.
 struct Task {
     armed: Arc<Armed>,
@@ -113,8 +110,8 @@ impl TokioTimer {
         if is_lost {
             self.unfit = self.runtime.as_ref().map(Handle::id);
         }
-        // Its time may run faster than ours.
-        !is_lost && due <= now + TICK
+        // It sleeps no less than it is asked to; but its time may run faster than ours.
+        !is_lost && due <= now
     }
 
     /// Arms the default timer for an instant, unless it will fire soon after that as it is.

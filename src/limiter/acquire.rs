@@ -293,9 +293,11 @@ impl<H: Hold> Wait<H> {
 
     #[cold]
     fn poll_cold(&mut self, by: &Waker) -> Poll<Answer> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Waiting { queue, id, since } => match queue.poll(id, by) {
+        match &self.stage {
+            &Stage::Waiting { ref queue, id, since } => match queue.poll(id, by) {
                 Poll::Ready((outcome, idle)) => {
+                    let queue = queue.clone();
+                    self.stage = Stage::Over;
                     if idle {
                         // As of the grant: the clock is not read again for this.
                         let now = if let Outcome::Granted { at, .. } = outcome { at } else { since };
@@ -303,17 +305,21 @@ impl<H: Hold> Wait<H> {
                     }
                     Poll::Ready(told(outcome, since))
                 }
-                Poll::Pending => {
-                    self.stage = Stage::Waiting { queue, id, since };
-                    Poll::Pending
-                }
+                Poll::Pending => Poll::Pending,
             },
             Stage::New => match self.limit {
                 Limit::Until(deadline) if !self.n.is_zero() => match self.take_by(deadline) {
                     Ok(taken) => self.wait(taken, by).poll(),
-                    Err(late) => Poll::Ready(Err(late)),
+                    Err(late) => {
+                        self.stage = Stage::Over;
+                        Poll::Ready(Err(late))
+                    }
                 },
-                _ => Poll::Ready(Ok(at_once(self.hold.place().now()))),
+                _ => {
+                    let now = self.hold.place().now();
+                    self.stage = Stage::Over;
+                    Poll::Ready(Ok(at_once(now)))
+                }
             },
             Stage::Over => Poll::Pending,
         }
@@ -475,8 +481,8 @@ macro_rules! acquire {
             }
 
             /// The same by an instant, in nanoseconds since the origin of the limiter's clock; refused at
-            /// once after that. What was there by then is granted, also where the timer is late and
-            /// tells of it later: see [`granted_at`](Granted::granted_at).
+            /// once after that, unless it costs nothing. What was there by then is granted, also where
+            /// the timer is late: [`granted_at`](Granted::granted_at) may then be after the deadline.
             pub fn until(mut self, deadline_ns: u64) -> Self {
                 self.0.limit = Limit::Until(Reading::from_nanos(deadline_ns));
                 self

@@ -175,9 +175,10 @@ impl Locked<'_> {
     fn come_home_some(&mut self, now: Reading) {
         const SOME: usize = 8;
         let after = self.state.last_asked.map_or(Bound::Unbounded, Bound::Excluded);
-        let queues = self.state.waiting.range((after, Bound::Unbounded)).take(SOME);
+        let waiting = &self.state.waiting;
+        let queues = waiting.range((after, Bound::Unbounded)).chain(waiting).take(SOME.min(waiting.len()));
         let some: Vec<_> = queues.map(|(&key, queue)| (key, queue.clone())).collect();
-        self.state.last_asked = some.get(SOME - 1).map(|&(key, _)| key);
+        self.state.last_asked = some.last().map(|&(key, _)| key);
         for (key, queue) in some {
             self.come_home(key, &queue, now);
         }

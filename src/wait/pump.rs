@@ -107,18 +107,17 @@ struct Shift<'a, P: Pumped> {
 
 impl<P: Pumped> Drop for Shift<'_, P> {
     fn drop(&mut self) {
+        if !self.over {
+            let pump = self.pumped.pump();
+            // The next look arms the timer, whatever it was armed for.
+            lock(&pump.alarm).armed = None;
+            self.pumped.broken_off();
+            pump.calls.store(0, Ordering::Release);
+            if self.tries > 0 && pump.kick() {
+                let _ = catch_unwind(AssertUnwindSafe(|| look(self.pumped, self.tries - 1)));
+            }
+        }
         wake(std::mem::take(&mut self.woken));
-        if self.over {
-            return;
-        }
-        let pump = self.pumped.pump();
-        // The next look arms the timer, whatever it was armed for.
-        lock(&pump.alarm).armed = None;
-        self.pumped.broken_off();
-        pump.calls.store(0, Ordering::Release);
-        if self.tries > 0 && pump.kick() {
-            let _ = catch_unwind(AssertUnwindSafe(|| look(self.pumped, self.tries - 1)));
-        }
     }
 }
 
@@ -174,7 +173,7 @@ impl Alarm {
             return;
         }
         // A clock that did not move while the timer ran may never move.
-        if before.is_some_and(|(then, _)| now <= then) {
+        if before.is_some_and(|(then, at)| now <= then && (then < at || next <= now)) {
             next = next.max(Reading::from_nanos(now.nanos() + SELDOM));
         }
         let next = next.max(now);

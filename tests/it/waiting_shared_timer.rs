@@ -202,3 +202,30 @@ fn a_blocked_thread_does_not_wait_for_another_keys_waker() {
     done.send(true).unwrap();
     assert_eq!(woken.recv_timeout(Duration::from_secs(30)), Ok(Ok(true)));
 }
+
+#[test]
+fn keys_that_fall_due_while_others_are_served_hold_up_nobody() {
+    // Due at 2 s, 2 ms later, and 5 ms later.
+    let (limiter, clock) = emptied([0, 2, 5].into_iter());
+    clock.clock.set(SECOND + 900_000_000);
+    let (mut first, on) = (limiter.acquire(&0), clock.clock.clone());
+    assert!(poll_by(&mut first, &calls(move || on.set(2 * SECOND + 4_700_000))).is_none());
+    let mut others = [2, 5].map(|key| limiter.acquire(&key));
+    assert!(others.iter_mut().all(|wait| poll(wait).is_none()));
+    clock.clock.set(2 * SECOND);
+    clock.clock.advance(Duration::from_micros(400));
+    let at = others.map(|mut wait| poll(&mut wait).map(|outcome| outcome.unwrap().granted_at() - 2 * SECOND));
+    assert_eq!(at, [Some(4_700_000), Some(5_000_000)]);
+}
+
+#[test]
+fn a_clock_that_panics_as_a_wait_begins_has_not_ended_it() {
+    let (limiter, clock) = emptied(0..1);
+    clock.clock.set(2 * SECOND);
+    for mut wait in [limiter.acquire(&0), limiter.try_acquire_until(&0, 9 * SECOND), limiter.acquire_n(&0, 0)] {
+        clock.counts.fatal.store(1, Ordering::SeqCst);
+        assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut wait))).is_err());
+        assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok()));
+        clock.clock.advance(Duration::from_secs(1));
+    }
+}
