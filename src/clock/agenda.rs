@@ -25,11 +25,6 @@ impl Agenda {
         Entry { number: self.members, at: None }
     }
 
-    #[cfg(feature = "wait")]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wakers.is_empty()
-    }
-
     /// The first instant.
     pub(crate) fn first(&self) -> Option<u64> {
         self.wakers.first_key_value().map(|(&(at, _), _)| at)

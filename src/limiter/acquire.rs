@@ -296,9 +296,9 @@ impl<H: Hold> Wait<H> {
         match &self.stage {
             &Stage::Waiting { ref queue, id, since } => match queue.poll(id, by) {
                 Poll::Ready((outcome, idle)) => {
-                    let queue = queue.clone();
+                    let idle = idle.then(|| queue.clone());
                     self.stage = Stage::Over;
-                    if idle {
+                    if let Some(queue) = idle {
                         // As of the grant: the clock is not read again for this.
                         let now = if let Outcome::Granted { at, .. } = outcome { at } else { since };
                         self.hold.place().bring_home(&queue, now);

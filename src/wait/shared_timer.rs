@@ -65,7 +65,7 @@ impl Pumped for SharedTimer {
         let mut state = self.state();
         let fresh = state.fresh.take().filter(|_| !fired);
         // Where nobody waits, nobody asks for the time.
-        let time = |state: &State| if state.agenda.is_empty() { Reading::from_nanos(0) } else { (drive.now)() };
+        let time = |state: &State| state.agenda.first().map_or(Reading::from_nanos(0), |_| (drive.now)());
         let mut now = fresh.unwrap_or_else(|| time(&state));
         let due: Vec<_> = std::iter::from_fn(|| state.agenda.pop(now.nanos())).collect();
         if !due.is_empty() {
