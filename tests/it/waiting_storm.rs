@@ -23,9 +23,9 @@ fn unclipped() -> Quota {
     Quota::per_second(1_000).burst(1_000_000).initial(0)
 }
 
-/// Begins waits, keeps a few of them, asks and drops them at random; returns what was granted and
-/// kept.
-fn storm<F>(random: &mut Random, waits: u64, begin: impl Fn(u32) -> F) -> u64
+/// Begins waits, keeps a few of them, asks and drops them at random, and moves the clock; returns
+/// what was granted and kept.
+fn storm<F>(clock: &MockClock, random: &mut Random, waits: u64, begin: impl Fn(u32) -> F) -> u64
 where
     F: Future<Output = Outcome> + Unpin,
 {
@@ -48,23 +48,12 @@ where
             (None, _) => *polls -= 1,
         }
         if random.next().is_multiple_of(16) {
+            // All of them do not reach the burst.
+            clock.advance(Duration::from_micros(random.next() % 8_000));
             thread::yield_now();
         }
     }
     kept
-}
-
-/// Moves the clock until all threads are done, and returns how far.
-fn drive(clock: &MockClock, running: &AtomicU64) -> u64 {
-    let mut random = Random::new(5);
-    while running.load(Ordering::Acquire) > 0 {
-        // Not so far that the burst is reached.
-        if clock.now() < 900_000_000_000 {
-            clock.advance(Duration::from_micros(random.next() % 2_000));
-        }
-        thread::yield_now();
-    }
-    clock.now()
 }
 
 #[test]
@@ -72,20 +61,17 @@ fn a_storm_of_cancellations_loses_no_token() {
     let waits = operations("BRIMFUL_STORM", 1_000_000) / THREADS;
     let clock = MockClock::new();
     let limiter = RateLimiter::with_clock(unclipped(), clock.clone());
-    let running = AtomicU64::new(THREADS);
     let kept = AtomicU64::new(0);
-    let now = thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (limiter, running, kept) = (&limiter, &running, &kept);
+            let (limiter, clock, kept) = (&limiter, &clock, &kept);
             scope.spawn(move || {
-                let got = storm(&mut Random::new(thread), waits, |cost| limiter.acquire_n(cost));
+                let got = storm(clock, &mut Random::new(thread), waits, |cost| limiter.acquire_n(cost));
                 kept.fetch_add(got, Ordering::Relaxed);
-                running.fetch_sub(1, Ordering::Release);
             });
         }
-        drive(&clock, &running)
     });
-    let kept = kept.into_inner();
+    let (now, kept) = (clock.now(), kept.into_inner());
     assert!(kept > 1_000, "{kept} tokens were kept");
     let held = now as i64 - kept as i64 * 1_000_000;
     assert_eq!((limiter.balance() * 1e6).round() as i64, held, "of {kept} kept in {now} ns");
@@ -105,28 +91,25 @@ fn a_storm_on_keys_loses_no_token() {
         .expect("a table");
     // They begin to fill now.
     assert!((0..KEYS).all(|key| !limiter.allow(&key)));
-    let running = AtomicU64::new(THREADS);
     let kept: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
-    let now = thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (limiter, running, kept) = (&limiter, &running, &kept);
+            let (limiter, clock, kept) = (&limiter, &clock, &kept);
             scope.spawn(move || {
                 let mut random = Random::new(thread);
                 for round in 0..waits / 50 {
                     let key = (thread + round) % KEYS;
-                    let got = storm(&mut random, 50, |cost| limiter.acquire_n(&key, cost));
+                    let got = storm(clock, &mut random, 50, |cost| limiter.acquire_n(&key, cost));
                     kept[key as usize].fetch_add(got, Ordering::Relaxed);
                     if limiter.allow(&key) {
                         kept[key as usize].fetch_add(1, Ordering::Relaxed);
                     }
                 }
-                running.fetch_sub(1, Ordering::Release);
             });
         }
-        drive(&clock, &running)
     });
     for (key, kept) in (0..).zip(kept) {
-        let held = now as i64 - kept.into_inner() as i64 * 1_000_000;
+        let held = clock.now() as i64 - kept.into_inner() as i64 * 1_000_000;
         assert_eq!((limiter.balance(&key) * 1e6).round() as i64, held, "key {key}");
     }
     assert_eq!((limiter.len(), limiter.waiting_keys()), (KEYS, 0));
