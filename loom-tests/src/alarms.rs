@@ -1,6 +1,8 @@
 //! The timers of those who wait, which fire when a thread of the model says so.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::Waker;
@@ -17,8 +19,17 @@ pub(crate) struct Alarms {
     changed: Condvar,
     /// Threads beside the one that keeps the time.
     others: usize,
-    /// A timer wakes at once where it is armed for the first time, as it may.
-    hasty: bool,
+    whims: Whims,
+    armings: AtomicUsize,
+}
+
+/// What timers may do beside what they are for.
+#[derive(Clone, Default)]
+pub(crate) struct Whims {
+    /// One wakes at once where it is armed for the first time.
+    pub(crate) hasty: bool,
+    /// These armings panic, of all in their order.
+    pub(crate) broken: Range<usize>,
 }
 
 #[derive(Default)]
@@ -30,14 +41,14 @@ struct Armed {
 }
 
 impl Alarms {
-    pub(crate) fn new(time: Arc<AtomicU64>, others: usize, hasty: bool) -> Arc<Self> {
-        let (made, state, changed) = (AtomicUsize::new(0), Mutex::new(Armed::default()), Condvar::new());
-        Arc::new(Alarms { time, made, state, changed, others, hasty })
+    pub(crate) fn new(time: Arc<AtomicU64>, others: usize, whims: Whims) -> Arc<Self> {
+        let (made, armings, state) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Armed::default()));
+        Arc::new(Alarms { time, made, state, changed: Condvar::new(), others, whims, armings })
     }
 
     pub(crate) fn timer(alarms: &Arc<Alarms>) -> Box<dyn Timer> {
         let number = alarms.made.fetch_add(1, Ordering::Relaxed);
-        Box::new(ModelTimer { alarms: alarms.clone(), number, hasty: alarms.hasty })
+        Box::new(ModelTimer { alarms: alarms.clone(), number, hasty: alarms.whims.hasty })
     }
 
     fn state(&self) -> MutexGuard<'_, Armed> {
@@ -84,6 +95,12 @@ impl Armed {
     }
 }
 
+impl Drop for ModelTimer {
+    fn drop(&mut self) {
+        let _old = self.alarms.state().timers.remove(&self.number);
+    }
+}
+
 struct ModelTimer {
     alarms: Arc<Alarms>,
     number: usize,
@@ -92,6 +109,11 @@ struct ModelTimer {
 
 impl Timer for ModelTimer {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
+        let arming = self.alarms.armings.fetch_add(1, Ordering::Relaxed);
+        if self.alarms.whims.broken.contains(&arming) {
+            // So it is not taken for a failure of the model.
+            resume_unwind(Box::new("a timer's own affair"));
+        }
         let _old = self.alarms.state().timers.insert(self.number, (at_ns, waker.clone()));
         self.alarms.changed.notify_one();
         if std::mem::take(&mut self.hasty) {

@@ -9,7 +9,7 @@ use brimful::{KeyedRateLimiter, OnFull, Quota, RateLimiter};
 
 use crate::T;
 use crate::actor::Actor;
-use crate::alarms::Alarms;
+use crate::alarms::{Alarms, Whims};
 use crate::bucket::Bucket;
 use crate::clock::{Hand, ModelClock};
 use crate::explain::{explain, outcome};
@@ -37,7 +37,7 @@ pub struct Model<L: Subject> {
     looks: usize,
     /// The thread that keeps the time, if one does.
     keeper: Option<usize>,
-    hasty: bool,
+    whims: Whims,
     see_off: Does<L>,
 }
 
@@ -109,7 +109,7 @@ impl<L: Subject> Model<L> {
             preemptions: None,
             looks,
             keeper: None,
-            hasty: false,
+            whims: Whims::default(),
             see_off: |_| {},
         }
     }
@@ -137,7 +137,15 @@ impl<L: Subject> Model<L> {
     /// Timers wake at once, from within, where they are armed for the first time.
     #[must_use]
     pub fn hasty_timers(self) -> Self {
-        Model { hasty: true, ..self }
+        let whims = Whims { hasty: true, ..self.whims };
+        Model { whims, ..self }
+    }
+
+    /// So many armings of timers go well, and so many then panic.
+    #[must_use]
+    pub fn broken_timers(self, well: usize, broken: usize) -> Self {
+        let whims = Whims { broken: well..well + broken, ..self.whims };
+        Model { whims, ..self }
     }
 
     /// What is to be asserted of the calls of an execution, besides what always is.
@@ -208,7 +216,7 @@ impl<L: Subject> Model<L> {
         let recorder = Arc::new(Recorder::new(self.looks));
         let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
         let (alarms, waits) =
-            (Alarms::new(time.clone(), self.threads.len() - 1, self.hasty), Arc::new(Waits::default()));
+            (Alarms::new(time.clone(), self.threads.len() - 1, self.whims.clone()), Arc::new(Waits::default()));
         let hands = self.threads.iter().map(|thread| thread.0).collect();
         recorder.enrol(SETUP);
         let limiter = (self.limiter)(self.quota, ModelClock::new(time, hands, recorder.clone(), alarms.clone()));

@@ -26,7 +26,6 @@ impl Ask {
     }
 
     /// What is to be left in the bucket.
-    #[cfg(feature = "wait")]
     pub(crate) const fn leaving(self) -> Units {
         Units(self.needed.0 - self.cost.0)
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::algorithm::token_bucket;
+use crate::algorithm::token_bucket::{self, Ask};
 use crate::cell::{Now, Reply, Taken};
 use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
 use crate::limiter::Decision;
@@ -19,8 +19,9 @@ pub(super) trait Account {
 
     fn quota(&self) -> &Quota;
 
-    /// When, and what the bucket was worth then; `None` without a limit.
-    fn peek(&self, now: impl Now) -> Option<Worth>;
+    /// When, and what the bucket was worth then to somebody who is to leave so much; `None` without
+    /// a limit.
+    fn peek(&self, leaving: Units, now: impl Now) -> Option<Worth>;
 
     /// Replaces the bucket's word by `change` of it, and returns what was added or charged by
     /// that; `None` without a limit.
@@ -28,14 +29,14 @@ pub(super) trait Account {
 
     /// The decision on a cost of zero.
     fn look(&self, now: impl Now) -> Decision {
-        match self.peek(now) {
+        match self.peek(Units(0), now) {
             Some(worth) => Decision::looked(self.layout(), worth.now, worth.free()),
             None => Decision::unlimited(self.layout()),
         }
     }
 
     fn tokens_held(&self, now: impl Now) -> f64 {
-        match self.peek(now) {
+        match self.peek(Units(0), now) {
             Some(worth) => as_f64(self.layout(), worth.held),
             None => f64::INFINITY,
         }
@@ -43,24 +44,27 @@ pub(super) trait Account {
 
     /// What is there for a call.
     fn tokens_free(&self, now: impl Now) -> f64 {
-        match self.peek(now) {
+        match self.peek(Units(0), now) {
             Some(worth) => as_f64(self.layout(), worth.free()).max(0.0),
             None => f64::INFINITY,
         }
     }
 
     fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
-        let Some(worth) = self.peek(now) else { return Duration::ZERO };
-        let cost = self.layout().cost(n);
-        if cost > self.layout().capacity() {
-            return Duration::MAX;
+        let ask = Ask::new(self.layout(), n, Tokens::ZERO);
+        match self.due_at(ask, now) {
+            Some(_) if ask.cost > self.layout().capacity() => Duration::MAX,
+            Some(due) if !n.is_zero() => due.after(),
+            _ => Duration::ZERO,
         }
-        let missing = cost.0 as i64 - worth.free().0;
-        if n.is_zero() || missing <= 0 && worth.queued.0 == 0 {
-            return Duration::ZERO;
-        }
-        // While somebody waits, nothing is there for others.
-        Due::new(self.layout().earned(), worth.now, Units(missing.max(1) as u64)).after()
+    }
+
+    /// When there will be what is asked for, if nobody comes between; `None` without a limit.
+    fn due_at(&self, ask: Ask, now: impl Now) -> Option<Due> {
+        let Worth { now, held, queued } = self.peek(ask.leaving(), now)?;
+        // Behind somebody who waits, nothing is there.
+        let missing = held.missing(u128::from(ask.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)));
+        Some(Due::new(self.layout().earned(), now, missing))
     }
 
     fn give_back(&self, n: Tokens, now: impl Now) -> Tokens {

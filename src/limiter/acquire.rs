@@ -8,17 +8,17 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::RateLimiter;
-use super::account::{Account, exceeding};
-use super::keyed::{Bucket, KeyedRateLimiter, SipState};
-use super::waiters::drive;
+use super::account::exceeding;
+use super::hold::{Hold, Place, Shared};
+use super::keyed::{Bucket, SipState};
 use crate::algorithm::token_bucket::Ask;
-use crate::cell::{Given, Now, Taken};
+use crate::cell::Taken;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{AcquireError, Crowd, Forgotten, QueueFull, TableFull, TooLate};
-use crate::table::{Arrival, Fingerprint};
+use crate::table::Arrival;
 use crate::tokens::Tokens;
 use crate::wait::{Call, Entered, Id, Outcome, Parker, Queue, Refusal, while_dropped};
-use crate::word::{Due, Layout, Reading, Units, Worth};
+use crate::word::{Due, Reading};
 
 /// Tokens that were waited for, and when they were granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,161 +40,6 @@ impl Granted {
     #[must_use]
     pub fn waited(&self) -> Duration {
         Duration::from_nanos(self.at.nanos().saturating_sub(self.since.nanos()))
-    }
-}
-
-/// A bucket that can be waited on.
-trait Place {
-    fn layout(&self) -> &Layout;
-
-    fn now(&self) -> Reading;
-
-    /// Takes, if it is there.
-    fn take(&self, n: Tokens, leaving: Tokens) -> Taken;
-
-    /// The same by a reading.
-    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken;
-
-    /// What the bucket is worth; `None` without a limit.
-    fn worth(&self, now: Reading) -> Option<Worth>;
-
-    /// Takes, or waits.
-    fn enter(&self, call: &mut Call, now: Reading) -> Arrival;
-
-    /// The word goes home, if nobody waits.
-    fn bring_home(&self, queue: &Arc<Queue>, now: Reading);
-
-    /// Gives back what was granted, and will not be used.
-    fn give_back(&self, units: u64);
-}
-
-impl<C: Clock + Clone + Send + Sync + 'static> Place for &RateLimiter<C> {
-    #[inline]
-    fn layout(&self) -> &Layout {
-        Account::layout(*self)
-    }
-
-    fn now(&self) -> Reading {
-        self.live().first()
-    }
-
-    #[inline(always)]
-    fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
-        self.taken(n, leaving, self.live())
-    }
-
-    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken {
-        self.taken(n, leaving, Given(now))
-    }
-
-    fn worth(&self, now: Reading) -> Option<Worth> {
-        self.peek(Given(now))
-    }
-
-    fn enter(&self, call: &mut Call, now: Reading) -> Arrival {
-        RateLimiter::enter(self, call, now, |chosen| drive(&self.clock, chosen))
-    }
-
-    fn bring_home(&self, _: &Arc<Queue>, _: Reading) {
-        RateLimiter::bring_home(self);
-    }
-
-    fn give_back(&self, units: u64) {
-        self.give_back_units(units.into(), self.live());
-    }
-}
-
-impl<C: Clock + Clone + Send + Sync + 'static> Place for Bucket<'_, C> {
-    fn layout(&self) -> &Layout {
-        Account::layout(self)
-    }
-
-    fn now(&self) -> Reading {
-        self.live().first()
-    }
-
-    #[inline(always)]
-    fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
-        self.taken(n, leaving, self.live())
-    }
-
-    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken {
-        self.taken(n, leaving, Given(now))
-    }
-
-    fn worth(&self, now: Reading) -> Option<Worth> {
-        self.peek(Given(now))
-    }
-
-    fn enter(&self, call: &mut Call, now: Reading) -> Arrival {
-        self.buckets.table.enter(self.key, call, now, |chosen| drive(&self.buckets.clock, chosen))
-    }
-
-    fn bring_home(&self, queue: &Arc<Queue>, now: Reading) {
-        self.buckets.table.bring_home(self.key, queue, now);
-    }
-
-    fn give_back(&self, units: u64) {
-        self.give_back_units(units.into(), self.live());
-    }
-}
-
-/// What a future has of its limiter.
-trait Hold: Unpin {
-    type Place<'a>: Place
-    where
-        Self: 'a;
-
-    fn place(&self) -> Self::Place<'_>;
-}
-
-impl<C: Clock + Clone + Send + Sync + 'static> Hold for &RateLimiter<C> {
-    type Place<'a>
-        = &'a RateLimiter<C>
-    where
-        Self: 'a;
-
-    #[inline]
-    fn place(&self) -> &RateLimiter<C> {
-        self
-    }
-}
-
-impl<C: Clock + Clone + Send + Sync + 'static> Hold for Arc<RateLimiter<C>> {
-    type Place<'a> = &'a RateLimiter<C>;
-
-    #[inline]
-    fn place(&self) -> &RateLimiter<C> {
-        self
-    }
-}
-
-impl<C: Clock + Clone + Send + Sync + 'static> Hold for Bucket<'_, C> {
-    type Place<'a>
-        = Bucket<'a, C>
-    where
-        Self: 'a;
-
-    #[inline]
-    fn place(&self) -> Bucket<'_, C> {
-        Bucket { buckets: self.buckets, key: self.key }
-    }
-}
-
-/// A bucket of a shared keyed limiter.
-pub(super) struct Shared<K: ?Sized, C, S> {
-    pub(super) limiter: Arc<KeyedRateLimiter<K, C, S>>,
-    pub(super) key: Fingerprint,
-}
-
-impl<K: ?Sized, C: Clock + Clone + Send + Sync + 'static, S> Hold for Shared<K, C, S> {
-    type Place<'a>
-        = Bucket<'a, C>
-    where
-        Self: 'a;
-
-    fn place(&self) -> Bucket<'_, C> {
-        self.limiter.bucket(self.key)
     }
 }
 
@@ -280,11 +125,9 @@ impl<H: Hold> Wait<H> {
     fn take_by(&self, deadline: Reading) -> Result<Taken, AcquireError> {
         let place = self.hold.place();
         let (layout, now) = (place.layout(), place.now());
-        let needed = Ask::new(layout, self.n, self.leaving).needed;
-        if now > deadline && needed <= layout.capacity() {
-            if let Some(worth) = place.worth(now) {
-                let missing = (needed.0 as i64 - worth.free().0).max(0);
-                let due = Due::new(layout.earned(), now, Units(missing as u64));
+        let ask = Ask::new(layout, self.n, self.leaving);
+        if now > deadline && ask.needed <= layout.capacity() {
+            if let Some(due) = place.due(ask, now) {
                 return Err(AcquireError::TooLate(TooLate(due)));
             }
         }
@@ -329,7 +172,16 @@ impl<H: Hold> Wait<H> {
     #[cold]
     #[inline(never)]
     fn wait(&mut self, taken: Taken, by: &Waker) -> Begun {
-        self.stage = Stage::Over;
+        let begun = self.begin(taken, by);
+        // Not before: what is the user's may panic, and the wait has not ended then.
+        if let Begun::Over(_) = begun {
+            self.stage = Stage::Over;
+        }
+        begun
+    }
+
+    #[inline]
+    fn begin(&mut self, taken: Taken, by: &Waker) -> Begun {
         let place = self.hold.place();
         let layout = place.layout();
         let ask = Ask::new(layout, self.n, self.leaving);
@@ -443,14 +295,14 @@ impl<H: Hold> Wait<H> {
     fn give_up(&mut self) {
         let Stage::Waiting { queue, id, since } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let (outcome, stirred) = queue.leave(id);
+        if stirred {
+            queue.look();
+        }
         let place = self.hold.place();
         if let Some(Outcome::Granted { cost, .. }) = outcome {
             place.give_back(cost.0);
         }
         place.bring_home(&queue, since);
-        if stirred {
-            queue.look();
-        }
     }
 }
 
@@ -504,8 +356,8 @@ macro_rules! acquire {
                 self
             }
 
-            /// Waits by blocking the thread, for once more where the future was over. Where the clock stands still, as a mock clock does, it
-            /// takes another thread to move it.
+            /// Waits by blocking the thread, for once more where the future was over. Where the clock
+            /// stands still, as a mock clock does, it takes another thread to move it.
             ///
             /// # Errors
             ///

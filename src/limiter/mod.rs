@@ -6,6 +6,8 @@ mod acquire;
 #[cfg(feature = "std")]
 mod builder;
 mod decision;
+#[cfg(feature = "wait")]
+mod hold;
 #[cfg(feature = "std")]
 mod keyed;
 #[cfg(feature = "std")]
@@ -453,7 +455,7 @@ impl<C> Account for RateLimiter<C> {
         &self.quota
     }
 
-    fn peek(&self, mut now: impl Now) -> Option<Worth> {
+    fn peek(&self, leaving: Units, mut now: impl Now) -> Option<Worth> {
         let mut word = self.hot.cell.load(Self::LOAD);
         let now = now.first();
         loop {
@@ -468,7 +470,7 @@ impl<C> Account for RateLimiter<C> {
                 Found::Gone =>
                 {
                     #[cfg(feature = "wait")]
-                    if let Some(worth) = self.peek_lent(now) {
+                    if let Some(worth) = self.peek_lent(leaving, now) {
                         return Some(worth);
                     }
                 }

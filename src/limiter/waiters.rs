@@ -59,9 +59,9 @@ impl<C> RateLimiter<C> {
 
     /// Looks at a word that was seen to be lent; `None` where it is at home by then.
     #[cold]
-    pub(super) fn peek_lent(&self, now: Reading) -> Option<Worth> {
+    pub(super) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Worth> {
         let queue = self.queue();
-        queue.work_for(&self.hot.cell, |loan| loan.worth(&queue.terms().rule, now))
+        queue.work_for(&self.hot.cell, |loan| loan.worth(&queue.terms().rule, leaving, now))
     }
 
     /// Takes, or waits.

@@ -33,9 +33,7 @@ impl Table {
     #[cold]
     #[inline(never)]
     pub(super) fn run_cold<E: Errand>(&self, key: Fingerprint, errand: &E) -> E::Answer {
-        // What is freed may be taken by others before we are back; they got on, then.
-        const TRIES: u32 = 4;
-        let mut tries = TRIES;
+        let mut is_full = false;
         loop {
             let mut locked = self.lock_shard_of(key);
             #[cfg(feature = "wait")]
@@ -51,7 +49,7 @@ impl Table {
                     None => continue,
                 }
             }
-            let absent = locked.run_absent(key, errand, tries == 0);
+            let absent = locked.run_absent(key, errand, is_full);
             drop(locked);
             match absent {
                 Absent::Done(answer) => return answer,
@@ -59,9 +57,8 @@ impl Table {
                     self.tell(event);
                     return answer;
                 }
-                Absent::AtCapacity(now) => {
-                    tries = if self.find_room(now) { tries - 1 } else { 0 };
-                }
+                // What is freed may be taken by others before we are back; they got on, then.
+                Absent::AtCapacity(now) => is_full = !self.find_room(now),
             }
         }
     }

@@ -285,8 +285,8 @@ impl Table {
         locked.reset(key, now);
     }
 
-    /// When, and what a key's bucket was worth then.
-    pub(crate) fn peek(&self, key: Fingerprint, mut source: impl Now) -> Worth {
+    /// When, and what a key's bucket was worth then to somebody who is to leave so much.
+    pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, mut source: impl Now) -> Worth {
         let worth = |now, word| {
             let held = token_bucket::level(&self.layout, word, now);
             Worth { now, held, queued: Units(0) }
@@ -300,7 +300,7 @@ impl Table {
         let locked = self.lock_shard_of(key);
         let now = source.first();
         #[cfg(feature = "wait")]
-        if let Some(worth) = locked.worth_waited_on(key, now) {
+        if let Some(worth) = locked.worth_waited_on(key, leaving, now) {
             return worth;
         }
         worth(now, locked.word_of(key, now))

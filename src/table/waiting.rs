@@ -44,18 +44,19 @@ impl Table {
         now: Reading,
         drive: impl FnOnce(Option<&MakeTimer>) -> Drive,
     ) -> Arrival {
-        // What is freed may be taken by others before we are back.
-        const TRIES: u32 = 4;
         self.terms.drive(|chosen| drive(chosen).shared());
-        for _ in 0..TRIES {
+        let mut is_full = false;
+        loop {
             let mut locked = self.lock_shard_of(key);
             if let Some(arrival) = locked.enter(key, call, now) {
                 return arrival;
             }
             drop(locked);
-            if !self.find_room(now) {
+            if is_full {
                 break;
             }
+            // What is freed may be taken by others before we are back.
+            is_full = !self.find_room(now);
         }
         self.tell(FullEvent::Refused);
         let (deficit, now) = self.lock_shard_of(key).refusal(key, now);
@@ -207,10 +208,10 @@ impl Locked<'_> {
         Some(Done { answer: answer?, stirred: stirred.then_some(queue) })
     }
 
-    /// What a key that is waited on is worth.
-    pub(super) fn worth_waited_on(&self, key: Fingerprint, now: Reading) -> Option<Worth> {
+    /// What a key that is waited on is worth to somebody who is to leave so much.
+    pub(super) fn worth_waited_on(&self, key: Fingerprint, leaving: Units, now: Reading) -> Option<Worth> {
         let queue = self.state.waiting.get(&key)?;
-        queue.work_apart(|loan| loan.worth(self.table.rule(), now)).0
+        queue.work_apart(|loan| loan.worth(self.table.rule(), leaving, now)).0
     }
 
     /// Forgets a key that is waited on: who waits is refused, to be woken where no lock is held.

@@ -62,6 +62,11 @@ impl Loan {
         self.word.is_some() && self.line.waiting() == 0
     }
 
+    /// A look is due.
+    pub(super) fn stir(&mut self) {
+        self.stirred = true;
+    }
+
     /// Whether a look is due after what was done here.
     pub(super) fn is_stirred(&mut self) -> bool {
         std::mem::take(&mut self.stirred)
@@ -99,8 +104,8 @@ impl Loan {
         let held = token_bucket::level(&rule.layout, word, now);
         // The timer is late: whoever is here may do its work.
         self.stirred |= self.line.first().is_some_and(|(_, first)| first.ask.needed.0 as i64 <= held.0);
-        let missing = missing(u128::from(ask.needed.0) + self.line.ahead_of(leaving), held);
-        Some(Err(Units(missing.max(1))))
+        let missing = held.missing(u128::from(ask.needed.0) + self.line.ahead_of(leaving));
+        Some(Err(missing.max(Units(1))))
     }
 
     /// Replaces the word by `change` of it, and returns what was added or charged by that.
@@ -121,9 +126,9 @@ impl Loan {
         Some(amount)
     }
 
-    /// What the bucket is worth to somebody who is to leave nothing.
-    pub(crate) fn worth(&self, rule: &Rule, now: Reading) -> Option<Worth> {
-        let queued = self.line.ahead_of(Units(0)).min(1 << 62) as u64;
+    /// What the bucket is worth to somebody who is to leave so much.
+    pub(crate) fn worth(&self, rule: &Rule, leaving: Units, now: Reading) -> Option<Worth> {
+        let queued = self.line.ahead_of(leaving).min(1 << 62) as u64;
         Some(Worth { now, held: token_bucket::level(&rule.layout, self.word?, now), queued: Units(queued) })
     }
 
@@ -198,8 +203,8 @@ impl Loan {
         let ask = self.line.at(id)?.ask;
         let held = self.word.map_or(Level(0), |word| token_bucket::level(&rule.layout, word, now));
         let ahead = self.line.ahead_of(ask.leaving()) - u128::from(ask.cost.0);
-        let missing = missing(ahead + u128::from(ask.needed.0), held);
-        let due = Due::new(rule.layout.earned(), now, Units(missing.max(1)));
+        let missing = held.missing(ahead + u128::from(ask.needed.0));
+        let due = Due::new(rule.layout.earned(), now, missing.max(Units(1)));
         self.line.refuse(id, Refusal::TooLate(due))
     }
 
@@ -209,8 +214,8 @@ impl Loan {
         let held = token_bucket::level(&rule.layout, word, now);
         let (mut ahead, mut hopeless) = (0, Vec::new());
         for (id, waiting) in self.line.ids() {
-            let missing = missing(ahead + u128::from(waiting.ask.needed.0), held);
-            if after(rule, now, Units(missing), waiting.deadline) {
+            let missing = held.missing(ahead + u128::from(waiting.ask.needed.0));
+            if after(rule, now, missing, waiting.deadline) {
                 hopeless.push(id);
             } else {
                 ahead += u128::from(waiting.ask.cost.0);
@@ -230,7 +235,7 @@ impl Loan {
     fn next_due(&self, rule: &Rule, word: Word, now: Reading) -> Option<Reading> {
         let layout = &rule.layout;
         let held = token_bucket::level(layout, word, now);
-        let due = |needed: u128| Due::new(layout.earned(), now, Units(missing(needed, held))).at();
+        let due = |needed: u128| Due::new(layout.earned(), now, held.missing(needed)).at();
         let needed = self.line.first()?.1.ask.needed.0;
         let first = due(needed.into())?;
         let Some((second, last)) = self.line.second_and_last() else { return Some(first) };
@@ -266,12 +271,6 @@ impl Loan {
         let ids: Vec<Id> = self.line.ids().map(|(id, _)| id).collect();
         ids.into_iter().filter_map(|id| self.line.refuse(id, Refusal::Forgotten)).collect()
     }
-}
-
-/// The units to be earned until so many are there.
-fn missing(needed: u128, Level(held): Level) -> u64 {
-    let missing = i128::try_from(needed).unwrap_or(i128::MAX) - i128::from(held);
-    missing.clamp(0, i128::from(Layout::MOST_COST.0)) as u64
 }
 
 /// Whether the units will have been earned only after the deadline.

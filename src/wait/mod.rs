@@ -285,10 +285,11 @@ impl Queue {
     }
 
     /// Somebody goes, and is told what became of them, if anything had. Who calls has to
-    /// [`look`](Queue::look) when all is done, if told to.
+    /// [`look`](Queue::look), if told to.
     pub(crate) fn leave(&self, id: Id) -> (Option<Outcome>, bool) {
-        // The waker is dropped here, where no lock is held.
-        let ((outcome, _waker), stirred) = self.work_apart(|loan| loan.leave(id));
+        // The waker is dropped here, where no lock is held; it may panic, and the look be lost.
+        let ((outcome, waker), stirred) = self.work_apart(|loan| loan.leave(id));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(waker)));
         (outcome, stirred)
     }
 
@@ -321,6 +322,12 @@ impl Pumped for Queue {
         let mut loan = self.lock();
         let now = (drive.now)();
         loan.look(&self.terms.rule, now)
+    }
+
+    fn give_up(&self) {
+        let mut loan = self.lock();
+        loan.stir();
+        self.pump.close();
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Of a queue, and of what wakes all queues of a table ([`SharedTimer`](super::SharedTimer)).
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
@@ -31,8 +31,9 @@ pub(super) trait Pumped: Send + Sync + 'static {
     /// Once more, and since the timer fired, if it did.
     fn look(&self, drive: &Drive, fired: bool) -> Looked;
 
-    /// A look was broken off by a panic, and no timer is armed.
-    fn broken_off(&self) {}
+    /// Looks are given up, by a [`close`](Pump::close) of the pump: no timer is armed, and the next
+    /// call is to look.
+    fn give_up(&self);
 }
 
 /// What came of a look.
@@ -51,11 +52,14 @@ pub(super) struct Pump {
     bell: Waker,
 }
 
-/// The timer, which only whoever looks touches.
+/// The timer.
+#[derive(Default)]
 struct Alarm {
     timer: Option<Box<dyn Timer>>,
     /// When it was armed, and for when.
     armed: Option<(Reading, Reading)>,
+    /// The clock had not moved when it fired last.
+    stood: bool,
 }
 
 /// What the timer wakes.
@@ -77,7 +81,7 @@ impl<P: Pumped> Wake for Bell<P> {
 impl Pump {
     pub(super) fn new<P: Pumped>(pumped: Weak<P>) -> Self {
         let bell = Waker::from(Arc::new(Bell(pumped)));
-        Pump { calls: AtomicU64::new(0), alarm: Mutex::new(Alarm { timer: None, armed: None }), bell }
+        Pump { calls: AtomicU64::new(0), alarm: Mutex::new(Alarm::default()), bell }
     }
 
     /// Calls for a look. Who is told to has to [`run`] it.
@@ -89,35 +93,20 @@ impl Pump {
         self.calls.fetch_add(call, Ordering::AcqRel) == 0
     }
 
+    /// Whoever looks has the alarm in hand: a timer may wake from within, or panic, where no lock is
+    /// held.
+    fn exchange(&self, alarm: &mut Alarm) {
+        std::mem::swap(&mut *lock(&self.alarm), alarm);
+    }
+
+    /// Nobody looks any longer, whatever was called for.
+    pub(super) fn close(&self) {
+        self.calls.store(0, Ordering::Release);
+    }
+
     /// Whether a look is under way, or called for.
     pub(super) fn is_busy(&self) -> bool {
         self.calls.load(Ordering::Acquire) != 0
-    }
-}
-
-/// Whoever looks; ends it, and wakes those who were served. Where something panics, the look is made
-/// again: else those who wait would be forgotten for what went wrong once.
-struct Shift<'a, P: Pumped> {
-    pumped: &'a P,
-    woken: Vec<Waker>,
-    over: bool,
-    /// How often it may be made again.
-    tries: u32,
-}
-
-impl<P: Pumped> Drop for Shift<'_, P> {
-    fn drop(&mut self) {
-        if !self.over {
-            let pump = self.pumped.pump();
-            // The next look arms the timer, whatever it was armed for.
-            lock(&pump.alarm).armed = None;
-            self.pumped.broken_off();
-            pump.calls.store(0, Ordering::Release);
-            if self.tries > 0 && pump.kick() {
-                let _ = catch_unwind(AssertUnwindSafe(|| look(self.pumped, self.tries - 1)));
-            }
-        }
-        wake(std::mem::take(&mut self.woken));
     }
 }
 
@@ -128,30 +117,52 @@ pub(super) fn ring<P: Pumped>(pumped: &P) {
     }
 }
 
-/// Looks, until no look was called for meanwhile.
+/// Looks, until no look was called for meanwhile, and wakes those who were served. Where something
+/// panics, the look is made again: else those who wait would be forgotten for what went wrong once.
+/// What panics each time is passed on.
 pub(super) fn run<P: Pumped>(pumped: &P) {
-    const TRIES: u32 = 2;
-    look(pumped, TRIES);
+    const TRIES: u32 = 3;
+    let mut shift = Shift::default();
+    for tries in 1..=TRIES {
+        let look = catch_unwind(AssertUnwindSafe(|| shift.look(pumped)));
+        wake(std::mem::take(&mut shift.woken));
+        let Err(panic) = look else { return };
+        // The next look has a new timer, whatever the old one was armed for.
+        let alarm = std::mem::take(&mut shift.alarm);
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(alarm)));
+        if tries == TRIES {
+            pumped.give_up();
+            resume_unwind(panic);
+        }
+    }
 }
 
-fn look<P: Pumped>(pumped: &P, tries: u32) {
-    let pump = pumped.pump();
-    let mut shift = Shift { pumped, woken: Vec::new(), over: false, tries };
-    let Some(drive) = pumped.drive() else { return };
-    let mut before = 0;
-    while !shift.over {
-        let seen = pump.calls.load(Ordering::Acquire);
-        let fired = seen / FIRED != before / FIRED;
-        before = seen;
-        let Looked { now, next, woken } = pumped.look(drive, fired);
-        shift.woken.extend(woken);
-        let mut alarm = lock(&pump.alarm);
-        alarm.set(now, next, fired, &pump.bell, || drive.timer());
-        drop(alarm);
-        shift.over = pump.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if !shift.over {
+/// What whoever looks has in hand. A look that panics drops none of it: what is the user's may do
+/// anything where it is dropped.
+#[derive(Default)]
+struct Shift {
+    alarm: Alarm,
+    woken: Vec<Waker>,
+}
+
+impl Shift {
+    fn look<P: Pumped>(&mut self, pumped: &P) {
+        let (pump, mut before) = (pumped.pump(), 0);
+        let Some(drive) = pumped.drive() else { return pump.close() };
+        loop {
+            pump.exchange(&mut self.alarm);
+            let seen = pump.calls.load(Ordering::Acquire);
+            let fired = seen / FIRED != before / FIRED;
+            before = seen;
+            let Looked { now, next, woken } = pumped.look(drive, fired);
+            self.woken.extend(woken);
+            self.alarm.set(now, next, fired, &pump.bell, || drive.timer());
+            pump.exchange(&mut self.alarm);
+            if pump.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return;
+            }
             // However often a look is called for, those who were served need not wait for the end.
-            wake(std::mem::take(&mut shift.woken));
+            wake(std::mem::take(&mut self.woken));
         }
     }
 }
@@ -172,8 +183,10 @@ impl Alarm {
         if self.armed.is_some_and(|(_, at)| now < at && at <= next) {
             return;
         }
-        // A clock that did not move while the timer ran may never move.
-        if before.is_some_and(|(then, at)| now <= then && (then < at || next <= now)) {
+        // A clock that did not move while the timer ran twice may never move. Once, somebody may have
+        // armed it between its being due and its being told.
+        let stands = before.is_some_and(|(then, at)| now <= then && (then < at || next <= now));
+        if std::mem::replace(&mut self.stood, stands) && stands {
             next = next.max(Reading::from_nanos(now.nanos() + SELDOM));
         }
         let next = next.max(now);

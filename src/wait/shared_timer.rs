@@ -80,8 +80,10 @@ impl Pumped for SharedTimer {
         Looked { now, next, woken: Vec::new() }
     }
 
-    fn broken_off(&self) {
-        self.state().covered = u64::MAX;
+    fn give_up(&self) {
+        let mut state = self.state();
+        state.covered = u64::MAX;
+        self.pump.close();
     }
 }
 

@@ -46,6 +46,14 @@ pub(crate) struct Units(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Level(pub(crate) i64);
 
+impl Level {
+    /// The units to be earned until so many are there.
+    pub(crate) fn missing(self, needed: u128) -> Units {
+        let missing = i128::try_from(needed).unwrap_or(i128::MAX) - i128::from(self.0);
+        Units(missing.clamp(0, i64::MAX.into()) as u64)
+    }
+}
+
 /// Tokens held − tokens earned since the clock's origin, in units. The part of a bucket's
 /// state that time does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

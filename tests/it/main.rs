@@ -19,6 +19,7 @@ mod total;
 mod waiting;
 mod waiting_edges;
 mod waiting_oracle;
+mod waiting_panics;
 mod waiting_shared_timer;
 mod waiting_storm;
 #[cfg(feature = "tokio")]

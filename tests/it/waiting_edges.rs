@@ -1,13 +1,13 @@
 //! Waiting where something else goes wrong, or where there is more than one would expect.
 
-use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use brimful::{AcquireError, Clock, KeyedRateLimiter, MockClock, Quota, RateLimiter, RateLimiterBuilder, Timer};
+use brimful::{AcquireError, KeyedRateLimiter, MockClock, Quota, RateLimiter, RateLimiterBuilder, Timer};
 
 use crate::waiting::poll;
 
@@ -31,93 +31,6 @@ fn a_limiter_may_be_looked_at_after_a_panic() {
     unwinds::<RateLimiterBuilder>();
     static LIMITER: RateLimiter = RateLimiter::new(Quota::per_second(1));
     assert!(catch_unwind(|| LIMITER.allow()).unwrap());
-}
-
-/// Stands still, and panics at the reading after so many.
-#[derive(Clone, Default)]
-struct Countdown {
-    clock: MockClock,
-    left: Arc<AtomicU64>,
-}
-
-impl Clock for Countdown {
-    fn now(&self) -> u64 {
-        let count = |left: u64| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) == Ok(1) {
-            panic!("a clock's own affair");
-        }
-        self.clock.now()
-    }
-
-    fn timer(&self) -> Option<Box<dyn Timer>> {
-        self.clock.timer()
-    }
-}
-
-#[test]
-fn a_clock_that_panics_while_one_comes_to_wait_leaves_nobody_behind() {
-    for reading in 1..4 {
-        let clock = Countdown::default();
-        let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone());
-        let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone());
-        assert!(!limiter.allow() && !keyed.allow(&7));
-        clock.left.store(reading, Ordering::SeqCst);
-        let waited = catch_unwind(AssertUnwindSafe(|| poll(&mut limiter.acquire_n(5))));
-        assert!(waited.is_err() || reading > 2);
-        clock.left.store(reading, Ordering::SeqCst);
-        let waited = catch_unwind(AssertUnwindSafe(|| poll(&mut keyed.acquire_n(&7, 5))));
-        assert!(waited.is_err() || reading > 2);
-        clock.left.store(0, Ordering::SeqCst);
-        assert_eq!((limiter.waiters(), keyed.waiters(&7)), (0, 0));
-        clock.clock.advance(seconds(5));
-        assert_eq!((limiter.available_tokens(), keyed.available_tokens(&7)), (5.0, 5.0), "reading {reading}");
-    }
-}
-
-#[test]
-fn a_clock_that_panics_where_a_key_is_served_costs_no_more() {
-    let clock = Countdown::default();
-    let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone());
-    assert!(!keyed.allow(&7));
-    let mut wait = keyed.acquire_n(&7, 5);
-    assert!(poll(&mut wait).is_none());
-    clock.clock.advance(seconds(5));
-    clock.left.store(1, Ordering::SeqCst);
-    let served = catch_unwind(AssertUnwindSafe(|| poll(&mut wait)));
-    clock.left.store(0, Ordering::SeqCst);
-    assert!(matches!(served, Ok(Some(Ok(_)))), "the clock is not read to tell a grant");
-    assert_eq!(keyed.waiting_keys(), 0);
-}
-
-/// Panics when it is armed for the first time.
-struct Fragile {
-    inner: Box<dyn Timer>,
-    broken: Arc<AtomicBool>,
-}
-
-impl Timer for Fragile {
-    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
-        assert!(self.broken.swap(true, Ordering::SeqCst), "a timer's own affair");
-        self.inner.arm(now_ns, at_ns, waker);
-    }
-}
-
-#[test]
-fn a_timer_that_panics_once_is_armed_again() {
-    let (clock, broken) = (MockClock::new(), Arc::new(AtomicBool::new(false)));
-    let timers = clock.clone();
-    let limiter = RateLimiter::builder()
-        .quota(Quota::per_second(1).burst(1))
-        .clock(clock.clone())
-        .timer(move || Fragile { inner: timers.timer().expect("the mock clock has timers"), broken: broken.clone() })
-        .build()
-        .unwrap();
-    assert!(limiter.allow());
-    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut limiter.acquire()))).is_err());
-    let mut next = limiter.acquire();
-    assert!(poll(&mut next).is_none());
-    clock.advance(seconds(1));
-    assert!(poll(&mut next).is_some_and(|outcome| outcome.is_ok()));
 }
 
 /// Never fires.
@@ -253,6 +166,23 @@ fn a_deadline_that_has_passed_is_too_late_whatever_is_there() {
         poll(&mut limiter.acquire_n(8).until(8 * S)).is_some_and(|outcome| outcome.is_ok()),
         "it is the very instant"
     );
+}
+
+#[test]
+fn a_deadline_that_has_passed_tells_when_a_new_wait_would_end() {
+    let (limiter, clock) = empty();
+    clock.advance(seconds(2));
+    let mut waits = [limiter.acquire_n(3), limiter.acquire_n(2).leaving(4), limiter.acquire_n(2).leaving(6)];
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    let late = |n, leaving| match poll(&mut limiter.acquire_n(n).leaving(leaving).until(S)) {
+        Some(Err(AcquireError::TooLate(late))) => late.retry_after(),
+        outcome => panic!("{outcome:?}"),
+    };
+    let told = [(1, 0), (1, 4), (1, 5), (1, 6)].map(|(n, leaving)| late(n, leaving));
+    // Of the two that are there: the three before it, and the five before those that leave six.
+    assert_eq!(told, [2, 8, 9, 12].map(seconds));
+    drop(waits);
+    assert_eq!(limiter.available_tokens(), 2.0, "nothing is charged");
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn a_panic_strands_nobody() {
             .into_iter()
             .filter_map(|key| {
                 let mut wait = limiter.acquire(&key);
-                // Who panics, gives up.
+                // Where their own first reading panics, they give up.
                 let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut wait)));
                 polled.is_ok_and(|outcome| outcome.is_none()).then_some(wait)
             })
@@ -228,4 +228,20 @@ fn a_clock_that_panics_as_a_wait_begins_has_not_ended_it() {
         assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok()));
         clock.clock.advance(Duration::from_secs(1));
     }
+}
+
+/// A call does the work of a timer that is being told, which is then told for what it is armed anew.
+#[test]
+fn a_timer_that_is_told_late_is_not_taken_for_a_clock_that_stands() {
+    let tokens = Quota::per_second(10_000).burst(1);
+    let clock = MockClock::new();
+    let due = |waits: [Option<u64>; 2]| assert_eq!(waits, [Some(100_000), Some(200_000)]);
+    let keyed: &'static _ = Box::leak(Box::new(KeyedRateLimiter::<u64, _>::with_clock(tokens, clock.clone())));
+    assert!(keyed.allow(&1) && keyed.allow(&2));
+    let mut other = keyed.acquire(&1);
+    assert!(poll_by(&mut other, &calls(|| assert!(keyed.try_acquire(&2).is_err()))).is_none());
+    let mut waits = [keyed.acquire(&2), keyed.acquire(&2)];
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    clock.advance(Duration::from_millis(5));
+    due(waits.map(|mut wait| poll(&mut wait).map(|outcome| outcome.unwrap().granted_at())));
 }

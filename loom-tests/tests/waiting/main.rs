@@ -8,6 +8,7 @@
 mod arrival;
 mod classes;
 mod deadlines;
+mod faults;
 mod keyed;
 mod keyed_removal;
 mod leaving;

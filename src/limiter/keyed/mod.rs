@@ -526,8 +526,8 @@ impl<C> Account for Bucket<'_, C> {
         &self.buckets.quota
     }
 
-    fn peek(&self, now: impl Now) -> Option<Worth> {
-        Some(self.buckets.table.peek(self.key, now))
+    fn peek(&self, leaving: Units, now: impl Now) -> Option<Worth> {
+        Some(self.buckets.table.peek(self.key, leaving, now))
     }
 
     fn change(&self, now: impl Now, change: impl Fn(Word, Reading) -> (Word, Units)) -> Option<Units> {

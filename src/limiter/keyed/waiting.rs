@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::KeyedRateLimiter;
 use crate::clock::Clock;
 use crate::error::AcquireError;
-use crate::limiter::acquire::{Granted, KeyedAcquire, OwnedKeyedAcquire, Shared};
+use crate::limiter::acquire::{Granted, KeyedAcquire, OwnedKeyedAcquire};
+use crate::limiter::hold::Shared;
 use crate::tokens::Tokens;
 
 /// The verbs that wait until the tokens are there, for each key in the order of arrival; as those of
