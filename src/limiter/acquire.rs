@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -211,9 +212,10 @@ impl<H: Hold> Wait<H> {
             Arrival::NoPlace { deficit, now } => return Begun::Over(full(deficit, now)),
         };
         // Before the look, which may panic where the clock or the timer does.
-        if let Entered::Waiting { id, .. } = entered {
-            self.stage = Stage::Waiting { queue: queue.clone(), id, since: now };
-        }
+        self.stage = match entered {
+            Entered::Waiting { id, .. } => Stage::Waiting { queue: queue.clone(), id, since: now },
+            _ => Stage::Over,
+        };
         if stirred {
             queue.look();
         }
@@ -295,14 +297,20 @@ impl<H: Hold> Wait<H> {
     fn give_up(&mut self) {
         let Stage::Waiting { queue, id, since } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let (outcome, stirred) = queue.leave(id);
-        if stirred {
-            queue.look();
-        }
+        // It may panic, and so may what follows.
+        let look = catch_unwind(AssertUnwindSafe(|| {
+            if stirred {
+                queue.look();
+            }
+        }));
         let place = self.hold.place();
         if let Some(Outcome::Granted { cost, .. }) = outcome {
             place.give_back(cost.0);
         }
         place.bring_home(&queue, since);
+        if let Err(panic) = look {
+            resume_unwind(panic);
+        }
     }
 }
 

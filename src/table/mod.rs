@@ -300,8 +300,9 @@ impl Table {
         let locked = self.lock_shard_of(key);
         let now = source.first();
         #[cfg(feature = "wait")]
-        if let Some(worth) = locked.worth_waited_on(key, leaving, now) {
-            return worth;
+        if let Some(done) = locked.worth_waited_on(key, leaving, now) {
+            drop(locked);
+            return done.finish();
         }
         worth(now, locked.word_of(key, now))
     }

@@ -209,9 +209,10 @@ impl Locked<'_> {
     }
 
     /// What a key that is waited on is worth to somebody who is to leave so much.
-    pub(super) fn worth_waited_on(&self, key: Fingerprint, leaving: Units, now: Reading) -> Option<Worth> {
-        let queue = self.state.waiting.get(&key)?;
-        queue.work_apart(|loan| loan.worth(self.table.rule(), leaving, now)).0
+    pub(super) fn worth_waited_on(&self, key: Fingerprint, leaving: Units, now: Reading) -> Option<Done<Worth>> {
+        let (queue, rule) = (self.state.waiting.get(&key)?, self.table.rule());
+        let (worth, stirred) = queue.work_apart(|loan| loan.worth(rule, leaving, now));
+        Some(Done { answer: worth?, stirred: stirred.then(|| queue.clone()) })
     }
 
     /// Forgets a key that is waited on: who waits is refused, to be woken where no lock is held.

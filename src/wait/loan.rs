@@ -57,9 +57,9 @@ impl Loan {
         self.line.waiting()
     }
 
-    /// Whether the word could go home.
+    /// Whether the word could go home. Not where a look is due: nobody else would come for that.
     pub(super) fn is_idle(&self) -> bool {
-        self.word.is_some() && self.line.waiting() == 0
+        self.word.is_some() && self.line.waiting() == 0 && !self.stirred
     }
 
     /// A look is due.

@@ -197,6 +197,7 @@ impl Queue {
 
     /// Works on the loan. Who calls has to [`look`](Queue::look) when no lock is held that a waker
     /// could want, if told to.
+    #[must_use = "a look may be called for"]
     pub(crate) fn work_apart<T>(&self, work: impl FnOnce(&mut Loan) -> T) -> (T, bool) {
         let mut loan = self.lock();
         let result = work(&mut loan);
@@ -289,7 +290,7 @@ impl Queue {
     pub(crate) fn leave(&self, id: Id) -> (Option<Outcome>, bool) {
         // The waker is dropped here, where no lock is held; it may panic, and the look be lost.
         let ((outcome, waker), stirred) = self.work_apart(|loan| loan.leave(id));
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(waker)));
+        quietly(|| drop(waker));
         (outcome, stirred)
     }
 
@@ -342,7 +343,15 @@ fn bring_home(loan: &mut Loan, cell: &Cell) {
 pub(crate) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         // One that panics must not keep the others from being woken, nor end a timer's thread.
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        quietly(|| waker.wake());
+    }
+}
+
+/// Does what is the user's, and may panic.
+fn quietly(work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        // What it panicked with may panic too, where it is dropped.
+        std::mem::forget(panic);
     }
 }
 
@@ -350,7 +359,7 @@ pub(crate) fn wake(woken: Vec<Waker>) {
 /// process, and is broken off instead.
 pub(crate) fn while_dropped(work: impl FnOnce()) {
     if panicking() {
-        let _ = catch_unwind(AssertUnwindSafe(work));
+        quietly(work);
     } else {
         work();
     }

@@ -10,7 +10,7 @@ use crate::clock::Timer;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::word::Reading;
 
-use super::{Drive, wake};
+use super::{Drive, quietly, wake};
 
 /// A call for a look.
 const KICK: u64 = 1;
@@ -73,7 +73,7 @@ impl<P: Pumped> Wake for Bell<P> {
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(pumped) = self.0.upgrade().filter(|pumped| pumped.pump().call(FIRED)) {
             // The clock and the timer are the user's; the thread is somebody else's.
-            let _ = catch_unwind(AssertUnwindSafe(|| run(&*pumped)));
+            quietly(|| run(&*pumped));
         }
     }
 }
@@ -129,11 +129,12 @@ pub(super) fn run<P: Pumped>(pumped: &P) {
         let Err(panic) = look else { return };
         // The next look has a new timer, whatever the old one was armed for.
         let alarm = std::mem::take(&mut shift.alarm);
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(alarm)));
+        quietly(|| drop(alarm));
         if tries == TRIES {
             pumped.give_up();
             resume_unwind(panic);
         }
+        std::mem::forget(panic);
     }
 }
 

@@ -120,6 +120,44 @@ fn a_timer_that_panics_is_made_anew() {
     assert!([given_up, next].iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
 }
 
+/// Looks that were given up are made by whoever looks at the key.
+#[test]
+fn a_key_whose_timer_was_given_up_is_served_after_the_next_call() {
+    let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(9)));
+    let (timers, left) = (clock.clone(), faults.clone());
+    let timer = move || {
+        let (clock, inner) = (timers.clone(), timers.timer().expect("a mock clock has timers"));
+        Fragile { inner, faults: left.clone(), clock, before: |_| {} }
+    };
+    let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).burst(1));
+    let limiter = builder.clock(clock.clone()).timer(timer).build().unwrap();
+    assert!(limiter.allow(&7));
+    let mut given_up = limiter.acquire(&7);
+    assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut given_up))).is_err());
+    assert_eq!((faults.load(Ordering::SeqCst), limiter.available_tokens(&7)), (0, 0.0));
+    let mut next = limiter.acquire(&7);
+    assert!(poll(&mut next).is_none());
+    clock.advance(seconds(2));
+    assert!([given_up, next].iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
+}
+
+/// Somebody who was granted is to be told later, when looks are given up.
+#[test]
+fn who_is_to_be_told_later_is_told_after_the_next_call() {
+    let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
+    let limiter = fragile(&clock, &faults, |_| {});
+    assert!(limiter.allow());
+    let mut wait = limiter.acquire().jitter(seconds(3_000));
+    assert!(poll(&mut wait).is_none());
+    faults.store(3, Ordering::SeqCst);
+    clock.advance(seconds(1));
+    assert!(poll(&mut wait).is_none(), "granted, and held");
+    assert!(!limiter.allow());
+    clock.advance(seconds(3_000));
+    assert!(poll(&mut wait).is_some());
+    assert!(limiter.allow());
+}
+
 #[test]
 fn those_who_were_served_are_woken_in_their_order_where_the_timer_panics_between() {
     let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(0)));

@@ -48,8 +48,10 @@ where
             (None, _) => *polls -= 1,
         }
         if random.next().is_multiple_of(16) {
-            // All of them do not reach the burst.
-            clock.advance(Duration::from_micros(random.next() % 8_000));
+            // Not so far that the burst is reached.
+            if clock.now() < 900_000_000_000 {
+                clock.advance(Duration::from_micros(random.next() % 8_000));
+            }
             thread::yield_now();
         }
     }

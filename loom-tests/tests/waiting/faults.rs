@@ -58,6 +58,20 @@ fn given_up_until_the_next_calls() {
         .explore(&["w|b|++"]);
 }
 
+/// The same where nobody is due who comes.
+#[test]
+fn given_up_until_anybody_comes() {
+    Model::waited_on(quota(1))
+        .broken_timers(1, 3)
+        .setup(|actor| {
+            two_wait::<_, 1>(actor);
+            actor.fire();
+        })
+        .thread(LATER, |actor| actor.enter_and_park(ONE))
+        .thread(BLIND, |actor| actor.poll_and_park(actor.claim(0)))
+        .explore(&["w|+|++"]);
+}
+
 /// A timer that many keys share.
 #[test]
 fn shared_breaks_for_another_key() {
@@ -71,4 +85,21 @@ fn shared_breaks_for_another_key() {
         .thread(BLIND, |actor| actor.fire())
         .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
         .explore(&["|w|++"]);
+}
+
+/// The same, three times.
+#[test]
+fn shared_given_up_until_another_key_comes() {
+    Model::waited_on_table(quota(2), 3, Deny)
+        .broken_timers(1, 3)
+        .setup(|actor: &Actor<Table>| {
+            assert!(actor.on(A).take_at(4 * T, 2));
+            assert!(actor.on(B).take_at(4 * T, 2));
+            actor.on(A).enter_and_park(ONE);
+            actor.on(A).enter_and_park(ONE);
+            actor.fire();
+        })
+        .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
+        .thread(BLIND, |actor| actor.on(A).poll_and_park(actor.claim(0)))
+        .explore(&["w|+|++"]);
 }
