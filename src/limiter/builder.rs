@@ -90,8 +90,8 @@ impl<C: Clock> RateLimiterBuilder<C> {
         RateLimiterBuilder { waiters: Terms { most: Some(most), ..self.waiters }, ..self }
     }
 
-    /// What wakes those who wait: is called once, for the first of them. Without this the clock's own
-    /// timer, if it has one, or one of async-io's.
+    /// What wakes those who wait: is called for the first of them, and again where a timer
+    /// panicked. Without this the clock's own timer, if it has one, or one of async-io's.
     #[cfg(feature = "wait")]
     pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         let timer = Some(MakeTimer::new(make));

@@ -91,15 +91,22 @@ impl Timer for Fragile {
     }
 }
 
+fn fragile_timers(
+    clock: &MockClock,
+    faults: &Arc<AtomicU64>,
+    before: fn(&MockClock),
+) -> impl Fn() -> Fragile + Send + Sync + 'static {
+    let (clock, faults) = (clock.clone(), faults.clone());
+    move || {
+        let inner = clock.timer().expect("a mock clock has timers");
+        Fragile { inner, faults: faults.clone(), clock: clock.clone(), before }
+    }
+}
+
 /// 1/s, burst 1, with such a timer.
 fn fragile(clock: &MockClock, faults: &Arc<AtomicU64>, before: fn(&MockClock)) -> RateLimiter<MockClock> {
-    let (timers, faults) = (clock.clone(), faults.clone());
-    let timer = move || {
-        let (clock, inner) = (timers.clone(), timers.timer().expect("a mock clock has timers"));
-        Fragile { inner, faults: faults.clone(), clock, before }
-    };
     let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(1));
-    builder.clock(clock.clone()).timer(timer).build().unwrap()
+    builder.clock(clock.clone()).timer(fragile_timers(clock, faults, before)).build().unwrap()
 }
 
 #[test]
@@ -120,17 +127,17 @@ fn a_timer_that_panics_is_made_anew() {
     assert!([given_up, next].iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
 }
 
+/// Many keys, with such a timer.
+fn fragile_keys(quota: Quota, clock: &MockClock, faults: &Arc<AtomicU64>) -> KeyedRateLimiter<u32, MockClock> {
+    let builder = KeyedRateLimiter::builder().quota(quota);
+    builder.clock(clock.clone()).timer(fragile_timers(clock, faults, |_| {})).build().unwrap()
+}
+
 /// Looks that were given up are made by whoever looks at the key.
 #[test]
 fn a_key_whose_timer_was_given_up_is_served_after_the_next_call() {
     let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(9)));
-    let (timers, left) = (clock.clone(), faults.clone());
-    let timer = move || {
-        let (clock, inner) = (timers.clone(), timers.timer().expect("a mock clock has timers"));
-        Fragile { inner, faults: left.clone(), clock, before: |_| {} }
-    };
-    let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).burst(1));
-    let limiter = builder.clock(clock.clone()).timer(timer).build().unwrap();
+    let limiter = fragile_keys(Quota::per_second(1).burst(1), &clock, &faults);
     assert!(limiter.allow(&7));
     let mut given_up = limiter.acquire(&7);
     assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut given_up))).is_err());
@@ -145,17 +152,16 @@ fn a_key_whose_timer_was_given_up_is_served_after_the_next_call() {
 #[test]
 fn who_is_to_be_told_later_is_told_after_the_next_call() {
     let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
-    let limiter = fragile(&clock, &faults, |_| {});
-    assert!(limiter.allow());
-    let mut wait = limiter.acquire().jitter(seconds(3_000));
+    let limiter = fragile_keys(Quota::per_day(1), &clock, &faults);
+    assert!(limiter.allow(&7));
+    let mut wait = limiter.acquire(&7).jitter(seconds(3_000));
     assert!(poll(&mut wait).is_none());
-    faults.store(3, Ordering::SeqCst);
-    clock.advance(seconds(1));
+    faults.store(9, Ordering::SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| limiter.add_tokens(&7, 1))).is_err());
     assert!(poll(&mut wait).is_none(), "granted, and held");
-    assert!(!limiter.allow());
+    assert!(!limiter.allow(&7));
     clock.advance(seconds(3_000));
     assert!(poll(&mut wait).is_some());
-    assert!(limiter.allow());
 }
 
 #[test]

@@ -165,8 +165,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder { waiters: Waiters { keys, ..self.waiters }, ..self }
     }
 
-    /// What wakes those who wait, on whichever key: is called once, for the first of them. Without
-    /// this the clock's own timer, if it has one, or one of async-io's.
+    /// What wakes those who wait, on whichever key: is called for the first of them, and again where
+    /// a timer panicked. Without this the clock's own timer, if it has one, or one of async-io's.
     #[cfg(feature = "wait")]
     pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
         let timer = Some(MakeTimer::new(make));
