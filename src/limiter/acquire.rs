@@ -438,18 +438,20 @@ pub struct OwnedAcquire<C: Clock + Clone + Send + Sync + 'static = QuantaClock>(
 
 acquire!(OwnedAcquire, [C: Clock + Clone + Send + Sync + 'static], [C], Arc<RateLimiter<C>>);
 
-/// A wait for tokens of one key, made by [`KeyedRateLimiter::acquire`] and its kin; as [`Acquire`]
+/// A wait for tokens of one key, made by
+/// [`KeyedRateLimiter::acquire`](crate::KeyedRateLimiter::acquire) and its kin; as [`Acquire`]
 /// otherwise.
 ///
 /// While somebody waits on a key it has a queue of its own, and the table cannot forget it.
-/// [`remove`](KeyedRateLimiter::remove) and [`clear`](KeyedRateLimiter::clear) end the wait with
-/// [`AcquireError::Forgotten`].
+/// [`remove`](crate::KeyedRateLimiter::remove) and [`clear`](crate::KeyedRateLimiter::clear) end the
+/// wait with [`AcquireError::Forgotten`].
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
 pub struct KeyedAcquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Bucket<'a, C>>);
 
 acquire!(KeyedAcquire, ['a, C: Clock + Clone + Send + Sync + 'static], ['a, C], Bucket<'a, C>);
 
-/// A [`KeyedAcquire`] that keeps its limiter alive, made by [`KeyedRateLimiter::acquire_n_owned`].
+/// A [`KeyedAcquire`] that keeps its limiter alive, made by
+/// [`KeyedRateLimiter::acquire_n_owned`](crate::KeyedRateLimiter::acquire_n_owned).
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
 pub struct OwnedKeyedAcquire<K: ?Sized, C: Clock + Clone + Send + Sync + 'static = QuantaClock, S = SipState>(
     Wait<Shared<K, C, S>>,
