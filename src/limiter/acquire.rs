@@ -114,7 +114,7 @@ impl<H: Hold> Wait<H> {
             return self.poll_cold(by);
         }
         let taken = self.hold.place().take(self.n, self.leaving);
-        if let Taken::Admitted { now, .. } = taken {
+        if let Some(Taken::Admitted { now, .. }) = taken {
             self.stage = Stage::Over;
             return Poll::Ready(Ok(at_once(now)));
         }
@@ -123,7 +123,7 @@ impl<H: Hold> Wait<H> {
 
     /// Takes, unless the deadline has passed; what would be refused for good, is.
     #[cold]
-    fn take_by(&self, deadline: Reading) -> Result<Taken, AcquireError> {
+    fn take_by(&self, deadline: Reading) -> Result<Option<Taken>, AcquireError> {
         let place = self.hold.place();
         let (layout, now) = (place.layout(), place.now());
         let ask = Ask::new(layout, self.n, self.leaving);
@@ -172,7 +172,7 @@ impl<H: Hold> Wait<H> {
     /// Waits for what was not there.
     #[cold]
     #[inline(never)]
-    fn wait(&mut self, taken: Taken, by: &Waker) -> Begun {
+    fn wait(&mut self, taken: Option<Taken>, by: &Waker) -> Begun {
         let begun = self.begin(taken, by);
         // Not before: what is the user's may panic, and the wait has not ended then.
         if let Begun::Over(_) = begun {
@@ -182,25 +182,26 @@ impl<H: Hold> Wait<H> {
     }
 
     #[inline]
-    fn begin(&mut self, taken: Taken, by: &Waker) -> Begun {
+    fn begin(&mut self, taken: Option<Taken>, by: &Waker) -> Begun {
         let place = self.hold.place();
         let layout = place.layout();
         let ask = Ask::new(layout, self.n, self.leaving);
-        let due = |now, deficit| Due::new(layout.earned(), now, deficit);
-        let full = |deficit, now| Err(AcquireError::TableFull(TableFull(due(now, deficit))));
-        let (deficit, now) = match taken {
-            Taken::Admitted { now, .. } => return Begun::Over(Ok(at_once(now))),
-            Taken::Unlimited => return Begun::Over(Ok(at_once(place.now()))),
-            Taken::Refused { deficit, now } => return Begun::Over(full(deficit, now)),
-            Taken::Denied { needed, .. } if needed > layout.capacity() => {
+        let due_at = |now, deficit| Due::new(layout.earned(), now, deficit);
+        let full = |deficit, now| Err(AcquireError::TableFull(TableFull(due_at(now, deficit))));
+        let (due, now) = match taken {
+            Some(Taken::Admitted { now, .. }) => return Begun::Over(Ok(at_once(now))),
+            Some(Taken::Unlimited) => return Begun::Over(Ok(at_once(place.now()))),
+            Some(Taken::Refused { deficit, now }) => return Begun::Over(full(deficit, now)),
+            _ if ask.needed > layout.capacity() => {
                 let exceeding = exceeding(layout, self.n, self.leaving);
                 return Begun::Over(Err(AcquireError::ExceedsBurst(exceeding)));
             }
-            Taken::Denied { deficit, now, .. } => (deficit, now),
+            Some(Taken::Denied { deficit, now, .. }) => (Some(due_at(now, deficit)), now),
+            None => (None, place.now()),
         };
+        let deadline = self.limit.deadline(now);
         // What is hopeless need not come to the queue.
-        let (due, deadline) = (due(now, deficit), self.limit.deadline(now));
-        if due.misses(deadline) {
+        if let Some(due) = due.filter(|due| due.misses(deadline)) {
             return Begun::Over(Err(AcquireError::TooLate(TooLate(due))));
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
@@ -220,7 +221,7 @@ impl<H: Hold> Wait<H> {
             queue.look();
         }
         Begun::Over(match entered {
-            Entered::Waiting { is_first, .. } => return Begun::Waiting { alone: is_first.then_some(due) },
+            Entered::Waiting { alone, .. } => return Begun::Waiting { alone },
             Entered::Granted(at) => Ok(Granted { since: now, at }),
             Entered::TooLate(due) => Err(AcquireError::TooLate(TooLate(due))),
             Entered::Full => queue_full(Crowd::Waiters(queue.terms().max_waiters)),
@@ -241,7 +242,7 @@ impl<H: Hold> Wait<H> {
             return self.take_by(deadline).and_then(|taken| self.park(taken));
         }
         let taken = self.hold.place().take(self.n, self.leaving);
-        if let Taken::Admitted { now, .. } = taken {
+        if let Some(Taken::Admitted { now, .. }) = taken {
             return Ok(at_once(now));
         }
         self.park(taken)
@@ -250,7 +251,7 @@ impl<H: Hold> Wait<H> {
     /// Blocks the thread for what was not there.
     #[cold]
     #[inline(never)]
-    fn park(&mut self, taken: Taken) -> Answer {
+    fn park(&mut self, taken: Option<Taken>) -> Answer {
         let parker = Parker::new();
         match self.wait(taken, parker.waker()) {
             Begun::Over(answer) => answer,

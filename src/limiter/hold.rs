@@ -20,11 +20,11 @@ pub(super) trait Place {
 
     fn now(&self) -> Reading;
 
-    /// Takes, if it is there.
-    fn take(&self, n: Tokens, leaving: Tokens) -> Taken;
+    /// Takes, if it is there; `None` where that is for the queue to say.
+    fn take(&self, n: Tokens, leaving: Tokens) -> Option<Taken>;
 
     /// The same by a reading.
-    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken;
+    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Option<Taken>;
 
     /// When it will be there; `None` without a limit.
     fn due(&self, ask: Ask, now: Reading) -> Option<Due>;
@@ -50,12 +50,12 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for &RateLimiter<C> {
     }
 
     #[inline(always)]
-    fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
-        self.taken(n, leaving, self.live())
+    fn take(&self, n: Tokens, leaving: Tokens) -> Option<Taken> {
+        self.take_at_home(n, leaving, self.live())
     }
 
-    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken {
-        self.taken(n, leaving, Given(now))
+    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Option<Taken> {
+        self.take_at_home(n, leaving, Given(now))
     }
 
     fn due(&self, ask: Ask, now: Reading) -> Option<Due> {
@@ -85,12 +85,12 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for Bucket<'_, C> {
     }
 
     #[inline(always)]
-    fn take(&self, n: Tokens, leaving: Tokens) -> Taken {
-        self.taken(n, leaving, self.live())
+    fn take(&self, n: Tokens, leaving: Tokens) -> Option<Taken> {
+        Some(self.taken(n, leaving, self.live()))
     }
 
-    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Taken {
-        self.taken(n, leaving, Given(now))
+    fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Option<Taken> {
+        Some(self.taken(n, leaving, Given(now)))
     }
 
     fn due(&self, ask: Ask, now: Reading) -> Option<Due> {

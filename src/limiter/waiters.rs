@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::RateLimiter;
 use super::account::Account;
 use crate::algorithm::token_bucket::{self, Ask};
-use crate::cell::{Now, Taken};
+use crate::cell::{AsTaken, Found, Home, Now, Taken};
 use crate::clock::Clock;
 use crate::table::Arrival;
+use crate::tokens::Tokens;
 use crate::wait::{Call, Drive, MakeTimer, Queue, Rule, Terms, Waiters};
 use crate::word::{Reading, Units, Word, Worth};
 
@@ -27,6 +28,12 @@ impl<C> RateLimiter<C> {
 
     fn queue(&self) -> &Arc<Queue> {
         self.hot.waiters.queue(|| Terms::new(self.rule(), MAX_WAITERS, None))
+    }
+
+    /// Takes; `None` where the word is lent, and the caller goes to the queue itself.
+    #[inline(always)]
+    pub(super) fn take_at_home(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Option<Taken> {
+        self.hot.cell.take(self.layout(), &AtHome(self), (n, leaving), now, AsTaken)
     }
 
     /// Takes from a word that was seen to be lent.
@@ -89,6 +96,15 @@ impl<C> RateLimiter<C> {
 
     pub(super) fn bring_home(&self) {
         self.queue().bring_home(&self.hot.cell);
+    }
+}
+
+/// A limiter that does not know the way to its queue.
+struct AtHome<'a, C>(&'a RateLimiter<C>);
+
+impl<C> Home for AtHome<'_, C> {
+    fn at_home(&self, seen: Word, now: Reading) -> Found {
+        self.0.at_home(seen, now)
     }
 }
 

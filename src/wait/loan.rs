@@ -158,7 +158,7 @@ impl Loan {
         // The timer may be armed for later than a deadline where others come after it.
         let is_first = self.line.first().is_some_and(|(first, _)| first == id);
         self.stirred |= is_first || deadline < Reading::MAX && self.line.leads(ask.leaving());
-        Entered::Waiting { id, is_first }
+        Entered::Waiting { id, alone: is_first.then_some(due) }
     }
 
     /// Serves whom it can, refuses who cannot be served in time, and tells when to look again.

@@ -164,9 +164,10 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Entered {
     Granted(Reading),
+    /// Before all others, and until then, or behind some.
     Waiting {
         id: Id,
-        is_first: bool,
+        alone: Option<Due>,
     },
     /// It would not be there in time, but then.
     TooLate(Due),
