@@ -276,7 +276,7 @@
 //! trusts it, and [`Instant`](std::time::Instant) where not; [`clock_health`] tells which, and
 //! why. Its first use calibrates it, which takes about 5 ms. Any other [`Clock`] goes to
 //! [`RateLimiter::with_clock`]: one method, which returns nanoseconds since an origin near its
-//! start.
+//! start. [`CoarseClock`] tells the time as of a while ago, in a load.
 //!
 //! The promises hold whatever the clock does, because a reading counts as itself: it is never
 //! replaced by a later one that another thread has seen. A reading that is behind sees fewer
@@ -328,30 +328,9 @@
 //! assert!(matches!(limiter.try_acquire_n(6), Err(TryAcquireError::ExceedsBurst(_))));
 //! ```
 //!
-//! It drives those who wait as well: it stops at every instant at which somebody is due, to the
-//! nanosecond, and serves them before it goes on. So an hour of waiting takes no time, and no test
-//! has to sleep:
-//!
-//! ```
-//! use brimful::{MockClock, Quota, RateLimiter};
-//! use std::pin::pin;
-//! use std::task::{Context, Poll, Waker};
-//! use std::time::Duration;
-//!
-//! let clock = MockClock::new();
-//! let limiter = RateLimiter::with_clock(Quota::per_hour(1), clock.clone());
-//! assert!(limiter.allow());
-//!
-//! let mut by_hand = Context::from_waker(Waker::noop());
-//! let mut wait = pin!(limiter.acquire());
-//! assert!(wait.as_mut().poll(&mut by_hand).is_pending());
-//! clock.advance(Duration::from_secs(7200)); // served after the first of two hours
-//! let Poll::Ready(Ok(granted)) = wait.as_mut().poll(&mut by_hand) else { panic!("it was due") };
-//! assert_eq!(granted.waited(), Duration::from_secs(3600));
-//! ```
-//!
-//! A runtime's tasks are served as well, and threads: `RateLimiter::waiters` tells how many have
-//! come, and that the clock may be moved for them. See `examples/wait_mock.rs`.
+//! It drives those who wait as well, so that no test has to sleep. [`testing`] is the page on that:
+//! how code is given its clock, waits by hand, under a runtime and by threads, keys, and clocks
+//! that go wrong.
 //!
 //! # Sharing, cost and memory ordering
 //!
@@ -378,6 +357,7 @@
 //!   of yours ([`RateLimiter::with_clock`]). `alloc` and 64-bit atomics are needed in any case.
 //! - `wait`, on by default, with `std`: the verbs that wait, for tasks on any runtime and for
 //!   threads.
+//! - `serde`: [`Quota`] and [`Quotas`] are written as texts, and read from texts or maps.
 //! - `tokio`, with `wait`: `TokioTimer`, for limiters whose builder is told to use it. Nothing else
 //!   changes: without it, those who wait may be tasks of tokio's as well.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -394,6 +374,9 @@ pub mod from_python {}
 
 #[doc = include_str!("internals.md")]
 pub mod internals {}
+
+#[cfg_attr(all(feature = "wait", not(brimful_loom)), doc = include_str!("testing.md"))]
+pub mod testing {}
 
 mod algorithm;
 mod cell;
@@ -416,7 +399,7 @@ pub use clock::MockClock;
 #[cfg(feature = "tokio")]
 pub use clock::TokioTimer;
 #[cfg(feature = "std")]
-pub use clock::{ClockHealth, ClockSource, QuantaClock, Timer, clock_health};
+pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock, Timer, clock_health};
 #[cfg(feature = "std")]
 pub use error::BuildError;
 #[cfg(feature = "wait")]
@@ -430,7 +413,7 @@ pub use limiter::{
     KeyedRateLimiter, KeyedRateLimiterBuilder, KeyedReservation, Leaving, OwnedKeyedReservation, OwnedReservation,
     RateLimiterBuilder, SipState,
 };
-pub use quota::{ParseQuotaError, Quota, QuotaTextError};
+pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
 pub use tokens::Tokens;

@@ -5,6 +5,8 @@ use std::boxed::Box;
 
 #[cfg(feature = "std")]
 mod agenda;
+#[cfg(feature = "std")]
+mod coarse;
 #[cfg(all(feature = "std", not(brimful_loom)))]
 mod mock;
 #[cfg(feature = "wait")]
@@ -18,6 +20,8 @@ mod tsc;
 
 #[cfg(feature = "wait")]
 pub(crate) use agenda::{Agenda, Entry};
+#[cfg(feature = "std")]
+pub use coarse::{CoarseClock, CoarseUpkeep};
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub use mock::MockClock;
 #[cfg(feature = "wait")]

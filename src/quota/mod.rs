@@ -1,5 +1,7 @@
 //! [`Quota`]: a rate and a burst, valid by construction, with the layout of its words.
 
+#[cfg(feature = "serde")]
+mod serde;
 mod text;
 
 use core::hash::{Hash, Hasher};
@@ -10,7 +12,7 @@ use crate::error::{QuotaError, QuotaErrorKind};
 use crate::tokens::Tokens;
 use crate::word::{Layout, Units};
 
-pub use text::{ParseQuotaError, QuotaTextError};
+pub use text::{ParseQuotaError, QuotaTextError, Quotas};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -238,6 +240,23 @@ impl Quota {
     #[must_use]
     pub const fn resolution(&self) -> Tokens {
         self.layout.tokens_up(1)
+    }
+
+    /// How long a tick is. A bucket's word notes in which tick of the clock it was last written; a tick
+    /// is a power of two of nanoseconds, about as long as the bucket takes to refill. It costs no
+    /// accuracy: what a bucket holds is known to the nanosecond. A denial by a reading of an
+    /// earlier tick than the last write, as clocks that differ may give, looks a second time. Slots
+    /// of a [`KeyedRateLimiter`](crate::KeyedRateLimiter) have shorter ones.
+    #[must_use]
+    pub const fn tick(&self) -> Duration {
+        Duration::from_nanos(self.layout.tick_nanos())
+    }
+
+    /// How long a word tells what its bucket holds. A bucket that was not written for longer than that is
+    /// full, whatever it held.
+    #[must_use]
+    pub const fn horizon(&self) -> Duration {
+        Duration::from_nanos(self.layout.horizon_nanos())
     }
 
     pub(crate) const fn layout(&self) -> &Layout {

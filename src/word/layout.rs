@@ -154,6 +154,16 @@ impl Layout {
         self.mask
     }
 
+    /// The length of a tick.
+    pub(crate) const fn tick_nanos(&self) -> u64 {
+        1 << self.k
+    }
+
+    /// The length of the ticks in which the count is exact.
+    pub(crate) const fn horizon_nanos(&self) -> u64 {
+        (self.horizon + 1) >> SPARE
+    }
+
     /// The tick of a reading, in place: a tick of 2^k ns stands above k + 3 bits, where a
     /// reading in eighths of a nanosecond has it.
     #[inline]

@@ -2,7 +2,9 @@
 
 mod charge_once;
 mod clocks;
+mod coarse_clock;
 mod conformance;
+mod errors;
 mod exact_waits;
 mod field_bugs;
 mod first_use;
@@ -13,6 +15,8 @@ mod keyed_verbs;
 mod keyed_window;
 mod no_lost_tokens;
 mod oracle;
+mod quotas;
+mod sharing;
 mod support;
 mod text;
 mod total;

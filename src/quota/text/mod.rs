@@ -1,5 +1,6 @@
 //! Quotas as text: `100/s burst 200`.
 
+mod list;
 mod parse;
 mod show;
 #[cfg(test)]
@@ -12,6 +13,8 @@ use core::ops::Range;
 use core::str::FromStr;
 
 use super::Quota;
+
+pub use list::Quotas;
 
 /// A [`Quota`] from a text that is checked when it is compiled: [`Quota::const_parse`] in a
 /// `const` block.

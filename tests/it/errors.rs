@@ -1,0 +1,101 @@
+//! What errors say: each names the value, and what would be right.
+
+use std::error::Error;
+use std::time::Duration;
+
+use brimful::{CoarseUpkeep, KeyedRateLimiter, MockClock, OnFull, Quota, RateLimiter, Tokens};
+
+fn says<T>(result: Result<T, impl Error>, text: &str) {
+    let error = result.err().unwrap_or_else(|| panic!("refused: {text}"));
+    assert_eq!(error.to_string(), text);
+    assert!(error.source().is_none(), "the message has all of it");
+}
+
+fn fresh(quota: Quota) -> RateLimiter<MockClock> {
+    RateLimiter::with_clock(quota, MockClock::new())
+}
+
+#[test]
+fn of_calls() {
+    let limiter = fresh(Quota::per_second(10).burst(5));
+    says(
+        limiter.try_acquire_n(6),
+        "a cost of 6 tokens can never be admitted by a burst of 5: ask for less at a time, or raise the burst",
+    );
+    says(
+        limiter.try_acquire_leaving(3, 4),
+        "a cost of 3 tokens that leaves 4 can never be admitted by a burst of 5: ask for less at a time, or raise the \
+         burst",
+    );
+    assert!(limiter.try_acquire_n(5).is_ok());
+    says(limiter.try_acquire_n(3), "rate limited: retry after 300ms");
+    let late = fresh(Quota::per_second(1).burst(1));
+    assert!(late.allow_at((1 << 59) - 1));
+    says(late.try_acquire_at((1 << 59) - 1), "rate limited: the tokens will not be there within the clock's range");
+    let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1)).max_keys(1).on_full(OnFull::Deny);
+    let keyed = builder.clock(MockClock::new()).build().unwrap();
+    assert!(keyed.allow(&1));
+    says(keyed.try_acquire(&2), "no room for a new key: every bucket is in use. Raise `max_keys`, or retry after 1s");
+}
+
+#[test]
+fn of_waits() {
+    let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(2).initial(0));
+    let limiter = builder.clock(MockClock::new()).max_waiters(0).build().unwrap();
+    says(
+        limiter.try_acquire_for_blocking(Duration::from_millis(999)),
+        "the tokens will not be there in time: it takes 1s",
+    );
+    says(limiter.acquire_blocking(), "as many wait as may, 0: come back later, or raise `max_waiters`");
+    limiter.clock().advance(Duration::from_secs(2));
+    says(limiter.try_acquire_until_blocking(0), "the deadline has passed; the tokens are there");
+    says(
+        limiter.acquire_n_blocking(3),
+        "a cost of 3 tokens can never be admitted by a burst of 2: ask for less at a time, or raise the burst",
+    );
+    let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).initial(0)).max_waiting_keys(0);
+    let keyed = builder.clock(MockClock::new()).build().unwrap();
+    says(
+        keyed.acquire_blocking(&1),
+        "as many keys are waited on as may be, 0: come back later, or raise `max_waiting_keys`",
+    );
+}
+
+#[test]
+fn of_what_is_constructed() {
+    says(Quota::try_new(0, Duration::from_secs(1)), "a quota needs at least one token per period");
+    says(Quota::try_new(1, Duration::ZERO), "a quota needs a period longer than zero");
+    says(
+        Quota::try_new(2, Duration::from_nanos(1)),
+        "2 tokens per 1ns is a rate above 1000000000 tokens per second: count in larger tokens",
+    );
+    says(
+        Quota::try_new(1, Duration::from_secs(400_000_000_000)),
+        "1 tokens per 400000000000s is a rate below one token per 10000 years: count in smaller tokens",
+    );
+    says(Quota::per_second(1).try_burst(0), "a quota needs a burst above zero, or nothing could ever be admitted");
+    let grain = Tokens::from_parts(0, 1).unwrap();
+    says(
+        Quota::per_second(1_000_000_000).try_burst(grain),
+        "a burst of 0.000000000001 tokens is a burst below what this rate can count: raise the burst to a token",
+    );
+    says(Quota::try_from_rate(f64::NAN, 1.0), "NaN: a rate must be a finite number above zero");
+    says(Quota::try_from_rate(1.0, -2.5), "-2.5: a burst must be a finite number above zero and below 4294967296");
+    let tokens = "an amount of tokens is a number from 0 up to 4294967295.999999999999, with at most 12 decimals";
+    says(Tokens::try_from(-1.0), &format!("-1: {tokens}"));
+    says(
+        RateLimiter::builder().build(),
+        "a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`",
+    );
+    let keyed = || KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1));
+    says(
+        keyed().max_keys(0).build().map(drop),
+        "max_keys is 0: a keyed limiter needs room for one key at least, or nothing could be admitted",
+    );
+    let least = keyed().max_bytes(1).build().map(drop).unwrap_err().to_string();
+    assert!(
+        least.starts_with("max_bytes is 1: a keyed limiter takes ") && least.ends_with(" bytes at least"),
+        "{least}"
+    );
+    says(CoarseUpkeep::start(Duration::ZERO), "the time cannot be moved on every 0 ns: 1 ms is usual");
+}

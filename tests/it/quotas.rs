@@ -1,0 +1,110 @@
+//! Several quotas in one text, and quotas in configuration files.
+
+use brimful::{ParseQuotaError, Quota, Quotas};
+
+fn read(text: &str) -> Result<Quotas, ParseQuotaError> {
+    text.parse()
+}
+
+#[test]
+fn lists_read_as_their_parts_in_their_order() {
+    let all = [Quota::per_second(100).burst(200), Quota::per_hour(5_000), Quota::per_day(1).burst(3)];
+    for text in [
+        "100/s burst 200; 5000/h; 1/day burst 3",
+        " 100/s burst 200 ;5000 per hour;1/d burst 3 ",
+        "100/s burst 200;\n5000/h;\n1/day burst 3\n",
+    ] {
+        assert_eq!(read(text).unwrap()[..], all, "{text:?}");
+    }
+    assert_eq!(read("7/min").unwrap(), Quota::per_minute(7).into());
+    assert_eq!(Quotas::new(all).unwrap()[..], all);
+    assert_eq!(Quotas::new([]), None);
+}
+
+#[test]
+fn lists_read_back() {
+    for text in
+        ["100/s burst 200", "100/s burst 200; 5000/h burst 5000", "0.5/s burst 2.5 initial 0 debt 10; 1/day burst 1"]
+    {
+        let quotas = read(text).unwrap();
+        assert_eq!(quotas.to_string(), text);
+        assert_eq!(format!("{quotas:?}"), format!("Quotas({text:?})"));
+    }
+}
+
+/// The caret points into the whole text, wherever the part is.
+#[test]
+fn what_is_wrong_is_pointed_at_in_the_whole_text() {
+    let cases = [
+        ("100/s; 5000/fortnight", 12..21, "\"fortnight\""),
+        ("100/month; 5/s", 4..9, "\"month\""),
+        ("é100/s; 5/s", 0..5, "\"é100\""),
+        ("", 0..0, "the end"),
+        ("100/s;", 6..6, "the end"),
+        ("100/s; ; 5/h", 7..8, "\";\""),
+        ("; 5/h", 0..1, "\";\""),
+        ("100/s burst; 5/h", 11..12, "\";\""),
+        ("100/; 5/h", 4..5, "\";\""),
+        ("100/s; burst 5", 7..12, "\"burst\""),
+        ("100/s, 5/h", 5..6, "\",\""),
+    ];
+    for (text, span, part) in cases {
+        let error = read(text).unwrap_err();
+        assert_eq!((error.span(), error.text()), (span, text), "{error}");
+        assert!(error.to_string().starts_with(&format!("bad quota at {part}: ")), "{text:?}: {error}");
+    }
+}
+
+#[cfg(feature = "serde")]
+mod serde {
+    use brimful::{Quota, Quotas};
+    use serde_json::{from_value, json, to_value};
+
+    #[test]
+    fn written_as_text_and_read_back() {
+        let quota = Quota::per_second(100).burst(200);
+        assert_eq!(to_value(quota).unwrap(), json!("100/s burst 200"));
+        assert_eq!(from_value::<Quota>(json!("100/s burst 200")).unwrap(), quota);
+        let quotas: Quotas = "100/s burst 200; 5000/h".parse().unwrap();
+        assert_eq!(to_value(&quotas).unwrap(), json!("100/s burst 200; 5000/h burst 5000"));
+        assert_eq!(from_value::<Quotas>(to_value(&quotas).unwrap()).unwrap(), quotas);
+    }
+
+    #[test]
+    fn read_from_maps_and_lists() {
+        let quota = |value| from_value::<Quota>(value).unwrap();
+        let all = Quota::per_second(10).burst(20).initial(5).max_debt(30);
+        assert_eq!(quota(json!({"rate": "10/s", "burst": 20, "initial": 5, "debt": "30"})), all);
+        assert_eq!(quota(json!({"rate": "10/s"})), Quota::per_second(10));
+        assert_eq!(quota(json!({"rate": "0.5/s", "burst": 2.5})), "0.5/s burst 2.5".parse().unwrap());
+        assert_eq!(quota(json!({"burst": "1k", "rate": "10/s"})), Quota::per_second(10).burst(1_000));
+        let quotas = |value| from_value::<Quotas>(value).unwrap();
+        let both: Quotas = "10/s burst 20; 5000/h".parse().unwrap();
+        assert_eq!(quotas(json!([{"rate": "10/s", "burst": 20}, "5000/h"])), both);
+        assert_eq!(quotas(json!("10/s burst 20; 5000/h")), both);
+        assert_eq!(quotas(json!({"rate": "10/s"})), Quota::per_second(10).into());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let refused = |value, reason: &str| {
+            let quota = from_value::<Quota>(value).unwrap_err().to_string();
+            assert!(quota.contains(reason), "{quota}");
+        };
+        refused(json!("100/month"), "bad quota at \"month\"");
+        refused(json!("100/month"), "in \"100/month\"");
+        refused(json!({"burst": 5}), "missing field `rate`");
+        refused(json!({"rate": "1/s", "brust": 5}), "unknown field `brust`, expected one of `rate`, `burst`");
+        refused(json!({"rate": "1/s", "burst": 0}), "burst");
+        refused(json!({"rate": "1/s", "burst": -1}), "in \"1/s burst -1\"");
+        refused(json!({"rate": "1/s", "burst": [1]}), "a number, or a text");
+        refused(json!({"rate": "1/s; 2/h"}), "bad quota at \";\"");
+        refused(json!(5), "a quota: a text such as \"100/s burst 200\"");
+        refused(json!(["1/s"]), "a quota: a text");
+        refused(json!({"rate": "1/s burst 2", "burst": 3}), "given twice");
+        let quotas = |value| from_value::<Quotas>(value).unwrap_err().to_string();
+        assert!(quotas(json!([])).contains("an empty list"));
+        assert!(quotas(json!(["1/s", "2/x"])).contains("\"2/x\""));
+        assert!(quotas(json!(true)).contains("quotas: a text such as"));
+    }
+}
