@@ -71,6 +71,13 @@ mod serde {
     }
 
     #[test]
+    fn read_back_from_a_format_that_does_not_describe_itself() {
+        let quotas: Quotas = "100/s burst 200; 5000/h".parse().unwrap();
+        let bytes = postcard::to_allocvec(&(quotas[0], &quotas)).unwrap();
+        assert_eq!(postcard::from_bytes::<(Quota, Quotas)>(&bytes).unwrap(), (quotas[0], quotas));
+    }
+
+    #[test]
     fn read_from_maps_and_lists() {
         let quota = |value| from_value::<Quota>(value).unwrap();
         let all = Quota::per_second(10).burst(20).initial(5).max_debt(30);
