@@ -375,7 +375,8 @@ pub mod from_python {}
 #[doc = include_str!("internals.md")]
 pub mod internals {}
 
-#[cfg_attr(all(feature = "wait", not(brimful_loom)), doc = include_str!("testing.md"))]
+#[cfg(all(feature = "wait", not(brimful_loom)))]
+#[doc = include_str!("testing.md")]
 pub mod testing {}
 
 mod algorithm;

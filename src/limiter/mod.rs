@@ -455,6 +455,7 @@ impl<C> Account for RateLimiter<C> {
         &self.quota
     }
 
+    #[cfg_attr(not(feature = "wait"), allow(unused_variables))]
     fn peek(&self, leaving: Units, mut now: impl Now) -> Option<Worth> {
         let mut word = self.hot.cell.load(Self::LOAD);
         let now = now.first();

@@ -286,6 +286,7 @@ impl Table {
     }
 
     /// When, and what a key's bucket was worth then to somebody who is to leave so much.
+    #[cfg_attr(not(feature = "wait"), allow(unused_variables))]
     pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, mut source: impl Now) -> Worth {
         let worth = |now, word| {
             let held = token_bucket::level(&self.layout, word, now);
