@@ -322,7 +322,8 @@ impl fmt::Display for QuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             QuotaErrorKind::TooFast { tokens, period } | QuotaErrorKind::TooSlow { tokens, period } => {
-                write!(f, "{tokens} tokens per {period:?} is ")?;
+                let noun = if tokens == 1 { "token" } else { "tokens" };
+                write!(f, "{tokens} {noun} per {period:?} is ")?;
             }
             QuotaErrorKind::BurstTooFine { burst } => write!(f, "a burst of {burst} tokens is ")?,
             QuotaErrorKind::Rate(value) | QuotaErrorKind::Capacity(value) => write!(f, "{value}: ")?,

@@ -71,7 +71,7 @@ fn of_what_is_constructed() {
     );
     says(
         Quota::try_new(1, Duration::from_secs(400_000_000_000)),
-        "1 tokens per 400000000000s is a rate below one token per 10000 years: count in smaller tokens",
+        "1 token per 400000000000s is a rate below one token per 10000 years: count in smaller tokens",
     );
     says(Quota::per_second(1).try_burst(0), "a quota needs a burst above zero, or nothing could ever be admitted");
     let grain = Tokens::from_parts(0, 1).unwrap();
