@@ -357,7 +357,10 @@
 //!   of yours ([`RateLimiter::with_clock`]). `alloc` and 64-bit atomics are needed in any case.
 //! - `wait`, on by default, with `std`: the verbs that wait, for tasks on any runtime and for
 //!   threads.
-//! - `serde`: [`Quota`] and [`Quotas`] are written as texts, and read from texts or maps.
+//! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from that, or from a map
+//!   with a `rate` and, if need be, a `burst`, an `initial` and a `debt`, each a number or a text;
+//!   [`Quotas`] also from a list of either. Binary formats know the text only, and so does
+//!   `serde_json` for numbers where its `arbitrary_precision` is on.
 //! - `tokio`, with `wait`: `TokioTimer`, for limiters whose builder is told to use it. Nothing else
 //!   changes: without it, those who wait may be tasks of tokio's as well.
 #![cfg_attr(not(feature = "std"), no_std)]

@@ -1,33 +1,42 @@
 //! A clock that is read in a load, and moved on by somebody else.
 
 use std::io;
+#[cfg(feature = "wait")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "wait")]
+use std::task::{Wake, Waker};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+#[cfg(feature = "wait")]
+use super::Timer;
 use super::{Clock, QuantaClock};
 
 /// A clock that tells what [`QuantaClock`] read when it was last moved on: a load, instead of
 /// the counter, where decisions are so many that this counts. It is moved on by a
-/// [`CoarseUpkeep`]: a thread, or an event loop, each time around. While there is none it reads
-/// [`QuantaClock`] itself, so nothing stands still because nobody started one, or it has ended.
+/// [`CoarseUpkeep`]: a thread, or an event loop, each time around. While none lives, it reads
+/// [`QuantaClock`] itself.
 ///
 /// It is a handle without state: all of them tell the same time.
 ///
 /// # What holds for it
 ///
-/// A reading is behind by at most σ: the upkeep's interval, and what its thread comes late, which
-/// is up to the operating system (typically 0.1 ms where cores are free). It is never ahead.
+/// A reading is behind by at most σ. With a thread, that is its interval, and what it comes late,
+/// which is up to the operating system (typically 0.1 ms where cores are free); by hand, the longest
+/// time between two refreshes. It is never ahead, but for what the cores' counters differ by
+/// ([`clock_health`](crate::clock_health)).
 ///
 /// The limiter is exact for what it reads. In real time it admits in no window more than
 /// `burst + rate × (window + σ)`, since what is admitted in a window has readings in one that
-/// begins at most σ earlier. What is earned is seen up to σ late: a wait may end σ late, never
-/// early, and a `retry_after` may be σ too long. A burst below what is earned in σ keeps no rate:
-/// of each step of the time, no more than a burst comes in.
+/// begins at most σ earlier. What is earned is seen up to σ late: who comes back after a
+/// `retry_after` may be told to wait up to σ more, and timeouts are off by as much. A burst smaller
+/// than what is earned in σ caps the rate at one burst per σ. Those who wait are woken by the precise
+/// time, which then moves this clock on.
 ///
 /// The operating systems' own coarse clocks would be no better: to ask them takes about as long
 /// as the counter, and they go on every 1 to 16 ms.
@@ -63,6 +72,42 @@ impl Clock for CoarseClock {
             now => now,
         }
     }
+
+    #[cfg(feature = "wait")]
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        Some(Box::new(Punctual(super::default_timer())))
+    }
+}
+
+/// A timer by the precise time, which moves the coarse one on before it wakes.
+#[cfg(feature = "wait")]
+struct Punctual(Box<dyn Timer>);
+
+#[cfg(feature = "wait")]
+impl Timer for Punctual {
+    fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
+        self.0.arm(QuantaClock.now(), at_ns, &Waker::from(Arc::new(Strike(waker.clone()))));
+    }
+}
+
+#[cfg(feature = "wait")]
+struct Strike(Waker);
+
+#[cfg(feature = "wait")]
+impl Wake for Strike {
+    fn wake(self: Arc<Self>) {
+        // Under the lock: after the last upkeep has gone, nobody would move it on again.
+        let live = live();
+        if *live > 0 {
+            move_on();
+        }
+        drop(live);
+        self.0.wake_by_ref();
+    }
+}
+
+fn live() -> MutexGuard<'static, usize> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cold]
@@ -71,8 +116,9 @@ fn precise() -> u64 {
     QuantaClock.now()
 }
 
-/// Moves [`CoarseClock`] on, for as long as it lives. Where there are several, the one that comes
-/// first counts.
+/// Moves [`CoarseClock`] on, for as long as it lives. Where there are several, whichever comes first
+/// does; while one by hand lives and nobody refreshes it, and no thread is there, the time stands still
+/// for all. After a `fork`, start one anew.
 ///
 /// # Examples
 ///
@@ -87,7 +133,7 @@ fn precise() -> u64 {
 ///     upkeep.refresh();
 ///     // All that is decided until the next time around is decided as of now.
 /// }
-/// assert!(CoarseClock.now() > began);
+/// assert!(CoarseClock.now() >= began);
 /// ```
 #[derive(Debug)]
 #[must_use = "the time is kept for as long as this lives"]
@@ -121,7 +167,7 @@ impl CoarseUpkeep {
 
     /// One that moves the time on when it is told to: now, and by [`refresh`](CoarseUpkeep::refresh).
     pub fn by_hand() -> Self {
-        *LIVE.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *live() += 1;
         move_on();
         CoarseUpkeep { thread: None }
     }
@@ -143,7 +189,7 @@ impl Drop for CoarseUpkeep {
             drop(stop);
             let _ = thread.join();
         }
-        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = live();
         *live -= 1;
         if *live == 0 {
             // Nobody moves it on any longer: an upkeep that is made meanwhile waits for the lock.

@@ -9,15 +9,20 @@ use std::time::Duration;
 use brimful::{Clock, CoarseClock, CoarseUpkeep, QuantaClock, Quota, RateLimiter};
 use brimful_oracle::window::{Bound, worst_window};
 
-use crate::support::Random;
-
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The precise time is another now.
+fn later() {
+    let began = QuantaClock.now();
+    while QuantaClock.now() == began {}
+}
+
 /// Whether it tells the precise time.
 fn is_precise() -> bool {
+    later();
     let before = QuantaClock.now();
     let now = CoarseClock.now();
     (before..=QuantaClock.now()).contains(&now)
@@ -56,7 +61,8 @@ fn it_is_behind_and_never_ahead_nor_goes_back() {
     let (mut before, mut moves) = (0, 0);
     while moves < 1_000 {
         let now = CoarseClock.now();
-        assert!(now <= QuantaClock.now());
+        // Counters of cores may differ.
+        assert!(now <= QuantaClock.now() + 10_000);
         assert!(before <= now, "{before} then {now}");
         moves += u64::from(before < now);
         before = now;
@@ -69,7 +75,8 @@ fn no_interval_is_an_error_that_says_what_would_be_right() {
     assert_eq!(error.to_string(), "the time cannot be moved on every 0 ns: 1 ms is usual");
 }
 
-/// In every window of the precise time, no more than `burst + rate × (window + σ)`.
+/// In every window of the precise time it is `burst + rate × (window + σ)`, and that is reached: what
+/// was there at a reading is taken late, and what came in since at once.
 #[test]
 fn no_window_is_granted_more_than_in_it_and_in_the_staleness() {
     // A token a microsecond, in thousandths.
@@ -77,30 +84,41 @@ fn no_window_is_granted_more_than_in_it_and_in_the_staleness() {
     let _turn = alone();
     let upkeep = CoarseUpkeep::by_hand();
     let limiter = RateLimiter::with_clock(Quota::per_second(1_000_000).burst(BURST as u32), CoarseClock);
-    let mut random = Random::new(3);
-    let (mut grants, mut stalest) = (Vec::new(), 0);
-    for _ in 0..20_000 {
+    let mut beyond_the_precise_bound = 0;
+    for _ in 0..200 {
         let refreshed = QuantaClock.now();
         upkeep.refresh();
-        for _ in 0..random.next() % 100 {
-            let granted = limiter.allow();
-            let now = QuantaClock.now();
-            stalest = stalest.max(now - refreshed);
-            if granted {
+        while QuantaClock.now() < refreshed + 20_000 {}
+        let (mut grants, mut stalest) = (Vec::new(), 0);
+        for _ in 0..2 {
+            while limiter.allow() {
+                let now = QuantaClock.now();
+                stalest = stalest.max(now - refreshed);
                 grants.push((now, 1_000));
             }
+            upkeep.refresh();
         }
+        let mut margin = |stale: u64| {
+            let bound = Bound::new(u128::from(BURST * 1_000 + stale), 1_000, 1_000);
+            worst_window(bound, &mut grants).expect("something was granted").margin
+        };
+        beyond_the_precise_bound += u32::from(margin(0).is_violation());
+        assert!(!margin(stalest).is_violation(), "{grants:?}, at most {stalest} ns behind");
     }
-    let bound = |stale: u64| Bound::new(u128::from(BURST * 1_000 + stale), 1_000, 1_000);
-    let worst = worst_window(bound(stalest), &mut grants).expect("something was granted");
-    assert!(!worst.margin.is_violation(), "{worst:?}");
+    assert!(beyond_the_precise_bound > 0);
 }
 
+/// Where nobody refreshes it, those who wait are served all the same, and not early.
 #[test]
-fn whoever_waits_by_it_is_never_early() {
+fn whoever_waits_by_it_is_served_in_time() {
     let _turn = alone();
-    let _upkeep = CoarseUpkeep::start(Duration::from_micros(200)).unwrap();
+    let _upkeep = CoarseUpkeep::by_hand();
     let limiter = RateLimiter::with_clock(Quota::per_second(1_000).burst(1), CoarseClock);
-    let granted = [(); 10].map(|()| limiter.acquire_blocking().unwrap().granted_at());
-    assert!(granted.windows(2).all(|pair| pair[1] - pair[0] >= 1_000_000), "{granted:?}");
+    let mut before = None;
+    for _ in 0..10 {
+        let granted = limiter.acquire_blocking().unwrap().granted_at();
+        assert!(granted <= QuantaClock.now() + 10_000);
+        assert!(before.is_none_or(|before| granted >= before + 1_000_000));
+        before = Some(granted);
+    }
 }

@@ -19,6 +19,7 @@ fn lists_read_as_their_parts_in_their_order() {
     assert_eq!(read("7/min").unwrap(), Quota::per_minute(7).into());
     assert_eq!(Quotas::new(all).unwrap()[..], all);
     assert_eq!(Quotas::new([]), None);
+    assert!(Quotas::new(all).unwrap().into_iter().eq(all));
 }
 
 #[test]
@@ -83,6 +84,8 @@ mod serde {
         let all = Quota::per_second(10).burst(20).initial(5).max_debt(30);
         assert_eq!(quota(json!({"rate": "10/s", "burst": 20, "initial": 5, "debt": "30"})), all);
         assert_eq!(quota(json!({"rate": "10/s"})), Quota::per_second(10));
+        let text = r#"{"rate": "10/s", "burst": 20, "initial": 5, "debt": 30}"#;
+        assert_eq!(serde_json::from_str::<Quota>(text).unwrap(), all);
         assert_eq!(quota(json!({"rate": "0.5/s", "burst": 2.5})), "0.5/s burst 2.5".parse().unwrap());
         assert_eq!(quota(json!({"burst": "1k", "rate": "10/s"})), Quota::per_second(10).burst(1_000));
         let quotas = |value| from_value::<Quotas>(value).unwrap();

@@ -11,8 +11,8 @@ use crate::quota::Quota;
 
 /// Quotas that hold at once, one at least: `100/s burst 200; 5000/h`.
 ///
-/// As text they are separated by semicolons, in the order that was given. A call is charged to
-/// each of them, and admitted where all admit it.
+/// As text they are separated by semicolons, in the order that was given. A limiter holds to one:
+/// make one of each, and reserve from all of them before you commit to any.
 ///
 /// # Examples
 ///
@@ -84,6 +84,21 @@ impl Deref for Quotas {
 
     fn deref(&self) -> &[Quota] {
         &self.0
+    }
+}
+
+impl AsRef<[Quota]> for Quotas {
+    fn as_ref(&self) -> &[Quota] {
+        self
+    }
+}
+
+impl IntoIterator for Quotas {
+    type Item = Quota;
+    type IntoIter = alloc::vec::IntoIter<Quota>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_vec().into_iter()
     }
 }
 
