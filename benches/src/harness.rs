@@ -1,39 +1,59 @@
 //! Timing in turns.
 
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// A contender: its name, and how to run it.
 pub struct Contender<'a> {
     /// As it stands in the table.
     pub name: String,
-    run: Box<dyn Fn(u64) -> f64 + Sync + 'a>,
+    /// Each thread takes the next, and the first again after the last.
+    runs: Vec<Run<'a>>,
 }
+
+type Run<'a> = Box<dyn Fn(u64) -> f64 + Sync + 'a>;
 
 impl<'a> Contender<'a> {
     /// One whose every operation is a call of `operation`. The loop is compiled for it alone,
     /// so that nothing but the loop's counter stands between two operations.
-    pub fn new<T>(name: impl Into<String>, operation: impl Fn() -> T + Sync + 'a) -> Self {
-        let run = move |operations: u64| {
-            let start = Instant::now();
-            for _ in 0..operations {
-                black_box(operation());
-            }
-            start.elapsed().as_nanos() as f64
-        };
-        Contender::timed(name, run)
+    pub fn new<T: 'a>(name: impl Into<String>, operation: impl Fn() -> T + Sync + 'a) -> Self {
+        Contender::timed(name, repeated(operation))
+    }
+
+    /// One with an operation for each of so many threads.
+    pub fn each<T: 'a, O: Fn() -> T + Sync + 'a>(
+        name: impl Into<String>,
+        threads: usize,
+        make: impl Fn() -> O,
+    ) -> Self {
+        let run = |_| Box::new(repeated(make())) as Run<'a>;
+        Contender { name: name.into(), runs: (0..threads).map(run).collect() }
     }
 
     /// One that times itself: `run` does so many operations, and tells the nanoseconds.
     pub fn timed(name: impl Into<String>, run: impl Fn(u64) -> f64 + Sync + 'a) -> Self {
-        Contender { name: name.into(), run: Box::new(run) }
+        Contender { name: name.into(), runs: vec![Box::new(run)] }
     }
 
     /// The nanoseconds that so many operations take.
     #[must_use]
     pub fn run(&self, operations: u64) -> f64 {
-        (self.run)(operations)
+        self.run_on(0, operations)
+    }
+
+    fn run_on(&self, thread: usize, operations: u64) -> f64 {
+        self.runs[thread % self.runs.len()](operations)
+    }
+}
+
+fn repeated<T>(operation: impl Fn() -> T) -> impl Fn(u64) -> f64 {
+    move |operations| {
+        let start = Instant::now();
+        for _ in 0..operations {
+            black_box(operation());
+        }
+        start.elapsed().as_nanos() as f64
     }
 }
 
@@ -47,7 +67,7 @@ pub struct Timing {
 }
 
 /// Pins the calling thread to the core of that number, counted from the last one: the first is
-/// where interrupts go.
+/// where interrupts go. After the first comes the last again.
 pub fn pin(thread: usize) {
     let Some(cores) = core_affinity::get_core_ids() else { return };
     if let Some(&core) = cores.iter().rev().cycle().nth(thread) {
@@ -73,24 +93,40 @@ pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<
 /// over the operations of all threads: the inverse of the throughput.
 #[must_use]
 pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, operations: u64) -> Vec<Timing> {
+    let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len());
     in_turns(contenders, runs, |contender| {
-        let barrier = Barrier::new(threads);
+        let there = AtomicUsize::new(0);
         let times = std::thread::scope(|scope| {
             let run = |thread| {
-                let barrier = &barrier;
+                let there = &there;
                 move || {
                     pin(thread);
-                    barrier.wait();
-                    contender.run(operations) / operations as f64
+                    // Whoever slept until all are there would start late.
+                    there.fetch_add(1, Ordering::AcqRel);
+                    while there.load(Ordering::Acquire) < threads {
+                        std::thread::yield_now();
+                    }
+                    let begun = Instant::now();
+                    (begun, contender.run_on(thread, operations), Instant::now())
                 }
             };
             let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(run(thread))).collect();
-            handles.into_iter().map(|handle| handle.join().unwrap_or(f64::NAN)).collect::<Vec<_>>()
+            let join = |handle: std::thread::ScopedJoinHandle<'_, _>| {
+                handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            handles.into_iter().map(join).collect::<Vec<(Instant, f64, Instant)>>()
         });
-        // All threads do as many operations; the mean time is fairer to the slower ones than
-        // the time of the last.
-        let mean = times.iter().sum::<f64>() / times.len() as f64;
-        mean / threads as f64
+        let whole = if threads > cores {
+            // They take turns, and some begin when others have ended.
+            let begun = times.iter().map(|time| time.0).min();
+            let ended = times.iter().map(|time| time.2).max();
+            begun.zip(ended).map_or(f64::NAN, |(begun, ended)| (ended - begun).as_nanos() as f64)
+        } else {
+            // All do as many operations; the mean time is fairer to the slower ones than the
+            // time of the last.
+            times.iter().map(|time| time.1).sum::<f64>() / threads as f64
+        };
+        whole / (operations * threads as u64) as f64
     })
 }
 
