@@ -1,12 +1,12 @@
 //! The harness of the benches: contenders run in turns on pinned threads, and what counts is
 //! the median.
 
+pub mod bench;
 mod child;
 pub mod contenders;
 pub mod harness;
 mod histogram;
 pub mod keyed;
-pub mod options;
 mod plot;
 pub mod report;
 mod resident;

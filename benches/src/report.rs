@@ -75,7 +75,7 @@ impl Report {
         names
     }
 
-    /// Holds a figure against a limit; printed when the section ends.
+    /// Holds a figure against a limit; printed with the verdicts.
     pub(crate) fn bar(&mut self, what: &str, bar: Bar, measured: Option<f64>) {
         let (sign, limit) = match bar {
             Bar::AtMost(limit) => ("<=", limit),
@@ -91,9 +91,11 @@ impl Report {
         self.bars.push(format!("bar: {what} {sign} {}: {verdict}", figure(limit)));
     }
 
-    /// Ends a section.
+    /// Ends a part whose bars are complete.
     pub(crate) fn verdicts(&mut self) {
-        println!();
+        if !self.bars.is_empty() {
+            println!();
+        }
         for bar in self.bars.drain(..) {
             println!("{bar}");
         }

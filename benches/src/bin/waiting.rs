@@ -1,7 +1,7 @@
 //! `cargo xtask bench waiting`: those who wait, beside what one writes by hand and the peers.
 
-use brimful_benches::options::Output;
-use brimful_benches::waiting::{self, PATIENCE, PATIENCE_S, Scale, child};
+use brimful_benches::bench::Options;
+use brimful_benches::waiting;
 use clap::Parser;
 
 /// Those who wait, beside what one writes by hand and the peers.
@@ -11,26 +11,11 @@ use clap::Parser;
 /// of its own, with tokio's runtime on two threads. Whoever takes too long for a crowd is stopped,
 /// which is said below the table.
 #[derive(Parser)]
-struct Options {
+struct Arguments {
     #[command(flatten)]
-    output: Output,
-    /// Runs of every contender, in turns; the median counts. 5 without this, 1 where it is quick.
-    #[arg(long)]
-    runs: Option<usize>,
-    /// Smaller crowds, and few runs: to see that it works.
-    #[arg(long)]
-    quick: bool,
+    options: Options,
 }
 
 fn main() -> std::io::Result<()> {
-    let Options { output, runs, quick } = Options::parse();
-    output.measure(child::answer, |filter, svg| {
-        let scale = Scale { filter, runs: runs.unwrap_or(if quick { 1 } else { 5 }), quick, svg };
-        println!(
-            "{}; {} runs in turns; a crowd is stopped after {PATIENCE_S} s and {PATIENCE} times the ideal time",
-            brimful::clock_health(),
-            scale.runs
-        );
-        waiting::run(&scale)
-    })
+    waiting::BENCH.run(Arguments::parse().options)
 }

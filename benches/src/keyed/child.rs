@@ -3,22 +3,15 @@
 use std::io;
 
 use super::{flood, growth, insert, memory};
-use crate::child::{number, tell};
+use crate::child::number;
 
-/// Measures as a child.
-///
-/// # Errors
-///
-/// Where the words mean nothing.
-pub fn answer(words: &[String]) -> io::Result<()> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let numbers = match words[..] {
+pub(super) fn answer(words: &[&str]) -> io::Result<Option<Vec<f64>>> {
+    Ok(match *words {
         ["insert", name, keys] => insert::mean(name, number(keys)?),
         ["insertions", name, keys] => insert::each(name, number(keys)?),
         ["memory", name, kind, keys] => memory::measure(name, kind, number(keys)?),
         ["flood", quota, keys] => flood::measure(quota, number(keys)?),
         ["growth", name, keys] => growth::measure(name, number(keys)?),
         _ => None,
-    };
-    tell(&words, numbers)
+    })
 }

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 
-use super::Scale;
 use super::contenders::{Job, Keyed, with};
 use super::hits::room;
 use super::keys::Numbers;
+use super::most_keys;
+use crate::bench::Scale;
 use crate::child;
 use crate::harness::pin;
 use crate::histogram::Histogram;
@@ -86,14 +87,15 @@ impl Job<u64> for Grow {
 }
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    let scenario = format!("growth: calls while it grows from {} to {} keys", count(KNOWN), count(scale.most_keys));
+    let keys = most_keys(scale);
+    let scenario = format!("growth: calls while it grows from {} to {} keys", count(KNOWN), count(keys));
     if !scale.wants(&scenario) {
         return Ok(());
     }
     println!("\n{scenario}; each figure with the readings of the time");
     println!("  {:<20} {}", "", MEASURES.map(|measure| format!("{measure:>13}")).join(" "));
     for name in ["brimful", "governor", "rate-net (ahash)"] {
-        let numbers = child::ask_again(scale.runs.min(5), &["growth", name, &scale.most_keys.to_string()])?;
+        let numbers = child::ask_again(scale.runs.min(5), &["growth", name, &keys.to_string()])?;
         for (measure, &value) in MEASURES.iter().zip(&numbers) {
             report.add(&scenario, name, measure, value);
         }
@@ -103,6 +105,5 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     println!("  A call that waits for a lock asleep uses no CPU time; the wall's includes other processes.");
     let worst = report.get(&scenario, "brimful", "worst CPU ns").map(|worst| worst / 1e6);
     report.bar(&format!("{scenario}: brimful's worst, ms of CPU time"), Bar::AtMost(1.0), worst);
-    report.verdicts();
     Ok(())
 }

@@ -12,7 +12,8 @@ use brimful::SipState;
 use super::contenders::{Brimful, Hand, Keyed, RateNet, brimful, governor};
 use super::floor::{Array, Find, Swap};
 use super::keys::{Key, Spread, keys, order};
-use super::{Scale, plot};
+use super::{most_keys, plot};
+use crate::bench::Scale;
 use crate::harness::{Contender, alone, together};
 use crate::report::{Bar, Report, count};
 
@@ -174,8 +175,8 @@ fn walk<K>(order: &[K], start: usize, accesses: usize, pass: &impl Fn(&[K]) -> u
 fn measure(name: &str, hits: &Hits, threads: usize, scale: &Scale, report: &mut Report) {
     let names: Vec<_> = hits.contenders.iter().map(|contender| contender.name.as_str()).collect();
     let timings = match threads {
-        1 => alone(&hits.contenders, scale.runs, scale.accesses),
-        _ => together(&hits.contenders, threads, scale.runs, scale.accesses),
+        1 => alone(&hits.contenders, scale.runs, scale.operations),
+        _ => together(&hits.contenders, threads, scale.runs, scale.operations),
     };
     report.timings(name, &names, &timings);
     let refused = hits.refused.load(Ordering::Relaxed);
@@ -186,7 +187,7 @@ fn measure(name: &str, hits: &Hits, threads: usize, scale: &Scale, report: &mut 
 
 /// One thread, each key by itself.
 pub(super) fn hit(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    let sizes = [1_000, 10_000, 100_000, 1_000_000, scale.most_keys];
+    let sizes = [1_000, 10_000, 100_000, 1_000_000, most_keys(scale)];
     let mut cases: Vec<Case> = sizes.map(Case::plain).into();
     cases.push(Case { strings: true, ..Case::plain(1_000_000) });
     cases.push(Case { spread: Spread::Zipf, ..Case::plain(1_000_000) });
@@ -214,10 +215,6 @@ pub(super) fn hit(scale: &Scale, report: &mut Report) -> io::Result<()> {
         }
         measured.push((case, name));
     }
-    if measured.is_empty() {
-        return Ok(());
-    }
-    report.verdicts();
     let Some(folder) = &scale.svg else { return Ok(()) };
     for (hashers, file) in [(Hashers::Default, "hit-siphash.svg"), (Hashers::Fast, "hit-ahash.svg")] {
         let uniform = |case: &&(Case, String)| Case { hashers, ..Case::plain(case.0.keys) } == case.0;
@@ -229,11 +226,10 @@ pub(super) fn hit(scale: &Scale, report: &mut Report) -> io::Result<()> {
 }
 
 /// One thread, many keys at once.
-pub(super) fn batch(scale: &Scale, report: &mut Report) {
+pub(super) fn batch(scale: &Scale, report: &mut Report) -> io::Result<()> {
     const SIZES: [usize; 3] = [4, 16, 64];
-    let mut done = false;
     for hashers in [Hashers::Default, Hashers::Fast] {
-        let case = Case { hashers, ..Case::plain(scale.most_keys) };
+        let case = Case { hashers, ..Case::plain(most_keys(scale)) };
         let name = format!("batch: {}", case.name());
         if !scale.wants(&name) {
             continue;
@@ -248,11 +244,8 @@ pub(super) fn batch(scale: &Scale, report: &mut Report) {
             let ratio = report.ratio(&name, &batch_name(size), BRIMFUL);
             report.bar(&format!("{name}: batch of {size} / one by one"), Bar::AtMost(0.6), ratio);
         }
-        done = true;
     }
-    if done {
-        report.verdicts();
-    }
+    Ok(())
 }
 
 fn batch_name(size: usize) -> String {
@@ -288,11 +281,11 @@ impl Tables<u64> {
 }
 
 /// Several threads on one limiter.
-pub(super) fn threads(scale: &Scale, report: &mut Report) {
-    let case = Case::plain(1_000_000.min(scale.most_keys));
+pub(super) fn threads(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    let case = Case::plain(1_000_000);
     let names = [1, 2].map(|threads| (threads, format!("threads: {threads}, {}", case.name())));
     if !names.iter().any(|(_, name)| scale.wants(name)) {
-        return;
+        return Ok(());
     }
     let hits = case.build(true);
     for (threads, name) in names.iter().filter(|(_, name)| scale.wants(name)) {
@@ -302,5 +295,5 @@ pub(super) fn threads(scale: &Scale, report: &mut Report) {
             report.bar(&format!("{name}: brimful's operations per second / governor's"), Bar::AtLeast(2.5), faster);
         }
     }
-    report.verdicts();
+    Ok(())
 }

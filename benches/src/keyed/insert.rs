@@ -8,7 +8,8 @@ use cpu_time::ThreadTime;
 use super::contenders::{FAST, Job, Keyed, NAMES, with};
 use super::hits::room;
 use super::keys::keys;
-use super::{Scale, plot};
+use super::plot;
+use crate::bench::Scale;
 use crate::child;
 use crate::harness::{Contender, Timing, alone, pin};
 use crate::report::{Bar, Report, count, figure};
@@ -81,7 +82,7 @@ pub(super) fn each(name: &str, n: u64) -> Option<Vec<f64>> {
 const NOTHING: &str = "the reading itself";
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    let n = 1_000_000.min(scale.most_keys);
+    let n = 1_000_000;
     let keys = n.to_string();
     let scenario = format!("insert: u64, from none to {} keys", count(n));
     if !scale.wants(&scenario) {
@@ -125,7 +126,6 @@ fn singles(scale: &Scale, keys: &str, scenario: &str, report: &mut Report) -> io
     }
     let worst = report.get(&scenario, "brimful", "worst ns").map(|worst| worst / 1e6);
     report.bar(&format!("{scenario}: brimful's worst, ms"), Bar::AtMost(1.0), worst);
-    report.verdicts();
     match &scale.svg {
         Some(folder) => plot::insertions(&folder.join("insert.svg"), &scenario, &names, &MEASURES, report),
         None => Ok(()),

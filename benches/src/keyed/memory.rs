@@ -4,7 +4,8 @@ use std::io;
 
 use super::contenders::{Job, Keyed, with};
 use super::keys::{Key, Numbers};
-use super::{Scale, plot};
+use super::{most_keys, plot};
+use crate::bench::Scale;
 use crate::child;
 use crate::harness::pin;
 use crate::report::{Bar, Report, count};
@@ -59,7 +60,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     let mantissas = [10, 15, 20, 30, 50, 70];
     let counts: Vec<u64> = (4..=6)
         .flat_map(|power| mantissas.map(|mantissa| mantissa * 10u64.pow(power)))
-        .filter(|&keys| keys <= scale.most_keys)
+        .filter(|&keys| keys <= most_keys(scale))
         .collect();
     let mut worst = [0.0f64; MEASURED.len()];
     for &keys in &counts {
@@ -84,10 +85,9 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         .collect();
     println!("  {:<10} {}", "worst", text.join(" "));
     for ((name, kind), worst) in MEASURED.into_iter().zip(worst).filter(|((name, _), _)| *name == "brimful") {
-        let what = format!("{SCENARIO}, worst of {} to {}: {name}, {kind}", count(counts[0]), count(scale.most_keys));
+        let what = format!("{SCENARIO}, worst of {} to {}: {name}, {kind}", count(counts[0]), count(most_keys(scale)));
         report.bar(&what, Bar::AtMost(32.0), Some(worst));
     }
-    report.verdicts();
     match &scale.svg {
         Some(folder) => {
             let names = MEASURED.map(|(name, kind)| format!("{name}, {kind}"));

@@ -1,6 +1,6 @@
 //! Limiters of many keys: what a hit costs, a new key, memory, a flood of keys, growth.
 
-pub mod child;
+mod child;
 mod churn;
 mod contenders;
 mod flood;
@@ -12,49 +12,26 @@ mod keys;
 mod memory;
 mod plot;
 
-use std::io;
-use std::path::PathBuf;
+use crate::bench::{Bench, Scale};
 
-use crate::options::Filter;
-use crate::report::Report;
+/// Every section, in turn.
+pub const BENCH: Bench = Bench {
+    sections: &[
+        hits::hit,
+        hits::batch,
+        hits::threads,
+        insert::section,
+        memory::section,
+        flood::section,
+        churn::section,
+        growth::section,
+    ],
+    child: child::answer,
+    runs: [51, 5],
+    operations: 400_000,
+};
 
-/// What is measured, and how much of it.
-#[derive(Clone, Debug)]
-pub struct Scale {
-    /// Only what has a name that contains this.
-    pub filter: Filter,
-    /// Runs of every contender; the median counts.
-    pub runs: usize,
-    /// Accesses in a run, after half as many that are not timed.
-    pub accesses: u64,
-    /// The largest tables.
-    pub most_keys: u64,
-    /// The keys of a flood.
-    pub flood: u64,
-    /// Where the plots go.
-    pub svg: Option<PathBuf>,
-}
-
-impl Scale {
-    fn wants(&self, name: &str) -> bool {
-        self.filter.wants(name)
-    }
-}
-
-/// Every section that is asked for, in turn.
-///
-/// # Errors
-///
-/// Where a part that needs a process of its own had none, or a plot cannot be written.
-pub fn run(scale: &Scale) -> io::Result<Report> {
-    let mut report = Report::default();
-    hits::hit(scale, &mut report)?;
-    hits::batch(scale, &mut report);
-    hits::threads(scale, &mut report);
-    insert::section(scale, &mut report)?;
-    memory::section(scale, &mut report)?;
-    flood::section(scale, &mut report)?;
-    churn::section(scale, &mut report);
-    growth::section(scale, &mut report)?;
-    Ok(report)
+/// The keys of the largest tables.
+fn most_keys(scale: &Scale) -> u64 {
+    if scale.quick { 1_000_000 } else { 10_000_000 }
 }

@@ -7,9 +7,10 @@ use brimful::{Clock, QuantaClock, RateLimiter};
 use super::contenders::{BRIMFUL, Job, Limit, NAMES, Waits, with};
 use super::crowd::{runtime, watch};
 use super::floors::ReserveBlocking;
+use super::plot;
 use super::records::{Record, Records, percentile};
 use super::turns::{Measure, Of, in_turns, table};
-use super::{Scale, plot};
+use crate::bench::Scale;
 use crate::report::{Bar, Report};
 
 const LIMIT: Limit = Limit { rate: 200, burst: 1 };
@@ -114,7 +115,6 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     }
     let wakes = report.get(&scenario, BRIMFUL, MEASURES[6].0);
     report.bar("alone: brimful: wakes a grant", Bar::AtMost(1.01), wakes);
-    report.verdicts();
     match &scale.svg {
         Some(folder) => plot::lateness(
             &folder.join("waiting-alone.svg"),

@@ -3,16 +3,10 @@
 use std::io;
 
 use super::{alone, crowd, keys, memory, threads};
-use crate::child::{number, tell};
+use crate::child::number;
 
-/// Measures as a child.
-///
-/// # Errors
-///
-/// Where the words mean nothing.
-pub fn answer(words: &[String]) -> io::Result<()> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let numbers = match words[..] {
+pub(super) fn answer(words: &[&str]) -> io::Result<Option<Vec<f64>>> {
+    Ok(match *words {
         ["crowd", name, tasks, rounds, rate, burst] => {
             crowd::measure(name, [number(tasks)?, number(rounds)?, number(rate)?, number(burst)?])
         }
@@ -25,6 +19,5 @@ pub fn answer(words: &[String]) -> io::Result<()> {
         ["memory", "tasks", name, tasks] => memory::tasks(name, number(tasks)?),
         ["memory", "keys", name, keys] => memory::keys(name, number(keys)?),
         _ => None,
-    };
-    tell(&words, numbers)
+    })
 }

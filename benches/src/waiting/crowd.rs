@@ -12,9 +12,10 @@ use cpu_time::ProcessTime;
 use tokio::runtime::{Builder, Runtime};
 
 use super::contenders::{BRIMFUL, CONTENDERS, GOVERNOR, Job, Limit, ON_TOKIO, RESERVE, Waits, with, with_counted};
+use super::plot;
 use super::records::{Record, Records, Slot, early, excess, percentile};
 use super::turns::{Measure, Of, in_turns, rows, table};
-use super::{Scale, plot};
+use crate::bench::Scale;
 use crate::report::{Bar, Report, count};
 
 /// The runtime of all contenders.
@@ -43,6 +44,12 @@ pub(super) async fn watch<L: Waits>(limiter: &L) -> Record {
     record
 }
 
+/// Whoever has not served a crowd after so many seconds, and so many times the ideal time, is
+/// stopped; its figures are of those whom it served.
+const PATIENCE_S: f64 = 10.0;
+/// See [`PATIENCE_S`].
+const PATIENCE: f64 = 4.0;
+
 /// So many tasks, each of which waits so often.
 #[derive(Clone, Copy)]
 pub(super) struct Crowd {
@@ -58,7 +65,7 @@ impl Crowd {
 
     /// Whoever takes longer is stopped.
     fn patience(self) -> f64 {
-        super::PATIENCE_S + super::PATIENCE * self.limit.ideal(self.tokens())
+        PATIENCE_S + PATIENCE * self.limit.ideal(self.tokens())
     }
 
     fn words(self) -> [String; 4] {
@@ -297,6 +304,5 @@ pub(super) fn reads(scale: &Scale, report: &mut Report) -> io::Result<()> {
             report.bar(&format!("reads: {name}: {head}"), Bar::AtMost(most), measured);
         }
     }
-    report.verdicts();
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::Scale;
 use super::contenders::{BRIMFUL, ON_TOKIO};
 use super::crowd;
+use crate::bench::Scale;
 use crate::report::{Bar, Report};
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
@@ -27,6 +27,5 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
             report.bar(&format!("early: {name}: {what}"), bar, measured);
         }
     }
-    report.verdicts();
     Ok(())
 }

@@ -1,15 +1,16 @@
 //! The fast path: to be ready to wait, where the tokens are there.
 
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use brimful::{QuantaClock, RateLimiter};
 
-use super::Scale;
 use super::contenders::{Job, Limit, Waits, with};
 use super::crowd::runtime;
+use crate::bench::Scale;
 use crate::contenders::Floor;
 use crate::harness::{Contender, alone};
 use crate::report::{Bar, Report};
@@ -27,10 +28,10 @@ macro_rules! ready {
     };
 }
 
-pub(super) fn section(scale: &Scale, report: &mut Report) {
+pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     const SCENARIO: &str = "fast: the tokens are there, one thread, the real clock";
     if !scale.wants(SCENARIO) {
-        return;
+        return Ok(());
     }
     // Timers of some peers want one.
     let runtime = runtime().ok();
@@ -57,12 +58,12 @@ pub(super) fn section(scale: &Scale, report: &mut Report) {
     let theirs = ["governor", "rate-net", "async-speed-limit"];
     contenders.extend(theirs.iter().filter_map(|name| with(name, MODEST, Poll(name))));
     let runs = if scale.quick { 11 } else { 51 };
-    let timings = alone(&contenders, runs, 200_000);
+    let timings = alone(&contenders, runs, scale.operations);
     let names: Vec<&str> = contenders.iter().map(|contender| contender.name.as_str()).collect();
     report.timings(SCENARIO, &names, &timings);
     for name in ["acquire, polled once", "acquire_blocking"] {
         let ratio = report.ratio(SCENARIO, name, "try_acquire");
         report.bar(&format!("fast: {name} / try_acquire"), Bar::AtMost(1.1), ratio);
     }
-    report.verdicts();
+    Ok(())
 }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use brimful::{Clock, KeyedRateLimiter, QuantaClock, Quota, TokioTimer};
 use cpu_time::ProcessTime;
 
-use super::Scale;
 use super::contenders::{BRIMFUL, ON_TOKIO};
 use super::crowd::runtime;
 use super::records::{Record, Slot, percentile, served};
 use super::turns::{Measure, Of, in_turns, table};
+use crate::bench::Scale;
 use crate::report::{Bar, Report, count};
 
 /// A token's time: longer than it takes until all wait.
@@ -122,6 +122,5 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
             report.bar(&format!("keys: {name}: {what}"), bar, measured);
         }
     }
-    report.verdicts();
     Ok(())
 }

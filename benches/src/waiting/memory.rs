@@ -8,10 +8,10 @@ use std::task::{Context, Waker};
 
 use brimful::{KeyedRateLimiter, Quota, TokioTimer};
 
-use super::Scale;
 use super::contenders::{BRIMFUL, Job, Limit, NAMES, ON_TOKIO, Waits, with};
 use super::crowd::runtime;
 use super::turns::{Of, in_turns, table};
+use crate::bench::Scale;
 use crate::report::{Bar, Report, count};
 use crate::resident::anonymous;
 
@@ -99,7 +99,6 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
             let measured = report.get(&scenario, name, "beside its future");
             report.bar(&format!("{what} that waits: {name}: bytes"), Bar::AtMost(most), measured);
         }
-        report.verdicts();
     }
     Ok(())
 }

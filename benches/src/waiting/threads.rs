@@ -8,11 +8,11 @@ use std::time::Duration;
 use brimful::{Clock, QuantaClock, RateLimiter};
 use cpu_time::ProcessTime;
 
-use super::Scale;
 use super::contenders::{BRIMFUL, Limit};
 use super::floors::ReserveBlocking;
 use super::records::{Record, Records, early, excess, percentile};
 use super::turns::{Measure, Of, in_turns, table};
+use crate::bench::Scale;
 use crate::report::{Bar, Report};
 
 const LIMIT: Limit = Limit { rate: 1_000, burst: 10 };
@@ -139,6 +139,5 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for (what, bar, measured) in bars {
         report.bar(&format!("threads: brimful: {what}"), bar, measured);
     }
-    report.verdicts();
     Ok(())
 }
