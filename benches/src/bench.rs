@@ -40,7 +40,7 @@ pub struct Options {
     /// Also writes all figures to this file, as CSV.
     #[arg(long)]
     csv: Option<PathBuf>,
-    /// Also draws plots into this folder.
+    /// Also draws plots into this folder, each for light and for dark pages.
     #[arg(long)]
     svg: Option<PathBuf>,
     /// Measures for the process that started this one.

@@ -1,5 +1,6 @@
-//! Plots, as SVG.
+//! Plots, as SVG, each for light and for dark pages.
 
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
@@ -10,47 +11,91 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::{count, figure};
 
-/// Legible on white and on black.
-const GREY: RGBColor = RGBColor(128, 128, 128);
+/// What a page looks like.
+struct Theme {
+    /// In the file's name.
+    name: &'static str,
+    paper: RGBColor,
+    ink: RGBColor,
+    grid: RGBColor,
+    floor: RGBColor,
+    brimful: RGBColor,
+    governor: RGBColor,
+    others: [RGBColor; 6],
+}
 
-/// Okabe and Ito's, for all kinds of eyes; without black, and with a blue that shows on it.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(46, 134, 222),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(150, 150, 50),
+/// Okabe and Ito's colours, for all kinds of eyes, as dark or as light as the page asks for.
+const THEMES: [Theme; 2] = [
+    Theme {
+        name: "light",
+        paper: WHITE,
+        ink: RGBColor(36, 41, 47),
+        grid: RGBColor(216, 222, 228),
+        floor: RGBColor(110, 119, 129),
+        brimful: RGBColor(0, 98, 178),
+        governor: RGBColor(198, 78, 0),
+        others: [
+            RGBColor(0, 128, 94),
+            RGBColor(180, 84, 140),
+            RGBColor(168, 112, 0),
+            RGBColor(32, 128, 172),
+            RGBColor(116, 116, 28),
+            RGBColor(120, 82, 190),
+        ],
+    },
+    Theme {
+        name: "dark",
+        paper: RGBColor(13, 17, 23),
+        ink: RGBColor(230, 237, 243),
+        grid: RGBColor(48, 54, 61),
+        floor: RGBColor(139, 148, 158),
+        brimful: RGBColor(88, 166, 255),
+        governor: RGBColor(255, 138, 76),
+        others: [
+            RGBColor(46, 200, 158),
+            RGBColor(230, 150, 196),
+            RGBColor(240, 184, 60),
+            RGBColor(120, 206, 240),
+            RGBColor(200, 200, 96),
+            RGBColor(186, 158, 248),
+        ],
+    },
 ];
+
+impl Theme {
+    /// brimful's, governor's, and the floors' are the same in all plots.
+    fn colours<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<RGBColor> {
+        let mut others = self.others.iter().cycle();
+        let colour = |name: &str| match name {
+            "brimful" | "brimful, u64" => self.brimful,
+            "governor" | "governor, u64" => self.governor,
+            _ if name.starts_with("floor") || name.starts_with("the reading") => self.floor,
+            _ => others.next().copied().unwrap_or(self.ink),
+        };
+        names.map(colour).collect()
+    }
+}
 
 const CROWDED: [char; 5] = ['4', '6', '7', '8', '9'];
 
-const SIZE: (u32, u32) = (820, 480);
+const WIDTH: u32 = 900;
 
-/// Names stand to the right of the plot.
-const NAMES: i32 = 210;
+const HEIGHT: u32 = 500;
+
+/// Names stand to the right of the lines.
+const NAMES: i32 = 240;
+
+const FONT: &str = "sans-serif";
 
 /// Somebody's points.
 pub(crate) struct Line {
     name: String,
     points: Vec<(f64, f64)>,
-    colour: RGBColor,
 }
 
-/// brimful is blue and governor red in all plots; the floors are grey.
 pub(crate) fn lines(lines: impl IntoIterator<Item = (String, Vec<(f64, f64)>)>) -> Vec<Line> {
-    let mut others = COLOURS[2..].iter().cycle();
-    let line = |(name, points): (String, Vec<(f64, f64)>)| {
-        let colour = match name.as_str() {
-            "brimful" | "brimful, u64" => COLOURS[0],
-            "governor" | "governor, u64" => COLOURS[1],
-            _ if name.starts_with("floor") || name.starts_with("the reading") => GREY,
-            _ => others.next().copied().unwrap_or(GREY),
-        };
-        Line { name, points, colour }
-    };
-    lines.into_iter().map(line).filter(|line| !line.points.is_empty()).collect()
+    let lines = lines.into_iter().map(|(name, points)| Line { name, points });
+    lines.filter(|line| !line.points.is_empty()).collect()
 }
 
 /// What the horizontal axis tells.
@@ -61,12 +106,45 @@ pub(crate) enum Axis<'a> {
     Names(&'a [&'static str]),
 }
 
-pub(crate) fn draw(
-    path: &Path,
-    title: &str,
-    (across, up): (&str, &str),
+/// What a plot says.
+pub(crate) struct Words<'a> {
+    pub(crate) title: &'a str,
+    /// With their units.
+    pub(crate) across: &'a str,
+    pub(crate) up: &'a str,
+}
+
+type Svg<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+
+/// Draws `name-light.svg` and `name-dark.svg`.
+fn on_all_pages(
+    folder: &Path,
+    name: &str,
+    height: u32,
+    draw: impl for<'a> Fn(&Svg<'a>, &Theme) -> Drawn<'a>,
+) -> io::Result<()> {
+    for theme in &THEMES {
+        let path = folder.join(format!("{name}-{}.svg", theme.name));
+        let area = SVGBackend::new(&path, (WIDTH, height)).into_drawing_area();
+        let drawn = area.fill(&theme.paper).and_then(|()| draw(&area, theme)).and_then(|()| area.present());
+        drawn.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+fn failed(error: &impl Display) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// A line for each contender.
+pub(crate) fn draw_lines(
+    folder: &Path,
+    name: &str,
+    words: &Words<'_>,
     lines: &[Line],
-    axis: Axis<'_>,
+    axis: &Axis<'_>,
     logarithmic: bool,
 ) -> io::Result<()> {
     let mut points = lines.iter().flat_map(|line| &line.points).copied().peekable();
@@ -78,56 +156,48 @@ pub(crate) fn draw(
         least = (least.0.min(x), least.1.min(y));
         most = (most.0.max(x), most.1.max(y));
     }
-    let area = SVGBackend::new(path, SIZE).into_drawing_area();
     let sides = match axis {
         Axis::Counts => (least.0, most.0.max(least.0 * 1.01)),
         Axis::Names(names) => (0.7, names.len() as f64 + 0.3),
     };
     let heights = if logarithmic { (least.1 / 1.3, most.1 * 1.3) } else { (0.0, most.1 * 1.1) };
-    // The four kinds of axes are four types.
-    let x = sides.0..sides.1;
-    let y = heights.0..heights.1;
-    let words = Words { title, across, up, axis: &axis };
-    let drawn = match (&axis, logarithmic) {
-        (Axis::Counts, true) => chart(&area, x.log_scale(), y.log_scale(), &words, lines),
-        (Axis::Counts, false) => chart(&area, x.log_scale(), y, &words, lines),
-        (Axis::Names(_), true) => chart(&area, x, y.log_scale(), &words, lines),
-        (Axis::Names(_), false) => chart(&area, x, y, &words, lines),
-    };
-    drawn.and_then(|()| area.present()).map_err(|error| io::Error::other(error.to_string()))
+    on_all_pages(folder, name, HEIGHT, |area, theme| {
+        // The four kinds of axes are four types.
+        let x = sides.0..sides.1;
+        let y = heights.0..heights.1;
+        match (axis, logarithmic) {
+            (Axis::Counts, true) => chart(area, theme, x.log_scale(), y.log_scale(), words, axis, lines),
+            (Axis::Counts, false) => chart(area, theme, x.log_scale(), y, words, axis, lines),
+            (Axis::Names(_), true) => chart(area, theme, x, y.log_scale(), words, axis, lines),
+            (Axis::Names(_), false) => chart(area, theme, x, y, words, axis, lines),
+        }
+    })
 }
-
-struct Words<'a> {
-    title: &'a str,
-    across: &'a str,
-    up: &'a str,
-    axis: &'a Axis<'a>,
-}
-
-type Svg<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn chart<'a, X, Y>(
     area: &Svg<'a>,
+    theme: &Theme,
     x: X,
     y: Y,
     words: &Words<'_>,
+    axis: &Axis<'_>,
     lines: &[Line],
-) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>
+) -> Drawn<'a>
 where
     X: AsRangedCoord<Value = f64>,
     Y: AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    let text = ("sans-serif", 14).into_font().color(&GREY);
+    let text = (FONT, 18).into_font().color(&theme.ink);
     let mut chart = ChartBuilder::on(area)
-        .caption(words.title, ("sans-serif", 18).into_font().color(&GREY))
-        .margin(10)
+        .caption(words.title, (FONT, 23).into_font().color(&theme.ink))
+        .margin(12)
         .margin_right(NAMES)
-        .x_label_area_size(45)
-        .y_label_area_size(70)
+        .x_label_area_size(54)
+        .y_label_area_size(84)
         .build_cartesian_2d(x, y)?;
-    let across = |value: &f64| match words.axis {
+    let across = |value: &f64| match axis {
         // Others stand too close to the next decade.
         Axis::Counts => Some(count(*value as u64)).filter(|text| !text.starts_with(CROWDED)).unwrap_or_default(),
         Axis::Names(names) => {
@@ -135,33 +205,34 @@ where
             whole.and_then(|place| names.get(place.wrapping_sub(1))).map_or(String::new(), |name| (*name).to_owned())
         }
     };
-    let mut mesh = chart.configure_mesh();
-    mesh.axis_style(GREY)
-        .bold_line_style(GREY.mix(0.35))
+    let up = |value: &f64| if *value < 10_000.0 { figure(*value) } else { count(*value as u64) };
+    chart
+        .configure_mesh()
+        .axis_style(theme.floor)
+        .bold_line_style(theme.grid)
         .light_line_style(TRANSPARENT)
         .label_style(text.clone())
-        .axis_desc_style(text.clone())
+        .axis_desc_style(text)
         .x_desc(words.across)
         .y_desc(words.up)
-        .x_label_formatter(&across);
-    let up = |value: &f64| if *value < 10_000.0 { figure(*value) } else { count(*value as u64) };
-    mesh.y_label_formatter(&up).draw()?;
+        .x_label_formatter(&across)
+        .y_label_formatter(&up)
+        .draw()?;
     let mut names = Vec::new();
-    for line in lines {
-        let style = line.colour.stroke_width(2);
-        chart.draw_series(LineSeries::new(line.points.iter().copied(), style).point_size(3))?;
+    let colours = theme.colours(lines.iter().map(|line| line.name.as_str()));
+    for (line, colour) in lines.iter().zip(colours) {
+        chart.draw_series(LineSeries::new(line.points.iter().copied(), colour.stroke_width(2)).point_size(3))?;
         if let Some(&last) = line.points.last() {
-            names.push((chart.backend_coord(&last), line));
+            names.push((chart.backend_coord(&last), line, colour));
         }
     }
     // Each name beside its line's end, or below the one above it.
-    names.sort_by_key(|((_, y), _)| *y);
+    names.sort_by_key(|((_, y), ..)| *y);
     let mut free = 0;
-    for ((x, y), line) in names {
+    for ((x, y), line, colour) in names {
         let y = y.max(free);
-        free = y + 16;
-        let anchor = Pos::new(HPos::Left, VPos::Center);
-        let style = ("sans-serif", 13).into_font().color(&line.colour).pos(anchor);
+        free = y + 19;
+        let style = (FONT, 17).into_font().color(&colour).pos(Pos::new(HPos::Left, VPos::Center));
         area.draw(&Text::new(line.name.clone(), (x + 10, y), style))?;
     }
     Ok(())

@@ -44,6 +44,15 @@ enum Hashers {
     Fast,
 }
 
+impl Hashers {
+    fn name(self) -> &'static str {
+        match self {
+            Hashers::Default => "SipHash",
+            Hashers::Fast => "ahash",
+        }
+    }
+}
+
 impl Case {
     /// Of `u64`, all equally often, by everybody's default hasher.
     #[must_use]
@@ -59,11 +68,7 @@ impl Case {
             Spread::Uniform => "uniform",
             Spread::Zipf => "Zipf 1.1",
         };
-        let hashers = match self.hashers {
-            Hashers::Default => "SipHash",
-            Hashers::Fast => "ahash",
-        };
-        format!("{kind}, {} keys, {spread}, {hashers}", count(self.keys))
+        format!("{kind}, {} keys, {spread}, {}", count(self.keys), self.hashers.name())
     }
 
     /// Fills the tables.
@@ -216,11 +221,11 @@ pub(super) fn hit(scale: &Scale, report: &mut Report) -> io::Result<()> {
         measured.push((case, name));
     }
     let Some(folder) = &scale.svg else { return Ok(()) };
-    for (hashers, file) in [(Hashers::Default, "hit-siphash.svg"), (Hashers::Fast, "hit-ahash.svg")] {
+    for hashers in [Hashers::Default, Hashers::Fast] {
         let uniform = |case: &&(Case, String)| Case { hashers, ..Case::plain(case.0.keys) } == case.0;
         let scenarios: Vec<_> =
             measured.iter().filter(uniform).map(|(case, name)| (case.keys as f64, name.as_str())).collect();
-        plot::hits(&folder.join(file), &scenarios, report)?;
+        plot::hits(folder, hashers.name(), &scenarios, report)?;
     }
     Ok(())
 }

@@ -127,7 +127,7 @@ fn singles(scale: &Scale, keys: &str, scenario: &str, report: &mut Report) -> io
     let worst = report.get(&scenario, "brimful", "worst ns").map(|worst| worst / 1e6);
     report.bar(&format!("{scenario}: brimful's worst, ms"), Bar::AtMost(1.0), worst);
     match &scale.svg {
-        Some(folder) => plot::insertions(&folder.join("insert.svg"), &scenario, &names, &MEASURES, report),
+        Some(folder) => plot::insertions(folder, &scenario, &names, &MEASURES, report),
         None => Ok(()),
     }
 }

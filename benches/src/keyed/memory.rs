@@ -91,7 +91,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     match &scale.svg {
         Some(folder) => {
             let names = MEASURED.map(|(name, kind)| format!("{name}, {kind}"));
-            plot::memory(&folder.join("memory.svg"), SCENARIO, &names, &counts, report)
+            plot::memory(folder, SCENARIO, &names, &counts, report)
         }
         None => Ok(()),
     }

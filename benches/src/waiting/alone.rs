@@ -116,13 +116,9 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     let wakes = report.get(&scenario, BRIMFUL, MEASURES[6].0);
     report.bar("alone: brimful: wakes a grant", Bar::AtMost(1.01), wakes);
     match &scale.svg {
-        Some(folder) => plot::lateness(
-            &folder.join("waiting-alone.svg"),
-            &scenario,
-            &names,
-            &[MEASURES[3].0, MEASURES[4].0, MEASURES[5].0],
-            report,
-        ),
+        Some(folder) => {
+            plot::lateness(folder, &scenario, &names, &[MEASURES[3].0, MEASURES[4].0, MEASURES[5].0], report)
+        }
         None => Ok(()),
     }
 }

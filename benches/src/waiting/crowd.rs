@@ -204,9 +204,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         measured.push((letter, scenario));
     }
     match &scale.svg {
-        Some(folder) if !measured.is_empty() => {
-            plot::cpu(&folder.join("waiting-cpu.svg"), &measured, &CONTENDERS, report)
-        }
+        Some(folder) if !measured.is_empty() => plot::cpu(folder, &measured, &CONTENDERS, report),
         _ => Ok(()),
     }
 }

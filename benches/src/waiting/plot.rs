@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use crate::plot::{Axis, draw, lines};
+use crate::plot::{Axis, Words, draw_lines, lines};
 use crate::report::Report;
 
 /// CPU time a token, by crowd.
-pub(super) fn cpu(path: &Path, crowds: &[(&'static str, String)], names: &[&str], report: &Report) -> io::Result<()> {
+pub(super) fn cpu(folder: &Path, crowds: &[(&'static str, String)], names: &[&str], report: &Report) -> io::Result<()> {
     let letters: Vec<&'static str> = crowds.iter().map(|(letter, _)| *letter).collect();
     let line = |name: &&str| {
         let point = |(place, (_, scenario)): (usize, &(&str, String))| {
@@ -16,12 +16,13 @@ pub(super) fn cpu(path: &Path, crowds: &[(&'static str, String)], names: &[&str]
         ((*name).to_owned(), crowds.iter().enumerate().filter_map(point).collect())
     };
     let title = "CPU time of crowds that wait";
-    draw(path, title, ("crowd", "µs per token"), &lines(names.iter().map(line)), Axis::Names(&letters), true)
+    let words = Words { title, across: "crowd", up: "µs per token" };
+    draw_lines(folder, "waiting-cpu", &words, &lines(names.iter().map(line)), &Axis::Names(&letters), true)
 }
 
 /// How late one who waits alone goes on, by percentile.
 pub(super) fn lateness(
-    path: &Path,
+    folder: &Path,
     scenario: &str,
     names: &[&str],
     measures: &[&'static str],
@@ -35,5 +36,6 @@ pub(super) fn lateness(
         ((*name).to_owned(), measures.iter().enumerate().filter_map(point).collect())
     };
     let title = "How late one who waits alone goes on";
-    draw(path, title, ("percentile", "µs"), &lines(names.iter().map(line)), Axis::Names(measures), true)
+    let words = Words { title, across: "percentile", up: "µs" };
+    draw_lines(folder, "waiting-alone", &words, &lines(names.iter().map(line)), &Axis::Names(measures), true)
 }
