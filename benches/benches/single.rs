@@ -4,20 +4,17 @@
 
 use std::time::Duration;
 
+use brimful_benches::contention;
 use brimful_benches::harness::pin;
-use brimful_benches::scenarios::{self, Sharing};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn single(criterion: &mut Criterion) {
     pin(0);
-    for scenario in scenarios::all() {
-        if !matches!(scenario.sharing, Sharing::Alone) {
-            continue;
-        }
+    for scenario in contention::scenarios() {
         let mut group = criterion.benchmark_group(scenario.name);
         for contender in &scenario.contenders {
             group.bench_function(&contender.name, |bencher| {
-                bencher.iter_custom(|operations| Duration::from_nanos((contender.run(operations)) as u64));
+                bencher.iter_custom(|operations| Duration::from_nanos(contender.run(operations) as u64));
             });
         }
         group.finish();

@@ -4,12 +4,12 @@
 pub mod bench;
 mod child;
 pub mod contenders;
+pub mod contention;
 pub mod harness;
 mod histogram;
 pub mod keyed;
 mod plot;
 pub mod report;
 mod resident;
-pub mod scenarios;
-pub mod table;
+mod table;
 pub mod waiting;

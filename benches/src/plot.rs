@@ -82,7 +82,7 @@ const WIDTH: u32 = 900;
 
 const HEIGHT: u32 = 500;
 
-/// Names stand to the right of the lines.
+/// Names stand to the right of the lines, and to the left of the bars.
 const NAMES: i32 = 240;
 
 const FONT: &str = "sans-serif";
@@ -236,4 +236,38 @@ where
         area.draw(&Text::new(line.name.clone(), (x + 10, y), style))?;
     }
     Ok(())
+}
+
+const BAR: i32 = 30;
+
+const TITLE: i32 = 48;
+
+const BELOW: i32 = 40;
+
+/// A bar to the right for each contender, with its figure; `across` says what of.
+pub(crate) fn draw_bars(folder: &Path, name: &str, title: &str, across: &str, bars: &[(&str, f64)]) -> io::Result<()> {
+    let most = bars.iter().map(|&(_, value)| value).fold(0.0, f64::max);
+    if most <= 0.0 {
+        return Ok(());
+    }
+    let bottom = TITLE + BAR * bars.len() as i32;
+    on_all_pages(folder, name, (bottom + BELOW) as u32, |area, theme| {
+        let text = |size: i32, colour: &RGBColor, side: HPos| {
+            (FONT, size).into_font().color(colour).pos(Pos::new(side, VPos::Center))
+        };
+        let middle = WIDTH as i32 / 2;
+        area.draw(&Text::new(title.to_owned(), (middle, TITLE / 2), text(23, &theme.ink, HPos::Center)))?;
+        area.draw(&Text::new(across.to_owned(), (middle, bottom + BELOW / 2), text(18, &theme.ink, HPos::Center)))?;
+        let colours = theme.colours(bars.iter().map(|&(name, _)| name));
+        // What is left for the figure of the longest.
+        let room = f64::from(WIDTH as i32 - NAMES - 90);
+        for ((place, &(name, value)), colour) in (0..).zip(bars).zip(colours) {
+            let (top, end) = (TITLE + BAR * place, NAMES + (value / most * room) as i32);
+            area.draw(&Rectangle::new([(NAMES, top + 4), (end, top + BAR - 4)], colour.filled()))?;
+            let centre = top + BAR / 2;
+            area.draw(&Text::new(name.to_owned(), (NAMES - 10, centre), text(18, &theme.ink, HPos::Right)))?;
+            area.draw(&Text::new(figure(value), (end + 8, centre), text(18, &theme.ink, HPos::Left)))?;
+        }
+        Ok(())
+    })
 }

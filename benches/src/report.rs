@@ -43,11 +43,41 @@ impl Report {
 
     /// Prints the table of a scenario whose contenders ran in turns.
     pub(crate) fn timings(&mut self, scenario: &str, names: &[&str], timings: &[Timing]) {
-        let rows = table::rows(scenario, names, timings);
-        print!("{}", table::text(&rows));
+        let rows = table::rows(names, timings);
+        print!("{}", table::text(scenario, &rows));
         for row in rows {
-            self.add(scenario, &row.contender, "median ns", row.timing.median);
-            self.add(scenario, &row.contender, "least ns", row.timing.least);
+            let measured = [("median ns", Some(row.timing.median)), ("least ns", Some(row.timing.least))];
+            let ratios = [("/ floor", row.to_floor), ("/ governor", row.to_governor)];
+            for (measure, value) in measured.into_iter().chain(ratios) {
+                if let Some(value) = value {
+                    self.add(scenario, &row.contender, measure, value);
+                }
+            }
+        }
+    }
+
+    /// Prints a table without its heading, a line for each contender. What is not a number was not
+    /// measured.
+    pub(crate) fn figures<N: AsRef<str>>(
+        &mut self,
+        scenario: &str,
+        names: &[N],
+        measures: &[&str],
+        figures: &[Vec<f64>],
+    ) {
+        let width = |measure: &str| measure.chars().count().max(7);
+        let heads: Vec<String> = measures.iter().map(|measure| format!("{measure:>0$}", width(measure))).collect();
+        println!("  {:<30} {}", "", heads.join("  "));
+        for (name, numbers) in names.iter().zip(figures) {
+            let mut line = format!("  {:<30}", name.as_ref());
+            for (measure, &number) in measures.iter().zip(numbers) {
+                let text = if number.is_nan() { "–".to_owned() } else { figure(number) };
+                line += &format!(" {text:>0$} ", width(measure));
+                if !number.is_nan() {
+                    self.add(scenario, name.as_ref(), measure, number);
+                }
+            }
+            println!("{}", line.trim_end());
         }
     }
 

@@ -7,7 +7,7 @@ use crate::call::Call;
 /// What there is. A name that is not here goes to cargo, which knows the programs of the
 /// package.
 const BENCHES: [(&str, &str); 4] = [
-    ("contention", "threads on one limiter, beside the peers: a program with its own arguments"),
+    ("contention", "limiters of one bucket, beside the peers, and the bars: a program with its own arguments"),
     ("keyed", "limiters of many keys, beside the peers, and the bars: a program with its own arguments"),
     ("waiting", "those who wait, beside the peers, and the bars: a program with its own arguments"),
     ("criterion", "one decision, beside the peers, by criterion: arguments filter by name"),

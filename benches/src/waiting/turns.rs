@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::child;
-use crate::report::{Report, figure};
+use crate::report::Report;
 
 /// One figure of a run, and which of all runs' counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,20 +73,8 @@ pub(super) fn rows<N: AsRef<str>>(
     figures: &[Vec<f64>],
     report: &mut Report,
 ) {
-    let width = |measure: &str| measure.chars().count().max(7);
-    let heads: Vec<String> = measures.iter().map(|(measure, _)| format!("{measure:>0$}", width(measure))).collect();
-    println!("  {:<30} {}", "", heads.join("  "));
-    for (name, numbers) in names.iter().zip(figures) {
-        let mut line = format!("  {:<30}", name.as_ref());
-        for ((measure, _), &number) in measures.iter().zip(numbers) {
-            let text = if number.is_nan() { "–".to_owned() } else { figure(number) };
-            line += &format!(" {text:>0$} ", width(measure));
-            if !number.is_nan() {
-                report.add(scenario, name.as_ref(), measure, number);
-            }
-        }
-        println!("{}", line.trim_end());
-    }
+    let measures: Vec<&str> = measures.iter().map(|(measure, _)| *measure).collect();
+    report.figures(scenario, names, &measures, figures);
 }
 
 #[cfg(test)]

@@ -1,0 +1,50 @@
+//! Memory: what a limiter is by itself, and what a process grows by for each.
+
+use std::hint::black_box;
+use std::io;
+
+use super::limiters::{FIELD, Job, Limit, Limiter, with};
+use crate::bench::Scale;
+use crate::child;
+use crate::report::{Report, count};
+use crate::resident::anonymous;
+
+const MEASURES: [&str; 2] = ["its size", "resident, each"];
+
+/// The bytes of [`MEASURES`], of so many in a row that were asked once.
+pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
+    struct Make(u64);
+
+    impl Job for Make {
+        type Answer = Option<Vec<f64>>;
+
+        fn run<L: Limiter>(self, make: impl Fn() -> L) -> Self::Answer {
+            // Twice: what the first reading allocates is there by the second.
+            let before = anonymous().and_then(|_| anonymous())?;
+            let mut limiters = Vec::with_capacity(self.0 as usize);
+            limiters.extend((0..self.0).map(|_| make()));
+            let taken = black_box(&limiters).iter().filter(|limiter| limiter.take()).count();
+            let bytes = anonymous()? - before;
+            Some(vec![size_of::<L>() as f64, bytes / black_box(taken) as f64])
+        }
+    }
+
+    with(name, Limit::per_second(100, 200), Make(n))?
+}
+
+pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    const LIMITERS: u64 = 100_000;
+    let scenario = format!("memory: bytes of a limiter, of {} in a row", count(LIMITERS));
+    if !scale.wants(&scenario) {
+        return Ok(());
+    }
+    if anonymous().is_none() {
+        println!("\n{scenario}: not measured, because there is no /proc here");
+        return Ok(());
+    }
+    let ask = |name| child::ask_again(scale.runs.min(3), &["memory", name, &LIMITERS.to_string()]);
+    let figures = FIELD.map(ask).into_iter().collect::<io::Result<Vec<_>>>()?;
+    println!("\n{scenario}");
+    report.figures(&scenario, &FIELD, &MEASURES, &figures);
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! A limiter of one bucket: what a decision costs, by one thread and by several.
+
+mod child;
+mod limiters;
+mod memory;
+mod plot;
+mod states;
+mod threads;
+mod work;
+
+use std::io;
+
+use crate::bench::{Bench, Scale};
+use crate::harness::{Contender, alone};
+use crate::report::{Bar, Report};
+
+/// Every section, in turn.
+pub const BENCH: Bench = Bench {
+    sections: &[
+        admitted,
+        denied,
+        several,
+        decide,
+        work,
+        construction,
+        memory::section,
+        threads::shared,
+        threads::apart,
+    ],
+    child: child::answer,
+    runs: [51, 5],
+    operations: 100_000,
+};
+
+/// What one thread does, and who is measured doing it.
+pub struct Scenario {
+    /// Beginning with the section.
+    pub name: String,
+    /// In the order of the table; the last whose name begins with `floor` is the floor.
+    pub contenders: Vec<Contender<'static>>,
+    bars: Vec<Held>,
+}
+
+/// One's time over another's, and what it is held to.
+type Held = (&'static str, &'static str, Bar);
+
+/// All that one thread does.
+#[must_use]
+pub fn scenarios() -> Vec<Scenario> {
+    let sections =
+        [states::admitted, states::denied, states::several, states::decide, work::scenarios, states::construction];
+    sections.into_iter().flat_map(|section| section()).collect()
+}
+
+fn measure(scenarios: Vec<Scenario>, scale: &Scale, report: &mut Report) {
+    for Scenario { name, contenders, bars } in scenarios.into_iter().filter(|scenario| scale.wants(&scenario.name)) {
+        let timings = alone(&contenders, scale.runs, scale.operations);
+        let names: Vec<&str> = contenders.iter().map(|contender| contender.name.as_str()).collect();
+        report.timings(&name, &names, &timings);
+        hold(&name, &bars, report);
+    }
+}
+
+fn hold(scenario: &str, bars: &[Held], report: &mut Report) {
+    for &(one, other, bar) in bars {
+        let ratio = report.ratio(scenario, one, other);
+        report.bar(&format!("{scenario}: {one} / {other}"), bar, ratio);
+    }
+}
+
+fn admitted(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    measure(states::admitted(), scale, report);
+    plot::bars(scale, states::NOT_FULL, "admitted", "A token, on the real clock", report)
+}
+
+fn denied(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    measure(states::denied(), scale, report);
+    plot::bars(scale, states::DENIED, "denied", "A refusal, on the real clock", report)
+}
+
+fn several(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    measure(states::several(), scale, report);
+    Ok(())
+}
+
+fn decide(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    measure(states::decide(), scale, report);
+    Ok(())
+}
+
+fn work(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    measure(work::scenarios(), scale, report);
+    Ok(())
+}
+
+fn construction(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    measure(states::construction(), scale, report);
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! A decision in front of other work, with which it can overlap.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Scenario;
+use super::limiters::{ADMITS, BRIMFUL, GOVERNOR, Job, Limit, Limiter, REFUSES, with};
+use super::states::DRAINED;
+use crate::harness::Contender;
+
+/// About 100 cycles of multiplications, three cycles each (four on some processors), in
+/// chains that wait for the last time's: what a decision adds is what cannot overlap.
+trait Work: Sync + 'static {
+    fn new() -> Self;
+    fn run(&self) -> u64;
+}
+
+const STEPS: usize = 33;
+
+/// In floating point, which leaves the integer units to the decision.
+struct Floats<const CHAINS: usize>([AtomicU64; CHAINS]);
+
+impl<const CHAINS: usize> Work for Floats<CHAINS> {
+    fn new() -> Self {
+        Floats([const { AtomicU64::new(0x3ff0_0000_0000_0001) }; CHAINS])
+    }
+
+    #[inline(always)]
+    fn run(&self) -> u64 {
+        let factor = std::hint::black_box(1.000_000_000_1);
+        chains(&self.0, |value| (f64::from_bits(value) * factor).to_bits())
+    }
+}
+
+/// In integers: four chains keep the one integer multiplier busy, for which a decision
+/// then has to wait. The worst neighbour it can have.
+struct Integers<const CHAINS: usize>([AtomicU64; CHAINS]);
+
+impl<const CHAINS: usize> Work for Integers<CHAINS> {
+    fn new() -> Self {
+        Integers([const { AtomicU64::new(3) }; CHAINS])
+    }
+
+    #[inline(always)]
+    fn run(&self) -> u64 {
+        chains(&self.0, |value| value.wrapping_mul(value | 1))
+    }
+}
+
+#[inline(always)]
+fn chains<const CHAINS: usize>(cells: &[AtomicU64; CHAINS], step: impl Fn(u64) -> u64) -> u64 {
+    let mut values: [u64; CHAINS] = std::array::from_fn(|chain| cells[chain].load(Ordering::Relaxed));
+    for _ in 0..STEPS {
+        for value in &mut values {
+            *value = step(*value);
+        }
+    }
+    for (cell, value) in cells.iter().zip(values) {
+        cell.store(value, Ordering::Relaxed);
+    }
+    values[0]
+}
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let busy = Limit::per_second(100_000_000, 1);
+    let (one, four, multiplier) =
+        ("a chain of 100 cycles", "four chains of 100 cycles", "four chains that want the multiplier");
+    vec![
+        scenario::<Floats<1>>(one, "admitted", ADMITS, busy),
+        scenario::<Floats<4>>(four, "admitted", ADMITS, busy),
+        scenario::<Integers<4>>(multiplier, "admitted", ADMITS, busy),
+        scenario::<Floats<1>>(one, "denied", REFUSES, DRAINED),
+        scenario::<Floats<4>>(four, "denied", REFUSES, DRAINED),
+        scenario::<Integers<4>>(multiplier, "denied", REFUSES, DRAINED),
+    ]
+}
+
+/// The decision comes first.
+struct Before<W>(&'static str, W);
+
+impl<W: Work> Job for Before<W> {
+    type Answer = Contender<'static>;
+
+    fn run<L: Limiter>(self, make: impl Fn() -> L) -> Self::Answer {
+        let (Before(name, work), limiter) = (self, make());
+        Contender::new(name, move || (limiter.take(), work.run()))
+    }
+}
+
+fn scenario<W: Work>(before: &str, outcome: &str, floor: &'static str, limit: Limit) -> Scenario {
+    let work = W::new();
+    let mut contenders = vec![Contender::new("the work alone", move || work.run())];
+    let names = [floor, BRIMFUL, GOVERNOR];
+    contenders.extend(names.iter().filter_map(|name| with(name, limit, Before(name, W::new()))));
+    Scenario { name: format!("work: in front of {before}, {outcome}"), contenders, bars: Vec::new() }
+}
