@@ -150,8 +150,14 @@ impl MutexBucket {
 
     /// Takes `n` tokens if they are there.
     pub fn try_acquire(&self, n: f64) -> bool {
+        self.try_acquire_at(n, Instant::now)
+    }
+
+    /// The same at a time of the caller's, which is read under the lock.
+    #[inline]
+    pub fn try_acquire_at(&self, n: f64, now: impl FnOnce() -> Instant) -> bool {
         let Ok(mut state) = self.state.lock() else { return false };
-        let now = Instant::now();
+        let now = now();
         let (tokens, last) = *state;
         let held = (tokens + now.duration_since(last).as_secs_f64() * self.rate).min(self.burst);
         let there = held >= n;

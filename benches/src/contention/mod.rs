@@ -1,6 +1,8 @@
-//! A limiter of one bucket: what a decision costs, by one thread and by several.
+//! A limiter of one bucket: what a decision costs, by one thread and by several, and whether it
+//! is right.
 
 mod child;
+mod exact;
 mod limiters;
 mod memory;
 mod plot;
@@ -26,6 +28,7 @@ pub const BENCH: Bench = Bench {
         memory::section,
         threads::shared,
         threads::apart,
+        exact::section,
     ],
     child: child::answer,
     runs: [51, 5],

@@ -1,0 +1,159 @@
+//! Whether a limiter admits what its quota says, on a clock that is driven.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brimful::{MockClock, RateLimiter};
+use clock_lib::ManualClock;
+use governor::clock::FakeRelativeClock;
+
+use super::limiters::{
+    BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, LEAKY_BUCKET, Limit, Limiter, MUTEX, RATE_NET, RATELIMIT, ratelimit,
+};
+use crate::bench::Scale;
+use crate::report::{Bar, Report};
+
+/// A limit, and how time goes on.
+struct Case {
+    name: &'static str,
+    limit: Limit,
+    time: Duration,
+    /// The shortest step, and the longest, which is well below what fills the bucket.
+    steps: [Duration; 2],
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn cases(quick: bool) -> [Case; 4] {
+    let micros = Duration::from_micros;
+    let limit = |tokens, period, burst| Limit { tokens, period, burst };
+    let part = if quick { 10 } else { 1 };
+    [
+        Case {
+            name: "30 million per second, burst 30 000",
+            limit: Limit::per_second(30_000_000, 30_000),
+            time: micros(1_000_000) / part,
+            steps: [micros(50), micros(500)],
+        },
+        Case {
+            name: "600 million per second, burst 600 000",
+            limit: Limit::per_second(600_000_000, 600_000),
+            time: micros(100_000) / part,
+            steps: [micros(50), micros(500)],
+        },
+        Case {
+            name: "7 per minute, burst 7",
+            limit: limit(7, Duration::from_secs(60), 7),
+            time: HOUR,
+            steps: [Duration::from_secs(1), Duration::from_secs(50)],
+        },
+        Case {
+            name: "1 per day, burst 300 000",
+            limit: limit(1, 24 * HOUR, 300_000),
+            time: 10 * 24 * HOUR,
+            steps: [HOUR, 12 * HOUR],
+        },
+    ]
+}
+
+/// The clock of its kin, for ratelimit.
+struct Driven(Arc<ManualClock>);
+
+impl ratelimit::Clock for Driven {
+    fn elapsed(&self) -> Duration {
+        self.0.offset()
+    }
+}
+
+impl Case {
+    /// The burst, and what comes in.
+    fn exact(&self) -> u64 {
+        let earned = u128::from(self.limit.tokens) * self.time.as_nanos() / self.limit.period.as_nanos();
+        u64::from(self.limit.burst) + earned as u64
+    }
+
+    /// Asks until there is no more, at once and after each step; the last ends with the time.
+    fn admitted(&self, mut advance: impl FnMut(Duration), take: impl Fn() -> bool) -> u64 {
+        let [least, most] = self.steps;
+        let span = (most - least).as_nanos() as u64;
+        let (mut left, mut seed, mut admitted) = (self.time, 0u64, 0);
+        loop {
+            while take() {
+                admitted += 1;
+            }
+            if left.is_zero() {
+                return admitted;
+            }
+            // Numbers that fill the span evenly, each far from the last.
+            seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let step = (least + Duration::from_nanos((seed >> 20) % span)).min(left);
+            left -= step;
+            advance(step);
+        }
+    }
+
+    /// What the one of that name admits; `None` where no clock of its own can be driven.
+    fn measure(&self, name: &str) -> Option<u64> {
+        let limit = self.limit;
+        Some(match name {
+            BRIMFUL => {
+                let clock = MockClock::new();
+                let limiter = RateLimiter::with_clock(limit.quota(), clock.clone());
+                self.admitted(|step| clock.advance(step), || limiter.take())
+            }
+            GOVERNOR => {
+                let clock = FakeRelativeClock::default();
+                let limiter = governor::RateLimiter::direct_with_clock(limit.governors(), clock.clone());
+                self.admitted(|step| clock.advance(step), || limiter.take())
+            }
+            RATELIMIT => {
+                let clock = Arc::new(ManualClock::new());
+                let limiter = ratelimit(limit, Driven(clock.clone()));
+                self.admitted(|step| clock.advance(step), || limiter.take())
+            }
+            BETTER_BUCKET => {
+                let clock = Arc::new(ManualClock::new());
+                let limiter = better_bucket::Bucket::with_config_and_clock(limit.better_bucket(), clock.clone());
+                self.admitted(|step| clock.advance(step), || limiter.take())
+            }
+            RATE_NET => {
+                let clock = Arc::new(ManualClock::new());
+                let limiter = rate_net::DirectLimiter::with_quota(limit.rate_net()).with_clock(clock.clone());
+                self.admitted(|step| clock.advance(step), || limiter.take())
+            }
+            MUTEX => {
+                let limiter = limit.mutex();
+                let now = Cell::new(Instant::now());
+                let advance = |step| now.set(now.get() + step);
+                self.admitted(advance, || limiter.try_acquire_at(1.0, || now.get()))
+            }
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    const MEASURES: [&str; 4] = ["admitted", "exact", "difference", "parts per million"];
+    for case in cases(scale.quick) {
+        let scenario = format!("exact: {}, for {:?}", case.name, case.time);
+        if !scale.wants(&scenario) {
+            continue;
+        }
+        let exact = case.exact();
+        let figures = FIELD.map(|name| match case.measure(name) {
+            Some(admitted) => {
+                let difference = admitted as f64 - exact as f64;
+                vec![admitted as f64, exact as f64, difference, difference / exact as f64 * 1e6]
+            }
+            None => vec![f64::NAN; MEASURES.len()],
+        });
+        println!("\n{scenario}");
+        report.figures(&scenario, &FIELD, &MEASURES, &figures);
+        println!("  {LEAKY_BUCKET} cannot be driven: its time is tokio's");
+        let off = report.get(&scenario, BRIMFUL, MEASURES[2]).map(f64::abs);
+        report.bar(&format!("exact: {}: brimful: tokens too many or too few", case.name), Bar::AtMost(0.0), off);
+    }
+    Ok(())
+}
