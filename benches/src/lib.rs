@@ -8,6 +8,7 @@ pub mod contention;
 pub mod harness;
 mod histogram;
 pub mod keyed;
+mod limit;
 mod plot;
 pub mod report;
 mod resident;

@@ -10,9 +10,10 @@ use clock_lib::ManualClock;
 use governor::clock::FakeRelativeClock;
 
 use super::limiters::{
-    BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, LEAKY_BUCKET, Limit, Limiter, MUTEX, RATE_NET, RATELIMIT, ratelimit,
+    BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, LEAKY_BUCKET, Limiter, MUTEX, RATE_NET, RATELIMIT, mutex,
 };
 use crate::bench::Scale;
+use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
 /// A limit, and how time goes on.
@@ -26,37 +27,37 @@ struct Case {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn cases(quick: bool) -> [Case; 4] {
-    let micros = Duration::from_micros;
-    let limit = |tokens, period, burst| Limit { tokens, period, burst };
-    let part = if quick { 10 } else { 1 };
-    [
-        Case {
-            name: "30 million per second, burst 30 000",
-            limit: Limit::per_second(30_000_000, 30_000),
-            time: micros(1_000_000) / part,
-            steps: [micros(50), micros(500)],
-        },
-        Case {
-            name: "600 million per second, burst 600 000",
-            limit: Limit::per_second(600_000_000, 600_000),
-            time: micros(100_000) / part,
-            steps: [micros(50), micros(500)],
-        },
-        Case {
-            name: "7 per minute, burst 7",
-            limit: limit(7, Duration::from_secs(60), 7),
-            time: HOUR,
-            steps: [Duration::from_secs(1), Duration::from_secs(50)],
-        },
-        Case {
-            name: "1 per day, burst 300 000",
-            limit: limit(1, 24 * HOUR, 300_000),
-            time: 10 * 24 * HOUR,
-            steps: [HOUR, 12 * HOUR],
-        },
-    ]
-}
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Where a bucket fills in a millisecond, or with governor's intervals in 0.6 of it.
+const WITHIN_A_MILLISECOND: [Duration; 2] = [Duration::from_micros(50), Duration::from_micros(500)];
+
+const CASES: [Case; 4] = [
+    Case {
+        name: "30 million per second, burst 30 000, for a second",
+        limit: Limit::per_second(30_000_000, 30_000),
+        time: SECOND,
+        steps: WITHIN_A_MILLISECOND,
+    },
+    Case {
+        name: "600 million per second, burst 600 000, for a tenth of a second",
+        limit: Limit::per_second(600_000_000, 600_000),
+        time: Duration::from_millis(100),
+        steps: WITHIN_A_MILLISECOND,
+    },
+    Case {
+        name: "7 per minute, burst 7, for an hour",
+        limit: Limit { tokens: 7, period: Duration::from_secs(60), burst: 7 },
+        time: HOUR,
+        steps: [SECOND, Duration::from_secs(50)],
+    },
+    Case {
+        name: "1 per day, burst 300 000, for ten days",
+        limit: Limit { tokens: 1, period: Duration::from_secs(86_400), burst: 300_000 },
+        time: Duration::from_secs(864_000),
+        steps: [HOUR, Duration::from_secs(43_200)],
+    },
+];
 
 /// The clock of its kin, for ratelimit.
 struct Driven(Arc<ManualClock>);
@@ -110,7 +111,7 @@ impl Case {
             }
             RATELIMIT => {
                 let clock = Arc::new(ManualClock::new());
-                let limiter = ratelimit(limit, Driven(clock.clone()));
+                let limiter = limit.ratelimit(Driven(clock.clone()));
                 self.admitted(|step| clock.advance(step), || limiter.take())
             }
             BETTER_BUCKET => {
@@ -124,7 +125,7 @@ impl Case {
                 self.admitted(|step| clock.advance(step), || limiter.take())
             }
             MUTEX => {
-                let limiter = limit.mutex();
+                let limiter = mutex(limit);
                 let now = Cell::new(Instant::now());
                 let advance = |step| now.set(now.get() + step);
                 self.admitted(advance, || limiter.try_acquire_at(1.0, || now.get()))
@@ -136,8 +137,8 @@ impl Case {
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     const MEASURES: [&str; 4] = ["admitted", "exact", "difference", "parts per million"];
-    for case in cases(scale.quick) {
-        let scenario = format!("exact: {}, for {:?}", case.name, case.time);
+    for case in CASES {
+        let scenario = format!("exact: {}", case.name);
         if !scale.wants(&scenario) {
             continue;
         }
@@ -153,7 +154,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         report.figures(&scenario, &FIELD, &MEASURES, &figures);
         println!("  {LEAKY_BUCKET} cannot be driven: its time is tokio's");
         let off = report.get(&scenario, BRIMFUL, MEASURES[2]).map(f64::abs);
-        report.bar(&format!("exact: {}: brimful: tokens too many or too few", case.name), Bar::AtMost(0.0), off);
+        report.bar(&format!("{scenario}: brimful: tokens too many or too few"), Bar::AtMost(0.0), off);
     }
     Ok(())
 }

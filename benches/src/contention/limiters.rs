@@ -1,72 +1,15 @@
 //! Who is measured: the floors, brimful, and its peers, each as its users would configure it.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
-use brimful::{Clock, QuantaClock, Quota, RateLimiter};
+use brimful::{Clock, QuantaClock, RateLimiter};
 use governor::clock::Clock as GovernorClock;
 
 use crate::contenders::{Floor, Governor, MutexBucket};
+use crate::limit::Limit;
 
-/// What everybody is held to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    pub(super) tokens: u32,
-    pub(super) period: Duration,
-    pub(super) burst: u32,
-}
-
-impl Limit {
-    pub(super) const fn per_second(tokens: u32, burst: u32) -> Self {
-        Limit { tokens, period: Duration::from_secs(1), burst }
-    }
-
-    pub(super) fn quota(self) -> Quota {
-        Quota::new(self.tokens.into(), self.period).burst(self.burst)
-    }
-
-    /// governor's constructors by name do the same division.
-    pub(super) fn governors(self) -> governor::Quota {
-        let Some(quota) = governor::Quota::with_period(self.period / self.tokens) else {
-            panic!("governor has no interval for {self:?}")
-        };
-        quota.allow_burst(NonZeroU32::new(self.burst).unwrap_or(NonZeroU32::MIN))
-    }
-
-    pub(super) fn better_bucket(self) -> better_bucket::BucketConfig {
-        let Limit { tokens, period, burst } = self;
-        valid(better_bucket::BucketConfig::new(burst, tokens, period, burst))
-    }
-
-    pub(super) fn rate_net(self) -> rate_net::Quota {
-        valid(rate_net::Quota::rate(self.tokens, self.period)).with_burst(self.burst)
-    }
-
-    pub(super) fn mutex(self) -> MutexBucket {
-        let rate = f64::from(self.tokens) / self.period.as_secs_f64();
-        MutexBucket::new(rate, self.burst.into())
-    }
-
-    /// It fills in lumps: the shortest interval that it has is a millisecond.
-    fn leaky_bucket(self) -> leaky_bucket::RateLimiter {
-        let token = self.period / self.tokens;
-        let interval = token.max(Duration::from_millis(1));
-        let refill = (interval.as_secs_f64() / token.as_secs_f64()).round() as usize;
-        let (burst, mut builder) = (self.burst as usize, leaky_bucket::RateLimiter::builder());
-        builder.initial(burst).max(burst).interval(interval).refill(refill).build()
-    }
-}
-
-pub(super) fn ratelimit<C: ratelimit::Clock>(limit: Limit, clock: C) -> ratelimit::Ratelimiter<C> {
-    let Limit { tokens, period, burst } = limit;
-    let builder = ratelimit::Builder::with_clock(tokens.into(), clock).period(period);
-    // Without initial tokens it starts empty.
-    valid(builder.max_tokens(burst.into()).initial_available(burst.into()).build())
-}
-
-/// What is known to be valid.
-pub(super) fn valid<T, E: std::fmt::Display>(built: Result<T, E>) -> T {
-    built.unwrap_or_else(|error| panic!("{error}"))
+pub(super) fn mutex(limit: Limit) -> MutexBucket {
+    MutexBucket::new(f64::from(limit.tokens) / limit.period.as_secs_f64(), limit.burst.into())
 }
 
 /// A limiter of one bucket.
@@ -230,7 +173,7 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
             let quota = limit.governors();
             job.run(move || governor::RateLimiter::direct(quota))
         }
-        RATELIMIT => job.run(move || ratelimit(limit, ratelimit::StdClock::new())),
+        RATELIMIT => job.run(move || limit.ratelimit(ratelimit::StdClock::new())),
         BETTER_BUCKET => {
             let config = limit.better_bucket();
             job.run(move || better_bucket::Bucket::from_config(config))
@@ -239,8 +182,8 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
             let quota = limit.rate_net();
             job.run(move || rate_net::DirectLimiter::with_quota(quota))
         }
-        LEAKY_BUCKET => job.run(move || limit.leaky_bucket()),
-        MUTEX => job.run(move || limit.mutex()),
+        LEAKY_BUCKET => job.run(move || limit.leaky_bucket(limit.token())),
+        MUTEX => job.run(move || mutex(limit)),
         _ => return None,
     })
 }

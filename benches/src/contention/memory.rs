@@ -3,13 +3,14 @@
 use std::hint::black_box;
 use std::io;
 
-use super::limiters::{FIELD, Job, Limit, Limiter, with};
+use super::limiters::{FIELD, Job, Limiter, with};
 use crate::bench::Scale;
 use crate::child;
+use crate::limit::Limit;
 use crate::report::{Report, count};
 use crate::resident::anonymous;
 
-const MEASURES: [&str; 2] = ["its size", "resident, each"];
+const MEASURES: [&str; 3] = ["by value", "on the heap", "resident, each"];
 
 /// The bytes of [`MEASURES`], of so many in a row that were asked once.
 pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
@@ -25,7 +26,8 @@ pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
             limiters.extend((0..self.0).map(|_| make()));
             let taken = black_box(&limiters).iter().filter(|limiter| limiter.take()).count();
             let bytes = anonymous()? - before;
-            Some(vec![size_of::<L>() as f64, bytes / black_box(taken) as f64])
+            let (value, each) = (size_of::<L>() as f64, bytes / black_box(taken) as f64);
+            Some(vec![value, (each - value).round(), each])
         }
     }
 

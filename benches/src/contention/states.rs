@@ -7,11 +7,12 @@ use std::time::Duration;
 use brimful::{Clock, QuantaClock, Quota, RateLimiter};
 
 use super::limiters::{
-    ADMITS, BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, Job, Limit, Limiter, RATE_NET, RATELIMIT, REFUSES, with,
+    ADMITS, BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, Job, Limiter, RATE_NET, RATELIMIT, REFUSES, with,
 };
 use super::{Held, Scenario};
 use crate::contenders::{Floor, Governor, GovernorStepped, Stepped};
 use crate::harness::Contender;
+use crate::limit::Limit;
 use crate::report::Bar;
 
 /// A second's worth, as the constructors by name give it: always full while a bench asks.

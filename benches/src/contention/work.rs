@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Scenario;
-use super::limiters::{ADMITS, BRIMFUL, GOVERNOR, Job, Limit, Limiter, REFUSES, with};
+use super::limiters::{ADMITS, BRIMFUL, GOVERNOR, Job, Limiter, REFUSES, with};
 use super::states::DRAINED;
 use crate::harness::Contender;
+use crate::limit::Limit;
 
 /// About 100 cycles of multiplications, three cycles each (four on some processors), in
 /// chains that wait for the last time's: what a decision adds is what cannot overlap.

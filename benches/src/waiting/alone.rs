@@ -4,16 +4,17 @@ use std::io;
 
 use brimful::{Clock, QuantaClock, RateLimiter};
 
-use super::contenders::{BRIMFUL, Job, Limit, NAMES, Waits, with};
+use super::contenders::{BRIMFUL, Job, NAMES, Waits, with};
 use super::crowd::{runtime, watch};
 use super::floors::ReserveBlocking;
 use super::plot;
 use super::records::{Record, Records, percentile};
 use super::turns::{Measure, Of, in_turns, table};
 use crate::bench::Scale;
+use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
-const LIMIT: Limit = Limit { rate: 200, burst: 1 };
+const LIMIT: Limit = Limit::per_second(200, 1);
 
 const BLOCKING: &str = "brimful, blocking";
 const BLOCKING_FLOOR: &str = "floor: reserve, thread::sleep";
@@ -99,7 +100,7 @@ fn figures(records: &Records, charges_late: bool) -> Vec<f64> {
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     let tokens = if scale.quick { 200 } else { 2_000 };
-    let scenario = format!("alone: {tokens} times for a token, {}/s, burst 1: how late", LIMIT.rate);
+    let scenario = format!("alone: {tokens} times for a token, {}/s, burst 1: how late", LIMIT.tokens);
     if !scale.wants(&scenario) {
         return Ok(());
     }

@@ -1,7 +1,6 @@
 //! Who is measured: brimful, its peers, and what one writes by hand.
 
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,36 +10,7 @@ use governor::clock::{Clock as GovernorClock, QuantaClock as GovernorQuanta, Rea
 
 use super::floors::{Nothing, Permits, Reserve};
 use crate::contenders::Governor;
-
-/// What everybody is held to. A whole number of nanoseconds is a token's time, so that the exact
-/// schedule is one of whole numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Limit {
-    /// A second.
-    pub(super) rate: u32,
-    pub(super) burst: u32,
-}
-
-impl Limit {
-    /// A token's time, in nanoseconds.
-    pub(super) fn token(self) -> u64 {
-        1_000_000_000 / u64::from(self.rate)
-    }
-
-    /// The least seconds in which so many can be served.
-    pub(super) fn ideal(self, tokens: u64) -> f64 {
-        tokens.saturating_sub(self.burst.into()) as f64 / f64::from(self.rate)
-    }
-
-    pub(super) fn quota(self) -> brimful::Quota {
-        brimful::Quota::per_second(self.rate).burst(self.burst)
-    }
-
-    fn governors(self) -> governor::Quota {
-        let count = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        governor::Quota::per_second(count(self.rate)).allow_burst(count(self.burst))
-    }
-}
+use crate::limit::Limit;
 
 /// A limiter whose tokens can be waited for.
 pub(super) trait Waits: Send + Sync + 'static {
@@ -159,30 +129,19 @@ pub(super) trait Job {
 pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer> {
     // The first reading calibrates.
     let _ = QuantaClock.now();
-    let Limit { rate, burst } = limit;
     Some(match name {
         BRIMFUL => job.run(RateLimiter::new(limit.quota())),
         ON_TOKIO => job.run(RateLimiter::builder().quota(limit.quota()).timer(TokioTimer::new).build().ok()?),
         GOVERNOR => job.run(governor::RateLimiter::direct_with_clock(limit.governors(), GovernorQuanta::default())),
-        "rate-net" => job.run(rate_net::DirectLimiter::with_quota(rate_net::Quota::per_second(rate).with_burst(burst))),
+        "rate-net" => job.run(rate_net::DirectLimiter::with_quota(limit.rate_net())),
         "leaky-bucket" => {
             // The longest ticks that the burst has room for: each comes a millisecond late, and
             // that much of the rate is lost.
-            let interval = Duration::from_nanos(limit.token() * u64::from(burst)).max(Duration::from_millis(1));
-            let refill = (f64::from(rate) * interval.as_secs_f64()).round() as usize;
-            let (initial, max) = (burst as usize, burst as usize);
-            job.run(
-                leaky_bucket::RateLimiter::builder()
-                    .initial(initial)
-                    .max(max)
-                    .interval(interval)
-                    .refill(refill)
-                    .build(),
-            )
+            job.run(limit.leaky_bucket(limit.token() * limit.burst))
         }
         "async-speed-limit" => {
-            let refill = Duration::from_nanos(limit.token() * u64::from(burst));
-            let mut builder = async_speed_limit::Limiter::builder(rate.into());
+            let refill = limit.token() * limit.burst;
+            let mut builder = async_speed_limit::Limiter::builder(limit.tokens.into());
             // Else whoever waits waits for a whole refill more.
             job.run(builder.refill(refill).min_wait(Duration::ZERO).build())
         }

@@ -11,11 +11,12 @@ use brimful::{Clock, QuantaClock};
 use cpu_time::ProcessTime;
 use tokio::runtime::{Builder, Runtime};
 
-use super::contenders::{BRIMFUL, CONTENDERS, GOVERNOR, Job, Limit, ON_TOKIO, RESERVE, Waits, with, with_counted};
+use super::contenders::{BRIMFUL, CONTENDERS, GOVERNOR, Job, ON_TOKIO, RESERVE, Waits, with, with_counted};
 use super::plot;
 use super::records::{Record, Records, Slot, early, excess, percentile};
 use super::turns::{Measure, Of, in_turns, rows, table};
 use crate::bench::Scale;
+use crate::limit::Limit;
 use crate::report::{Bar, Report, count};
 
 /// The runtime of all contenders.
@@ -69,11 +70,12 @@ impl Crowd {
     }
 
     fn words(self) -> [String; 4] {
-        [self.tasks as u64, self.rounds as u64, self.limit.rate.into(), self.limit.burst.into()].map(|n| n.to_string())
+        [self.tasks as u64, self.rounds as u64, self.limit.tokens.into(), self.limit.burst.into()]
+            .map(|n| n.to_string())
     }
 
     pub(super) fn of([tasks, rounds, rate, burst]: [u64; 4]) -> Self {
-        let limit = Limit { rate: rate as u32, burst: burst as u32 };
+        let limit = Limit::per_second(rate as u32, burst as u32);
         Crowd { tasks: tasks as usize, rounds: rounds as usize, limit }
     }
 }
@@ -165,7 +167,7 @@ fn figures(records: &Records, cpu: f64, crowd: Crowd) -> Vec<f64> {
 fn crowds(quick: bool) -> [(&'static str, Crowd, String); 4] {
     let many = if quick { 20_000 } else { 100_000 };
     let crowd = |letter, tasks, rounds, rate, burst| {
-        let crowd = Crowd { tasks, rounds, limit: Limit { rate, burst } };
+        let crowd = Crowd { tasks, rounds, limit: Limit::per_second(rate, burst) };
         let rounds = if rounds > 1 { format!(", {rounds} times each") } else { String::new() };
         let (tasks, rate) = (count(tasks as u64), count(rate.into()));
         (letter, crowd, format!("crowd {letter}: {tasks} tasks{rounds}, {rate}/s, burst {burst}"))
@@ -282,7 +284,7 @@ pub(super) fn reads(scale: &Scale, report: &mut Report) -> io::Result<()> {
     }
     let counted = [BRIMFUL, ON_TOKIO, GOVERNOR];
     let [a, b, ..] = crowds(true);
-    let alone = Crowd { tasks: 1, rounds: 100, limit: Limit { rate: 200, burst: 1 } };
+    let alone = Crowd { tasks: 1, rounds: 100, limit: Limit::per_second(200, 1) };
     let heads = [("crowd a", Of::Median), ("crowd b", Of::Median), ("alone", Of::Median)];
     let mut figures = vec![Vec::new(); counted.len()];
     for crowd in [a.1, b.1, alone] {

@@ -8,18 +8,19 @@ use std::task::{Context, Waker};
 
 use brimful::{QuantaClock, RateLimiter};
 
-use super::contenders::{Job, Limit, Waits, with};
+use super::contenders::{Job, Waits, with};
 use super::crowd::runtime;
 use crate::bench::Scale;
 use crate::contenders::Floor;
 use crate::harness::{Contender, alone};
+use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
 /// Never used up.
-const LIMIT: Limit = Limit { rate: 1_000_000_000, burst: u32::MAX };
+const LIMIT: Limit = Limit::per_second(1_000_000_000, u32::MAX);
 
 /// Of the others, the burst that they all have room for.
-const MODEST: Limit = Limit { rate: 1_000_000_000, burst: 500_000_000 };
+const MODEST: Limit = Limit::per_second(1_000_000_000, 500_000_000);
 
 /// Whether it is ready at once. Not a function: the future would be moved there.
 macro_rules! ready {

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::contenders::{Limit, Waits};
+use super::contenders::Waits;
+use crate::limit::Limit;
 
 /// No limit.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(limit: Limit) -> Self {
-        let token = limit.token();
+        let token = limit.token().as_nanos() as u64;
         Schedule { token, slack: token * u64::from(limit.burst - 1), next: Mutex::new(0) }
     }
 
@@ -119,7 +120,7 @@ impl Permits {
             let start = Instant::now();
             loop {
                 ticks.tick().await;
-                let earned = start.elapsed().as_nanos() as u64 / limit.token();
+                let earned = start.elapsed().as_nanos() / limit.token().as_nanos();
                 let room = (limit.burst as usize).saturating_sub(filled.available_permits());
                 filled.add_permits(((earned - before) as usize).min(room));
                 before = earned;
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_schedule_begins_with_the_burst() {
-        let schedule = Schedule::new(Limit { rate: 1_000, burst: 3 });
+        let schedule = Schedule::new(Limit::per_second(1_000, 3));
         let due: Vec<u64> = [10, 10, 10, 10, 11, 5_000_010].map(|now| schedule.reserve(now)).into();
         assert_eq!(due, [10, 10, 10, 1_000_010, 2_000_010, 5_000_010]);
         // Full again, less one.

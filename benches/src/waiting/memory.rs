@@ -8,16 +8,17 @@ use std::task::{Context, Waker};
 
 use brimful::{KeyedRateLimiter, Quota, TokioTimer};
 
-use super::contenders::{BRIMFUL, Job, Limit, NAMES, ON_TOKIO, Waits, with};
+use super::contenders::{BRIMFUL, Job, NAMES, ON_TOKIO, Waits, with};
 use super::crowd::runtime;
 use super::turns::{Of, in_turns, table};
 use crate::bench::Scale;
+use crate::limit::Limit;
 use crate::report::{Bar, Report, count};
 use crate::resident::anonymous;
 
 /// So slow that nobody is served while it is measured, and as fast as leaky-bucket's ticks and a
 /// whole number of nanoseconds allow.
-const LIMIT: Limit = Limit { rate: 1, burst: 1 };
+const LIMIT: Limit = Limit::per_second(1, 1);
 
 /// Polls each once, and tells the bytes that are resident afterwards and were not before, each; and
 /// the bytes of a future.

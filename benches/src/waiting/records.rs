@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use brimful_oracle::window::{Bound, WindowScan};
 
-use super::contenders::Limit;
 use super::floors::Schedule;
+use crate::limit::Limit;
 
 /// Instants of one acquisition, by the process's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -122,7 +122,7 @@ impl Records {
     /// The same one after the other, with a burst of one, where a late grant makes the next one due
     /// later.
     pub(super) fn lateness_alone(&self, charged: &[u64], instants: &[u64], limit: Limit) -> Vec<u64> {
-        let late = |(at, before): (&u64, &u64)| at.saturating_sub(before + limit.token());
+        let late = |(at, before): (&u64, &u64)| at.saturating_sub(before + limit.token().as_nanos() as u64);
         instants.iter().skip(1).zip(charged).map(late).collect()
     }
 }
@@ -131,7 +131,7 @@ impl Records {
 pub(super) fn excess(instants: &[u64], limit: Limit) -> f64 {
     let mut instants = instants.to_vec();
     instants.sort_unstable();
-    let mut scan = WindowScan::new(Bound::new(limit.burst.into(), limit.rate.into(), 1_000_000_000));
+    let mut scan = WindowScan::new(Bound::new(limit.burst.into(), limit.tokens.into(), limit.period.as_nanos()));
     for at in instants {
         scan.push(at, 1);
     }
@@ -157,7 +157,7 @@ pub(super) fn percentile(numbers: &mut [u64], share: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const LIMIT: Limit = Limit { rate: 1_000, burst: 2 };
+    const LIMIT: Limit = Limit::per_second(1_000, 2);
     const MS: u64 = 1_000_000;
 
     fn record(begun: u64, entered: u64, returned: u64) -> Record {

@@ -8,14 +8,15 @@ use std::time::Duration;
 use brimful::{Clock, QuantaClock, RateLimiter};
 use cpu_time::ProcessTime;
 
-use super::contenders::{BRIMFUL, Limit};
+use super::contenders::BRIMFUL;
 use super::floors::ReserveBlocking;
 use super::records::{Record, Records, early, excess, percentile};
 use super::turns::{Measure, Of, in_turns, table};
 use crate::bench::Scale;
+use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
-const LIMIT: Limit = Limit { rate: 1_000, burst: 10 };
+const LIMIT: Limit = Limit::per_second(1_000, 10);
 
 const FLOOR: &str = "floor: reserve, thread::sleep";
 
@@ -122,7 +123,7 @@ const MEASURES: [Measure; 8] = [
 ];
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    let scenario = format!("threads: 1000 of them, {}/s, burst {}", LIMIT.rate, LIMIT.burst);
+    let scenario = format!("threads: 1000 of them, {}/s, burst {}", LIMIT.tokens, LIMIT.burst);
     if !scale.wants(&scenario) {
         return Ok(());
     }
