@@ -2,6 +2,7 @@
 //! is right.
 
 mod child;
+mod coarse;
 mod exact;
 mod limiters;
 mod memory;
@@ -28,6 +29,7 @@ pub const BENCH: Bench = Bench {
         memory::section,
         threads::shared,
         threads::apart,
+        coarse::section,
         exact::section,
     ],
     child: child::answer,
