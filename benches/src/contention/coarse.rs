@@ -55,6 +55,6 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         Scenario { name: ADMITTED.to_owned(), contenders: admitted, bars },
         Scenario { name: DENIED.to_owned(), contenders: denied, bars: Vec::new() },
     ];
-    measure(scenarios, scale, report);
+    measure(scenarios, scale, report)?;
     plot::bars(scale, ADMITTED, "coarse", "A token, on a clock that a thread keeps", report)
 }

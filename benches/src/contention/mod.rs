@@ -22,10 +22,10 @@ pub const BENCH: Bench = Bench {
     sections: &[
         admitted,
         denied,
-        several,
-        decide,
-        work,
-        construction,
+        |scale, report| measure(states::several(), scale, report),
+        |scale, report| measure(states::decide(), scale, report),
+        |scale, report| measure(work::scenarios(), scale, report),
+        |scale, report| measure(states::construction(), scale, report),
         memory::section,
         threads::shared,
         threads::apart,
@@ -57,13 +57,14 @@ pub fn scenarios() -> Vec<Scenario> {
     sections.into_iter().flat_map(|section| section()).collect()
 }
 
-fn measure(scenarios: Vec<Scenario>, scale: &Scale, report: &mut Report) {
+fn measure(scenarios: Vec<Scenario>, scale: &Scale, report: &mut Report) -> io::Result<()> {
     for Scenario { name, contenders, bars } in scenarios.into_iter().filter(|scenario| scale.wants(&scenario.name)) {
         let timings = alone(&contenders, scale.runs, scale.operations);
         let names: Vec<&str> = contenders.iter().map(|contender| contender.name.as_str()).collect();
         report.timings(&name, &names, &timings);
         hold(&name, &bars, report);
     }
+    Ok(())
 }
 
 fn hold(scenario: &str, bars: &[Held], report: &mut Report) {
@@ -74,31 +75,11 @@ fn hold(scenario: &str, bars: &[Held], report: &mut Report) {
 }
 
 fn admitted(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    measure(states::admitted(), scale, report);
+    measure(states::admitted(), scale, report)?;
     plot::bars(scale, states::NOT_FULL, "admitted", "A token, on the real clock", report)
 }
 
 fn denied(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    measure(states::denied(), scale, report);
+    measure(states::denied(), scale, report)?;
     plot::bars(scale, states::DENIED, "denied", "A refusal, on the real clock", report)
-}
-
-fn several(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    measure(states::several(), scale, report);
-    Ok(())
-}
-
-fn decide(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    measure(states::decide(), scale, report);
-    Ok(())
-}
-
-fn work(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    measure(work::scenarios(), scale, report);
-    Ok(())
-}
-
-fn construction(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    measure(states::construction(), scale, report);
-    Ok(())
 }
