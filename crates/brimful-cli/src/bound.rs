@@ -2,7 +2,7 @@
 //! of.
 
 use anyhow::anyhow;
-use brimful::{Quota, Tokens};
+use brimful::{ParseQuotaError, Quota, Tokens};
 use brimful_oracle::bucket::PICO;
 use brimful_oracle::window::{Bound, Margin};
 
@@ -22,11 +22,12 @@ pub(crate) fn tokens(margin: &Margin) -> f64 {
     margin.as_f64() / PICO as f64
 }
 
-fn pico(tokens: Tokens) -> u128 {
+/// An amount in 10⁻¹² token.
+pub(crate) fn pico(tokens: Tokens) -> u128 {
     u128::from(tokens.whole()) * u128::from(PICO) + u128::from(tokens.pico())
 }
 
 /// The quota that an option gives.
 pub(crate) fn parse_quota(text: &str) -> anyhow::Result<Quota> {
-    text.parse().map_err(|error| anyhow!("--quota: {error}"))
+    text.parse().map_err(|error: ParseQuotaError| anyhow!("--quota: {error}\n{}", error.caret()))
 }

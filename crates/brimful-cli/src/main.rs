@@ -3,7 +3,6 @@
 
 mod bench;
 mod bound;
-mod log;
 mod simulate;
 mod text;
 
@@ -28,7 +27,8 @@ struct Cli {
 enum Command {
     /// Decide on this machine, with and without contention, and check what was admitted
     Bench(bench::Args),
-    /// Replay an access log (Apache or nginx, common or combined) with its own time stamps
+    /// Replay logs with their own time stamps: access logs (Apache or nginx, common or combined)
+    /// and CSV
     Simulate(simulate::Args),
 }
 

@@ -29,6 +29,15 @@ pub(crate) fn amount(tokens: f64) -> String {
     }
 }
 
+/// An amount in 10⁻¹² token, exactly.
+pub(crate) fn tokens(pico: u128) -> String {
+    let (whole, part) = (pico / PICO, pico % PICO);
+    let whole = u64::try_from(whole).map_or_else(|_| whole.to_string(), count);
+    if part == 0 { whole } else { format!("{whole}.{}", format!("{part:012}").trim_end_matches('0')) }
+}
+
+const PICO: u128 = brimful_oracle::bucket::PICO as u128;
+
 /// A rate per second.
 pub(crate) fn per_second(rate: f64) -> String {
     match rate {
@@ -48,12 +57,34 @@ pub(crate) fn nanos(ns: f64) -> String {
     }
 }
 
+/// A time in the units that people count it in: `1 day 2 h 30 s`; from a minute on to the second.
+pub(crate) fn span(ns: u128) -> String {
+    const SECOND: u128 = 1_000_000_000;
+    const UNITS: [(u128, &str); 4] = [(86_400, "day"), (3_600, "h"), (60, "min"), (1, "s")];
+    if ns < 60 * SECOND {
+        return nanos(ns as f64);
+    }
+    let mut seconds = (ns + SECOND / 2) / SECOND;
+    let mut parts = Vec::new();
+    for (length, name) in UNITS {
+        let number = seconds / length;
+        seconds %= length;
+        if number > 0 {
+            let number = count(u64::try_from(number).unwrap_or(u64::MAX));
+            let plural = if name == "day" && number != "1" { "s" } else { "" };
+            parts.push(format!("{number} {name}{plural}"));
+        }
+    }
+    parts.join(" ")
+}
+
 /// A part of a whole, in percent. The decimals are cut, so that only all of it is 100 %.
-pub(crate) fn percent(part: u64, of: u64) -> String {
+pub(crate) fn percent(part: impl Into<u128>, of: impl Into<u128>) -> String {
+    let of = of.into();
     if of == 0 {
         return "-".to_owned();
     }
-    let basis = u128::from(part) * 10_000 / u128::from(of);
+    let basis = part.into() * 10_000 / of;
     format!("{}.{:02} %", basis / 100, basis % 100)
 }
 
@@ -85,9 +116,38 @@ mod tests {
 
     #[test]
     fn only_all_of_it_is_a_hundred_percent() {
-        assert_eq!(percent(99_999, 100_000), "99.99 %");
-        assert_eq!(percent(7, 7), "100.00 %");
-        assert_eq!(percent(0, 0), "-");
+        assert_eq!(percent(99_999u64, 100_000u64), "99.99 %");
+        assert_eq!(percent(7u64, 7u64), "100.00 %");
+        assert_eq!(percent(0u64, 0u64), "-");
+    }
+
+    #[test]
+    fn tokens_are_exact() {
+        for (pico, expected) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (1_234_500_000_000_000, "1,234.5"),
+            (u128::MAX, "340282366920938463463374607.431768211455"),
+        ] {
+            assert_eq!(tokens(pico), expected);
+        }
+    }
+
+    #[test]
+    fn spans_are_told_in_the_units_of_clocks() {
+        for (ns, expected) in [
+            (0, "0 ns"),
+            (1_500, "1.5 µs"),
+            (2_000_000_000, "2 s"),
+            (59_999_000_000, "59.999 s"),
+            (60_000_000_000, "1 min"),
+            (90_400_000_000, "1 min 30 s"),
+            (86_400_000_000_000, "1 day"),
+            (2 * 86_400_000_000_000 + 3_601_000_000_000, "2 days 1 h 1 s"),
+            (u128::from(u64::MAX), "213,503 days 23 h 34 min 34 s"),
+        ] {
+            assert_eq!(span(ns), expected);
+        }
     }
 
     #[test]

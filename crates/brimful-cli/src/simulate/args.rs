@@ -1,0 +1,64 @@
+//! The options of `simulate`.
+
+use std::path::PathBuf;
+
+use super::input::Format;
+use super::table::Columns;
+use super::time::Unit;
+
+/// What the command line says.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The quota, such as "1/min burst 5" or "100/s"
+    #[arg(long, value_name = "QUOTA")]
+    pub(super) quota: String,
+    /// What has a bucket of its own: ip, user, method, path or status of an access log, or a
+    /// column; several are joined by +
+    #[arg(long, value_name = "FIELD[+FIELD...]", default_value = "none")]
+    pub(super) key: String,
+    /// How the logs are written
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    pub(super) format: Format,
+    /// The column with the time: dates such as 2023-11-16T18:17:03.5Z, or numbers since 1970;
+    /// where it is not given, one called timestamp, time, ts or alike
+    #[arg(long, value_name = "COLUMN")]
+    time: Option<String>,
+    /// What numbers of time count; where it is not given, the size of the first tells
+    #[arg(long, value_enum, value_name = "UNIT")]
+    pub(super) time_unit: Option<Unit>,
+    /// The columns whose sum is the cost in tokens; without it, each request costs one
+    #[arg(long, value_name = "COLUMN[+COLUMN...]")]
+    cost: Option<String>,
+    /// How many lines are held to put them in order. One that is earlier than these reach is
+    /// replayed at the instant that has been reached, and counted as late
+    #[arg(long, value_name = "LINES", default_value_t = 10_000)]
+    pub(super) reorder: usize,
+    /// The most keys that the limiter remembers at once
+    #[arg(long, value_name = "KEYS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_keys: u64,
+    /// Tell the N keys that were denied most often
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) top: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The logs, the oldest first; - is the standard input. What is packed by gzip is unpacked
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl Args {
+    /// The fields that make a key; none, where all requests share one bucket.
+    pub(super) fn key_fields(&self) -> Vec<String> {
+        if self.key == "none" { Vec::new() } else { names(&self.key) }
+    }
+
+    pub(super) fn columns(&self) -> Columns {
+        let cost = self.cost.as_deref().map_or(Vec::new(), names);
+        Columns { time: self.time.clone(), cost, key: self.key_fields() }
+    }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split('+').map(|name| name.trim().to_owned()).collect()
+}

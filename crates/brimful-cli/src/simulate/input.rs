@@ -1,0 +1,167 @@
+//! Logs, from wherever they come: files and the standard input, plain or packed, access logs
+//! and tables.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use flate2::read::MultiGzDecoder;
+
+use super::access::{self, Access};
+use super::table::{Columns, Table, is_header};
+use super::time::Times;
+use super::{Malformed, Request};
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// As its first line says
+    Auto,
+    /// Apache or nginx, common or combined
+    Access,
+    /// Comma-separated values, with the columns' names in the first line
+    Csv,
+}
+
+/// A log, request by request.
+pub(crate) enum Log<'a> {
+    Access(Access<Input<'a>>),
+    Table(Table<'a, Input<'a>>),
+}
+
+type Input<'a> = BufReader<Peeked<Box<dyn Read + 'a>>>;
+
+impl<'a> Log<'a> {
+    /// Opens a file, or the standard input for `-`.
+    pub(crate) fn open(path: &Path, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
+        let input: Box<dyn Read> = if path.as_os_str() == "-" {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
+        };
+        Log::of(input, format, columns, times).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn of(input: impl Read + 'a, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
+        let (input, line) = peek(unpacked(input)?, SNIFFED, |head| head.trim_ascii_start().contains(&b'\n'))?;
+        let input = BufReader::with_capacity(1 << 16, input);
+        let asked_for_columns = columns.time.is_some() || !columns.cost.is_empty();
+        let format = match format {
+            Format::Auto => sniff(&line, asked_for_columns),
+            format => format,
+        };
+        match format {
+            Format::Csv => Ok(Log::Table(Table::new(input, columns, times)?)),
+            _ if asked_for_columns => bail!("--time and --cost name columns, which an access log has not"),
+            _ => Ok(Log::Access(Access::new(input, &columns.key)?)),
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> io::Result<Option<Result<Request<'_>, Malformed>>> {
+        match self {
+            Log::Access(log) => log.next(),
+            Log::Table(log) => log.next(),
+        }
+    }
+
+    /// The number of the line that was read last, from one.
+    pub(crate) fn number(&self) -> u64 {
+        match self {
+            Log::Access(log) => log.number(),
+            Log::Table(log) => log.number(),
+        }
+    }
+
+    /// The line that was read last.
+    pub(crate) fn line(&self) -> Cow<'_, [u8]> {
+        match self {
+            Log::Access(log) => log.line().into(),
+            Log::Table(log) => log.line().into(),
+        }
+    }
+
+    /// What it would be, if its lines were well-formed.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Log::Access(_) => "an access log in the common or combined format",
+            Log::Table(_) => "a table with a time in each record",
+        }
+    }
+}
+
+/// How much of a log is looked at to tell how it is written.
+const SNIFFED: usize = 1 << 16;
+
+/// Access logs are told by their form, and tables by their header or by what is asked for.
+fn sniff(head: &[u8], columns: bool) -> Format {
+    let head = head.trim_ascii_start();
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or(head).trim_ascii_end();
+    if access::parse(line).is_err() && (columns || is_header(line)) { Format::Csv } else { Format::Access }
+}
+
+/// What is packed by gzip, unpacked, in however many parts.
+fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    const MAGIC: [u8; 2] = [0x1f, 0x8b];
+    let (input, head) = peek(input, MAGIC.len(), |_| false)?;
+    Ok(if head == MAGIC { Box::new(MultiGzDecoder::new(BufReader::new(input))) } else { Box::new(input) })
+}
+
+type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
+
+/// Reads until what was read is `enough`, or `most` bytes; returns all of the input, and what
+/// was read of it.
+fn peek<R: Read>(mut input: R, most: usize, enough: impl Fn(&[u8]) -> bool) -> io::Result<(Peeked<R>, Vec<u8>)> {
+    let (mut head, mut length) = (vec![0; most], 0);
+    while length < most && !enough(&head[..length]) {
+        match input.read(&mut head[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    head.truncate(length);
+    Ok((Cursor::new(head.clone()).chain(input), head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a byte at a time, as a slow pipe may.
+    struct Drip<'a>(&'a [u8]);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(1);
+            self.0.read(&mut buffer[..most])
+        }
+    }
+
+    #[test]
+    fn the_first_line_tells_the_format_however_it_comes() {
+        let access = &b"\r\n\nh - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1\n"[..];
+        for (text, table) in
+            [(access, false), (b"\n\ntime,x\n1,2\n", true), (b"time", true), (b"", false), (b"\x00,", false)]
+        {
+            let mut times = Times::new(None);
+            let log = Log::of(Drip(text), Format::Auto, &Columns::default(), &mut times).unwrap();
+            assert_eq!(matches!(log, Log::Table(_)), table, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn peeking_loses_nothing() {
+        let text: Vec<u8> = (0..200).collect();
+        for most in [0, 1, 2, 199, 200, 300] {
+            let (mut input, head) = peek(Drip(&text), most, |head| head.ends_with(&[150])).unwrap();
+            assert_eq!(head, text[..most.min(151)]);
+            let mut all = Vec::new();
+            input.read_to_end(&mut all).unwrap();
+            assert_eq!(all, text);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `brimful simulate`: logs, replayed through the limiter on their own clock. They are streamed:
+//! what is in memory grows with the keys, not with the lines.
+
+mod access;
+mod args;
+mod input;
+mod key;
+mod lines;
+mod order;
+mod replay;
+mod report;
+mod table;
+mod time;
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use brimful::Tokens;
+
+use crate::bound::parse_quota;
+use crate::{Failure, Verdict, text};
+pub(crate) use args::Args;
+use input::Log;
+use key::Keys;
+use order::Reorder;
+use replay::Replay;
+use report::Report;
+use time::{Stamp, Times};
+
+/// What a replay needs of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Request<'a> {
+    stamp: Stamp,
+    key: &'a [u8],
+    cost: Tokens,
+}
+
+/// Why a line is not a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Malformed(&'static str);
+
+/// A line that was not as it should be.
+struct Complaint {
+    file: String,
+    line: u64,
+    reason: String,
+    text: String,
+}
+
+/// Replays the logs and prints what became of them.
+pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure> {
+    let quota = parse_quota(&args.quota)?;
+    let keyed = !args.key_fields().is_empty();
+    if args.top > 0 && !keyed {
+        return Err(anyhow!("--top tells keys: say with --key what they are").into());
+    }
+    let replay = Replay::new(&quota, keyed.then_some(args.max_keys))?;
+    let mut intake = Intake::new(args.reorder, keyed, replay);
+    let mut times = Times::new(args.time_unit);
+    for file in &args.files {
+        let log = Log::open(file, args.format, &args.columns(), &mut times)?;
+        intake.read(log, file)?;
+    }
+    intake.finish()?;
+    let report = Report::new(args, &quota, &intake);
+    if args.json {
+        writeln!(out, "{:#}", report.as_json())?;
+    } else {
+        report.print(out)?;
+    }
+    Ok(if report.violations == 0 { Verdict::Held } else { Verdict::Violated })
+}
+
+/// Takes the lines of all logs in, and gives them to the replay in order.
+struct Intake {
+    order: Reorder<(u32, Tokens)>,
+    keys: Keys,
+    keyed: bool,
+    replay: Replay,
+    before: Option<Stamp>,
+    /// Requests whose stamp is earlier than that of the request before.
+    out_of_order: u64,
+    /// Requests that came too late to be put into order.
+    late: u64,
+    first_late: Option<Complaint>,
+    malformed: u64,
+    first_malformed: Option<Complaint>,
+}
+
+impl Intake {
+    fn new(reorder: usize, keyed: bool, replay: Replay) -> Self {
+        Intake {
+            order: Reorder::new(reorder),
+            keys: Keys::default(),
+            keyed,
+            replay,
+            before: None,
+            out_of_order: 0,
+            late: 0,
+            first_late: None,
+            malformed: 0,
+            first_malformed: None,
+        }
+    }
+
+    fn read(&mut self, mut log: Log<'_>, path: &Path) -> Result<()> {
+        let (mut requests, mut malformed) = (0u64, 0u64);
+        let mut first = None;
+        while let Some(line) = log.next().with_context(|| format!("cannot read {}", path.display()))? {
+            match line {
+                Ok(request) => {
+                    requests += 1;
+                    let stamp = request.stamp;
+                    if let Some(reached) = self.take(request)? {
+                        self.first_late.get_or_insert_with(|| {
+                            Complaint::new(&log, path, format!("{stamp}, and {reached} had been reached"))
+                        });
+                    }
+                }
+                Err(Malformed(reason)) => {
+                    malformed += 1;
+                    first.get_or_insert_with(|| Complaint::new(&log, path, reason.to_owned()));
+                }
+            }
+        }
+        if let (0, Some(Complaint { line, reason, .. })) = (requests, &first) {
+            bail!(
+                "{} is not {}: none of its {} lines is one (line {line}: {reason})",
+                path.display(),
+                log.kind(),
+                text::count(malformed),
+            );
+        }
+        self.malformed += malformed;
+        self.first_malformed = self.first_malformed.take().or(first);
+        Ok(())
+    }
+
+    /// Takes a request in. Returns the instant that had been reached, where that is later.
+    fn take(&mut self, request: Request<'_>) -> Result<Option<Stamp>> {
+        let Request { stamp, key, cost } = request;
+        self.out_of_order += u64::from(self.before.is_some_and(|before| stamp < before));
+        self.before = Some(stamp);
+        let missed = self.order.missed(stamp);
+        self.late += u64::from(missed.is_some());
+        let key = if self.keyed { self.keys.number(key) } else { 0 };
+        if let Some((stamp, (key, cost))) = self.order.push(stamp, (key, cost)) {
+            self.replay.take(stamp, key, cost)?;
+        }
+        Ok(missed)
+    }
+
+    /// Replays what is still held.
+    fn finish(&mut self) -> Result<()> {
+        while let Some((stamp, (key, cost))) = self.order.pop() {
+            self.replay.take(stamp, key, cost)?;
+        }
+        Ok(())
+    }
+}
+
+impl Complaint {
+    /// About the line that was read last.
+    fn new(log: &Log<'_>, path: &Path, reason: String) -> Self {
+        Complaint { file: path.display().to_string(), line: log.number(), reason, text: text::excerpt(&log.line(), 60) }
+    }
+}

@@ -1,0 +1,196 @@
+//! Requests, replayed through the limiter on a clock of their own, and what came of them.
+
+use std::cmp::Reverse;
+
+use anyhow::{Context, Result, bail};
+use brimful::{KeyedRateLimiter, QuantaClock, Quota, RateLimiter, SipState, Tokens, TryAcquireError};
+use brimful_oracle::window::{Bound, Window, WindowScan};
+
+use super::time::Stamp;
+use crate::bound::{bound, pico};
+
+/// A replay under way.
+pub(crate) struct Replay {
+    limiter: Limiter,
+    bound: Bound,
+    span: Option<(Stamp, Stamp)>,
+    totals: Totals,
+    /// By the keys' numbers; where there are no keys, of all requests.
+    accounts: Vec<Account>,
+}
+
+/// Sums over all requests; costs are in 10⁻¹² token.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) requests: u64,
+    pub(crate) admitted: u64,
+    /// Of those denied, the ones whose cost is above the burst.
+    pub(crate) above_burst: u64,
+    /// Of those denied, the ones whose key was new where the limiter had no room for it.
+    pub(crate) no_room: u64,
+    pub(crate) cost: u128,
+    pub(crate) cost_admitted: u128,
+}
+
+impl Totals {
+    pub(crate) fn denied(&self) -> u64 {
+        self.requests - self.admitted
+    }
+}
+
+/// What came of one key's requests; memory a key, not a request.
+pub(crate) struct Account {
+    pub(crate) requests: u64,
+    pub(crate) denied: u64,
+    /// In 10⁻¹² token.
+    pub(crate) cost_denied: u128,
+    granted: WindowScan,
+}
+
+/// A window, and whose it is.
+pub(crate) struct Worst {
+    pub(crate) window: Window,
+    pub(crate) key: u32,
+}
+
+/// A limiter's time begins a second before the first request.
+const EARLIER: u64 = 1_000_000_000;
+
+/// A limiter is exact for 2⁵⁹ ns and earns nothing after.
+const LONGEST: u64 = (1 << 59) - EARLIER;
+
+impl Replay {
+    /// With a bucket for each of at most `max_keys` keys at once, or one for all.
+    pub(crate) fn new(quota: &Quota, max_keys: Option<u64>) -> Result<Self> {
+        let limiter = match max_keys {
+            Some(max_keys) => Limiter::keyed(*quota, max_keys)?,
+            None => Limiter::Lone(Box::new(RateLimiter::new(*quota))),
+        };
+        let totals = Totals::default();
+        Ok(Replay { limiter, bound: bound(quota), span: None, totals, accounts: Vec::new() })
+    }
+
+    /// The next request, no earlier than the one before.
+    pub(crate) fn take(&mut self, stamp: Stamp, key: u32, cost: Tokens) -> Result<()> {
+        let (first, _) = self.span.unwrap_or((stamp, stamp));
+        self.span = Some((first, stamp));
+        if stamp.since(first) > LONGEST {
+            bail!("the log spans more than 18 years, from {first} to {stamp}: a limiter's time ends there");
+        }
+        let reading = stamp.since(first) + EARLIER;
+        let outcome = self.limiter.take(reading, key, cost);
+        self.count(reading, key, pico(cost), outcome);
+        Ok(())
+    }
+
+    fn count(&mut self, reading: u64, key: u32, cost: u128, outcome: Result<(), TryAcquireError>) {
+        let key = key as usize;
+        if key >= self.accounts.len() {
+            self.accounts.resize_with(key + 1, || Account::new(self.bound));
+        }
+        let (totals, account) = (&mut self.totals, &mut self.accounts[key]);
+        totals.requests += 1;
+        totals.cost += cost;
+        account.requests += 1;
+        if let Err(refusal) = outcome {
+            account.denied += 1;
+            account.cost_denied += cost;
+            match refusal {
+                TryAcquireError::ExceedsBurst(_) => totals.above_burst += 1,
+                TryAcquireError::TableFull(_) => totals.no_room += 1,
+                _ => {}
+            }
+        } else {
+            totals.admitted += 1;
+            totals.cost_admitted += cost;
+            account.granted.push(reading, cost as i128);
+        }
+    }
+
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The first and the last instant.
+    pub(crate) fn span(&self) -> Option<(Stamp, Stamp)> {
+        self.span
+    }
+
+    pub(crate) fn keys(&self) -> u64 {
+        self.accounts.len() as u64
+    }
+
+    /// What the limiter took for its keys, in bytes.
+    pub(crate) fn limiter_bytes(&self) -> u64 {
+        match &self.limiter {
+            Limiter::Lone(limiter) => size_of_val(&**limiter) as u64,
+            Limiter::Keyed(limiter) => limiter.memory_usage(),
+        }
+    }
+
+    /// Keys that the limiter forgot while they were in use.
+    pub(crate) fn evictions(&self) -> u64 {
+        match &self.limiter {
+            Limiter::Lone(_) => 0,
+            Limiter::Keyed(limiter) => limiter.evictions(),
+        }
+    }
+
+    /// The instant that a reading was made from.
+    pub(crate) fn stamp(&self, reading: u64) -> Stamp {
+        let (first, _) = self.span.unwrap_or_default();
+        first.plus(reading.saturating_sub(EARLIER))
+    }
+
+    /// The window of all keys with the least margin, and how many keys have one that breaks the
+    /// bound.
+    pub(crate) fn windows(&self) -> (Option<Worst>, u64) {
+        let mut worst: Option<Worst> = None;
+        let mut violations = 0;
+        for (key, account) in (0..).zip(&self.accounts) {
+            let Some(window) = account.granted.worst() else { continue };
+            violations += u64::from(window.margin.is_violation());
+            if worst.as_ref().is_none_or(|worst| window.margin < worst.window.margin) {
+                worst = Some(Worst { window, key });
+            }
+        }
+        (worst, violations)
+    }
+
+    /// The keys that were denied most often, with what came of them; of several the one that was
+    /// denied more tokens, and then the one that came first.
+    pub(crate) fn most_denied(&self, most: usize) -> Vec<(u32, &Account)> {
+        let mut denied: Vec<_> = (0..).zip(&self.accounts).filter(|(_, account)| account.denied > 0).collect();
+        denied.sort_by_key(|(_, account)| Reverse((account.denied, account.cost_denied)));
+        denied.truncate(most);
+        denied
+    }
+}
+
+impl Account {
+    fn new(bound: Bound) -> Self {
+        Account { requests: 0, denied: 0, cost_denied: 0, granted: WindowScan::new(bound) }
+    }
+}
+
+enum Limiter {
+    Lone(Box<RateLimiter>),
+    Keyed(Box<KeyedRateLimiter<u32, QuantaClock, SipState>>),
+}
+
+impl Limiter {
+    /// What becomes of keys beyond `max_keys` is up to where they hash to, so the seed is fixed:
+    /// a log is replayed alike each time.
+    fn keyed(quota: Quota, max_keys: u64) -> Result<Limiter> {
+        let hasher = SipState::from_seed([0, 0]);
+        let limiter = KeyedRateLimiter::builder().quota(quota).max_keys(max_keys).hasher(hasher).build();
+        Ok(Limiter::Keyed(Box::new(limiter.context("--max-keys")?)))
+    }
+
+    fn take(&self, reading: u64, key: u32, cost: Tokens) -> Result<(), TryAcquireError> {
+        match self {
+            Limiter::Lone(limiter) => limiter.try_acquire_n_at(reading, cost),
+            Limiter::Keyed(limiter) => limiter.try_acquire_n_at(reading, &key, cost),
+        }
+    }
+}

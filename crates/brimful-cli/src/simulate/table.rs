@@ -1,0 +1,253 @@
+//! Tables of comma-separated values, with the columns' names in the first record.
+
+use std::io::{self, Read};
+
+use anyhow::{Result, anyhow, bail};
+use brimful::Tokens;
+use csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::key::Joiner;
+use super::lines::LONGEST;
+use super::time::Times;
+use super::{Malformed, Request};
+use crate::text;
+
+/// The columns that are asked for, by their names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Columns {
+    /// Without it, the first of [`KNOWN`] that there is.
+    pub(crate) time: Option<String>,
+    /// Their sum is the cost; without any it is a token.
+    pub(crate) cost: Vec<String>,
+    pub(crate) key: Vec<String>,
+}
+
+/// What a column with the time is called, in whatever case.
+const KNOWN: [&str; 9] =
+    ["timestamp", "@timestamp", "time", "ts", "datetime", "date_time", "date", "created_at", "start_time"];
+
+/// Whether a line looks like the columns' names: words, with commas between them.
+pub(crate) fn is_header(line: &[u8]) -> bool {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let word = |name: &[u8]| {
+        let name = name.trim_ascii();
+        let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
+        let inside = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b" _.-@".contains(byte);
+        name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(inside)
+    };
+    std::str::from_utf8(line).is_ok() && line.split(|&byte| byte == b',').all(word)
+}
+
+/// A table, as requests.
+pub(crate) struct Table<'a, R> {
+    reader: Reader<Budget<R>>,
+    record: ByteRecord,
+    time: usize,
+    cost: Vec<usize>,
+    key: Vec<usize>,
+    times: &'a mut Times,
+    joiner: Joiner,
+}
+
+impl<'a, R: Read> Table<'a, R> {
+    /// Reads the names of the columns.
+    pub(crate) fn new(input: R, columns: &Columns, times: &'a mut Times) -> Result<Self> {
+        let input = Budget { input, left: LONGEST };
+        let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(input);
+        let header = reader.byte_headers().map_err(into_io)?.clone();
+        let find = |option: &str, name: &str| {
+            let at = header.iter().position(|column| column.trim_ascii() == name.as_bytes());
+            at.ok_or_else(|| anyhow!("{option}: there is no column {name:?}, but {}", listed(&header)))
+        };
+        let all = |option: &str, names: &[String]| names.iter().map(|name| find(option, name)).collect::<Result<_>>();
+        let time = match &columns.time {
+            Some(name) => find("--time", name)?,
+            None => match known(&header) {
+                Some(time) => time,
+                // An empty file has no columns, and no records that miss them.
+                None if header.is_empty() => 0,
+                None => bail!("which column is the time? Choose with --time from {}", listed(&header)),
+            },
+        };
+        let (cost, key) = (all("--cost", &columns.cost)?, all("--key", &columns.key)?);
+        Ok(Table { reader, record: ByteRecord::new(), time, cost, key, times, joiner: Joiner::default() })
+    }
+
+    pub(crate) fn next(&mut self) -> io::Result<Option<Result<Request<'_>, Malformed>>> {
+        self.reader.get_mut().left = LONGEST;
+        let any = self.reader.read_byte_record(&mut self.record).map_err(into_io)?;
+        Ok(any.then(|| self.request()))
+    }
+
+    fn request(&mut self) -> Result<Request<'_>, Malformed> {
+        let field = |at: usize| self.record.get(at).map(<[u8]>::trim_ascii).ok_or(Malformed("too few fields"));
+        let stamp = self.times.read(field(self.time)?).ok_or(Malformed("the time is neither a date nor a number"))?;
+        let cost = match self.cost[..] {
+            [] => Tokens::ONE,
+            ref columns => columns.iter().try_fold(Tokens::ZERO, |sum, &at| add(sum, field(at)?))?,
+        };
+        for &at in &self.key {
+            field(at)?;
+        }
+        let key = self.joiner.join(self.key.iter().filter_map(|&at| self.record.get(at)));
+        Ok(Request { stamp, key, cost })
+    }
+
+    /// The number of the line on which the record that was read last begins, from one.
+    pub(crate) fn number(&self) -> u64 {
+        self.record.position().map_or(0, csv::Position::line)
+    }
+
+    /// The record that was read last.
+    pub(crate) fn line(&self) -> Vec<u8> {
+        self.record.iter().collect::<Vec<_>>().join(&b","[..])
+    }
+}
+
+/// The sum with the amount that a field says.
+fn add(sum: Tokens, field: &[u8]) -> Result<Tokens, Malformed> {
+    let amount = std::str::from_utf8(field).ok().and_then(|field| field.parse::<Tokens>().ok());
+    let amount = amount.ok_or(Malformed("the cost is not a number from 0 to 4294967295, of at most 12 decimals"))?;
+    let total = sum.saturating_add(amount);
+    if total.saturating_sub(amount) == sum { Ok(total) } else { Err(Malformed("the costs' sum is above 4294967295")) }
+}
+
+fn known(header: &ByteRecord) -> Option<usize> {
+    let at = |known: &&str| header.iter().position(|column| column.trim_ascii().eq_ignore_ascii_case(known.as_bytes()));
+    KNOWN.iter().find_map(at)
+}
+
+/// The names of the columns, or of the first of them.
+fn listed(header: &ByteRecord) -> String {
+    const MOST: usize = 20;
+    let mut names: Vec<String> = header.iter().take(MOST).map(|name| text::excerpt(name.trim_ascii(), 40)).collect();
+    if header.len() > MOST {
+        names.push(format!("{} more", header.len() - MOST));
+    }
+    names.join(", ")
+}
+
+fn into_io(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
+}
+
+/// Ends a record that does not: what comes after a quote that is left open would all be
+/// kept in memory.
+struct Budget<R> {
+    input: R,
+    left: usize,
+}
+
+impl<R: Read> Read for Budget<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("a record is longer than a megabyte: is a quote left open?"));
+        }
+        let read = self.input.read(buffer)?;
+        self.left = self.left.saturating_sub(read);
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(time: Option<&str>, cost: &[&str], key: &[&str]) -> Columns {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        Columns { time: time.map(str::to_owned), cost: owned(cost), key: owned(key) }
+    }
+
+    /// Stamp, key and cost of each record, or what is wrong with it.
+    fn read(text: &str, columns: &Columns) -> Vec<Result<(String, String, String), &'static str>> {
+        let mut times = Times::new(None);
+        let mut table = Table::new(text.as_bytes(), columns, &mut times).unwrap();
+        let mut found = Vec::new();
+        while let Some(request) = table.next().unwrap() {
+            found.push(match request {
+                Ok(Request { stamp, key, cost }) => {
+                    Ok((stamp.to_string(), String::from_utf8_lossy(key).into_owned(), cost.to_string()))
+                }
+                Err(Malformed(reason)) => Err(reason),
+            });
+        }
+        found
+    }
+
+    fn refusal(text: &str, columns: &Columns) -> String {
+        match Table::new(text.as_bytes(), columns, &mut Times::new(None)) {
+            Ok(_) => panic!("{text:?} is a table"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn good(stamp: &str, key: &str, cost: &str) -> Result<(String, String, String), &'static str> {
+        Ok((stamp.to_owned(), key.to_owned(), cost.to_owned()))
+    }
+
+    #[test]
+    fn columns_are_found_by_name() {
+        let text = "\u{feff}who,when,in,out\nalice,5, 1 ,2.5\n\n\"b,\"\"x\n\",6.5,0,0\r\n";
+        let found = read(text, &columns(Some("when"), &["in", "out"], &["who"]));
+        assert_eq!(
+            found,
+            [good("1970-01-01T00:00:05Z", "alice", "3.5"), good("1970-01-01T00:00:06.5Z", "b,\"x\n", "0")]
+        );
+        let found = read("x,TimeStamp\n1,5\n", &columns(None, &[], &[]));
+        assert_eq!(found, [good("1970-01-01T00:00:05Z", "", "1")]);
+        assert_eq!(read("", &columns(None, &[], &[])), []);
+    }
+
+    #[test]
+    fn every_other_record_says_what_is_wrong_with_it() {
+        let text = "time,cost\nyesterday,1\n1\n1,-1\n1,4294967296\n1,\n1,1\n";
+        let found = read(text, &columns(None, &["cost", "cost"], &[]));
+        let number = Err("the cost is not a number from 0 to 4294967295, of at most 12 decimals");
+        let expected = [
+            Err("the time is neither a date nor a number"),
+            Err("too few fields"),
+            number.clone(),
+            number.clone(),
+            number,
+            good("1970-01-01T00:00:01Z", "", "2"),
+        ];
+        assert_eq!(found, expected);
+        let found = read("time,cost\n1,3000000000\n", &columns(None, &["cost", "cost"], &[]));
+        assert_eq!(found, [Err("the costs' sum is above 4294967295")]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        let text = "a,b\n1,2\n";
+        let reason = "--time: there is no column \"c\", but a, b";
+        assert_eq!(refusal(text, &columns(Some("c"), &[], &[])), reason);
+        assert_eq!(refusal(text, &columns(Some("a"), &["c"], &[])), reason.replace("time", "cost"));
+        assert_eq!(refusal(text, &columns(Some("a"), &[], &["c"])), reason.replace("time", "key"));
+        assert_eq!(refusal(text, &columns(None, &[], &[])), "which column is the time? Choose with --time from a, b");
+    }
+
+    #[test]
+    fn an_open_quote_does_not_read_on_for_ever() {
+        let endless = b"time\n1\n\"".chain(io::repeat(b'x'));
+        let mut times = Times::new(None);
+        let mut table = Table::new(endless, &Columns::default(), &mut times).unwrap();
+        assert!(table.next().unwrap().unwrap().is_ok());
+        assert!(table.next().unwrap_err().to_string().contains("longer than a megabyte"));
+    }
+
+    #[test]
+    fn headers_are_told_from_other_lines() {
+        for header in ["TIMESTAMP,ContextTokens,GeneratedTokens", "time", "\u{feff}\"a b\", c-d ,größe,@timestamp"] {
+            assert!(is_header(header.as_bytes()), "{header}");
+        }
+        for line in
+            ["", "a,,b", "1,2", "h - - [17/May/2015:10:05:03 +0000] \"\" 200 1", "KHTML, like Gecko) X\"", "a,\x07"]
+        {
+            assert!(!is_header(line.as_bytes()), "{line}");
+        }
+        assert!(!is_header(b"a,\xff"));
+    }
+}
