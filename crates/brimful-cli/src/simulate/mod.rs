@@ -11,6 +11,7 @@ mod replay;
 mod report;
 mod table;
 mod time;
+mod timeline;
 
 use std::io::Write;
 use std::path::Path;
@@ -55,7 +56,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     if args.top > 0 && !keyed {
         return Err(anyhow!("--top tells keys: say with --key what they are").into());
     }
-    let replay = Replay::new(&quota, keyed.then_some(args.max_keys))?;
+    // Whatever is wrong with it is found before the logs are read.
+    let svg = args.timeline.as_deref().map(timeline::File::create).transpose()?;
+    let replay = Replay::new(&quota, keyed.then_some(args.max_keys), svg.is_some())?;
     let mut intake = Intake::new(args.reorder, keyed, replay);
     let mut times = Times::new(args.time_unit);
     for file in &args.files {
@@ -68,6 +71,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
         writeln!(out, "{:#}", report.as_json())?;
     } else {
         report.print(out)?;
+    }
+    if let (Some(svg), Some(timeline)) = (svg, intake.replay.timeline()) {
+        svg.write(timeline, &quota)?;
     }
     Ok(if report.violations == 0 { Verdict::Held } else { Verdict::Violated })
 }

@@ -7,6 +7,7 @@ use brimful::{KeyedRateLimiter, QuantaClock, Quota, RateLimiter, SipState, Token
 use brimful_oracle::window::{Bound, Window, WindowScan};
 
 use super::time::Stamp;
+use super::timeline::Timeline;
 use crate::bound::{bound, pico};
 
 /// A replay under way.
@@ -17,6 +18,7 @@ pub(crate) struct Replay {
     totals: Totals,
     /// By the keys' numbers; where there are no keys, of all requests.
     accounts: Vec<Account>,
+    timeline: Option<Timeline>,
 }
 
 /// Sums over all requests; costs are in 10⁻¹² token.
@@ -61,13 +63,14 @@ const LONGEST: u64 = (1 << 59) - EARLIER;
 
 impl Replay {
     /// With a bucket for each of at most `max_keys` keys at once, or one for all.
-    pub(crate) fn new(quota: &Quota, max_keys: Option<u64>) -> Result<Self> {
+    pub(crate) fn new(quota: &Quota, max_keys: Option<u64>, timeline: bool) -> Result<Self> {
         let limiter = match max_keys {
             Some(max_keys) => Limiter::keyed(*quota, max_keys)?,
             None => Limiter::Lone(Box::new(RateLimiter::new(*quota))),
         };
+        let timeline = timeline.then(Timeline::default);
         let totals = Totals::default();
-        Ok(Replay { limiter, bound: bound(quota), span: None, totals, accounts: Vec::new() })
+        Ok(Replay { limiter, bound: bound(quota), span: None, totals, accounts: Vec::new(), timeline })
     }
 
     /// The next request, no earlier than the one before.
@@ -78,7 +81,13 @@ impl Replay {
             bail!("the log spans more than 18 years, from {first} to {stamp}: a limiter's time ends there");
         }
         let reading = stamp.since(first) + EARLIER;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.reach(stamp, |instant| self.limiter.level(instant.since(first) + EARLIER));
+        }
         let outcome = self.limiter.take(reading, key, cost);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.count(cost, outcome.is_ok(), self.limiter.level(reading));
+        }
         self.count(reading, key, pico(cost), outcome);
         Ok(())
     }
@@ -114,6 +123,10 @@ impl Replay {
     /// The first and the last instant.
     pub(crate) fn span(&self) -> Option<(Stamp, Stamp)> {
         self.span
+    }
+
+    pub(crate) fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
     }
 
     pub(crate) fn keys(&self) -> u64 {
@@ -191,6 +204,14 @@ impl Limiter {
         match self {
             Limiter::Lone(limiter) => limiter.try_acquire_n_at(reading, cost),
             Limiter::Keyed(limiter) => limiter.try_acquire_n_at(reading, &key, cost),
+        }
+    }
+
+    /// The tokens that are there; `None` with keys, which have a level each.
+    fn level(&self, reading: u64) -> Option<f64> {
+        match self {
+            Limiter::Lone(limiter) => Some(limiter.available_tokens_at(reading)),
+            Limiter::Keyed(_) => None,
         }
     }
 }

@@ -25,6 +25,12 @@ impl Stamp {
     pub(crate) fn plus(self, nanos: u64) -> Stamp {
         Stamp(self.0.saturating_add_unsigned(nanos))
     }
+
+    /// The first instant from this one on that is a whole number of `nanos` since 1970.
+    pub(crate) fn next_multiple(self, nanos: u64) -> Stamp {
+        let beyond = self.0.rem_euclid(i64::try_from(nanos).unwrap_or(i64::MAX)).unsigned_abs();
+        self.plus(if beyond == 0 { 0 } else { nanos - beyond })
+    }
 }
 
 /// As `2015-05-17T10:05:03.5Z`.

@@ -7,6 +7,7 @@ mod measuring;
 mod order;
 mod refused;
 mod table;
+mod timeline;
 mod traces;
 
 use std::fs;

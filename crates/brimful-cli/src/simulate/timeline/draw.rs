@@ -1,0 +1,198 @@
+//! The timeline as an SVG.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use brimful::Quota;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+
+use super::{DAY, Interval, Timeline, WIDTHS};
+use crate::simulate::time::Stamp;
+use crate::text;
+
+/// Legible on white and on black.
+const GREY: RGBColor = RGBColor(128, 128, 128);
+/// Okabe and Ito's, for all kinds of eyes.
+const ADMITTED: RGBColor = RGBColor(46, 134, 222);
+const DENIED: RGBColor = RGBColor(213, 94, 0);
+const LEVEL: RGBColor = RGBColor(0, 158, 115);
+
+const SIZE: (u32, u32) = (960, 540);
+
+/// The room for what stands left of a chart.
+const LEFT: i32 = 90;
+
+/// The most marks on the time's axis.
+const MARKS: u64 = 8;
+
+/// Where the SVG goes.
+pub(crate) struct File {
+    path: PathBuf,
+    file: fs::File,
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+
+impl File {
+    pub(crate) fn create(path: &Path) -> anyhow::Result<File> {
+        let file = fs::File::create(path).with_context(|| format!("--timeline: cannot write {}", path.display()))?;
+        Ok(File { path: path.to_owned(), file })
+    }
+
+    pub(crate) fn write(mut self, timeline: &Timeline, quota: &Quota) -> io::Result<()> {
+        let mut svg = String::new();
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let drawn = timeline.draw(&area, quota).and_then(|()| area.present());
+        drop(area);
+        drawn.map_err(|error| io::Error::other(error.to_string()))?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        self.file.write_all(svg.as_bytes()).map_err(named)
+    }
+}
+
+impl Timeline {
+    fn draw<'a>(&self, area: &Area<'a>, quota: &Quota) -> Drawn<'a> {
+        let each = format!("tokens per {}", text::span(self.width.into()));
+        let style = ("sans-serif", 18).into_font().color(&GREY);
+        let area = area.titled(&format!("{each} at {quota}"), style)?;
+        if self.intervals.iter().all(|interval| interval.level.is_none()) {
+            return self.draw_requests(&area, &each, true);
+        }
+        let (upper, lower) = area.split_vertically((60).percent_height());
+        self.draw_requests(&upper, &each, false)?;
+        self.draw_level(&lower, quota)
+    }
+
+    /// What was denied stands on what was admitted.
+    fn draw_requests<'a>(&self, area: &Area<'a>, each: &str, last: bool) -> Drawn<'a> {
+        let asked = |interval: &Interval| interval.admitted + interval.denied;
+        let most = self.intervals.iter().map(asked).fold(0.0, f64::max);
+        let mut chart = self.chart(area, most, each, last)?;
+        let series =
+            [("denied", DENIED, self.steps(asked)), ("admitted", ADMITTED, self.steps(|interval| interval.admitted))];
+        for (_, colour, steps) in &series {
+            chart.draw_series(AreaSeries::new(steps.iter().copied(), 0.0, colour.filled()))?;
+        }
+        legend(area, &series.map(|(name, colour, _)| (name, colour)))
+    }
+
+    fn draw_level<'a>(&self, area: &Area<'a>, quota: &Quota) -> Drawn<'a> {
+        let mut chart = self.chart(area, quota.capacity().as_f64(), "tokens there", true)?;
+        let steps = self.steps(|interval| interval.level.unwrap_or(0.0));
+        chart.draw_series(LineSeries::new(steps, LEVEL.stroke_width(2)))?;
+        legend(area, &[("level, the least of each interval", LEVEL)])
+    }
+
+    /// A value for each interval, level from its beginning to its end.
+    fn steps(&self, value: impl Fn(&Interval) -> f64) -> Vec<(f64, f64)> {
+        let step = |(at, interval)| [(at, value(interval)), (at + 1.0, value(interval))];
+        (0..).map(f64::from).zip(&self.intervals).flat_map(step).collect()
+    }
+
+    /// Axes: across, the intervals; up, to `most`. The lowest of several has the times.
+    fn chart<'a, 'b>(
+        &self,
+        area: &'b Area<'a>,
+        most: f64,
+        up: &str,
+        lowest: bool,
+    ) -> Result<Chart<'b, 'a>, DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
+        let most = if most > 0.0 { most * 1.05 } else { 1.0 };
+        let mut chart = ChartBuilder::on(area)
+            .margin(10)
+            .margin_top(22)
+            .margin_right(30)
+            .x_label_area_size(if lowest { 45 } else { 0 })
+            .y_label_area_size(LEFT)
+            .build_cartesian_2d(self.times(), 0.0..most)?;
+        let label = ("sans-serif", 14).into_font().color(&GREY);
+        let amount = |value: &f64| text::amount(*value);
+        let across = self.first.map_or_else(|| "time".to_owned(), |first| format!("time in UTC, from {first}"));
+        let mut mesh = chart.configure_mesh();
+        mesh.axis_style(GREY)
+            .bold_line_style(GREY.mix(0.35))
+            .light_line_style(TRANSPARENT)
+            .label_style(label.clone())
+            .axis_desc_style(label)
+            .y_desc(up)
+            .y_labels(6)
+            .y_label_formatter(&amount);
+        if lowest {
+            mesh.x_desc(across);
+        }
+        mesh.draw()?;
+        Ok(chart)
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            first: self.first.unwrap_or_default(),
+            width: self.width,
+            intervals: self.intervals.len().max(1) as u64,
+        }
+    }
+}
+
+/// The time's axis, in intervals since the first request.
+struct Times {
+    first: Stamp,
+    width: u64,
+    intervals: u64,
+}
+
+impl Ranged for Times {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (left, right): (i32, i32)) -> i32 {
+        left + (value / self.intervals as f64 * f64::from(right - left)) as i32
+    }
+
+    /// Marks at round times.
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        let span = self.width * self.intervals;
+        let between = WIDTHS.iter().copied().find(|&width| span / width <= MARKS).unwrap_or(span);
+        let start = self.first.next_multiple(between).since(self.first);
+        (start..=span).step_by(between as usize).map(|at| at as f64 / self.width as f64).collect()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        0.0..self.intervals as f64
+    }
+}
+
+impl ValueFormatter<f64> for Times {
+    /// The time of day, with the day where there are several, or the date where these are many.
+    fn format_ext(&self, value: &f64) -> String {
+        // To the nearest nanosecond, which the marks were.
+        let nanos = (value * self.width as f64).round() as u64;
+        let stamp = self.first.plus(nanos).to_string();
+        let text = stamp.trim_end_matches('Z');
+        match self.width * self.intervals / DAY {
+            0..2 => text[11..].to_owned(),
+            2..300 => text[5..16].replace('T', " "),
+            _ => text[..10].to_owned(),
+        }
+    }
+}
+
+type Chart<'b, 'a> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<Times, RangedCoordf64>>;
+
+/// The names of the series, side by side above their chart.
+fn legend<'a>(area: &Area<'a>, names: &[(&str, RGBColor)]) -> Drawn<'a> {
+    let mut left = LEFT + 10;
+    for &(name, colour) in names {
+        let style = ("sans-serif", 14).into_font().color(&colour);
+        let (width, _) = area.estimate_text_size(name, &style)?;
+        area.draw(&Rectangle::new([(left, 4), (left + 12, 16)], colour.filled()))?;
+        area.draw(&Text::new(name.to_owned(), (left + 18, 2), style))?;
+        left += width as i32 + 50;
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The timeline that is drawn.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{brimful, line, log, name, refuses, text};
+
+/// All that is written in the picture, if it is well-formed, and how many shapes it has.
+fn words(svg: &Path) -> (String, usize) {
+    let svg = fs::read_to_string(svg).expect("it is there");
+    let picture = roxmltree::Document::parse(&svg).expect("well-formed");
+    let root = picture.root_element();
+    assert_eq!(root.tag_name().name(), "svg");
+    let words: Vec<&str> = root.descendants().filter_map(|node| node.text()).map(str::trim).collect();
+    let shapes = root.descendants().filter(|node| matches!(node.tag_name().name(), "polygon" | "polyline"));
+    (words.join("\n"), shapes.count())
+}
+
+fn drawn(test: &str, log: &Path, key: &str, quota: &str) -> (String, usize) {
+    let svg = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}.svg"));
+    let _ = fs::remove_file(&svg);
+    let args = ["simulate", "--quota", quota, "--key", key, "--timeline", name(&svg), name(log)];
+    let output = brimful(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    words(&svg)
+}
+
+#[test]
+fn it_shows_what_was_admitted_and_denied_and_the_level() {
+    let content: String =
+        (0..60).map(|minute| line("a", &format!("17/May/2015:10:{minute:02}:00 +0000")).repeat(3)).collect();
+    let path = log("timeline.log", content);
+    let (words, shapes) = drawn("timeline", &path, "none", "2/min burst 5");
+    for expected in [
+        "tokens per 10 s at 2/min burst 5",
+        "admitted",
+        "denied",
+        "level, the least of each interval",
+        "tokens there",
+        "time in UTC, from 2015-05-17T10:00:00Z",
+        "10:30:00",
+    ] {
+        assert!(words.lines().any(|line| line == expected), "{expected}: {words}");
+    }
+    assert!(shapes >= 3, "{shapes}");
+    // Each address has a level of its own.
+    let (words, _) = drawn("timeline-keyed", &path, "ip", "2/min burst 5");
+    assert!(words.contains("admitted") && words.contains("denied") && !words.contains("level"), "{words}");
+}
+
+#[test]
+fn logs_of_nothing_and_of_years_can_be_drawn() {
+    let (words, _) = drawn("timeline-empty", &log("timeline-empty.log", ""), "none", "1/s");
+    assert!(words.contains("admitted"), "{words}");
+    let one = log("timeline-one.csv", "ts\n0.123\n");
+    let (words, _) = drawn("timeline-one", &one, "none", "1/s");
+    assert!(words.contains("time in UTC, from 1970-01-01T00:00:00.123Z"), "{words}");
+    let years = log("timeline-years.csv", "ts\n0\n500000000\n");
+    let (words, _) = drawn("timeline-years", &years, "none", "1/s");
+    assert!(words.contains("tokens per 10 days") && words.contains("1972-09-27"), "{words}");
+}
+
+#[test]
+fn where_it_cannot_be_written_nothing_is_read() {
+    let log = log("timeline-nowhere.log", "");
+    let args = |svg| ["simulate", "--quota", "1/s", "--timeline", svg, name(&log)];
+    refuses(&args("/nonexistent/out.svg"), 2, "--timeline: cannot write /nonexistent/out.svg: ");
+    refuses(&args(env!("CARGO_TARGET_TMPDIR")), 2, "--timeline: cannot write ");
+}
