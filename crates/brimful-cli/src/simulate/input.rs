@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use flate2::read::MultiGzDecoder;
 
 use super::access::{self, Access};
+use super::progress::Progress;
 use super::table::{Columns, Table, is_header};
 use super::time::Times;
 use super::{Malformed, Request};
@@ -36,13 +37,19 @@ type Input<'a> = BufReader<Peeked<Box<dyn Read + 'a>>>;
 
 impl<'a> Log<'a> {
     /// Opens a file, or the standard input for `-`.
-    pub(crate) fn open(path: &Path, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
+    pub(crate) fn open(
+        path: &Path,
+        format: Format,
+        columns: &Columns,
+        times: &'a mut Times,
+        progress: &'a Progress,
+    ) -> Result<Self> {
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(io::stdin().lock())
         } else {
             Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
         };
-        Log::of(input, format, columns, times).with_context(|| format!("cannot read {}", path.display()))
+        Log::of(progress.of(input), format, columns, times).with_context(|| format!("cannot read {}", path.display()))
     }
 
     fn of(input: impl Read + 'a, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {

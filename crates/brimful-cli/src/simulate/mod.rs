@@ -7,6 +7,7 @@ mod input;
 mod key;
 mod lines;
 mod order;
+mod progress;
 mod replay;
 mod report;
 mod table;
@@ -25,6 +26,7 @@ pub(crate) use args::Args;
 use input::Log;
 use key::Keys;
 use order::Reorder;
+use progress::Progress;
 use replay::Replay;
 use report::Report;
 use time::{Stamp, Times};
@@ -60,12 +62,13 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     let svg = args.timeline.as_deref().map(timeline::File::create).transpose()?;
     let replay = Replay::new(&quota, keyed.then_some(args.max_keys), svg.is_some())?;
     let mut intake = Intake::new(args.reorder, keyed, replay);
-    let mut times = Times::new(args.time_unit);
+    let (progress, mut times) = (Progress::new(&args.files), Times::new(args.time_unit));
     for file in &args.files {
-        let log = Log::open(file, args.format, &args.columns(), &mut times)?;
+        let log = Log::open(file, args.format, &args.columns(), &mut times, &progress)?;
         intake.read(log, file)?;
     }
     intake.finish()?;
+    drop(progress);
     let report = Report::new(args, &quota, &intake);
     if args.json {
         writeln!(out, "{:#}", report.as_json())?;
