@@ -1,10 +1,11 @@
 //! Quotas as the oracle's bounds, in parts of 10⁻¹² token, which every quota is a whole number
 //! of.
 
-use anyhow::anyhow;
-use brimful::{ParseQuotaError, Quota, Tokens};
+use anyhow::{Context, anyhow, bail};
+use brimful::{ParseQuotaError, Quota, Quotas, Tokens};
 use brimful_oracle::bucket::PICO;
 use brimful_oracle::window::{Bound, Margin};
+use serde_json::Value;
 
 /// The window bound of a quota.
 pub(crate) fn bound(quota: &Quota) -> Bound {
@@ -27,7 +28,25 @@ pub(crate) fn pico(tokens: Tokens) -> u128 {
     u128::from(tokens.whole()) * u128::from(PICO) + u128::from(tokens.pico())
 }
 
+/// An amount in 10⁻¹² token for JSON: whole tokens are a whole number.
+pub(crate) fn number(pico: u128) -> Value {
+    let token = u128::from(PICO);
+    match u64::try_from(pico / token) {
+        Ok(tokens) if pico.is_multiple_of(token) => tokens.into(),
+        _ => (pico as f64 / token as f64).into(),
+    }
+}
+
 /// The quota that an option gives.
 pub(crate) fn parse_quota(text: &str) -> anyhow::Result<Quota> {
-    text.parse().map_err(|error: ParseQuotaError| anyhow!("--quota: {error}\n{}", error.caret()))
+    let quotas = parse_quotas(text).context("--quota")?;
+    match quotas[..] {
+        [quota] => Ok(quota),
+        _ => bail!("--quota: one quota at a time, and {text:?} has {}", quotas.len()),
+    }
+}
+
+/// Quotas, with semicolons between them.
+pub(crate) fn parse_quotas(text: &str) -> anyhow::Result<Quotas> {
+    text.parse().map_err(|error: ParseQuotaError| anyhow!("{error}\n{}", error.caret()))
 }

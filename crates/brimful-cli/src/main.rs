@@ -1,8 +1,9 @@
 //! The command line of brimful: measures the limiter on this machine and checks what it
-//! admitted against exact integers, and replays access logs through it.
+//! admitted against exact integers, replays logs through it, and tells what quotas mean.
 
 mod bench;
 mod bound;
+mod explain;
 mod simulate;
 mod text;
 
@@ -30,6 +31,8 @@ enum Command {
     /// Replay logs with their own time stamps: access logs (Apache or nginx, common or combined)
     /// and CSV
     Simulate(simulate::Args),
+    /// Tell in words what a quota means, and the most that any window of it admits
+    Explain(explain::Args),
 }
 
 /// Whether what was admitted kept to the bound.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Bench(cli.bench)) {
         Command::Bench(args) => bench::run(&args, &mut out),
         Command::Simulate(args) => simulate::run(&args, &mut out),
+        Command::Explain(args) => explain::run(&args, &mut out),
     };
     match done.and_then(|verdict| out.flush().map(|()| verdict).map_err(Failure::Output)) {
         Ok(Verdict::Held) => ExitCode::SUCCESS,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::replay::{Account, Worst};
 use super::{Args, Complaint, Intake};
-use crate::bound::{tokens, whole};
+use crate::bound::{number, tokens, whole};
 use crate::text;
 
 /// A replay's end.
@@ -161,7 +161,7 @@ impl<'a> Report<'a> {
             out,
             "worst window  {} granted within {} (burst + rate × time = {}), margin {} tokens",
             text::tokens(granted),
-            text::span((window.end_ns - window.start_ns).into()),
+            text::span((window.end_ns - window.start_ns) as f64),
             text::amount(granted as f64 / whole(1) as f64 + margin),
             text::amount(margin)
         )?;
@@ -202,13 +202,4 @@ fn row(name: &str, number: &str, note: &str) -> String {
 fn percent(part: impl Into<u128>, of: impl Into<u128>, note: &str) -> String {
     let percent = format!("  {:>9}  {note}", text::percent(part, of));
     percent.trim_end().to_owned()
-}
-
-/// Tokens as a whole number where they are one.
-fn number(pico: u128) -> Value {
-    let token = whole(1).unsigned_abs();
-    match u64::try_from(pico / token) {
-        Ok(tokens) if pico.is_multiple_of(token) => tokens.into(),
-        _ => (pico as f64 / token as f64).into(),
-    }
 }

@@ -1,6 +1,7 @@
 //! The binary, from outside: what it prints, and how it fails.
 
 mod access;
+mod explain;
 mod input;
 mod keys;
 mod measuring;

@@ -61,6 +61,7 @@ fn a_closed_pipe_ends_it_quietly() {
         &["simulate", "--quota", "1/s", name(&path)][..],
         &["simulate", "--json", "--quota", "1/s", name(&path)],
         &["--seconds", "0.05", "--threads", "1"],
+        &["explain", "1/s; 5/min"],
         &["--help"],
     ] {
         let (reader, writer) = std::io::pipe().expect("a pipe");

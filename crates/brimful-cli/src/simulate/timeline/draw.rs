@@ -58,7 +58,7 @@ impl File {
 
 impl Timeline {
     fn draw<'a>(&self, area: &Area<'a>, quota: &Quota) -> Drawn<'a> {
-        let each = format!("tokens per {}", text::span(self.width.into()));
+        let each = format!("tokens per {}", text::span(self.width as f64));
         let style = ("sans-serif", 18).into_font().color(&GREY);
         let area = area.titled(&format!("{each} at {quota}"), style)?;
         if self.intervals.iter().all(|interval| interval.level.is_none()) {
