@@ -12,7 +12,7 @@ use crate::loom;
 const MODELS_SECONDS: u64 = 600;
 
 /// What the tests on real traces read, from the folder in `BRIMFUL_TRACES`.
-const TRACES: [&str; 1] = ["apache_access.log"];
+const TRACES: [&str; 2] = ["apache_access.log", "azure_llm_code.csv"];
 
 /// How the tests went.
 #[derive(Debug, Default)]
