@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Tell the N keys that were denied most often
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) top: usize,
-    /// Draw what was admitted and denied, and the bucket's level, over time
+    /// Draw what was admitted and denied over time, and the bucket's level where all share one
     #[arg(long, value_name = "SVG")]
     pub(super) timeline: Option<PathBuf>,
     /// Print one JSON object

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::text;
 
-/// Between the values of a key: no log has it in one.
+/// Between the values of a key: the control character that is meant for it.
 const BETWEEN: u8 = 0x1f;
 
 /// Joins the values of several fields in one buffer.
@@ -45,12 +45,22 @@ impl Keys {
         }
     }
 
-    /// A key for people, at most `most` bytes of each of its values.
-    pub(crate) fn name(&self, number: u32, most: usize) -> String {
-        let key = self.numbers.iter().find(|&(_, &key)| key == number).map_or(&b""[..], |(key, _)| key);
-        let values: Vec<String> = key.split(|&byte| byte == BETWEEN).map(|value| text::excerpt(value, most)).collect();
-        values.join(" + ")
+    /// Keys for people, at most `most` bytes of each of their values; all are found in one pass.
+    pub(crate) fn names(&self, numbers: &[u32], most: usize) -> Vec<String> {
+        let places: HashMap<u32, usize> = numbers.iter().copied().zip(0..).collect();
+        let mut names = vec![String::new(); numbers.len()];
+        for (key, number) in &self.numbers {
+            if let Some(&place) = places.get(number) {
+                names[place] = name(key, most);
+            }
+        }
+        names
     }
+}
+
+fn name(key: &[u8], most: usize) -> String {
+    let values: Vec<String> = key.split(|&byte| byte == BETWEEN).map(|value| text::excerpt(value, most)).collect();
+    values.join(" + ")
 }
 
 #[cfg(test)]
@@ -65,7 +75,6 @@ mod tests {
         {
             assert_eq!(keys.number(joiner.join(values.iter().map(|value| value.as_bytes()))), number, "{values:?}");
         }
-        assert_eq!(keys.name(0, 9), "a + bc");
-        assert_eq!(keys.name(3, 9), " + \\x1b");
+        assert_eq!(keys.names(&[3, 0], 9), [" + \\x1b", "a + bc"]);
     }
 }

@@ -29,6 +29,12 @@ impl<'a> Report<'a> {
         Report { args, quota, intake, worst, violations }
     }
 
+    /// The keys that were denied most often, and what came of them.
+    fn top(&self, most: usize) -> Vec<(String, &'a Account)> {
+        let (numbers, accounts): (Vec<u32>, Vec<_>) = self.intake.replay.most_denied(self.args.top).into_iter().unzip();
+        self.intake.keys.names(&numbers, most).into_iter().zip(accounts).collect()
+    }
+
     pub(crate) fn as_json(&self) -> Value {
         let Intake { replay, keys, keyed, .. } = self.intake;
         let totals = replay.totals();
@@ -57,7 +63,7 @@ impl<'a> Report<'a> {
             "malformed": self.intake.malformed,
             "first_malformed": self.intake.first_malformed.as_ref().map(Complaint::as_json),
             "worst_window": self.worst.as_ref().map(|Worst { window, key }| json!({
-                "key": keyed.then(|| keys.name(*key, usize::MAX)),
+                "key": keyed.then(|| keys.names(&[*key], usize::MAX).concat()),
                 "start": stamp(window.start_ns),
                 "end": stamp(window.end_ns),
                 "seconds": (window.end_ns - window.start_ns) as f64 / 1e9,
@@ -65,8 +71,8 @@ impl<'a> Report<'a> {
                 "margin_tokens": tokens(&window.margin),
             })),
             "violations": self.violations,
-            "top": replay.most_denied(self.args.top).iter().map(|(key, account)| json!({
-                "key": keys.name(*key, usize::MAX),
+            "top": self.top(usize::MAX).iter().map(|(key, account)| json!({
+                "key": key,
                 "requests": account.requests,
                 "denied": account.denied,
                 "cost_denied": number(account.cost_denied),
@@ -165,7 +171,7 @@ impl<'a> Report<'a> {
             text::amount(granted as f64 / whole(1) as f64 + margin),
             text::amount(margin)
         )?;
-        let whose = if *keyed { format!(", {}", keys.name(*key, SHOWN)) } else { String::new() };
+        let whose = if *keyed { format!(", {}", keys.names(&[*key], SHOWN).concat()) } else { String::new() };
         writeln!(out, "              {} to {}{whose}", replay.stamp(window.start_ns), replay.stamp(window.end_ns))?;
         let note = match self.violations {
             0 => "  no window of any key is above burst + rate × its length",
@@ -175,14 +181,14 @@ impl<'a> Report<'a> {
     }
 
     fn print_top(&self, out: &mut impl Write) -> io::Result<()> {
-        let top = self.intake.replay.most_denied(self.args.top);
+        let top = self.top(SHOWN);
         if top.is_empty() {
             return Ok(());
         }
         writeln!(out, "\n{:>12}  {:>12}  {:>14}  key", "denied", "of requests", "tokens denied")?;
         for (key, Account { requests, denied, cost_denied, .. }) in top {
             let (denied, requests, cost) = (text::count(*denied), text::count(*requests), text::tokens(*cost_denied));
-            writeln!(out, "{denied:>12}  {requests:>12}  {cost:>14}  {}", self.intake.keys.name(key, SHOWN))?;
+            writeln!(out, "{denied:>12}  {requests:>12}  {cost:>14}  {key}")?;
         }
         Ok(())
     }
