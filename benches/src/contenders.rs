@@ -1,4 +1,4 @@
-//! What is measured: the floors, brimful, and its peers, all on the same clock.
+//! What is measured: the floors, brimful, and its peers.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -136,7 +136,7 @@ impl Floor {
 /// What one writes without a library: a bucket of floats behind a mutex.
 #[derive(Debug)]
 pub struct MutexBucket {
-    state: CachePadded<Mutex<(f64, Instant)>>,
+    state: Mutex<(f64, Instant)>,
     rate: f64,
     burst: f64,
 }
@@ -145,7 +145,7 @@ impl MutexBucket {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: f64, burst: f64) -> Self {
-        MutexBucket { state: CachePadded::new(Mutex::new((burst, Instant::now()))), rate, burst }
+        MutexBucket { state: Mutex::new((burst, Instant::now())), rate, burst }
     }
 
     /// Takes `n` tokens if they are there.

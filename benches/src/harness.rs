@@ -1,7 +1,7 @@
 //! Timing in turns.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// A contender: its name, and how to run it.
@@ -89,16 +89,19 @@ pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<
     timings.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The same on `threads` pinned threads at once. An operation's time is the time of the whole
-/// over the operations of all threads: the inverse of the throughput.
+/// The same on `threads` pinned threads at once, until the first has done its operations. An
+/// operation's time is the inverse of the throughput of all.
 #[must_use]
 pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, operations: u64) -> Vec<Timing> {
     let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len());
+    // Threads that take turns do so many times in a run.
+    let operations = if threads > cores { operations * 8 } else { operations };
+    let at_a_time = (operations / 64).max(1);
     in_turns(contenders, runs, |contender| {
-        let there = AtomicUsize::new(0);
+        let (there, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
         let times = std::thread::scope(|scope| {
             let run = |thread| {
-                let there = &there;
+                let (there, is_over) = (&there, &is_over);
                 move || {
                     pin(thread);
                     // Whoever slept until all are there would start late.
@@ -106,28 +109,44 @@ pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, opera
                     while there.load(Ordering::Acquire) < threads {
                         std::thread::yield_now();
                     }
-                    let begun = Instant::now();
-                    (begun, contender.run_on(thread, operations), Instant::now())
+                    let (begun, mut done, mut nanos) = (Instant::now(), 0, 0.0);
+                    loop {
+                        nanos += contender.run_on(thread, at_a_time);
+                        done += at_a_time;
+                        if done >= operations {
+                            is_over.store(true, Ordering::Relaxed);
+                        }
+                        if is_over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                    Stint { begun, ended: Instant::now(), done, nanos }
                 }
             };
             let handles: Vec<_> = (0..threads).map(|thread| scope.spawn(run(thread))).collect();
             let join = |handle: std::thread::ScopedJoinHandle<'_, _>| {
                 handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            handles.into_iter().map(join).collect::<Vec<(Instant, f64, Instant)>>()
+            handles.into_iter().map(join).collect::<Vec<Stint>>()
         });
-        let whole = if threads > cores {
+        let done = times.iter().map(|stint| stint.done).sum::<u64>() as f64;
+        if threads > cores {
             // They take turns, and some begin when others have ended.
-            let begun = times.iter().map(|time| time.0).min();
-            let ended = times.iter().map(|time| time.2).max();
-            begun.zip(ended).map_or(f64::NAN, |(begun, ended)| (ended - begun).as_nanos() as f64)
+            let (begun, ended) =
+                (times.iter().map(|stint| stint.begun).min(), times.iter().map(|stint| stint.ended).max());
+            begun.zip(ended).map_or(f64::NAN, |(begun, ended)| (ended - begun).as_nanos() as f64 / done)
         } else {
-            // All do as many operations; the mean time is fairer to the slower ones than the
-            // time of the last.
-            times.iter().map(|time| time.1).sum::<f64>() / threads as f64
-        };
-        whole / (operations * threads as u64) as f64
+            1.0 / times.iter().map(|stint| stint.done as f64 / stint.nanos).sum::<f64>()
+        }
     })
+}
+
+/// What a thread did in a run.
+struct Stint {
+    begun: Instant,
+    ended: Instant,
+    done: u64,
+    nanos: f64,
 }
 
 fn in_turns(contenders: &[Contender<'_>], runs: usize, run: impl Fn(&Contender<'_>) -> f64) -> Vec<Timing> {

@@ -90,7 +90,7 @@ impl Case {
             }
             // Numbers that fill the span evenly, each far from the last.
             seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let step = (least + Duration::from_nanos((seed >> 20) % span)).min(left);
+            let step = (least + Duration::from_nanos((seed >> 11) % span)).min(left);
             left -= step;
             advance(step);
         }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Scenario;
-use super::limiters::{ADMITS, BRIMFUL, GOVERNOR, Job, Limiter, REFUSES, with};
-use super::states::DRAINED;
+use super::limiters::{ADMITS, FIELD, Job, Limiter, REFUSES, with};
+use super::states::{DRAINED, FULL};
 use crate::harness::Contender;
 use crate::limit::Limit;
 
@@ -62,13 +62,12 @@ fn chains<const CHAINS: usize>(cells: &[AtomicU64; CHAINS], step: impl Fn(u64) -
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let busy = Limit::per_second(100_000_000, 1);
     let (one, four, multiplier) =
         ("a chain of 100 cycles", "four chains of 100 cycles", "four chains that want the multiplier");
     vec![
-        scenario::<Floats<1>>(one, "admitted", ADMITS, busy),
-        scenario::<Floats<4>>(four, "admitted", ADMITS, busy),
-        scenario::<Integers<4>>(multiplier, "admitted", ADMITS, busy),
+        scenario::<Floats<1>>(one, "admitted", ADMITS, FULL),
+        scenario::<Floats<4>>(four, "admitted", ADMITS, FULL),
+        scenario::<Integers<4>>(multiplier, "admitted", ADMITS, FULL),
         scenario::<Floats<1>>(one, "denied", REFUSES, DRAINED),
         scenario::<Floats<4>>(four, "denied", REFUSES, DRAINED),
         scenario::<Integers<4>>(multiplier, "denied", REFUSES, DRAINED),
@@ -90,7 +89,7 @@ impl<W: Work> Job for Before<W> {
 fn scenario<W: Work>(before: &str, outcome: &str, floor: &'static str, limit: Limit) -> Scenario {
     let work = W::new();
     let mut contenders = vec![Contender::new("the work alone", move || work.run())];
-    let names = [floor, BRIMFUL, GOVERNOR];
-    contenders.extend(names.iter().filter_map(|name| with(name, limit, Before(name, W::new()))));
+    let names = [floor].into_iter().chain(FIELD);
+    contenders.extend(names.filter_map(|name| with(name, limit, Before(name, W::new()))));
     Scenario { name: format!("work: in front of {before}, {outcome}"), contenders, bars: Vec::new() }
 }
