@@ -184,7 +184,7 @@ fn a_refusal_names_the_value() {
         (quota(Quota::try_new(1, Duration::ZERO)), "longer than zero"),
         (quota(Quota::try_new(1_000_000_001, second)), "1000000001 tokens per 1s"),
         (quota(Quota::try_new(u64::MAX, Duration::from_nanos(1))), "18446744073709551615 tokens per 1ns"),
-        (quota(Quota::try_new(1, slow)), "1 tokens per 316255622400s"),
+        (quota(Quota::try_new(1, slow)), "1 token per 316255622400s"),
         (quota(base.try_burst(0)), "burst above zero"),
         (quota(base.try_burst(tokens("0.5"))), "a burst of 0.5 tokens"),
         (quota(Quota::try_from_rate(f64::NAN, 1.0)), "NaN"),
