@@ -58,8 +58,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     if args.top > 0 && !keyed {
         return Err(anyhow!("--top tells keys: say with --key what they are").into());
     }
-    // Whatever is wrong with it is found before the logs are read.
-    let svg = args.timeline.as_deref().map(timeline::File::create).transpose()?;
+    // What can be wrong with it is told before the logs are read; nothing is written until they were.
+    let svg = args.timeline.as_deref().map(|path| timeline::File::new(path, &args.files)).transpose()?;
     let replay = Replay::new(&quota, keyed.then_some(args.max_keys), svg.is_some())?;
     let mut intake = Intake::new(args.reorder, keyed, replay);
     let (progress, mut times) = (Progress::new(&args.files), Times::new(args.time_unit));
@@ -69,14 +69,14 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     }
     intake.finish()?;
     drop(progress);
+    if let (Some(svg), Some(timeline)) = (svg, intake.replay.timeline()) {
+        svg.write(timeline, &quota)?;
+    }
     let report = Report::new(args, &quota, &intake);
     if args.json {
         writeln!(out, "{:#}", report.as_json())?;
     } else {
         report.print(out)?;
-    }
-    if let (Some(svg), Some(timeline)) = (svg, intake.replay.timeline()) {
-        svg.write(timeline, &quota)?;
     }
     Ok(if report.violations == 0 { Verdict::Held } else { Verdict::Violated })
 }

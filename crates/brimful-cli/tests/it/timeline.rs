@@ -67,3 +67,46 @@ fn where_it_cannot_be_written_nothing_is_read() {
     refuses(&args("/nonexistent/out.svg"), 2, "--timeline: cannot write /nonexistent/out.svg: ");
     refuses(&args(env!("CARGO_TARGET_TMPDIR")), 2, "--timeline: cannot write ");
 }
+
+#[test]
+fn nothing_but_an_svg_is_overwritten() {
+    let content = line("a", "17/May/2015:10:00:00 +0000");
+    let (first, second) = (log("timeline-first.log", &content), log("timeline-second.log", &content));
+    let other = log("timeline-other.txt", "notes\n");
+    let around = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tmp/timeline-second.log");
+    let around = around.to_str().expect("text");
+    let refuse = |svg: &str, reason: &str| {
+        refuses(&["simulate", "--quota", "1/s", "--timeline", svg, name(&first), name(&second)], 2, reason);
+    };
+    for same in [name(&first), name(&second), around] {
+        refuse(same, " is one of the logs: choose another name");
+    }
+    refuse(name(&other), "timeline-other.txt exists and is not an SVG: choose another name");
+    refuse(&format!("{}/x.svg", name(&other)), "--timeline: cannot write ");
+    assert_eq!(fs::read_to_string(&first).expect("it is there"), content);
+    assert_eq!(fs::read_to_string(&second).expect("it is there"), content);
+    assert_eq!(fs::read_to_string(&other).expect("it is there"), "notes\n");
+    for before in ["", "<svg/>", "<?xml version=\"1.0\"?><svg/>"] {
+        let svg = log("timeline-again.svg", before);
+        let output = brimful(&["simulate", "--quota", "1/s", "--timeline", name(&svg), name(&first)]);
+        assert_eq!(output.status.code(), Some(0), "{before}: {}", text(&output.stderr));
+        assert!(words(&svg).0.contains("admitted"), "{before}");
+        // What is drawn can be drawn again.
+        let output = brimful(&["simulate", "--quota", "1/s", "--timeline", name(&svg), name(&first)]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_failure_leaves_no_svg_and_harms_none() {
+    let bad = log("timeline-bad.log", "rubbish!\n");
+    let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("timeline-none.svg");
+    let _ = fs::remove_file(&missing);
+    let there = log("timeline-there.svg", "<svg/>");
+    for svg in [&missing, &there] {
+        let args = ["simulate", "--quota", "1/s", "--timeline", name(svg), name(&bad)];
+        refuses(&args, 2, "is not an access log");
+    }
+    assert!(!missing.exists());
+    assert_eq!(fs::read_to_string(&there).expect("it is there"), "<svg/>");
+}

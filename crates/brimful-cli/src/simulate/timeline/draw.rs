@@ -1,10 +1,10 @@
 //! The timeline as an SVG.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use brimful::Quota;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
@@ -33,26 +33,55 @@ const MARKS: u64 = 8;
 /// Where the SVG goes.
 pub(crate) struct File {
     path: PathBuf,
-    file: fs::File,
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
 impl File {
-    pub(crate) fn create(path: &Path) -> anyhow::Result<File> {
-        let file = fs::File::create(path).with_context(|| format!("--timeline: cannot write {}", path.display()))?;
-        Ok(File { path: path.to_owned(), file })
+    /// Refuses a path that cannot be written or has something else, a log above all. Leaves what
+    /// is there as it is.
+    pub(crate) fn new(path: &Path, logs: &[PathBuf]) -> anyhow::Result<File> {
+        let is_log = fs::canonicalize(path)
+            .is_ok_and(|path| logs.iter().any(|log| fs::canonicalize(log).is_ok_and(|log| log == path)));
+        if is_log {
+            bail!("--timeline: {} is one of the logs: choose another name", path.display());
+        }
+        if !writable(path).with_context(|| format!("--timeline: cannot write {}", path.display()))? {
+            bail!("--timeline: {} exists and is not an SVG: choose another name", path.display());
+        }
+        Ok(File { path: path.to_owned() })
     }
 
-    pub(crate) fn write(mut self, timeline: &Timeline, quota: &Quota) -> io::Result<()> {
+    pub(crate) fn write(self, timeline: &Timeline, quota: &Quota) -> io::Result<()> {
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let drawn = timeline.draw(&area, quota).and_then(|()| area.present());
         drop(area);
         drawn.map_err(|error| io::Error::other(error.to_string()))?;
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
-        self.file.write_all(svg.as_bytes()).map_err(named)
+        fs::write(&self.path, svg).map_err(named)
+    }
+}
+
+/// Whether nothing but an SVG would be lost. An error, where it can be told already that writing
+/// would fail.
+fn writable(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(there) if there.is_file() => {
+            fs::OpenOptions::new().write(true).open(path)?;
+            let mut head = Vec::new();
+            fs::File::open(path)?.take(5).read_to_end(&mut head)?;
+            Ok(head.is_empty() || head.starts_with(b"<svg") || head.starts_with(b"<?xml"))
+        }
+        // A pipe or a device has nothing to lose.
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            if fs::metadata(parent)?.is_dir() { Ok(true) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        }
+        Err(error) => Err(error),
     }
 }
 
