@@ -23,7 +23,8 @@ pub(crate) struct Args {
     /// where it is not given, one called timestamp, time, ts or alike
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// What numbers of time count; where it is not given, the size of the first tells
+    /// What numbers of time count; where it is not given, the size of the first
+    /// above zero tells
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(super) time_unit: Option<Unit>,
     /// The columns whose sum is the cost in tokens; without it, each request costs one

@@ -81,7 +81,7 @@ impl<'a, R: Read> Table<'a, R> {
 
     fn request(&mut self) -> Result<Request<'_>, Malformed> {
         let field = |at: usize| self.record.get(at).map(<[u8]>::trim_ascii).ok_or(Malformed("too few fields"));
-        let stamp = self.times.read(field(self.time)?).ok_or(Malformed("the time is neither a date nor a number"))?;
+        let stamp = self.times.read(field(self.time)?)?;
         let cost = match self.cost[..] {
             [] => Tokens::ONE,
             ref columns => columns.iter().try_fold(Tokens::ZERO, |sum, &at| add(sum, field(at)?))?,

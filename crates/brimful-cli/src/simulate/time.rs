@@ -4,6 +4,8 @@ use std::fmt;
 
 use clap::ValueEnum;
 
+use super::Malformed;
+
 const SECOND: i64 = 1_000_000_000;
 
 /// An instant in nanoseconds since 1970 in UTC, from 1677 to 2262.
@@ -109,6 +111,16 @@ impl Unit {
         }
     }
 
+    /// Why a number in this unit is not an instant.
+    fn out_of_range(self) -> Malformed {
+        Malformed(match self {
+            Unit::S => "the time is out of range in seconds: see --time-unit",
+            Unit::Ms => "the time is out of range in milliseconds: see --time-unit",
+            Unit::Us => "the time is out of range in microseconds: see --time-unit",
+            Unit::Ns => "the time is out of range in nanoseconds: see --time-unit",
+        })
+    }
+
     /// The unit in which a number that says when something happened lies between 1973 and 5138;
     /// seconds, where it is less in all.
     fn of(number: i128) -> Unit {
@@ -121,7 +133,8 @@ impl Unit {
     }
 }
 
-/// Reads times: dates, and numbers in a unit that the first of them decides, where nobody said.
+/// Reads times: dates, and numbers in a unit that the first of them above zero decides, where
+/// nobody said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     unit: Option<Unit>,
@@ -132,27 +145,40 @@ impl Times {
         Times { unit }
     }
 
-    /// `None` for what is not a time. What is finer than a nanosecond is cut off.
-    pub(crate) fn read(&mut self, text: &[u8]) -> Option<Stamp> {
-        iso(text).or_else(|| self.number(text))
+    /// What is finer than a nanosecond is cut off.
+    pub(crate) fn read(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
+        iso(text).map_or_else(|| self.number(text), Ok)
     }
 
-    fn number(&mut self, text: &[u8]) -> Option<Stamp> {
+    fn number(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
+        const NEITHER: Malformed = Malformed("the time is neither a date nor a number");
         let (sign, text) = text.strip_prefix(b"-").map_or((1, text), |rest| (-1, rest));
         let whole = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         // More digits are no instant in any unit.
         if whole == 0 || whole > 20 {
-            return None;
+            return Err(NEITHER);
         }
         let (number, rest) =
             (text[..whole].iter().fold(0i128, |n, byte| n * 10 + i128::from(byte - b'0')), &text[whole..]);
         let part = match rest {
             [] => 0,
-            rest => fraction(rest).filter(|(_, rest)| rest.is_empty())?.0,
+            rest => fraction(rest).filter(|(_, rest)| rest.is_empty()).ok_or(NEITHER)?.0,
         };
-        let unit = *self.unit.get_or_insert(Unit::of(number));
+        let unit = match self.unit {
+            Some(unit) => unit,
+            // Any unit has these.
+            None if sign < 0 || (number == 0 && part == 0) => {
+                return Err(Malformed(
+                    "the time is not above zero, and no number before tells its unit: see --time-unit",
+                ));
+            }
+            None => Unit::of(number),
+        };
         let nanos = number * unit.nanos() + i128::from(part) * unit.nanos() / i128::from(SECOND);
-        i64::try_from(sign * nanos).ok().map(Stamp)
+        let stamp = i64::try_from(sign * nanos).map_err(|_| unit.out_of_range())?;
+        // What is no instant tells no unit.
+        self.unit = Some(unit);
+        Ok(Stamp(stamp))
     }
 }
 
@@ -235,7 +261,7 @@ mod tests {
     use super::*;
 
     fn shown(unit: Option<Unit>, text: &str) -> Option<String> {
-        Times::new(unit).read(text.as_bytes()).map(|stamp| stamp.to_string())
+        Times::new(unit).read(text.as_bytes()).ok().map(|stamp| stamp.to_string())
     }
 
     #[test]
@@ -259,20 +285,31 @@ mod tests {
         for text in ["1700158623.5", "1700158623500", "1700158623500.000", "1700158623500000", "1700158623500000000"] {
             assert_eq!(shown(None, text).as_deref(), Some(instant), "{text}");
         }
-        assert_eq!(shown(None, "0").as_deref(), Some("1970-01-01T00:00:00Z"));
-        assert_eq!(shown(None, "-0.5").as_deref(), Some("1969-12-31T23:59:59.5Z"));
+        assert_eq!(shown(None, "0.5").as_deref(), Some("1970-01-01T00:00:00.5Z"));
+        assert_eq!(shown(Some(Unit::S), "0").as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(shown(Some(Unit::S), "-0.5").as_deref(), Some("1969-12-31T23:59:59.5Z"));
         assert_eq!(shown(Some(Unit::Ms), "1500").as_deref(), Some("1970-01-01T00:00:01.5Z"));
         assert_eq!(shown(Some(Unit::Ns), "1.9").as_deref(), Some("1970-01-01T00:00:00.000000001Z"));
     }
 
     #[test]
-    fn the_first_number_decides_the_unit_of_all() {
+    fn the_first_number_that_is_an_instant_above_zero_decides_the_unit_of_all() {
+        let at = |seconds, nanos| Ok(Stamp::from_unix(seconds, nanos).unwrap());
         let mut times = Times::new(None);
-        assert_eq!(times.read(b"5"), Stamp::from_unix(5, 0));
-        assert_eq!(times.read(b"9000000000"), Stamp::from_unix(9_000_000_000, 0));
+        assert_eq!(times.read(b"5"), at(5, 0));
+        assert_eq!(times.read(b"9000000000"), at(9_000_000_000, 0));
+        assert_eq!(
+            times.read(b"1700158623500"),
+            Err(Malformed("the time is out of range in seconds: see --time-unit"))
+        );
         let mut times = Times::new(None);
-        assert_eq!(times.read(b"1700158623500"), Stamp::from_unix(1_700_158_623, 500_000_000));
-        assert_eq!(times.read(b"1500"), Stamp::from_unix(1, 500_000_000));
+        for text in ["99999999999999999999", "0", "0.0", "-1", "-0.5", "5x", "2023-11-16T18:17:03Z"] {
+            assert_eq!(times.read(text.as_bytes()).is_ok(), text.ends_with('Z'), "{text}");
+            assert_eq!(times.unit, None, "{text}");
+        }
+        assert_eq!(times.read(b"1700158623500"), at(1_700_158_623, 500_000_000));
+        assert_eq!(times.read(b"1500"), at(1, 500_000_000));
+        assert_eq!(times.read(b"0"), at(0, 0));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn the_standard_input_is_a_log_too() {
     for content in [content.as_bytes(), &packed(&content)] {
         assert_fields(&piped(content, &["--quota", "1/h burst 2", "-"]), [("requests", 3), ("admitted", 2)]);
     }
-    let table = b"time,key\n0,a\n1,b\n";
+    let table = b"time,key\n1,a\n2,b\n";
     assert_fields(&piped(table, &["--quota", "1/s", "--key", "key", "-"]), [("requests", 2), ("keys", 2)]);
 }
 

@@ -36,7 +36,7 @@ fn each_field_of_an_access_log_can_be_the_key() {
 #[test]
 fn the_keys_that_were_denied_most_are_told_in_order() {
     let rows = ["a,5", "b,1", "b,1", "c,3", "c,4", "d,2", "a,1", "b,1", "e\x1b,9"];
-    let table = rows.iter().fold("time,who,cost\n".to_owned(), |table, row| table + "0," + row + "\n");
+    let table = rows.iter().fold("time,who,cost\n".to_owned(), |table, row| table + "1," + row + "\n");
     let path = log("top.csv", table);
     let args = ["--quota", "1/h burst 2", "--key", "who", "--cost", "cost"];
     let found = found(&[&args[..], &["--top", "3", name(&path)]].concat());
@@ -53,7 +53,7 @@ fn the_keys_that_were_denied_most_are_told_in_order() {
 
 #[test]
 fn more_keys_than_may_be_are_told() {
-    let table = (0..100).fold("time,who\n".to_owned(), |table, who| table + &format!("0,{who}\n"));
+    let table = (0..100).fold("time,who\n".to_owned(), |table, who| table + &format!("1,{who}\n"));
     let path = log("crowd.csv", table);
     let found = found(&["--quota", "1/h burst 1", "--key", "who", "--max-keys", "10", name(&path)]);
     assert_fields(&found, [("keys", 100), ("admitted", 10), ("no_room", 90), ("evictions", 0)]);

@@ -24,7 +24,7 @@ fn costs_and_times_are_columns() {
 
 #[test]
 fn a_cost_above_the_burst_is_told_apart() {
-    let path = log("above.csv", "ts,n\n0,9\n0,3\n0,3\n");
+    let path = log("above.csv", "ts,n\n1,9\n1,3\n1,3\n");
     let args = ["--quota", "1/s burst 5", "--cost", "n", name(&path)];
     assert_fields(&found(&args), [("admitted", 1), ("denied", 2), ("above_burst", 1)]);
     let output = brimful(&[&["simulate"], &args[..]].concat());
@@ -36,11 +36,26 @@ fn numbers_of_time_count_what_they_look_like_or_what_is_said() {
     let path = log("units.csv", "ts\n1700158623000\n1700158623500\n");
     let guessed = found(&["--quota", "1/s", name(&path)]);
     assert_eq!(guessed["last"], "2023-11-16T18:17:03.5Z");
-    let path = log("small.csv", "ts\n0\n1500\n");
+    let path = log("small.csv", "ts\n1\n1500\n0\n");
     let guessed = found(&["--quota", "1/s", name(&path)]);
     assert_eq!(guessed["last"], "1970-01-01T00:25:00Z");
     let said = found(&["--quota", "1/s", "--time-unit", "ms", name(&path)]);
     assert_eq!(said["last"], "1970-01-01T00:00:01.5Z");
+}
+
+#[test]
+fn numbers_of_time_that_are_none_do_not_decide_what_all_count() {
+    let path = log("zero.csv", "ts\n0\n-1\n5\n");
+    let said = found(&["--quota", "1/s", "--time-unit", "ms", name(&path)]);
+    assert_fields(&said, [("requests", 3), ("malformed", 0)]);
+    let path = log("strange-first.csv", "ts\n0\n-1\n99999999999999999999\n1700158623500\n");
+    let guessed = found(&["--quota", "1/s", name(&path)]);
+    assert_fields(&guessed, [("requests", 1), ("malformed", 3)]);
+    assert_eq!(guessed["last"], "2023-11-16T18:17:03.5Z");
+    let path = log("mixed-units.csv", "ts\n5\n1700158623500\n");
+    let guessed = found(&["--quota", "1/s", name(&path)]);
+    assert_fields(&guessed, [("requests", 1), ("malformed", 1)]);
+    assert_eq!(guessed["first_malformed"]["reason"], "the time is out of range in seconds: see --time-unit");
 }
 
 #[test]
@@ -75,7 +90,7 @@ fn an_empty_table_is_a_table() {
 
 #[test]
 fn columns_that_are_not_there_and_tables_that_are_none_are_refused() {
-    let path = log("refused.csv", "when,n\n0,1\n");
+    let path = log("refused.csv", "when,n\n1,1\n");
     let path = name(&path);
     let refuses = |args: &[&str], reason: &str| refuses(&[&["simulate", "--quota", "1/s"], args].concat(), 2, reason);
     refuses(&[path], "cannot read ");
@@ -91,6 +106,6 @@ fn columns_that_are_not_there_and_tables_that_are_none_are_refused() {
     let garbage = log("garbage.csv", garbage);
     refuses(&["--format", "csv", name(&garbage)], "which column is the time");
     refuses(&["--format", "csv", "--time", "ts", name(&garbage)], "--time: there is no column");
-    let open = log("open.csv", ["ts\n0\n\"", &"x".repeat(3 << 20)].concat());
+    let open = log("open.csv", ["ts\n1\n\"", &"x".repeat(3 << 20)].concat());
     refuses(&[name(&open)], "a record is longer than a megabyte");
 }

@@ -55,7 +55,7 @@ fn logs_of_nothing_and_of_years_can_be_drawn() {
     let one = log("timeline-one.csv", "ts\n0.123\n");
     let (words, _) = drawn("timeline-one", &one, "none", "1/s");
     assert!(words.contains("time in UTC, from 1970-01-01T00:00:00.123Z"), "{words}");
-    let years = log("timeline-years.csv", "ts\n0\n500000000\n");
+    let years = log("timeline-years.csv", "ts\n1\n500000000\n");
     let (words, _) = drawn("timeline-years", &years, "none", "1/s");
     assert!(words.contains("tokens per 10 days") && words.contains("1972-09-27"), "{words}");
 }
