@@ -36,6 +36,10 @@ pub(crate) fn parse(line: &[u8]) -> Result<Entry<'_>, Malformed> {
     let open = memchr(b'[', rest).ok_or(Malformed("no [date]"))?;
     let (names, date) = (&rest[..open], &rest[open + 1..]);
     let user = user(names).ok_or(Malformed("no ident and user before the [date]"))?;
+    // Without a name and with one, the user that a server's own name in front shifts to here.
+    if user.starts_with(b"- ") {
+        return Err(Malformed("a field before the client's address (vhost_combined?)"));
+    }
     let (stamp, rest) = date.split_at_checked(STAMP).ok_or(Malformed("the [date] is cut short"))?;
     let stamp = read_stamp(stamp)?;
     let request = rest.strip_prefix(b"] \"").ok_or(Malformed("no \"request\" after the [date]"))?;
@@ -233,6 +237,14 @@ mod tests {
             ("h - -", "no [date]"),
             ("h - [17/May/2015:10:05:03 +0000] \"\" 200 1", "no ident and user before the [date]"),
             ("h [17/May/2015:10:05:03 +0000] \"\" 200 1", "no ident and user before the [date]"),
+            (
+                "www.x.org:80 1.2.3.4 - - [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1",
+                "a field before the client's address (vhost_combined?)",
+            ),
+            (
+                "www.x.org:80 1.2.3.4 - Jo Doe [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" 200 1",
+                "a field before the client's address (vhost_combined?)",
+            ),
             ("h - - [17/May/2015:10:05", "the [date] is cut short"),
             (
                 "h - - [17/05/2015:10:05:03 +0000] \"\" 200 1",
