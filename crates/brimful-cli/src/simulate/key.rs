@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use crate::text;
 
-/// Between the values of a key: the control character that is meant for it.
-const BETWEEN: u8 = 0x1f;
+/// Before each value of a key but the last: its length, in as many bytes.
+const LENGTH: usize = size_of::<u32>();
 
-/// Joins the values of several fields in one buffer.
+/// Joins the values of several fields in one buffer, so that no two lists of values are the same.
 #[derive(Default)]
 pub(crate) struct Joiner {
     joined: Vec<u8>,
@@ -16,24 +16,37 @@ pub(crate) struct Joiner {
 impl Joiner {
     pub(crate) fn join<'a>(&'a mut self, mut values: impl Iterator<Item = &'a [u8]>) -> &'a [u8] {
         let Some(first) = values.next() else { return b"" };
-        let Some(second) = values.next() else { return first };
+        let Some(mut last) = values.next() else { return first };
         self.joined.clear();
-        self.joined.extend_from_slice(first);
-        for value in std::iter::once(second).chain(values) {
-            self.joined.push(BETWEEN);
-            self.joined.extend_from_slice(value);
+        self.push(first);
+        for value in values {
+            self.push(last);
+            last = value;
         }
+        self.joined.extend_from_slice(last);
         &self.joined
+    }
+
+    fn push(&mut self, value: &[u8]) {
+        // Lines are much shorter than four gigabytes.
+        let length = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        self.joined.extend_from_slice(&length.to_le_bytes());
+        self.joined.extend_from_slice(value);
     }
 }
 
 /// The keys of a log, and their numbers in the order in which they come.
-#[derive(Default)]
 pub(crate) struct Keys {
+    fields: usize,
     numbers: HashMap<Box<[u8]>, u32>,
 }
 
 impl Keys {
+    /// Keys of as many values.
+    pub(crate) fn new(fields: usize) -> Self {
+        Keys { fields, numbers: HashMap::new() }
+    }
+
     pub(crate) fn number(&mut self, key: &[u8]) -> u32 {
         match self.numbers.get(key) {
             Some(&number) => number,
@@ -45,21 +58,42 @@ impl Keys {
         }
     }
 
-    /// Keys for people, at most `most` bytes of each of their values; all are found in one pass.
-    pub(crate) fn names(&self, numbers: &[u32], most: usize) -> Vec<String> {
+    /// Keys for people, with each of their values as `show` has it; all are found in one pass.
+    pub(crate) fn names(&self, numbers: &[u32], show: Show) -> Vec<String> {
         let places: HashMap<u32, usize> = numbers.iter().copied().zip(0..).collect();
         let mut names = vec![String::new(); numbers.len()];
         for (key, number) in &self.numbers {
             if let Some(&place) = places.get(number) {
-                names[place] = name(key, most);
+                names[place] = name(key, self.fields, show);
             }
         }
         names
     }
 }
 
-fn name(key: &[u8], most: usize) -> String {
-    let values: Vec<String> = key.split(|&byte| byte == BETWEEN).map(|value| text::excerpt(value, most)).collect();
+/// How a value of a key is told.
+pub(crate) type Show = fn(&[u8]) -> String;
+
+/// The beginning of a value, made harmless for a terminal.
+pub(crate) fn excerpt(value: &[u8]) -> String {
+    const SHOWN: usize = 60;
+    text::excerpt(value, SHOWN)
+}
+
+/// All of a value, for what escapes control characters itself, such as JSON.
+pub(crate) fn whole(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+fn name(mut key: &[u8], fields: usize, show: Show) -> String {
+    let mut values = Vec::with_capacity(fields);
+    for _ in 1..fields {
+        let Some((length, rest)) = key.split_first_chunk::<LENGTH>() else { break };
+        let (value, rest) = rest.split_at(rest.len().min(u32::from_le_bytes(*length) as usize));
+        values.push(show(value));
+        key = rest;
+    }
+    values.push(show(key));
     values.join(" + ")
 }
 
@@ -69,12 +103,30 @@ mod tests {
 
     #[test]
     fn several_values_make_one_key() {
-        let (mut keys, mut joiner) = (Keys::default(), Joiner::default());
-        for (values, number) in
-            [(&["a", "bc"][..], 0), (&["ab", "c"], 1), (&["abc"], 2), (&["a", "bc"], 0), (&["", "\x1b"], 3), (&[], 4)]
-        {
+        let (mut keys, mut joiner) = (Keys::new(3), Joiner::default());
+        for (values, number) in [
+            (["a", "bc", "d"], 0),
+            (["ab", "c", "d"], 1),
+            (["a", "bcd", ""], 2),
+            (["a", "bc", "d"], 0),
+            (["", "\x1b", "é"], 3),
+            (["a\x1fb", "c", ""], 4),
+            (["a", "b\x1fc", ""], 5),
+            (["\0\0", "\0\0", "\0"], 6),
+            (["\0", "\0\0", "\0\0"], 7),
+        ] {
             assert_eq!(keys.number(joiner.join(values.iter().map(|value| value.as_bytes()))), number, "{values:?}");
         }
-        assert_eq!(keys.names(&[3, 0], 9), [" + \\x1b", "a + bc"]);
+        assert_eq!(keys.names(&[3, 0, 2], excerpt), [" + \\x1b + \\xc3\\xa9", "a + bc + d", "a + bcd + "]);
+        assert_eq!(keys.names(&[3, 4], whole), [" + \x1b + é", "a\x1fb + c + "]);
+    }
+
+    #[test]
+    fn one_value_is_its_own_key() {
+        let (mut keys, mut joiner) = (Keys::new(1), Joiner::default());
+        for (value, number) in [("abc", 0), ("", 1), ("abc", 0)] {
+            assert_eq!(keys.number(joiner.join(std::iter::once(value.as_bytes()))), number, "{value}");
+        }
+        assert_eq!(keys.names(&[1, 0], whole), ["", "abc"]);
     }
 }

@@ -54,14 +54,15 @@ struct Complaint {
 /// Replays the logs and prints what became of them.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure> {
     let quota = parse_quota(&args.quota)?;
-    let keyed = !args.key_fields().is_empty();
+    let fields = args.key_fields().len();
+    let keyed = fields > 0;
     if args.top > 0 && !keyed {
         return Err(anyhow!("--top tells keys: say with --key what they are").into());
     }
     // What can be wrong with it is told before the logs are read; nothing is written until they were.
     let svg = args.timeline.as_deref().map(|path| timeline::File::new(path, &args.files)).transpose()?;
     let replay = Replay::new(&quota, keyed.then_some(args.max_keys), svg.is_some())?;
-    let mut intake = Intake::new(args.reorder, keyed, replay);
+    let mut intake = Intake::new(args.reorder, fields, replay);
     let (progress, mut times) = (Progress::new(&args.files), Times::new(args.time_unit));
     for file in &args.files {
         let log = Log::open(file, args.format, &args.columns(), &mut times, &progress)?;
@@ -98,11 +99,11 @@ struct Intake {
 }
 
 impl Intake {
-    fn new(reorder: usize, keyed: bool, replay: Replay) -> Self {
+    fn new(reorder: usize, fields: usize, replay: Replay) -> Self {
         Intake {
             order: Reorder::new(reorder),
-            keys: Keys::default(),
-            keyed,
+            keys: Keys::new(fields),
+            keyed: fields > 0,
             replay,
             before: None,
             out_of_order: 0,

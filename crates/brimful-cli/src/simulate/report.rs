@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use brimful::Quota;
 use serde_json::{Value, json};
 
+use super::key::{self, Show};
 use super::replay::{Account, Worst};
 use super::{Args, Complaint, Intake};
 use crate::bound::{number, tokens, whole};
@@ -20,9 +21,6 @@ pub(crate) struct Report<'a> {
     pub(crate) violations: u64,
 }
 
-/// Of a value of a key, for people.
-const SHOWN: usize = 60;
-
 impl<'a> Report<'a> {
     pub(crate) fn new(args: &'a Args, quota: &'a Quota, intake: &'a Intake) -> Self {
         let (worst, violations) = intake.replay.windows();
@@ -30,9 +28,9 @@ impl<'a> Report<'a> {
     }
 
     /// The keys that were denied most often, and what came of them.
-    fn top(&self, most: usize) -> Vec<(String, &'a Account)> {
+    fn top(&self, show: Show) -> Vec<(String, &'a Account)> {
         let (numbers, accounts): (Vec<u32>, Vec<_>) = self.intake.replay.most_denied(self.args.top).into_iter().unzip();
-        self.intake.keys.names(&numbers, most).into_iter().zip(accounts).collect()
+        self.intake.keys.names(&numbers, show).into_iter().zip(accounts).collect()
     }
 
     pub(crate) fn as_json(&self) -> Value {
@@ -63,7 +61,7 @@ impl<'a> Report<'a> {
             "malformed": self.intake.malformed,
             "first_malformed": self.intake.first_malformed.as_ref().map(Complaint::as_json),
             "worst_window": self.worst.as_ref().map(|Worst { window, key }| json!({
-                "key": keyed.then(|| keys.names(&[*key], usize::MAX).concat()),
+                "key": keyed.then(|| keys.names(&[*key], key::whole).concat()),
                 "start": stamp(window.start_ns),
                 "end": stamp(window.end_ns),
                 "seconds": (window.end_ns - window.start_ns) as f64 / 1e9,
@@ -71,7 +69,7 @@ impl<'a> Report<'a> {
                 "margin_tokens": tokens(&window.margin),
             })),
             "violations": self.violations,
-            "top": self.top(usize::MAX).iter().map(|(key, account)| json!({
+            "top": self.top(key::whole).iter().map(|(key, account)| json!({
                 "key": key,
                 "requests": account.requests,
                 "denied": account.denied,
@@ -171,7 +169,7 @@ impl<'a> Report<'a> {
             text::amount(granted as f64 / whole(1) as f64 + margin),
             text::amount(margin)
         )?;
-        let whose = if *keyed { format!(", {}", keys.names(&[*key], SHOWN).concat()) } else { String::new() };
+        let whose = if *keyed { format!(", {}", keys.names(&[*key], key::excerpt).concat()) } else { String::new() };
         writeln!(out, "              {} to {}{whose}", replay.stamp(window.start_ns), replay.stamp(window.end_ns))?;
         let note = match self.violations {
             0 => "  no window of any key is above burst + rate × its length",
@@ -181,7 +179,7 @@ impl<'a> Report<'a> {
     }
 
     fn print_top(&self, out: &mut impl Write) -> io::Result<()> {
-        let top = self.top(SHOWN);
+        let top = self.top(key::excerpt);
         if top.is_empty() {
             return Ok(());
         }
