@@ -55,14 +55,16 @@ impl<'a> Log<'a> {
     fn of(input: impl Read + 'a, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
         let (input, line) = peek(unpacked(input)?, SNIFFED, |head| head.trim_ascii_start().contains(&b'\n'))?;
         let input = BufReader::with_capacity(1 << 16, input);
-        let asked_for_columns = columns.time.is_some() || !columns.cost.is_empty();
+        let asked_for_columns = columns.time.is_some() || !columns.cost.is_empty() || times.unit_was_said();
         let format = match format {
             Format::Auto => sniff(&line, asked_for_columns),
             format => format,
         };
         match format {
             Format::Csv => Ok(Log::Table(Table::new(input, columns, times)?)),
-            _ if asked_for_columns => bail!("--time and --cost name columns, which an access log has not"),
+            _ if asked_for_columns => {
+                bail!("--time, --time-unit and --cost are about columns, which an access log has not")
+            }
             _ => Ok(Log::Access(Access::new(input, &columns.key)?)),
         }
     }

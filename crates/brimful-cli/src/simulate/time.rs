@@ -137,12 +137,18 @@ impl Unit {
 /// nobody said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
+    said: bool,
     unit: Option<Unit>,
 }
 
 impl Times {
     pub(crate) fn new(unit: Option<Unit>) -> Self {
-        Times { unit }
+        Times { said: unit.is_some(), unit }
+    }
+
+    /// Whether the unit was given, rather than told by a number.
+    pub(crate) fn unit_was_said(&self) -> bool {
+        self.said
     }
 
     /// What is finer than a nanosecond is cut off.

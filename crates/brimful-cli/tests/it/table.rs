@@ -73,9 +73,9 @@ fn rows_that_are_wrong_are_counted_and_the_first_is_shown() {
 #[test]
 fn an_access_log_has_no_columns() {
     let path = log("columns.log", line("a", "17/May/2015:10:00:00 +0000"));
-    for option in ["--time", "--cost"] {
-        let reason = "--time and --cost name columns, which an access log has not";
-        refuses(&["simulate", "--quota", "1/s", option, "x", name(&path)], 2, reason);
+    for (option, value) in [("--time", "x"), ("--cost", "x"), ("--time-unit", "ms")] {
+        let reason = "--time, --time-unit and --cost are about columns, which an access log has not";
+        refuses(&["simulate", "--quota", "1/s", option, value, name(&path)], 2, reason);
     }
 }
 
