@@ -95,7 +95,8 @@ pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<
 pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, operations: u64) -> Vec<Timing> {
     let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len());
     // Threads that take turns do so many times in a run: longer runs, and fewer.
-    let (operations, runs) = if threads > cores { (operations * 8, runs.div_ceil(8).max(3)) } else { (operations, runs) };
+    let (operations, runs) =
+        if threads > cores { (operations * 8, runs.div_ceil(8).max(3)) } else { (operations, runs) };
     let at_a_time = (operations / 64).max(1);
     in_turns(contenders, runs, |contender| {
         let (there, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
