@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     if args.top > 0 && !keyed {
         return Err(anyhow!("--top tells keys: say with --key what they are").into());
     }
-    // What can be wrong with it is told before the logs are read; nothing is written until they were.
+    // Before the logs are read, which may take long; nothing is written until they were.
     let svg = args.timeline.as_deref().map(|path| timeline::File::new(path, &args.files)).transpose()?;
     let replay = Replay::new(&quota, keyed.then_some(args.max_keys), svg.is_some())?;
     let mut intake = Intake::new(args.reorder, fields, replay);
@@ -70,15 +70,18 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     }
     intake.finish()?;
     drop(progress);
-    if let (Some(svg), Some(timeline)) = (svg, intake.replay.timeline()) {
-        svg.write(timeline, &quota)?;
-    }
+    // An SVG that cannot be written does not cost the report.
+    let drawn = match (svg, intake.replay.timeline()) {
+        (Some(svg), Some(timeline)) => svg.write(timeline, &quota),
+        _ => Ok(()),
+    };
     let report = Report::new(args, &quota, &intake);
     if args.json {
         writeln!(out, "{:#}", report.as_json())?;
     } else {
         report.print(out)?;
     }
+    drawn?;
     Ok(if report.violations == 0 { Verdict::Held } else { Verdict::Violated })
 }
 

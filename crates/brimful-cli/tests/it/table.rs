@@ -48,10 +48,13 @@ fn numbers_of_time_that_are_none_do_not_decide_what_all_count() {
     let path = log("zero.csv", "ts\n0\n-1\n5\n");
     let said = found(&["--quota", "1/s", "--time-unit", "ms", name(&path)]);
     assert_fields(&said, [("requests", 3), ("malformed", 0)]);
-    let path = log("strange-first.csv", "ts\n0\n-1\n99999999999999999999\n1700158623500\n");
+    let path = log("strange-first.csv", "ts\n-1\n99999999999999999999\n1700158623500\n");
     let guessed = found(&["--quota", "1/s", name(&path)]);
-    assert_fields(&guessed, [("requests", 1), ("malformed", 3)]);
+    assert_fields(&guessed, [("requests", 1), ("malformed", 2)]);
     assert_eq!(guessed["last"], "2023-11-16T18:17:03.5Z");
+    let path = log("from-zero.csv", "ts\n0\n0\n0.5\n2\n");
+    let guessed = found(&["--quota", "1/s burst 2", name(&path)]);
+    assert_fields(&guessed, [("requests", 4), ("admitted", 3), ("malformed", 0)]);
     let path = log("mixed-units.csv", "ts\n5\n1700158623500\n");
     let guessed = found(&["--quota", "1/s", name(&path)]);
     assert_fields(&guessed, [("requests", 1), ("malformed", 1)]);

@@ -82,6 +82,8 @@ fn nothing_but_an_svg_is_overwritten() {
         refuse(same, " is one of the logs: choose another name");
     }
     refuse(name(&other), "timeline-other.txt exists and is not an SVG: choose another name");
+    let page = log("timeline-other.xml", "<?xml version=\"1.0\"?><project/>\n");
+    refuse(name(&page), "timeline-other.xml exists and is not an SVG: choose another name");
     refuse(&format!("{}/x.svg", name(&other)), "--timeline: cannot write ");
     assert_eq!(fs::read_to_string(&first).expect("it is there"), content);
     assert_eq!(fs::read_to_string(&second).expect("it is there"), content);

@@ -72,8 +72,10 @@ fn writable(path: &Path) -> io::Result<bool> {
         Ok(there) if there.is_file() => {
             fs::OpenOptions::new().write(true).open(path)?;
             let mut head = Vec::new();
-            fs::File::open(path)?.take(5).read_to_end(&mut head)?;
-            Ok(head.is_empty() || head.starts_with(b"<svg") || head.starts_with(b"<?xml"))
+            fs::File::open(path)?.take(1_024).read_to_end(&mut head)?;
+            let is_svg = head.starts_with(b"<svg")
+                || head.starts_with(b"<?xml") && head.windows(4).any(|window| window == b"<svg");
+            Ok(head.is_empty() || is_svg)
         }
         // A pipe or a device has nothing to lose.
         Ok(_) => Ok(true),
