@@ -18,7 +18,7 @@ use crate::clock::{Clock, QuantaClock};
 use crate::error::{AcquireError, Crowd, Forgotten, QueueFull, TableFull, TooLate};
 use crate::table::Arrival;
 use crate::tokens::Tokens;
-use crate::wait::{Call, Entered, Id, Outcome, Parker, Queue, Refusal, while_dropped};
+use crate::wait::{Call, Entered, Id, Outcome, Parker, Queue, Refusal, quietly, while_dropped};
 use crate::word::{Due, Reading};
 
 /// Tokens that were waited for, and when they were granted.
@@ -212,6 +212,7 @@ impl<H: Hold> Wait<H> {
             Arrival::TooManyKeys(most) => return Begun::Over(queue_full(Crowd::Keys(most))),
             Arrival::NoPlace { deficit, now } => return Begun::Over(full(deficit, now)),
         };
+        quietly(|| drop(call.waker.take()));
         // Before the look, which may panic where the clock or the timer does.
         self.stage = match entered {
             Entered::Waiting { id, .. } => Stage::Waiting { queue: queue.clone(), id, since: now },

@@ -290,12 +290,25 @@ impl Line {
     /// refused.
     pub(super) fn time_out(&mut self) -> Option<Result<Waker, Id>> {
         let (_, id) = self.timeouts.pop_first()?;
+        Some(self.tell(id).ok_or(id))
+    }
+
+    /// Tells somebody who was held.
+    fn tell(&mut self, id: Id) -> Option<Waker> {
         let entry = self.entries.get_mut(id as usize)?;
-        let Entry::Held { cost, at, .. } = *entry else { return Some(Err(id)) };
+        let Entry::Held { cost, at, .. } = *entry else { return None };
         match std::mem::replace(entry, Entry::Settled(Outcome::Granted { cost, at })) {
-            Entry::Held { waker, .. } => Some(Ok(waker)),
+            Entry::Held { waker, .. } => Some(waker),
             _ => None,
         }
+    }
+
+    /// Tells all who were held.
+    pub(super) fn tell_all(&mut self) -> Vec<Waker> {
+        let is_held = |&(_, id): &(Reading, Id)| matches!(self.entries.get(id as usize), Some(Entry::Held { .. }));
+        let held: Vec<_> = self.timeouts.iter().copied().filter(is_held).collect();
+        held.iter().for_each(|timeout| _ = self.timeouts.remove(timeout));
+        held.into_iter().filter_map(|(_, id)| self.tell(id)).collect()
     }
 
     /// Those who wait, in order.

@@ -57,14 +57,16 @@ impl Loan {
         self.line.waiting()
     }
 
-    /// Whether the word could go home. Not where a look is due: nobody else would come for that.
+    /// Whether the word could go home.
     pub(super) fn is_idle(&self) -> bool {
-        self.word.is_some() && self.line.waiting() == 0 && !self.stirred
+        self.word.is_some() && self.line.waiting() == 0
     }
 
-    /// A look is due.
-    pub(super) fn stir(&mut self) {
+    /// Looks are given up: the next call is to look. Those who were to be told of a grant later are
+    /// told now, to be woken where no lock is held: the next call may not come here.
+    pub(super) fn give_up(&mut self) -> Vec<Waker> {
         self.stirred = true;
+        self.line.tell_all()
     }
 
     /// Whether a look is due after what was done here.
@@ -164,6 +166,7 @@ impl Loan {
     /// Serves whom it can, refuses who cannot be served in time, and tells when to look again.
     pub(super) fn look(&mut self, rule: &Rule, now: Reading) -> Looked {
         let mut woken = Vec::new();
+        self.stirred = false;
         if std::mem::take(&mut self.recheck) {
             self.refuse_the_hopeless(rule, now, &mut woken);
         }

@@ -279,7 +279,11 @@ impl Queue {
             let idle = loan.is_idle();
             drop(loan);
             match collected {
-                Collected::Settled(outcome) => return Poll::Ready((outcome, idle)),
+                Collected::Settled(outcome) => {
+                    // Should it panic, the outcome would be lost.
+                    quietly(|| drop(fresh));
+                    return Poll::Ready((outcome, idle));
+                }
                 Collected::Pending => return Poll::Pending,
                 Collected::Stale => fresh = Some(by.clone()),
             }
@@ -328,8 +332,10 @@ impl Pumped for Queue {
 
     fn give_up(&self) {
         let mut loan = self.lock();
-        loan.stir();
+        let told = loan.give_up();
         self.pump.close();
+        drop(loan);
+        wake(told);
     }
 }
 
@@ -349,7 +355,7 @@ pub(crate) fn wake(woken: Vec<Waker>) {
 }
 
 /// Does what is the user's, and may panic.
-fn quietly(work: impl FnOnce()) {
+pub(crate) fn quietly(work: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
         // What it panicked with may panic too, where it is dropped.
         std::mem::forget(panic);
