@@ -76,12 +76,10 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
         _ => Ok(()),
     };
     let report = Report::new(args, &quota, &intake);
-    if args.json {
-        writeln!(out, "{:#}", report.as_json())?;
-    } else {
-        report.print(out)?;
-    }
+    let told = if args.json { writeln!(out, "{:#}", report.as_json()) } else { report.print(out) };
+    // Before whoever reads the report, who may have seen enough.
     drawn?;
+    told?;
     Ok(if report.violations == 0 { Verdict::Held } else { Verdict::Violated })
 }
 

@@ -78,7 +78,8 @@ impl Replay {
         let (first, _) = self.span.unwrap_or((stamp, stamp));
         self.span = Some((first, stamp));
         if stamp.since(first) > LONGEST {
-            bail!("the log spans more than 18 years, from {first} to {stamp}: a limiter's time ends there");
+            let zero = if first == Stamp::default() { ", which is a time of 0," } else { "" };
+            bail!("the log spans more than 18 years, from {first}{zero} to {stamp}: a limiter's time ends there");
         }
         let reading = stamp.since(first) + EARLIER;
         if let Some(timeline) = &mut self.timeline {

@@ -20,7 +20,10 @@ fn bad_input_is_one_clear_line_and_exit_code_2() {
     simulate("1/s", env!("CARGO_TARGET_TMPDIR"), "cannot read ");
     simulate("1/s", name(&garbage), "is not an access log");
     simulate("1/s", name(&zeros), "is not an access log");
-    simulate("1/s", name(&ages), "more than 18 years");
+    simulate("1/s", name(&ages), "more than 18 years, from 1995-05-17T10:00:00Z to 2015-05-17T10:00:00Z: ");
+    let unset = log("unset.csv", "ts\n0\n1700158623500\n");
+    let years = "from 1970-01-01T00:00:00Z, which is a time of 0, to 2023-11-16T18:17:03.5Z: ";
+    refuses(&["simulate", "--quota", "1/s", name(&unset)], 2, years);
     for quota in ["", "five", "0/s", "1/s burst 0", "1/fortnight", "99999999999999999999/s"] {
         simulate(quota, good, "--quota: ");
     }

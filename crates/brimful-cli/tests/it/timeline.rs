@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::{brimful, line, log, name, refuses, text};
 
@@ -82,8 +83,17 @@ fn nothing_but_an_svg_is_overwritten() {
         refuse(same, " is one of the logs: choose another name");
     }
     refuse(name(&other), "timeline-other.txt exists and is not an SVG: choose another name");
-    let page = log("timeline-other.xml", "<?xml version=\"1.0\"?><project/>\n");
-    refuse(name(&page), "timeline-other.xml exists and is not an SVG: choose another name");
+    for other in [
+        "<?xml version=\"1.0\"?><project/>\n",
+        "<?xml version=\"1.0\"?><project><svg.version>1</svg.version></project>\n",
+        "<?xml version=\"1.0\"?><html><body><svg></svg></body></html>\n",
+        "<?xml version=\"1.0\"?><!-- <svg> --><svgs/>\n",
+        "<svgs/>\n",
+    ] {
+        let page = log("timeline-other.xml", other);
+        refuse(name(&page), "timeline-other.xml exists and is not an SVG: choose another name");
+        assert_eq!(fs::read_to_string(&page).expect("it is there"), other);
+    }
     refuse(&format!("{}/x.svg", name(&other)), "--timeline: cannot write ");
     assert_eq!(fs::read_to_string(&first).expect("it is there"), content);
     assert_eq!(fs::read_to_string(&second).expect("it is there"), content);
@@ -96,6 +106,23 @@ fn nothing_but_an_svg_is_overwritten() {
         // What is drawn can be drawn again.
         let output = brimful(&["simulate", "--quota", "1/s", "--timeline", name(&svg), name(&first)]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+}
+
+/// Whoever reads the report may have seen enough: that is no reason not to tell it.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_svg_that_cannot_be_written_in_the_end_costs_no_report() {
+    let path = log("timeline-full.log", line("a", "17/May/2015:10:00:00 +0000"));
+    let args = ["simulate", "--quota", "1/s", "--timeline", "/dev/full", name(&path)];
+    let output = brimful(&args);
+    assert!(text(&output.stdout).contains("\nadmitted "), "{}", text(&output.stdout));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let closed = Command::new(env!("CARGO_BIN_EXE_brimful")).args(args).stdout(writer).stderr(Stdio::piped()).output();
+    for output in [output, closed.expect("the binary runs")] {
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("cannot write: /dev/full: "), "{}", text(&output.stderr));
     }
 }
 

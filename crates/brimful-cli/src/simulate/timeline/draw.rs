@@ -59,7 +59,8 @@ impl File {
         let drawn = timeline.draw(&area, quota).and_then(|()| area.present());
         drop(area);
         drawn.map_err(|error| io::Error::other(error.to_string()))?;
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        // Not of its kind: a pipe that is closed is no end of the report's.
+        let named = |error: io::Error| io::Error::other(format!("{}: {error}", self.path.display()));
         fs::write(&self.path, svg).map_err(named)
     }
 }
@@ -73,9 +74,7 @@ fn writable(path: &Path) -> io::Result<bool> {
             fs::OpenOptions::new().write(true).open(path)?;
             let mut head = Vec::new();
             fs::File::open(path)?.take(1_024).read_to_end(&mut head)?;
-            let is_svg = head.starts_with(b"<svg")
-                || head.starts_with(b"<?xml") && head.windows(4).any(|window| window == b"<svg");
-            Ok(head.is_empty() || is_svg)
+            Ok(head.is_empty() || is_svg(&head))
         }
         // A pipe or a device has nothing to lose.
         Ok(_) => Ok(true),
@@ -85,6 +84,16 @@ fn writable(path: &Path) -> io::Result<bool> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether what begins so is SVG, with nothing before it but a declaration of XML.
+fn is_svg(head: &[u8]) -> bool {
+    let after_declaration = head.strip_prefix(b"<?xml").and_then(|rest| {
+        let end = rest.windows(2).position(|pair| pair == b"?>")?;
+        Some(rest[end + 2..].trim_ascii_start())
+    });
+    let name_ends = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/');
+    after_declaration.unwrap_or(head).strip_prefix(b"<svg").and_then(<[u8]>::first).is_some_and(name_ends)
 }
 
 impl Timeline {
