@@ -154,12 +154,21 @@ fn who_is_to_be_told_later_is_told_when_looks_are_given_up() {
     let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
     let limiter = fragile_keys(Quota::per_day(1), &clock, &faults);
     assert!(limiter.allow(&7));
-    let mut wait = limiter.acquire(&7).jitter(seconds(3_000));
-    assert!(poll(&mut wait).is_none());
+    let woken = Arc::new(AtomicU64::new(0));
+    let count = woken.clone();
+    let count = calls(move || _ = count.fetch_add(1, Ordering::SeqCst));
+    let mut held = limiter.acquire(&7).jitter(seconds(3_000));
+    assert!(poll_by(&mut held, &count).is_none());
+    let mut waits = limiter.acquire(&7).within(seconds(200_000));
+    assert!(poll(&mut waits).is_none());
     faults.store(9, Ordering::SeqCst);
     assert!(catch_unwind(AssertUnwindSafe(|| limiter.add_tokens(&7, 1))).is_err());
-    assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok()));
+    assert_eq!(woken.load(Ordering::SeqCst), 1);
+    assert!(poll(&mut held).is_some_and(|outcome| outcome.is_ok()));
+    // Whoever waits on has lost nothing but the timer.
     assert!(!limiter.allow(&7));
+    clock.advance(seconds(86_400));
+    assert!(poll(&mut waits).is_some_and(|outcome| outcome.is_ok()));
 }
 
 #[test]
