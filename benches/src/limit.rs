@@ -53,11 +53,17 @@ impl Limit {
     }
 
     /// It fills in lumps, each after a time that is at least a millisecond.
-    pub(crate) fn leaky_bucket(self, interval: Duration) -> leaky_bucket::RateLimiter {
+    pub(crate) fn leaky_buckets(
+        self,
+        interval: Duration,
+    ) -> impl Fn() -> leaky_bucket::RateLimiter + Send + Sync + 'static {
         let interval = interval.max(Duration::from_millis(1));
-        let refill = (f64::from(self.tokens) * interval.as_secs_f64() / self.period.as_secs_f64()).round();
-        let (burst, mut builder) = (self.burst as usize, leaky_bucket::RateLimiter::builder());
-        builder.initial(burst).max(burst).interval(interval).refill(refill as usize).build()
+        let refill = (f64::from(self.tokens) * interval.as_secs_f64() / self.period.as_secs_f64()).round() as usize;
+        let burst = self.burst as usize;
+        move || {
+            let mut builder = leaky_bucket::RateLimiter::builder();
+            builder.initial(burst).max(burst).interval(interval).refill(refill).build()
+        }
     }
 }
 

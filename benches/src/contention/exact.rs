@@ -11,7 +11,7 @@ use governor::clock::FakeRelativeClock;
 use tokio::runtime::Builder;
 
 use super::limiters::{
-    BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, LEAKY_BUCKET, Limiter, MUTEX, RATE_NET, RATELIMIT, mutex,
+    BETTER_BUCKET, BRIMFUL, FIELD, GOVERNOR, LEAKY_BUCKET, Limiter, MUTEX, RATE_NET, RATELIMIT, mutexes,
 };
 use crate::bench::Scale;
 use crate::limit::Limit;
@@ -130,11 +130,11 @@ impl Case {
                 // slowly: nothing is timed after this.
                 let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().ok()?;
                 let _entered = runtime.enter();
-                let limiter = limit.leaky_bucket(limit.token());
+                let limiter = limit.leaky_buckets(limit.token())();
                 self.admitted(|step| runtime.block_on(tokio::time::advance(step)), || limiter.take())
             }
             MUTEX => {
-                let limiter = mutex(limit);
+                let limiter = mutexes(limit)();
                 let now = Cell::new(Instant::now());
                 let advance = |step| now.set(now.get() + step);
                 self.admitted(advance, || limiter.try_acquire_at(1.0, || now.get()))

@@ -8,8 +8,9 @@ use governor::clock::Clock as GovernorClock;
 use crate::contenders::{Floor, Governor, MutexBucket};
 use crate::limit::Limit;
 
-pub(super) fn mutex(limit: Limit) -> MutexBucket {
-    MutexBucket::new(f64::from(limit.tokens) / limit.period.as_secs_f64(), limit.burst.into())
+pub(super) fn mutexes(limit: Limit) -> impl Fn() -> MutexBucket + Send + Sync + 'static {
+    let (rate, burst) = (f64::from(limit.tokens) / limit.period.as_secs_f64(), limit.burst.into());
+    move || MutexBucket::new(rate, burst)
 }
 
 /// A limiter of one bucket.
@@ -182,8 +183,8 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
             let quota = limit.rate_net();
             job.run(move || rate_net::DirectLimiter::with_quota(quota))
         }
-        LEAKY_BUCKET => job.run(move || limit.leaky_bucket(limit.token())),
-        MUTEX => job.run(move || mutex(limit)),
+        LEAKY_BUCKET => job.run(limit.leaky_buckets(limit.token())),
+        MUTEX => job.run(mutexes(limit)),
         _ => return None,
     })
 }

@@ -137,7 +137,7 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
         "leaky-bucket" => {
             // The longest ticks that the burst has room for: each comes a millisecond late, and
             // that much of the rate is lost.
-            job.run(limit.leaky_bucket(limit.token() * limit.burst))
+            job.run(limit.leaky_buckets(limit.token() * limit.burst)())
         }
         "async-speed-limit" => {
             let refill = limit.token() * limit.burst;
