@@ -58,16 +58,16 @@ impl Keys {
         }
     }
 
-    /// Keys for people, with each of their values as `show` has it; all are found in one pass.
-    pub(crate) fn names(&self, numbers: &[u32], show: Show) -> Vec<String> {
+    /// The values of keys, as `show` has them; all are found in one pass.
+    pub(crate) fn values(&self, numbers: &[u32], show: Show) -> Vec<Vec<String>> {
         let places: HashMap<u32, usize> = numbers.iter().copied().zip(0..).collect();
-        let mut names = vec![String::new(); numbers.len()];
+        let mut found = vec![Vec::new(); numbers.len()];
         for (key, number) in &self.numbers {
             if let Some(&place) = places.get(number) {
-                names[place] = name(key, self.fields, show);
+                found[place] = values(key, self.fields, show);
             }
         }
-        names
+        found
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn whole(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }
 
-fn name(mut key: &[u8], fields: usize, show: Show) -> String {
+fn values(mut key: &[u8], fields: usize, show: Show) -> Vec<String> {
     let mut values = Vec::with_capacity(fields);
     for _ in 1..fields {
         let Some((length, rest)) = key.split_first_chunk::<LENGTH>() else { break };
@@ -94,7 +94,7 @@ fn name(mut key: &[u8], fields: usize, show: Show) -> String {
         key = rest;
     }
     values.push(show(key));
-    values.join(" + ")
+    values
 }
 
 #[cfg(test)]
@@ -117,8 +117,8 @@ mod tests {
         ] {
             assert_eq!(keys.number(joiner.join(values.iter().map(|value| value.as_bytes()))), number, "{values:?}");
         }
-        assert_eq!(keys.names(&[3, 0, 2], excerpt), [" + \\x1b + \\xc3\\xa9", "a + bc + d", "a + bcd + "]);
-        assert_eq!(keys.names(&[3, 4], whole), [" + \x1b + é", "a\x1fb + c + "]);
+        assert_eq!(keys.values(&[3, 0, 2], excerpt), [["", "\\x1b", "\\xc3\\xa9"], ["a", "bc", "d"], ["a", "bcd", ""]]);
+        assert_eq!(keys.values(&[3, 4], whole), [["", "\x1b", "é"], ["a\x1fb", "c", ""]]);
     }
 
     #[test]
@@ -127,6 +127,6 @@ mod tests {
         for (value, number) in [("abc", 0), ("", 1), ("abc", 0)] {
             assert_eq!(keys.number(joiner.join(std::iter::once(value.as_bytes()))), number, "{value}");
         }
-        assert_eq!(keys.names(&[1, 0], whole), ["", "abc"]);
+        assert_eq!(keys.values(&[1, 0], whole), [[""], ["abc"]]);
     }
 }

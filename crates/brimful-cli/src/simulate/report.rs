@@ -28,9 +28,9 @@ impl<'a> Report<'a> {
     }
 
     /// The keys that were denied most often, and what came of them.
-    fn top(&self, show: Show) -> Vec<(String, &'a Account)> {
+    fn top(&self, show: Show) -> Vec<(Vec<String>, &'a Account)> {
         let (numbers, accounts): (Vec<u32>, Vec<_>) = self.intake.replay.most_denied(self.args.top).into_iter().unzip();
-        self.intake.keys.names(&numbers, show).into_iter().zip(accounts).collect()
+        self.intake.keys.values(&numbers, show).into_iter().zip(accounts).collect()
     }
 
     pub(crate) fn as_json(&self) -> Value {
@@ -61,7 +61,7 @@ impl<'a> Report<'a> {
             "malformed": self.intake.malformed,
             "first_malformed": self.intake.first_malformed.as_ref().map(Complaint::as_json),
             "worst_window": self.worst.as_ref().map(|Worst { window, key }| json!({
-                "key": keyed.then(|| keys.names(&[*key], key::whole).concat()),
+                "key": keyed.then(|| key_as_json(&keys.values(&[*key], key::whole).concat())),
                 "start": stamp(window.start_ns),
                 "end": stamp(window.end_ns),
                 "seconds": (window.end_ns - window.start_ns) as f64 / 1e9,
@@ -70,7 +70,7 @@ impl<'a> Report<'a> {
             })),
             "violations": self.violations,
             "top": self.top(key::whole).iter().map(|(key, account)| json!({
-                "key": key,
+                "key": key_as_json(key),
                 "requests": account.requests,
                 "denied": account.denied,
                 "cost_denied": number(account.cost_denied),
@@ -169,7 +169,8 @@ impl<'a> Report<'a> {
             text::amount(granted as f64 / whole(1) as f64 + margin),
             text::amount(margin)
         )?;
-        let whose = if *keyed { format!(", {}", keys.names(&[*key], key::excerpt).concat()) } else { String::new() };
+        let whose =
+            if *keyed { format!(", {}", joined(&keys.values(&[*key], key::excerpt).concat())) } else { String::new() };
         writeln!(out, "              {} to {}{whose}", replay.stamp(window.start_ns), replay.stamp(window.end_ns))?;
         let note = match self.violations {
             0 => "  no window of any key is above burst + rate × its length",
@@ -186,9 +187,21 @@ impl<'a> Report<'a> {
         writeln!(out, "\n{:>12}  {:>12}  {:>14}  key", "denied", "of requests", "tokens denied")?;
         for (key, Account { requests, denied, cost_denied, .. }) in top {
             let (denied, requests, cost) = (text::count(*denied), text::count(*requests), text::tokens(*cost_denied));
-            writeln!(out, "{denied:>12}  {requests:>12}  {cost:>14}  {key}")?;
+            writeln!(out, "{denied:>12}  {requests:>12}  {cost:>14}  {}", joined(&key))?;
         }
         Ok(())
+    }
+}
+
+fn joined(key: &[String]) -> String {
+    key.join(" + ")
+}
+
+/// A list, where keys have several values: joined, two keys could look alike.
+fn key_as_json(key: &[String]) -> Value {
+    match key {
+        [value] => json!(value),
+        values => json!(values),
     }
 }
 
