@@ -11,6 +11,8 @@
 //! written; that is a reading of the past, which the swap then refuses or a denial looks at
 //! again.
 
+mod order;
+
 use core::borrow::Borrow;
 
 use crate::algorithm::token_bucket::{self, Ask, Step};
@@ -18,9 +20,11 @@ use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Units, Word};
 
-/// Where a call's readings come from. The cell asks for the first one after it has loaded the
-/// word, and for at most one more: where a denial was decided on a reading that may have been
-/// overtaken. The second *replaces* the first, also when it is earlier: a call stands on its
+pub(crate) use order::Order;
+
+/// Where a call's readings come from. The cell asks for the first one, and for at most one more: where
+/// a denial was decided on a reading that may have been overtaken, by another's swap or because
+/// the word was loaded after it. The second *replaces* the first, also when it is earlier: a call stands on its
 /// last reading, and the window bound counts it there.
 pub(crate) trait Now: Copy {
     fn first(&mut self) -> Reading;
@@ -56,6 +60,12 @@ pub(crate) trait Home {
     #[inline(always)]
     fn is_here(&self) -> bool {
         true
+    }
+
+    /// Whether a call for tokens reads the clock before it loads the word; `None` where it never does.
+    #[inline(always)]
+    fn order(&self) -> Option<&Order> {
+        None
     }
 
     /// What a word is to be stepped on as.
@@ -249,10 +259,13 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
         mut source: impl Now,
         reply: R,
     ) -> R::Answer {
-        let mut word = self.load(H::LOAD);
+        let order = home.order();
+        let clock_first = order.is_some_and(Order::clock_first);
+        let early = if clock_first { None } else { Some(self.load(H::LOAD)) };
         let now = source.first();
         let ask = Ask::new(layout, n, leaving);
-        let mut overtaken = false;
+        let mut word = early.unwrap_or_else(|| self.load(H::LOAD));
+        let mut overtaken = clock_first;
         // No spin hint: a failed swap brings the line here, and a pause would give it away.
         loop {
             if !home.is_here() {
@@ -261,12 +274,20 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
             match token_bucket::step(layout, word, now, ask, H::AHEAD) {
                 Step::Admitted { next, held } => match self.swap_in(word, next, H::LOAD) {
                     Ok(()) => return reply.to(Taken::Admitted { cost: ask.cost, held, now }),
-                    Err(current) => (word, overtaken) = (current, true),
+                    Err(current) => {
+                        if let (Some(order), false) = (order, overtaken) {
+                            order.lost(now);
+                        }
+                        (word, overtaken) = (current, true);
+                    }
                 },
                 Step::Denied { deficit, stale: false } if !overtaken => {
                     return reply.to(Taken::Denied { needed: ask.needed, deficit, now });
                 }
                 _ => {
+                    if let (Some(order), true) = (order, clock_first) {
+                        order.denied();
+                    }
                     return match self.take_cold(layout, home, ask, source, Seen { word, now, overtaken }) {
                         Some(taken) => reply.to(taken),
                         None => reply.gone(),

@@ -6,6 +6,9 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(brimful_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
+/// A flag whose values are all right at any time: models that branched on it would show no more.
+pub(crate) type Hint = core::sync::atomic::AtomicBool;
+
 #[cfg(feature = "std")]
 use std::sync::PoisonError;
 #[cfg(feature = "wait")]

@@ -35,6 +35,8 @@ pub struct Model<L: Subject> {
     preemptions: Option<usize>,
     /// The most that a call may read the clock.
     looks: usize,
+    /// What is to be seen where calls begin by reading the clock, if not the same.
+    clock_first: Option<&'static [&'static str]>,
     /// The thread that keeps the time, if one does.
     keeper: Option<usize>,
     whims: Whims,
@@ -108,6 +110,7 @@ impl<L: Subject> Model<L> {
             check,
             preemptions: None,
             looks,
+            clock_first: None,
             keeper: None,
             whims: Whims::default(),
             see_off: |_| {},
@@ -154,6 +157,12 @@ impl<L: Subject> Model<L> {
         Model { check, ..self }
     }
 
+    /// What is to be seen where calls read the clock before they load the word, if not the same.
+    #[must_use]
+    pub fn clock_first(self, outcomes: &'static [&'static str]) -> Self {
+        Model { clock_first: Some(outcomes), ..self }
+    }
+
     /// At most so many preemptions in an execution, where all of them would take too long.
     #[must_use]
     pub fn preemptions(self, bound: usize) -> Self {
@@ -163,7 +172,8 @@ impl<L: Subject> Model<L> {
     /// Explores the model with its threads started in every order, since loom remembers only
     /// the last access to an object where it looks for interleavings, so that one order can
     /// miss some. `outcomes` are all that occur, no more and no less: a model that no longer
-    /// reaches what it is about fails too.
+    /// reaches what it is about fails too. All of it is done once more with the clock read first, where
+    /// the limiter may do that.
     ///
     /// # Panics
     ///
@@ -171,30 +181,36 @@ impl<L: Subject> Model<L> {
     #[track_caller]
     pub fn explore(self, outcomes: &[&str]) {
         note_panics();
-        let model = Arc::new(self);
-        let orders = permutations(model.threads.len());
-        let began = Instant::now();
+        let clock_first = self.clock_first.unwrap_or(outcomes).to_vec();
+        let (model, began) = (Arc::new(self), Instant::now());
+        let mut executions = model.explore_in_every_order(false, outcomes);
+        if L::MAY_READ_CLOCK_FIRST {
+            executions += model.explore_in_every_order(true, &clock_first);
+        }
+        println!(
+            "{executions} executions, preemptions {}, {} ms",
+            model.preemptions.map_or("unbounded".into(), |bound| format!("<= {bound}")),
+            began.elapsed().as_millis(),
+        );
+    }
+
+    #[track_caller]
+    fn explore_in_every_order(self: &Arc<Self>, clock_first: bool, outcomes: &[&str]) -> usize {
         let (executions, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
-        for order in &orders {
+        for order in permutations(self.threads.len()) {
             let before = executions.load(Ordering::Relaxed);
-            let (run, order, counter, seen) = (model.clone(), order.clone(), executions.clone(), seen.clone());
-            model.builder().check(move || {
+            let (run, counter, seen) = (self.clone(), executions.clone(), seen.clone());
+            self.builder().check(move || {
                 counter.fetch_add(1, Ordering::Relaxed);
-                let outcome = run.execute(&order);
+                let outcome = run.execute(&order, clock_first);
                 seen.lock().expect("a failed model ends at once").insert(outcome);
             });
             assert!(executions.load(Ordering::Relaxed) - before > 1, "nothing was interleaved");
         }
-        println!(
-            "{} executions, {} orders, preemptions {}, {} ms",
-            executions.load(Ordering::Relaxed),
-            orders.len(),
-            model.preemptions.map_or("unbounded".into(), |bound| format!("<= {bound}")),
-            began.elapsed().as_millis(),
-        );
         let seen = seen.lock().expect("a failed model ends at once");
         let outcomes: BTreeSet<String> = outcomes.iter().map(|&outcome| outcome.into()).collect();
-        assert_eq!(*seen, outcomes, "outcomes seen (left), and to be seen");
+        assert_eq!(*seen, outcomes, "outcomes seen (left), and to be seen; the clock first: {clock_first}");
+        executions.load(Ordering::Relaxed)
     }
 
     /// loom ends silently at its limits of time and number: without them, and whatever the
@@ -211,7 +227,7 @@ impl<L: Subject> Model<L> {
         builder
     }
 
-    fn execute(&self, order: &[usize]) -> String {
+    fn execute(&self, order: &[usize], clock_first: bool) -> String {
         PANICKED.set(false);
         let recorder = Arc::new(Recorder::new(self.looks));
         let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
@@ -224,6 +240,9 @@ impl<L: Subject> Model<L> {
         let mailbox = Arc::new(loom::sync::atomic::AtomicU64::new(0));
         let actor = Actor { who: SETUP, key: 0, limiter: Arc::new(limiter), recorder, alarms, waits, mailbox };
         (self.setup)(&actor);
+        if clock_first {
+            actor.limiter.read_clock_first();
+        }
         let handles: Vec<_> = order
             .iter()
             .map(|&who| {

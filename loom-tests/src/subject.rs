@@ -18,6 +18,12 @@ pub trait Subject: Send + Sync + Sized + 'static {
     /// How often a call may read the clock.
     const LOOKS: usize;
 
+    /// Whether its calls may come to read the clock before they load the word.
+    const MAY_READ_CLOCK_FIRST: bool = false;
+
+    /// Has them do so.
+    fn read_clock_first(&self) {}
+
     /// Its unit, and the nanoseconds to which a word knows when it was written.
     fn grain(&self) -> (Tokens, u64);
 
@@ -92,6 +98,12 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
     type Reservation<'a> = Reservation<'a, C>;
 
     const LOOKS: usize = 2;
+
+    const MAY_READ_CLOCK_FIRST: bool = true;
+
+    fn read_clock_first(&self) {
+        RateLimiter::read_clock_first(self);
+    }
 
     fn grain(&self) -> (Tokens, u64) {
         (self.quota().resolution(), tick(self.quota()))

@@ -27,7 +27,7 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::cell::{AsIs, Cell, Found, Given, Home, Led, Now, Reply, Taken};
+use crate::cell::{AsIs, Cell, Found, Given, Home, Led, Now, Order, Reply, Taken};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
@@ -115,6 +115,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     // never waits for the word to come back from another core.
     hot: CachePadded<Hot>,
     quota: Quota,
+    order: Order,
     unlimited: bool,
     /// What background work leaves, in percent of the burst.
     #[cfg(feature = "std")]
@@ -404,12 +405,21 @@ impl<C: Clock> RateLimiter<C> {
     }
 }
 
+#[cfg(brimful_loom)]
+impl<C> RateLimiter<C> {
+    /// Calls read the clock first, as after many lost swaps.
+    pub fn read_clock_first(&self) {
+        self.order.lost(Reading::from_nanos(0));
+    }
+}
+
 /// What the verbs of both kinds are made of.
 impl<C> RateLimiter<C> {
     const fn with_parts(quota: Quota, hot: Hot, unlimited: bool, clock: C) -> Self {
         RateLimiter {
             hot: CachePadded::new(hot),
             quota,
+            order: Order::new(),
             unlimited,
             #[cfg(feature = "std")]
             background: leaving::BACKGROUND,
@@ -502,6 +512,11 @@ const fn first_word(quota: &Quota) -> Word {
 }
 
 impl<C> Home for RateLimiter<C> {
+    #[inline(always)]
+    fn order(&self) -> Option<&Order> {
+        Some(&self.order)
+    }
+
     fn at_home(&self, seen: Word, now: Reading) -> Found {
         match seen {
             #[cfg(feature = "wait")]

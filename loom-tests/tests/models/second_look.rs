@@ -11,6 +11,7 @@ fn after_a_lost_swap() {
         .thread(Hand::Script(&[&[4 * T, 4 * T]]), |actor| _ = actor.take(1))
         .thread(Hand::Script(&[&[4 * T, 5 * T]]), |actor| _ = actor.take(1))
         .check(second_looks_of_the_other_are_granted)
+        .clock_first(&["+|+", "-|+"])
         .explore(&["+|+", "+|-", "-|+"]);
 }
 
@@ -19,9 +20,10 @@ fn after_a_lost_swap() {
 fn after_a_reading_older_than_the_word() {
     Model::new(quota(2))
         .setup(|actor| assert!(actor.take_at(4 * T, 2)))
-        .thread(Hand::Script(&[&[8 * T]]), |actor| _ = actor.take(1))
+        .thread(Hand::Script(&[&[8 * T, 8 * T]]), |actor| _ = actor.take(1))
         .thread(Hand::Script(&[&[4 * T + T / 2, 9 * T]]), |actor| _ = actor.take(1))
         .check(second_looks_of_the_other_are_granted)
+        .clock_first(&["+|+", "-|+"])
         .explore(&["+|+", "+|-"]);
 }
 

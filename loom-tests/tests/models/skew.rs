@@ -12,6 +12,7 @@ fn a_stalled_reading_earns_nothing() {
             actor.take(1);
         })
         .thread(Hand::Script(&[&[100 * T, 100 * T]]), |actor| _ = actor.take(1))
+        .clock_first(&["++|+", "+-|+", "--|+"])
         .explore(&["+-|+", "--|+"]);
 }
 
@@ -24,6 +25,7 @@ fn a_stalled_reading_does_not_see_what_is_earned_later() {
             actor.take(1);
         })
         .thread(Hand::Script(&[&[100 * T]]), |actor| _ = actor.take(1))
+        .clock_first(&["++|+", "-+|+"])
         .explore(&["++|+", "+-|+", "-+|+"]);
 }
 
@@ -56,7 +58,8 @@ fn a_core_that_is_behind() {
             actor.take(1);
             actor.take(1);
         })
-        .explore(&["++|+-", "++|-+", "++|--", "+-|++", "+-|+-", "+-|-+", "+-|--", "-+|++"]);
+        .clock_first(&["++|++", "++|+-", "++|-+", "++|--", "+-|++", "+-|+-", "+-|-+", "-+|++"])
+        .explore(&["++|++", "++|+-", "++|-+", "++|--", "+-|++", "+-|+-", "+-|-+", "+-|--", "-+|++"]);
 }
 
 /// Three cores, each with a time of its own.
