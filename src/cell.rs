@@ -284,8 +284,8 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
                 Step::Denied { deficit, stale: false } if !overtaken => {
                     return reply.to(Taken::Denied { needed: ask.needed, deficit, now });
                 }
-                _ => {
-                    if let (Some(order), true) = (order, clock_first) {
+                step => {
+                    if let (Some(order), true, Step::Denied { .. }) = (order, clock_first, step) {
                         order.denied();
                     }
                     return match self.take_cold(layout, home, ask, source, Seen { word, now, overtaken }) {
@@ -363,8 +363,8 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
     }
 
     /// The loop: swaps in what `decide` makes of the word, until the word is still the one that
-    /// it was made of. `decide` is told the word, the reading, and whether another call has
-    /// changed the word since that reading.
+    /// it was made of. `decide` is told the word, the reading, and whether another call may
+    /// have changed the word since that reading.
     ///
     /// It ends: a swap fails only where another call has succeeded, and the clock is read again
     /// at most once.

@@ -124,6 +124,22 @@ impl Floor {
         }
     }
 
+    /// The same where the word is a time and a count: takes one, whether it is there or not. Both
+    /// are as wide as in a limiter whose tick is 2^k ns.
+    #[inline]
+    pub fn swap_packed(&self, clock: &impl Clock, k: u32) -> u64 {
+        let mask = (1 << (k + 3)) - 1;
+        let mut word = self.0.load(Ordering::Relaxed);
+        let time = (clock.now() << 3) & !mask;
+        loop {
+            let next = time | (word.wrapping_sub(1) & mask);
+            match self.0.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return next,
+                Err(current) => word = current,
+            }
+        }
+    }
+
     /// The same without a clock.
     #[inline]
     pub fn swap_timeless(&self) -> u64 {

@@ -224,9 +224,8 @@ impl Call {
         if self.op.writes() && other.op.writes() {
             return self.ended < other.began;
         }
-        // A denial may have seen an old word, but none that is newer than its only look: the
-        // word is loaded before the clock is read, and if it has to be loaded again, so has
-        // the clock.
+        // A denial may have seen an old word, but none that is newer than its only look: who
+        // reads the clock once has loaded the word before that, and has not had to load it again.
         // Who would wait may have seen two.
         let denied = !self.op.writes() && !matches!(self.op, Op::Hopeless(_));
         denied && self.is_single_look() && other.op.writes() && self.readings[0].1 < other.began

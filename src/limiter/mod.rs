@@ -111,8 +111,8 @@ use crate::sync::const_unless_loom;
 /// assert!(matches!(API.try_acquire_n(3), Err(TryAcquireError::ExceedsBurst(_))));
 /// ```
 pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(feature = "std"))] C> {
-    // The word has its cache lines for itself; all the rest is only read, so that reading it
-    // never waits for the word to come back from another core.
+    // The word has its cache lines for itself; all the rest is read, and hardly ever written, so that
+    // reading it does not wait for the word to come back from another core.
     hot: CachePadded<Hot>,
     quota: Quota,
     order: Order,

@@ -13,6 +13,7 @@ mod keyed_oracle;
 mod keyed_support;
 mod keyed_verbs;
 mod keyed_window;
+mod load_and_clock;
 mod no_lost_tokens;
 mod oracle;
 mod quotas;

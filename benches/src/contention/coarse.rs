@@ -1,5 +1,6 @@
 //! Clocks that a thread keeps, and that are read with a load.
 
+use std::hint::black_box;
 use std::io;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::report::{Bar, Report};
 const INTERVAL: Duration = Duration::from_millis(1);
 
 const FLOOR: &str = "floor: coarse clock, load, CAS";
+const PACKED: &str = "the same, of a time and a count";
 const FLOOR_DENIED: &str = "floor: coarse clock, load";
 const BRIMFUL: &str = "brimful, CoarseClock";
 const GOVERNOR: &str = "governor, QuantaUpkeepClock";
@@ -42,10 +44,12 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
             Contender::new(GOVERNOR, move || governor.take()),
         ]
     };
-    let (floor, word, look) = (Floor::default(), Floor::default(), Floor::default());
+    let (floor, word, packed, look) = (Floor::default(), Floor::default(), Floor::default(), Floor::default());
+    let k = black_box(30);
     let mut admitted = vec![
         Contender::new("load, CAS", move || word.swap_timeless()),
         Contender::new(FLOOR, move || floor.swap(&CoarseClock)),
+        Contender::new(PACKED, move || packed.swap_packed(&CoarseClock, k)),
     ];
     admitted.extend(field(FULL));
     let mut denied = vec![Contender::new(FLOOR_DENIED, move || look.look(&CoarseClock))];

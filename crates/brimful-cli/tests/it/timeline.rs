@@ -82,7 +82,7 @@ fn nothing_but_an_svg_is_overwritten() {
     for same in [name(&first), name(&second), around] {
         refuse(same, " is one of the logs: choose another name");
     }
-    refuse(name(&other), "timeline-other.txt exists and is not an SVG: choose another name");
+    refuse(name(&other), "timeline-other.txt exists and does not begin as an SVG: choose another name");
     for other in [
         "<?xml version=\"1.0\"?><project/>\n",
         "<?xml version=\"1.0\"?><project><svg.version>1</svg.version></project>\n",
@@ -91,7 +91,7 @@ fn nothing_but_an_svg_is_overwritten() {
         "<svgs/>\n",
     ] {
         let page = log("timeline-other.xml", other);
-        refuse(name(&page), "timeline-other.xml exists and is not an SVG: choose another name");
+        refuse(name(&page), "timeline-other.xml exists and does not begin as an SVG: choose another name");
         assert_eq!(fs::read_to_string(&page).expect("it is there"), other);
     }
     refuse(&format!("{}/x.svg", name(&other)), "--timeline: cannot write ");

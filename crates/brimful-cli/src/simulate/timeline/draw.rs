@@ -48,7 +48,7 @@ impl File {
             bail!("--timeline: {} is one of the logs: choose another name", path.display());
         }
         if !writable(path).with_context(|| format!("--timeline: cannot write {}", path.display()))? {
-            bail!("--timeline: {} exists and is not an SVG: choose another name", path.display());
+            bail!("--timeline: {} exists and does not begin as an SVG: choose another name", path.display());
         }
         Ok(File { path: path.to_owned() })
     }

@@ -1,0 +1,75 @@
+//! Which comes first: a denial never rests on a word that was loaded after the clock was read, also
+//! where calls that lost their swaps read it first.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use brimful::{Clock, Quota, RateLimiter};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A reading that a lost swap counts at.
+const START: u64 = 1 << 40;
+
+/// Counts its readings, and has another call come in the midst of one.
+#[derive(Clone, Default)]
+struct Meddler(Arc<Meddling>);
+
+#[derive(Default)]
+struct Meddling {
+    limiter: OnceLock<Weak<RateLimiter<Meddler>>>,
+    seconds: AtomicU64,
+    readings: AtomicU64,
+    /// So many seconds after a reading, another call takes so much.
+    next: Mutex<Option<(u64, u32)>>,
+}
+
+impl Clock for Meddler {
+    fn now(&self) -> u64 {
+        self.0.readings.fetch_add(1, Ordering::SeqCst);
+        let seconds = self.0.seconds.load(Ordering::SeqCst);
+        let next = self.0.next.lock().unwrap().take();
+        if let Some((later, n)) = next {
+            self.0.seconds.store(seconds + later, Ordering::SeqCst);
+            let limiter = self.0.limiter.get().and_then(Weak::upgrade).expect("it is there");
+            limiter.try_acquire_n_at(START + (seconds + later) * SECOND, n).expect("the tokens are there");
+        }
+        START + seconds * SECOND
+    }
+}
+
+impl Meddler {
+    fn meddle(&self, later: u64, n: u32) {
+        *self.0.next.lock().unwrap() = Some((later, n));
+    }
+}
+
+/// A token a second, and somebody who has just lost a swap.
+fn contended(burst: u32) -> (Arc<RateLimiter<Meddler>>, Meddler) {
+    let clock = Meddler::default();
+    let limiter = Arc::new(RateLimiter::with_clock(Quota::per_second(1).burst(burst), clock.clone()));
+    clock.0.limiter.set(Arc::downgrade(&limiter)).expect("once");
+    clock.meddle(0, 1);
+    assert!(limiter.allow());
+    (limiter, clock)
+}
+
+#[test]
+fn a_denial_reads_the_clock_again_where_it_came_first_and_then_it_does_not() {
+    let (limiter, clock) = contended(3);
+    assert!(limiter.allow());
+    let readings = || clock.0.readings.swap(0, Ordering::SeqCst);
+    assert_eq!(readings(), 2);
+    assert!(!limiter.allow());
+    assert_eq!(readings(), 2);
+    assert!(!limiter.allow());
+    assert_eq!(readings(), 1);
+}
+
+/// As of the first reading it was empty; but at no time was it.
+#[test]
+fn a_token_that_was_there_all_the_time_is_not_denied() {
+    let (limiter, clock) = contended(3);
+    clock.meddle(2, 2);
+    assert!(limiter.allow());
+}
