@@ -261,10 +261,15 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
     ) -> R::Answer {
         let order = home.order();
         let clock_first = order.is_some_and(Order::clock_first);
-        let early = if clock_first { None } else { Some(self.load(H::LOAD)) };
-        let now = source.first();
+        let (now, mut word);
+        if clock_first {
+            now = source.first();
+            word = self.load(H::LOAD);
+        } else {
+            word = self.load(H::LOAD);
+            now = source.first();
+        }
         let ask = Ask::new(layout, n, leaving);
-        let mut word = early.unwrap_or_else(|| self.load(H::LOAD));
         let mut overtaken = clock_first;
         // No spin hint: a failed swap brings the line here, and a pause would give it away.
         loop {
