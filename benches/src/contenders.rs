@@ -113,15 +113,7 @@ impl Floor {
     /// Loads the word, reads the clock, and swaps until it has succeeded.
     #[inline]
     pub fn swap(&self, clock: &impl Clock) -> u64 {
-        let mut word = self.0.load(Ordering::Relaxed);
-        let now = clock.now();
-        loop {
-            let next = word.wrapping_add(now);
-            match self.0.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return next,
-                Err(current) => word = current,
-            }
-        }
+        self.swap_for(clock, u64::wrapping_add)
     }
 
     /// The same where the word is a time and a count: takes one, whether it is there or not. Both
@@ -129,10 +121,15 @@ impl Floor {
     #[inline]
     pub fn swap_packed(&self, clock: &impl Clock, k: u32) -> u64 {
         let mask = (1 << (k + 3)) - 1;
+        self.swap_for(clock, |word, now| (now << 3 & !mask) | (word.wrapping_sub(1) & mask))
+    }
+
+    #[inline(always)]
+    fn swap_for(&self, clock: &impl Clock, next: impl Fn(u64, u64) -> u64) -> u64 {
         let mut word = self.0.load(Ordering::Relaxed);
-        let time = (clock.now() << 3) & !mask;
+        let now = clock.now();
         loop {
-            let next = time | (word.wrapping_sub(1) & mask);
+            let next = next(word, now);
             match self.0.compare_exchange(word, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return next,
                 Err(current) => word = current,
