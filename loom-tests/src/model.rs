@@ -181,11 +181,11 @@ impl<L: Subject> Model<L> {
     #[track_caller]
     pub fn explore(self, outcomes: &[&str]) {
         note_panics();
-        let clock_first = self.clock_first.unwrap_or(outcomes).to_vec();
+        let clock_first = self.clock_first.unwrap_or(outcomes);
         let (model, began) = (Arc::new(self), Instant::now());
-        let mut executions = model.explore_in_every_order(false, outcomes);
-        if L::MAY_READ_CLOCK_FIRST {
-            executions += model.explore_in_every_order(true, &clock_first);
+        let mut executions = model.explore_in_every_order(None, outcomes);
+        if L::READ_CLOCK_FIRST.is_some() {
+            executions += model.explore_in_every_order(L::READ_CLOCK_FIRST, clock_first);
         }
         println!(
             "{executions} executions, preemptions {}, {} ms",
@@ -195,7 +195,7 @@ impl<L: Subject> Model<L> {
     }
 
     #[track_caller]
-    fn explore_in_every_order(self: &Arc<Self>, clock_first: bool, outcomes: &[&str]) -> usize {
+    fn explore_in_every_order(self: &Arc<Self>, clock_first: Option<fn(&L)>, outcomes: &[&str]) -> usize {
         let (executions, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
         for order in permutations(self.threads.len()) {
             let before = executions.load(Ordering::Relaxed);
@@ -209,6 +209,7 @@ impl<L: Subject> Model<L> {
         }
         let seen = seen.lock().expect("a failed model ends at once");
         let outcomes: BTreeSet<String> = outcomes.iter().map(|&outcome| outcome.into()).collect();
+        let clock_first = clock_first.is_some();
         assert_eq!(*seen, outcomes, "outcomes seen (left), and to be seen; the clock first: {clock_first}");
         executions.load(Ordering::Relaxed)
     }
@@ -227,7 +228,7 @@ impl<L: Subject> Model<L> {
         builder
     }
 
-    fn execute(&self, order: &[usize], clock_first: bool) -> String {
+    fn execute(&self, order: &[usize], clock_first: Option<fn(&L)>) -> String {
         PANICKED.set(false);
         let recorder = Arc::new(Recorder::new(self.looks));
         let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
@@ -240,8 +241,8 @@ impl<L: Subject> Model<L> {
         let mailbox = Arc::new(loom::sync::atomic::AtomicU64::new(0));
         let actor = Actor { who: SETUP, key: 0, limiter: Arc::new(limiter), recorder, alarms, waits, mailbox };
         (self.setup)(&actor);
-        if clock_first {
-            actor.limiter.read_clock_first();
+        if let Some(read_clock_first) = clock_first {
+            read_clock_first(&actor.limiter);
         }
         let handles: Vec<_> = order
             .iter()

@@ -18,11 +18,8 @@ pub trait Subject: Send + Sync + Sized + 'static {
     /// How often a call may read the clock.
     const LOOKS: usize;
 
-    /// Whether its calls may come to read the clock before they load the word.
-    const MAY_READ_CLOCK_FIRST: bool = false;
-
-    /// Has them do so.
-    fn read_clock_first(&self) {}
+    /// Has its calls read the clock before they load the word; `None` where they never do.
+    const READ_CLOCK_FIRST: Option<fn(&Self)> = None;
 
     /// Its unit, and the nanoseconds to which a word knows when it was written.
     fn grain(&self) -> (Tokens, u64);
@@ -99,11 +96,7 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
 
     const LOOKS: usize = 2;
 
-    const MAY_READ_CLOCK_FIRST: bool = true;
-
-    fn read_clock_first(&self) {
-        RateLimiter::read_clock_first(self);
-    }
+    const READ_CLOCK_FIRST: Option<fn(&Self)> = Some(RateLimiter::read_clock_first);
 
     fn grain(&self) -> (Tokens, u64) {
         (self.quota().resolution(), tick(self.quota()))
