@@ -47,6 +47,11 @@ impl Keys {
         Keys { fields, numbers: HashMap::new() }
     }
 
+    /// Whether requests are told apart at all.
+    pub(crate) fn are_told(&self) -> bool {
+        self.fields > 0
+    }
+
     pub(crate) fn number(&mut self, key: &[u8]) -> u32 {
         match self.numbers.get(key) {
             Some(&number) => number,

@@ -87,7 +87,6 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
 struct Intake {
     order: Reorder<(u32, Tokens)>,
     keys: Keys,
-    keyed: bool,
     replay: Replay,
     before: Option<Stamp>,
     /// Requests whose stamp is earlier than that of the request before.
@@ -104,7 +103,6 @@ impl Intake {
         Intake {
             order: Reorder::new(reorder),
             keys: Keys::new(fields),
-            keyed: fields > 0,
             replay,
             before: None,
             out_of_order: 0,
@@ -155,7 +153,7 @@ impl Intake {
         self.before = Some(stamp);
         let missed = self.order.missed(stamp);
         self.late += u64::from(missed.is_some());
-        let key = if self.keyed { self.keys.number(key) } else { 0 };
+        let key = if self.keys.are_told() { self.keys.number(key) } else { 0 };
         if let Some((stamp, (key, cost))) = self.order.push(stamp, (key, cost)) {
             self.replay.take(stamp, key, cost)?;
         }

@@ -33,8 +33,14 @@ impl<'a> Report<'a> {
         self.intake.keys.values(&numbers, show).into_iter().zip(accounts).collect()
     }
 
+    /// The values of a key; `None` where all requests share one bucket.
+    fn whose(&self, key: u32, show: Show) -> Option<Vec<String>> {
+        let keys = &self.intake.keys;
+        keys.are_told().then(|| keys.values(&[key], show).concat())
+    }
+
     pub(crate) fn as_json(&self) -> Value {
-        let Intake { replay, keys, keyed, .. } = self.intake;
+        let replay = &self.intake.replay;
         let totals = replay.totals();
         let stamp = |reading| replay.stamp(reading).to_string();
         json!({
@@ -61,7 +67,7 @@ impl<'a> Report<'a> {
             "malformed": self.intake.malformed,
             "first_malformed": self.intake.first_malformed.as_ref().map(Complaint::as_json),
             "worst_window": self.worst.as_ref().map(|Worst { window, key }| json!({
-                "key": keyed.then(|| key_as_json(&keys.values(&[*key], key::whole).concat())),
+                "key": self.whose(*key, key::whole).map(|key| key_as_json(&key)),
                 "start": stamp(window.start_ns),
                 "end": stamp(window.end_ns),
                 "seconds": (window.end_ns - window.start_ns) as f64 / 1e9,
@@ -155,7 +161,7 @@ impl<'a> Report<'a> {
     }
 
     fn print_windows(&self, out: &mut impl Write) -> io::Result<()> {
-        let Intake { replay, keys, keyed, .. } = self.intake;
+        let replay = &self.intake.replay;
         let Some(Worst { window, key }) = &self.worst else {
             return writeln!(out, "worst window  none: nothing was admitted");
         };
@@ -169,8 +175,7 @@ impl<'a> Report<'a> {
             text::amount(granted as f64 / whole(1) as f64 + margin),
             text::amount(margin)
         )?;
-        let whose =
-            if *keyed { format!(", {}", joined(&keys.values(&[*key], key::excerpt).concat())) } else { String::new() };
+        let whose = self.whose(*key, key::excerpt).map_or(String::new(), |key| format!(", {}", joined(&key)));
         writeln!(out, "              {} to {}{whose}", replay.stamp(window.start_ns), replay.stamp(window.end_ns))?;
         let note = match self.violations {
             0 => "  no window of any key is above burst + rate × its length",
