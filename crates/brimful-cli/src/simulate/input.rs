@@ -108,7 +108,11 @@ const SNIFFED: usize = 1 << 16;
 fn sniff(head: &[u8], columns: bool) -> Format {
     let head = head.trim_ascii_start();
     let line = head.split(|&byte| byte == b'\n').next().unwrap_or(head).trim_ascii_end();
-    if access::parse(line).is_err() && (columns || is_header(line)) { Format::Csv } else { Format::Access }
+    if access::parse(line, &mut Vec::new()).is_err() && (columns || is_header(line)) {
+        Format::Csv
+    } else {
+        Format::Access
+    }
 }
 
 /// What is packed by gzip, unpacked, in however many parts.

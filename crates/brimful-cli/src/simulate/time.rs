@@ -189,7 +189,7 @@ impl Times {
 
 /// `2023-11-16 18:17:03.9799600`, with a `T` or a space, perhaps a fraction, and perhaps a zone:
 /// `Z`, `+01:00`, `+0100`. Without one it is UTC.
-fn iso(text: &[u8]) -> Option<Stamp> {
+pub(crate) fn iso(text: &[u8]) -> Option<Stamp> {
     let (date, rest) = text.split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
     if separators.iter().any(|&(at, byte)| date[at] != byte) || !matches!(date[10], b'T' | b't' | b' ') {

@@ -1,6 +1,7 @@
 //! The binary, from outside: what it prints, and how it fails.
 
 mod access;
+mod clients;
 mod explain;
 mod input;
 mod keys;
@@ -10,6 +11,7 @@ mod refused;
 mod table;
 mod timeline;
 mod traces;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};
