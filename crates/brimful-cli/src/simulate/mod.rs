@@ -3,9 +3,12 @@
 
 mod access;
 mod args;
+mod blanks;
+mod gzip;
 mod input;
 mod key;
 mod lines;
+mod marks;
 mod order;
 mod progress;
 mod replay;

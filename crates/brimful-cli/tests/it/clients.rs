@@ -190,3 +190,15 @@ fn the_keys_of_a_table_are_taken_as_they_are() {
     let path = log("raw-keys.csv", "time,ip\n1,203.0.113.5:1\n2,203.0.113.5:2\n3,::ffff:203.0.113.5\n");
     assert_fields(&found(&["--quota", "1/s", "--key", "ip", name(&path)]), [("keys", 3), ("malformed", 0)]);
 }
+
+/// Docker compose, for one, says first what it is about to show.
+#[test]
+fn a_line_of_words_before_an_access_log_does_not_make_it_a_table() {
+    for words in ["Attaching to web-1", "Attaching to web-1, db-1", "logs of web"] {
+        let content = format!("{words}\n") + &six(|_| "web-1  | 203.0.113.5".to_owned());
+        assert_fields(&keys("words-first.log", content), [("requests", 6), ("malformed", 1), ("keys", 1)]);
+    }
+    let table = "time,line\n".to_owned() + &format!("1,{}", entry("203.0.113.5 - -", 0));
+    let path = log("lines-inside.csv", table);
+    assert_fields(&found(&["--quota", "1/s", "--key", "line", name(&path)]), [("requests", 1), ("malformed", 0)]);
+}

@@ -2,7 +2,9 @@
 
 mod access;
 mod clients;
+mod encoding;
 mod explain;
+mod gzip;
 mod input;
 mod keys;
 mod measuring;
