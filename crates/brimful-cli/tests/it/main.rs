@@ -9,6 +9,7 @@ mod input;
 mod keys;
 mod measuring;
 mod order;
+mod outliers;
 mod refused;
 mod table;
 mod timeline;
