@@ -194,21 +194,43 @@ pub(super) struct Address<'a> {
     is_usual: bool,
 }
 
-/// Whether a well-formed address of IPv6 is surely in its usual form: lower case, and `::` for all
-/// zeros, at least two groups of them. Other forms can be usual too, but writing them anew to find
-/// out takes longer than reading them.
-fn is_usual_v6(text: &[u8]) -> bool {
-    let (mut groups, mut shortened, mut before) = (0, false, b':');
+/// An address of IPv6 in its usual form without written zeros: lower case, and `::` for all zeros,
+/// at least two groups of them. Nearly all that servers write have this form, and reading it takes
+/// less time than reading every form and writing the address anew.
+fn read_usual_v6(text: &[u8]) -> Option<Ipv6Addr> {
+    let mut groups = [0; 8];
+    let Some(zeros) = text.windows(2).position(|two| two == b"::") else {
+        return (read_groups(text, &mut groups)? == 8).then(|| groups.into());
+    };
+    let (left, right) = (&text[..zeros], &text[zeros + 2..]);
+    let begin = if left.is_empty() { 0 } else { read_groups(left, &mut groups[..6])? };
+    let end = if right.is_empty() { 0 } else { read_groups(right, &mut groups[begin..6])? };
+    groups[begin..].rotate_right(8 - begin - end);
+    Some(groups.into())
+}
+
+/// Reads hexadecimal numbers above zero into `groups`, and returns how many there are.
+fn read_groups(text: &[u8], groups: &mut [u16]) -> Option<usize> {
+    let (mut count, mut group, mut digits) = (0, 0, 0);
     for &byte in text {
-        match byte {
-            b':' => shortened |= before == b':' && groups > 0,
-            b'1'..=b'9' | b'a'..=b'f' => groups += u32::from(before == b':'),
-            b'0' if before != b':' => {}
-            _ => return false,
+        let digit = match byte {
+            b'1'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'0' if digits > 0 => 0,
+            b':' if digits > 0 => {
+                *groups.get_mut(count)? = group;
+                (count, group, digits) = (count + 1, 0, 0);
+                continue;
+            }
+            _ => return None,
+        };
+        (group, digits) = (group << 4 | u16::from(digit), digits + 1);
+        if digits > 4 {
+            return None;
         }
-        before = byte;
     }
-    if shortened || text.starts_with(b"::") { groups <= 6 } else { groups == 8 }
+    *groups.get_mut(count).filter(|_| digits > 0)? = group;
+    Some(count + 1)
 }
 
 /// Four numbers of at most 255, without zeros in front, as the standard library reads them too.
@@ -251,10 +273,9 @@ impl<'a> Address<'a> {
 
     fn v6(text: &'a [u8]) -> Option<Self> {
         let (text, zone) = text.split_at(memchr(b'%', text).unwrap_or(text.len()));
-        let ip: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
-        let ip = ip.to_canonical();
-        let is_usual = zone.is_empty() && ip.is_ipv6() && is_usual_v6(text);
-        Some(Address { ip, text, zone, is_usual })
+        let usual = read_usual_v6(text);
+        let ip = usual.or_else(|| std::str::from_utf8(text).ok()?.parse().ok())?.to_canonical();
+        Some(Address { ip, text, zone, is_usual: usual.is_some() && ip.is_ipv6() && zone.is_empty() })
     }
 
     /// The address in its usual form, so that each spelling of it is the same key.
@@ -295,6 +316,17 @@ mod tests {
             ("::2:3:4:5:6:7:8", Some("0:2:3:4:5:6:7:8")),
             ("1:2:3:4:5:6:7::", Some("1:2:3:4:5:6:7:0")),
             ("1:0:0:4:0:0:0:8", Some("1:0:0:4::8")),
+            ("1:2:3:4:5:6:7:8:9", None),
+            ("1:2:3:4:5:6:7", None),
+            ("12345::", None),
+            (":::", None),
+            ("1:::2", None),
+            ("1::2::3", None),
+            (":1::2", None),
+            ("1::2:", None),
+            ("ffff::10:f00", Some("ffff::10:f00")),
+            ("1:2:3:4:5:6::", Some("1:2:3:4:5:6::")),
+            ("::3:4:5:6:7:8", Some("::3:4:5:6:7:8")),
             ("2001:DB8::10", Some("2001:db8::10")),
             ("2001:0db8::1", Some("2001:db8::1")),
             ("[2001:db8::1]", Some("2001:db8::1")),
@@ -326,7 +358,9 @@ mod tests {
             let long = groups.map(|group| format!("{group:x}")).join(":");
             for text in [ip.to_string(), long] {
                 let mut scratch = Vec::new();
-                let written = Address::read(text.as_bytes()).unwrap().text(&mut scratch);
+                let address = Address::read(text.as_bytes()).unwrap();
+                assert_eq!(address.ip, ip.to_canonical());
+                let written = address.text(&mut scratch);
                 assert_eq!(written, ip.to_canonical().to_string().as_bytes(), "{text}");
             }
             let octets = (random as u32).to_be_bytes().map(|octet| octet >> (round & 7));
