@@ -6,8 +6,28 @@ use super::input::Format;
 use super::table::Columns;
 use super::time::Unit;
 
+/// The rules by which logs are read.
+const RULES: &str = "\
+Access logs:
+  Prefixes before the client are skipped: those of syslog (RFC 3164, RFC 5424, journalctl),
+  docker compose, container runtimes and kubectl, and the name of a virtual host. A line with any
+  other text there is malformed.
+  In a list of forwarded addresses the client is the last address that is not private, or the
+  first address if all are private: a client can forge the beginning of the list.
+  The port is not part of the client. An IPv4 address mapped into IPv6, such as
+  ::ffff:203.0.113.5, is the same client as the IPv4 address.
+
+Tables:
+  Blanks around a field are skipped. Blanks inside of quotes are part of the field.
+
+Times:
+  Lines form one group if no gap between them is longer than 180 days. A group of at most 100 lines
+  is out of line if another group has at least twice as many: its lines are counted as malformed
+  and are not replayed.";
+
 /// What the command line says.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = RULES)]
 pub(crate) struct Args {
     /// The quota, such as "1/min burst 5" or "100/s"
     #[arg(long, value_name = "QUOTA")]
@@ -23,8 +43,8 @@ pub(crate) struct Args {
     /// where it is not given, one called timestamp, time, ts or alike
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// What numbers of time count; where it is not given, the size of the first
-    /// above zero tells
+    /// What numbers of time count; if it is not given, the size of most of the log's first
+    /// numbers decides
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(super) time_unit: Option<Unit>,
     /// The columns whose sum is the cost in tokens; without it, each request costs one
@@ -46,7 +66,8 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
-    /// The logs, the oldest first; - is the standard input. What is packed by gzip is unpacked
+    /// The logs in UTF-8, the oldest first; - is the standard input. What is packed by gzip is
+    /// unpacked
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 }

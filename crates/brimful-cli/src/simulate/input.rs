@@ -3,16 +3,17 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::io::{self, Chain, Cursor, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use flate2::read::MultiGzDecoder;
 
 use super::access::{self, Access};
+use super::gzip::unpacked;
+use super::marks::{WithoutMarks, is_utf16};
 use super::progress::Progress;
-use super::table::{Columns, Table, is_header};
+use super::table::{Columns, Table, has_time, is_header};
 use super::time::Times;
 use super::{Malformed, Request};
 
@@ -33,12 +34,12 @@ pub(crate) enum Log<'a> {
     Table(Table<'a, Input<'a>>),
 }
 
-type Input<'a> = BufReader<Peeked<Box<dyn Read + 'a>>>;
+type Input<'a> = Peeked<WithoutMarks<Peeked<Box<dyn Read + 'a>>>>;
 
 impl<'a> Log<'a> {
     /// Opens a file, or the standard input for `-`.
     pub(crate) fn open(
-        path: &Path,
+        path: &'a Path,
         format: Format,
         columns: &Columns,
         times: &'a mut Times,
@@ -49,19 +50,26 @@ impl<'a> Log<'a> {
         } else {
             Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
         };
-        Log::of(progress.of(input), format, columns, times).with_context(|| format!("cannot read {}", path.display()))
+        let garbage = || progress.warn(&format!("{}: the bytes after the gzip data are ignored", path.display()));
+        unpacked(progress.of(input), garbage)
+            .map_err(Into::into)
+            .and_then(|input| Log::of(input, format, columns, times))
+            .with_context(|| format!("cannot read {}", path.display()))
     }
 
-    fn of(input: impl Read + 'a, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
-        let (input, line) = peek(unpacked(input)?, SNIFFED, |head| head.trim_ascii_start().contains(&b'\n'))?;
-        let input = BufReader::with_capacity(1 << 16, input);
+    fn of(input: Box<dyn Read + 'a>, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
+        let (input, head) = peek(input, 4, |_| false)?;
+        if is_utf16(&head) {
+            bail!("the text is UTF-16: convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`");
+        }
+        let (input, head) = peek(WithoutMarks::new(input), SNIFFED, |_| false)?;
         let asked_for_columns = columns.time.is_some() || !columns.cost.is_empty() || times.unit_was_said();
         let format = match format {
-            Format::Auto => sniff(&line, asked_for_columns),
+            Format::Auto => sniff(&head, asked_for_columns),
             format => format,
         };
         match format {
-            Format::Csv => Ok(Log::Table(Table::new(input, columns, times)?)),
+            Format::Csv => Ok(Log::Table(Table::new(input, &head, columns, times)?)),
             _ if asked_for_columns => {
                 bail!("--time, --time-unit and --cost are about columns, which an access log has not")
             }
@@ -104,25 +112,27 @@ impl<'a> Log<'a> {
 /// How much of a log is looked at to tell how it is written.
 const SNIFFED: usize = 1 << 16;
 
-/// Access logs are told by their form, and tables by their header or by what is asked for.
+/// Tables are known by their header or by the options. A line of words without a column of times
+/// may also stand before an access log, where a program says what follows.
 fn sniff(head: &[u8], columns: bool) -> Format {
+    let is_access = |line: &[u8]| access::parse(line.trim_ascii_end(), &mut Vec::new()).is_ok();
     let head = head.trim_ascii_start();
-    let line = head.split(|&byte| byte == b'\n').next().unwrap_or(head).trim_ascii_end();
-    if access::parse(line).is_err() && (columns || is_header(line)) { Format::Csv } else { Format::Access }
+    let mut lines = head.split(|&byte| byte == b'\n');
+    let first = lines.next().unwrap_or(head).trim_ascii_end();
+    let is_table = columns || (is_header(first) && (has_time(first) || !lines.any(is_access)));
+    if is_table && !is_access(first) { Format::Csv } else { Format::Access }
 }
 
-/// What is packed by gzip, unpacked, in however many parts.
-fn unpacked<'a>(input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    const MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let (input, head) = peek(input, MAGIC.len(), |_| false)?;
-    Ok(if head == MAGIC { Box::new(MultiGzDecoder::new(BufReader::new(input))) } else { Box::new(input) })
-}
-
-type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
+/// An input with the beginning that was read of it put back.
+pub(super) type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// Reads until what was read is `enough`, or `most` bytes; returns all of the input, and what
 /// was read of it.
-fn peek<R: Read>(mut input: R, most: usize, enough: impl Fn(&[u8]) -> bool) -> io::Result<(Peeked<R>, Vec<u8>)> {
+pub(super) fn peek<R: Read>(
+    mut input: R,
+    most: usize,
+    enough: impl Fn(&[u8]) -> bool,
+) -> io::Result<(Peeked<R>, Vec<u8>)> {
     let (mut head, mut length) = (vec![0; most], 0);
     while length < most && !enough(&head[..length]) {
         match input.read(&mut head[length..]) {
@@ -157,7 +167,7 @@ mod tests {
             [(access, false), (b"\n\ntime,x\n1,2\n", true), (b"time", true), (b"", false), (b"\x00,", false)]
         {
             let mut times = Times::new(None);
-            let log = Log::of(Drip(text), Format::Auto, &Columns::default(), &mut times).unwrap();
+            let log = Log::of(Box::new(Drip(text)), Format::Auto, &Columns::default(), &mut times).unwrap();
             assert_eq!(matches!(log, Log::Table(_)), table, "{}", text.escape_ascii());
         }
     }

@@ -3,9 +3,13 @@
 
 mod access;
 mod args;
+mod blanks;
+mod groups;
+mod gzip;
 mod input;
 mod key;
 mod lines;
+mod marks;
 mod order;
 mod progress;
 mod replay;
@@ -23,6 +27,7 @@ use brimful::Tokens;
 use crate::bound::parse_quota;
 use crate::{Failure, Verdict, text};
 pub(crate) use args::Args;
+use groups::{GAP_DAYS, Groups};
 use input::Log;
 use key::Keys;
 use order::Reorder;
@@ -45,10 +50,25 @@ struct Malformed(&'static str);
 
 /// A line that was not as it should be.
 struct Complaint {
+    place: Place,
+    reason: String,
+}
+
+/// A line, and where it is.
+struct Place {
+    /// How many lines of all logs were read before.
+    before: u64,
     file: String,
     line: u64,
-    reason: String,
     text: String,
+}
+
+/// A line whose time may be out of line with the others.
+struct Held {
+    stamp: Stamp,
+    key: Box<[u8]>,
+    cost: Tokens,
+    place: Place,
 }
 
 /// Replays the logs and prints what became of them.
@@ -85,9 +105,12 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
 
 /// Takes the lines of all logs in, and gives them to the replay in order.
 struct Intake {
+    groups: Groups<Held>,
     order: Reorder<(u32, Tokens)>,
     keys: Keys,
     replay: Replay,
+    /// Lines that were read.
+    lines: u64,
     before: Option<Stamp>,
     /// Requests whose stamp is earlier than that of the request before.
     out_of_order: u64,
@@ -101,9 +124,11 @@ struct Intake {
 impl Intake {
     fn new(reorder: usize, fields: usize, replay: Replay) -> Self {
         Intake {
+            groups: Groups::new(),
             order: Reorder::new(reorder),
             keys: Keys::new(fields),
             replay,
+            lines: 0,
             before: None,
             out_of_order: 0,
             late: 0,
@@ -118,27 +143,36 @@ impl Intake {
         let mut first = None;
         while let Some(line) = log.next().with_context(|| format!("cannot read {}", path.display()))? {
             match line {
+                Ok(Request { stamp, key, cost }) if !self.groups.admits(stamp) => {
+                    requests += 1;
+                    let key = key.into();
+                    self.hold(Held { stamp, key, cost, place: Place::new(&log, path, self.lines) })?;
+                }
                 Ok(request) => {
                     requests += 1;
                     let stamp = request.stamp;
                     if let Some(reached) = self.take(request)? {
-                        self.first_late.get_or_insert_with(|| {
-                            Complaint::new(&log, path, format!("{stamp}, and {reached} had been reached"))
-                        });
+                        let place = || Place::new(&log, path, self.lines);
+                        self.first_late.get_or_insert_with(|| Complaint::late(place(), stamp, reached));
                     }
                 }
                 Err(Malformed(reason)) => {
                     malformed += 1;
-                    first.get_or_insert_with(|| Complaint::new(&log, path, reason.to_owned()));
+                    first.get_or_insert_with(|| Complaint {
+                        place: Place::new(&log, path, self.lines),
+                        reason: reason.to_owned(),
+                    });
                 }
             }
+            self.lines += 1;
         }
-        if let (0, Some(Complaint { line, reason, .. })) = (requests, &first) {
+        if let (0, Some(Complaint { place, reason })) = (requests, &first) {
             bail!(
-                "{} is not {}: none of its {} lines is one (line {line}: {reason})",
+                "{} is not {}: none of its {} lines is one (line {}: {reason})",
                 path.display(),
                 log.kind(),
                 text::count(malformed),
+                place.line,
             );
         }
         self.malformed += malformed;
@@ -146,7 +180,22 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes a request in. Returns the instant that had been reached, where that is later.
+    /// Holds a request that may be out of line, and takes those in that are known not to be.
+    fn hold(&mut self, held: Held) -> Result<()> {
+        let in_line = self.groups.hold(held.stamp, held);
+        self.take_held(in_line)
+    }
+
+    fn take_held(&mut self, lines: Vec<Held>) -> Result<()> {
+        for Held { stamp, key, cost, place } in lines {
+            if let Some(reached) = self.take(Request { stamp, key: &key, cost })? {
+                self.first_late.get_or_insert_with(|| Complaint::late(place, stamp, reached));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a request in. Returns the instant that had been reached, if that is later.
     fn take(&mut self, request: Request<'_>) -> Result<Option<Stamp>> {
         let Request { stamp, key, cost } = request;
         self.out_of_order += u64::from(self.before.is_some_and(|before| stamp < before));
@@ -160,8 +209,15 @@ impl Intake {
         Ok(missed)
     }
 
-    /// Replays what is still held.
+    /// Replays the lines that are still held, and counts those out of line as malformed.
     fn finish(&mut self) -> Result<()> {
+        let (in_line, out_of_line) = self.groups.finish();
+        self.take_held(in_line)?;
+        self.malformed += out_of_line.len() as u64;
+        let first =
+            out_of_line.into_iter().next().map(|Held { stamp, place, .. }| Complaint::out_of_line(place, stamp));
+        let complaints = self.first_malformed.take().into_iter().chain(first);
+        self.first_malformed = complaints.min_by_key(|complaint| complaint.place.before);
         while let Some((stamp, (key, cost))) = self.order.pop() {
             self.replay.take(stamp, key, cost)?;
         }
@@ -170,8 +226,19 @@ impl Intake {
 }
 
 impl Complaint {
-    /// About the line that was read last.
-    fn new(log: &Log<'_>, path: &Path, reason: String) -> Self {
-        Complaint { file: path.display().to_string(), line: log.number(), reason, text: text::excerpt(&log.line(), 60) }
+    fn late(place: Place, stamp: Stamp, reached: Stamp) -> Self {
+        Complaint { place, reason: format!("{stamp}, and {reached} had been reached") }
+    }
+
+    fn out_of_line(place: Place, stamp: Stamp) -> Self {
+        let reason = format!("the time {stamp} is more than {GAP_DAYS} days from the times of most other lines");
+        Complaint { place, reason }
+    }
+}
+
+impl Place {
+    /// Of the line that was read last.
+    fn new(log: &Log<'_>, path: &Path, before: u64) -> Self {
+        Place { before, file: path.display().to_string(), line: log.number(), text: text::excerpt(&log.line(), 60) }
     }
 }

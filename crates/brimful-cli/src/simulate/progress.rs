@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,14 @@ impl Progress {
     /// `input`, whose bytes are counted as they are read.
     pub(crate) fn of<R: Read>(&self, input: R) -> Counted<'_, R> {
         Counted { input, progress: self }
+    }
+
+    /// Writes a warning to stderr, above the bar.
+    pub(crate) fn warn(&self, message: &str) {
+        // Unlike `eprintln!`, this does not panic if stderr is closed.
+        self.bar.suspend(|| {
+            let _ = writeln!(io::stderr(), "brimful: {message}");
+        });
     }
 
     fn advance(&self, bytes: u64) {

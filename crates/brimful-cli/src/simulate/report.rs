@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::key::{self, Show};
 use super::replay::{Account, Worst};
-use super::{Args, Complaint, Intake};
+use super::{Args, Complaint, Intake, Place};
 use crate::bound::{number, tokens, whole};
 use crate::text;
 
@@ -155,7 +155,7 @@ impl<'a> Report<'a> {
         writeln!(out, "{}", row("malformed", &text::count(*malformed), &first))
     }
 
-    fn complaint(&self, Complaint { file, line, reason, text }: &Complaint) -> String {
+    fn complaint(&self, Complaint { place: Place { file, line, text, .. }, reason }: &Complaint) -> String {
         let file = if self.args.files.len() > 1 { format!(" of {file}") } else { String::new() };
         format!("the first is line {line}{file}: {reason}: {text}")
     }
@@ -212,7 +212,8 @@ fn key_as_json(key: &[String]) -> Value {
 
 impl Complaint {
     fn as_json(&self) -> Value {
-        json!({ "file": self.file, "line": self.line, "reason": self.reason, "text": self.text })
+        let Place { file, line, text, .. } = &self.place;
+        json!({ "file": file, "line": line, "reason": self.reason, "text": text })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Tables of comma-separated values, with the columns' names in the first record.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use anyhow::{Result, anyhow, bail};
 use brimful::Tokens;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
+use super::blanks::WithoutBlanks;
 use super::key::Joiner;
 use super::lines::LONGEST;
 use super::time::Times;
@@ -28,19 +29,31 @@ const KNOWN: [&str; 9] =
 
 /// Whether a line looks like the columns' names: words, with commas between them.
 pub(crate) fn is_header(line: &[u8]) -> bool {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let word = |name: &[u8]| {
-        let name = name.trim_ascii();
-        let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
+        let name = unquoted(name);
         let inside = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b" _.-@".contains(byte);
         name.first().is_some_and(|first| !first.is_ascii_digit()) && name.iter().all(inside)
     };
     std::str::from_utf8(line).is_ok() && line.split(|&byte| byte == b',').all(word)
 }
 
+/// Whether one of the names in a header says that its column is the time.
+pub(crate) fn has_time(header: &[u8]) -> bool {
+    header.split(|&byte| byte == b',').any(|name| KNOWN.iter().any(|known| is_called(unquoted(name), known)))
+}
+
+fn unquoted(name: &[u8]) -> &[u8] {
+    let name = name.trim_ascii();
+    name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name)
+}
+
+fn is_called(name: &[u8], known: &str) -> bool {
+    name.trim_ascii().eq_ignore_ascii_case(known.as_bytes())
+}
+
 /// A table, as requests.
 pub(crate) struct Table<'a, R> {
-    reader: Reader<Budget<R>>,
+    reader: Reader<Budget<WithoutBlanks<R>>>,
     record: ByteRecord,
     time: usize,
     cost: Vec<usize>,
@@ -49,11 +62,11 @@ pub(crate) struct Table<'a, R> {
     joiner: Joiner,
 }
 
-impl<'a, R: Read> Table<'a, R> {
-    /// Reads the names of the columns.
-    pub(crate) fn new(input: R, columns: &Columns, times: &'a mut Times) -> Result<Self> {
-        let input = Budget { input, left: LONGEST };
-        let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(input);
+impl<'a, R: BufRead> Table<'a, R> {
+    /// Reads the names of the columns. `head` is the beginning of `input`: the times in it say
+    /// what numbers of time count.
+    pub(crate) fn new(input: R, head: &[u8], columns: &Columns, times: &'a mut Times) -> Result<Self> {
+        let mut reader = records(input);
         let header = reader.byte_headers().map_err(into_io)?.clone();
         let find = |option: &str, name: &str| {
             let at = header.iter().position(|column| column.trim_ascii() == name.as_bytes());
@@ -69,6 +82,12 @@ impl<'a, R: Read> Table<'a, R> {
                 None => bail!("which column is the time? Choose with --time from {}", listed(&header)),
             },
         };
+        times.expect(
+            records(head)
+                .into_byte_records()
+                .map_while(Result::ok)
+                .filter_map(|record| record.get(time).map(<[u8]>::to_vec)),
+        );
         let (cost, key) = (all("--cost", &columns.cost)?, all("--key", &columns.key)?);
         Ok(Table { reader, record: ByteRecord::new(), time, cost, key, times, joiner: Joiner::default() })
     }
@@ -104,6 +123,11 @@ impl<'a, R: Read> Table<'a, R> {
     }
 }
 
+fn records<R: BufRead>(input: R) -> Reader<Budget<WithoutBlanks<R>>> {
+    let input = Budget { input: WithoutBlanks::new(input), left: LONGEST };
+    ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(input)
+}
+
 /// The sum with the amount that a field says.
 fn add(sum: Tokens, field: &[u8]) -> Result<Tokens, Malformed> {
     let amount = std::str::from_utf8(field).ok().and_then(|field| field.parse::<Tokens>().ok());
@@ -113,8 +137,7 @@ fn add(sum: Tokens, field: &[u8]) -> Result<Tokens, Malformed> {
 }
 
 fn known(header: &ByteRecord) -> Option<usize> {
-    let at = |known: &&str| header.iter().position(|column| column.trim_ascii().eq_ignore_ascii_case(known.as_bytes()));
-    KNOWN.iter().find_map(at)
+    KNOWN.iter().find_map(|known| header.iter().position(|column| is_called(column, known)))
 }
 
 /// The names of the columns, or of the first of them.
@@ -164,7 +187,7 @@ mod tests {
     /// Stamp, key and cost of each record, or what is wrong with it.
     fn read(text: &str, columns: &Columns) -> Vec<Result<(String, String, String), &'static str>> {
         let mut times = Times::new(None);
-        let mut table = Table::new(text.as_bytes(), columns, &mut times).unwrap();
+        let mut table = Table::new(text.as_bytes(), text.as_bytes(), columns, &mut times).unwrap();
         let mut found = Vec::new();
         while let Some(request) = table.next().unwrap() {
             found.push(match request {
@@ -178,7 +201,7 @@ mod tests {
     }
 
     fn refusal(text: &str, columns: &Columns) -> String {
-        match Table::new(text.as_bytes(), columns, &mut Times::new(None)) {
+        match Table::new(text.as_bytes(), b"", columns, &mut Times::new(None)) {
             Ok(_) => panic!("{text:?} is a table"),
             Err(error) => error.to_string(),
         }
@@ -233,14 +256,14 @@ mod tests {
     fn an_open_quote_does_not_read_on_for_ever() {
         let endless = b"time\n1\n\"".chain(io::repeat(b'x'));
         let mut times = Times::new(None);
-        let mut table = Table::new(endless, &Columns::default(), &mut times).unwrap();
+        let mut table = Table::new(io::BufReader::new(endless), b"", &Columns::default(), &mut times).unwrap();
         assert!(table.next().unwrap().unwrap().is_ok());
         assert!(table.next().unwrap_err().to_string().contains("longer than a megabyte"));
     }
 
     #[test]
     fn headers_are_told_from_other_lines() {
-        for header in ["TIMESTAMP,ContextTokens,GeneratedTokens", "time", "\u{feff}\"a b\", c-d ,größe,@timestamp"] {
+        for header in ["TIMESTAMP,ContextTokens,GeneratedTokens", "time", "\"a b\", c-d ,größe,@timestamp"] {
             assert!(is_header(header.as_bytes()), "{header}");
         }
         for line in

@@ -133,17 +133,19 @@ impl Unit {
     }
 }
 
-/// Reads times: dates, and numbers in a unit that the first of them above zero decides, where
-/// nobody said.
+/// Reads times: dates, and numbers in a unit that most of a log's first numbers decide if it is
+/// not given.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
     said: bool,
     unit: Option<Unit>,
+    /// The unit of most numbers at the beginning of the log.
+    expected: Option<Unit>,
 }
 
 impl Times {
     pub(crate) fn new(unit: Option<Unit>) -> Self {
-        Times { said: unit.is_some(), unit }
+        Times { said: unit.is_some(), unit, expected: None }
     }
 
     /// Whether the unit was given, rather than told by a number.
@@ -156,40 +158,84 @@ impl Times {
         iso(text).map_or_else(|| self.number(text), Ok)
     }
 
+    /// Takes note of the first times of a log, so that one strange number does not decide the
+    /// unit of all.
+    pub(crate) fn expect(&mut self, texts: impl Iterator<Item = Vec<u8>>) {
+        let mut found: Vec<(Unit, u64)> = Vec::new();
+        for number in texts.filter_map(|text| Number::read(&text).ok()) {
+            let unit = Unit::of(number.whole);
+            if number.is_above_zero() && number.stamp(unit).is_ok() {
+                match found.iter_mut().find(|(known, _)| *known == unit) {
+                    Some((_, times)) => *times += 1,
+                    None => found.push((unit, 1)),
+                }
+            }
+        }
+        // Of several the last is found, so the first one is put there.
+        self.expected = found.into_iter().rev().max_by_key(|&(_, times)| times).map(|(unit, _)| unit);
+    }
+
     fn number(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
+        let number = Number::read(text)?;
+        let unit = match self.unit {
+            Some(unit) => unit,
+            // It is the same instant in any.
+            None if number.is_zero() => return Ok(Stamp(0)),
+            None if !number.is_above_zero() => {
+                return Err(Malformed("the time is below zero, and no number before tells its unit: see --time-unit"));
+            }
+            None => self.expected.unwrap_or_else(|| Unit::of(number.whole)),
+        };
+        let stamp = number.stamp(unit)?;
+        // What is no instant tells no unit.
+        self.unit = Some(unit);
+        Ok(stamp)
+    }
+}
+
+/// A number of time.
+struct Number {
+    is_negative: bool,
+    whole: i128,
+    /// In billionths.
+    part: u32,
+}
+
+impl Number {
+    fn read(text: &[u8]) -> Result<Number, Malformed> {
         const NEITHER: Malformed = Malformed("the time is neither a date nor a number");
-        let (sign, text) = text.strip_prefix(b"-").map_or((1, text), |rest| (-1, rest));
-        let whole = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (is_negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         // More digits are no instant in any unit.
-        if whole == 0 || whole > 20 {
+        if digits == 0 || digits > 20 {
             return Err(NEITHER);
         }
-        let (number, rest) =
-            (text[..whole].iter().fold(0i128, |n, byte| n * 10 + i128::from(byte - b'0')), &text[whole..]);
+        let (digits, rest) = text.split_at(digits);
         let part = match rest {
             [] => 0,
             rest => fraction(rest).filter(|(_, rest)| rest.is_empty()).ok_or(NEITHER)?.0,
         };
-        let unit = match self.unit {
-            Some(unit) => unit,
-            // It is the same instant in any.
-            None if number == 0 && part == 0 => return Ok(Stamp(0)),
-            None if sign < 0 => {
-                return Err(Malformed("the time is below zero, and no number before tells its unit: see --time-unit"));
-            }
-            None => Unit::of(number),
-        };
-        let nanos = number * unit.nanos() + i128::from(part) * unit.nanos() / i128::from(SECOND);
-        let stamp = i64::try_from(sign * nanos).map_err(|_| unit.out_of_range())?;
-        // What is no instant tells no unit.
-        self.unit = Some(unit);
-        Ok(Stamp(stamp))
+        let whole = digits.iter().fold(0, |number, byte| number * 10 + i128::from(byte - b'0'));
+        Ok(Number { is_negative, whole, part })
+    }
+
+    fn is_zero(&self) -> bool {
+        self.whole == 0 && self.part == 0
+    }
+
+    fn is_above_zero(&self) -> bool {
+        !self.is_negative && !self.is_zero()
+    }
+
+    fn stamp(&self, unit: Unit) -> Result<Stamp, Malformed> {
+        let nanos = self.whole * unit.nanos() + i128::from(self.part) * unit.nanos() / i128::from(SECOND);
+        i64::try_from(if self.is_negative { -nanos } else { nanos }).map(Stamp).map_err(|_| unit.out_of_range())
     }
 }
 
 /// `2023-11-16 18:17:03.9799600`, with a `T` or a space, perhaps a fraction, and perhaps a zone:
 /// `Z`, `+01:00`, `+0100`. Without one it is UTC.
-fn iso(text: &[u8]) -> Option<Stamp> {
+pub(crate) fn iso(text: &[u8]) -> Option<Stamp> {
     let (date, rest) = text.split_at_checked(19)?;
     let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
     if separators.iter().any(|&(at, byte)| date[at] != byte) || !matches!(date[10], b'T' | b't' | b' ') {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{brimful, line, log, name, refuses, simulate, text};
+use crate::{brimful, line, log, name, simulate, text};
 
 #[test]
 fn requests_are_replayed_in_order_of_their_stamps() {
@@ -65,12 +65,4 @@ fn an_empty_log_is_a_log() {
         assert_eq!(found["worst_window"], Value::Null);
         assert!(brimful(&["simulate", "--quota", "1/s", name(&path)]).status.success());
     }
-}
-
-#[test]
-fn a_virtual_host_is_not_taken_for_the_client() {
-    let content: String = (0..3).map(|_| line("www.x.org:80 10.0.0.1", "17/May/2015:10:00:00 +0000")).collect();
-    let path = log("vhosts.log", content);
-    let reason = "(line 1: a field before the client's address (vhost_combined?))";
-    refuses(&["simulate", "--quota", "1/s", "--key", "ip", name(&path)], 2, reason);
 }

@@ -7,15 +7,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::{assert_fields, brimful, found, line, log, name, refuses, simulate, text};
+use crate::{assert_fields, brimful, found, line, log, name, refuses, text};
 
-fn packed(content: &str) -> Vec<u8> {
+pub(crate) fn packed(content: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(content.as_bytes()).expect("memory");
     encoder.finish().expect("memory")
 }
 
-fn piped(content: &[u8], args: &[&str]) -> Value {
+pub(crate) fn piped(content: &[u8], args: &[&str]) -> Value {
     let mut child = Command::new(env!("CARGO_BIN_EXE_brimful"))
         .args([&["simulate", "--json"], args].concat())
         .stdin(Stdio::piped())
@@ -27,7 +27,7 @@ fn piped(content: &[u8], args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
-fn minutes(range: std::ops::Range<u32>) -> String {
+pub(crate) fn minutes(range: std::ops::Range<u32>) -> String {
     range.map(|minute| line("a", &format!("17/May/2015:10:{minute:02}:00 +0000"))).collect()
 }
 
@@ -39,24 +39,6 @@ fn the_standard_input_is_a_log_too() {
     }
     let table = b"time,key\n1,a\n2,b\n";
     assert_fields(&piped(table, &["--quota", "1/s", "--key", "key", "-"]), [("requests", 2), ("keys", 2)]);
-}
-
-#[test]
-fn what_is_packed_is_unpacked_in_however_many_parts() {
-    let path = log("packed.log.gz", [packed(&minutes(0..20)), packed(&minutes(20..40))].concat());
-    assert_fields(&simulate("1/h burst 5", "none", &path), [("requests", 40), ("admitted", 5), ("malformed", 0)]);
-}
-
-#[test]
-fn packed_files_that_are_broken_are_refused() {
-    let whole = packed(&minutes(0..59));
-    let cut = log("cut.log.gz", &whole[..whole.len() / 2]);
-    refuses(&["simulate", "--quota", "1/s", name(&cut)], 2, "cannot read ");
-    let mut broken = whole.clone();
-    broken[whole.len() / 2] ^= 0x55;
-    refuses(&["simulate", "--quota", "1/s", name(&log("broken.log.gz", broken))], 2, "cannot read ");
-    let no_log = log("nolog.gz", packed("no log\n"));
-    refuses(&["simulate", "--quota", "1/s", name(&no_log)], 2, "which column is the time");
 }
 
 #[test]

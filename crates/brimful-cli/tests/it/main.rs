@@ -1,15 +1,20 @@
 //! The binary, from outside: what it prints, and how it fails.
 
 mod access;
+mod clients;
+mod encoding;
 mod explain;
+mod gzip;
 mod input;
 mod keys;
 mod measuring;
 mod order;
+mod outliers;
 mod refused;
 mod table;
 mod timeline;
 mod traces;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};

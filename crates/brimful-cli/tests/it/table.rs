@@ -112,3 +112,31 @@ fn columns_that_are_not_there_and_tables_that_are_none_are_refused() {
     let open = log("open.csv", ["ts\n1\n\"", &"x".repeat(3 << 20)].concat());
     refuses(&[name(&open)], "a record is longer than a megabyte");
 }
+
+#[test]
+fn blanks_around_fields_are_not_part_of_them() {
+    let expected = [("requests", 4), ("malformed", 0), ("keys", 1), ("cost", 5)];
+    for (case, content) in [
+        ("inner", "time, user , n\n1715940303, a, 1\n1715940304,a,1\n 1715940305 ,\ta\t, 2 \n1715940306,a ,1\n"),
+        (
+            "crlf",
+            "time, user, n \r\n1715940303, a, 1\r\n1715940304,a ,1 \r\n1715940305,a,2\r\n  \r\n1715940306,a,1\r\n",
+        ),
+        ("quoted", "\"time\", \"user\" , \"n\"\n1, \"a\", \"1\"\n2,\"a\" ,1\n\"3\",a,\" 2 \"\n 4 , a,1"),
+        (
+            "date",
+            "time , user, n\n 2024-05-17 10:05:00 , a, 1\n2024-05-17T10:05:01Z,a,2\n\t2024-05-17 10:05:02,a , 1\n2024-05-17 10:05:03,a,1\n",
+        ),
+    ] {
+        let path = log(&format!("blanks-{case}.csv"), content);
+        let found = found(&["--quota", "1/s", "--key", "user", "--cost", "n", name(&path)]);
+        assert_fields(&found, expected);
+    }
+}
+
+#[test]
+fn blanks_in_quotes_are_part_of_a_key() {
+    let content = "time,user\n1,\" a \"\n2, \" a \" \n3,a\n4,a b\n5, a b \n6,\"a, b\"\n7,\" say \"\"hi\"\" , \"\n";
+    let found = found(&["--quota", "1/s", "--key", "user", name(&log("blanks-kept.csv", content))]);
+    assert_fields(&found, [("requests", 7), ("malformed", 0), ("keys", 5)]);
+}

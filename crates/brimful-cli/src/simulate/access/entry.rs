@@ -1,0 +1,252 @@
+//! Lines of an access log in the common or combined format, as Apache and nginx write it:
+//!
+//! ```text
+//! host ident user [17/May/2015:10:05:03 +0000] "GET / HTTP/1.1" 200 2326 "referer" "agent"
+//! ```
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+use super::client;
+use crate::simulate::Malformed;
+use crate::simulate::time::{Civil, Stamp, digits, zone};
+
+/// The fields of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    /// An address, or a name if the server looks names up.
+    pub(super) client: &'a [u8],
+    pub(super) user: &'a [u8],
+    pub(super) stamp: Stamp,
+    /// `GET / HTTP/1.1`, if it is a well-formed one.
+    pub(super) request: &'a [u8],
+    pub(super) status: &'a [u8],
+}
+
+/// A line without its end, as an entry. An address that the line has in an unusual spelling is
+/// written to `scratch`. The text after the size (referer, agent, other fields) is not read.
+pub(crate) fn parse<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Entry<'a>, Malformed> {
+    let open = find_date(line).ok_or_else(|| without_date(line))?;
+    let (names, date) = line.split_at(open);
+    let stamp = read_stamp(&date[1..=STAMP])?;
+    let Answered { request, status, rest } = read_request(&date[DATE..])?;
+    if has_date_unquoted(rest) {
+        return Err(TWO_DATES);
+    }
+    let (client, user) = client::names(names, scratch)?;
+    Ok(Entry { client, user, stamp, request, status })
+}
+
+/// Servers escape quotes, so a client whose server does so cannot cause this.
+const TWO_DATES: Malformed = Malformed("two [date]s with a \"request\": a field has quotes that are not escaped");
+
+/// The index of the first `[17/May/2015:10:05:03 +0000] "` by its form. A user name may have
+/// brackets and even such a date, but no quote that is not escaped.
+fn find_date(line: &[u8]) -> Option<usize> {
+    memchr_iter(b'[', line).find(|&open| {
+        let date = line.get(open + 1..open + DATE);
+        date.is_some_and(|date| date.ends_with(b"] \"") && has_separators(&date[..STAMP]))
+    })
+}
+
+/// Why a line has no date.
+#[cold]
+fn without_date(line: &[u8]) -> Malformed {
+    if memchr(b' ', line).is_none() {
+        return Malformed("no host");
+    }
+    let Some(open) = memchr(b'[', line) else { return Malformed("no [date]") };
+    match line[open + 1..].split_at_checked(STAMP) {
+        None => Malformed("the [date] is cut short"),
+        Some((stamp, _)) if has_separators(stamp) => Malformed("no \"request\" after the [date]"),
+        Some(_) => SHAPE,
+    }
+}
+
+/// Whether `text` has a date outside its quoted fields.
+fn has_date_unquoted(text: &[u8]) -> bool {
+    find_date(text).is_some_and(|open| quotes(&text[..open]).count().is_multiple_of(2))
+}
+
+/// A request and its status.
+struct Answered<'a> {
+    request: &'a [u8],
+    status: &'a [u8],
+    /// The text after the size.
+    rest: &'a [u8],
+}
+
+/// Reads the text after the quote that opens the request.
+fn read_request(text: &[u8]) -> Result<Answered<'_>, Malformed> {
+    let mut ends = quotes(text);
+    let end = ends.next().ok_or(Malformed("the \"request\" is not closed"))?;
+    let read = |end: usize| {
+        read_status(&text[end + 1..]).map(|(status, rest)| Answered { request: &text[..end], status, rest })
+    };
+    let reason = match read(end) {
+        Ok(answered) => return Ok(answered),
+        Err(reason) => reason,
+    };
+    // The request may have quotes that are not escaped, but then a date in it may be the true one.
+    if find_date(text).is_some() {
+        return Err(TWO_DATES);
+    }
+    ends.find_map(|end| read(end).ok()).ok_or(reason)
+}
+
+/// The status in ` 200 2326`, and the text after the size.
+fn read_status(text: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let rest = text.strip_prefix(b" ").ok_or(Malformed("no status after the \"request\""))?;
+    let (status, rest) = field(rest);
+    if !(status == b"-" || (status.len() == 3 && digits(status).is_some())) {
+        return Err(Malformed("the status is not a number of three digits"));
+    }
+    let (size, rest) = field(rest);
+    if !(size == b"-" || (!size.is_empty() && size.iter().all(u8::is_ascii_digit))) {
+        return Err(Malformed("the size is not a number"));
+    }
+    Ok((status, rest))
+}
+
+/// The length of `17/May/2015:10:05:03 +0000`.
+const STAMP: usize = 26;
+
+/// The length of the date with its brackets, and of the space and the quote behind it.
+const DATE: usize = STAMP + 4;
+
+const SHAPE: Malformed = Malformed("the [date] is not of the form 17/May/2015:10:05:03 +0000");
+
+fn has_separators(stamp: &[u8]) -> bool {
+    let separators = [(2, b'/'), (6, b'/'), (11, b':'), (14, b':'), (17, b':'), (20, b' ')];
+    stamp.len() == STAMP && separators.iter().all(|&(at, byte)| stamp[at] == byte)
+}
+
+/// `stamp` has its separators.
+fn read_stamp(stamp: &[u8]) -> Result<Stamp, Malformed> {
+    const NONE: Malformed = Malformed("the [date] is none that exists");
+    let number = |from: usize, to: usize| digits(&stamp[from..to]).ok_or(SHAPE);
+    let month = MONTHS.iter().position(|name| *name == &stamp[3..6]).ok_or(SHAPE)? as i64 + 1;
+    let (sign, _, _) = (stamp[21], number(22, 24)?, number(24, 26)?);
+    if !matches!(sign, b'+' | b'-') {
+        return Err(SHAPE);
+    }
+    let civil = Civil {
+        year: number(7, 11)?,
+        month,
+        day: number(0, 2)?,
+        hour: number(12, 14)?,
+        minute: number(15, 17)?,
+        second: number(18, 20)?,
+        zone: zone(sign, &stamp[22..24], &stamp[24..26]).ok_or(NONE)?,
+    };
+    civil.unix().and_then(|seconds| Stamp::from_unix(seconds, 0)).ok_or(NONE)
+}
+
+pub(super) const MONTHS: [&[u8]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+
+/// The text up to the next space, and the text after it.
+pub(super) fn field(text: &[u8]) -> (&[u8], &[u8]) {
+    match memchr(b' ', text) {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, b""),
+    }
+}
+
+/// The indices of the quotes that no backslash escapes.
+fn quotes(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + memchr2(b'"', b'\\', text.get(from..)?)?;
+            if text[at] == b'"' {
+                from = at + 1;
+                return Some(at);
+            }
+            from = at + 2;
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMBINED: &[u8] =
+        br#"83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 203023 "http://b/" "Mozilla/5.0""#;
+
+    #[test]
+    fn common_and_combined_lines_are_entries() {
+        let seen = |line| parse(line, &mut Vec::new()).map(|entry| (entry.client.to_vec(), entry.stamp));
+        let stamp = Stamp::from_unix(1_431_857_103, 0).unwrap();
+        let expected = Ok((b"83.149.9.216".to_vec(), stamp));
+        assert_eq!(seen(COMBINED), expected);
+        for line in [
+            &br#"83.149.9.216 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 203023"#[..],
+            br#"83.149.9.216 - - [17/May/2015:12:05:03 +0200] "GET /a HTTP/1.1" 304 -"#,
+            br#"83.149.9.216 - - [17/May/2015:04:35:03 -0530] "" 400 0 "-" "-" 0.002 extra"#,
+            br#"83.149.9.216 - Jo Doe [17/May/2015:10:05:03 +0000] "\"\\" 400 226"#,
+            b"83.149.9.216 - - [17/May/2015:10:05:03 +0000] \"GET /\xff\xfe HTTP/1.0\" - -",
+        ] {
+            assert_eq!(seen(line), expected, "{}", line.escape_ascii());
+        }
+        let v6 = br#"[2001:db8::1] - - [17/May/2015:10:05:03 +0000] "GET / HTTP/2.0" 200 1"#;
+        assert_eq!(seen(v6), Ok((b"2001:db8::1".to_vec(), stamp)));
+    }
+
+    #[test]
+    fn every_other_line_says_what_is_wrong_with_it() {
+        for (line, reason) in [
+            ("", "no host"),
+            (" - - [17/May/2015:10:05:03 +0000] \"\" 200 1", "no host"),
+            ("host", "no host"),
+            ("h - -", "no [date]"),
+            ("h - [17/May/2015:10:05:03 +0000] \"\" 200 1", "no ident and user before the [date]"),
+            ("h [17/May/2015:10:05:03 +0000] \"\" 200 1", "no ident and user before the [date]"),
+            ("h - - [17/May/2015:10:05", "the [date] is cut short"),
+            (
+                "h - - [17/05/2015:10:05:03 +0000] \"\" 200 1",
+                "the [date] is not of the form 17/May/2015:10:05:03 +0000",
+            ),
+            (
+                "h - - [17/May/2015:10:05:03 00000] \"\" 200 1",
+                "the [date] is not of the form 17/May/2015:10:05:03 +0000",
+            ),
+            (
+                "h - - [-7/May/2015:10:05:03 +0000] \"\" 200 1",
+                "the [date] is not of the form 17/May/2015:10:05:03 +0000",
+            ),
+            ("h - - [30/Feb/2016:10:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
+            ("h - - [29/Feb/1900:10:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
+            ("h - - [00/May/2015:10:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
+            ("h - - [17/May/2015:24:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
+            ("h - - [17/May/2015:10:05:03 +2460] \"\" 200 1", "the [date] is none that exists"),
+            ("h - - [17/May/2015:10:05:03 +0000] GET 200 1", "no \"request\" after the [date]"),
+            ("h - - [17/May/2015:10:05:03 +0000] \"GET \\\" 200 1", "the \"request\" is not closed"),
+            ("h - - [17/May/2015:10:05:03 +0000] \"GET\"", "no status after the \"request\""),
+            ("h - - [17/May/2015:10:05:03 +0000] \"GET\" 2000 1", "the status is not a number of three digits"),
+            ("h - - [17/May/2015:10:05:03 +0000] \"GET\" 200", "the size is not a number"),
+            ("h - - [17/May/2015:10:05:03 +0000] \"GET\" 200 1k", "the size is not a number"),
+        ] {
+            assert_eq!(parse(line.as_bytes(), &mut Vec::new()), Err(Malformed(reason)), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_piece_of_a_line_and_no_changed_byte_panics() {
+        for end in 0..COMBINED.len() {
+            let _ = parse(&COMBINED[..end], &mut Vec::new());
+            let _ = parse(&COMBINED[end..], &mut Vec::new());
+            for byte in [0, b' ', b'"', b'[', b'9', 0xff] {
+                let mut line = COMBINED.to_vec();
+                line[end] = byte;
+                let _ = parse(&line, &mut Vec::new());
+            }
+        }
+    }
+
+    #[test]
+    fn a_leap_second_is_the_next_minutes_first() {
+        let leap = read_stamp(b"30/Jun/2015:23:59:60 +0000");
+        assert_eq!(leap, read_stamp(b"01/Jul/2015:00:00:00 +0000"));
+    }
+}
