@@ -24,6 +24,8 @@ pub struct Decision {
 #[derive(Clone, Copy)]
 enum Kind {
     Admitted,
+    /// Nothing was asked for.
+    Looked,
     Denied,
     /// There was no room for the bucket.
     Refused,
@@ -52,7 +54,7 @@ impl Decision {
 
     /// After a look, for a cost of zero.
     pub(super) fn looked(layout: &Layout, now: Reading, held: Level) -> Self {
-        Decision::new(layout, now, Units(0), held, Kind::Admitted)
+        Decision::new(layout, now, Units(0), held, Kind::Looked)
     }
 
     #[inline(always)]
@@ -65,7 +67,7 @@ impl Decision {
     #[inline]
     #[must_use]
     pub fn allowed(&self) -> bool {
-        matches!(self.kind, Kind::Admitted | Kind::Unlimited)
+        matches!(self.kind, Kind::Admitted | Kind::Looked | Kind::Unlimited)
     }
 
     /// Whether the cost was above the burst, so that the same call will never be admitted.
@@ -87,7 +89,8 @@ impl Decision {
         self.whole(self.capacity.0)
     }
 
-    /// The whole tokens left after the decision, rounded down; zero in debt.
+    /// The whole tokens left after the decision, rounded down; zero in debt. A call for that many at
+    /// the same reading of the clock is admitted, and a call for one more is not.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.whole(self.left().max(0) as u64)
@@ -99,7 +102,7 @@ impl Decision {
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self.kind {
-            Kind::Admitted | Kind::Unlimited => Duration::ZERO,
+            Kind::Admitted | Kind::Looked | Kind::Unlimited => Duration::ZERO,
             Kind::Denied if self.exceeds_burst() => Duration::MAX,
             Kind::Denied | Kind::Refused => self.after(self.cost.0 as i64 - self.held.0),
         }
@@ -114,18 +117,24 @@ impl Decision {
         if missing == 0 || matches!(self.kind, Kind::Unlimited) {
             return Duration::ZERO;
         }
-        // What was taken from a full bucket was anchored at the next unit, near enough.
-        let full = self.held.0 == self.capacity.0 as i64;
-        let anchored = if full { self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0 } else { 0 };
-        self.after(missing.saturating_add(anchored as i64))
+        self.after(missing)
     }
 
-    /// The units left after the decision.
+    /// The units that a look at the same reading finds after the decision.
     fn left(&self) -> i64 {
         match self.kind {
-            Kind::Admitted => self.held.0 - self.cost.0 as i64,
+            Kind::Admitted => self.held.0 - self.cost.0 as i64 - self.rounded_away(),
             _ => self.held.0,
         }
+    }
+
+    /// The part of a unit that the bucket lost, if it was full before it was taken from: it refills
+    /// from near(now) on, which is up to one unit above E(now).
+    fn rounded_away(&self) -> i64 {
+        if self.held.0 < self.capacity.0 as i64 {
+            return 0;
+        }
+        (self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0) as i64
     }
 
     fn after(&self, missing: i64) -> Duration {

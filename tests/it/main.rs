@@ -4,6 +4,7 @@ mod charge_once;
 mod clocks;
 mod coarse_clock;
 mod conformance;
+mod decisions;
 mod errors;
 mod exact_waits;
 mod field_bugs;
