@@ -137,10 +137,13 @@ impl Layout {
 
     /// Rounded up to 10⁻¹² token and clipped at [`Tokens::MAX`].
     pub(crate) const fn tokens_up(&self, units: u128) -> Tokens {
-        match units.checked_mul(PICO as u128) {
-            Some(scaled) => Tokens::from_pico(scaled.div_ceil(self.per_token as u128)),
-            None => Tokens::MAX,
+        let per_token = self.per_token as u128;
+        let (whole, rest) = (units / per_token, units % per_token);
+        if whole > u32::MAX as u128 {
+            return Tokens::MAX;
         }
+        // By parts: a large amount in units of a slow rate, times 10¹², does not fit.
+        Tokens::from_pico(whole * PICO as u128 + (rest * PICO as u128).div_ceil(per_token))
     }
 
     /// Rounded down to 10⁻¹² token.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use brimful::{MockClock, Quota, RateLimiter, TryAcquireError};
+use brimful::{MockClock, Quota, RateLimiter, Tokens, TryAcquireError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -119,6 +119,37 @@ fn the_time_of_a_token_is_rounded_up() {
         let error = limiter.try_acquire_at(expected - 1).unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_nanos(1)), "{quota}");
         assert!(limiter.allow_at(expected), "{quota}");
+    }
+}
+
+/// The slowest rates and the fastest, the largest bursts and debts, held against exact integers.
+#[test]
+fn waits_are_exact_at_the_extremes() {
+    const DAY: u64 = 86_400;
+    let periods = [(1, 10_000 * 366 * DAY), (1, 7_000 * DAY), (7, 999 * 7 * DAY), (3, 1), (1_000_000_000, 1)];
+    for (rate, period) in periods {
+        for (burst, debt) in [(1, 0), (1, u32::MAX), (7, 7), (u32::MAX, 0), (u32::MAX, u32::MAX)] {
+            let quota = Quota::new(rate, Duration::from_secs(period)).burst(burst).max_debt(debt);
+            let (limiter, counted) = (limiter(quota), Counted::new(quota));
+            let mut exact = counted.exact();
+            exact.take(0, counted.capacity + counted.debt);
+            for _ in 0..3 {
+                limiter.try_reserve_n_at(0, 0).unwrap().commit_at(0, Tokens::MAX);
+            }
+            for now in [0, 1, SECOND, LAST / 3, LAST - 1, LAST] {
+                for cost in [quota.resolution(), Tokens::ONE, quota.capacity(), Tokens::MAX] {
+                    let told = nanos(limiter.time_until_at(now, cost));
+                    let right = exact.first(now, counted.up(cost)).filter(|&at| at <= LAST).map(|at| at - now);
+                    // The rate is high by less than a sixteenth of a nanosecond.
+                    let agree = match (told, right) {
+                        (Some(told), Some(right)) => told == right || told + 1 == right,
+                        (Some(told), None) => now + told == LAST && counted.up(cost) <= counted.capacity,
+                        (None, right) => right.is_none(),
+                    };
+                    assert!(agree, "{quota}, {cost} at {now}: {told:?}, and exactly {right:?}");
+                }
+            }
+        }
     }
 }
 
