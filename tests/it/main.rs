@@ -1,5 +1,6 @@
 //! The promises, one module each, and what else a user relies on.
 
+mod capacity;
 mod charge_once;
 mod clocks;
 mod coarse_clock;
