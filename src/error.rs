@@ -7,8 +7,44 @@ use core::time::Duration;
 use crate::tokens::Tokens;
 use crate::word::Due;
 
+/// A wait as `Debug` shows it: `never` if there is none that is long enough.
+pub(crate) struct Wait(pub(crate) Option<Duration>);
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(wait) => wait.fmt(f),
+            None => f.write_str("never"),
+        }
+    }
+}
+
+/// A type whose `Debug` shows how long to wait.
+macro_rules! shows_wait {
+    ($name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name))
+                    .field("retry_after", &Wait(Some(self.retry_after()).filter(|&wait| wait != Duration::MAX)))
+                    .finish()
+            }
+        }
+    };
+}
+
+/// A type whose `Debug` shows its message.
+macro_rules! shows_message {
+    ($name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&format_args!("\"{self}\"")).finish()
+            }
+        }
+    };
+}
+
 /// Why a call was not admitted. Nothing was charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryAcquireError {
     /// The tokens are not there yet.
@@ -33,13 +69,25 @@ impl TryAcquireError {
     }
 }
 
+impl TryAcquireError {
+    fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            TryAcquireError::RateLimited(limited) => limited,
+            TryAcquireError::ExceedsBurst(exceeds) => exceeds,
+            TryAcquireError::TableFull(full) => full,
+        }
+    }
+}
+
 impl fmt::Display for TryAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TryAcquireError::RateLimited(limited) => limited.fmt(f),
-            TryAcquireError::ExceedsBurst(exceeds) => exceeds.fmt(f),
-            TryAcquireError::TableFull(full) => full.fmt(f),
-        }
+        fmt::Display::fmt(self.inner(), f)
+    }
+}
+
+impl fmt::Debug for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.inner(), f)
     }
 }
 
@@ -47,7 +95,7 @@ impl fmt::Display for TryAcquireError {
 impl Error for TryAcquireError {}
 
 /// The tokens are not there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RateLimited(pub(crate) Due);
 
 impl RateLimited {
@@ -70,10 +118,12 @@ impl fmt::Display for RateLimited {
     }
 }
 
+shows_wait!(RateLimited);
+
 impl Error for RateLimited {}
 
 /// The cost, with what is to be left, is above the burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ExceedsBurst {
     pub(crate) requested: Tokens,
     pub(crate) leaving: Tokens,
@@ -111,10 +161,23 @@ impl fmt::Display for ExceedsBurst {
     }
 }
 
+/// `leaving` is shown if there is something to be left.
+impl fmt::Debug for ExceedsBurst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ExceedsBurst { requested, leaving, burst } = self;
+        let mut debug = f.debug_struct("ExceedsBurst");
+        debug.field("requested", &format_args!("{requested}"));
+        if !leaving.is_zero() {
+            debug.field("leaving", &format_args!("{leaving}"));
+        }
+        debug.field("burst", &format_args!("{burst}")).finish()
+    }
+}
+
 impl Error for ExceedsBurst {}
 
 /// The key is new to a keyed limiter, and all the buckets that it may have are in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TableFull(pub(crate) Due);
 
 impl TableFull {
@@ -137,11 +200,13 @@ impl fmt::Display for TableFull {
     }
 }
 
+shows_wait!(TableFull);
+
 impl Error for TableFull {}
 
 /// Why a wait was refused, or ended without tokens. Nothing was charged.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
     /// The cost is above the burst, or above what it leaves of that, so that it could never be
@@ -189,11 +254,18 @@ impl fmt::Display for AcquireError {
 }
 
 #[cfg(feature = "wait")]
+impl fmt::Debug for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.inner(), f)
+    }
+}
+
+#[cfg(feature = "wait")]
 impl Error for AcquireError {}
 
 /// A wait that cannot end in time.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooLate(pub(crate) Due);
 
 #[cfg(feature = "wait")]
@@ -219,16 +291,19 @@ impl fmt::Display for TooLate {
 }
 
 #[cfg(feature = "wait")]
+shows_wait!(TooLate);
+
+#[cfg(feature = "wait")]
 impl Error for TooLate {}
 
 /// As many wait as may.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueFull(pub(crate) Crowd);
 
 /// Of whom there are as many as may be.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crowd {
     Waiters(u32),
     Keys(u64),
@@ -258,12 +333,24 @@ impl fmt::Display for QueueFull {
     }
 }
 
+/// Shows which limit was reached.
+#[cfg(feature = "wait")]
+impl fmt::Debug for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            Crowd::Waiters(_) => "max_waiters",
+            Crowd::Keys(_) => "max_waiting_keys",
+        };
+        f.debug_struct("QueueFull").field(name, &self.limit()).finish()
+    }
+}
+
 #[cfg(feature = "wait")]
 impl Error for QueueFull {}
 
 /// The key was removed, with all that was known of it, while somebody waited on it.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Forgotten(pub(crate) ());
 
 #[cfg(feature = "wait")]
@@ -274,13 +361,20 @@ impl fmt::Display for Forgotten {
 }
 
 #[cfg(feature = "wait")]
+impl fmt::Debug for Forgotten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Forgotten")
+    }
+}
+
+#[cfg(feature = "wait")]
 impl Error for Forgotten {}
 
 /// Why numbers do not make a [`Quota`](crate::Quota).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct QuotaError(pub(crate) QuotaErrorKind);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum QuotaErrorKind {
     ZeroTokens,
     ZeroPeriod,
@@ -333,10 +427,12 @@ impl fmt::Display for QuotaError {
     }
 }
 
+shows_message!(QuotaError);
+
 impl Error for QuotaError {}
 
 /// Why a number or a text is not an amount of [`Tokens`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct TokensError(Option<f64>);
 
 impl TokensError {
@@ -358,15 +454,17 @@ impl fmt::Display for TokensError {
     }
 }
 
+shows_message!(TokensError);
+
 impl Error for TokensError {}
 
 /// Why a builder did not build.
 #[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BuildError(pub(crate) BuildErrorKind);
 
 #[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BuildErrorKind {
     NoQuota,
     NoKeys,
@@ -397,6 +495,9 @@ impl fmt::Display for BuildError {
         }
     }
 }
+
+#[cfg(feature = "std")]
+shows_message!(BuildError);
 
 #[cfg(feature = "std")]
 impl Error for BuildError {}

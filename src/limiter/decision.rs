@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::cell::Taken;
+use crate::error::Wait;
 use crate::word::{Due, Earned, Layout, Level, Reading, Units};
 
 /// What was decided, and the numbers that response headers show. All of them are of the one
@@ -152,8 +153,8 @@ impl fmt::Debug for Decision {
             .field("allowed", &self.allowed())
             .field("limit", &self.limit())
             .field("remaining", &self.remaining())
-            .field("retry_after", &self.retry_after())
-            .field("reset_after", &self.reset_after())
+            .field("retry_after", &Wait(Some(self.retry_after()).filter(|&wait| wait != Duration::MAX)))
+            .field("reset_after", &Wait(Some(self.reset_after()).filter(|&wait| wait != Duration::MAX)))
             .finish()
     }
 }

@@ -100,7 +100,7 @@ impl FromStr for Quota {
 }
 
 /// Where and why a text is not a [`Quota`], for constants. [`ParseQuotaError`] has the text too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QuotaTextError {
     message: &'static str,
     start: usize,
@@ -127,6 +127,12 @@ impl fmt::Display for QuotaTextError {
     }
 }
 
+impl fmt::Debug for QuotaTextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaTextError").field("span", &self.span()).field("message", &self.message).finish()
+    }
+}
+
 impl Error for QuotaTextError {}
 
 /// Why a text is not a [`Quota`], and which part of it is to blame.
@@ -147,7 +153,7 @@ impl Error for QuotaTextError {}
 /// assert_eq!(&error.text()[error.span()], "bust");
 /// assert_eq!(error.caret().to_string(), "100/s bust 200\n      ^^^^");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ParseQuotaError {
     text: Box<str>,
     error: QuotaTextError,
@@ -192,6 +198,13 @@ impl fmt::Display for ParseQuotaError {
             Some((end, _)) => write!(f, "bad quota at {:?}…", &part[..end])?,
         }
         write!(f, ": {}", self.error.message)
+    }
+}
+
+impl fmt::Debug for ParseQuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ParseQuotaError");
+        debug.field("text", &self.text).field("span", &self.span()).field("message", &self.error.message).finish()
     }
 }
 
