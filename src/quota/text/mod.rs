@@ -15,6 +15,8 @@ use core::str::FromStr;
 use super::Quota;
 
 pub use list::Quotas;
+#[cfg(feature = "serde")]
+pub(super) use parse::{Misfit, combined, rate, tokens};
 
 /// A [`Quota`] from a text that is checked when it is compiled: [`Quota::const_parse`] in a
 /// `const` block.
@@ -95,7 +97,7 @@ impl FromStr for Quota {
     type Err = ParseQuotaError;
 
     fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
-        Quota::const_parse(text).map_err(|error| ParseQuotaError { text: text.into(), error })
+        Quota::const_parse(text).map_err(|error| ParseQuotaError::new(text, error))
     }
 }
 
@@ -160,6 +162,10 @@ pub struct ParseQuotaError {
 }
 
 impl ParseQuotaError {
+    pub(super) fn new(text: &str, error: QuotaTextError) -> Self {
+        ParseQuotaError { text: text.into(), error }
+    }
+
     /// The whole text.
     #[must_use]
     pub fn text(&self) -> &str {
