@@ -24,9 +24,7 @@ macro_rules! shows_wait {
     ($name:ident) => {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($name))
-                    .field("retry_after", &Wait(Some(self.retry_after()).filter(|&wait| wait != Duration::MAX)))
-                    .finish()
+                f.debug_struct(stringify!($name)).field("retry_after", &Wait(self.retry_after())).finish()
             }
         }
     };
@@ -56,14 +54,14 @@ pub enum TryAcquireError {
 }
 
 impl TryAcquireError {
-    /// How long until the call would be admitted, if nothing else takes tokens; `None` where
-    /// it never would be. Rounded up to the nanosecond. With
+    /// How long until the call is admitted, if nothing else takes tokens; `None` if it never is.
+    /// Rounded up to the nanosecond. With
     /// [`TableFull`](TryAcquireError::TableFull) it is a guess.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            TryAcquireError::TableFull(full) => Some(full.retry_after()),
-            TryAcquireError::RateLimited(limited) => Some(limited.retry_after()),
+            TryAcquireError::TableFull(full) => full.retry_after(),
+            TryAcquireError::RateLimited(limited) => limited.retry_after(),
             TryAcquireError::ExceedsBurst(_) => None,
         }
     }
@@ -101,10 +99,10 @@ pub struct RateLimited(pub(crate) Due);
 impl RateLimited {
     /// How long after the refused call's reading of the clock the tokens will be there, if
     /// nothing else takes them. Exact and rounded up: that instant is sufficient, one
-    /// nanosecond earlier is not. [`Duration::MAX`] beyond the 18 years that a clock's
+    /// nanosecond earlier is not. `None` if the instant lies beyond the 18 years that a clock's
     /// readings reach. Computed when asked for.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
@@ -112,8 +110,8 @@ impl RateLimited {
 impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
-            Duration::MAX => write!(f, "rate limited: the tokens will not be there within the clock's range"),
-            wait => write!(f, "rate limited: retry after {wait:?}"),
+            Some(wait) => write!(f, "rate limited: retry after {wait:?}"),
+            None => f.write_str("rate limited: the tokens will not be there within the clock's range"),
         }
     }
 }
@@ -183,9 +181,10 @@ pub struct TableFull(pub(crate) Due);
 impl TableFull {
     /// How long until one of the buckets in the new key's place will be full, and so can be
     /// forgotten for it, if nothing is taken from it until then. A guess: another key may be
-    /// there first, or another bucket be removed before.
+    /// there first, or another bucket be removed before. `None` if no bucket will be full within the
+    /// 18 years that a clock's readings reach.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
@@ -194,8 +193,8 @@ impl fmt::Display for TableFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no room for a new key: every bucket is in use. Raise `max_keys`")?;
         match self.retry_after() {
-            Duration::MAX => Ok(()),
-            wait => write!(f, ", or retry after {wait:?}"),
+            Some(wait) => write!(f, ", or retry after {wait:?}"),
+            None => Ok(()),
         }
     }
 }
@@ -224,13 +223,13 @@ pub enum AcquireError {
 
 #[cfg(feature = "wait")]
 impl AcquireError {
-    /// How long until a new wait for the same would be granted, as far as is known; `None` where
-    /// it never would be, or nobody can tell. Rounded up to the nanosecond.
+    /// How long until a new wait for the same would be granted, as far as is known; `None` if it
+    /// never would be, or that is not known. Rounded up to the nanosecond.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            AcquireError::TooLate(late) => Some(late.retry_after()),
-            AcquireError::TableFull(full) => Some(full.retry_after()),
+            AcquireError::TooLate(late) => late.retry_after(),
+            AcquireError::TableFull(full) => full.retry_after(),
             AcquireError::ExceedsBurst(_) | AcquireError::QueueFull(_) | AcquireError::Forgotten(_) => None,
         }
     }
@@ -271,10 +270,10 @@ pub struct TooLate(pub(crate) Due);
 #[cfg(feature = "wait")]
 impl TooLate {
     /// How long after the look that refused it a new wait for the same would be granted, if nobody
-    /// who waits gives up and nothing is given back. [`Duration::MAX`] beyond the 18 years that a
-    /// clock's readings reach.
+    /// who waits gives up and nothing is given back. `None` if the instant lies beyond the 18 years
+    /// that a clock's readings reach.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
@@ -283,9 +282,9 @@ impl TooLate {
 impl fmt::Display for TooLate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
-            Duration::MAX => f.write_str("the tokens will not be there within the clock's range"),
-            Duration::ZERO => f.write_str("the deadline has passed; the tokens are there"),
-            wait => write!(f, "the tokens will not be there in time: it takes {wait:?}"),
+            Some(Duration::ZERO) => f.write_str("the deadline has passed; the tokens are there"),
+            Some(wait) => write!(f, "the tokens will not be there in time: it takes {wait:?}"),
+            None => f.write_str("the tokens will not be there within the clock's range"),
         }
     }
 }

@@ -264,7 +264,7 @@ impl<H: Hold> Wait<H> {
             Begun::Over(answer) => answer,
             Begun::Waiting { alone } => {
                 if let (Some(due), Stage::Waiting { queue, .. }) = (alone, &self.stage) {
-                    if !parker.sleep(due.after()) {
+                    if !parker.sleep(due.after().unwrap_or(Duration::MAX)) {
                         queue.ring();
                     }
                 }

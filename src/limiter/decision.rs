@@ -97,26 +97,28 @@ impl Decision {
         self.whole(self.left().max(0) as u64)
     }
 
-    /// How long until the same call would be admitted, if nothing else takes tokens: zero where
-    /// it was, [`Duration::MAX`] where it never will be ([`exceeds_burst`](Decision::exceeds_burst),
-    /// or beyond the 18 years that a clock's readings reach). Exact, rounded up to the nanosecond.
+    /// How long until the same call is admitted, if nothing else takes tokens: zero if this call
+    /// was. `None` if it never is, because its cost [exceeds the burst](Decision::exceeds_burst) or
+    /// the instant lies beyond the 18 years that a clock's readings reach. Exact, rounded up to the
+    /// nanosecond; if the [table is full](Decision::table_is_full), a guess.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
-            Kind::Admitted | Kind::Looked | Kind::Unlimited => Duration::ZERO,
-            Kind::Denied if self.exceeds_burst() => Duration::MAX,
+            Kind::Admitted | Kind::Looked | Kind::Unlimited => Some(Duration::ZERO),
+            Kind::Denied if self.exceeds_burst() => None,
             Kind::Denied | Kind::Refused => self.after(self.cost.0 as i64 - self.held.0),
         }
     }
 
-    /// How long until the bucket is full again, if nothing else takes tokens. Exact, rounded up
-    /// to the nanosecond.
+    /// How long until the bucket is full again, if nothing else takes tokens: zero if it is full.
+    /// `None` if that instant lies beyond the 18 years that a clock's readings reach. Exact, rounded
+    /// up to the nanosecond.
     #[must_use]
-    pub fn reset_after(&self) -> Duration {
+    pub fn reset_after(&self) -> Option<Duration> {
         // What others wait for may be more than can be counted.
         let missing = (self.capacity.0 as i64).saturating_sub(self.left());
         if missing == 0 || matches!(self.kind, Kind::Unlimited) {
-            return Duration::ZERO;
+            return Some(Duration::ZERO);
         }
         self.after(missing)
     }
@@ -138,7 +140,7 @@ impl Decision {
         (self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0) as i64
     }
 
-    fn after(&self, missing: i64) -> Duration {
+    fn after(&self, missing: i64) -> Option<Duration> {
         Due::new(self.earned, self.now, Units(missing as u64)).after()
     }
 
@@ -153,8 +155,8 @@ impl fmt::Debug for Decision {
             .field("allowed", &self.allowed())
             .field("limit", &self.limit())
             .field("remaining", &self.remaining())
-            .field("retry_after", &Wait(Some(self.retry_after()).filter(|&wait| wait != Duration::MAX)))
-            .field("reset_after", &Wait(Some(self.reset_after()).filter(|&wait| wait != Duration::MAX)))
+            .field("retry_after", &Wait(self.retry_after()))
+            .field("reset_after", &Wait(self.reset_after()))
             .finish()
     }
 }

@@ -27,8 +27,8 @@ pub(crate) fn pasts() -> impl Strategy<Value = (Quota, Vec<(u64, u64)>)> {
 }
 
 /// The wait in nanoseconds; `None` where it is for ever.
-fn nanos(wait: Duration) -> Option<u64> {
-    (wait != Duration::MAX).then(|| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
+fn nanos(wait: Option<Duration>) -> Option<u64> {
+    wait.map(|wait| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
 }
 
 proptest! {
@@ -44,13 +44,13 @@ proptest! {
         let until = limiter.time_until_at(now, cost);
         let decision = limiter.decide_at(now, cost);
         prop_assert_eq!(decision.retry_after(), until);
-        prop_assert_eq!(decision.allowed(), until.is_zero());
+        prop_assert_eq!(decision.allowed(), until == Some(Duration::ZERO));
         match limiter.try_acquire_n_at(now, cost) {
             // Where the decision was admitted, its tokens are gone now.
             _ if decision.allowed() => return Ok(()),
             Ok(()) => prop_assert!(false, "decided against, and admitted"),
             Err(TryAcquireError::RateLimited(limited)) => prop_assert_eq!(limited.retry_after(), until),
-            Err(error) => prop_assert!(until == Duration::MAX && error.retry_after().is_none()),
+            Err(error) => prop_assert!(until.is_none() && error.retry_after().is_none()),
         }
         let Some(wait) = nanos(until) else {
             prop_assert!(limiter.try_acquire_n_at(LAST, cost).is_err(), "told that it never would be");
@@ -92,7 +92,7 @@ proptest! {
             prop_assert!(limiter.try_acquire_n_at(LAST, burst).is_err(), "told that it never would be full");
             return Ok(());
         };
-        prop_assert_eq!(limiter.decide_at(now + reset, 0).reset_after(), Duration::ZERO);
+        prop_assert_eq!(limiter.decide_at(now + reset, 0).reset_after(), Some(Duration::ZERO));
         if reset > 0 {
             prop_assert!(limiter.try_acquire_n_at(now + reset - 1, burst).is_err(), "full before {reset}");
         }
@@ -157,18 +157,18 @@ fn waits_are_exact_at_the_extremes() {
 fn what_never_comes_is_told() {
     let quota = Quota::new(1, Duration::from_secs(10_000 * 366 * 86_400));
     let limiter = limiter(quota.burst(2));
-    assert_eq!(limiter.time_until_at(0, 3), Duration::MAX);
+    assert_eq!(limiter.time_until_at(0, 3), None);
     let decision = limiter.decide_at(0, 3);
     assert_eq!(
         (decision.allowed(), decision.retry_after(), decision.reset_after()),
-        (false, Duration::MAX, Duration::ZERO)
+        (false, None, Some(Duration::ZERO))
     );
     assert!(limiter.try_acquire_n_at(0, 2).is_ok());
     // The clock ends after 18 years.
-    assert_eq!(limiter.time_until_at(0, 1), Duration::MAX);
-    assert_eq!(limiter.decide_at(0, 1).retry_after(), Duration::MAX);
-    assert_eq!(limiter.decide_at(0, 1).reset_after(), Duration::MAX);
+    assert_eq!(limiter.time_until_at(0, 1), None);
+    assert_eq!(limiter.decide_at(0, 1).retry_after(), None);
+    assert_eq!(limiter.decide_at(0, 1).reset_after(), None);
     let error = limiter.try_acquire_at(0).unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::MAX));
-    assert_eq!(limiter.time_until_at(0, 0), Duration::ZERO);
+    assert_eq!(error.retry_after(), None);
+    assert_eq!(limiter.time_until_at(0, 0), Some(Duration::ZERO));
 }
