@@ -7,9 +7,10 @@ use brimful::{Decision, Quota, RateLimiter};
 static API: RateLimiter = RateLimiter::new(Quota::per_minute(60).burst(3));
 
 fn main() {
-    for request in 1..=4 {
-        let decision = API.decide(1);
-        println!("request {request}: {}", if decision.allowed() { 200 } else { 429 });
+    // The last one costs more than the burst: no wait would help, so it gets no `Retry-After`.
+    for (request, cost) in (1..).zip([1, 1, 1, 1, 4]) {
+        let decision = API.decide(cost);
+        println!("request {request} of cost {cost}: {}", if decision.allowed() { 200 } else { 429 });
         for (name, value) in headers(&decision) {
             println!("  {name}: {value}");
         }
@@ -20,16 +21,16 @@ fn headers(decision: &Decision) -> Vec<(&'static str, u64)> {
     let mut headers = vec![
         ("X-RateLimit-Limit", u64::from(decision.limit())),
         ("X-RateLimit-Remaining", u64::from(decision.remaining())),
-        ("X-RateLimit-Reset", seconds(decision.reset_after())),
     ];
+    headers.extend(decision.reset_after().map(|wait| ("X-RateLimit-Reset", seconds(wait))));
     if !decision.allowed() {
-        headers.push(("Retry-After", seconds(decision.retry_after())));
+        // At least a second: `Retry-After: 0` asks a client not to wait at all.
+        headers.extend(decision.retry_after().map(|wait| ("Retry-After", seconds(wait).max(1))));
     }
     headers
 }
 
-/// Rounded up: rounded down, a client would come back too early, and `Retry-After: 0` would
-/// tell it not to wait at all.
+/// Rounded up: rounded down, a client would come back too early.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

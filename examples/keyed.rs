@@ -5,13 +5,15 @@ use std::sync::Once;
 
 use brimful::{Decision, FullEvent, KeyedRateLimiter, OnFull, Quota};
 
-/// What a server answers: whole seconds rounded up, so that a client is never told 0.
+/// What a server answers: whole seconds rounded up, so that a client is never sent 0.
 fn response(decision: Decision) -> String {
     if decision.allowed() {
         return format!("200, {} of {} left", decision.remaining(), decision.limit());
     }
-    let wait = decision.retry_after();
-    format!("429, retry after {} s", wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+    match decision.retry_after() {
+        Some(wait) => format!("429, retry after {} s", wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+        None => "429, and no wait helps".into(),
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

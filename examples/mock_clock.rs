@@ -22,11 +22,9 @@ impl<C: Clock> Login<C> {
         Login { attempts: RateLimiter::with_clock(Quota::per_minute(1).burst(3), clock) }
     }
 
-    fn try_password(&self, password: &str) -> Result<bool, Duration> {
-        let decision = self.attempts.decide(1);
-        if !decision.allowed() {
-            return Err(decision.retry_after());
-        }
+    /// Whether the password is right; or how long the login is locked, `None` for ever.
+    fn try_password(&self, password: &str) -> Result<bool, Option<Duration>> {
+        self.attempts.try_acquire().map_err(|refused| refused.retry_after())?;
         let right = password == "correct horse";
         if right {
             self.attempts.reset();
@@ -42,10 +40,10 @@ fn three_wrong_passwords_lock_for_a_minute() {
     for _ in 0..3 {
         assert_eq!(login.try_password("hunter2"), Ok(false));
     }
-    assert_eq!(login.try_password("correct horse"), Err(Duration::from_secs(60)));
+    assert_eq!(login.try_password("correct horse"), Err(Some(Duration::from_secs(60))));
 
     clock.advance(Duration::from_secs(60) - Duration::from_nanos(1));
-    assert_eq!(login.try_password("correct horse"), Err(Duration::from_nanos(1)));
+    assert_eq!(login.try_password("correct horse"), Err(Some(Duration::from_nanos(1))));
     clock.advance(Duration::from_nanos(1));
     assert_eq!(login.try_password("correct horse"), Ok(true));
 }

@@ -26,7 +26,7 @@ fn main() -> Result<(), TryAcquireError> {
     println!("  not charged: {uncharged}");
 
     // Until the debt is earned back, nothing is admitted.
-    let wait = limiter.time_until(100);
+    let wait = limiter.time_until(100).expect("100 are within the burst");
     println!("  100 more in {wait:?}");
     clock.advance(wait - Duration::from_nanos(1));
     assert!(limiter.try_reserve_n(100).is_err());

@@ -7,8 +7,42 @@ use core::time::Duration;
 use crate::tokens::Tokens;
 use crate::word::Due;
 
+/// A wait as `Debug` shows it: `never` if there is none that is long enough.
+pub(crate) struct Wait(pub(crate) Option<Duration>);
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(wait) => wait.fmt(f),
+            None => f.write_str("never"),
+        }
+    }
+}
+
+/// A type whose `Debug` shows how long to wait.
+macro_rules! shows_wait {
+    ($name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("retry_after", &Wait(self.retry_after())).finish()
+            }
+        }
+    };
+}
+
+/// A type whose `Debug` shows its message.
+macro_rules! shows_message {
+    ($name:ident) => {
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&format_args!("\"{self}\"")).finish()
+            }
+        }
+    };
+}
+
 /// Why a call was not admitted. Nothing was charged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryAcquireError {
     /// The tokens are not there yet.
@@ -20,26 +54,38 @@ pub enum TryAcquireError {
 }
 
 impl TryAcquireError {
-    /// How long until the call would be admitted, if nothing else takes tokens; `None` where
-    /// it never would be. Rounded up to the nanosecond. With
+    /// How long until the call is admitted, if nothing else takes tokens; `None` if it never is.
+    /// Rounded up to the nanosecond. With
     /// [`TableFull`](TryAcquireError::TableFull) it is a guess.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            TryAcquireError::TableFull(full) => Some(full.retry_after()),
-            TryAcquireError::RateLimited(limited) => Some(limited.retry_after()),
+            TryAcquireError::TableFull(full) => full.retry_after(),
+            TryAcquireError::RateLimited(limited) => limited.retry_after(),
             TryAcquireError::ExceedsBurst(_) => None,
+        }
+    }
+}
+
+impl TryAcquireError {
+    fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            TryAcquireError::RateLimited(limited) => limited,
+            TryAcquireError::ExceedsBurst(exceeds) => exceeds,
+            TryAcquireError::TableFull(full) => full,
         }
     }
 }
 
 impl fmt::Display for TryAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TryAcquireError::RateLimited(limited) => limited.fmt(f),
-            TryAcquireError::ExceedsBurst(exceeds) => exceeds.fmt(f),
-            TryAcquireError::TableFull(full) => full.fmt(f),
-        }
+        fmt::Display::fmt(self.inner(), f)
+    }
+}
+
+impl fmt::Debug for TryAcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.inner(), f)
     }
 }
 
@@ -47,16 +93,16 @@ impl fmt::Display for TryAcquireError {
 impl Error for TryAcquireError {}
 
 /// The tokens are not there yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RateLimited(pub(crate) Due);
 
 impl RateLimited {
     /// How long after the refused call's reading of the clock the tokens will be there, if
     /// nothing else takes them. Exact and rounded up: that instant is sufficient, one
-    /// nanosecond earlier is not. [`Duration::MAX`] beyond the 18 years that a clock's
+    /// nanosecond earlier is not. `None` if the instant lies beyond the 18 years that a clock's
     /// readings reach. Computed when asked for.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
@@ -64,16 +110,18 @@ impl RateLimited {
 impl fmt::Display for RateLimited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
-            Duration::MAX => write!(f, "rate limited: the tokens will not be there within the clock's range"),
-            wait => write!(f, "rate limited: retry after {wait:?}"),
+            Some(wait) => write!(f, "rate limited: retry after {wait:?}"),
+            None => f.write_str("rate limited: the tokens will not be there within the clock's range"),
         }
     }
 }
 
+shows_wait!(RateLimited);
+
 impl Error for RateLimited {}
 
 /// The cost, with what is to be left, is above the burst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ExceedsBurst {
     pub(crate) requested: Tokens,
     pub(crate) leaving: Tokens,
@@ -111,18 +159,32 @@ impl fmt::Display for ExceedsBurst {
     }
 }
 
+/// `leaving` is shown if there is something to be left.
+impl fmt::Debug for ExceedsBurst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ExceedsBurst { requested, leaving, burst } = self;
+        let mut debug = f.debug_struct("ExceedsBurst");
+        debug.field("requested", &format_args!("{requested}"));
+        if !leaving.is_zero() {
+            debug.field("leaving", &format_args!("{leaving}"));
+        }
+        debug.field("burst", &format_args!("{burst}")).finish()
+    }
+}
+
 impl Error for ExceedsBurst {}
 
 /// The key is new to a keyed limiter, and all the buckets that it may have are in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TableFull(pub(crate) Due);
 
 impl TableFull {
     /// How long until one of the buckets in the new key's place will be full, and so can be
     /// forgotten for it, if nothing is taken from it until then. A guess: another key may be
-    /// there first, or another bucket be removed before.
+    /// there first, or another bucket be removed before. `None` if no bucket will be full within the
+    /// 18 years that a clock's readings reach.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
@@ -131,17 +193,19 @@ impl fmt::Display for TableFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no room for a new key: every bucket is in use. Raise `max_keys`")?;
         match self.retry_after() {
-            Duration::MAX => Ok(()),
-            wait => write!(f, ", or retry after {wait:?}"),
+            Some(wait) => write!(f, ", or retry after {wait:?}"),
+            None => Ok(()),
         }
     }
 }
+
+shows_wait!(TableFull);
 
 impl Error for TableFull {}
 
 /// Why a wait was refused, or ended without tokens. Nothing was charged.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
     /// The cost is above the burst, or above what it leaves of that, so that it could never be
@@ -159,13 +223,13 @@ pub enum AcquireError {
 
 #[cfg(feature = "wait")]
 impl AcquireError {
-    /// How long until a new wait for the same would be granted, as far as is known; `None` where
-    /// it never would be, or nobody can tell. Rounded up to the nanosecond.
+    /// How long until a new wait for the same would be granted, as far as is known; `None` if it
+    /// never would be, or that is not known. Rounded up to the nanosecond.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            AcquireError::TooLate(late) => Some(late.retry_after()),
-            AcquireError::TableFull(full) => Some(full.retry_after()),
+            AcquireError::TooLate(late) => late.retry_after(),
+            AcquireError::TableFull(full) => full.retry_after(),
             AcquireError::ExceedsBurst(_) | AcquireError::QueueFull(_) | AcquireError::Forgotten(_) => None,
         }
     }
@@ -189,20 +253,27 @@ impl fmt::Display for AcquireError {
 }
 
 #[cfg(feature = "wait")]
+impl fmt::Debug for AcquireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.inner(), f)
+    }
+}
+
+#[cfg(feature = "wait")]
 impl Error for AcquireError {}
 
 /// A wait that cannot end in time.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooLate(pub(crate) Due);
 
 #[cfg(feature = "wait")]
 impl TooLate {
     /// How long after the look that refused it a new wait for the same would be granted, if nobody
-    /// who waits gives up and nothing is given back. [`Duration::MAX`] beyond the 18 years that a
-    /// clock's readings reach.
+    /// who waits gives up and nothing is given back. `None` if the instant lies beyond the 18 years
+    /// that a clock's readings reach.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
@@ -211,24 +282,27 @@ impl TooLate {
 impl fmt::Display for TooLate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
-            Duration::MAX => f.write_str("the tokens will not be there within the clock's range"),
-            Duration::ZERO => f.write_str("the deadline has passed; the tokens are there"),
-            wait => write!(f, "the tokens will not be there in time: it takes {wait:?}"),
+            Some(Duration::ZERO) => f.write_str("the deadline has passed; the tokens are there"),
+            Some(wait) => write!(f, "the tokens will not be there in time: it takes {wait:?}"),
+            None => f.write_str("the tokens will not be there within the clock's range"),
         }
     }
 }
+
+#[cfg(feature = "wait")]
+shows_wait!(TooLate);
 
 #[cfg(feature = "wait")]
 impl Error for TooLate {}
 
 /// As many wait as may.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueFull(pub(crate) Crowd);
 
 /// Of whom there are as many as may be.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crowd {
     Waiters(u32),
     Keys(u64),
@@ -258,12 +332,24 @@ impl fmt::Display for QueueFull {
     }
 }
 
+/// Shows which limit was reached.
+#[cfg(feature = "wait")]
+impl fmt::Debug for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.0 {
+            Crowd::Waiters(_) => "max_waiters",
+            Crowd::Keys(_) => "max_waiting_keys",
+        };
+        f.debug_struct("QueueFull").field(name, &self.limit()).finish()
+    }
+}
+
 #[cfg(feature = "wait")]
 impl Error for QueueFull {}
 
 /// The key was removed, with all that was known of it, while somebody waited on it.
 #[cfg(feature = "wait")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Forgotten(pub(crate) ());
 
 #[cfg(feature = "wait")]
@@ -274,13 +360,20 @@ impl fmt::Display for Forgotten {
 }
 
 #[cfg(feature = "wait")]
+impl fmt::Debug for Forgotten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Forgotten")
+    }
+}
+
+#[cfg(feature = "wait")]
 impl Error for Forgotten {}
 
 /// Why numbers do not make a [`Quota`](crate::Quota).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct QuotaError(pub(crate) QuotaErrorKind);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum QuotaErrorKind {
     ZeroTokens,
     ZeroPeriod,
@@ -333,10 +426,12 @@ impl fmt::Display for QuotaError {
     }
 }
 
+shows_message!(QuotaError);
+
 impl Error for QuotaError {}
 
 /// Why a number or a text is not an amount of [`Tokens`].
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct TokensError(Option<f64>);
 
 impl TokensError {
@@ -358,15 +453,17 @@ impl fmt::Display for TokensError {
     }
 }
 
+shows_message!(TokensError);
+
 impl Error for TokensError {}
 
 /// Why a builder did not build.
 #[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BuildError(pub(crate) BuildErrorKind);
 
 #[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BuildErrorKind {
     NoQuota,
     NoKeys,
@@ -397,6 +494,9 @@ impl fmt::Display for BuildError {
         }
     }
 }
+
+#[cfg(feature = "std")]
+shows_message!(BuildError);
 
 #[cfg(feature = "std")]
 impl Error for BuildError {}

@@ -5,14 +5,13 @@ use std::task::Waker;
 
 /// Whom to wake at which instant. Each has a number, so that those of one instant are woken in the
 /// order in which they came to it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Agenda {
     wakers: BTreeMap<(u64, u64), Waker>,
     members: u64,
 }
 
 /// Somebody's place on an agenda.
-#[derive(Debug)]
 pub(crate) struct Entry {
     number: u64,
     at: Option<u64>,

@@ -1,5 +1,6 @@
 //! A clock that is read in a load, and moved on by somebody else.
 
+use std::fmt;
 use std::io;
 #[cfg(feature = "wait")]
 use std::sync::Arc;
@@ -135,7 +136,6 @@ fn precise() -> u64 {
 /// }
 /// assert!(CoarseClock.now() >= began);
 /// ```
-#[derive(Debug)]
 #[must_use = "the time is kept for as long as this lives"]
 pub struct CoarseUpkeep {
     thread: Option<(Sender<()>, JoinHandle<()>)>,
@@ -175,6 +175,12 @@ impl CoarseUpkeep {
     /// Moves the time on. Call it where an event loop begins anew, before anything is decided.
     pub fn refresh(&self) {
         move_on();
+    }
+}
+
+impl fmt::Debug for CoarseUpkeep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CoarseUpkeep").field("by_hand", &self.thread.is_none()).finish()
     }
 }
 

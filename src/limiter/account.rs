@@ -50,12 +50,13 @@ pub(super) trait Account {
         }
     }
 
-    fn wait_for(&self, n: Tokens, now: impl Now) -> Duration {
+    /// How long until `n` tokens are there; `None` if they never are.
+    fn wait_for(&self, n: Tokens, now: impl Now) -> Option<Duration> {
         let ask = Ask::new(self.layout(), n, Tokens::ZERO);
         match self.due_at(ask, now) {
-            Some(_) if ask.cost > self.layout().capacity() => Duration::MAX,
+            Some(_) if ask.cost > self.layout().capacity() => None,
             Some(due) if !n.is_zero() => due.after(),
-            _ => Duration::ZERO,
+            _ => Some(Duration::ZERO),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::wait::{Call, Entered, Id, Outcome, Parker, Queue, Refusal, quietly, w
 use crate::word::{Due, Reading};
 
 /// Tokens that were waited for, and when they were granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Granted {
     since: Reading,
     at: Reading,
@@ -41,6 +41,12 @@ impl Granted {
     #[must_use]
     pub fn waited(&self) -> Duration {
         Duration::from_nanos(self.at.nanos().saturating_sub(self.since.nanos()))
+    }
+}
+
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted").field("granted_at", &self.granted_at()).field("waited", &self.waited()).finish()
     }
 }
 
@@ -258,7 +264,7 @@ impl<H: Hold> Wait<H> {
             Begun::Over(answer) => answer,
             Begun::Waiting { alone } => {
                 if let (Some(due), Stage::Waiting { queue, .. }) = (alone, &self.stage) {
-                    if !parker.sleep(due.after()) {
+                    if !parker.sleep(due.after().unwrap_or(Duration::MAX)) {
                         queue.ring();
                     }
                 }

@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::cell::Taken;
+use crate::error::Wait;
 use crate::word::{Due, Earned, Layout, Level, Reading, Units};
 
 /// What was decided, and the numbers that response headers show. All of them are of the one
@@ -24,6 +25,8 @@ pub struct Decision {
 #[derive(Clone, Copy)]
 enum Kind {
     Admitted,
+    /// Nothing was asked for.
+    Looked,
     Denied,
     /// There was no room for the bucket.
     Refused,
@@ -52,7 +55,7 @@ impl Decision {
 
     /// After a look, for a cost of zero.
     pub(super) fn looked(layout: &Layout, now: Reading, held: Level) -> Self {
-        Decision::new(layout, now, Units(0), held, Kind::Admitted)
+        Decision::new(layout, now, Units(0), held, Kind::Looked)
     }
 
     #[inline(always)]
@@ -65,7 +68,7 @@ impl Decision {
     #[inline]
     #[must_use]
     pub fn allowed(&self) -> bool {
-        matches!(self.kind, Kind::Admitted | Kind::Unlimited)
+        matches!(self.kind, Kind::Admitted | Kind::Looked | Kind::Unlimited)
     }
 
     /// Whether the cost was above the burst, so that the same call will never be admitted.
@@ -87,48 +90,57 @@ impl Decision {
         self.whole(self.capacity.0)
     }
 
-    /// The whole tokens left after the decision, rounded down; zero in debt.
+    /// The whole tokens left after the decision, rounded down; zero in debt. A call for that many at
+    /// the same reading of the clock is admitted, and a call for one more is not.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.whole(self.left().max(0) as u64)
     }
 
-    /// How long until the same call would be admitted, if nothing else takes tokens: zero where
-    /// it was, [`Duration::MAX`] where it never will be ([`exceeds_burst`](Decision::exceeds_burst),
-    /// or beyond the 18 years that a clock's readings reach). Exact, rounded up to the nanosecond.
+    /// How long until the same call is admitted, if nothing else takes tokens: zero if this call
+    /// was. `None` if it never is, because its cost [exceeds the burst](Decision::exceeds_burst) or
+    /// the instant lies beyond the 18 years that a clock's readings reach. Exact, rounded up to the
+    /// nanosecond; if the [table is full](Decision::table_is_full), a guess.
     #[must_use]
-    pub fn retry_after(&self) -> Duration {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
-            Kind::Admitted | Kind::Unlimited => Duration::ZERO,
-            Kind::Denied if self.exceeds_burst() => Duration::MAX,
+            Kind::Admitted | Kind::Looked | Kind::Unlimited => Some(Duration::ZERO),
+            Kind::Denied if self.exceeds_burst() => None,
             Kind::Denied | Kind::Refused => self.after(self.cost.0 as i64 - self.held.0),
         }
     }
 
-    /// How long until the bucket is full again, if nothing else takes tokens. Exact, rounded up
-    /// to the nanosecond.
+    /// How long until the bucket is full again, if nothing else takes tokens: zero if it is full.
+    /// `None` if that instant lies beyond the 18 years that a clock's readings reach. Exact, rounded
+    /// up to the nanosecond.
     #[must_use]
-    pub fn reset_after(&self) -> Duration {
+    pub fn reset_after(&self) -> Option<Duration> {
         // What others wait for may be more than can be counted.
         let missing = (self.capacity.0 as i64).saturating_sub(self.left());
         if missing == 0 || matches!(self.kind, Kind::Unlimited) {
-            return Duration::ZERO;
+            return Some(Duration::ZERO);
         }
-        // What was taken from a full bucket was anchored at the next unit, near enough.
-        let full = self.held.0 == self.capacity.0 as i64;
-        let anchored = if full { self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0 } else { 0 };
-        self.after(missing.saturating_add(anchored as i64))
+        self.after(missing)
     }
 
-    /// The units left after the decision.
+    /// The units that a look at the same reading finds after the decision.
     fn left(&self) -> i64 {
         match self.kind {
-            Kind::Admitted => self.held.0 - self.cost.0 as i64,
+            Kind::Admitted => self.held.0 - self.cost.0 as i64 - self.rounded_away(),
             _ => self.held.0,
         }
     }
 
-    fn after(&self, missing: i64) -> Duration {
+    /// The part of a unit that the bucket lost, if it was full before it was taken from: it refills
+    /// from near(now) on, which is up to one unit above E(now).
+    fn rounded_away(&self) -> i64 {
+        if self.held.0 < self.capacity.0 as i64 {
+            return 0;
+        }
+        (self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0) as i64
+    }
+
+    fn after(&self, missing: i64) -> Option<Duration> {
         Due::new(self.earned, self.now, Units(missing as u64)).after()
     }
 
@@ -143,8 +155,8 @@ impl fmt::Debug for Decision {
             .field("allowed", &self.allowed())
             .field("limit", &self.limit())
             .field("remaining", &self.remaining())
-            .field("retry_after", &self.retry_after())
-            .field("reset_after", &self.reset_after())
+            .field("retry_after", &Wait(self.retry_after()))
+            .field("reset_after", &Wait(self.reset_after()))
             .finish()
     }
 }

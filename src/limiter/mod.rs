@@ -106,7 +106,7 @@ use crate::sync::const_unless_loom;
 /// assert!(API.try_acquire().is_ok());
 /// match API.try_acquire() {
 ///     Ok(()) => unreachable!("the burst is two"),
-///     Err(error) => println!("come back in {:?}", error.retry_after()),
+///     Err(error) => println!("{error}"), // rate limited: retry after 10ms
 /// }
 /// assert!(matches!(API.try_acquire_n(3), Err(TryAcquireError::ExceedsBurst(_))));
 /// ```
@@ -269,12 +269,11 @@ impl<C: Clock> RateLimiter<C> {
     }
 
     /// How long until `n` tokens are there, after those that others wait for, and if nothing else
-    /// takes them: zero where they are,
-    /// [`Duration::MAX`] where they never will be (above the burst, or beyond the 18 years
-    /// that a clock's readings reach). Exact and rounded up: that instant is sufficient, one
-    /// nanosecond earlier is not.
+    /// takes them: zero if they are. `None` if they never are, because `n` is above the burst or the
+    /// instant lies beyond the 18 years that a clock's readings reach. Exact and rounded up: that
+    /// instant is sufficient, one nanosecond earlier is not.
     #[must_use]
-    pub fn time_until(&self, n: impl Into<Tokens>) -> Duration {
+    pub fn time_until(&self, n: impl Into<Tokens>) -> Option<Duration> {
         self.wait_for(n.into(), self.live())
     }
 
@@ -390,7 +389,7 @@ impl<C: Clock> RateLimiter<C> {
 
     /// [`time_until`](RateLimiter::time_until), counted from `now_ns`.
     #[must_use]
-    pub fn time_until_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Duration {
+    pub fn time_until_at(&self, now_ns: u64, n: impl Into<Tokens>) -> Option<Duration> {
         self.wait_for(n.into(), given(now_ns))
     }
 

@@ -57,8 +57,9 @@ pub struct Quota {
     /// The rate in lowest terms: `tokens` per `period`.
     tokens: u64,
     period: Duration,
+    /// Exactly the layout's capacity.
     burst: Tokens,
-    /// At least the burst where the bucket starts full.
+    /// As it was given; at least the burst if the bucket starts full.
     initial: Tokens,
     /// `None` where it is the burst.
     max_debt: Option<Tokens>,
@@ -211,17 +212,19 @@ impl Quota {
         self.tokens as f64 * SECOND as f64 / self.period.as_nanos() as f64
     }
 
-    /// The burst: the most that a bucket holds.
+    /// The burst: the most that a bucket holds. A full bucket admits one call for all of it. If the
+    /// burst that was asked for has a fraction that this rate cannot count, this is that burst
+    /// rounded down.
     #[must_use]
     pub const fn capacity(&self) -> Tokens {
         self.burst
     }
 
-    /// What a bucket holds when it starts: the burst, unless [`initial`](Quota::initial) was
-    /// given.
+    /// What a bucket holds when it starts, as it is counted: the burst, unless
+    /// [`initial`](Quota::initial) was given.
     #[must_use]
     pub fn initial_tokens(&self) -> Tokens {
-        self.initial.min(self.burst)
+        self.layout.tokens_down(self.initial_units())
     }
 
     /// How far below zero a commit may take a bucket.
@@ -321,6 +324,8 @@ impl Quota {
         Quota { initial, ..self }
     }
 
+    /// With the burst rounded down to what the units can count: it can then be taken in one call,
+    /// and its text reads back as the same quota.
     const fn derive(
         tokens: u64,
         period: Duration,
@@ -331,13 +336,22 @@ impl Quota {
         if burst.is_zero() {
             return Err(QuotaError(QuotaErrorKind::ZeroBurst));
         }
-        let debt = match max_debt {
-            Some(debt) => debt,
-            None => burst,
-        };
-        match Layout::derive(tokens, period.as_nanos(), burst, debt) {
-            Some(layout) => Ok(Quota { layout, tokens, period, burst, initial, max_debt }),
-            None => Err(QuotaError(QuotaErrorKind::BurstTooFine { burst })),
+        let mut kept = burst;
+        // A smaller burst may have a finer unit, in which it has to be counted again. Units get
+        // finer only, so this ends.
+        loop {
+            let debt = match max_debt {
+                Some(debt) => debt,
+                None => kept,
+            };
+            let Some(layout) = Layout::derive(tokens, period.as_nanos(), kept, debt) else {
+                return Err(QuotaError(QuotaErrorKind::BurstTooFine { burst }));
+            };
+            let held = layout.tokens_down(layout.capacity());
+            if held.total_pico() == kept.total_pico() {
+                return Ok(Quota { layout, tokens, period, burst: kept, initial, max_debt });
+            }
+            kept = held;
         }
     }
 }

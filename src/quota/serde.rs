@@ -1,8 +1,8 @@
 //! Quotas in configuration files and messages, by serde.
 //!
-//! A quota is written as its text. It is read from a text, or from a map with the keys `rate`,
-//! `burst`, `initial` and `debt`, the last three of which may be left out; their values are
-//! numbers, or texts as they stand in a quota's. Quotas that hold at once are written as one text,
+//! A quota is written as its text. It is read from a text, or from a map with the fields `rate`,
+//! `burst`, `initial` and `debt`, the last three of which may be left out. The rate is a text; the
+//! others are amounts, as numbers or as texts. Quotas that hold at once are written as one text,
 //! and read from that, from a map, or from a list of either.
 
 use alloc::format;
@@ -12,10 +12,12 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::str::FromStr;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::{ParseQuotaError, Quota, Quotas};
+use super::text::{self, Misfit};
+use super::{ParseQuotaError, Quota, QuotaTextError, Quotas};
+use crate::tokens::Tokens;
 
 impl Serialize for Quota {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,27 +111,46 @@ impl<'de, T: Form> Visitor<'de> for TextOrMap<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        const CLAUSES: [&str; 3] = ["burst", "initial", "debt"];
-        const KEYS: &[&str] = &["rate", "burst", "initial", "debt"];
-        let (mut rate, mut clauses) = (None, [const { None }; CLAUSES.len()]);
+        let (mut rate, mut clauses) = (None, [None; CLAUSES.len()]);
         while let Some(key) = map.next_key::<String>()? {
-            let (name, place) = match CLAUSES.iter().position(|&clause| clause == key) {
-                Some(nth) => (CLAUSES[nth], &mut clauses[nth]),
-                None if key == "rate" => ("rate", &mut rate),
-                None => return Err(de::Error::unknown_field(&key, KEYS)),
-            };
-            if place.replace(map.next_value::<Amount>()?.0).is_some() {
-                return Err(de::Error::duplicate_field(name));
+            if let Some(nth) = CLAUSES.iter().position(|&clause| clause == key) {
+                let name = CLAUSES[nth];
+                let amount = map.next_value_seed(Amount(name))?;
+                if clauses[nth].replace(amount).is_some() {
+                    return Err(de::Error::duplicate_field(name));
+                }
+            } else if key == RATE {
+                if rate.replace(map.next_value_seed(Rate)?).is_some() {
+                    return Err(de::Error::duplicate_field(RATE));
+                }
+            } else {
+                return Err(de::Error::unknown_field(&key, FIELDS));
             }
         }
-        let mut text = rate.ok_or_else(|| de::Error::missing_field("rate"))?;
-        for (name, amount) in CLAUSES.iter().zip(clauses) {
-            if let Some(amount) = amount {
-                text = format!("{text} {name} {amount}");
-            }
-        }
-        text.parse().map(T::of_one).map_err(|error| with_text(&error))
+        let rate = rate.ok_or_else(|| de::Error::missing_field(RATE))?;
+        text::combined(&rate, clauses)
+            .map(T::of_one)
+            .map_err(|Misfit { clause, error }| in_field(clause.map_or(RATE, |nth| CLAUSES[nth]), &error))
     }
+}
+
+const RATE: &str = "rate";
+/// In the order of [`text::combined`].
+const CLAUSES: [&str; 3] = ["burst", "initial", "debt"];
+const FIELDS: &[&str] = &[RATE, CLAUSES[0], CLAUSES[1], CLAUSES[2]];
+
+/// The message names the field, and what is wrong with it.
+fn in_field<E: de::Error>(name: &str, error: &dyn fmt::Display) -> E {
+    E::custom(format_args!("field {name:?}: {error}"))
+}
+
+/// Reads a field's text by `parse`, with an error that names the field and the offending part.
+fn parse_field<T, E: de::Error>(
+    name: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, QuotaTextError>,
+) -> Result<T, E> {
+    parse(text).map_err(|error| in_field(name, &with_text::<E>(&ParseQuotaError::new(text, error))))
 }
 
 /// The message names the offending part, and what it is a part of.
@@ -137,37 +158,62 @@ fn with_text<E: de::Error>(error: &ParseQuotaError) -> E {
     E::custom(format_args!("{error}, in {:?}", error.text()))
 }
 
-/// A number, or a text; as it stands in a quota's text.
-struct Amount(String);
+/// Reads the field `rate`: a text.
+#[derive(Clone, Copy)]
+struct Rate;
 
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AmountVisitor)
+impl<'de> DeserializeSeed<'de> for Rate {
+    type Value = Quota;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Quota, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-struct AmountVisitor;
-
-impl Visitor<'_> for AmountVisitor {
-    type Value = Amount;
+impl Visitor<'_> for Rate {
+    type Value = Quota;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, or a text such as \"100/s\" or \"2k\"")
+        write!(f, "a text such as \"100/s\" in the field {RATE:?}")
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Amount, E> {
-        Ok(Amount(format!("{number}")))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Quota, E> {
+        parse_field(RATE, text, text::rate)
+    }
+}
+
+/// Reads the field of this name, an amount: a number, or a text.
+#[derive(Clone, Copy)]
+struct Amount(&'static str);
+
+impl<'de> DeserializeSeed<'de> for Amount {
+    type Value = Tokens;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tokens, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Amount {
+    type Value = Tokens;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a number, or a text such as \"2.5\" or \"2k\", in the field {:?}", self.0)
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Amount, E> {
-        Ok(Amount(format!("{number}")))
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Tokens, E> {
+        self.visit_str(&format!("{number}"))
     }
 
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Amount, E> {
-        Ok(Amount(format!("{number}")))
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Tokens, E> {
+        self.visit_str(&format!("{number}"))
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {
-        Ok(Amount(text.into()))
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Tokens, E> {
+        self.visit_str(&format!("{number}"))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Tokens, E> {
+        parse_field(self.0, text, text::tokens)
     }
 }

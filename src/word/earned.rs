@@ -171,11 +171,11 @@ impl Due {
     }
 
     /// How long after the reading that is, to the nanosecond: then is sufficient, one
-    /// nanosecond earlier is not. [`Duration::MAX`] where it lies beyond the range of readings.
-    pub(crate) const fn after(self) -> Duration {
+    /// nanosecond earlier is not. `None` if it lies beyond the range of readings.
+    pub(crate) const fn after(self) -> Option<Duration> {
         match self.earned.first(self.target) {
-            Some(due) => Duration::from_nanos(due.nanos().saturating_sub(self.now.nanos())),
-            None => Duration::MAX,
+            Some(due) => Some(Duration::from_nanos(due.nanos().saturating_sub(self.now.nanos()))),
+            None => None,
         }
     }
 }

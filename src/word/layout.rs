@@ -41,10 +41,11 @@ impl Layout {
     /// this fine a burst finds all its tokens however fast it is taken. Where one token takes a
     /// whole number of nanoseconds the unit is what one of them earns, and nothing is ever
     /// rounded. Where it does not, the unit is an everyday fraction of a token in which whole
-    /// milliseconds earn whole units, if there is one.
+    /// milliseconds earn whole units, if there is one. A capacity that is not a whole number of
+    /// those units gets decimal units, so that 12 decimals show exactly what the bucket holds.
     pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
         let wanted = Wanted { tokens, nanos, capacity, debt, coarse: 1, ahead: 0 };
-        if tokens == 1 && nanos <= MOST_UNITS {
+        if tokens == 1 && nanos <= MOST_UNITS && is_whole(capacity, nanos as u64) {
             if let Some(layout) = wanted.with_unit(nanos as u64) {
                 return Some(layout);
             }
@@ -137,10 +138,13 @@ impl Layout {
 
     /// Rounded up to 10⁻¹² token and clipped at [`Tokens::MAX`].
     pub(crate) const fn tokens_up(&self, units: u128) -> Tokens {
-        match units.checked_mul(PICO as u128) {
-            Some(scaled) => Tokens::from_pico(scaled.div_ceil(self.per_token as u128)),
-            None => Tokens::MAX,
+        let per_token = self.per_token as u128;
+        let (whole, rest) = (units / per_token, units % per_token);
+        if whole > u32::MAX as u128 {
+            return Tokens::MAX;
         }
+        // By parts: a large amount in units of a slow rate, times 10¹², does not fit.
+        Tokens::from_pico(whole * PICO as u128 + (rest * PICO as u128).div_ceil(per_token))
     }
 
     /// Rounded down to 10⁻¹² token.
@@ -266,10 +270,9 @@ struct Wanted {
 impl Wanted {
     /// With the finest unit that is coarse enough, and whose counts fit.
     const fn finest(self) -> Option<Layout> {
-        let odd = odd_part(self.nanos);
-        match self.finest_of(odd) {
-            None if odd > 1 => self.finest_of(1),
-            layout => layout,
+        match self.finest_of(odd_part(self.nanos)) {
+            Some(layout) if is_whole(self.capacity, layout.per_token) => Some(layout),
+            _ => self.finest_of(1),
         }
     }
 
@@ -342,6 +345,11 @@ const fn odd_part(mut nanos: u128) -> u64 {
         nanos /= 5;
     }
     if nanos < 1_000 { nanos as u64 } else { 1 }
+}
+
+/// Whether `tokens` are a whole number of units.
+const fn is_whole(tokens: Tokens, per_token: u64) -> bool {
+    (tokens.pico() as u128 * per_token as u128).is_multiple_of(PICO as u128)
 }
 
 const fn units_down(tokens: Tokens, per_token: u64) -> u128 {

@@ -49,7 +49,7 @@ pub(crate) struct Level(pub(crate) i64);
 impl Level {
     /// The units to be earned until so many are there.
     pub(crate) fn missing(self, needed: u128) -> Units {
-        let missing = i128::try_from(needed).unwrap_or(i128::MAX) - i128::from(self.0);
+        let missing = i128::try_from(needed).unwrap_or(i128::MAX).saturating_sub(self.0.into());
         Units(missing.clamp(0, i64::MAX.into()) as u64)
     }
 }

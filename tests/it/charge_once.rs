@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use brimful::{MockClock, Quota, RateLimiter, Tokens, TryAcquireError};
 
-use crate::support::{SECOND, limiter, tokens};
+use ethnum::U256;
+use proptest::prelude::*;
+
+use crate::support::{Counted, PICO, SECOND, any_quota, any_size, from_pico, limiter, pico, tokens};
 
 /// A burst of ten at one a second, on a clock that stands.
 fn ten() -> (RateLimiter<MockClock>, MockClock) {
@@ -42,7 +45,7 @@ fn a_cost_of_zero_is_admitted_and_charges_nothing() {
         assert!(limiter.try_acquire_n(0).is_ok());
         assert!(limiter.decide(0).allowed());
         limiter.try_reserve_n(0).unwrap().cancel();
-        assert_eq!(limiter.time_until(0), Duration::ZERO);
+        assert_eq!(limiter.time_until(0), Some(Duration::ZERO));
     }
     assert_eq!(limiter.balance(), -10.0);
 }
@@ -102,6 +105,54 @@ fn debt_ends_where_the_quota_says() {
         assert_eq!(limiter.balance_at(SECOND), -f64::from(debt));
         assert_eq!(left.as_f64(), 200.0 - (balance + f64::from(debt)));
         assert_eq!(limiter.available_tokens_at(SECOND), 0.0);
+    }
+}
+
+/// What is left uncharged is exact, however many units it is.
+#[test]
+fn the_rest_is_exact_at_the_extremes() {
+    // A token takes 1000 weeks, 10 000 years, a nanosecond; and neither unit is decimal.
+    for rate in ["1 per 1000 weeks", "1 per 3660000 days", "1000000000/s", "7 per 999 weeks", "3/s", "1 per 86413ns"] {
+        let quota: Quota = rate.parse().unwrap();
+        let limiter = limiter(quota);
+        let burst = quota.capacity().whole();
+        let left = limiter.try_reserve_n_at(0, 1).unwrap().commit_at(0, u32::MAX);
+        assert_eq!(left, Tokens::new(u32::MAX - 2 * burst), "{rate}");
+        assert_eq!(limiter.balance_at(0), -f64::from(burst), "{rate}");
+        let left = limiter.try_reserve_n_at(0, 0).unwrap().commit_at(0, Tokens::MAX);
+        assert_eq!(left, Tokens::MAX, "{rate}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Held against 256-bit integers.
+    #[test]
+    fn the_rest_is_what_the_debt_limit_leaves(
+        [kind, rate, terms, burst, debt] in any::<[u64; 5]>(),
+        reserved in any::<u64>(),
+        actual in any::<u64>(),
+        fraction in 0..1_000_000_000_000u64,
+    ) {
+        let quota = any_quota([kind, rate, terms, burst, 0, debt]);
+        let counted = Counted::new(quota);
+        let reserved = from_pico(u128::from(any_size(reserved, 63)) % (pico(quota.capacity()) + 1));
+        let actual = match actual % 4 {
+            0 => Tokens::MAX,
+            1 => Tokens::new(u32::MAX),
+            _ => Tokens::from_parts(any_size(actual / 4, 32) as u32, fraction).unwrap(),
+        };
+        let limiter = limiter(quota);
+        let left = limiter.try_reserve_n_at(0, reserved).unwrap().commit_at(0, actual);
+        let (reserved, actual) = (counted.up(reserved), counted.up(actual));
+        let room = counted.capacity - reserved + counted.debt;
+        let rest = actual.saturating_sub(reserved).saturating_sub(room);
+        // The smallest amount of 10⁻¹² token that is no less, unless there is none.
+        let scaled = |amount: u128, by: u128| U256::from(amount) * U256::from(by);
+        let is_enough = |amount: Tokens| scaled(pico(amount), counted.per_token) >= scaled(rest, PICO);
+        prop_assert!(is_enough(left) || left == Tokens::MAX, "{left} for {rest} of {counted:?}");
+        prop_assert!(left.is_zero() || !is_enough(from_pico(pico(left) - 1)), "{left} for {rest} of {counted:?}");
     }
 }
 

@@ -202,7 +202,7 @@ fn redis_cell() {
         (15_000, "5", true, 0, 5_000, 0),
     ];
     let limiter: RateLimiter<_> = limiter(Quota::per_second(1).burst(5));
-    let milliseconds = |wait: Duration| if wait == Duration::MAX { NEVER } else { wait.as_millis() as u64 };
+    let milliseconds = |wait: Option<Duration>| wait.map_or(NEVER, |wait| wait.as_millis() as u64);
     for (index, (time, cost, admitted, remaining, reset, retry)) in table.into_iter().enumerate() {
         let decision = limiter.decide_at(time * SECOND / 1_000, tokens(cost));
         assert_eq!(decision.limit(), 5);

@@ -1,9 +1,14 @@
 //! What errors say: each names the value, and what would be right.
 
 use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use brimful::{CoarseUpkeep, KeyedRateLimiter, MockClock, OnFull, Quota, RateLimiter, Tokens};
+use brimful::{CoarseUpkeep, KeyedRateLimiter, MockClock, OnFull, Quota, RateLimiter, Tokens, TryAcquireError};
+
+use crate::support::tokens;
 
 fn says<T>(result: Result<T, impl Error>, text: &str) {
     let error = result.err().unwrap_or_else(|| panic!("refused: {text}"));
@@ -59,6 +64,92 @@ fn of_waits() {
         keyed.acquire_blocking(&1),
         "as many keys are waited on as may be, 0: come back later, or raise `max_waiting_keys`",
     );
+}
+
+/// `unwrap` prints one short line with what a reader needs, and nothing that is ours.
+#[track_caller]
+fn shows<T>(result: Result<T, impl Error>, text: &str) {
+    let error = result.err().unwrap_or_else(|| panic!("refused: {text}"));
+    assert_eq!(format!("{error:?}"), text);
+}
+
+#[test]
+fn of_calls_by_debug() {
+    let limiter = fresh(Quota::per_second(10).burst(5));
+    shows(limiter.try_acquire_n(6), "ExceedsBurst { requested: 6, burst: 5 }");
+    shows(limiter.try_acquire_leaving(tokens("2.5"), 4), "ExceedsBurst { requested: 2.5, leaving: 4, burst: 5 }");
+    assert!(limiter.try_acquire_n(5).is_ok());
+    shows(limiter.try_acquire_n(3), "RateLimited { retry_after: 300ms }");
+    shows(limiter.try_reserve_n(1), "RateLimited { retry_after: 100ms }");
+    let Err(TryAcquireError::RateLimited(limited)) = limiter.try_acquire() else { panic!("admitted") };
+    assert_eq!(format!("{limited:?}"), "RateLimited { retry_after: 100ms }");
+    assert_eq!(format!("{limited:#?}"), "RateLimited {\n    retry_after: 100ms,\n}");
+    let late = fresh(Quota::per_second(1).burst(1));
+    assert!(late.allow_at((1 << 59) - 1));
+    shows(late.try_acquire_at((1 << 59) - 1), "RateLimited { retry_after: never }");
+    let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1)).max_keys(1).on_full(OnFull::Deny);
+    let keyed = builder.clock(MockClock::new()).build().unwrap();
+    assert!(keyed.allow(&1));
+    shows(keyed.try_acquire(&2), "TableFull { retry_after: 1s }");
+    let decision = limiter.decide(6);
+    let text = "Decision { allowed: false, limit: 5, remaining: 0, retry_after: never, reset_after: 500ms }";
+    assert_eq!(format!("{decision:?}"), text);
+}
+
+#[test]
+fn of_waits_by_debug() {
+    let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(2).initial(0));
+    let limiter = builder.clock(MockClock::new()).max_waiters(0).build().unwrap();
+    shows(limiter.try_acquire_for_blocking(Duration::from_millis(999)), "TooLate { retry_after: 1s }");
+    shows(limiter.acquire_blocking(), "QueueFull { max_waiters: 0 }");
+    shows(limiter.acquire_n_blocking(3), "ExceedsBurst { requested: 3, burst: 2 }");
+    limiter.clock().advance(Duration::from_secs(2));
+    let granted = limiter.acquire_blocking().unwrap();
+    assert_eq!(format!("{granted:?}"), "Granted { granted_at: 2000000000, waited: 0ns }");
+    let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).initial(0)).max_waiting_keys(0);
+    let keyed = builder.clock(MockClock::new()).build().unwrap();
+    shows(keyed.acquire_blocking(&1), "QueueFull { max_waiting_keys: 0 }");
+    let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).initial(0), MockClock::new());
+    let mut wait = keyed.acquire(&1);
+    let mut poll = || Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending());
+    assert!(keyed.remove(&1));
+    let Poll::Ready(forgotten) = poll() else { panic!("forgotten, and waiting") };
+    shows(forgotten, "Forgotten");
+}
+
+#[test]
+fn of_what_is_constructed_by_debug() {
+    shows(Quota::try_new(0, Duration::from_secs(1)), "QuotaError(\"a quota needs at least one token per period\")");
+    shows(Quota::try_from_rate(f64::NAN, 1.0), "QuotaError(\"NaN: a rate must be a finite number above zero\")");
+    let amount = "an amount of tokens is a number from 0 up to 4294967295.999999999999, with at most 12 decimals";
+    shows(Tokens::try_from(-1.0), &format!("TokensError(\"-1: {amount}\")"));
+    shows("many".parse::<Tokens>(), &format!("TokensError(\"{amount}\")"));
+    shows(
+        RateLimiter::builder().build(),
+        "BuildError(\"a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`\")",
+    );
+    let month = "a month has no fixed length: write \\\"30 days\\\"";
+    shows(
+        "100/month".parse::<Quota>(),
+        &format!("ParseQuotaError {{ text: \"100/month\", span: 4..9, message: \"{month}\" }}"),
+    );
+    shows(Quota::const_parse("100/month"), &format!("QuotaTextError {{ span: 4..9, message: \"{month}\" }}"));
+}
+
+/// What is not an error shows itself in its user's words, too.
+#[test]
+fn of_other_types_by_debug() {
+    let clock = MockClock::new();
+    clock.set(5);
+    let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(5), clock.clone());
+    assert_eq!(format!("{clock:?}"), "MockClock { now: 5ns }");
+    assert_eq!(format!("{:?}", limiter.try_reserve_n(2).unwrap()), "Reservation { tokens: Tokens(2), .. }");
+    assert_eq!(format!("{:?}", limiter.leaving(2)), "Leaving { tokens: Tokens(2), .. }");
+    assert_eq!(format!("{:?}", limiter.acquire_n(2)), "Acquire { tokens: Tokens(2), .. }");
+    assert_eq!(format!("{:?}", CoarseUpkeep::by_hand()), "CoarseUpkeep { by_hand: true }");
+    let upkeep = CoarseUpkeep::start(Duration::from_secs(1)).unwrap();
+    assert_eq!(format!("{upkeep:?}"), "CoarseUpkeep { by_hand: false }");
 }
 
 #[test]

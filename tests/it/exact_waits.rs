@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use brimful::{MockClock, Quota, RateLimiter, TryAcquireError};
+use brimful::{MockClock, Quota, RateLimiter, Tokens, TryAcquireError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::support::{Counted, LAST, SECOND, any_quota, any_size, from_pico, limiter, pico};
 
 /// A limiter with a past: some calls, the last of them at the time returned.
-fn with_a_past(quota: Quota, calls: &[(u64, u64)]) -> (RateLimiter<MockClock>, u64) {
+pub(crate) fn with_a_past(quota: Quota, calls: &[(u64, u64)]) -> (RateLimiter<MockClock>, u64) {
     let (limiter, counted) = (limiter(quota), Counted::new(quota));
     let fill = counted.earning(counted.capacity).clamp(1, u128::from(LAST)) as u64;
     let mut now = 0;
@@ -22,13 +22,13 @@ fn with_a_past(quota: Quota, calls: &[(u64, u64)]) -> (RateLimiter<MockClock>, u
     (limiter, now)
 }
 
-fn pasts() -> impl Strategy<Value = (Quota, Vec<(u64, u64)>)> {
+pub(crate) fn pasts() -> impl Strategy<Value = (Quota, Vec<(u64, u64)>)> {
     (any::<[u64; 6]>(), vec((any::<u64>(), any::<u64>()), 0..6)).prop_map(|(genes, calls)| (any_quota(genes), calls))
 }
 
 /// The wait in nanoseconds; `None` where it is for ever.
-fn nanos(wait: Duration) -> Option<u64> {
-    (wait != Duration::MAX).then(|| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
+fn nanos(wait: Option<Duration>) -> Option<u64> {
+    wait.map(|wait| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
 }
 
 proptest! {
@@ -44,13 +44,13 @@ proptest! {
         let until = limiter.time_until_at(now, cost);
         let decision = limiter.decide_at(now, cost);
         prop_assert_eq!(decision.retry_after(), until);
-        prop_assert_eq!(decision.allowed(), until.is_zero());
+        prop_assert_eq!(decision.allowed(), until == Some(Duration::ZERO));
         match limiter.try_acquire_n_at(now, cost) {
             // Where the decision was admitted, its tokens are gone now.
             _ if decision.allowed() => return Ok(()),
             Ok(()) => prop_assert!(false, "decided against, and admitted"),
             Err(TryAcquireError::RateLimited(limited)) => prop_assert_eq!(limited.retry_after(), until),
-            Err(error) => prop_assert!(until == Duration::MAX && error.retry_after().is_none()),
+            Err(error) => prop_assert!(until.is_none() && error.retry_after().is_none()),
         }
         let Some(wait) = nanos(until) else {
             prop_assert!(limiter.try_acquire_n_at(LAST, cost).is_err(), "told that it never would be");
@@ -85,16 +85,14 @@ proptest! {
         let decision = limiter.decide_at(now, cost);
         let burst = quota.capacity();
         prop_assert_eq!(decision.limit(), burst.whole());
-        // What a full bucket rounds away when it is taken from is not in what remains.
-        let left = limiter.available_tokens_at(now);
-        let (remaining, slack) = (f64::from(decision.remaining()), 1.0 / Counted::new(quota).per_token as f64);
-        prop_assert!(remaining <= left + slack + left * 1e-15, "{remaining} remaining, {left} left");
+        let (left, remaining) = (limiter.available_tokens_at(now), f64::from(decision.remaining()));
+        prop_assert!(remaining <= left * (1.0 + 1e-15), "{remaining} remaining, {left} left");
         prop_assert!(left <= remaining + 1.0 + left * 1e-15, "{remaining} remaining, {left} left");
         let Some(reset) = nanos(decision.reset_after()) else {
             prop_assert!(limiter.try_acquire_n_at(LAST, burst).is_err(), "told that it never would be full");
             return Ok(());
         };
-        prop_assert_eq!(limiter.decide_at(now + reset, 0).reset_after(), Duration::ZERO);
+        prop_assert_eq!(limiter.decide_at(now + reset, 0).reset_after(), Some(Duration::ZERO));
         if reset > 0 {
             prop_assert!(limiter.try_acquire_n_at(now + reset - 1, burst).is_err(), "full before {reset}");
         }
@@ -124,22 +122,53 @@ fn the_time_of_a_token_is_rounded_up() {
     }
 }
 
+/// The slowest rates and the fastest, the largest bursts and debts, held against exact integers.
+#[test]
+fn waits_are_exact_at_the_extremes() {
+    const DAY: u64 = 86_400;
+    let periods = [(1, 10_000 * 366 * DAY), (1, 7_000 * DAY), (7, 999 * 7 * DAY), (3, 1), (1_000_000_000, 1)];
+    for (rate, period) in periods {
+        for (burst, debt) in [(1, 0), (1, u32::MAX), (7, 7), (u32::MAX, 0), (u32::MAX, u32::MAX)] {
+            let quota = Quota::new(rate, Duration::from_secs(period)).burst(burst).max_debt(debt);
+            let (limiter, counted) = (limiter(quota), Counted::new(quota));
+            let mut exact = counted.exact();
+            exact.take(0, counted.capacity + counted.debt);
+            for _ in 0..3 {
+                limiter.try_reserve_n_at(0, 0).unwrap().commit_at(0, Tokens::MAX);
+            }
+            for now in [0, 1, SECOND, LAST / 3, LAST - 1, LAST] {
+                for cost in [quota.resolution(), Tokens::ONE, quota.capacity(), Tokens::MAX] {
+                    let told = nanos(limiter.time_until_at(now, cost));
+                    let right = exact.first(now, counted.up(cost)).filter(|&at| at <= LAST).map(|at| at - now);
+                    // The rate is high by less than a sixteenth of a nanosecond.
+                    let agree = match (told, right) {
+                        (Some(told), Some(right)) => told == right || told + 1 == right,
+                        (Some(told), None) => now + told == LAST && counted.up(cost) <= counted.capacity,
+                        (None, right) => right.is_none(),
+                    };
+                    assert!(agree, "{quota}, {cost} at {now}: {told:?}, and exactly {right:?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_never_comes_is_told() {
     let quota = Quota::new(1, Duration::from_secs(10_000 * 366 * 86_400));
     let limiter = limiter(quota.burst(2));
-    assert_eq!(limiter.time_until_at(0, 3), Duration::MAX);
+    assert_eq!(limiter.time_until_at(0, 3), None);
     let decision = limiter.decide_at(0, 3);
     assert_eq!(
         (decision.allowed(), decision.retry_after(), decision.reset_after()),
-        (false, Duration::MAX, Duration::ZERO)
+        (false, None, Some(Duration::ZERO))
     );
     assert!(limiter.try_acquire_n_at(0, 2).is_ok());
     // The clock ends after 18 years.
-    assert_eq!(limiter.time_until_at(0, 1), Duration::MAX);
-    assert_eq!(limiter.decide_at(0, 1).retry_after(), Duration::MAX);
-    assert_eq!(limiter.decide_at(0, 1).reset_after(), Duration::MAX);
+    assert_eq!(limiter.time_until_at(0, 1), None);
+    assert_eq!(limiter.decide_at(0, 1).retry_after(), None);
+    assert_eq!(limiter.decide_at(0, 1).reset_after(), None);
     let error = limiter.try_acquire_at(0).unwrap_err();
-    assert_eq!(error.retry_after(), Some(Duration::MAX));
-    assert_eq!(limiter.time_until_at(0, 0), Duration::ZERO);
+    assert_eq!(error.retry_after(), None);
+    assert_eq!(limiter.time_until_at(0, 0), Some(Duration::ZERO));
 }

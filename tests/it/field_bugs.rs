@@ -31,7 +31,7 @@ fn period_times_burst_does_not_overflow() {
             assert!(limiter.try_acquire_n_at(0, burst).is_err());
             let full = limiter.decide_at(0, 0).reset_after();
             let expected = period.checked_mul(burst).filter(|&wait| wait <= Duration::from_nanos(LAST));
-            assert_eq!(full, expected.unwrap_or(Duration::MAX), "1 per {period:?}, burst {burst}");
+            assert_eq!(full, expected, "1 per {period:?}, burst {burst}");
         }
     }
     let limiter = limiter(Quota::per_day(1).burst(300_000));
@@ -65,7 +65,7 @@ fn a_refused_call_is_never_told_to_come_back_at_once() {
         for now in (0..2_000).chain((0..2_000).map(|step| step * 9_973_477)) {
             if let Err(error) = limiter.try_acquire_n_at(now, burst) {
                 assert!(error.retry_after() > Some(Duration::ZERO), "{quota} at {now}");
-                assert!(!limiter.decide_at(now, burst).retry_after().is_zero(), "{quota} at {now}");
+                assert!(limiter.decide_at(now, burst).retry_after() > Some(Duration::ZERO), "{quota} at {now}");
             }
         }
     }

@@ -31,7 +31,7 @@ fn a_first_call_that_never_could_be_admitted_starts_it_too() {
 #[test]
 fn whatever_looks_starts_the_bucket_so_that_what_it_foretells_comes() {
     let looks: [fn(&RateLimiter, u64); 4] = [
-        |limiter, now| assert_eq!(limiter.time_until_at(now, 1), Duration::from_secs(1)),
+        |limiter, now| assert_eq!(limiter.time_until_at(now, 1), Some(Duration::from_secs(1))),
         |limiter, now| assert_eq!(limiter.available_tokens_at(now), 0.0),
         |limiter, now| assert_eq!(limiter.decide_at(now, 0).remaining(), 0),
         |limiter, now| assert_eq!(limiter.add_tokens_at(now, 0), 0.into()),
@@ -60,11 +60,11 @@ fn a_limiter_shows_what_it_holds_now() {
 fn a_decision_tells_never_from_not_yet() {
     let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(5), MockClock::new());
     let told = |decision: Decision| (decision.allowed(), decision.exceeds_burst(), decision.retry_after());
-    assert_eq!(told(limiter.decide(6)), (false, true, Duration::MAX));
+    assert_eq!(told(limiter.decide(6)), (false, true, None));
     assert_eq!(limiter.decide(6).remaining(), 5);
-    assert_eq!(told(limiter.decide(4)), (true, false, Duration::ZERO));
-    assert_eq!(told(limiter.decide(3)), (false, false, Duration::from_secs(2)));
-    assert_eq!(told(limiter.decide(u32::MAX)), (false, true, Duration::MAX));
+    assert_eq!(told(limiter.decide(4)), (true, false, Some(Duration::ZERO)));
+    assert_eq!(told(limiter.decide(3)), (false, false, Some(Duration::from_secs(2))));
+    assert_eq!(told(limiter.decide(u32::MAX)), (false, true, None));
     assert_eq!(limiter.decide(u32::MAX).remaining(), 1);
 }
 

@@ -187,7 +187,7 @@ impl Run<'_> {
     fn waits(&self, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
         let units = self.model.counted.up(cost) as i128;
         let Bounds { most, least } = self.model.look(key, now);
-        let wait = self.limiter.time_until_at(now, &key, cost).as_nanos();
+        let wait = self.limiter.time_until_at(now, &key, cost).map_or(u128::MAX, |wait| wait.as_nanos());
         let Some(then) = u64::try_from(wait).ok().and_then(|wait| now.checked_add(wait)).filter(|&then| then <= LAST)
         else {
             let never = units > self.model.counted.capacity as i128 || least.beyond(LAST, units) < 2.0;

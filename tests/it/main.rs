@@ -1,9 +1,11 @@
 //! The promises, one module each, and what else a user relies on.
 
+mod capacity;
 mod charge_once;
 mod clocks;
 mod coarse_clock;
 mod conformance;
+mod decisions;
 mod errors;
 mod exact_waits;
 mod field_bugs;

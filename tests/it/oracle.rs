@@ -185,7 +185,8 @@ impl<'a> Pair<'a> {
     fn waits(&self, now: u64, cost: Tokens) -> TestCaseResult {
         let (units, wait) = (self.counted.up(cost) as i128, self.limiter.time_until_at(now, cost));
         let beyond = |at: u64| self.exact.beyond(at, units);
-        let Ok(wait) = u64::try_from(wait.as_nanos()) else {
+        let Some(wait) = wait.map(|wait| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
+        else {
             let never = units > self.counted.capacity as i128 || beyond(LAST) < self.below;
             prop_assert!(never, "never {cost} after {now}");
             return Ok(());

@@ -106,15 +106,95 @@ mod serde {
         refused(json!({"burst": 5}), "missing field `rate`");
         refused(json!({"rate": "1/s", "brust": 5}), "unknown field `brust`, expected one of `rate`, `burst`");
         refused(json!({"rate": "1/s", "burst": 0}), "burst");
-        refused(json!({"rate": "1/s", "burst": -1}), "in \"1/s burst -1\"");
-        refused(json!({"rate": "1/s", "burst": [1]}), "a number, or a text");
         refused(json!({"rate": "1/s; 2/h"}), "bad quota at \";\"");
         refused(json!(5), "a quota: a text such as \"100/s burst 200\"");
         refused(json!(["1/s"]), "a quota: a text");
-        refused(json!({"rate": "1/s burst 2", "burst": 3}), "given twice");
+        let text = r#"{"rate": "1/s", "burst": 1, "burst": 2}"#;
+        assert!(serde_json::from_str::<Quota>(text).unwrap_err().to_string().contains("duplicate field `burst`"));
         let quotas = |value| from_value::<Quotas>(value).unwrap_err().to_string();
         assert!(quotas(json!([])).contains("an empty list"));
         assert!(quotas(json!(["1/s", "2/x"])).contains("\"2/x\""));
         assert!(quotas(json!(true)).contains("quotas: a text such as"));
+    }
+    /// Each field of a map takes its own thing. What it does not take is refused, with the field's
+    /// name, and with what would be right.
+    #[test]
+    fn a_field_takes_its_own_thing() {
+        let amounts =
+            [json!(2), json!(2.5), json!("2"), json!("2.5"), json!("2k"), json!(" 2 tokens "), json!("1_000")];
+        for amount in amounts {
+            for field in ["burst", "initial", "debt"] {
+                let mut map = json!({"rate": "1000/s"});
+                map[field] = amount.clone();
+                let text = amount.as_str().map_or(amount.to_string(), Into::into);
+                let expected: Quota = format!("1000/s {field} {text}").parse().unwrap();
+                assert_eq!(from_value::<Quota>(map).unwrap(), expected, "{field}: {amount}");
+            }
+        }
+        let texts = [
+            ("2 initial 0", "expected an amount alone"),
+            ("2 burst 3", "expected an amount alone"),
+            ("2 debt 1", "expected an amount alone"),
+            ("2/s", "expected an amount alone"),
+            ("2 per s", "expected an amount alone"),
+            ("2; 3/s", "expected an amount alone"),
+            ("burst 2", "expected an amount"),
+            ("", "expected an amount"),
+            ("-1", "expected an amount"),
+            ("1.0000000000001", "an amount of tokens"),
+            ("4294967296", "an amount of tokens"),
+        ];
+        let others = [
+            (json!(-1), "expected an amount"),
+            (json!(4_294_967_296u64), "an amount of tokens"),
+            (json!(1e300), "an amount of tokens"),
+            (json!(true), "a number, or a text"),
+            (json!(null), "a number, or a text"),
+            (json!([1]), "a number, or a text"),
+            (json!({"burst": 1}), "a number, or a text"),
+        ];
+        let values = texts.map(|(text, reason)| (json!(text), reason)).into_iter().chain(others);
+        for (value, reason) in values {
+            for field in ["burst", "initial", "debt"] {
+                let mut map = json!({"rate": "1/s"});
+                map[field] = value.clone();
+                let error = from_value::<Quota>(map.clone()).unwrap_err().to_string();
+                assert!(error.contains(&format!("\"{field}\"")) && error.contains(reason), "{value}: {error}");
+                let error = from_value::<Quotas>(json!([map])).unwrap_err().to_string();
+                assert!(error.contains(&format!("\"{field}\"")) && error.contains(reason), "{value}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_rate_alone() {
+        let rates = [
+            (json!("10/s burst 5"), "\"burst\""),
+            (json!("10/s initial 0"), "\"initial\""),
+            (json!("10/s debt 1"), "\"debt\""),
+            (json!("10/s; 5/h"), "\";\""),
+            (json!("10"), "\"100/s\""),
+            (json!("0/s"), "at least one token"),
+            (json!("10/month"), "30 days"),
+            (json!(10), "\"100/s\""),
+            (json!(10.5), "\"100/s\""),
+            (json!(true), "\"100/s\""),
+            (json!(null), "\"100/s\""),
+            (json!(["10/s"]), "\"100/s\""),
+        ];
+        for (rate, reason) in rates {
+            for map in [json!({"rate": rate}), json!({"rate": rate, "burst": 3})] {
+                let error = from_value::<Quota>(map).unwrap_err().to_string();
+                assert!(error.contains("\"rate\"") && error.contains(reason), "{rate}: {error}");
+            }
+        }
+        // What does not fit together is named, too.
+        let refused = |map, field: &str| {
+            let error = from_value::<Quota>(map).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        };
+        refused(json!({"rate": "1/s", "burst": 0}), "\"burst\"");
+        refused(json!({"rate": "1000000000/s", "burst": 0.5}), "\"burst\"");
+        refused(json!({"rate": "2000000000/s"}), "\"rate\"");
     }
 }

@@ -109,7 +109,7 @@ impl Counted {
 
     fn in_units(quota: Quota, per_token: u128) -> Self {
         let (tokens, period) = quota.rate();
-        let down = |amount: Tokens| pico(amount) * per_token / PICO;
+        let down = |amount| units(amount, per_token, |pico, by| pico / by);
         let (capacity, debt) = (down(quota.capacity()), down(quota.debt_limit()));
         Counted { tokens, nanos: period.as_nanos(), per_token, capacity, debt }
     }
@@ -120,15 +120,16 @@ impl Counted {
     }
 
     pub(crate) fn up(&self, amount: Tokens) -> u128 {
-        (pico(amount) * self.per_token).div_ceil(PICO)
+        units(amount, self.per_token, u128::div_ceil)
     }
 
     pub(crate) fn down(&self, amount: Tokens) -> u128 {
-        pico(amount) * self.per_token / PICO
+        units(amount, self.per_token, |pico, by| pico / by)
     }
 
     pub(crate) fn tokens_up(&self, units: u128) -> Tokens {
-        from_pico((units * PICO).div_ceil(self.per_token))
+        let (whole, rest) = (units / self.per_token, units % self.per_token);
+        from_pico(whole * PICO + (rest * PICO).div_ceil(self.per_token))
     }
 
     pub(crate) fn tokens_down(&self, units: u128) -> Tokens {
@@ -148,6 +149,12 @@ impl Counted {
         // What does not fit is beyond every clock.
         amount.checked_mul(nanos).map_or(u128::MAX, |product| product.div_ceil(units))
     }
+}
+
+/// The units in an amount, its fraction rounded by `divide`. All of it in 10⁻¹² token, times the
+/// units, may not fit.
+fn units(amount: Tokens, per_token: u128, divide: impl Fn(u128, u128) -> u128) -> u128 {
+    u128::from(amount.whole()) * per_token + divide(u128::from(amount.pico()) * per_token, PICO)
 }
 
 fn gcd(mut a: u128, mut b: u128) -> u128 {

@@ -129,7 +129,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
 
     /// [`time_until`](KeyedRateLimiter::time_until), counted from `now_ns`.
     #[must_use]
-    pub fn time_until_at<Q: Hash + ?Sized>(&self, now_ns: u64, key: &Q, n: impl Into<Tokens>) -> Duration
+    pub fn time_until_at<Q: Hash + ?Sized>(&self, now_ns: u64, key: &Q, n: impl Into<Tokens>) -> Option<Duration>
     where
         K: Borrow<Q>,
     {

@@ -301,7 +301,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     /// How long until the key's bucket holds `n` tokens, if nothing else takes them; as
     /// [`RateLimiter::time_until`](crate::RateLimiter::time_until).
     #[must_use]
-    pub fn time_until<Q: Hash + ?Sized>(&self, key: &Q, n: impl Into<Tokens>) -> Duration
+    pub fn time_until<Q: Hash + ?Sized>(&self, key: &Q, n: impl Into<Tokens>) -> Option<Duration>
     where
         K: Borrow<Q>,
     {

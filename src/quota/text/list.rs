@@ -52,7 +52,7 @@ impl FromStr for Quotas {
             one(part).map_err(|error| shifted(error, before, text.len()))
         });
         let quotas: Result<Vec<Quota>, QuotaTextError> = parts.collect();
-        let quotas = quotas.map_err(|error| ParseQuotaError { text: text.into(), error })?;
+        let quotas = quotas.map_err(|error| ParseQuotaError::new(text, error))?;
         Ok(Quotas(quotas.into()))
     }
 }

@@ -15,6 +15,8 @@ use core::str::FromStr;
 use super::Quota;
 
 pub use list::Quotas;
+#[cfg(feature = "serde")]
+pub(super) use parse::{Misfit, combined, rate, tokens};
 
 /// A [`Quota`] from a text that is checked when it is compiled: [`Quota::const_parse`] in a
 /// `const` block.
@@ -95,12 +97,12 @@ impl FromStr for Quota {
     type Err = ParseQuotaError;
 
     fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
-        Quota::const_parse(text).map_err(|error| ParseQuotaError { text: text.into(), error })
+        Quota::const_parse(text).map_err(|error| ParseQuotaError::new(text, error))
     }
 }
 
 /// Where and why a text is not a [`Quota`], for constants. [`ParseQuotaError`] has the text too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QuotaTextError {
     message: &'static str,
     start: usize,
@@ -127,6 +129,12 @@ impl fmt::Display for QuotaTextError {
     }
 }
 
+impl fmt::Debug for QuotaTextError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaTextError").field("span", &self.span()).field("message", &self.message).finish()
+    }
+}
+
 impl Error for QuotaTextError {}
 
 /// Why a text is not a [`Quota`], and which part of it is to blame.
@@ -147,13 +155,17 @@ impl Error for QuotaTextError {}
 /// assert_eq!(&error.text()[error.span()], "bust");
 /// assert_eq!(error.caret().to_string(), "100/s bust 200\n      ^^^^");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ParseQuotaError {
     text: Box<str>,
     error: QuotaTextError,
 }
 
 impl ParseQuotaError {
+    pub(super) fn new(text: &str, error: QuotaTextError) -> Self {
+        ParseQuotaError { text: text.into(), error }
+    }
+
     /// The whole text.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -192,6 +204,13 @@ impl fmt::Display for ParseQuotaError {
             Some((end, _)) => write!(f, "bad quota at {:?}…", &part[..end])?,
         }
         write!(f, ": {}", self.error.message)
+    }
+}
+
+impl fmt::Debug for ParseQuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ParseQuotaError");
+        debug.field("text", &self.text).field("span", &self.span()).field("message", &self.error.message).finish()
     }
 }
 

@@ -36,6 +36,10 @@ const YEAR: &str = "a year has no fixed length: write \"365 days\"";
 const CLAUSE: &str = "after the rate come \"burst\", \"initial\" or \"debt\", each with an amount";
 const TWICE: &str = "given twice: leave one of them out";
 const INEXACT: &str = "this rate cannot be kept exactly: write it with fewer digits";
+#[cfg(feature = "serde")]
+const RATE_ALONE: &str = "expected a rate alone: \"burst\", \"initial\" and \"debt\" are fields of their own";
+#[cfg(feature = "serde")]
+const AMOUNT_ALONE: &str = "expected an amount alone, such as 100, 2.5 or 10k";
 const TOKENS: &str = "an amount of tokens is below 4294967296 and has at most 12 decimals";
 
 /// What follows the rate, in the order that [`Parser::clauses`] returns it.
@@ -59,41 +63,76 @@ const UNITS: [(u64, &[&[u8]]); 8] = [
 ];
 
 pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
-    let mut parser = Parser { bytes: text.as_bytes(), at: 0 };
+    let mut parser = Parser::new(text);
     let rate = attempt!(parser.rate());
     let [burst, initial, debt] = attempt!(parser.clauses());
-    match burst {
-        Some(part) if part.tokens.is_zero() => {
-            return Err(error(part.start, part.end, QuotaError(QuotaErrorKind::ZeroBurst).message()));
-        }
-        _ => {}
-    }
-    // All at once: the order of the clauses must not decide whether they fit together.
-    match Quota::derive(
-        rate.tokens,
-        rate.period,
-        tokens_or(burst, rate.burst),
-        tokens_or(initial, rate.initial),
-        match debt {
-            Some(debt) => Some(debt.tokens),
-            None => None,
-        },
-    ) {
+    match combined(&rate, [tokens_of(burst), tokens_of(initial), tokens_of(debt)]) {
         Ok(quota) => Ok(quota),
-        Err(bad) => {
-            let (start, end) = match (burst, debt) {
-                (Some(part), _) | (None, Some(part)) => (part.start, part.end),
-                (None, None) => (0, text.len()),
+        Err(Misfit { clause, error: bad }) => {
+            let (start, end) = match ([burst, initial, debt], clause) {
+                ([Some(part), ..], Some(0)) | ([.., Some(part)], Some(2)) => (part.start, part.end),
+                _ => (0, text.len()),
             };
             Err(error(start, end, bad.message()))
         }
     }
 }
 
-const fn tokens_or(clause: Option<Clause>, default: Tokens) -> Tokens {
-    match clause {
-        Some(clause) => clause.tokens,
+/// A rate alone, as a quota with the default burst.
+#[cfg(feature = "serde")]
+pub(in crate::quota) const fn rate(text: &str) -> Result<Quota, QuotaTextError> {
+    let mut parser = Parser::new(text);
+    let rate = attempt!(parser.rate());
+    attempt!(parser.end(RATE_ALONE));
+    Ok(rate)
+}
+
+/// An amount of tokens alone.
+#[cfg(feature = "serde")]
+pub(in crate::quota) const fn tokens(text: &str) -> Result<Tokens, QuotaTextError> {
+    let mut parser = Parser::new(text);
+    let clause = attempt!(parser.tokens());
+    attempt!(parser.end(AMOUNT_ALONE));
+    Ok(clause.tokens)
+}
+
+/// Which of the clauses does not fit the rate, and why; `None` if it is the rate.
+pub(in crate::quota) struct Misfit {
+    pub(in crate::quota) clause: Option<usize>,
+    pub(in crate::quota) error: QuotaError,
+}
+
+/// A rate with what [`Parser::clauses`] returns. All at once: the order of the clauses must not
+/// decide whether they fit together.
+pub(in crate::quota) const fn combined(
+    rate: &Quota,
+    [burst, initial, debt]: [Option<Tokens>; 3],
+) -> Result<Quota, Misfit> {
+    let (kept, initial) = (tokens_or(burst, rate.burst), tokens_or(initial, rate.initial));
+    match Quota::derive(rate.tokens, rate.period, kept, initial, debt) {
+        Ok(quota) => Ok(quota),
+        Err(error) => {
+            let clause = match (burst, debt) {
+                (Some(_), _) => Some(0),
+                (None, Some(_)) => Some(2),
+                (None, None) => None,
+            };
+            Err(Misfit { clause, error })
+        }
+    }
+}
+
+const fn tokens_or(given: Option<Tokens>, default: Tokens) -> Tokens {
+    match given {
+        Some(tokens) => tokens,
         None => default,
+    }
+}
+
+const fn tokens_of(clause: Option<Clause>) -> Option<Tokens> {
+    match clause {
+        Some(clause) => Some(clause.tokens),
+        None => None,
     }
 }
 
@@ -115,7 +154,11 @@ struct Parser<'a> {
     at: usize,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    const fn new(text: &'a str) -> Self {
+        Parser { bytes: text.as_bytes(), at: 0 }
+    }
+
     /// The rate, as a quota with the default burst.
     const fn rate(&mut self) -> Result<Quota, QuotaTextError> {
         self.spaces();
@@ -154,14 +197,26 @@ impl Parser<'_> {
                 return Err(error(self.at, end, TWICE));
             }
             self.at = end;
-            self.spaces();
-            let start = self.at;
-            let amount = attempt!(self.amount());
-            match amount.tokens(Round::Exactly) {
-                Some(tokens) => clauses[which] = Some(Clause { tokens, start, end: self.at }),
-                None => return Err(error(start, self.at, TOKENS)),
-            }
+            clauses[which] = Some(attempt!(self.tokens()));
         }
+    }
+
+    /// An amount of tokens.
+    const fn tokens(&mut self) -> Result<Clause, QuotaTextError> {
+        self.spaces();
+        let start = self.at;
+        let amount = attempt!(self.amount());
+        match amount.tokens(Round::Exactly) {
+            Some(tokens) => Ok(Clause { tokens, start, end: self.at }),
+            None => Err(error(start, self.at, TOKENS)),
+        }
+    }
+
+    /// The end of the text; if there is more, `message` says what is wrong with that.
+    #[cfg(feature = "serde")]
+    const fn end(&mut self, message: &'static str) -> Result<(), QuotaTextError> {
+        self.spaces();
+        if self.at == self.bytes.len() { Ok(()) } else { Err(self.unexpected(message)) }
     }
 
     const fn amount(&mut self) -> Result<Decimal, QuotaTextError> {

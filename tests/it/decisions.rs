@@ -1,0 +1,148 @@
+//! A decision shows what a look at the same reading shows, and the tokens that it shows can be
+//! taken in one call.
+
+use brimful::{Decision, KeyedRateLimiter, MockClock, Quota, Tokens};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use crate::exact_waits::{pasts, with_a_past};
+use crate::support::{LAST, SECOND, any_size, from_pico, limiter, pico, tokens};
+
+/// One bucket at given times: how it is called, and how it is looked at.
+struct Calls<'a> {
+    decide: &'a dyn Fn(u64, Tokens) -> Decision,
+    peek: &'a dyn Fn(u64) -> Decision,
+}
+
+impl Calls<'_> {
+    /// What is decided on `cost` at `now` is what a look finds then, to the token.
+    fn agree(&self, now: u64, cost: Tokens) -> TestCaseResult {
+        let before = (self.peek)(now);
+        let decision = (self.decide)(now, cost);
+        let look = (self.peek)(now);
+        prop_assert!(look.allowed());
+        prop_assert_eq!(decision.remaining(), look.remaining(), "{:?} at {}", decision, now);
+        prop_assert_eq!(decision.reset_after(), look.reset_after(), "{:?} at {}", decision, now);
+        prop_assert_eq!(decision.limit(), look.limit());
+        if !decision.allowed() {
+            prop_assert_eq!(decision.remaining(), before.remaining(), "{:?} at {}", decision, now);
+            prop_assert_eq!(decision.reset_after(), before.reset_after(), "{:?} at {}", decision, now);
+        }
+        let remaining = decision.remaining();
+        if let Some(more) = remaining.checked_add(1) {
+            let refused = (self.decide)(now, more.into());
+            prop_assert!(!refused.allowed(), "{:?} at {}, and {} are admitted", decision, now, more);
+            prop_assert_eq!(refused.remaining(), remaining);
+        }
+        let rest = (self.decide)(now, remaining.into());
+        prop_assert!(rest.allowed(), "{:?} at {}, and {} are refused", decision, now, remaining);
+        prop_assert_eq!(rest.remaining(), 0);
+        prop_assert_eq!((self.peek)(now).remaining(), 0);
+        prop_assert_eq!(rest.reset_after(), (self.peek)(now).reset_after());
+        Ok(())
+    }
+}
+
+/// A time to be called at: soon after `now`, long after, or before.
+fn later(now: u64, gene: u64) -> u64 {
+    let step = any_size(gene / 4, 59);
+    match gene % 4 {
+        0 => now.saturating_sub(step),
+        1 => now + step % 100,
+        _ => now.saturating_add(step).min(LAST),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn show_what_a_look_shows((quota, calls) in pasts(), size in any::<u64>(), time in any::<u64>()) {
+        let (limiter, now) = with_a_past(quota, &calls);
+        let cost = from_pico(u128::from(any_size(size, 63)) % (pico(quota.capacity()) + 2));
+        let calls = Calls { decide: &|now, n| limiter.decide_at(now, n), peek: &|now| limiter.decide_at(now, 0) };
+        calls.agree(later(now, time), cost)?;
+    }
+
+    #[test]
+    fn show_what_a_look_at_the_key_shows(
+        (quota, calls) in pasts(),
+        size in any::<u64>(),
+        time in any::<u64>(),
+    ) {
+        let limiter = keyed(quota);
+        // The first call starts the bucket, be it admitted or not.
+        let _ = limiter.try_acquire_at(0, "a");
+        let mut now = 0u64;
+        for (step, cost) in calls {
+            now = later(now, step | 2);
+            let _ = limiter.try_acquire_n_at(now, "a", from_pico(u128::from(cost) % pico(quota.capacity()) + 1));
+        }
+        let cost = from_pico(u128::from(any_size(size, 63)) % (pico(quota.capacity()) + 2));
+        OfKey(&limiter).agree_at(later(now, time), cost)?;
+    }
+}
+
+fn keyed(quota: Quota) -> KeyedRateLimiter<str, MockClock> {
+    KeyedRateLimiter::builder().quota(quota).max_keys(8).clock(MockClock::new()).build().unwrap()
+}
+
+/// The bucket of the key "a".
+struct OfKey<'a>(&'a KeyedRateLimiter<str, MockClock>);
+
+impl OfKey<'_> {
+    fn agree_at(&self, now: u64, cost: Tokens) -> TestCaseResult {
+        let calls = Calls { decide: &|now, n| self.0.decide_at(now, "a", n), peek: &|now| self.0.peek_at(now, "a") };
+        calls.agree(now, cost)
+    }
+}
+
+/// At most instants of these rates a full bucket lies between two units.
+#[test]
+fn a_full_bucket_shows_what_is_left_of_it() {
+    let quotas = [
+        Quota::per_second(3),
+        Quota::per_minute(7),
+        Quota::per_second(7).burst(10),
+        Quota::per_second(1000).burst(2000),
+        Quota::per_second(600_000_007).burst(1_000),
+        Quota::per_second(333_333_333).burst(2),
+        "5/7ms burst 1.5".parse().unwrap(),
+    ];
+    for quota in quotas {
+        for now in [0, 1, 2, 3, 1_000, 123_456_789, SECOND, 3_600 * SECOND + 1, LAST - 1, LAST] {
+            for cost in [tokens("0.000001"), Tokens::ONE, tokens("1.5"), Tokens::new(2), quota.capacity()] {
+                let lone = limiter(quota);
+                let calls = Calls { decide: &|now, n| lone.decide_at(now, n), peek: &|now| lone.decide_at(now, 0) };
+                calls.agree(now, cost).unwrap_or_else(|error| panic!("{quota}: {error}"));
+                let keyed = keyed(quota);
+                OfKey(&keyed).agree_at(now, cost).unwrap_or_else(|error| panic!("{quota}, a key: {error}"));
+            }
+        }
+    }
+    let three = limiter(Quota::per_second(3));
+    let decision = three.decide_at(1, 1);
+    assert_eq!((decision.allowed(), decision.remaining()), (true, 1), "the third is short of a unit");
+    assert!(!three.decide_at(1, 2).allowed());
+}
+
+/// Calls by the clock stand on its reading as those do that are given one.
+#[test]
+fn the_live_forms_show_the_same() {
+    let clock = MockClock::new();
+    clock.advance(std::time::Duration::from_nanos(1));
+    let quota = Quota::per_second(3);
+    let lone = brimful::RateLimiter::with_clock(quota, clock.clone());
+    let decision = lone.decide(1);
+    assert_eq!(
+        (decision.remaining(), decision.reset_after()),
+        (lone.decide(0).remaining(), lone.decide(0).reset_after())
+    );
+    assert!(!lone.allow() || lone.decide(0).remaining() == 0);
+    let keys = KeyedRateLimiter::<str, _>::with_clock(quota, clock);
+    let decision = keys.decide("a", 1);
+    assert_eq!(
+        (decision.remaining(), decision.reset_after()),
+        (keys.peek("a").remaining(), keys.peek("a").reset_after())
+    );
+}
