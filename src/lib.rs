@@ -177,9 +177,9 @@
 //!
 //! A limiter has one timer, however many wait, and on how many keys. By default it is one of
 //! [async-io](https://docs.rs/async-io)'s, whose one thread serves the whole process, whatever the
-//! runtime. With the feature `tokio`, `TokioTimer` stays within a runtime of tokio's, where the
-//! builder is [told so](RateLimiterBuilder::timer). A clock may bring its own, as [`MockClock`]
-//! does; any other is a [`Timer`] of yours.
+//! runtime. With the feature `tokio`, `TokioTimer` wakes the waiters from within a runtime of tokio's, if
+//! the builder is [given one](RateLimiterBuilder::timer); it also serves waiters in tokio's paused time.
+//! A clock may bring its own, as [`MockClock`] does; any other is a [`Timer`] of yours.
 //!
 //! **Nobody is served early.** Whoever is alone is served as soon as the timer fires; where several
 //! are due within a millisecond they are served by one look, up to a millisecond late, and each is

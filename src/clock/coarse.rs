@@ -1,4 +1,4 @@
-//! A clock that is read in a load, and moved on by somebody else.
+//! A clock that is read in a load, and moved on by an upkeep.
 
 use std::fmt;
 use std::io;
@@ -18,29 +18,35 @@ use crossbeam_utils::CachePadded;
 use super::Timer;
 use super::{Clock, QuantaClock};
 
-/// A clock that tells what [`QuantaClock`] read when it was last moved on: a load, instead of
-/// the counter, where decisions are so many that this counts. It is moved on by a
-/// [`CoarseUpkeep`]: a thread, or an event loop, each time around. While none lives, it reads
-/// [`QuantaClock`] itself.
+/// A clock that returns the reading of [`QuantaClock`] at which it was last moved on. A reading is one
+/// load, which is cheaper than the counter.
 ///
-/// It is a handle without state: all of them tell the same time.
+/// A [`CoarseUpkeep`] moves the clock on: a thread does so at an interval, or an event loop each time
+/// around. While no upkeep lives, each reading is a reading of [`QuantaClock`], and costs a
+/// compare-exchange more than that.
 ///
-/// # What holds for it
+/// `CoarseClock` is a handle without state: all handles return the same time.
 ///
-/// A reading is behind by at most σ. With a thread, that is its interval, and what it comes late,
-/// which is up to the operating system (typically 0.1 ms where cores are free); by hand, the longest
-/// time between two refreshes. It is never ahead, but for what the cores' counters differ by
-/// ([`clock_health`](crate::clock_health)).
+/// # Guarantees
 ///
-/// The limiter is exact for what it reads. In real time it admits in no window more than
-/// `burst + rate × (window + σ)`, since what is admitted in a window has readings in one that
-/// begins at most σ earlier. What is earned is seen up to σ late: who comes back after a
-/// `retry_after` may be told to wait up to σ more, and timeouts are off by as much. A burst smaller
-/// than what is earned in σ caps the rate at one burst per σ. Those who wait are woken by the precise
-/// time, which then moves this clock on.
+/// - **The clock is monotonic**, also across threads, and also when an upkeep starts, stops or starts
+///   again: a reading that happens after another is never lower. If the counters of two cores differ,
+///   the clock stands still until the slower counter has caught up.
+/// - **A reading is at most σ behind.** With a thread, σ is the interval and the time by which the
+///   operating system runs the thread late (typically 0.1 ms if a core is free). By hand, σ is the
+///   longest time between two refreshes. While no upkeep lives, σ is zero.
+/// - **A reading is never ahead**, except by the difference of the cores' counters
+///   ([`clock_health`](crate::clock_health)).
 ///
-/// The operating systems' own coarse clocks would be no better: to ask them takes about as long
-/// as the counter, and they go on every 1 to 16 ms.
+/// A limiter is exact for the readings of its clock. In real time it admits in no window more than
+/// `burst + rate × (window + σ)`, because calls that are admitted in a window have readings in one that
+/// begins at most σ earlier. Tokens are seen up to σ after they were earned: a call that comes back
+/// after its `retry_after` may be refused for up to σ more, and timeouts are off by as much. A burst
+/// that is smaller than what is earned in σ limits the rate to one burst per σ. Waiters are woken by
+/// the precise time, which then moves this clock on.
+///
+/// The coarse clocks of operating systems would be no better: a reading takes about as long as one of
+/// the counter, and they move every 1 to 16 ms.
 ///
 /// # Examples
 ///
@@ -58,20 +64,68 @@ use super::{Clock, QuantaClock};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoarseClock;
 
-/// What the clocks tell; zero while nobody moves it on.
-static TIME: CachePadded<AtomicU64> = CachePadded::new(AtomicU64::new(0));
+static TIME: Time = Time::new();
 
-/// How many upkeeps live.
+/// The number of upkeeps that live.
 static LIVE: Mutex<usize> = Mutex::new(0);
+
+/// The latest reading, and whether an upkeep moves it on:
+///
+/// ```text
+///  63    62 …… 0
+/// ┌──────┬──────────────────────────────────┐
+/// │ kept │ nanoseconds: they never decrease │
+/// └──────┴──────────────────────────────────┘
+/// ```
+///
+/// Relaxed throughout: the only promise is about this one word, and the changes of one word have one
+/// order, which readings that happen one after the other follow.
+struct Time(CachePadded<AtomicU64>);
+
+const KEPT: u64 = 1 << 63;
+
+impl Time {
+    const fn new() -> Self {
+        Time(CachePadded::new(AtomicU64::new(0)))
+    }
+
+    /// Returns the latest reading while an upkeep lives; otherwise the precise time, or the latest
+    /// reading if that is later.
+    #[inline]
+    fn read(&self, precise: impl FnOnce() -> u64) -> u64 {
+        match self.0.load(Ordering::Relaxed) {
+            kept if kept & KEPT != 0 => kept & !KEPT,
+            _ => self.read_precisely(precise),
+        }
+    }
+
+    /// Records the reading: a later one, on a core whose counter is behind, or after an upkeep began
+    /// with a time that it read earlier, must not be lower.
+    #[cold]
+    #[inline(never)]
+    fn read_precisely(&self, precise: impl FnOnce() -> u64) -> u64 {
+        let now = precise() & !KEPT;
+        // A kept word is greater than any other, and stays as it is.
+        let before = self.0.fetch_max(now, Ordering::Relaxed);
+        if before & KEPT != 0 { before & !KEPT } else { before.max(now) }
+    }
+
+    /// Moves the kept time on, or begins to keep it.
+    fn keep(&self, now: u64) {
+        let later = |word: u64| Some(KEPT | (word & !KEPT).max(now & !KEPT));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+    }
+
+    /// Ends what [`keep`](Time::keep) began.
+    fn let_go(&self) {
+        self.0.fetch_and(!KEPT, Ordering::Relaxed);
+    }
+}
 
 impl Clock for CoarseClock {
     #[inline]
     fn now(&self) -> u64 {
-        // Relaxed: a clock orders nothing.
-        match TIME.load(Ordering::Relaxed) {
-            0 => precise(),
-            now => now,
-        }
+        TIME.read(|| QuantaClock.now())
     }
 
     #[cfg(feature = "wait")]
@@ -97,7 +151,7 @@ struct Strike(Waker);
 #[cfg(feature = "wait")]
 impl Wake for Strike {
     fn wake(self: Arc<Self>) {
-        // Under the lock: after the last upkeep has gone, nobody would move it on again.
+        // Under the lock: after the last upkeep has gone, no other would move it on again.
         let live = live();
         if *live > 0 {
             move_on();
@@ -111,19 +165,14 @@ fn live() -> MutexGuard<'static, usize> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cold]
-#[inline(never)]
-fn precise() -> u64 {
-    QuantaClock.now()
-}
-
-/// Moves [`CoarseClock`] on, for as long as it lives. Where there are several, whichever comes first
-/// does; while one by hand lives and nobody refreshes it, and no thread is there, the time stands still
-/// for all. After a `fork`, start one anew.
+/// Moves [`CoarseClock`] on, for as long as it lives.
+///
+/// If several live, each moves the clock on. While one by hand lives that is not refreshed, and no
+/// thread, the time stands still for all handles. After a `fork`, start another in the child.
 ///
 /// # Examples
 ///
-/// An event loop keeps the time by itself:
+/// An event loop moves the time on:
 ///
 /// ```
 /// use brimful::{Clock, CoarseClock, CoarseUpkeep};
@@ -142,12 +191,12 @@ pub struct CoarseUpkeep {
 }
 
 impl CoarseUpkeep {
-    /// Starts a thread that moves the time on every so often; 0.1 to 1 ms is usual. It takes about
-    /// a microsecond of CPU time each time, and ends when this is dropped.
+    /// Starts a thread that moves the time on at this interval; 0.1 to 1 ms is usual. The thread takes
+    /// about a microsecond of CPU time at each interval, and ends when the upkeep is dropped.
     ///
     /// # Errors
     ///
-    /// An interval of zero; and where the system has no thread to give.
+    /// The interval is zero, or the system cannot start a thread.
     pub fn start(every: Duration) -> io::Result<Self> {
         if every.is_zero() {
             let message = "the time cannot be moved on every 0 ns: 1 ms is usual";
@@ -165,14 +214,15 @@ impl CoarseUpkeep {
         Ok(upkeep)
     }
 
-    /// One that moves the time on when it is told to: now, and by [`refresh`](CoarseUpkeep::refresh).
+    /// Returns an upkeep without a thread. It moves the time on now, and at each
+    /// [`refresh`](CoarseUpkeep::refresh).
     pub fn by_hand() -> Self {
         *live() += 1;
         move_on();
         CoarseUpkeep { thread: None }
     }
 
-    /// Moves the time on. Call it where an event loop begins anew, before anything is decided.
+    /// Moves the time on. Call it at the start of each turn of an event loop, before any decision.
     pub fn refresh(&self) {
         move_on();
     }
@@ -184,9 +234,9 @@ impl fmt::Debug for CoarseUpkeep {
     }
 }
 
-/// The time is now, unless another thread was faster.
+/// Sets the time to now, unless another thread has set a later one. An upkeep lives.
 fn move_on() {
-    TIME.fetch_max(QuantaClock.now(), Ordering::Relaxed);
+    TIME.keep(QuantaClock.now());
 }
 
 impl Drop for CoarseUpkeep {
@@ -198,8 +248,63 @@ impl Drop for CoarseUpkeep {
         let mut live = live();
         *live -= 1;
         if *live == 0 {
-            // Nobody moves it on any longer: an upkeep that is made meanwhile waits for the lock.
-            TIME.store(0, Ordering::Relaxed);
+            // No upkeep moves it on any longer: one that is made meanwhile waits for the lock.
+            TIME.let_go();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    enum Step {
+        /// A reading while the precise time is this, and the result.
+        Read(u64, u64),
+        Keep(u64),
+        LetGo,
+    }
+    use Step::{Keep, LetGo, Read};
+
+    fn check(steps: &[Step]) {
+        let time = Time::new();
+        for (place, step) in steps.iter().enumerate() {
+            match *step {
+                Read(precise, expected) => assert_eq!(time.read(|| precise), expected, "step {place}"),
+                Keep(now) => time.keep(now),
+                LetGo => time.let_go(),
+            }
+        }
+    }
+
+    #[test]
+    fn an_upkeep_that_read_the_time_early_begins_with_the_latest_reading() {
+        check(&[Read(100, 100), Keep(90), Read(0, 100), Keep(99), Read(0, 100), Keep(101), Read(0, 101)]);
+    }
+
+    #[test]
+    fn a_core_that_is_behind_reads_the_latest_reading() {
+        check(&[Read(100, 100), Read(40, 100), Read(101, 101)]);
+        check(&[Keep(100), LetGo, Read(40, 100), Read(101, 101)]);
+    }
+
+    #[test]
+    fn an_upkeep_that_starts_again_goes_on_from_the_latest_reading() {
+        check(&[Keep(100), LetGo, Keep(60), Read(0, 100), LetGo, Read(110, 110), Keep(105), Read(0, 110)]);
+    }
+
+    #[test]
+    fn a_reading_during_which_an_upkeep_starts_is_the_upkeeps() {
+        let time = Time::new();
+        let read = time.read(|| {
+            time.keep(50);
+            60
+        });
+        assert_eq!((read, time.read(|| 0)), (50, 50));
+    }
+
+    #[test]
+    fn the_time_is_not_ahead_of_what_was_read() {
+        check(&[Keep(100), Read(500, 100), LetGo, Read(500, 500)]);
     }
 }

@@ -7,6 +7,8 @@ use std::boxed::Box;
 mod agenda;
 #[cfg(feature = "std")]
 mod coarse;
+#[cfg(feature = "tokio")]
+mod courier;
 #[cfg(all(feature = "std", not(brimful_loom)))]
 mod mock;
 #[cfg(feature = "wait")]

@@ -1,6 +1,7 @@
 //! What wakes whoever waits.
 
 use std::task::Waker;
+use std::time::Duration;
 
 /// Wakes a limiter when the first who wait there are due.
 ///
@@ -54,10 +55,21 @@ pub trait Timer: Send {
     /// To wake it looks at the clock, serves who is due, wakes them, and arms this very timer: hold no
     /// lock that any of it takes.
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker);
+
+    /// Returns the time by which the queue may put off the next wake after one that served more than one
+    /// waiter. The next wake then serves more waiters. The queue never puts off a wake so long that tokens
+    /// could be lost. Zero by default.
+    fn slack(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl<T: Timer + ?Sized> Timer for Box<T> {
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
         (**self).arm(now_ns, at_ns, waker);
+    }
+
+    fn slack(&self) -> Duration {
+        (**self).slack()
     }
 }

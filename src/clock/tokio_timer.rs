@@ -1,26 +1,53 @@
-//! Timers of tokio's.
+//! The timer for tokio's runtimes.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Handle, Id};
-use tokio::task::AbortHandle;
+use tokio::runtime::Handle;
 
+use super::courier::{Courier, Place};
 use super::{Timer, default_timer};
 
-/// Wakes those who wait from within a tokio runtime, which costs a crowd of its tasks less than to
-/// be woken from elsewhere.
+/// A timer that wakes waiters from within a tokio runtime. To wake a crowd of its tasks costs less from
+/// within than from another thread.
 ///
-/// tokio's timers have a resolution of a millisecond: a single waiter is served 1 ms late as a rule.
+/// The timer lives in the runtime in which the first waiter, or the last one that was served, was
+/// polled. When a waiter is due, the default timer calls one task of that runtime, and the task wakes
+/// the waiters. The runtime needs no time driver. Outside of any runtime, and after the runtime was shut
+/// down, the default timer wakes the waiters itself.
 ///
-/// It lives in the runtime on which the first waiter, or whoever is served, is polled. Where there is
-/// none (a thread waits, the runtime was shut down, or has no time driver), the default timer takes
-/// its place; also, every second time, where the runtime's time runs faster than the clock, as a
-/// paused one's does. Where there is one that nobody drives (`block_on` has returned, or its thread
-/// is blocked), the default timer comes to help when somebody has been due for 100 ms.
+/// # Lateness
+///
+/// A lone waiter is served as soon as the default timer has fired and the runtime has run the task:
+/// tokio's own timers, which have a resolution of a millisecond, are not in the way. A lone task on a
+/// bucket with a burst of 1 reached 0.98 of the rate at 50/s, 0.95 at 200/s and at 500/s, 0.92 at
+/// 1000/s and 0.86 at 5000/s; with the default timer it reached 0.99, 0.98, 0.97, 0.93 and 0.86 (two
+/// busy virtual cores; one task in place of the crowd of `cargo xtask bench waiting`). After a wake that served
+/// more than one waiter, the next is put off by up to a millisecond, but never so long that tokens are
+/// lost.
+///
+/// # A runtime that is not driven
+///
+/// If the runtime has not run the task 100 ms after it was called (`block_on` has returned, or its
+/// thread is blocked), the default timer wakes the waiters itself, until the runtime runs again. At most
+/// one task per runtime waits to be run, whatever the number of limiters, keys and waits.
+///
+/// # Paused time
+///
+/// If the runtime's time is paused (`tokio::time::pause`), the timer compares the limiter's clock
+/// with it. A clock that reads `tokio::time::Instant` moves with it, and then a sleep of tokio's wakes the
+/// waiters: the runtime advances its time to that instant when it is idle, rounded up to a millisecond.
+/// Any other clock, such as the default one, goes on in real time; its waiters are served in real time,
+/// and their waits do not move tokio's time. Pause the time before the first wait: a wait that has
+/// already begun is served when its real time is over, or at the next call on its bucket. While a sleep of
+/// tokio's is to wake the waiters, the default timer does not: the runtime must be driven.
+///
+/// # Panics
+///
+/// If time is paused in a runtime without a time driver, tokio's sleep panics in the task. tokio has no
+/// way to ask for a time driver.
 ///
 /// # Examples
 ///
@@ -37,92 +64,148 @@ use super::{Timer, default_timer};
 /// ```
 #[derive(Default)]
 pub struct TokioTimer {
-    runtime: Option<Handle>,
-    /// The last runtime in which no task could sleep.
-    unfit: Option<Id>,
-    task: Option<Task>,
-    /// Takes the runtime's place, or looks after it.
-    other: Option<Other>,
+    /// The default timer, which calls the runtime when the first waiter is due.
+    alarm: Option<Alarm>,
+    /// The default timer, which wakes the queue itself if the runtime does not.
+    guard: Option<Alarm>,
+    /// The place in the runtime in which the timer was armed last.
+    seat: Option<Seat>,
 }
 
-/// How late a runtime may be before the default timer comes to help.
+/// The time that a runtime has to wake the queue before the default timer does.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// The task that sleeps.
-struct Task {
-    armed: Arc<Armed>,
-    abort: AbortHandle,
-    due: Instant,
-}
+/// To wake a thread of the runtime costs more than to grant ten tokens.
+const SLACK: Duration = Duration::from_millis(1);
 
-/// The default timer, and when it was armed for.
-struct Other {
+/// The default timer, and the instant that it was armed for.
+struct Alarm {
     timer: Box<dyn Timer>,
     at: Instant,
 }
 
-/// What became of a call to be woken.
-struct Armed(AtomicU8);
-
-const PENDING: u8 = 0;
-/// It was woken, or is not to be.
-const OVER: u8 = 1;
-/// The runtime was shut down before, or cannot sleep.
-const LOST: u8 = 2;
-
-impl Armed {
-    /// Whether this ended it.
-    fn end(&self, state: u8) -> bool {
-        self.0.compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+impl Alarm {
+    /// Arms the timer, made if there is none, for an instant. Leaves it as it is if it will fire at
+    /// most `soon` after that instant.
+    fn arm(alarm: &mut Option<Alarm>, now: Instant, at: Instant, soon: Duration, waker: &Waker) {
+        if alarm.as_ref().is_some_and(|alarm| now < alarm.at && alarm.at <= at + soon) {
+            return;
+        }
+        let wait = u64::try_from(at.saturating_duration_since(now).as_nanos()).unwrap_or(u64::MAX);
+        let alarm = alarm.get_or_insert_with(|| Alarm { timer: default_timer(), at });
+        alarm.timer.arm(0, wait, waker);
+        alarm.at = at;
     }
 }
 
-/// Is dropped with the task, wherever that ends.
-struct Guard {
-    armed: Arc<Armed>,
+/// A timer's place in a runtime.
+struct Seat {
+    ring: Arc<Ring>,
     waker: Waker,
+    /// The times at the last arming; `None` if tokio's time was not paused.
+    seen: Option<Seen>,
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if self.armed.end(LOST) {
-            self.waker.wake_by_ref();
+/// Is woken by the default timer, and wakes the queue from within the runtime.
+struct Ring {
+    courier: Arc<Courier>,
+    place: Place,
+    bell: Waker,
+}
+
+impl Wake for Ring {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.courier.call(&self.place, &self.bell, GRACE) {
+            self.bell.wake_by_ref();
         }
     }
 }
 
+/// What three clocks read when the timer was armed.
+#[derive(Clone, Copy)]
+struct Seen {
+    limiter: u64,
+    tokio: tokio::time::Instant,
+    system: Instant,
+}
+
+/// The time that the limiter's clock follows, as far as two readings of it show.
+enum Pace {
+    Real,
+    Tokio,
+    Unknown,
+}
+
+impl Seen {
+    /// Compares the times that passed since the arming before. tokio's time must be much the closer one:
+    /// a clock that stands still for a while, as a coarse one does, is told apart at a later arming.
+    fn pace(self, before: Option<Seen>) -> Pace {
+        let Some(before) = before else { return Pace::Unknown };
+        let limiter = Duration::from_nanos(self.limiter.saturating_sub(before.limiter));
+        let tokio = self.tokio.saturating_duration_since(before.tokio);
+        let system = self.system.saturating_duration_since(before.system);
+        if limiter.abs_diff(tokio) + system / 2 < limiter.abs_diff(system) { Pace::Tokio } else { Pace::Real }
+    }
+}
+
+impl Seat {
+    fn new(courier: Arc<Courier>, bell: &Waker) -> Self {
+        let ring = Arc::new(Ring { place: courier.join(), courier, bell: bell.clone() });
+        Seat { waker: Waker::from(ring.clone()), ring, seen: None }
+    }
+
+    /// Arms tokio's own timer and returns `true`, if tokio's time is paused and the limiter's clock follows
+    /// it. If that is not known yet, has the queue arm the timer again at once, with a second reading;
+    /// meanwhile the runtime is not idle, and does not advance its time.
+    fn arm_on_tokio(&mut self, now: Instant, now_ns: u64, wait: Duration) -> bool {
+        let tokio = tokio::time::Instant::now();
+        if (now..=Instant::now()).contains(&tokio.into_std()) || tokio != tokio::time::Instant::now() {
+            self.seen = None;
+            return false;
+        }
+        let seen = Seen { limiter: now_ns, tokio, system: now };
+        let pace = seen.pace(self.seen.replace(seen));
+        let Ring { courier, place, bell } = &*self.ring;
+        match pace {
+            Pace::Real => false,
+            Pace::Tokio => courier.call_at(place, tokio + wait, bell),
+            Pace::Unknown => {
+                courier.call(place, bell, GRACE);
+                // The runtime may not be driven.
+                false
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.ring.courier.leave(&self.ring.place);
+    }
+}
+
 impl TokioTimer {
-    /// A timer, to be given to [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer).
+    /// Returns a timer, to be given to [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer).
     #[must_use]
     pub fn new() -> Self {
         TokioTimer::default()
     }
 
-    /// Ends the task that sleeps, and tells whether its runtime can be trusted with the next.
-    fn end_task(&mut self, now: Instant) -> bool {
-        let Some(Task { armed, abort, due }) = self.task.take() else { return true };
-        let was_pending = armed.end(OVER);
-        abort.abort();
-        if was_pending {
-            return now < due + GRACE / 2;
+    /// Takes a seat in the runtime in which this is called, or keeps the one that there is.
+    fn sit(&mut self, runtime: Option<Handle>, bell: &Waker) -> Option<&mut Seat> {
+        if let Some(runtime) = runtime {
+            let fits = |seat: &Seat| seat.ring.courier.runtime() == runtime.id() && seat.ring.bell.will_wake(bell);
+            if !self.seat.as_ref().is_some_and(fits) {
+                // It would call the runtime before.
+                self.alarm = None;
+                self.seat = Some(Seat::new(Courier::of(runtime), bell));
+            }
         }
-        let is_lost = armed.0.load(Ordering::Acquire) == LOST;
-        if is_lost {
-            self.unfit = self.runtime.as_ref().map(Handle::id);
-        }
-        // It sleeps no less than it is asked to; but its time may run faster than ours.
-        !is_lost && due <= now
-    }
-
-    /// Arms the default timer for an instant, unless it will fire soon after that as it is.
-    fn arm_other(&mut self, now: Instant, at: Instant, soon: Duration, waker: &Waker) {
-        if self.other.as_ref().is_some_and(|other| now < other.at && other.at <= at + soon) {
-            return;
-        }
-        let wait = u64::try_from(at.saturating_duration_since(now).as_nanos()).unwrap_or(u64::MAX);
-        let other = self.other.get_or_insert_with(|| Other { timer: default_timer(), at });
-        other.timer.arm(0, wait, waker);
-        other.at = at;
+        self.seat.as_mut().filter(|seat| !seat.ring.courier.is_lost() && seat.ring.bell.will_wake(bell))
     }
 }
 
@@ -131,36 +214,30 @@ impl Timer for TokioTimer {
         // Beyond the system's clock is as good as never.
         const NEVER: Duration = Duration::from_secs(1 << 32);
         let now = Instant::now();
-        let due = now + Duration::from_nanos(at_ns.saturating_sub(now_ns)).min(NEVER);
-        let trusted = self.end_task(now);
-        if let Ok(runtime) = Handle::try_current() {
-            self.runtime = Some(runtime).filter(|runtime| Some(runtime.id()) != self.unfit);
-        }
-        let Some(runtime) = self.runtime.clone().filter(|_| trusted) else {
-            self.runtime = None;
-            return self.arm_other(now, due, Duration::ZERO, waker);
+        let wait = Duration::from_nanos(at_ns.saturating_sub(now_ns)).min(NEVER);
+        let due = now + wait;
+        let runtime = Handle::try_current().ok();
+        let is_within = runtime.is_some();
+        let Some(seat) = self.sit(runtime, waker) else {
+            return Alarm::arm(&mut self.alarm, now, due, Duration::ZERO, waker);
         };
-        let armed = Arc::new(Armed(AtomicU8::new(PENDING)));
-        let guard = Guard { armed: armed.clone(), waker: waker.clone() };
-        let task = runtime.spawn(async move {
-            tokio::time::sleep_until(due.into()).await;
-            if guard.armed.end(OVER) {
-                guard.waker.wake_by_ref();
-            }
-        });
-        self.task = Some(Task { armed, abort: task.abort_handle(), due });
-        self.arm_other(now, due + GRACE, GRACE, waker);
+        if is_within && seat.arm_on_tokio(now, now_ns, wait) {
+            // Their threads would read the clock outside of the runtime, where its time is not paused.
+            (self.alarm, self.guard) = (None, None);
+            return;
+        }
+        let ring = seat.waker.clone();
+        Alarm::arm(&mut self.alarm, now, due, Duration::ZERO, &ring);
+        Alarm::arm(&mut self.guard, now, due + GRACE, GRACE, waker);
     }
-}
 
-impl Drop for TokioTimer {
-    fn drop(&mut self) {
-        self.end_task(Instant::now());
+    fn slack(&self) -> Duration {
+        SLACK
     }
 }
 
 impl fmt::Debug for TokioTimer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokioTimer").field("in_runtime", &self.runtime.is_some()).finish_non_exhaustive()
+        f.debug_struct("TokioTimer").field("in_runtime", &self.seat.is_some()).finish_non_exhaustive()
     }
 }

@@ -44,7 +44,7 @@ use crate::algorithm::token_bucket::Ask;
 use crate::cell::Cell;
 use crate::clock::Timer;
 use crate::sync::{Mutex, MutexGuard, OnceLock, lock, panicking, yield_now};
-use crate::word::{Due, Reading, Word};
+use crate::word::{Due, Reading, Units, Word};
 
 use line::Collected;
 pub(crate) use line::{Id, Outcome, Refusal};
@@ -328,6 +328,14 @@ impl Pumped for Queue {
         let mut loan = self.lock();
         let now = (drive.now)();
         loan.look(&self.terms.rule, now)
+    }
+
+    /// The instant at which half of the bucket will be full: the other half is for the timer's lateness.
+    fn latest(&self, now: Reading) -> Reading {
+        let Rule { layout, .. } = &self.terms.rule;
+        let Some(worth) = self.lock().worth(&self.terms.rule, Units(0), now) else { return now };
+        let half = u128::from(layout.capacity().0 / 2);
+        Due::new(layout.earned(), now, worth.held.missing(half)).at().unwrap_or(now)
     }
 
     fn give_up(&self) {

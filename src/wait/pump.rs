@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use crate::clock::Timer;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
@@ -30,6 +31,12 @@ pub(super) trait Pumped: Send + Sync + 'static {
 
     /// Once more, and since the timer fired, if it did.
     fn look(&self, drive: &Drive, fired: bool) -> Looked;
+
+    /// Returns the latest instant up to which the next look may be put off, after one at `now` that
+    /// served a crowd.
+    fn latest(&self, now: Reading) -> Reading {
+        now
+    }
 
     /// Looks are given up, by a [`close`](Pump::close) of the pump: no timer is armed, and the next
     /// call is to look.
@@ -156,7 +163,9 @@ impl Shift {
             let fired = seen / FIRED != before / FIRED;
             before = seen;
             let Looked { now, next, woken } = pumped.look(drive, fired);
+            let is_crowd = woken.len() > 1;
             self.woken.extend(woken);
+            let next = next.map(|next| if is_crowd { self.alarm.put_off(next, || pumped.latest(now)) } else { next });
             self.alarm.set(now, next, fired, &pump.bell, || drive.timer());
             pump.exchange(&mut self.alarm);
             if pump.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
@@ -169,6 +178,16 @@ impl Shift {
 }
 
 impl Alarm {
+    /// Returns the instant of the next look, put off by the timer's slack, but not beyond `latest`.
+    fn put_off(&self, next: Reading, latest: impl FnOnce() -> Reading) -> Reading {
+        let slack = self.timer.as_ref().map_or(Duration::ZERO, |timer| timer.slack());
+        if slack.is_zero() {
+            return next;
+        }
+        let slack = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
+        Reading::from_nanos(next.nanos().saturating_add(slack)).min(latest()).max(next)
+    }
+
     /// Arms the timer, unless it will fire before then as it is.
     fn set(
         &mut self,

@@ -2,6 +2,7 @@
 //!
 //! There is one time for all, so these take turns.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -128,4 +129,46 @@ fn whoever_waits_by_it_is_served_in_time() {
         assert!(before.is_none_or(|before| granted >= before + 1_000_000));
         before = Some(granted);
     }
+}
+
+/// Readers on two threads hand each other the latest reading, while upkeeps start, stop and start again:
+/// no reading is lower than one that happened before it.
+#[test]
+fn it_does_not_go_back_while_upkeeps_come_and_go() {
+    const TURNS: u32 = 2_000;
+    let _turn = alone();
+    let (latest, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    let read = || {
+        // Acquire, and release below: the readings that are seen here happened before.
+        let before = latest.load(Ordering::Acquire);
+        let now = CoarseClock.now();
+        latest.fetch_max(now, Ordering::AcqRel);
+        assert!(now >= before, "{before} then {now}");
+    };
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    read();
+                }
+            });
+        }
+        // Also if a reading fails, or the readers would go on for ever.
+        let result = std::panic::catch_unwind(|| {
+            for turn in 0..TURNS {
+                read();
+                let by_hand = CoarseUpkeep::by_hand();
+                read();
+                let thread =
+                    turn.is_multiple_of(20).then(|| CoarseUpkeep::start(Duration::from_micros(20)).expect("a thread"));
+                read();
+                by_hand.refresh();
+                drop(by_hand);
+                read();
+                drop(thread);
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+        result.expect("no reading is lower");
+    });
 }

@@ -28,6 +28,7 @@ mod waiting_edges;
 mod waiting_oracle;
 mod waiting_panics;
 mod waiting_shared_timer;
+mod waiting_slack;
 mod waiting_storm;
 #[cfg(feature = "tokio")]
 mod waiting_tokio;
