@@ -6,12 +6,12 @@ use super::contenders::{BRIMFUL, GOVERNOR};
 use super::keys::Key;
 use super::quotas::{Quota, selected, sizes};
 use super::ranking::{Ranking, Row};
-use super::traffic::{Calls, Traffic};
+use super::traffic::{Calls, Timer, Traffic};
 use crate::bench::Scale;
 use crate::harness::{Timing, alone};
 use crate::report::{Report, count};
 
-const NAMES: [&str; 5] = ["brimful-sip", "in batches of 4", "of 16", "of 64", "governor-sip"];
+const NAMES: [&str; 5] = ["brimful-sip", "in fours", "in 16s", "in 64s", "governor-sip"];
 
 const SIZES: [usize; 3] = [4, 16, 64];
 
@@ -35,9 +35,9 @@ fn row(quota: &'static Quota, calls: &Calls<u64>, scale: &Scale) -> Option<Row> 
     let single = Quota { cost: 1, ..*quota };
     let ours = calls.filled(BRIMFUL, &single, Traffic::Real).ok()?;
     let theirs = calls.filled(GOVERNOR, &single, Traffic::Real).ok()?;
-    let mut runs = vec![ours.contender(NAMES[0], false)];
+    let mut runs = vec![ours.contender(NAMES[0], false, Timer::Cpu)];
     runs.extend(SIZES.iter().zip(&NAMES[1..]).map(|(&size, name)| ours.batches(name, size)));
-    runs.push(theirs.contender(NAMES[4], false));
+    runs.push(theirs.contender(NAMES[4], false, Timer::Cpu));
     let timings: Vec<Timing> = alone(&runs, scale.runs, scale.operations);
     Some(Row {
         quota: quota.name,

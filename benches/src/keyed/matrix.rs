@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv6Addr;
+use std::path::Path;
 
 use super::contenders::{
     BRIMFUL, BRIMFUL_AHASH, BRIMFUL_FOLDHASH, Contender, FLOOR, FLOOR_AHASH, GOVERNOR, GOVERNOR_AHASH, Library,
@@ -9,8 +10,8 @@ use super::contenders::{
 };
 use super::keys::Key;
 use super::quotas::{Quota, selected, sizes};
-use super::ranking::{Ranking, Row, TO_GOVERNOR};
-use super::traffic::{Calls, Filled, Traffic};
+use super::ranking::{Ranking, Row, TO_GOVERNOR, draw};
+use super::traffic::{Calls, Filled, Timer, Traffic};
 use crate::bench::Scale;
 use crate::harness::{Timing, alone, together};
 use crate::report::{Report, count};
@@ -149,12 +150,12 @@ impl Mode {
             Mode::Throughput => "throughput".to_owned(),
             Mode::Serial => "serial latency".to_owned(),
             Mode::Threads(1) => "1 thread".to_owned(),
-            Mode::Threads(threads) => format!("{threads} threads, ns by the throughput of all"),
+            Mode::Threads(threads) => format!("{threads} threads, by the throughput of all"),
         }
     }
 }
 
-/// All sections that time hits, with those that `--filter` asks for.
+/// All sections that time hits.
 pub(super) fn sections(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for section in &SECTIONS {
         for kind in section.kinds {
@@ -167,15 +168,31 @@ pub(super) fn sections(scale: &Scale, report: &mut Report) -> io::Result<()> {
         }
         report.verdicts();
     }
+    scale.svg.as_deref().map_or(Ok(()), |folder| plot(folder, scale, report))
+}
+
+/// Draws the rows with the worst ratio of the first section, by the number of keys.
+fn plot(folder: &Path, scale: &Scale, report: &Report) -> io::Result<()> {
+    let section = &SECTIONS[0];
+    for (group, file) in section.groups.iter().zip(["hit-siphash", "hit-ahash"]) {
+        let title = |&keys: &u64| (keys, section.title(u64::KIND, keys, group, Mode::Throughput));
+        let titles: Vec<_> = sizes(scale, section.sizes).iter().map(title).collect();
+        let heading = format!("A hit, u64, {}, the quota with the worst ratio", group.name);
+        draw(folder, file, &heading, &group.names(1), &titles, report)?;
+    }
     Ok(())
 }
 
 impl Section {
+    fn title(&self, kind: &str, keys: u64, group: &Group, mode: Mode) -> String {
+        format!("{}: {kind}, {} keys, {}, {}", self.name, count(keys), group.name, mode.name())
+    }
+
     fn measure<K: Key>(&self, kind: Kind, scale: &Scale, report: &mut Report) {
         for keys in sizes(scale, self.sizes) {
-            let name = format!("{}: {}, {} keys", self.name, K::KIND, count(keys));
-            let groups: Vec<&Group> =
-                self.groups.iter().filter(|group| scale.wants(&format!("{name}, {}", group.name))).collect();
+            let wanted =
+                |group: &&Group| self.modes.iter().any(|&mode| scale.wants(&self.title(K::KIND, keys, group, mode)));
+            let groups: Vec<&Group> = self.groups.iter().filter(wanted).collect();
             if groups.is_empty() {
                 continue;
             }
@@ -185,7 +202,7 @@ impl Section {
                     .modes
                     .iter()
                     .map(|&mode| Ranking {
-                        title: format!("{name}, {}, {}", group.name, mode.name()),
+                        title: self.title(K::KIND, keys, group, mode),
                         contenders: group.names(keys),
                         rows: Vec::new(),
                         ratio: TO_GOVERNOR,
@@ -266,7 +283,8 @@ fn timings<K: Key>(
     threads: usize,
     scale: &Scale,
 ) -> Vec<Option<Timing>> {
-    let runs: Vec<_> = filled.iter().flatten().map(|filled| filled.contender("", serial)).collect();
+    let timer = if threads == 1 { Timer::Cpu } else { Timer::Wall };
+    let runs: Vec<_> = filled.iter().flatten().map(|filled| filled.contender("", serial, timer)).collect();
     let timings = match threads {
         1 => alone(&runs, scale.runs, scale.operations),
         _ => together(&runs, threads, scale.runs, scale.operations),
@@ -277,7 +295,7 @@ fn timings<K: Key>(
 fn both<K: Key>(filled: &[Result<Filled<K>, String>], scale: &Scale) -> Vec<Vec<Option<Timing>>> {
     let runs: Vec<_> = [false, true]
         .iter()
-        .flat_map(|&serial| filled.iter().flatten().map(move |filled| filled.contender("", serial)))
+        .flat_map(|&serial| filled.iter().flatten().map(move |filled| filled.contender("", serial, Timer::Cpu)))
         .collect();
     let timings = alone(&runs, scale.runs, scale.operations);
     timings.chunks(runs.len() / 2).map(|timings| spread(filled, timings)).collect()
@@ -307,7 +325,10 @@ pub fn in_use(keys: u64) -> Vec<crate::harness::Contender<'static>> {
     let calls = Calls::<u64>::new(keys, Traffic::InUse);
     let quota = &super::quotas::QUOTAS[2];
     let contender = |contender: Contender| {
-        calls.filled(contender, quota, Traffic::InUse).ok().map(|filled| filled.contender(contender.name, false))
+        calls
+            .filled(contender, quota, Traffic::InUse)
+            .ok()
+            .map(|filled| filled.contender(contender.name, false, Timer::Cpu))
     };
     DEFAULT.at(keys).into_iter().filter_map(contender).collect()
 }

@@ -20,9 +20,6 @@ const SIZES: &[u64] = &[
     200_000, 300_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 3_000_000, 5_000_000, 7_000_000, 10_000_000,
 ];
 
-/// The room of each limiter: more than any size.
-const ROOM: u64 = 20_000_000;
-
 /// A column of the table.
 struct Column {
     contender: Contender,
@@ -63,7 +60,7 @@ fn grown<K: Key>(contender: Contender, quota: &Quota, n: u64) -> Option<Vec<f64>
     let before = anonymous().and_then(|_| anonymous())?;
     let mut numbers = Numbers::new(3);
     for _ in 0..tables {
-        let table = build::<K, Real>(contender, Plan { max_keys: ROOM, ..Plan::roomy(quota, n) }).ok()?;
+        let table = build::<K, Real>(contender, Plan::roomy(quota, n)).ok()?;
         for _ in 0..n {
             table.take(&K::of(numbers.next()), quota.limit.burst / 2);
         }
@@ -84,15 +81,32 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     }
     let sizes = sizes(scale, SIZES);
     // An entry of the peers is as large for each quota: the first one stands for all.
+    let mut worst = [(0.0f64, 0.0f64); 2];
     for quota in selected(scale) {
         let columns = COLUMNS.iter().filter(|column| column.is_brimful() || quota.name == QUOTAS[0].name);
-        one(&format!("{SCENARIO}, {}", quota.name), quota, &columns.collect::<Vec<_>>(), &sizes, report)?;
+        let ours = one(&format!("{SCENARIO}, {}", quota.name), quota, &columns.collect::<Vec<_>>(), &sizes, report)?;
+        for (worst, ours) in worst.iter_mut().zip(ours) {
+            *worst = (worst.0.max(ours.0), worst.1.max(ours.1));
+        }
+    }
+    for (column, (most, mean)) in COLUMNS.iter().filter(|column| column.is_brimful()).zip(worst) {
+        let what = format!("{SCENARIO}: {}, worst quota", column.kind);
+        report.bar(&format!("{what}, worst size"), Bar::AtMost(40.0), Some(most));
+        report.bar(&format!("{what}, mean of the sizes"), Bar::AtMost(30.0), Some(mean));
     }
     let title = format!("{SCENARIO}, {}", QUOTAS[0].name);
     scale.svg.as_deref().map_or(Ok(()), |folder| plot(folder, &title, &sizes, report))
 }
 
-fn one(scenario: &str, quota: &Quota, columns: &[&Column], sizes: &[u64], report: &mut Report) -> io::Result<()> {
+/// One quota's table. Returns the most bytes of a size and the mean of the sizes, for each column of
+/// brimful's.
+fn one(
+    scenario: &str,
+    quota: &Quota,
+    columns: &[&Column],
+    sizes: &[u64],
+    report: &mut Report,
+) -> io::Result<Vec<(f64, f64)>> {
     let heads: Vec<_> = columns.iter().map(|column| format!("{:>22}", column.name())).collect();
     println!("\n{scenario}\n  {:<10} {}", "keys", heads.join(" "));
     let mut figures = vec![Vec::new(); columns.len()];
@@ -118,12 +132,8 @@ fn one(scenario: &str, quota: &Quota, columns: &[&Column], sizes: &[u64], report
         figures.iter().map(|figures| format!(" {:>22.1}", of(figures))).collect()
     };
     println!("  {:<10}{}\n  {:<10}{}", "worst", text(&worst), "mean", text(&mean));
-    for (column, figures) in columns.iter().zip(&figures).filter(|(column, _)| column.is_brimful()) {
-        let what = format!("{scenario}: {}", column.kind);
-        report.bar(&format!("{what}, worst size"), Bar::AtMost(40.0), Some(worst(figures)));
-        report.bar(&format!("{what}, mean of the sizes"), Bar::AtMost(30.0), Some(mean(figures)));
-    }
-    Ok(())
+    let ours = columns.iter().zip(&figures).filter(|(column, _)| column.is_brimful());
+    Ok(ours.map(|(_, figures)| (worst(figures), mean(figures))).collect())
 }
 
 fn plot(folder: &Path, scenario: &str, sizes: &[u64], report: &Report) -> io::Result<()> {

@@ -10,7 +10,7 @@ use super::clock::{Driven, Real, Step};
 use super::contenders::{BRIMFUL, BRIMFUL_AHASH, Contender, GOVERNOR, GOVERNOR_AHASH, How, Plan, RATE_NET, build};
 use super::keys::{Key, Numbers};
 use super::quotas::{Quota, selected, sizes};
-use super::ranking::{Ranking, Row, TO_GOVERNOR};
+use super::ranking::{Ranking, Row, TO_GOVERNOR, draw};
 use super::tails::{Tail, Tails};
 use crate::bench::Scale;
 use crate::child;
@@ -64,20 +64,31 @@ const INSERTIONS: [Insertion; 4] = [
 /// Keys that small tables insert together, so that the time is long enough to be measured.
 const AT_LEAST: u64 = 200_000;
 
-/// Nanoseconds per new key, from an empty table on, growth included.
+/// CPU time per new key, from an empty table on: growth and the first touch of each page included.
+/// Each run is a process of its own.
 pub(super) fn insert(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for insertion in &INSERTIONS {
         for keys in sizes(scale, insertion.sizes) {
-            let title = format!("insert: {}, from 0 to {} keys, {}", insertion.kind, count(keys), insertion.hashers);
+            let title = insertion.title(keys);
             if scale.wants(&title) {
                 insertion.measure(title, keys, scale, report)?;
             }
         }
     }
+    if let Some(folder) = &scale.svg {
+        let first = &INSERTIONS[0];
+        let titles: Vec<_> = sizes(scale, first.sizes).into_iter().map(|keys| (keys, first.title(keys))).collect();
+        let names: Vec<_> = first.contenders.iter().map(|contender| contender.name).collect();
+        draw(folder, "insert", "A new u64 key, the quota with the worst ratio", &names, &titles, report)?;
+    }
     tails(scale, report)
 }
 
 impl Insertion {
+    fn title(&self, keys: u64) -> String {
+        format!("insert: {}, from 0 to {} keys, {}", self.kind, count(keys), self.hashers)
+    }
+
     fn measure(&self, title: String, keys: u64, scale: &Scale, report: &mut Report) -> io::Result<()> {
         let contenders = self.contenders.iter().filter(|&&contender| contender != RATE_NET || keys <= 1_000_000);
         let names: Vec<&str> = contenders.map(|contender| contender.name).collect();
@@ -126,7 +137,7 @@ fn mean<K: Key>(contender: Contender, quota: &Quota, n: u64) -> Option<Vec<f64>>
         return Some(vec![f64::NAN]);
     };
     let how = How { cost: quota.cost, serial: false, step: Step::NONE };
-    let begin = std::time::Instant::now();
+    let begin = ThreadTime::now();
     let parts = keys.chunks(n as usize).zip(&tables);
     let admitted: u64 = parts.map(|(keys, table)| table.run(keys, how)).sum();
     let nanos = begin.elapsed().as_nanos() as f64 / keys.len() as f64;

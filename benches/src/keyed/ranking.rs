@@ -1,7 +1,14 @@
 //! Tables whose first row is the worst.
 
+use std::io;
+use std::path::Path;
+
 use crate::harness::Timing;
+use crate::plot::{Axis, Words, draw_lines, lines};
 use crate::report::{Bar, Report};
+
+/// The measure of the row with the worst ratio.
+const AT_WORST: &str = "ns at the worst ratio";
 
 pub(super) const TO_GOVERNOR: &str = "/ governor";
 
@@ -36,7 +43,7 @@ impl Ranking {
             let key = |row: &Row| row.ratio.unwrap_or(f64::INFINITY);
             key(other).total_cmp(&key(one))
         });
-        let head: Vec<_> = self.contenders.iter().map(|name| format!("{name:>16}")).collect();
+        let head: Vec<_> = self.contenders.iter().map(|name| format!("{name:>17}")).collect();
         println!("\n{}, ns", self.title);
         println!("  {:<22} {:<10} {:>11} {}  {:>10}", "", "", "admitted", head.join(""), self.ratio);
         for row in &self.rows {
@@ -44,6 +51,11 @@ impl Ranking {
             self.keep(row, report);
         }
         let Some(worst) = self.rows.first() else { return };
+        for (name, timing) in self.contenders.iter().zip(&worst.timings) {
+            if let Some(timing) = timing {
+                report.add(&self.title, name, AT_WORST, timing.median);
+            }
+        }
         if let Some(limit) = self.bar {
             let what = format!("{}: worst of {} ({}, {})", self.title, self.rows.len(), worst.quota, worst.traffic);
             report.bar(&what, Bar::AtMost(limit), worst.ratio);
@@ -52,8 +64,8 @@ impl Ranking {
 
     fn line(&self, row: &Row) -> String {
         let times = row.timings.iter().map(|timing| match timing {
-            Some(timing) => format!("{:>16.1}", timing.median),
-            None => format!("{:>16}", "not possible"),
+            Some(timing) => format!("{:>17.1}", timing.median),
+            None => format!("{:>17}", "not possible"),
         });
         let times: Vec<_> = times.collect();
         let verdict = match (row.ratio, self.bar) {
@@ -93,4 +105,21 @@ fn shares([ours, theirs]: [Option<f64>; 2]) -> String {
     let text = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.0}", share * 100.0));
     let (ours, theirs) = (text(ours), text(theirs));
     if ours == theirs { format!("{ours}%") } else { format!("{ours}, {theirs}%") }
+}
+
+/// Draws the rows with the worst ratio of some tables, by the number of keys.
+pub(super) fn draw(
+    folder: &Path,
+    file: &str,
+    title: &str,
+    contenders: &[&str],
+    tables: &[(u64, String)],
+    report: &Report,
+) -> io::Result<()> {
+    let line = |name: &&str| {
+        let point = |(keys, table): &(u64, String)| Some((*keys as f64, report.get(table, name, AT_WORST)?));
+        ((*name).to_owned(), tables.iter().filter_map(point).collect())
+    };
+    let words = Words { title, across: "keys", up: "ns per call" };
+    draw_lines(folder, file, &words, &lines(contenders.iter().map(line)), &Axis::Counts, true)
 }

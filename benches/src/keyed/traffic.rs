@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use cpu_time::ThreadTime;
+
 use super::clock::{Driven, Real, Step};
 use super::contenders::{Contender, How, Plan, Table, build};
 use super::keys::{Key, keys, passes, zipf};
@@ -61,7 +63,7 @@ impl Traffic {
         let earned_in_a_pass = |calls: f64| Step::nanos(quota.call_nanos() * calls / keys as f64);
         match self {
             Traffic::InUse => earned_in_a_pass(1.0),
-            // Two calls of a key lie as near as a tenth of a pass in one of 200 cases.
+            // Two calls of a key lie nearer than a sixteenth of a pass in one of 500 cases.
             Traffic::Healthy => earned_in_a_pass(16.0),
             // Less than one call's cost in all runs.
             Traffic::Exhausted => Step::nanos(quota.call_nanos() / 1e10),
@@ -119,6 +121,33 @@ impl<K: Key> Calls<K> {
     }
 }
 
+/// How a run is timed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timer {
+    /// By the thread's CPU time: another process on its core does not count. For one thread, which
+    /// never sleeps on a lock.
+    Cpu,
+    Wall,
+}
+
+impl Timer {
+    fn nanos(self, run: impl FnOnce()) -> f64 {
+        let time = match self {
+            Timer::Cpu => {
+                let begin = ThreadTime::now();
+                run();
+                begin.elapsed()
+            }
+            Timer::Wall => {
+                let begin = Instant::now();
+                run();
+                begin.elapsed()
+            }
+        };
+        time.as_nanos() as f64
+    }
+}
+
 /// A table whose runs walk on through the calls.
 pub(super) struct Filled<K> {
     pub(super) table: Arc<dyn Table<K>>,
@@ -142,20 +171,25 @@ impl<K> Clone for Walk<K> {
 
 impl<K: Key> Filled<K> {
     /// A contender of the harness, whose name says which of its runs it is.
-    pub(super) fn contender(&self, name: &str, serial: bool) -> harness::Contender<'static> {
+    pub(super) fn contender(&self, name: &str, serial: bool, timer: Timer) -> harness::Contender<'static> {
         let (table, how) = (self.table.clone(), How { serial, ..self.how });
-        self.timed(name, move |keys| table.run(keys, how))
+        self.timed(name, timer, move |keys| table.run(keys, how))
     }
 
     /// One that calls in batches, on the real clock.
     pub(super) fn batches(&self, name: &str, size: usize) -> harness::Contender<'static> {
         let table = self.table.clone();
-        self.timed(name, move |keys| table.batches(keys, size))
+        self.timed(name, Timer::Cpu, move |keys| table.batches(keys, size))
     }
 
-    fn timed(&self, name: &str, run: impl Fn(&[K]) -> u64 + Send + Sync + 'static) -> harness::Contender<'static> {
+    fn timed(
+        &self,
+        name: &str,
+        timer: Timer,
+        run: impl Fn(&[K]) -> u64 + Send + Sync + 'static,
+    ) -> harness::Contender<'static> {
         let walk = self.walk.clone();
-        harness::Contender::timed(name, move |calls| walk.timed(calls as usize, &run))
+        harness::Contender::timed(name, move |calls| walk.timed(calls as usize, timer, &run))
     }
 
     /// The share of the calls that was admitted.
@@ -167,13 +201,11 @@ impl<K: Key> Filled<K> {
 
 impl<K> Walk<K> {
     /// The nanoseconds of so many calls, after half as many that warm the caches again.
-    fn timed(&self, calls: usize, run: &impl Fn(&[K]) -> u64) -> f64 {
+    fn timed(&self, calls: usize, timer: Timer, run: &impl Fn(&[K]) -> u64) -> f64 {
         let ahead = calls / 2;
         let start = self.place.fetch_add(ahead + calls, Ordering::Relaxed);
         let mut admitted = self.walk(start, ahead, run);
-        let begin = Instant::now();
-        admitted += self.walk(start + ahead, calls, run);
-        let nanos = begin.elapsed().as_nanos() as f64;
+        let nanos = timer.nanos(|| admitted += self.walk(start + ahead, calls, run));
         self.counts[0].fetch_add((ahead + calls) as u64, Ordering::Relaxed);
         self.counts[1].fetch_add(admitted, Ordering::Relaxed);
         nanos
