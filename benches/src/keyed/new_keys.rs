@@ -210,9 +210,13 @@ pub(super) fn full(scale: &Scale, report: &mut Report) -> io::Result<()> {
         let measures = &["median", "p99.9", "worst", "held", "admitted"];
         let mut tails = Tails::new(title, measures, &[("median", 3.0), ("worst", 50.0)]);
         let words = |name: &str, quota: &str| {
+            if name == NOTHING {
+                return ["tail", name, quota, &NEW.to_string()].map(str::to_owned).to_vec();
+            }
             let (name, policy) = name.split_once(", ").unwrap_or((name, POLICIES[0].0));
             ["full", name, policy, quota, &keys.to_string()].map(str::to_owned).to_vec()
         };
+        tails.ask(scale, &[(NOTHING, "")], words)?;
         for quota in selected(scale) {
             let mut pairs = vec![("brimful-sip, evict", quota.name), ("brimful-sip, deny", quota.name)];
             if keys <= 1_000_000 {

@@ -52,7 +52,7 @@ impl Tails {
     ) -> io::Result<()> {
         let words: Vec<Vec<String>> = pairs.iter().map(|(contender, quota)| words(contender, quota)).collect();
         let words: Vec<Vec<&str>> = words.iter().map(|words| words.iter().map(String::as_str).collect()).collect();
-        let answers = child::ask_in_turns(scale.runs.min(3), &words)?;
+        let answers = child::ask_in_turns(scale.runs.min(5), &words)?;
         for ((contender, quota), answers) in pairs.iter().zip(answers) {
             let worst = answers.iter().filter_map(|answer| answer.get(2)).copied().fold(f64::NAN, f64::max);
             let figures = child::medians(&answers);
