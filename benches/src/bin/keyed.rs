@@ -10,9 +10,8 @@
 //! done | awk 'NR == 1 { first = $1 } NR == 2 { print ($1 - first) / 1e6 }'
 //! ```
 //!
-//! The figure includes the loop and a clock that is one load, which `count floor-sip` shows beside
-//! the least that a limiter does. On a machine with a counter, add what a reading of it takes: about
-//! ten instructions.
+//! The figure includes the loop and a clock that is one load: `count clock 1000` counts both alone,
+//! and is subtracted. A reading of the counter takes about ten instructions more.
 
 use brimful_benches::bench::{Narrow, Options};
 use brimful_benches::keyed;

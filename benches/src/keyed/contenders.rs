@@ -18,6 +18,8 @@ use super::quotas::Quota;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Library {
+    /// The loop and a reading of the clock.
+    Clock,
     Floor,
     Brimful,
     Governor,
@@ -44,6 +46,7 @@ const fn contender(name: &'static str, library: Library, hasher: Hasher) -> Cont
     Contender { name, library, hasher }
 }
 
+const CLOCK: Contender = contender("clock", Library::Clock, Hasher::Default);
 pub(super) const FLOOR: Contender = contender("floor-sip", Library::Floor, Hasher::Default);
 pub(super) const BRIMFUL: Contender = contender("brimful-sip", Library::Brimful, Hasher::Default);
 pub(super) const GOVERNOR: Contender = contender("governor-sip", Library::Governor, Hasher::Default);
@@ -54,8 +57,8 @@ pub(super) const GOVERNOR_AHASH: Contender = contender("governor-ahash", Library
 /// It always hashes with ahash.
 pub(super) const RATE_NET: Contender = contender("rate-net", Library::RateNet, Hasher::Default);
 
-pub(super) const CONTENDERS: [Contender; 8] =
-    [FLOOR, BRIMFUL, GOVERNOR, FLOOR_AHASH, BRIMFUL_AHASH, BRIMFUL_FOLDHASH, GOVERNOR_AHASH, RATE_NET];
+pub(super) const CONTENDERS: [Contender; 9] =
+    [CLOCK, FLOOR, BRIMFUL, GOVERNOR, FLOOR_AHASH, BRIMFUL_AHASH, BRIMFUL_FOLDHASH, GOVERNOR_AHASH, RATE_NET];
 
 impl Contender {
     pub(super) fn named(name: &str) -> Option<Contender> {
@@ -154,6 +157,21 @@ impl<K: Key, C: clock_lib::Clock + Clone> Keyed<K> for rate_net::RateLimiter<C> 
 
     fn len(&self) -> Option<u64> {
         Some(self.tracked_keys() as u64)
+    }
+}
+
+/// Reads the clock, and no more.
+struct ClockOnly<C>(C);
+
+impl<K, C: brimful::Clock + Send + Sync> Keyed<K> for ClockOnly<C> {
+    #[inline]
+    fn hit(&self, _: &K) -> bool {
+        self.0.now() > 0
+    }
+
+    #[inline]
+    fn take(&self, _: &K, _: u32) -> bool {
+        self.0.now() > 0
     }
 }
 
@@ -297,6 +315,7 @@ where
 {
     let time = T::fresh();
     Ok(match library {
+        Library::Clock => timed(ClockOnly(time.brimful()), time),
         Library::Floor => timed(Floor::new(plan.keys, hasher, time.brimful()), time),
         Library::Brimful => timed(brimful(plan, hasher, time.brimful())?, time),
         Library::Governor | Library::RateNet => {
