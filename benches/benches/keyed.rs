@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use brimful_benches::harness::pin;
-use brimful_benches::keyed::hits::Case;
+use brimful_benches::keyed;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn keyed(criterion: &mut Criterion) {
     pin(0);
-    for case in [1_000, 1_000_000].map(Case::plain) {
-        let mut group = criterion.benchmark_group(format!("hit: {}", case.name()));
-        for contender in &case.build(false).contenders {
+    for keys in [1_000, 1_000_000] {
+        let mut group = criterion.benchmark_group(format!("hit: u64, {keys} keys, in use"));
+        for contender in &keyed::in_use(keys) {
             group.bench_function(&contender.name, |bencher| {
                 bencher.iter_custom(|operations| Duration::from_nanos(contender.run(operations) as u64));
             });

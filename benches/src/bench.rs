@@ -46,6 +46,26 @@ pub struct Options {
     /// Measures for the process that started this one.
     #[arg(long, hide = true)]
     child: Vec<String>,
+    /// What a bench with a matrix is narrowed to; see its own options.
+    #[arg(skip)]
+    pub narrow: Narrow,
+}
+
+/// Which part of a matrix is measured.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Narrow {
+    /// Only tables of so many keys, such as 1000,1e6. Without it each section has its own sizes.
+    #[arg(long, value_delimiter = ',', value_parser = size)]
+    pub sizes: Vec<u64>,
+    /// Only quotas whose name contains one of these, such as 60/min,MB/s.
+    #[arg(long, value_delimiter = ',')]
+    pub quotas: Vec<String>,
+}
+
+/// A count, also as a power of ten.
+fn size(text: &str) -> Result<u64, String> {
+    let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if (1.0..1e9).contains(&number) { Ok(number as u64) } else { Err("not between 1 and 1e9".to_owned()) }
 }
 
 /// What is measured, and how much of it.
@@ -56,6 +76,7 @@ pub(crate) struct Scale {
     pub(crate) runs: usize,
     pub(crate) operations: u64,
     pub(crate) quick: bool,
+    pub(crate) narrow: Narrow,
     /// Where the plots go.
     pub(crate) svg: Option<PathBuf>,
 }
@@ -74,7 +95,7 @@ impl Bench {
     ///
     /// Where a part that needs a process of its own had none, or something cannot be written.
     pub fn run(&self, options: Options) -> io::Result<()> {
-        let Options { filter, runs, operations, quick, csv, svg, child } = options;
+        let Options { filter, runs, operations, quick, csv, svg, child, narrow } = options;
         if !child.is_empty() {
             let words: Vec<&str> = child.iter().map(String::as_str).collect();
             return child::tell(&words, (self.child)(&words)?);
@@ -84,7 +105,7 @@ impl Bench {
         }
         let runs = runs.unwrap_or(self.runs[usize::from(quick)]);
         let operations = operations.unwrap_or(self.operations);
-        let scale = Scale { filter, runs, operations, quick, svg };
+        let scale = Scale { filter, runs, operations, quick, narrow, svg };
         println!("{}; {runs} runs in turns; {operations} operations in a run", brimful::clock_health());
         let mut report = Report::default();
         for section in self.sections {

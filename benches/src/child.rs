@@ -18,17 +18,33 @@ pub(crate) fn ask(words: &[&str]) -> io::Result<Vec<f64>> {
     }
 }
 
-/// Asks several times, and tells the median of each number: a moment in which the machine did
-/// something else (a virtual one is charged for it) comes in one child, what is the limiter's in
-/// all.
+/// Asks several times, and returns the median of each number: a moment in which the machine did
+/// something else comes in one child, the cost of a limiter in all of them.
 pub(crate) fn ask_again(times: usize, words: &[&str]) -> io::Result<Vec<f64>> {
     let answers = (0..times.max(1)).map(|_| ask(words)).collect::<io::Result<Vec<_>>>()?;
+    Ok(medians(&answers))
+}
+
+/// Asks several children in turns, `runs` times; returns the answers of each.
+pub(crate) fn ask_in_turns(runs: usize, children: &[Vec<&str>]) -> io::Result<Vec<Vec<Vec<f64>>>> {
+    let mut answers = vec![Vec::new(); children.len()];
+    for run in 0..runs.max(1) {
+        for place in 0..children.len() {
+            let index = (place + run) % children.len();
+            answers[index].push(ask(&children[index])?);
+        }
+    }
+    Ok(answers)
+}
+
+/// The median of each number over several answers.
+pub(crate) fn medians(answers: &[Vec<f64>]) -> Vec<f64> {
     let median = |place: usize| {
         let mut numbers: Vec<f64> = answers.iter().filter_map(|answer| answer.get(place)).copied().collect();
         numbers.sort_by(f64::total_cmp);
         numbers[numbers.len() / 2]
     };
-    Ok((0..answers[0].len()).map(median).collect())
+    (0..answers.first().map_or(0, Vec::len)).map(median).collect()
 }
 
 /// Answers whoever asked.

@@ -67,8 +67,8 @@ impl Theme {
     fn colours<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<RGBColor> {
         let mut others = self.others.iter().cycle();
         let colour = |name: &str| match name {
-            "brimful" | "brimful, u64" => self.brimful,
-            "governor" | "governor, u64" => self.governor,
+            "brimful" | "brimful-sip" | "brimful-ahash" | "brimful-sip, u64" => self.brimful,
+            "governor" | "governor-sip" | "governor-ahash" | "governor-sip, u64" => self.governor,
             _ if name.starts_with("floor") || name.starts_with("the reading") => self.floor,
             _ => others.next().copied().unwrap_or(self.ink),
         };

@@ -116,7 +116,7 @@ impl Report {
                 Bar::AtMost(limit) => measured <= limit,
                 Bar::AtLeast(limit) => measured >= limit,
             };
-            format!("{} {}", figure(measured), if holds { "ok" } else { "MISSED" })
+            format!("{} {}", figure(measured), if holds { "met" } else { "MISSED" })
         });
         self.bars.push(format!("bar: {what} {sign} {}: {verdict}", figure(limit)));
     }

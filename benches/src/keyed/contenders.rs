@@ -1,20 +1,70 @@
-//! Who is measured: brimful, its peers, and what one writes by hand.
+//! The contenders: brimful with three hashers, its peers, and the floor.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use brimful::{Clock, KeyedRateLimiter, QuantaClock, SipState};
-use crossbeam_utils::CachePadded;
-use governor::clock::{DefaultClock, QuantaInstant};
+use brimful::{KeyedRateLimiter, OnFull, SipState};
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 
-use super::floor::{Array, Swap};
+use super::clock::{Step, Ticker, Time};
+use super::floor::Floor;
 use super::keys::Key;
+use super::quotas::Quota;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Library {
+    /// The loop and a reading of the clock.
+    Clock,
+    Floor,
+    Brimful,
+    Governor,
+    RateNet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hasher {
+    /// The default of each library; rate-net has no other.
+    Default,
+    Ahash,
+    Foldhash,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    pub(super) library: Library,
+    hasher: Hasher,
+}
+
+const fn contender(name: &'static str, library: Library, hasher: Hasher) -> Contender {
+    Contender { name, library, hasher }
+}
+
+const CLOCK: Contender = contender("clock", Library::Clock, Hasher::Default);
+pub(super) const FLOOR: Contender = contender("floor-sip", Library::Floor, Hasher::Default);
+pub(super) const BRIMFUL: Contender = contender("brimful-sip", Library::Brimful, Hasher::Default);
+pub(super) const GOVERNOR: Contender = contender("governor-sip", Library::Governor, Hasher::Default);
+pub(super) const FLOOR_AHASH: Contender = contender("floor-ahash", Library::Floor, Hasher::Ahash);
+pub(super) const BRIMFUL_AHASH: Contender = contender("brimful-ahash", Library::Brimful, Hasher::Ahash);
+pub(super) const BRIMFUL_FOLDHASH: Contender = contender("brimful-foldhash", Library::Brimful, Hasher::Foldhash);
+pub(super) const GOVERNOR_AHASH: Contender = contender("governor-ahash", Library::Governor, Hasher::Ahash);
+/// It always hashes with ahash.
+pub(super) const RATE_NET: Contender = contender("rate-net", Library::RateNet, Hasher::Default);
+
+pub(super) const CONTENDERS: [Contender; 9] =
+    [CLOCK, FLOOR, BRIMFUL, GOVERNOR, FLOOR_AHASH, BRIMFUL_AHASH, BRIMFUL_FOLDHASH, GOVERNOR_AHASH, RATE_NET];
+
+impl Contender {
+    pub(super) fn named(name: &str) -> Option<Contender> {
+        CONTENDERS.into_iter().find(|contender| contender.name == name)
+    }
+}
 
 /// A limiter of keys.
 pub(super) trait Keyed<K>: Send + Sync {
@@ -23,163 +73,291 @@ pub(super) trait Keyed<K>: Send + Sync {
 
     /// Takes several.
     fn take(&self, key: &K, n: u32) -> bool;
-}
 
-/// A token's time. With so slow a quota, no bucket that a token was taken from is full again
-/// while a bench lasts.
-pub(super) const PERIOD: Duration = Duration::from_secs(400);
+    /// Takes one token for each key; counts the admitted calls.
+    fn batch(&self, keys: &[K], answers: &mut Answers) -> u64 {
+        let _ = answers;
+        keys.iter().map(|key| u64::from(self.hit(key))).sum()
+    }
 
-/// More than the most frequent key takes in all runs. The longest that governor's 64 bits of
-/// nanoseconds have room for.
-pub(super) const BURST: u32 = 20_000_000;
+    /// How many keys it holds, if it counts them.
+    fn len(&self) -> Option<u64> {
+        None
+    }
 
-pub(super) type Brimful<K, S> = KeyedRateLimiter<K, QuantaClock, S>;
-
-pub(super) fn brimful<K: Key, S: BuildHasher>(max_keys: u64, hasher: S) -> Brimful<K, S> {
-    let quota = brimful::Quota::new(1, PERIOD).burst(BURST);
-    brimful_of(quota, max_keys, hasher)
-}
-
-pub(super) fn brimful_of<K: Key, S: BuildHasher>(quota: brimful::Quota, max_keys: u64, hasher: S) -> Brimful<K, S> {
-    // The first reading calibrates.
-    let _ = QuantaClock.now();
-    match KeyedRateLimiter::builder().quota(quota).max_keys(max_keys).hasher(hasher).build() {
-        Ok(limiter) => limiter,
-        Err(error) => panic!("{error}"),
+    /// The memory that it states as its limit, and its evictions and refusals.
+    fn limits(&self) -> [f64; 3] {
+        [f64::NAN; 3]
     }
 }
 
-impl<K: Key, S: BuildHasher + Send + Sync> Keyed<K> for Brimful<K, S> {
+/// The answers to a batch of brimful's.
+pub(super) type Answers = Vec<Result<(), brimful::TryAcquireError>>;
+
+impl<K: Key, C: brimful::Clock + Send + Sync, S: BuildHasher + Send + Sync> Keyed<K> for KeyedRateLimiter<K, C, S> {
     #[inline]
     fn hit(&self, key: &K) -> bool {
         self.allow(key)
     }
 
+    #[inline]
     fn take(&self, key: &K, n: u32) -> bool {
         self.try_acquire_n(key, n).is_ok()
     }
+
+    fn batch(&self, keys: &[K], answers: &mut Answers) -> u64 {
+        self.try_acquire_many(keys, answers);
+        answers.iter().filter(|answer| answer.is_ok()).count() as u64
+    }
+
+    fn len(&self) -> Option<u64> {
+        Some(self.len())
+    }
+
+    fn limits(&self) -> [f64; 3] {
+        [self.memory_limit() as f64, self.evictions() as f64, self.refusals() as f64]
+    }
 }
 
-pub(super) type Governor<K, S> =
-    governor::RateLimiter<K, DashMapStateStore<K, S>, DefaultClock, NoOpMiddleware<QuantaInstant>>;
+type Governor<K, C, S> =
+    governor::RateLimiter<K, DashMapStateStore<K, S>, C, NoOpMiddleware<<C as governor::clock::Clock>::Instant>>;
 
-pub(super) fn governor<K: Key, S: BuildHasher + Default + Clone>(hasher: S) -> Governor<K, S> {
-    let count = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    let Some(quota) = governor::Quota::with_period(PERIOD) else { unreachable!("the period is not zero") };
-    let quota = quota.allow_burst(count(BURST));
-    governor::RateLimiter::dashmap_with_clock_and_hasher(quota, DefaultClock::default(), hasher)
-}
-
-impl<K: Key, S: BuildHasher + Clone + Send + Sync> Keyed<K> for Governor<K, S> {
+impl<K, C, S> Keyed<K> for Governor<K, C, S>
+where
+    K: Key,
+    C: governor::clock::Clock + Send + Sync,
+    C::Instant: Send + Sync,
+    S: BuildHasher + Clone + Send + Sync,
+{
     #[inline]
     fn hit(&self, key: &K) -> bool {
         self.check_key(key).is_ok()
     }
 
+    #[inline]
     fn take(&self, key: &K, n: u32) -> bool {
-        NonZeroU32::new(n).is_none_or(|n| self.check_key_n(key, n).is_ok_and(|inner| inner.is_ok()))
+        std::num::NonZeroU32::new(n).is_none_or(|n| self.check_key_n(key, n).is_ok_and(|inner| inner.is_ok()))
+    }
+
+    fn len(&self) -> Option<u64> {
+        Some(self.len() as u64)
     }
 }
 
-/// rate-net, which always hashes by ahash.
-pub(super) struct RateNet(rate_net::RateLimiter);
-
-impl RateNet {
-    pub(super) fn new(max_keys: u64) -> Self {
-        let eviction = rate_net::Eviction::capacity(max_keys as usize);
-        RateNet(rate_net::RateLimiter::builder().quota(1, PERIOD).burst(BURST).eviction(eviction).build())
-    }
-}
-
-impl<K: Key> Keyed<K> for RateNet {
+impl<K: Key, C: clock_lib::Clock + Clone> Keyed<K> for rate_net::RateLimiter<C> {
     #[inline]
     fn hit(&self, key: &K) -> bool {
-        key.take_from(&self.0, 1)
-    }
-
-    fn take(&self, key: &K, n: u32) -> bool {
-        key.take_from(&self.0, n)
-    }
-}
-
-/// What one writes without a library: buckets of floats in a map, in one or several mutexes.
-pub(super) struct Hand<K, S> {
-    maps: Box<[Buckets<K, S>]>,
-    hasher: S,
-}
-
-/// The tokens, and as of when.
-type Buckets<K, S> = CachePadded<Mutex<HashMap<K, (f64, Instant), S>>>;
-
-impl<K: Key, S: BuildHasher + Clone> Hand<K, S> {
-    /// In so many mutexes: a power of two.
-    pub(super) fn new(shards: usize, hasher: S) -> Self {
-        let map = |_| CachePadded::new(Mutex::new(HashMap::with_hasher(hasher.clone())));
-        Hand { maps: (0..shards).map(map).collect(), hasher }
+        key.take_from(self, 1)
     }
 
     #[inline]
-    fn admit(&self, key: &K, n: f64) -> bool {
-        let shard = match self.maps.len() {
-            1 => 0,
-            shards => self.hasher.hash_one(key) as usize & (shards - 1),
-        };
-        let Ok(mut map) = self.maps[shard].lock() else { return false };
-        let now = Instant::now();
-        let burst = f64::from(BURST);
-        let Some((tokens, last)) = map.get_mut(key) else {
-            map.insert(key.clone(), (burst - n, now));
-            return true;
-        };
-        let held = (*tokens + now.duration_since(*last).as_secs_f64() / PERIOD.as_secs_f64()).min(burst);
-        let there = held >= n;
-        (*tokens, *last) = (if there { held - n } else { held }, now);
-        there
+    fn take(&self, key: &K, n: u32) -> bool {
+        key.take_from(self, n)
+    }
+
+    fn len(&self) -> Option<u64> {
+        Some(self.tracked_keys() as u64)
     }
 }
 
-impl<K: Key, S: BuildHasher + Clone + Send + Sync> Keyed<K> for Hand<K, S> {
+/// Reads the clock, and no more.
+struct ClockOnly<C>(C);
+
+impl<K, C: brimful::Clock + Send + Sync> Keyed<K> for ClockOnly<C> {
     #[inline]
-    fn hit(&self, key: &K) -> bool {
-        self.admit(key, 1.0)
+    fn hit(&self, _: &K) -> bool {
+        self.0.now() > 0
+    }
+
+    #[inline]
+    fn take(&self, _: &K, _: u32) -> bool {
+        self.0.now() > 0
+    }
+}
+
+/// How the calls of a run are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How {
+    pub(super) cost: u32,
+    /// No call begins before the one before it has ended.
+    pub(super) serial: bool,
+    /// By how much each call advances the clock, if it is driven.
+    pub(super) step: Step,
+}
+
+/// A table under test. One virtual call makes a whole run; the loops are compiled for each limiter.
+pub(super) trait Table<K>: Send + Sync {
+    /// Calls for each key in turn; counts the admitted calls.
+    fn run(&self, keys: &[K], how: How) -> u64;
+
+    /// The same in batches of `size` keys, at a cost of one.
+    fn batches(&self, keys: &[K], size: usize) -> u64;
+
+    /// Takes `n` tokens once, at the time that the last run ended with.
+    fn take(&self, key: &K, n: u32) -> bool;
+
+    fn len(&self) -> Option<u64>;
+
+    fn limits(&self) -> [f64; 3];
+}
+
+struct Timed<L, T> {
+    limiter: L,
+    time: T,
+    ticker: Mutex<Ticker>,
+}
+
+impl<L, T: Time> Timed<L, T> {
+    fn ticker(&self) -> std::sync::MutexGuard<'_, Ticker> {
+        self.ticker.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl<K: Key, L: Keyed<K>, T: Time> Table<K> for Timed<L, T> {
+    fn run(&self, keys: &[K], how: How) -> u64 {
+        // A copy: threads that share the table must not wait for each other here. Their clock is real.
+        let mut ticker = *self.ticker();
+        let hit = |key: &K| self.limiter.hit(key);
+        let take = |key: &K| self.limiter.take(key, how.cost);
+        let mut advance = || self.time.set(ticker.advance(how.step));
+        let admitted = match (how.serial, how.cost) {
+            (false, 1) => back_to_back(keys, &mut advance, hit),
+            (false, _) => back_to_back(keys, &mut advance, take),
+            (true, 1) => one_after_the_other(keys, &mut advance, hit),
+            (true, _) => one_after_the_other(keys, &mut advance, take),
+        };
+        *self.ticker() = ticker;
+        admitted
+    }
+
+    fn batches(&self, keys: &[K], size: usize) -> u64 {
+        let mut answers = Vec::with_capacity(size);
+        keys.chunks(size).map(|batch| self.limiter.batch(batch, &mut answers)).sum()
     }
 
     fn take(&self, key: &K, n: u32) -> bool {
-        self.admit(key, f64::from(n))
+        self.limiter.take(key, n)
+    }
+
+    fn len(&self) -> Option<u64> {
+        self.limiter.len()
+    }
+
+    fn limits(&self) -> [f64; 3] {
+        self.limiter.limits()
     }
 }
 
-/// What is to be done with a limiter, whoever's it is.
-pub(super) trait Job<K> {
-    type Answer;
-
-    fn run<L: Keyed<K>>(self, make: impl FnOnce() -> L) -> Self::Answer;
+/// Throughput: the processor may begin a call before the last one has ended.
+#[inline(never)]
+fn back_to_back<K>(keys: &[K], mut advance: impl FnMut(), call: impl Fn(&K) -> bool) -> u64 {
+    let mut admitted = 0;
+    for key in keys {
+        advance();
+        admitted += u64::from(call(key));
+    }
+    admitted
 }
 
-/// Those who can be asked for by name, in a process of their own.
-pub(super) const NAMES: [&str; 7] = [
-    "floor: plain array of the final size",
-    "brimful",
-    "governor",
-    "Mutex<HashMap>",
-    "brimful, ahash",
-    "governor, ahash",
-    "rate-net (ahash)",
-];
+/// Latency: the answer is swapped into memory, and the place of the next key is computed from the
+/// value that the swap returns. A swap (on x86 a locked instruction) is done after all instructions
+/// before it, so the next key is loaded after the last call has ended. A dependency on the answer
+/// alone would not do: the processor guesses it, because it follows from a branch.
+#[inline(never)]
+fn one_after_the_other<K>(keys: &[K], mut advance: impl FnMut(), call: impl Fn(&K) -> bool) -> u64 {
+    let gate = AtomicU64::new(0);
+    let gate = black_box(&gate);
+    let (mut place, mut admitted) = (0, 0);
+    while let Some(key) = keys.get(place) {
+        advance();
+        let answer = u64::from(call(key));
+        admitted += answer;
+        // The value is 0 or 1, which the compiler does not know.
+        place += 1 + (gate.swap(answer, Ordering::SeqCst) >> 1) as usize;
+    }
+    admitted
+}
 
-/// From here on they hash by ahash, and before by their default.
-pub(super) const FAST: usize = 4;
+/// What a table is built for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) quota: &'a Quota,
+    /// The keys that will come.
+    pub(super) keys: u64,
+    /// The keys that a bounded limiter may hold.
+    pub(super) max_keys: u64,
+    pub(super) on_full: OnFull,
+}
 
-/// Does the job with whoever has that name; `None` where nobody has.
-pub(super) fn with<K: Key, J: Job<K>>(name: &str, max_keys: u64, job: J) -> Option<J::Answer> {
-    let fast = ahash::RandomState::new;
-    Some(match NAMES.iter().position(|known| *known == name)? {
-        0 => job.run(|| Swap(Arc::new(Array::new(max_keys, SipState::new())))),
-        1 => job.run(|| brimful(max_keys, SipState::new())),
-        2 => job.run(|| governor(RandomState::new())),
-        3 => job.run(|| Hand::new(1, RandomState::new())),
-        4 => job.run(|| brimful(max_keys, fast())),
-        5 => job.run(|| governor(fast())),
-        _ => job.run(|| RateNet::new(max_keys)),
+impl<'a> Plan<'a> {
+    /// With room for twice the keys, so that none has to go.
+    pub(super) fn roomy(quota: &'a Quota, keys: u64) -> Self {
+        Plan { quota, keys, max_keys: (2 * keys).max(1_000_000), on_full: OnFull::default() }
+    }
+}
+
+/// An empty table; an error if the library cannot express the quota.
+pub(super) fn build<K: Key, T: Time>(contender: Contender, plan: Plan<'_>) -> Result<Arc<dyn Table<K>>, String> {
+    match (contender.library, contender.hasher) {
+        (Library::RateNet, _) => rate_net::<K, T>(plan),
+        (Library::Governor, Hasher::Default) => hashed::<K, T, _>(contender.library, plan, RandomState::new()),
+        (library, Hasher::Default) => hashed::<K, T, _>(library, plan, SipState::new()),
+        (library, Hasher::Ahash) => hashed::<K, T, _>(library, plan, ahash::RandomState::new()),
+        (library, Hasher::Foldhash) => hashed::<K, T, _>(library, plan, foldhash::quality::RandomState::default()),
+    }
+}
+
+fn hashed<K, T, S>(library: Library, plan: Plan<'_>, hasher: S) -> Result<Arc<dyn Table<K>>, String>
+where
+    K: Key,
+    T: Time,
+    S: BuildHasher + Clone + Send + Sync + 'static,
+{
+    let time = T::fresh();
+    Ok(match library {
+        Library::Clock => timed(ClockOnly(time.brimful()), time),
+        Library::Floor => timed(Floor::new(plan.keys, hasher, time.brimful()), time),
+        Library::Brimful => timed(brimful(plan, hasher, time.brimful())?, time),
+        Library::Governor | Library::RateNet => {
+            let state = DashMapStateStore::with_hasher(hasher);
+            let limiter: Governor<K, T::Governor, S> =
+                governor::RateLimiter::new(plan.quota.limit.governors(), state, time.governor());
+            timed(limiter, time)
+        }
     })
+}
+
+fn timed<K: Key, T: Time>(limiter: impl Keyed<K> + 'static, time: T) -> Arc<dyn Table<K>> {
+    let mut ticker = Ticker::start();
+    time.set(ticker.advance(Step::NONE));
+    Arc::new(Timed { limiter, time, ticker: Mutex::new(ticker) })
+}
+
+/// Every limiter of brimful's that the keyed bench measures is built here, with the defaults of the
+/// builder for all that is not named.
+fn brimful<K: Key, S: BuildHasher, C: brimful::Clock>(
+    plan: Plan<'_>,
+    hasher: S,
+    clock: C,
+) -> Result<KeyedRateLimiter<K, C, S>, String> {
+    KeyedRateLimiter::builder()
+        .quota(plan.quota.limit.quota())
+        .max_keys(plan.max_keys)
+        .on_full(plan.on_full)
+        .hasher(hasher)
+        .clock(clock)
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+fn rate_net<K: Key, T: Time>(plan: Plan<'_>) -> Result<Arc<dyn Table<K>>, String> {
+    let time = T::fresh();
+    let limit = plan.quota.limit;
+    let builder = rate_net::RateLimiter::builder()
+        .clock(time.rate_net())
+        .quota(limit.tokens, limit.period)
+        .burst(limit.burst)
+        .eviction(rate_net::Eviction::capacity(plan.max_keys as usize));
+    let limiter = builder.try_build().map_err(|error| error.to_string())?;
+    Ok(timed(limiter, time))
 }

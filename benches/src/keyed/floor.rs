@@ -1,93 +1,64 @@
-//! The machine's floor: what no limiter can do without that finds a word by a key.
+//! The floor: the least that a limiter does to find a word by a key and to change it.
 
 use std::hash::{BuildHasher, Hash};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use brimful::{Clock, QuantaClock};
+use brimful::Clock;
 
 use super::contenders::Keyed;
 
-/// A plain open-addressing array of fingerprints and words, at a load of 0.6 at most, which can
-/// neither grow nor forget.
+/// A bare open-addressing array of fingerprints and words, at a load of at most 0.6. It cannot grow,
+/// forget or deny. One thread inserts.
 #[derive(Debug)]
-pub(super) struct Array<S> {
+pub(super) struct Floor<S, C> {
     slots: Box<[[AtomicU64; 2]]>,
     hasher: S,
+    clock: C,
 }
 
-impl<S: BuildHasher> Array<S> {
-    pub(super) fn new(keys: u64, hasher: S) -> Self {
-        // The first reading calibrates.
-        let _ = QuantaClock.now();
+impl<S: BuildHasher, C: Clock> Floor<S, C> {
+    pub(super) fn new(keys: u64, hasher: S, clock: C) -> Self {
         let slots = (keys * 5).div_ceil(3).next_power_of_two();
-        // Each written here, so that no page is met for the first time while a key comes.
+        // Written one by one, so that the pages are resident before the first call.
         let slots = (0..slots).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect();
-        Array { slots, hasher }
+        Floor { slots, hasher, clock }
     }
 
     #[inline]
-    fn search<K: Hash>(&self, key: &K) -> Result<&AtomicU64, (&[AtomicU64; 2], u64)> {
+    fn word<K: Hash>(&self, key: &K) -> &AtomicU64 {
         let hash = self.hasher.hash_one(key);
         let (mask, print) = (self.slots.len() - 1, hash | 1);
         let mut place = (hash >> 1) as usize & mask;
         loop {
             let slot = &self.slots[place];
             match slot[0].load(Ordering::Relaxed) {
-                0 => return Err((slot, print)),
-                found if found == print => return Ok(&slot[1]),
+                found if found == print => return &slot[1],
+                0 => {
+                    slot[0].store(print, Ordering::Release);
+                    return &slot[1];
+                }
                 _ => place = (place + 1) & mask,
             }
         }
     }
+}
 
-    /// Swaps a key's word for one with the time in it, or puts the key there.
+impl<K: Hash, S: BuildHasher + Send + Sync, C: Clock + Send + Sync> Keyed<K> for Floor<S, C> {
     #[inline]
-    fn swap<K: Hash>(&self, key: &K) -> bool {
-        let word = match self.search(key) {
-            Ok(word) => word,
-            Err((slot, print)) => {
-                slot[0].store(print, Ordering::Release);
-                &slot[1]
-            }
-        };
+    fn hit(&self, key: &K) -> bool {
+        self.take(key, 1)
+    }
+
+    #[inline]
+    fn take(&self, key: &K, n: u32) -> bool {
+        let word = self.word(key);
         let mut seen = word.load(Ordering::Acquire);
-        let now = QuantaClock.now();
+        let now = self.clock.now().wrapping_mul(n.into());
         while let Err(current) =
             word.compare_exchange(seen, seen.wrapping_add(now), Ordering::AcqRel, Ordering::Relaxed)
         {
             seen = current;
         }
         true
-    }
-}
-
-/// Finds a key, and no more.
-#[derive(Debug)]
-pub(super) struct Find<S>(pub(super) Arc<Array<S>>);
-
-impl<K: Hash, S: BuildHasher + Send + Sync> Keyed<K> for Find<S> {
-    #[inline]
-    fn hit(&self, key: &K) -> bool {
-        self.0.search(key).is_ok()
-    }
-
-    fn take(&self, key: &K, _: u32) -> bool {
-        self.0.swap(key)
-    }
-}
-
-/// Finds a key, reads the clock, loads the word, and swaps it.
-#[derive(Debug)]
-pub(super) struct Swap<S>(pub(super) Arc<Array<S>>);
-
-impl<K: Hash, S: BuildHasher + Send + Sync> Keyed<K> for Swap<S> {
-    #[inline]
-    fn hit(&self, key: &K) -> bool {
-        self.0.swap(key)
-    }
-
-    fn take(&self, key: &K, _: u32) -> bool {
-        self.0.swap(key)
     }
 }

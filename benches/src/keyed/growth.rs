@@ -1,109 +1,83 @@
-//! Growth: what hits notice of a table that another thread makes grow.
+//! Growth: the hits of one thread on a table that another thread makes grow.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cpu_time::ThreadTime;
 
-use super::contenders::{Job, Keyed, with};
-use super::hits::room;
+use super::clock::Real;
+use super::contenders::{BRIMFUL, Contender, GOVERNOR, Plan, RATE_NET, build};
 use super::keys::Numbers;
-use super::most_keys;
+use super::quotas::{Quota, selected, sizes};
+use super::tails::{Tail, Tails};
 use crate::bench::Scale;
-use crate::child;
 use crate::harness::pin;
 use crate::histogram::Histogram;
-use crate::report::{Bar, Report, count, figure};
+use crate::report::{Report, count};
 
-/// The keys that are hit all the while.
-const KNOWN: u64 = 1_000;
+/// The keys that are hit meanwhile.
+const KNOWN: usize = 1_000;
 
-const MEASURES: [&str; 7] =
-    ["hits", "median CPU ns", "p99.9 CPU ns", "worst CPU ns", "p99.9 wall ns", "worst wall ns", "refused"];
+const MEASURES: [&str; 5] = ["median", "p99.9", "worst", "wall p99.9", "wall worst"];
 
-/// The figures of [`MEASURES`], while the table grows to so many keys.
-pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
-    with(name, room(n), Grow(n))
-}
-
-struct Grow(u64);
-
-impl Job<u64> for Grow {
-    type Answer = Vec<f64>;
-
-    fn run<L: Keyed<u64>>(self, make: impl FnOnce() -> L) -> Vec<f64> {
-        let limiter = make();
-        let mut numbers = Numbers::new(5);
-        let known: Vec<u64> = (0..KNOWN).map(|_| numbers.next()).collect();
-        let refused = AtomicU64::new(0);
-        let hit = |key: &u64| {
-            if !limiter.hit(key) {
-                refused.fetch_add(1, Ordering::Relaxed);
+/// Answers `growth`: nanoseconds of the hits, by the thread's CPU time and by the wall's.
+pub(super) fn answer(name: &str, quota: &str, n: u64) -> Option<Vec<f64>> {
+    let (contender, quota) = (Contender::named(name)?, Quota::named(quota)?);
+    let table = build::<u64, Real>(contender, Plan::roomy(quota, n)).ok()?;
+    let mut numbers = Numbers::new(5);
+    let known: Vec<u64> = (0..KNOWN).map(|_| numbers.next()).collect();
+    known.iter().for_each(|key| _ = table.take(key, quota.limit.burst / 2));
+    let is_grown = AtomicBool::new(false);
+    let grow = || {
+        pin(1);
+        for _ in KNOWN as u64..n {
+            table.take(&numbers.next(), quota.cost);
+        }
+        is_grown.store(true, Ordering::Relaxed);
+    };
+    let hit = || {
+        pin(0);
+        let (mut cpu, mut wall) = (Histogram::new(), Histogram::new());
+        let mut last = ThreadTime::now();
+        for key in known.iter().cycle() {
+            let start = Instant::now();
+            table.take(key, quota.cost);
+            wall.add(start.elapsed().as_nanos() as u64);
+            let now = ThreadTime::now();
+            cpu.add(now.duration_since(last).as_nanos() as u64);
+            last = now;
+            if is_grown.load(Ordering::Relaxed) {
+                break;
             }
-        };
-        known.iter().for_each(hit);
-        let grown = AtomicBool::new(false);
-        let grow = || {
-            pin(1);
-            for _ in KNOWN..self.0 {
-                hit(&numbers.next());
-            }
-            grown.store(true, Ordering::Relaxed);
-        };
-        let watch = || {
-            pin(0);
-            let (mut cpu, mut wall) = (Histogram::new(), Histogram::new());
-            let mut last = ThreadTime::now();
-            for key in known.iter().cycle() {
-                let start = Instant::now();
-                hit(key);
-                wall.add(start.elapsed().as_nanos() as u64);
-                let now = ThreadTime::now();
-                cpu.add(now.duration_since(last).as_nanos() as u64);
-                last = now;
-                if grown.load(Ordering::Relaxed) {
-                    break;
-                }
-            }
-            (cpu, wall)
-        };
-        let (cpu, wall) = std::thread::scope(|scope| {
-            let watcher = scope.spawn(watch);
-            scope.spawn(grow);
-            watcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        let figures = [
-            cpu.count(),
-            cpu.percentile(0.5),
-            cpu.percentile(0.999),
-            cpu.worst(),
-            wall.percentile(0.999),
-            wall.worst(),
-            refused.into_inner(),
-        ];
-        figures.map(|figure| figure as f64).into()
-    }
+        }
+        (cpu, wall)
+    };
+    let (cpu, wall) = std::thread::scope(|scope| {
+        let hitting = scope.spawn(hit);
+        scope.spawn(grow);
+        hitting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    Some([Tail::of(&cpu), Tail::of(&wall)[1..].to_vec()].concat())
 }
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    let keys = most_keys(scale);
-    let scenario = format!("growth: calls while it grows from {} to {} keys", count(KNOWN), count(keys));
-    if !scale.wants(&scenario) {
-        return Ok(());
-    }
-    println!("\n{scenario}; each figure with the readings of the time");
-    println!("  {:<20} {}", "", MEASURES.map(|measure| format!("{measure:>13}")).join(" "));
-    for name in ["brimful", "governor", "rate-net (ahash)"] {
-        let numbers = child::ask_again(scale.runs.min(5), &["growth", name, &keys.to_string()])?;
-        for (measure, &value) in MEASURES.iter().zip(&numbers) {
-            report.add(&scenario, name, measure, value);
+    for keys in sizes(scale, &[10_000_000]) {
+        let title = format!("growth: a known u64 key, while another thread inserts {} keys", count(keys));
+        if !scale.wants(&title) {
+            continue;
         }
-        let text: Vec<_> = numbers.iter().map(|&value| format!("{:>13}", figure(value))).collect();
-        println!("  {name:<20} {}", text.join(" "));
+        let mut tails = Tails::new(title, &MEASURES, &[("worst", 500.0)]);
+        let contenders: &[Contender] =
+            if keys > 1_000_000 { &[BRIMFUL, GOVERNOR] } else { &[BRIMFUL, GOVERNOR, RATE_NET] };
+        for quota in selected(scale) {
+            let pairs: Vec<_> = contenders.iter().map(|contender| (contender.name, quota.name)).collect();
+            let words =
+                |name: &str, quota: &str| ["growth", name, quota, &keys.to_string()].map(str::to_owned).to_vec();
+            tails.ask(scale, &pairs, words)?;
+        }
+        println!("\na thread that sleeps until a lock is free uses no CPU time; the wall's includes other processes");
+        tails.publish(report);
     }
-    println!("  A call that waits for a lock asleep uses no CPU time; the wall's includes other processes.");
-    let worst = report.get(&scenario, "brimful", "worst CPU ns").map(|worst| worst / 1e6);
-    report.bar(&format!("{scenario}: brimful's worst, ms of CPU time"), Bar::AtMost(1.0), worst);
     Ok(())
 }

@@ -1,54 +1,77 @@
-//! Memory: what a process grows by for each key that is live.
+//! Memory: by how much a process grows for each key that is live.
 
 use std::io;
+use std::path::Path;
 
-use super::contenders::{Job, Keyed, with};
+use super::clock::Real;
+use super::contenders::{BRIMFUL, Contender, GOVERNOR, Plan, RATE_NET, build};
 use super::keys::{Key, Numbers};
-use super::{most_keys, plot};
+use super::quotas::{QUOTAS, Quota, selected, sizes};
 use crate::bench::Scale;
 use crate::child;
 use crate::harness::pin;
+use crate::plot::{Axis, Words, draw_lines, lines};
 use crate::report::{Bar, Report, count};
 use crate::resident::anonymous;
 
-/// What was added for so many keys, in bytes, and how many of them were refused.
-pub(super) fn measure(name: &str, kind: &str, n: u64) -> Option<Vec<f64>> {
-    struct Fill(u64);
+/// Powers of ten, and sizes between them: a table that has just grown is the largest for its keys.
+const SIZES: &[u64] = &[
+    1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000, 30_000, 50_000, 70_000, 100_000, 150_000,
+    200_000, 300_000, 500_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 3_000_000, 5_000_000, 7_000_000, 10_000_000,
+];
 
-    impl<K: Key> Job<K> for Fill {
-        type Answer = Option<Vec<f64>>;
+/// A column of the table.
+struct Column {
+    contender: Contender,
+    kind: &'static str,
+}
 
-        fn run<L: Keyed<K>>(self, make: impl FnOnce() -> L) -> Self::Answer {
-            // Twice: what the first reading allocates is there by the second.
-            let before = anonymous().and_then(|_| anonymous())?;
-            let limiter = make();
-            let mut numbers = Numbers::new(3);
-            let refused = (0..self.0).filter(|_| !limiter.hit(&K::of(numbers.next()))).count();
-            Some(vec![anonymous()? - before, refused as f64])
-        }
+const COLUMNS: [Column; 6] = [
+    Column { contender: BRIMFUL, kind: u64::KIND },
+    Column { contender: BRIMFUL, kind: String::KIND },
+    Column { contender: GOVERNOR, kind: u64::KIND },
+    Column { contender: GOVERNOR, kind: String::KIND },
+    Column { contender: RATE_NET, kind: u64::KIND },
+    Column { contender: RATE_NET, kind: String::KIND },
+];
+
+impl Column {
+    fn name(&self) -> String {
+        format!("{}, {}", self.contender.name, self.kind)
     }
 
-    pin(0);
-    if kind == String::KIND {
-        with::<String, _>(name, MAX_KEYS, Fill(n))?
-    } else {
-        with::<u64, _>(name, MAX_KEYS, Fill(n))?
+    fn is_brimful(&self) -> bool {
+        self.contender == BRIMFUL
     }
 }
 
-/// What a limiter is made for that could hold more than it does.
-const MAX_KEYS: u64 = 20_000_000;
+/// Answers `memory`: the bytes that were added for `n` keys, and how many keys are live.
+pub(super) fn answer(name: &str, kind: &str, quota: &str, n: u64) -> Option<Vec<f64>> {
+    let (contender, quota) = (Contender::named(name)?, Quota::named(quota)?);
+    pin(0);
+    if kind == String::KIND { grown::<String>(contender, quota, n) } else { grown::<u64>(contender, quota, n) }
+}
 
-const MEASURED: [(&str, &str); 5] = [
-    ("brimful", u64::KIND),
-    ("brimful", String::KIND),
-    ("governor", u64::KIND),
-    ("governor", String::KIND),
-    ("rate-net (ahash)", u64::KIND),
-];
+fn grown<K: Key>(contender: Contender, quota: &Quota, n: u64) -> Option<Vec<f64>> {
+    // Several small tables: pages are large beside one of them.
+    let tables = 50_000u64.div_ceil(n).min(50);
+    let mut built = Vec::with_capacity(tables as usize);
+    // Twice: the first reading allocates.
+    let before = anonymous().and_then(|_| anonymous())?;
+    let mut numbers = Numbers::new(3);
+    for _ in 0..tables {
+        let table = build::<K, Real>(contender, Plan::roomy(quota, n)).ok()?;
+        for _ in 0..n {
+            table.take(&K::of(numbers.next()), quota.limit.burst / 2);
+        }
+        built.push(table);
+    }
+    let live: u64 = built.iter().map(|table| table.len().unwrap_or(n)).sum();
+    Some(vec![anonymous()? - before, live as f64])
+}
 
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    const SCENARIO: &str = "memory: resident bytes per key";
+    const SCENARIO: &str = "memory: resident bytes per live key";
     if !scale.wants(SCENARIO) {
         return Ok(());
     }
@@ -56,47 +79,69 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         println!("\n{SCENARIO}: not measured, because there is no /proc here");
         return Ok(());
     }
-    println!("\n{SCENARIO}\n  {:<10} {}", "keys", MEASURED.map(|(name, kind)| heading(name, kind)).join(" "));
-    let mantissas = [10, 15, 20, 30, 50, 70];
-    let counts: Vec<u64> = (4..=6)
-        .flat_map(|power| mantissas.map(|mantissa| mantissa * 10u64.pow(power)))
-        .filter(|&keys| keys <= most_keys(scale))
-        .collect();
-    let mut worst = [0.0f64; MEASURED.len()];
-    for &keys in &counts {
+    let sizes = sizes(scale, SIZES);
+    // An entry of the peers is as large for each quota: the first one stands for all.
+    let mut worst = [(0.0f64, 0.0f64); 2];
+    for quota in selected(scale) {
+        let columns = COLUMNS.iter().filter(|column| column.is_brimful() || quota.name == QUOTAS[0].name);
+        let ours = one(&format!("{SCENARIO}, {}", quota.name), quota, &columns.collect::<Vec<_>>(), &sizes, report)?;
+        for (worst, ours) in worst.iter_mut().zip(ours) {
+            *worst = (worst.0.max(ours.0), worst.1.max(ours.1));
+        }
+    }
+    for (column, (most, mean)) in COLUMNS.iter().filter(|column| column.is_brimful()).zip(worst) {
+        let what = format!("{SCENARIO}: {}, worst quota", column.kind);
+        report.bar(&format!("{what}, worst size"), Bar::AtMost(40.0), Some(most));
+        report.bar(&format!("{what}, mean of the sizes"), Bar::AtMost(30.0), Some(mean));
+    }
+    let title = format!("{SCENARIO}, {}", QUOTAS[0].name);
+    scale.svg.as_deref().map_or(Ok(()), |folder| plot(folder, &title, &sizes, report))
+}
+
+/// One quota's table. Returns the most bytes of a size and the mean of the sizes, for each column of
+/// brimful's.
+fn one(
+    scenario: &str,
+    quota: &Quota,
+    columns: &[&Column],
+    sizes: &[u64],
+    report: &mut Report,
+) -> io::Result<Vec<(f64, f64)>> {
+    let heads: Vec<_> = columns.iter().map(|column| format!("{:>22}", column.name())).collect();
+    println!("\n{scenario}\n  {:<10} {}", "keys", heads.join(" "));
+    let mut figures = vec![Vec::new(); columns.len()];
+    for &keys in sizes {
         let mut line = format!("  {:<10}", count(keys));
-        for ((name, kind), worst) in MEASURED.into_iter().zip(&mut worst) {
-            let numbers = child::ask(&["memory", name, kind, &keys.to_string()])?;
-            let [bytes, refused] = numbers[..] else { return Err(io::Error::other("no figures of memory")) };
-            if refused > 0.0 {
-                println!("  {name} refused {refused} of {keys} keys");
+        for (column, figures) in columns.iter().zip(&mut figures) {
+            if column.contender == RATE_NET && keys > 1_000_000 {
+                line += &format!(" {:>22}", "–");
+                continue;
             }
-            let each = bytes / keys as f64;
-            *worst = worst.max(each);
-            report.add(SCENARIO, &format!("{name}, {kind}"), &format!("bytes at {keys}"), each);
-            line += &format!(" {each:>width$.1}", width = heading(name, kind).chars().count());
+            let words = ["memory", column.contender.name, column.kind, quota.name, &keys.to_string()];
+            let [bytes, live] = child::ask(&words)?[..] else { return Err(io::Error::other("no figures of memory")) };
+            let each = bytes / live;
+            figures.push(each);
+            report.add(scenario, &column.name(), &format!("bytes at {keys}"), each);
+            line += &format!(" {each:>22.1}");
         }
         println!("{line}");
     }
-    let text: Vec<_> = MEASURED
-        .iter()
-        .zip(worst)
-        .map(|(&(name, kind), worst)| format!("{worst:>width$.1}", width = heading(name, kind).chars().count()))
-        .collect();
-    println!("  {:<10} {}", "worst", text.join(" "));
-    for ((name, kind), worst) in MEASURED.into_iter().zip(worst).filter(|((name, _), _)| *name == "brimful") {
-        let what = format!("{SCENARIO}, worst of {} to {}: {name}, {kind}", count(counts[0]), count(most_keys(scale)));
-        report.bar(&what, Bar::AtMost(32.0), Some(worst));
-    }
-    match &scale.svg {
-        Some(folder) => {
-            let names = MEASURED.map(|(name, kind)| format!("{name}, {kind}"));
-            plot::memory(folder, SCENARIO, &names, &counts, report)
-        }
-        None => Ok(()),
-    }
+    let worst = |figures: &Vec<f64>| figures.iter().copied().fold(0.0, f64::max);
+    let mean = |figures: &Vec<f64>| figures.iter().sum::<f64>() / figures.len() as f64;
+    let text = |of: &dyn Fn(&Vec<f64>) -> f64| -> String {
+        figures.iter().map(|figures| format!(" {:>22.1}", of(figures))).collect()
+    };
+    println!("  {:<10}{}\n  {:<10}{}", "worst", text(&worst), "mean", text(&mean));
+    let ours = columns.iter().zip(&figures).filter(|(column, _)| column.is_brimful());
+    Ok(ours.map(|(_, figures)| (worst(figures), mean(figures))).collect())
 }
 
-fn heading(name: &str, kind: &str) -> String {
-    format!("{:>15}", format!("{name}, {kind}"))
+fn plot(folder: &Path, scenario: &str, sizes: &[u64], report: &Report) -> io::Result<()> {
+    let line = |column: &Column| {
+        let name = column.name();
+        let point = |&keys: &u64| Some((keys as f64, report.get(scenario, &name, &format!("bytes at {keys}"))?));
+        (name.clone(), sizes.iter().filter_map(point).collect())
+    };
+    let words = Words { title: "Resident memory", across: "live keys", up: "bytes per key" };
+    draw_lines(folder, "memory", &words, &lines(COLUMNS.iter().map(line)), &Axis::Counts, false)
 }

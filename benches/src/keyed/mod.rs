@@ -1,37 +1,68 @@
-//! Limiters of many keys: what a hit costs, a new key, memory, a flood of keys, growth.
+//! Limiters of many keys: every quota, at every size, in every state of a bucket.
+//!
+//! | section | the bar that it measures |
+//! |---|---|
+//! | `hit` | a hit on a bucket in use, and on the real clock as it comes: throughput and latency |
+//! | `healthy`, `denied` | a hit on a bucket that is full again, or that is exhausted |
+//! | `zipf` | skewed traffic; no bar |
+//! | `strings` | keys on the heap, pairs, IPv6 addresses |
+//! | `threads` | two threads on one table |
+//! | `batch` | many keys in one call |
+//! | `insert` | new keys: on average, and the tail of single calls |
+//! | `full` | a new key at a full table, by policy |
+//! | `growth` | hits while another thread makes the table grow |
+//! | `memory` | resident bytes for each live key |
+//! | `flood` | many more new keys than there is room |
 
-mod child;
-mod churn;
+mod batch;
+mod clock;
 mod contenders;
+mod counting;
 mod flood;
 mod floor;
 mod growth;
-pub mod hits;
-mod insert;
 mod keys;
+mod matrix;
 mod memory;
-mod plot;
+mod new_keys;
+mod quotas;
+mod ranking;
+mod tails;
+mod traffic;
 
-use crate::bench::{Bench, Scale};
+use std::io;
 
-/// Every section, in turn.
+use crate::bench::Bench;
+use crate::child::number;
+
+pub use counting::count;
+pub use matrix::in_use;
+
+/// All sections, in turn.
 pub const BENCH: Bench = Bench {
     sections: &[
-        hits::hit,
-        hits::batch,
-        hits::threads,
-        insert::section,
+        matrix::sections,
+        batch::section,
+        new_keys::insert,
+        new_keys::full,
+        growth::section,
         memory::section,
         flood::section,
-        churn::section,
-        growth::section,
     ],
-    child: child::answer,
-    runs: [51, 5],
+    child: answer,
+    runs: [9, 3],
     operations: 400_000,
 };
 
-/// The keys of the largest tables.
-fn most_keys(scale: &Scale) -> u64 {
-    if scale.quick { 1_000_000 } else { 10_000_000 }
+/// Measures in a process of its own.
+fn answer(words: &[&str]) -> io::Result<Option<Vec<f64>>> {
+    Ok(match *words {
+        ["insert", name, kind, quota, keys] => new_keys::insert_child(name, kind, quota, number(keys)?),
+        ["tail", name, quota, keys] => new_keys::tail_child(name, quota, number(keys)?),
+        ["full", name, policy, quota, keys] => new_keys::full_child(name, policy, quota, number(keys)?),
+        ["growth", name, quota, keys] => growth::answer(name, quota, number(keys)?),
+        ["memory", name, kind, quota, keys] => memory::answer(name, kind, quota, number(keys)?),
+        ["flood", quota, keys] => flood::answer(quota, number(keys)?),
+        _ => None,
+    })
 }
