@@ -4,8 +4,8 @@
 //! # Memory ordering
 //!
 //! The word is the bucket's whole state, so its modification order is all that the promises
-//! rest on; no clock reading has to be ordered with it. Loads are relaxed: a denial or a peek
-//! orders nothing. Every write is an acquire-release read-modify-write, so that what a thread
+//! rest on; no clock reading has to be ordered with it. Loads of a lone cell are relaxed: a denial
+//! or a peek orders nothing. Those of a table's slot acquire: see [`Location::LOAD`]. Every write is an acquire-release read-modify-write, so that what a thread
 //! did before it gave tokens back happens before what a thread does that is admitted with
 //! them. On weakly ordered machines a load may return an older word than another core has
 //! written; that is a reading of the past, which the swap then refuses or a denial looks at
@@ -13,9 +13,7 @@
 
 mod order;
 
-use core::borrow::Borrow;
-
-use crate::algorithm::token_bucket::{self, Ask, Step};
+use crate::algorithm::token_bucket::{self, Ask, Started, Step};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Units, Word};
@@ -46,133 +44,103 @@ impl Now for Given {
     }
 }
 
-/// Where a cell's bucket lives.
-pub(crate) trait Home {
-    /// How the word is loaded: acquiring, where [`is_here`](Home::is_here) looks at something
-    /// that was written before it.
+/// The place of a bucket's word, and the meaning of special words there.
+pub(crate) trait Location {
+    /// The ordering of loads: acquire, if [`is_here`](Location::is_here) looks at something that
+    /// was written before the word.
     const LOAD: Ordering = Ordering::Relaxed;
 
-    /// Whether words may stand ahead of their writers.
-    const AHEAD: bool = false;
-
-    /// Whether the bucket still lives in this cell: asked after every load of the word, before
-    /// the word is used. A table's slots change tenants.
+    /// Whether the cell still holds this bucket. Asked after every load of the word, before the
+    /// word is used: the slots of a table change tenants.
     #[inline(always)]
     fn is_here(&self) -> bool {
         true
     }
 
-    /// Whether a call for tokens reads the clock before it loads the word; `None` where it never does.
+    /// Which comes first, the load or the clock; `None` if the load always does.
     #[inline(always)]
     fn order(&self) -> Option<&Order> {
         None
     }
 
-    /// What a word is to be stepped on as.
-    fn at_home(&self, seen: Word, now: Reading) -> Found;
-
-    /// Takes from a bucket that is gone from its cell, where the home knows the way.
-    fn take_elsewhere(&self, _: Ask, _: impl Now) -> Option<Taken> {
-        None
-    }
+    fn resolve(&self, seen: Word) -> Resolved;
 }
 
-/// What a word stands for.
-pub(crate) enum Found {
-    /// A bucket: the word that was seen, or the one that an absent bucket has.
-    Bucket(Word),
+/// The meaning of a word.
+#[derive(Clone, Copy)]
+pub(crate) enum Resolved {
+    /// A bucket in this state.
+    Bucket,
+    /// A bucket that its first call starts with this amount.
+    NotStarted(Units),
     /// No limit.
     Unlimited,
-    /// A bucket that is elsewhere by now: in another slot, or lent to a queue.
+    /// A bucket that is now elsewhere: in another slot, or lent to a queue.
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
-    Gone,
+    Elsewhere,
 }
 
-/// What became of a call for tokens.
+/// The outcome of a call for tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Taken {
-    /// The bucket `held` so much before.
+    /// The call was charged. `held` less `cost` is what a look at the same reading finds.
     Admitted { cost: Units, held: Units, now: Reading },
-    /// Nothing was charged; `deficit` units were missing of those needed, for good where these are
-    /// more than the capacity.
+    /// Nothing was charged: `deficit` units were missing of those needed, for good if more is
+    /// needed than the capacity.
     Denied { needed: Units, deficit: Units, now: Reading },
     /// There is no limit.
     Unlimited,
-    /// Nothing was charged: there is no place for the bucket in a table. One may come free when `deficit`
-    /// units more than at `now` have been earned.
+    /// Nothing was charged: a full table has no place for the bucket. It may have one when
+    /// `deficit` units more than at `now` have been earned.
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
     Refused { deficit: Units, now: Reading },
 }
 
-/// What a caller is told.
-///
-/// A trait and not a closure, so that its inlining is not left to chance: each way out of
-/// [`Cell::take`] then has an answer of its own, and the one from the swap to the caller no
-/// branch.
-pub(crate) trait Reply: Copy {
-    type Answer;
+/// An atomic word, as it is stored or mixed with a key.
+pub(crate) trait AtomicWord {
+    fn load(&self, ordering: Ordering) -> Word;
 
-    fn to(self, taken: Taken) -> Self::Answer;
+    /// Replaces the word if it is still `seen`; if not, returns the current word, loaded with
+    /// `reload`.
+    fn compare_exchange(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word>;
 }
 
-/// A reply that also knows what to do where the bucket is not in its cell any longer. Nothing was
-/// charged then.
-pub(crate) trait Follow: Reply {
-    fn gone(self) -> Self::Answer;
-}
+impl AtomicWord for AtomicU64 {
+    #[inline]
+    fn load(&self, ordering: Ordering) -> Word {
+        Word::from_bits(self.load(ordering))
+    }
 
-/// A reply where the home always knows the way.
-#[derive(Clone, Copy)]
-pub(crate) struct Led<R>(pub(crate) R);
-
-impl<R: Reply> Reply for Led<R> {
-    type Answer = R::Answer;
-
-    #[inline(always)]
-    fn to(self, taken: Taken) -> R::Answer {
-        self.0.to(taken)
+    #[inline]
+    fn compare_exchange(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word> {
+        let swapped = self.compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, reload);
+        swapped.map(drop).map_err(Word::from_bits)
     }
 }
 
-impl<R: Reply> Follow for Led<R> {
-    fn gone(self) -> R::Answer {
-        unreachable!("the home knows the way")
-    }
-}
-
-/// The outcome itself.
-#[derive(Clone, Copy)]
-pub(crate) struct AsIs;
-
-impl Reply for AsIs {
-    type Answer = Taken;
-
-    #[inline(always)]
-    fn to(self, taken: Taken) -> Taken {
-        taken
-    }
-}
-
-/// The outcome itself; `None` where the bucket is gone.
+/// A slot's word: every word but CLAIMED is stored combined with its tenant's fingerprint by
+/// exclusive or, so that equal words of different tenants are different bits.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy)]
-pub(crate) struct AsTaken;
-
-#[cfg(feature = "std")]
-impl Reply for AsTaken {
-    type Answer = Option<Taken>;
-
-    #[inline(always)]
-    fn to(self, taken: Taken) -> Option<Taken> {
-        Some(taken)
-    }
+pub(crate) struct MixedWord<'a> {
+    atomic: &'a AtomicU64,
+    /// Bits of the fingerprint; none at or above bit 62.
+    mix: u64,
 }
 
 #[cfg(feature = "std")]
-impl Follow for AsTaken {
-    #[inline(always)]
-    fn gone(self) -> Option<Taken> {
-        None
+impl AtomicWord for MixedWord<'_> {
+    /// CLAIMED becomes another special word, which no reading takes for a bucket.
+    #[inline]
+    fn load(&self, ordering: Ordering) -> Word {
+        Word::from_bits(self.atomic.load(ordering) ^ self.mix)
+    }
+
+    #[inline]
+    fn compare_exchange(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word> {
+        let (seen, next) = (seen.bits() ^ self.mix, next.bits() ^ self.mix);
+        let swapped = self.atomic.compare_exchange(seen, next, Ordering::AcqRel, reload);
+        swapped.map(drop).map_err(|bits| Word::from_bits(bits ^ self.mix))
     }
 }
 
@@ -186,7 +154,7 @@ enum Verdict<T> {
     Doubt(T),
 }
 
-/// One bucket's word: its own, or a slot's of a table.
+/// One bucket's word: a lone limiter's, or that of a table's slot.
 pub(crate) struct Cell<A = AtomicU64>(A);
 
 impl Cell {
@@ -196,15 +164,15 @@ impl Cell {
         }
     }
 
-    /// Lends the word to the queue, whose lock is held, whatever it is. Whoever is about to swap
-    /// it fails.
+    /// Lends the word to the queue, whose lock is held. Every compare-exchange that is under way
+    /// fails.
     #[cfg(feature = "wait")]
     pub(crate) fn lend(&self) -> Word {
         Word::from_bits(self.0.swap(Word::LENT.bits(), Ordering::AcqRel))
     }
 
-    /// The word comes home from the queue, whose lock is held. Release: whoever is admitted by it
-    /// sees what was done before tokens were given back to the queue.
+    /// Takes the word back from the queue, whose lock is held. Release: a call that is admitted
+    /// by the word sees what was done before tokens were given back to the queue.
     #[cfg(feature = "wait")]
     pub(crate) fn come_home(&self, word: Word) {
         self.0.store(word.bits(), Ordering::Release);
@@ -212,73 +180,68 @@ impl Cell {
 }
 
 #[cfg(feature = "std")]
-impl<'a> Cell<&'a AtomicU64> {
+impl<'a> Cell<MixedWord<'a>> {
     #[inline]
-    pub(crate) fn at(word: &'a AtomicU64) -> Self {
-        Cell(word)
+    pub(crate) fn mixed(atomic: &'a AtomicU64, mix: u64) -> Self {
+        Cell(MixedWord { atomic, mix })
     }
 
-    /// Ends a tenancy, if the word is still the one seen: whoever charged it meanwhile makes
-    /// this fail, and whoever tries to charge it after this fails.
+    /// Ends a tenancy if the word is still `seen`. A charge before this makes it fail, and a
+    /// charge after it fails.
     pub(crate) fn claim(&self, seen: Word) -> Result<(), Word> {
-        self.swap_in(seen, Word::CLAIMED, Ordering::Relaxed)
+        let MixedWord { atomic, mix } = self.0;
+        let claimed = Word::CLAIMED.bits();
+        let swapped = atomic.compare_exchange(seen.bits() ^ mix, claimed, Ordering::AcqRel, Ordering::Relaxed);
+        swapped.map(drop).map_err(|bits| Word::from_bits(bits ^ mix))
     }
 
-    /// Begins a tenancy, or goes on with a claimed one. Release: whoever sees the word sees the
-    /// fingerprint that was stored before it.
+    /// Begins a tenancy. Release: a call that loads the word sees the fingerprint that was stored
+    /// before it.
     pub(crate) fn settle_in(&self, word: Word) {
-        self.0.store(word.bits(), Ordering::Release);
+        self.0.atomic.store(word.bits() ^ self.0.mix, Ordering::Release);
     }
 }
 
-impl<A: Borrow<AtomicU64>> Cell<A> {
+impl<A: AtomicWord> Cell<A> {
     #[inline]
     pub(crate) fn load(&self, ordering: Ordering) -> Word {
-        Word::from_bits(self.0.borrow().load(ordering))
+        self.0.load(ordering)
     }
 
-    #[inline]
-    fn swap_in(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word> {
-        self.0
-            .borrow()
-            .compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, reload)
-            .map(drop)
-            .map_err(Word::from_bits)
-    }
-
-    /// Takes what `n` costs if `leaving` tokens are left then, or nothing, and returns what `reply`
-    /// makes of it.
-    // Always inlined: what is not waits for the call on top of the clock. The cost is worked
-    // out after the clock was read, so that it needs no register across that call.
+    /// Takes the cost of `n` if `leaving` tokens are left then. `Err`: this short loop cannot
+    /// decide, and nothing was charged. [`take_cold`](Cell::take_cold) can.
+    // The caller turns each outcome into its answer at once, in registers. So the cold outcome is
+    // not merged with the others here.
+    // Always inlined: otherwise the call waits on top of the clock. The cost is computed after
+    // the clock was read, so that it needs no register across that read.
     #[inline(always)]
-    pub(crate) fn take<H: Home, R: Follow>(
+    pub(crate) fn take<L: Location>(
         &self,
         layout: &Layout,
-        home: &H,
+        location: &L,
         (n, leaving): (Tokens, Tokens),
         mut source: impl Now,
-        reply: R,
-    ) -> R::Answer {
-        let order = home.order();
+    ) -> Result<Taken, Seen> {
+        let order = location.order();
         let clock_first = order.is_some_and(Order::clock_first);
         let (now, mut word);
         if clock_first {
             now = source.first();
-            word = self.load(H::LOAD);
+            word = self.load(L::LOAD);
         } else {
-            word = self.load(H::LOAD);
+            word = self.load(L::LOAD);
             now = source.first();
         }
         let ask = Ask::new(layout, n, leaving);
         let mut overtaken = clock_first;
         // No spin hint: a failed swap brings the line here, and a pause would give it away.
         loop {
-            if !home.is_here() {
-                return reply.gone();
+            if !location.is_here() {
+                return Err(Seen { word, now, overtaken });
             }
-            match token_bucket::step(layout, word, now, ask, H::AHEAD) {
-                Step::Admitted { next, held } => match self.swap_in(word, next, H::LOAD) {
-                    Ok(()) => return reply.to(Taken::Admitted { cost: ask.cost, held, now }),
+            match token_bucket::step(layout, word, now, ask) {
+                Step::Admitted { next, held } => match self.0.compare_exchange(word, next, L::LOAD) {
+                    Ok(()) => return Ok(Taken::Admitted { cost: ask.cost, held, now }),
                     Err(current) => {
                         if let (Some(order), false) = (order, overtaken) {
                             order.lost(now);
@@ -287,54 +250,91 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
                     }
                 },
                 Step::Denied { deficit, stale: false } if !overtaken => {
-                    return reply.to(Taken::Denied { needed: ask.needed, deficit, now });
+                    return Ok(Taken::Denied { needed: ask.needed, deficit, now });
                 }
                 step => {
                     if let (Some(order), true, Step::Denied { .. }) = (order, clock_first, step) {
                         order.denied();
                     }
-                    return match self.take_cold(layout, home, ask, source, Seen { word, now, overtaken }) {
-                        Some(taken) => reply.to(taken),
-                        None => reply.gone(),
-                    };
+                    return Err(Seen { word, now, overtaken });
                 }
             }
         }
     }
 
-    /// Goes on where the word is special or was written after the reading, or where a denial
-    /// may have been overtaken. `None` where the bucket is gone, and the home does not know where.
-    #[cold]
-    #[inline(never)]
-    fn take_cold<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, source: impl Now, seen: Seen) -> Option<Taken> {
-        self.take_here(layout, home, ask, source, seen).or_else(|| home.take_elsewhere(ask, source))
-    }
-
-    /// Takes from a bucket that came back to its cell, if it is still there.
-    #[cfg(feature = "wait")]
-    pub(crate) fn retake<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, mut source: impl Now) -> Option<Taken> {
-        let word = self.load(H::LOAD);
+    /// Takes in one attempt. `None`: it does not decide, because another call came between or the
+    /// word needs a closer look, and nothing was charged. `ask` is called after the clock was read.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn take_once<L: Location>(
+        &self,
+        layout: &Layout,
+        location: &L,
+        ask: impl FnOnce() -> Ask,
+        mut source: impl Now,
+    ) -> Option<Taken> {
+        let word = self.load(L::LOAD);
         let now = source.first();
-        self.take_here(layout, home, ask, source, Seen { word, now, overtaken: false })
+        let ask = ask();
+        if !location.is_here() {
+            return None;
+        }
+        match token_bucket::step(layout, word, now, ask) {
+            Step::Admitted { next, held } => {
+                self.0.compare_exchange(word, next, Ordering::Relaxed).ok()?;
+                Some(Taken::Admitted { cost: ask.cost, held, now })
+            }
+            Step::Denied { deficit, .. } => Some(Taken::Denied { needed: ask.needed, deficit, now }),
+            Step::Cold => None,
+        }
     }
 
-    fn take_here<H: Home>(&self, layout: &Layout, home: &H, ask: Ask, source: impl Now, seen: Seen) -> Option<Taken> {
+    /// Takes by the exact steps alone, whatever the word is. `None`: the bucket is not in this cell.
+    #[cfg(feature = "std")]
+    pub(crate) fn take_at_length<L: Location>(
+        &self,
+        layout: &Layout,
+        location: &L,
+        ask: Ask,
+        mut source: impl Now,
+    ) -> Option<Taken> {
+        let word = self.load(L::LOAD);
+        let now = source.first();
+        self.take_cold(layout, location, ask, source, Seen { word, now, overtaken: false })
+    }
+
+    /// Goes on from the short loop: if the word is special or was written after the reading, or
+    /// if a denial may have been overtaken. `None`: the bucket is not in this cell.
+    pub(crate) fn take_cold<L: Location>(
+        &self,
+        layout: &Layout,
+        location: &L,
+        ask: Ask,
+        source: impl Now,
+        seen: Seen,
+    ) -> Option<Taken> {
         let Ask { cost, needed } = ask;
-        self.settle::<H, _>(seen, source, |seen, now, overtaken| {
-            if !home.is_here() {
+        self.settle::<L, _>(seen, source, |seen, now, overtaken| {
+            if !location.is_here() {
                 return Verdict::Stand(None);
             }
-            let word = match home.at_home(seen, now) {
-                Found::Bucket(word) => word,
-                Found::Unlimited => return Verdict::Stand(Some(Taken::Unlimited)),
-                Found::Gone => return Verdict::Stand(None),
-            };
             let denied = |deficit| Some(Taken::Denied { needed, deficit, now });
-            match token_bucket::step_exact(layout, word, now, ask, H::AHEAD) {
-                Step::Admitted { next, held } => Verdict::Write(next, Some(Taken::Admitted { cost, held, now })),
-                // The first call starts the bucket, also where it is denied: else it would
-                // never begin to fill.
-                Step::Denied { deficit, .. } if seen.is_special() => Verdict::Write(word, denied(deficit)),
+            let admitted = |held| Some(Taken::Admitted { cost, held, now });
+            let initial = match location.resolve(seen) {
+                Resolved::Bucket => None,
+                Resolved::NotStarted(initial) => Some(initial),
+                Resolved::Unlimited => return Verdict::Stand(Some(Taken::Unlimited)),
+                Resolved::Elsewhere => return Verdict::Stand(None),
+            };
+            if let Some(initial) = initial {
+                return match token_bucket::start(layout, now, initial, ask) {
+                    Started::Admitted { next, held } => Verdict::Write(next, admitted(held)),
+                    // A denied call starts the bucket too, or it would never begin to refill.
+                    Started::Denied { next, deficit } => Verdict::Write(next, denied(deficit)),
+                };
+            }
+            match token_bucket::step_exact(layout, seen, now, ask) {
+                Step::Admitted { next, held } => Verdict::Write(next, admitted(held)),
                 Step::Denied { deficit, stale } if stale || overtaken => Verdict::Doubt(denied(deficit)),
                 Step::Denied { deficit, .. } => Verdict::Stand(denied(deficit)),
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
@@ -342,25 +342,27 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
         })
     }
 
-    /// Replaces the word by `change` of it, and returns what was added or charged by that:
-    /// nothing, where there is no limit. `None` where the bucket has moved from this cell.
+    /// Replaces the word by `change` of it, and returns the amount that was added or charged, or
+    /// zero if there is no limit. `None`: the bucket is not in this cell.
     #[cold]
-    pub(crate) fn change<H: Home>(
+    pub(crate) fn change<L: Location>(
         &self,
-        home: &H,
+        layout: &Layout,
+        location: &L,
         mut source: impl Now,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
-        let word = self.load(H::LOAD);
+        let word = self.load(L::LOAD);
         let now = source.first();
-        self.settle::<H, _>(Seen { word, now, overtaken: false }, source, |seen, now, _| {
-            if !home.is_here() {
+        self.settle::<L, _>(Seen { word, now, overtaken: false }, source, |seen, now, _| {
+            if !location.is_here() {
                 return Verdict::Stand(None);
             }
-            let word = match home.at_home(seen, now) {
-                Found::Bucket(word) => word,
-                Found::Unlimited => return Verdict::Stand(Some(Units(0))),
-                Found::Gone => return Verdict::Stand(None),
+            let word = match location.resolve(seen) {
+                Resolved::Bucket => seen,
+                Resolved::NotStarted(initial) => token_bucket::started(layout, now, initial),
+                Resolved::Unlimited => return Verdict::Stand(Some(Units(0))),
+                Resolved::Elsewhere => return Verdict::Stand(None),
             };
             let (next, amount) = change(word, now);
             if next == seen { Verdict::Stand(Some(amount)) } else { Verdict::Write(next, Some(amount)) }
@@ -373,7 +375,7 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
     ///
     /// It ends: a swap fails only where another call has succeeded, and the clock is read again
     /// at most once.
-    fn settle<H: Home, T>(
+    fn settle<L: Location, T>(
         &self,
         Seen { mut word, mut now, mut overtaken }: Seen,
         mut source: impl Now,
@@ -381,7 +383,7 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
     ) -> T {
         loop {
             match decide(word, now, overtaken) {
-                Verdict::Write(next, settled) => match self.swap_in(word, next, H::LOAD) {
+                Verdict::Write(next, settled) => match self.0.compare_exchange(word, next, L::LOAD) {
                     Ok(()) => return settled,
                     Err(current) => (word, overtaken) = (current, true),
                 },
@@ -396,8 +398,10 @@ impl<A: Borrow<AtomicU64>> Cell<A> {
 }
 
 /// What a round of the loop decides on.
-struct Seen {
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
     word: Word,
     now: Reading,
+    /// Whether another call may have changed the word since the reading.
     overtaken: bool,
 }

@@ -179,10 +179,11 @@ impl Error for ExceedsBurst {}
 pub struct TableFull(pub(crate) Due);
 
 impl TableFull {
-    /// How long until one of the buckets in the new key's place will be full, and so can be
-    /// forgotten for it, if nothing is taken from it until then. A guess: another key may be
-    /// there first, or another bucket be removed before. `None` if no bucket will be full within the
-    /// 18 years that a clock's readings reach.
+    /// How long until a bucket in the new key's slots may be forgotten for it, if nothing else
+    /// happens: one that is full, or with [`OnFull::EvictLeastDebt`](crate::OnFull::EvictLeastDebt)
+    /// one that holds a token. That instant is sufficient for a place. A place may come free before,
+    /// elsewhere in the table. A bucket that does not start full starts then. `None` if there is no
+    /// such instant within the 18 years that a clock's readings reach.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
@@ -469,6 +470,7 @@ pub(crate) enum BuildErrorKind {
     NoKeys,
     TooManyKeys { asked: u64, most: u64 },
     TooFewBytes { asked: u64, least: u64 },
+    TooManyBytes { asked: u64, most: u64 },
     NoMemory { bytes: u64 },
 }
 
@@ -487,6 +489,9 @@ impl fmt::Display for BuildError {
             }
             BuildErrorKind::TooFewBytes { asked, least } => {
                 write!(f, "max_bytes is {asked}: a keyed limiter takes {least} bytes at least")
+            }
+            BuildErrorKind::TooManyBytes { asked, most } => {
+                write!(f, "max_bytes is {asked}: a keyed limiter uses at most {most} bytes")
             }
             BuildErrorKind::NoMemory { bytes } => {
                 write!(f, "{bytes} bytes for a table of that many keys cannot be reserved: lower max_keys or max_bytes")

@@ -57,10 +57,10 @@
 //!
 //! # Keys
 //!
-//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, an API key, anything that
-//! hashes. It takes about 29 bytes a key, whatever the keys are, and never more than its limit. **A
-//! full bucket carries almost no information**, so its place is given to a new key when it is
-//! needed: there is no clean-up to be called, and no thread that does it.
+//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, an API key, every type that
+//! hashes. It takes 20 to 40 bytes a key, whatever the keys are, and never more than its limit. **A
+//! full bucket carries almost no information**, so a key that was not used for a while is forgotten
+//! when its place is needed. No clean-up has to be called, and no thread runs one.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -242,7 +242,7 @@
 //! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than it may, nor takes more memory
 //!    for them than it states. Forgetting a key never gives it more than its exact bucket would have
 //!    held. No more wait, and on no more keys, than the builder was told. The first four promises
-//!    hold for each key by itself, in the units of [`KeyedRateLimiter::resolution`].
+//!    hold for each key by itself.
 //! 6. **Total.** No input panics after construction. Every [`Quota`] that exists is valid. A
 //!    limiter is exact for 18 years (2⁵⁹ ns) of its clock, and earns nothing after.
 //!
@@ -415,7 +415,7 @@ pub use limiter::{Decision, RateLimiter, Reservation};
 #[cfg(feature = "std")]
 pub use limiter::{
     KeyedRateLimiter, KeyedRateLimiterBuilder, KeyedReservation, Leaving, OwnedKeyedReservation, OwnedReservation,
-    RateLimiterBuilder, SipState,
+    RateLimiterBuilder, SipHasher, SipState,
 };
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]

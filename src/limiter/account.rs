@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::algorithm::token_bucket::{self, Ask};
-use crate::cell::{Now, Reply, Taken};
+use crate::cell::{Now, Taken};
 use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
 use crate::limiter::Decision;
 use crate::quota::Quota;
@@ -12,9 +12,6 @@ use crate::word::{Due, Layout, Level, Reading, Units, Word, Worth};
 
 /// One bucket, wherever it is kept.
 pub(super) trait Account {
-    /// Whether words may stand ahead of their writers.
-    const AHEAD: bool = false;
-
     fn layout(&self) -> &Layout;
 
     fn quota(&self) -> &Quota;
@@ -30,7 +27,7 @@ pub(super) trait Account {
     /// The decision on a cost of zero.
     fn look(&self, now: impl Now) -> Decision {
         match self.peek(Units(0), now) {
-            Some(worth) => Decision::looked(self.layout(), worth.now, worth.free()),
+            Some(worth) => Decision::looked(self.layout(), worth),
             None => Decision::unlimited(self.layout()),
         }
     }
@@ -45,6 +42,7 @@ pub(super) trait Account {
     /// What is there for a call.
     fn tokens_free(&self, now: impl Now) -> f64 {
         match self.peek(Units(0), now) {
+            Some(Worth { no_place: Some(_), .. }) => 0.0,
             Some(worth) => as_f64(self.layout(), worth.free()).max(0.0),
             None => f64::INFINITY,
         }
@@ -62,9 +60,10 @@ pub(super) trait Account {
 
     /// When there will be what is asked for, if nobody comes between; `None` without a limit.
     fn due_at(&self, ask: Ask, now: impl Now) -> Option<Due> {
-        let Worth { now, held, queued } = self.peek(ask.leaving(), now)?;
+        let Worth { now, held, queued, no_place } = self.peek(ask.leaving(), now)?;
         // Behind somebody who waits, nothing is there.
         let missing = held.missing(u128::from(ask.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)));
+        let missing = missing.max(no_place.unwrap_or_default());
         Some(Due::new(self.layout().earned(), now, missing))
     }
 
@@ -74,7 +73,7 @@ pub(super) trait Account {
 
     fn give_back_units(&self, units: u128, now: impl Now) -> Tokens {
         let layout = self.layout();
-        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units, Self::AHEAD));
+        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
         layout.tokens_down(added.unwrap_or_default())
     }
 
@@ -109,43 +108,25 @@ pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
     (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
 }
 
-/// Whether `n` tokens were taken where `leaving` were to be left, or why not.
-#[derive(Clone, Copy)]
-pub(super) struct Acquired<'a> {
-    pub(super) layout: &'a Layout,
-    pub(super) n: Tokens,
-    pub(super) leaving: Tokens,
+/// Whether a call was admitted.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(super) const fn is_admitted(taken: Taken) -> bool {
+    matches!(taken, Taken::Admitted { .. } | Taken::Unlimited)
 }
 
-impl Reply for Acquired<'_> {
-    type Answer = Result<(), TryAcquireError>;
-
-    #[inline(always)]
-    fn to(self, taken: Taken) -> Result<(), TryAcquireError> {
-        let Acquired { layout, n, leaving } = self;
-        match taken {
-            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
-            Taken::Denied { needed, .. } if needed > layout.capacity() => {
-                Err(TryAcquireError::ExceedsBurst(exceeding(layout, n, leaving)))
-            }
-            Taken::Denied { deficit, now, .. } => {
-                Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
-            }
-            Taken::Refused { deficit, now } => Err(refused(layout, deficit, now)),
+/// The answer to a call for `n` tokens that leaves `leaving`.
+#[inline(always)]
+pub(super) fn answer(layout: &Layout, (n, leaving): (Tokens, Tokens), taken: Taken) -> Result<(), TryAcquireError> {
+    match taken {
+        Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
+        Taken::Denied { needed, .. } if needed > layout.capacity() => {
+            Err(TryAcquireError::ExceedsBurst(exceeding(layout, n.total_pico(), leaving.total_pico())))
         }
-    }
-}
-
-/// Everything about a decision.
-#[derive(Clone, Copy)]
-pub(super) struct Decided<'a>(pub(super) &'a Layout);
-
-impl Reply for Decided<'_> {
-    type Answer = Decision;
-
-    #[inline(always)]
-    fn to(self, taken: Taken) -> Decision {
-        Decision::taken(self.0, taken)
+        Taken::Denied { deficit, now, .. } => {
+            Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
+        }
+        Taken::Refused { deficit, now } => Err(refused(layout, deficit, now)),
     }
 }
 
@@ -154,7 +135,9 @@ fn refused(layout: &Layout, deficit: Units, now: Reading) -> TryAcquireError {
     TryAcquireError::TableFull(TableFull(Due::new(layout.earned(), now, deficit)))
 }
 
+/// For amounts in 10⁻¹² token, which are passed in registers.
 #[cold]
-pub(super) fn exceeding(layout: &Layout, n: Tokens, leaving: Tokens) -> ExceedsBurst {
-    ExceedsBurst { requested: n, leaving, burst: layout.tokens_down(layout.capacity()) }
+pub(super) fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
+    let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
+    ExceedsBurst { requested, leaving, burst: layout.tokens_down(layout.capacity()) }
 }

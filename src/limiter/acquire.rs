@@ -199,7 +199,7 @@ impl<H: Hold> Wait<H> {
             Some(Taken::Unlimited) => return Begun::Over(Ok(at_once(place.now()))),
             Some(Taken::Refused { deficit, now }) => return Begun::Over(full(deficit, now)),
             _ if ask.needed > layout.capacity() => {
-                let exceeding = exceeding(layout, self.n, self.leaving);
+                let exceeding = exceeding(layout, self.n.total_pico(), self.leaving.total_pico());
                 return Begun::Over(Err(AcquireError::ExceedsBurst(exceeding)));
             }
             Some(Taken::Denied { deficit, now, .. }) => (Some(due_at(now, deficit)), now),

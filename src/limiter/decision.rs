@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::cell::Taken;
 use crate::error::Wait;
-use crate::word::{Due, Earned, Layout, Level, Reading, Units};
+use crate::word::{Due, Earned, Layout, Level, Reading, Units, Worth};
 
 /// What was decided, and the numbers that response headers show. All of them are of the one
 /// moment of the decision; the arithmetic is left until it is asked for.
@@ -17,7 +17,7 @@ pub struct Decision {
     capacity: Units,
     now: Reading,
     cost: Units,
-    /// What the bucket held before the decision.
+    /// What the bucket held before the decision; less the cost, what a look finds after it.
     held: Level,
     kind: Kind,
 }
@@ -25,8 +25,6 @@ pub struct Decision {
 #[derive(Clone, Copy)]
 enum Kind {
     Admitted,
-    /// Nothing was asked for.
-    Looked,
     Denied,
     /// There was no room for the bucket.
     Refused,
@@ -54,8 +52,11 @@ impl Decision {
     }
 
     /// After a look, for a cost of zero.
-    pub(super) fn looked(layout: &Layout, now: Reading, held: Level) -> Self {
-        Decision::new(layout, now, Units(0), held, Kind::Looked)
+    pub(super) fn looked(layout: &Layout, worth: Worth) -> Self {
+        match worth.no_place {
+            Some(deficit) => Decision::taken(layout, Taken::Refused { deficit, now: worth.now }),
+            None => Decision::new(layout, worth.now, Units(0), worth.free(), Kind::Admitted),
+        }
     }
 
     #[inline(always)]
@@ -68,13 +69,13 @@ impl Decision {
     #[inline]
     #[must_use]
     pub fn allowed(&self) -> bool {
-        matches!(self.kind, Kind::Admitted | Kind::Looked | Kind::Unlimited)
+        matches!(self.kind, Kind::Admitted | Kind::Unlimited)
     }
 
     /// Whether the cost was above the burst, so that the same call will never be admitted.
     #[must_use]
     pub fn exceeds_burst(&self) -> bool {
-        self.cost > self.capacity && !self.allowed()
+        matches!(self.kind, Kind::Denied) && self.cost > self.capacity
     }
 
     /// Whether the key was new to a keyed limiter that is full of buckets in use. What
@@ -100,11 +101,12 @@ impl Decision {
     /// How long until the same call is admitted, if nothing else takes tokens: zero if this call
     /// was. `None` if it never is, because its cost [exceeds the burst](Decision::exceeds_burst) or
     /// the instant lies beyond the 18 years that a clock's readings reach. Exact, rounded up to the
-    /// nanosecond; if the [table is full](Decision::table_is_full), a guess.
+    /// nanosecond. If the [table is full](Decision::table_is_full): see
+    /// [`TableFull::retry_after`](crate::TableFull::retry_after).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
-            Kind::Admitted | Kind::Looked | Kind::Unlimited => Some(Duration::ZERO),
+            Kind::Admitted | Kind::Unlimited => Some(Duration::ZERO),
             Kind::Denied if self.exceeds_burst() => None,
             Kind::Denied | Kind::Refused => self.after(self.cost.0 as i64 - self.held.0),
         }
@@ -126,18 +128,9 @@ impl Decision {
     /// The units that a look at the same reading finds after the decision.
     fn left(&self) -> i64 {
         match self.kind {
-            Kind::Admitted => self.held.0 - self.cost.0 as i64 - self.rounded_away(),
+            Kind::Admitted => self.held.0 - self.cost.0 as i64,
             _ => self.held.0,
         }
-    }
-
-    /// The part of a unit that the bucket lost, if it was full before it was taken from: it refills
-    /// from near(now) on, which is up to one unit above E(now).
-    fn rounded_away(&self) -> i64 {
-        if self.held.0 < self.capacity.0 as i64 {
-            return 0;
-        }
-        (self.earned.near_ceil(self.now).0 - self.earned.at(self.now).0) as i64
     }
 
     fn after(&self, missing: i64) -> Option<Duration> {

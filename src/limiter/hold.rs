@@ -51,11 +51,11 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for &RateLimiter<C> {
 
     #[inline(always)]
     fn take(&self, n: Tokens, leaving: Tokens) -> Option<Taken> {
-        self.take_at_home(n, leaving, self.live())
+        self.take_in_cell(n, leaving, self.live())
     }
 
     fn take_at(&self, n: Tokens, leaving: Tokens, now: Reading) -> Option<Taken> {
-        self.take_at_home(n, leaving, Given(now))
+        self.take_in_cell(n, leaving, Given(now))
     }
 
     fn due(&self, ask: Ask, now: Reading) -> Option<Due> {
@@ -102,7 +102,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Place for Bucket<'_, C> {
     }
 
     fn bring_home(&self, queue: &Arc<Queue>, now: Reading) {
-        self.buckets.table.bring_home(self.key, queue, now);
+        self.buckets.table.take_back(self.key, queue, now);
     }
 
     fn give_back(&self, units: u64) {

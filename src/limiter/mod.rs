@@ -26,8 +26,8 @@ use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-use crate::algorithm::token_bucket;
-use crate::cell::{AsIs, Cell, Found, Given, Home, Led, Now, Order, Reply, Taken};
+use crate::algorithm::token_bucket::{self, Ask};
+use crate::cell::{Cell, Given, Location, Now, Order, Resolved, Seen, Taken};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
@@ -35,7 +35,7 @@ use crate::tokens::Tokens;
 #[cfg(feature = "wait")]
 use crate::wait::Waiters;
 use crate::word::{Layout, Reading, Units, Word, Worth};
-use account::{Account, Acquired, Decided, as_f64};
+use account::{Account, answer, as_f64};
 use source::{Live, given};
 
 #[cfg(feature = "wait")]
@@ -44,7 +44,7 @@ pub use acquire::{Acquire, Granted, KeyedAcquire, OwnedAcquire, OwnedKeyedAcquir
 pub use builder::RateLimiterBuilder;
 pub use decision::Decision;
 #[cfg(feature = "std")]
-pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
+pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipHasher, SipState};
 #[cfg(feature = "std")]
 pub use leaving::Leaving;
 pub use reservation::Reservation;
@@ -170,10 +170,10 @@ impl<C: Clock> RateLimiter<C> {
     pub fn with_clock(quota: Quota, clock: C) -> Self {
         let layout = quota.layout();
         let word = if quota.starts_full() {
-            token_bucket::brimful(layout)
+            token_bucket::full_since_origin(layout)
         } else {
             let now = Reading::from_nanos(clock.now());
-            token_bucket::born(layout, now, quota.initial_units())
+            token_bucket::started(layout, now, quota.initial_units())
         };
         RateLimiter::with_parts(quota, Hot::new(word), false, clock)
     }
@@ -431,18 +431,33 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return Ok(());
         }
-        Acquired { layout: self.layout(), n, leaving }.to(self.taken(n, leaving, now))
+        match self.hot.cell.take(self.layout(), self, (n, leaving), now) {
+            Ok(taken) => answer(self.layout(), (n, leaving), taken),
+            Err(seen) => answer(self.layout(), (n, leaving), self.take_cold(self.ask(n, leaving), now, seen)),
+        }
     }
 
-    // By way of the outcome: the answer's own way out of the loop measures a tenth slower here.
+    /// Goes on from the short loop.
+    #[cold]
+    #[inline(never)]
+    fn take_cold(&self, ask: Ask, now: impl Now, seen: Seen) -> Taken {
+        match self.hot.cell.take_cold(self.layout(), self, ask, now, seen) {
+            Some(taken) => taken,
+            #[cfg(feature = "wait")]
+            None => self.take_lent(ask, now),
+            #[cfg(not(feature = "wait"))]
+            None => unreachable!("without queues, the bucket is in its cell"),
+        }
+    }
+
     #[inline(always)]
-    fn taken(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Taken {
-        self.hot.cell.take(self.layout(), self, (n, leaving), now, Led(AsIs))
+    fn ask(&self, n: Tokens, leaving: Tokens) -> Ask {
+        Ask::new(self.layout(), n, leaving)
     }
 
     fn refill(&self, now: impl Now) {
         let layout = self.layout();
-        self.change(now, |_, now| (token_bucket::born(layout, now, layout.capacity()), Units(0)));
+        self.change(now, |_, _| (token_bucket::full_since_origin(layout), Units(0)));
     }
 
     #[inline(always)]
@@ -450,7 +465,10 @@ impl<C> RateLimiter<C> {
         if n.is_zero() {
             return self.look(now);
         }
-        self.hot.cell.take(self.layout(), self, (n, Tokens::ZERO), now, Led(Decided(self.layout())))
+        match self.hot.cell.take(self.layout(), self, (n, Tokens::ZERO), now) {
+            Ok(taken) => Decision::taken(self.layout(), taken),
+            Err(seen) => Decision::taken(self.layout(), self.take_cold(self.ask(n, Tokens::ZERO), now, seen)),
+        }
     }
 }
 
@@ -469,15 +487,12 @@ impl<C> Account for RateLimiter<C> {
         let mut word = self.hot.cell.load(Self::LOAD);
         let now = now.first();
         loop {
-            match self.at_home(word, now) {
-                Found::Unlimited => return None,
-                Found::Bucket(_) if !word.is_special() => {
-                    let held = token_bucket::level(self.layout(), word, now);
-                    return Some(Worth { now, held, queued: Units(0) });
-                }
-                // A look starts the bucket too: else what it foretells would never come.
-                Found::Bucket(_) => drop(self.change(Given(now), |word, _| (word, Units(0)))),
-                Found::Gone =>
+            match self.resolve(word) {
+                Resolved::Unlimited => return None,
+                Resolved::Bucket => return Some(Worth::held(now, token_bucket::level(self.layout(), word, now))),
+                // A look starts the bucket too, or the tokens that it foretells would never come.
+                Resolved::NotStarted(_) => drop(self.change(Given(now), |word, _| (word, Units(0)))),
+                Resolved::Elsewhere =>
                 {
                     #[cfg(feature = "wait")]
                     if let Some(worth) = self.peek_lent(leaving, now) {
@@ -494,7 +509,7 @@ impl<C> Account for RateLimiter<C> {
             return None;
         }
         loop {
-            let changed = self.hot.cell.change(self, now, &change);
+            let changed = self.hot.cell.change(self.layout(), self, now, &change);
             #[cfg(feature = "wait")]
             let changed = changed.or_else(|| self.change_lent(now, &change));
             if changed.is_some() {
@@ -507,28 +522,23 @@ impl<C> Account for RateLimiter<C> {
 /// The word of a limiter that has no clock at hand.
 #[cfg(feature = "std")]
 const fn first_word(quota: &Quota) -> Word {
-    if quota.starts_full() { token_bucket::brimful(quota.layout()) } else { Word::UNBORN }
+    if quota.starts_full() { token_bucket::full_since_origin(quota.layout()) } else { Word::UNBORN }
 }
 
-impl<C> Home for RateLimiter<C> {
+impl<C> Location for RateLimiter<C> {
     #[inline(always)]
     fn order(&self) -> Option<&Order> {
         Some(&self.order)
     }
 
-    fn at_home(&self, seen: Word, now: Reading) -> Found {
+    fn resolve(&self, seen: Word) -> Resolved {
         match seen {
             #[cfg(feature = "wait")]
-            Word::LENT => Found::Gone,
-            Word::UNBORN if self.unlimited => Found::Unlimited,
-            Word::UNBORN => Found::Bucket(token_bucket::born(self.layout(), now, self.quota.initial_units())),
-            bucket => Found::Bucket(bucket),
+            Word::LENT => Resolved::Elsewhere,
+            Word::UNBORN if self.unlimited => Resolved::Unlimited,
+            Word::UNBORN => Resolved::NotStarted(self.quota.initial_units()),
+            _ => Resolved::Bucket,
         }
-    }
-
-    #[cfg(feature = "wait")]
-    fn take_elsewhere(&self, ask: token_bucket::Ask, source: impl Now) -> Option<Taken> {
-        Some(self.take_lent(ask, source))
     }
 }
 
@@ -543,10 +553,10 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
         debug.field("quota", &format_args!("{}", self.quota));
         let word = self.hot.cell.load(Self::LOAD);
         let (layout, now) = (self.layout(), Reading::from_nanos(self.clock.now()));
-        match self.at_home(word, now) {
+        match self.resolve(word) {
             #[cfg(feature = "wait")]
-            Found::Gone => drop(debug.field("waiters", &self.waiters())),
-            Found::Bucket(_) if !word.is_special() => {
+            Resolved::Elsewhere => drop(debug.field("waiters", &self.waiters())),
+            Resolved::Bucket => {
                 let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
                 debug
                     .field("tokens", &as_f64(layout, token_bucket::level(layout, word, now)))

@@ -45,8 +45,8 @@ pub(super) fn given(now_ns: u64) -> Given {
     Given(Reading::from_nanos(now_ns))
 }
 
-/// The limiter's clock, as it was read for a batch, and read again where a denial may have been
-/// overtaken.
+/// The limiter's clock, as it was read for a batch. Calls of the batch that begin anew read it
+/// again.
 #[cfg(feature = "std")]
 pub(super) struct Noted<'a, C> {
     noted: Reading,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::RateLimiter;
 use super::account::Account;
 use crate::algorithm::token_bucket::{self, Ask};
-use crate::cell::{AsTaken, Found, Home, Now, Taken};
+use crate::cell::{Now, Seen, Taken};
 use crate::clock::Clock;
 use crate::table::Arrival;
 use crate::tokens::Tokens;
@@ -17,7 +17,7 @@ pub(super) const MAX_WAITERS: u32 = 1 << 20;
 
 impl<C> RateLimiter<C> {
     fn rule(&self) -> Rule {
-        Rule { layout: *self.quota.layout(), ahead: false }
+        Rule { layout: *self.quota.layout() }
     }
 
     /// The same limiter, with a queue on these terms.
@@ -30,10 +30,19 @@ impl<C> RateLimiter<C> {
         self.hot.waiters.queue(|| Terms::new(self.rule(), MAX_WAITERS, None))
     }
 
-    /// Takes; `None` where the word is lent, and the caller goes to the queue itself.
+    /// Takes. `None`: the word is lent, and the caller goes to the queue itself.
     #[inline(always)]
-    pub(super) fn take_at_home(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Option<Taken> {
-        self.hot.cell.take(self.layout(), &AtHome(self), (n, leaving), now, AsTaken)
+    pub(super) fn take_in_cell(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Option<Taken> {
+        match self.hot.cell.take(self.layout(), self, (n, leaving), now) {
+            Ok(taken) => Some(taken),
+            Err(seen) => self.retry_in_cell(Ask::new(self.layout(), n, leaving), now, seen),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn retry_in_cell(&self, ask: Ask, now: impl Now, seen: Seen) -> Option<Taken> {
+        self.hot.cell.take_cold(self.layout(), self, ask, now, seen)
     }
 
     /// Takes from a word that was seen to be lent.
@@ -46,7 +55,7 @@ impl<C> RateLimiter<C> {
                 let mut source = source;
                 loan.take(&queue.terms().rule, ask, source.first())
             });
-            let taken = lent.or_else(|| self.hot.cell.retake(self.layout(), self, ask, source));
+            let taken = lent.or_else(|| self.hot.cell.take_at_length(self.layout(), self, ask, source));
             if let Some(taken) = taken {
                 return taken;
             }
@@ -82,7 +91,7 @@ impl<C> RateLimiter<C> {
         let queue = self.queue();
         queue.terms().drive(drive);
         let home = |word: Word| {
-            if word.is_special() { token_bucket::born(self.layout(), now, self.quota.initial_units()) } else { word }
+            if word.is_special() { token_bucket::started(self.layout(), now, self.quota.initial_units()) } else { word }
         };
         let (entered, stirred) = queue.enter_for(&self.hot.cell, home, call, now);
         Arrival::Entered { queue: queue.clone(), entered, stirred }
@@ -96,15 +105,6 @@ impl<C> RateLimiter<C> {
 
     pub(super) fn bring_home(&self) {
         self.queue().bring_home(&self.hot.cell);
-    }
-}
-
-/// A limiter that does not know the way to its queue.
-struct AtHome<'a, C>(&'a RateLimiter<C>);
-
-impl<C> Home for AtHome<'_, C> {
-    fn at_home(&self, seen: Word, now: Reading) -> Found {
-        self.0.at_home(seen, now)
     }
 }
 

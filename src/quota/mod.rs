@@ -266,16 +266,6 @@ impl Quota {
         &self.layout
     }
 
-    /// The layout of a table's slots.
-    #[cfg(feature = "std")]
-    pub(crate) const fn slot_layout(&self) -> Layout {
-        let debt = self.debt_limit();
-        match Layout::derive_for_slots(self.tokens, self.period.as_nanos(), self.burst, debt) {
-            Some(layout) => layout,
-            None => self.layout,
-        }
-    }
-
     /// What a bucket starts with, in units of the quota's layout.
     pub(crate) fn initial_units(&self) -> Units {
         self.layout.units_clipped(self.initial)

@@ -1,66 +1,100 @@
-//! The memory of a table: slots, in sets.
+//! The memory of a table, a slot, and a tenant in its slot.
 
-use crate::cell::Cell;
-use crate::sync::{AtomicU64, Ordering, Pair, zeroed};
-use crate::word::{Layout, Word};
+use crate::cell::{Cell, Location, MixedWord, Resolved};
+use crate::sync::{Ordering, Pair, zeroed};
+use crate::word::Word;
 
-use super::address::Fingerprint;
+use super::fingerprint::{Fingerprint, GROUP_SLOTS, LINE_SLOTS, LineIndex};
 
-/// The slots of a set: two cache lines, so that a key is mostly found with one. The models have
-/// two, and every path of the real ones.
-pub(super) const SLOTS: usize = if cfg!(brimful_loom) { 2 } else { 8 };
+/// The slots that a key may be in.
+pub(super) const CANDIDATES: usize = 4 * LINE_SLOTS;
 
-/// A key is in one of the slots of its homes.
-pub(super) type Set = [Pair; SLOTS];
+pub(super) const GROUP_BYTES: u64 = (GROUP_SLOTS * size_of::<Pair>()) as u64;
 
-/// What a set takes, in bytes.
-pub(super) const SET_BYTES: u64 = (SLOTS * size_of::<Pair>()) as u64;
+pub(super) type Line = [Pair; LINE_SLOTS];
 
-/// One bucket's place: a fingerprint, and the packed word.
+pub(super) type Group = [Pair; GROUP_SLOTS];
+
+/// One bucket's place: a fingerprint with the number of the tenancy, and the packed word.
 ///
 /// ```text
-/// fingerprint  0                 never used
-///              even, not 0       vacant; the last tenant's tick, and bit 1
-///              odd               a tenant's
-/// word         CLAIMED           while it is vacant, or its tenant is coming or going
-///              else              the tenant's
+///               63 … 60   59 … 0
+///              ┌─────────┬─────────────┐
+/// fingerprint  │ tenancy │ 0           │  never used; tenancy 0
+///              │ tenancy │ 2           │  vacant
+///              │ tenancy │ fingerprint │  the tenant's, odd
+///              └─────────┴─────────────┘
+/// word         0                          never used
+///              CLAIMED                    vacant, or the tenant is coming or going
+///              word ^ fingerprint         the tenant's
 /// ```
+///
+/// The tenancy counts the tenants, modulo 16.
 #[derive(Clone, Copy)]
 pub(super) struct Slot<'a>(&'a Pair);
 
-/// Marks a vacant slot that was used, also where the last tick is 0.
-const USED: u64 = 2;
+/// Marks a vacant slot that was used.
+const VACATED: u64 = 2;
+
+const TENANCY: u64 = 1 << Fingerprint::BITS;
 
 impl<'a> Slot<'a> {
-    /// The fingerprint's word. Acquire: whoever sees a tenant's fingerprint sees the slot claimed
+    /// The first half. Acquire: a thread that sees a tenant's fingerprint sees the slot claimed
     /// for it, or later.
     #[inline]
-    fn fingerprint(self) -> u64 {
+    pub(super) fn bits(self) -> u64 {
         self.0[0].load(Ordering::Acquire)
     }
 
-    /// Whose it is.
+    /// The tenant whose first half was `bits`.
     #[inline]
-    pub(super) fn tenant(self) -> Option<Fingerprint> {
-        Fingerprint::from_bits(self.fingerprint())
+    pub(super) fn tenant(self, bits: u64) -> Option<InSlot<'a>> {
+        Some(InSlot { slot: self, key: Fingerprint::from_slot(bits)?, bits })
     }
 
+    /// A tenant moves in. The slot is vacant, and its stripe's lock is held.
+    ///
+    /// The fingerprint is stored before the word, both with release: a thread that finds the new
+    /// tenant's word in the slot finds its fingerprint too, and does not take the word for the
+    /// last tenant's. A slot that was never used is claimed first, so that no call uses its zero.
+    pub(super) fn occupy(self, key: Fingerprint, word: Word) {
+        // Relaxed: only written under the lock.
+        let vacant = self.0[0].load(Ordering::Relaxed);
+        if vacant & VACATED == 0 {
+            self.0[1].store(Word::CLAIMED.bits(), Ordering::Release);
+        }
+        let tenancy = (vacant & !(TENANCY - 1)).wrapping_add(TENANCY);
+        self.0[0].store(tenancy | key.bits(), Ordering::Release);
+        cell(self.0, key).settle_in(word);
+    }
+}
+
+fn cell(pair: &Pair, key: Fingerprint) -> Cell<MixedWord<'_>> {
+    Cell::mixed(&pair[1], key.bits())
+}
+
+/// A tenant in its slot, as it was found there.
+#[derive(Clone, Copy)]
+pub(super) struct InSlot<'a> {
+    slot: Slot<'a>,
+    pub(super) key: Fingerprint,
+    /// The slot's first half, which is another in every tenancy.
+    bits: u64,
+}
+
+impl<'a> InSlot<'a> {
     #[inline]
-    pub(super) fn is_of(self, fingerprint: Fingerprint) -> bool {
-        self.fingerprint() == fingerprint.bits()
+    pub(super) fn cell(&self) -> Cell<MixedWord<'a>> {
+        Cell::mixed(&self.slot.0[1], self.key.bits())
     }
 
-    #[inline]
-    pub(super) fn cell(self) -> Cell<&'a AtomicU64> {
-        Cell::at(&self.0[1])
-    }
-
-    pub(super) fn word(self) -> Word {
+    pub(super) fn word(&self) -> Word {
         self.cell().load(Ordering::Acquire)
     }
 
-    /// Claims a tenant's slot, whoever charges it meanwhile, and returns its last word.
-    pub(super) fn claim_any(self) -> Word {
+    /// Claims the slot, however often its word is charged meanwhile, and returns the last word.
+    /// The stripe's lock is held.
+    pub(super) fn claim(&self) -> Word {
         let mut word = self.word();
         while let Err(current) = self.cell().claim(word) {
             word = current;
@@ -68,92 +102,170 @@ impl<'a> Slot<'a> {
         word
     }
 
-    /// Where the slot is vacant, whether it was used, and its last tick.
-    pub(super) fn vacancy(self, layout: &Layout) -> Option<Option<u64>> {
-        match self.fingerprint() {
-            0 => Some(None),
-            odd if odd & 1 == 1 => None,
-            even => Some(Some(even & !layout.mask())),
-        }
+    /// Claims the slot if its word is still `seen`.
+    pub(super) fn claim_if(&self, seen: Word) -> bool {
+        self.cell().claim(seen).is_ok()
     }
 
-    /// A tenant moves in. The slot is vacant, or claimed, and its shard's lock is held.
-    ///
-    /// The fingerprint before the word, both released: whoever finds the new tenant's word in the
-    /// slot finds its fingerprint too, and so does not take it for the old one's. A slot that was
-    /// never used is claimed first, so that nobody steps on its zero.
-    pub(super) fn move_in(self, fingerprint: Fingerprint, word: Word) {
-        if self.fingerprint() == 0 {
-            self.cell().settle_in(Word::CLAIMED);
-        }
-        self.0[0].store(fingerprint.bits(), Ordering::Release);
-        self.cell().settle_in(word);
-    }
-
-    /// Its tenant, whose claimed word was `word`, is gone.
-    pub(super) fn move_out(self, layout: &Layout, word: Word) {
-        self.0[0].store(layout.tick_of(word) | USED, Ordering::Release);
+    /// The tenant leaves a slot that is claimed.
+    pub(super) fn vacate(&self) -> Slot<'a> {
+        let tenancy = self.bits & !(TENANCY - 1);
+        self.slot.0[0].store(tenancy | VACATED, Ordering::Release);
+        self.slot
     }
 }
 
-/// The slots of a set.
+impl Location for InSlot<'_> {
+    /// Acquire: if the word is of a later tenancy, so is the first half that
+    /// [`is_here`](Location::is_here) then sees.
+    const LOAD: Ordering = Ordering::Acquire;
+
+    /// Relaxed: ordered after the load of the word, which acquires.
+    #[inline(always)]
+    fn is_here(&self) -> bool {
+        self.slot.0[0].load(Ordering::Relaxed) == self.bits
+    }
+
+    fn resolve(&self, seen: Word) -> Resolved {
+        if seen.is_special() { Resolved::Elsewhere } else { Resolved::Bucket }
+    }
+}
+
+/// The slots of a line.
 #[inline]
-pub(super) fn slots(set: &Set) -> impl Iterator<Item = Slot<'_>> {
-    set.iter().map(Slot)
+fn slots(line: &Line) -> impl Iterator<Item = Slot<'_>> {
+    line.iter().map(Slot)
 }
 
-/// The slot of that tenant.
+/// The tenants of a line.
+pub(super) fn tenants(line: &Line) -> impl Iterator<Item = InSlot<'_>> {
+    slots(line).filter_map(|slot| slot.tenant(slot.bits()))
+}
+
+/// A vacant slot of a line, whose stripe's lock is held.
+pub(super) fn vacant(line: &Line) -> Option<Slot<'_>> {
+    slots(line).find(|slot| slot.bits() & 1 == 0)
+}
+
+/// The tenant of a line with that key.
 ///
-/// All slots are compared, without a branch: where a key is in its set is random, and a wrong
-/// guess of the processor's would cost more than to look at all.
-#[inline]
-pub(super) fn search(set: &Set, fingerprint: Fingerprint) -> Option<Slot<'_>> {
-    let (lower, upper) = set.split_at(SLOTS / 2);
-    // Two chains of conditional moves are half as long as one.
-    let find = |pairs: &[Pair], start| {
-        let mut found = SLOTS;
-        for (place, pair) in pairs.iter().enumerate() {
-            found = if Slot(pair).is_of(fingerprint) { start + place } else { found };
-        }
-        found
-    };
-    set.get(find(lower, 0).min(find(upper, SLOTS / 2))).map(Slot)
+/// Without a branch up to the last check: where a key is in its line is random, and a wrong
+/// guess of the processor's costs more than to compare all. The comparisons of the lower halves
+/// only choose the slot, so they need no ordering, and may be wrong once in 2³¹.
+#[inline(always)]
+pub(super) fn search(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
+    let mut place = 0;
+    for (at, pair) in line.iter().enumerate().skip(1) {
+        let is_like = pair[0].load(Ordering::Relaxed) as u32 == key.bits() as u32;
+        place = if is_like { at } else { place };
+    }
+    let slot = Slot(&line[place]);
+    let bits = slot.bits();
+    holds(bits, key).then_some(InSlot { slot, key, bits })
 }
 
-/// Whether a slot of the set is vacant.
-#[inline]
-pub(super) fn has_room(set: &Set) -> bool {
-    set.iter().any(|pair| Slot(pair).tenant().is_none())
-}
-
-/// The sets of all shards, each shard's side by side.
+/// All slots of one table.
 ///
-/// The memory is reserved once and for all, and never moved: the operating system provides its
-/// pages as they are first written to.
+/// The memory is reserved once and never moved: the operating system provides its pages when
+/// they are first written to.
 pub(super) struct Memory {
     pairs: Box<[Pair]>,
-    /// The pairs before the first set, so that sets do not straddle cache lines.
-    skip: usize,
+    /// The pairs before the first line, so that lines do not straddle cache lines.
+    skip: u32,
 }
 
 impl Memory {
-    /// `None` where there is not so much.
-    pub(super) fn new(sets: u64) -> Option<Self> {
-        let pairs = zeroed(usize::try_from(sets).ok()?.checked_mul(SLOTS)?.checked_add(SLOTS)?)?;
-        let skip = pairs.as_ptr().align_offset(SET_BYTES as usize);
+    /// `None` if there is not enough memory.
+    pub(super) fn new(groups: u64) -> Option<Self> {
+        let pairs = zeroed(usize::try_from(Memory::bytes(groups)).ok()? / size_of::<Pair>())?;
+        let skip = pairs.as_ptr().align_offset(GROUP_BYTES as usize);
         // An address that is no multiple of a pair's size cannot be mended.
-        let skip = if skip < SLOTS { skip } else { 0 };
+        let skip = if skip < GROUP_SLOTS { skip as u32 } else { 0 };
         Some(Memory { pairs, skip })
     }
 
-    /// The pairs before the first set.
-    pub(super) fn skip(&self) -> usize {
-        self.skip
+    /// The bytes of `groups` groups, and of one more to align them.
+    pub(super) const fn bytes(groups: u64) -> u64 {
+        (groups + 1) * GROUP_BYTES
     }
 
-    /// The set that begins with this pair.
-    #[inline]
-    pub(super) fn set(&self, pair: usize) -> Option<&Set> {
-        self.pairs.get(pair..)?.first_chunk()
+    #[inline(always)]
+    pub(super) fn line(&self, at: LineIndex) -> &Line {
+        self.slots(at.first_slot())
     }
+
+    #[inline]
+    pub(super) fn group(&self, at: LineIndex) -> &Group {
+        self.slots(at.first_slot() & !(GROUP_SLOTS - 1))
+    }
+
+    #[inline(always)]
+    fn slots<const N: usize>(&self, first: usize) -> &[Pair; N] {
+        // Both are small, so that the sum is known not to overflow, and one check is enough.
+        let first = self.skip as usize + first as u32 as usize;
+        let Ok(slots) = self.pairs[first..first + N].try_into() else { unreachable!("the length is right") };
+        slots
+    }
+}
+
+/// The candidate slots of a key, in the order of their lines, best first.
+#[derive(Clone, Copy)]
+pub(super) struct Candidates<'a> {
+    groups: [&'a Group; 2],
+    /// The number of the first slot of the better line in each group.
+    first: [usize; 2],
+}
+
+impl<'a> Candidates<'a> {
+    #[inline]
+    pub(super) fn new(groups: [&'a Group; 2], first: [usize; 2]) -> Self {
+        Candidates { groups, first }
+    }
+
+    #[inline]
+    #[cfg_attr(brimful_loom, allow(clippy::modulo_one))]
+    fn slot(&self, at: usize) -> Slot<'a> {
+        let group = at / GROUP_SLOTS % 2;
+        Slot(&self.groups[group][(at ^ self.first[group]) % GROUP_SLOTS])
+    }
+
+    /// The key, if it is in one of the slots, and the number of the slot.
+    #[inline]
+    pub(super) fn find(&self, key: Fingerprint) -> Option<(usize, InSlot<'a>)> {
+        (0..CANDIDATES).find_map(|at| {
+            let slot = self.slot(at);
+            let bits = slot.bits();
+            holds(bits, key).then_some((at, InSlot { slot, key, bits }))
+        })
+    }
+
+    /// The tenants, best line first.
+    pub(super) fn tenants(&self) -> impl Iterator<Item = InSlot<'a>> + use<'a> {
+        let slots = *self;
+        (0..CANDIDATES).filter_map(move |at| {
+            let slot = slots.slot(at);
+            slot.tenant(slot.bits())
+        })
+    }
+
+    /// A vacant slot of the first `lines` lines, best first. It stays so only if the stripe's lock
+    /// is held.
+    #[inline]
+    pub(super) fn vacant(&self, lines: usize) -> Option<Slot<'a>> {
+        (0..lines * LINE_SLOTS).map(|at| self.slot(at)).find(|slot| slot.bits() & 1 == 0)
+    }
+}
+
+/// How many of the candidate lines are better than that of a slot: the two of the home group are
+/// next to each other in memory, and so are those of the second group.
+#[inline]
+pub(super) const fn better_lines(at: usize) -> usize {
+    let rank = at / LINE_SLOTS;
+    if rank < 2 { rank } else { 2 }
+}
+
+/// Whether the first half of a slot is that of this tenant, whatever the tenancy is.
+#[inline]
+const fn holds(bits: u64, key: Fingerprint) -> bool {
+    (bits ^ key.bits()) << (u64::BITS - Fingerprint::BITS) == 0
 }

@@ -29,8 +29,6 @@ pub(crate) struct Loan {
 #[derive(Clone, Copy)]
 pub(crate) struct Rule {
     pub(crate) layout: Layout,
-    /// Whether words may stand ahead of their writers.
-    pub(crate) ahead: bool,
 }
 
 impl Loan {
@@ -94,7 +92,7 @@ impl Loan {
         let word = self.word?;
         let leaving = ask.leaving();
         if !self.line.is_led(leaving) {
-            match token_bucket::step_exact(&rule.layout, word, now, ask, rule.ahead) {
+            match token_bucket::step_exact(&rule.layout, word, now, ask) {
                 Step::Admitted { next, held } => {
                     self.word = Some(next);
                     return Some(Ok(held));
@@ -121,7 +119,7 @@ impl Loan {
         let (word, amount) = change(before, now);
         self.word = Some(word);
         let (Intercept(was), Intercept(is)) =
-            (token_bucket::kept(&rule.layout, before), token_bucket::kept(&rule.layout, word));
+            (token_bucket::stored_intercept(&rule.layout, before), token_bucket::stored_intercept(&rule.layout, word));
         // Only where there is less than before may somebody be too late.
         self.recheck |= is < was;
         self.stirred |= is != was && self.line.waiting() > 0;
@@ -131,7 +129,8 @@ impl Loan {
     /// What the bucket is worth to somebody who is to leave so much.
     pub(crate) fn worth(&self, rule: &Rule, leaving: Units, now: Reading) -> Option<Worth> {
         let queued = self.line.ahead_of(leaving).min(1 << 62) as u64;
-        Some(Worth { now, held: token_bucket::level(&rule.layout, self.word?, now), queued: Units(queued) })
+        let worth = Worth::held(now, token_bucket::level(&rule.layout, self.word?, now));
+        Some(Worth { queued: Units(queued), ..worth })
     }
 
     /// Takes, or waits. The word is here.
@@ -190,7 +189,7 @@ impl Loan {
         while let (Some(word), Some((id, first))) = (self.word, self.line.first()) {
             let (ask, deadline) = (first.ask, first.deadline);
             let missed = deadline < now && was_due_after(rule, word, ask, deadline);
-            match token_bucket::step_exact(&rule.layout, word, now, ask, rule.ahead) {
+            match token_bucket::step_exact(&rule.layout, word, now, ask) {
                 Step::Admitted { next, .. } if !missed => {
                     self.word = Some(next);
                     woken.extend(self.line.grant(id, now));

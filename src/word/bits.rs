@@ -47,6 +47,7 @@ impl Word {
     }
 
     /// Whether the word has to go the cold way.
+    #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn is_special(self) -> bool {
         self.0 & Word::SPECIAL != 0

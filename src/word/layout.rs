@@ -13,8 +13,6 @@ pub(crate) struct Layout {
     s: u8,
     /// A tick is 2^k nanoseconds.
     k: u8,
-    /// A word may stand 2^ahead ticks ahead of its writer.
-    ahead: u8,
     /// The count's bits, 2^B − 1.
     mask: u64,
     /// Units in a token, U.
@@ -44,38 +42,13 @@ impl Layout {
     /// milliseconds earn whole units, if there is one. A capacity that is not a whole number of
     /// those units gets decimal units, so that 12 decimals show exactly what the bucket holds.
     pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
-        let wanted = Wanted { tokens, nanos, capacity, debt, coarse: 1, ahead: 0 };
+        let wanted = Wanted { tokens, nanos, capacity, debt };
         if tokens == 1 && nanos <= MOST_UNITS && is_whole(capacity, nanos as u64) {
             if let Some(layout) = wanted.with_unit(nanos as u64) {
                 return Some(layout);
             }
         }
         wanted.finest()
-    }
-
-    /// The layout for the slots of a table, each of which takes one tenant a tick. So ticks are
-    /// to be about as long as one token takes, for which the unit is coarser: it takes half as
-    /// many nanoseconds as the burst has tokens, from 4 to 1000, but no more than a hundredth of
-    /// a token. And a slot may take a few tenants in a row: words may stand some ticks ahead.
-    #[cfg(feature = "std")]
-    pub(crate) const fn derive_for_slots(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
-        let half = capacity.whole() as u128 / 2;
-        let wished = if half < 4 {
-            4
-        } else if half > 1_000 {
-            1_000
-        } else {
-            half
-        };
-        let hundredth = nanos / tokens as u128 / 100;
-        let coarse = if wished < hundredth { wished } else { hundredth };
-        if coarse > 1 {
-            let wanted = Wanted { tokens, nanos, capacity, debt, coarse, ahead: 3 };
-            if let Some(layout) = wanted.finest() {
-                return Some(layout);
-            }
-        }
-        Layout::derive(tokens, nanos, capacity, debt)
     }
 
     #[inline]
@@ -181,31 +154,9 @@ impl Layout {
         word.bits() & !self.mask
     }
 
-    /// The tick after the one in place; `None` where the clock's range has none.
-    #[cfg(feature = "std")]
-    #[inline]
-    pub(crate) const fn tick_after(&self, tick: u64) -> Option<u64> {
-        let next = tick + self.mask + 1;
-        if next >> (Reading::BITS + SPARE) == 0 { Some(next) } else { None }
-    }
-
-    /// The last tick, in place, that a word may stand at whose writer's reading is this. Where
-    /// the clock's range ends, it may be beyond it.
-    #[cfg(feature = "std")]
-    #[inline]
-    pub(crate) const fn last_tick(&self, now: Reading) -> u64 {
-        self.tick(now) + self.lead()
-    }
-
     /// The start of a word's tick.
     pub(crate) const fn start(&self, word: Word) -> Reading {
         Reading::from_nanos(self.tick_of(word) >> SPARE)
-    }
-
-    /// The start of the tick in which a word was written at the earliest, if it may stand ahead of
-    /// its writer.
-    pub(crate) const fn earliest(&self, word: Word) -> Reading {
-        Reading::from_nanos(self.tick_of(word).saturating_sub(self.lead()) >> SPARE)
     }
 
     /// The end of a word's tick: the word was written then or a little before.
@@ -223,19 +174,6 @@ impl Layout {
     #[inline]
     pub(crate) const fn age(&self, word: Word, now: Reading) -> u64 {
         (now.eighths() | self.mask).wrapping_sub(word.bits())
-    }
-
-    /// [`age`](Layout::age) from the end of the last tick that a word may stand at whose writer's
-    /// reading is this: so that what stands ahead is no cold case.
-    #[inline]
-    pub(crate) const fn age_from_ahead(&self, word: Word, now: Reading) -> u64 {
-        self.age(word, now).wrapping_add(self.lead())
-    }
-
-    /// From the end of a reading's tick to that of the last one that a word may stand at.
-    #[inline]
-    pub(crate) const fn lead(&self) -> u64 {
-        (self.mask + 1) << self.ahead
     }
 
     #[inline]
@@ -262,13 +200,10 @@ struct Wanted {
     nanos: u128,
     capacity: Tokens,
     debt: Tokens,
-    /// The nanoseconds that a unit takes at least.
-    coarse: u128,
-    ahead: u8,
 }
 
 impl Wanted {
-    /// With the finest unit that is coarse enough, and whose counts fit.
+    /// With the finest unit whose counts fit.
     const fn finest(self) -> Option<Layout> {
         match self.finest_of(odd_part(self.nanos)) {
             Some(layout) if is_whole(self.capacity, layout.per_token) => Some(layout),
@@ -282,7 +217,7 @@ impl Wanted {
         let mut step = 0;
         loop {
             let per_token = scale * odd;
-            if self.tokens as u128 * per_token as u128 <= self.nanos / self.coarse {
+            if self.tokens as u128 * per_token as u128 <= self.nanos {
                 let layout = self.with_unit(per_token);
                 if layout.is_some() {
                     return layout;
@@ -305,22 +240,19 @@ impl Wanted {
         }
         let Some(earned) = Earned::new(self.tokens as u128 * per_token as u128, self.nanos) else { return None };
         let mut k = 0;
-        // `lead` and a reading have 62 bits.
-        while k + self.ahead as u32 <= Reading::BITS {
+        while k <= Reading::BITS {
             let tick = earned.ceil(1 << k) + 1;
-            let ahead = (1 + (1 << self.ahead)) * tick;
-            let offset = ahead + debt + 2;
+            let offset = 2 * tick + debt + 2;
             let refill = earned.steps(capacity + debt + tick + 2, k);
             let ticks = 1u64 << (Reading::BITS - k);
             let span = if refill + 1 < ticks { refill + 1 } else { ticks };
             // Beside the span, the rest of the reader's own tick.
-            let top = offset + capacity + earned.ceil(span << k) + ahead + 3;
+            let top = offset + capacity + earned.ceil(span << k) + 2 * tick + 3;
             if top < 1 << (k + SPARE) {
                 return Some(Layout {
                     m: earned.m,
                     s: earned.s,
                     k: k as u8,
-                    ahead: self.ahead,
                     mask: (1 << (k + SPARE)) - 1,
                     per_token,
                     offset: offset as u64,
@@ -358,31 +290,4 @@ const fn units_down(tokens: Tokens, per_token: u64) -> u128 {
 
 const fn units_up(tokens: Tokens, per_token: u64) -> u128 {
     tokens.whole() as u128 * per_token as u128 + (tokens.pico() as u128 * per_token as u128).div_ceil(PICO as u128)
-}
-
-#[cfg(all(test, feature = "std"))]
-mod tests {
-    use super::*;
-
-    /// A slot that was asked for one token can have its next tenant by about the time that it is
-    /// full again.
-    #[test]
-    fn a_slots_tick_is_at_most_four_tokens_time() {
-        let periods = [1_000_000_000, 60_000_000_000, 3_600_000_000_000, 86_400_000_000_000];
-        for nanos in periods {
-            for tokens in [1, 3, 7, 10, 60, 100, 1_000] {
-                for burst in [1, 2, 3, 5, 10, 50, 200, 1_000, 2_000] {
-                    let (capacity, debt) = (Tokens::new(burst), Tokens::new(burst));
-                    let layout = Layout::derive_for_slots(tokens, nanos, capacity, debt).unwrap();
-                    let token = nanos as f64 / tokens as f64;
-                    let tick = (1u64 << layout.k) as f64 / token;
-                    let unit = token / layout.per_token as f64;
-                    let shown = format!("{tokens} per {nanos} burst {burst}: tick {tick}, unit {unit} ns");
-                    assert!(tick < 4.0, "{shown}");
-                    assert!((4.0..2_500.0).contains(&unit), "{shown}");
-                    assert_eq!(layout.ahead, 3, "{shown}");
-                }
-            }
-        }
-    }
 }

@@ -59,17 +59,24 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Intercept(pub(crate) i64);
 
-/// What a bucket is worth at a look.
+/// What a look at a bucket found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Worth {
     pub(crate) now: Reading,
     pub(crate) held: Level,
-    /// What those who wait are to get first, at most 2⁶² units.
+    /// What waiters get first, at most 2⁶² units.
     pub(crate) queued: Units,
+    /// The bucket has no place in a full table until so much more has been earned.
+    pub(crate) no_place: Option<Units>,
 }
 
 impl Worth {
-    /// What is there for a call: what somebody waits for is not.
+    /// Of a bucket without waiters.
+    pub(crate) const fn held(now: Reading, held: Level) -> Self {
+        Worth { now, held, queued: Units(0), no_place: None }
+    }
+
+    /// What is there for a call: without what waiters get first.
     pub(crate) const fn free(self) -> Level {
         Level(self.held.0 - self.queued.0 as i64)
     }

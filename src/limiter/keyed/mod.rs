@@ -14,43 +14,43 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::account::{Account, Acquired, Decided};
+use super::account::{Account, answer, is_admitted};
 use super::source::Live;
 use super::{Decision, KeyedReservation, OwnedKeyedReservation};
+use crate::algorithm::token_bucket::Ask;
 use crate::cell::Now;
-#[cfg(feature = "wait")]
-use crate::cell::{AsIs, Taken};
+use crate::cell::Taken;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
-use crate::table::{Fingerprint, Table};
+use crate::table::{Fingerprint, FullEvent, Table};
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Units, Word, Worth};
 
 pub use builder::KeyedRateLimiterBuilder;
-pub use hasher::SipState;
+pub use hasher::{SipHasher, SipState};
 
 /// A token bucket for each key, all with the same quota: for addresses, users, API keys.
 ///
-/// A new key starts full, unless the quota says otherwise. Keys are anything that hashes;
-/// borrowed forms are accepted, as by a `HashMap`, and a key is never stored: a bucket takes 16
-/// bytes, whatever the key. A call for a key that is known takes no lock and writes nothing but
+/// A new key starts full, unless the quota has [`initial`](Quota::initial) tokens. Every type that
+/// hashes is a key; borrowed forms are accepted, as by a `HashMap`. The limiter stores a hash and
+/// never the key: a bucket takes 16 bytes. A call for a known key takes no lock and writes only
 /// that key's bucket.
 ///
 /// # Memory
 ///
-/// **A full bucket carries almost no information**, so a key that is full again need not be
-/// remembered: its slot is given to a new one. There is no clean-up to be called, and no thread that
-/// does it. Memory grows with the keys in use, a few slots at a time, to 27 to 29 bytes a key, and
-/// never above [`memory_limit`](KeyedRateLimiter::memory_limit). So much is reserved at once; most
-/// systems (Linux, macOS, Windows) provide the pages of it as they are first used. It is not given
-/// back before the limiter is dropped.
+/// **A full bucket carries almost no information.** A key whose bucket is full again, and was not
+/// used for [`forget_after`](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
+/// needed. No clean-up has to be called, and no thread runs one. So memory follows the keys in
+/// use: 20 to 40 bytes a key, 29 on average, and never more than
+/// [`memory_limit`](KeyedRateLimiter::memory_limit). The limit is reserved at once; most systems
+/// (Linux, macOS, Windows) provide its pages as they are first used. Memory is not given back
+/// before the limiter is dropped.
 ///
-/// [`max_keys`](KeyedRateLimiterBuilder::max_keys) is the most keys at a time, a million unless
-/// told otherwise. Only when so many are in use (not full) does
-/// [`OnFull`](crate::OnFull) decide what becomes of a new one: by default the bucket closest to
-/// full is forgotten, but not what it owed. Keys that have used up their quota are never forgotten
-/// for new ones, so a flood of keys resets nobody.
+/// [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. If
+/// that many are in use, [`OnFull`](crate::OnFull) decides what a new key gets: by default the
+/// bucket closest to full is forgotten, but not its debt. A key that has used up its quota is never
+/// forgotten for a new one, so a flood of keys resets no key.
 ///
 /// # Which verb
 ///
@@ -71,33 +71,29 @@ pub use hasher::SipState;
 ///
 /// # Guarantees
 ///
-/// Each key is held to the window bound of [`RateLimiter`](crate::RateLimiter), whatever the
-/// threads, the clock and the table do: moving, forgetting and coming back give no key more than
-/// its exact bucket would have. [`remove`](KeyedRateLimiter::remove),
-/// [`clear`](KeyedRateLimiter::clear) and [`reset`](KeyedRateLimiter::reset) do: that is what they
-/// are for. With [`Quota::initial`] below the burst, a key that was forgotten starts with
-/// that again. What a bucket counts in is [`resolution`](KeyedRateLimiter::resolution), coarser
-/// than that of a single limiter, so that slots can be used again sooner: what is earned in as many
-/// nanoseconds as half the burst, at least 4 and at most a thousand.
+/// Each key is held to the window bound of [`RateLimiter`](crate::RateLimiter), and counts in the
+/// same units. Moving, forgetting and coming back give no key more than its exact bucket would
+/// have granted. [`remove`](KeyedRateLimiter::remove), [`clear`](KeyedRateLimiter::clear) and
+/// [`reset`](KeyedRateLimiter::reset) do: they are meant to. With [`Quota::initial`] below the
+/// burst, a key that was forgotten starts with that amount again.
 ///
-/// Two keys whose hashes agree in 63 bits share a bucket: for ten million keys, five limiters in a
-/// million have such a pair.
+/// Two keys whose hashes agree in 59 bits share a bucket: about one table of ten million keys in
+/// ten thousand has such a pair.
 ///
-/// A reading of the clock that is far ahead is recorded as by a single limiter, and also in what
-/// the table remembers of those forgotten: new keys of the same shard (there are up to 64; one only,
-/// below 8192 keys) then look empty too. [`reset`](KeyedRateLimiter::reset) cures one key,
-/// [`clear`](KeyedRateLimiter::clear) all. Slots that were written ahead stay closed until the
-/// clock has caught up.
+/// A clock reading that is far ahead is recorded, as by a single limiter. If a key is forgotten
+/// because of it, the other keys of its stripe (there are up to 64 stripes) start empty until the
+/// clock has caught up. [`reset`](KeyedRateLimiter::reset) cures one key,
+/// [`clear`](KeyedRateLimiter::clear) all.
 ///
 /// # Blocking
 ///
-/// A call for a key that is known waits for a lock only where that very key is being moved to
-/// another slot just then, no slot was open to it, or somebody waits for its tokens: then the bucket is
-/// in their queue, under the lock. A new key takes its shard's lock, for about
-/// as long as it takes to look at two sets of slots, or to move a few keys. Where all keys are taken
-/// it may have to look through the table for a full bucket: a hundred nanoseconds for each set of
-/// eight, but once only for as long as none can be full. [`clear`](KeyedRateLimiter::clear) holds
-/// each shard's lock for as long as it takes to forget its keys.
+/// A call for a known key takes the lock of its stripe only if the key is being moved at that
+/// moment, if callers wait on it, or if no slot was found for it, which happens only with a hasher
+/// that does not spread keys. A call that finds its key outside its first place tries the lock, and
+/// moves the key if it gets it. A new key takes the lock for a fraction of a microsecond. If the
+/// table is full, the call looks at 32 groups of eight slots besides its own.
+/// [`clear`](KeyedRateLimiter::clear) holds the lock of each stripe while it forgets the stripe's
+/// keys, and the table does not grow meanwhile.
 ///
 /// # Memory ordering
 ///
@@ -158,8 +154,8 @@ impl<K: ?Sized, C: Clock> KeyedRateLimiter<K, C> {
     ///
     /// # Panics
     ///
-    /// Where 27 megabytes cannot be reserved; [`build`](KeyedRateLimiterBuilder::build) has an error
-    /// then.
+    /// Panics if 34 megabytes cannot be reserved. [`build`](KeyedRateLimiterBuilder::build) returns
+    /// an error instead.
     #[must_use]
     pub fn with_clock(quota: Quota, clock: C) -> Self {
         match KeyedRateLimiter::builder().quota(quota).clock(clock).build() {
@@ -206,7 +202,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.try_acquire(key).is_ok()
+        self.bucket_of(key).allow(self.live())
     }
 
     /// Takes `n` tokens from the key's bucket, all or none, and tells everything about it: what
@@ -219,8 +215,11 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.bucket_of(key).decide(n.into(), self.live())
     }
 
-    /// What [`decide`](KeyedRateLimiter::decide) tells, without taking anything, and without
-    /// making the key known.
+    /// Returns what [`decide`](KeyedRateLimiter::decide) would, for a call that takes nothing. At a
+    /// full table, a look at a new key is refused if a call would be.
+    ///
+    /// A look does not make the key known, unless buckets do not start full: then looks start a
+    /// bucket, as on a lone limiter, and take a place for it.
     pub fn peek<Q: Hash + ?Sized>(&self, key: &Q) -> Decision
     where
         K: Borrow<Q>,
@@ -317,10 +316,12 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.bucket_of(key).give_back(n.into(), self.live())
     }
 
-    /// Fills the key's bucket, and forgets its past: debt, and a clock that was ahead.
+    /// Fills the key's bucket, and forgets its past: its debt, and readings of a clock that was
+    /// ahead. The bucket is full at every reading then.
     ///
-    /// A key that is not known has a full bucket already, unless others of its shard were
-    /// evicted, or buckets do not start full: then it is made known, if there is room for it.
+    /// A key that is not known becomes known by this if its bucket would not start full, and if
+    /// the table has a place for it. A key that was reset and not used since then is remembered until
+    /// the table is at its limit.
     pub fn reset<Q: Hash + ?Sized>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -339,8 +340,11 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.buckets.table.waiting_on(self.fingerprint(key))
     }
 
-    /// Forgets the key and what it has taken, as if it had never called; tells whether it was
-    /// known.
+    /// Forgets the key and what it has taken, and returns whether the key was known.
+    ///
+    /// The debt of keys that a full table evicted is not forgiven: it is shared by all keys of a
+    /// stripe, and a removed key may start with less than a new limiter would give it.
+    /// [`clear`](KeyedRateLimiter::clear) forgives that too.
     pub fn remove<Q: Hash + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -366,8 +370,8 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
 }
 
 impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
-    /// Forgets every key whose bucket is full, and returns how many those were. There is no need
-    /// to: their slots are given to new keys as they come. It makes [`len`](Self::len) exact.
+    /// Forgets every key whose bucket is full, and returns how many those were. This is never
+    /// needed: slots of full buckets are reused. It makes [`len`](Self::len) exact.
     pub fn retain_recent(&self) -> u64 {
         self.buckets.table.retain_recent(self.live())
     }
@@ -385,8 +389,8 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.clear();
     }
 
-    /// How many keys are known: those in use, and those whose bucket is full by now, but whose
-    /// slot was not needed. An estimate where other threads bring new ones.
+    /// Returns the number of known keys: those in use, and those whose bucket is full but not yet
+    /// forgotten. An estimate while other threads bring new keys.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.buckets.table.len()
@@ -404,19 +408,18 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.max_keys()
     }
 
-    /// The bytes that have been in use: what the operating system has provided, to within a page a
-    /// shard, where it provides small pages as they are first used. (With transparent huge pages
-    /// `always` on, it provides 2 MB at a time.)
+    /// Returns the bytes in use: those of the groups of slots that have been used so far, of the
+    /// stripes, and of keys in no slot. The operating system provides about as much, if it
+    /// provides small pages as they are first used. (With transparent huge pages `always` on, it
+    /// provides 2 MB at a time.)
     #[must_use]
     pub fn memory_usage(&self) -> u64 {
-        self.buckets.table.memory()
+        self.buckets.table.memory_usage()
     }
 
-    /// The most bytes that will ever be in use: 26.7 for each of
-    /// [`max_keys`](KeyedRateLimiter::max_keys), which are reserved at once, and a few kilobytes;
-    /// and about 30 for each if no slot was open to any of them, because the hasher has them all in one
-    /// place, or they come and go so fast that slots cannot change hands. Those who wait take theirs
-    /// beside it: up to a kilobyte for a key, and sixty bytes for each of them.
+    /// Returns the most bytes that will ever be in use, whatever the hasher does: 25 to 46 for each of
+    /// [`max_keys`](KeyedRateLimiter::max_keys), and a few kilobytes. Waiters are not included: up
+    /// to a kilobyte for a key that is waited on, and sixty bytes for each waiter.
     #[must_use]
     pub fn memory_limit(&self) -> u64 {
         self.buckets.table.memory_limit()
@@ -425,13 +428,13 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
     /// How many buckets in use were forgotten for new keys.
     #[must_use]
     pub fn evictions(&self) -> u64 {
-        self.buckets.table.evictions()
+        self.buckets.table.events(FullEvent::Evicted)
     }
 
     /// How many calls were refused because their key was new and the table full.
     #[must_use]
     pub fn refusals(&self) -> u64 {
-        self.buckets.table.refusals()
+        self.buckets.table.events(FullEvent::Refused)
     }
 
     /// On how many keys somebody waits, or was served and has not come for it: those too count to
@@ -453,11 +456,10 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.quota
     }
 
-    /// The unit that costs are rounded up to and the burst down to, itself rounded up to 10⁻¹²
-    /// token.
+    /// Returns the unit of every bucket, as [`Quota::resolution`].
     #[must_use]
     pub fn resolution(&self) -> Tokens {
-        self.buckets.table.layout().tokens_up(1)
+        self.buckets.quota.resolution()
     }
 
     /// The clock that it reads.
@@ -495,29 +497,49 @@ impl<C> Bucket<'_, C> {
         if n.is_zero() {
             return Ok(());
         }
-        let table = &self.buckets.table;
-        table.take(self.key, (n, leaving), now, Acquired { layout: table.layout(), n, leaving })
+        match self.buckets.table.take(self.key, (n, leaving), now) {
+            Some(taken) => answer(self.layout(), (n, leaving), taken),
+            None => answer(self.layout(), (n, leaving), self.take_cold(n, leaving, now)),
+        }
+    }
+
+    #[inline(always)]
+    fn allow(&self, now: impl Now) -> bool {
+        match self.buckets.table.take(self.key, (Tokens::ONE, Tokens::ZERO), now) {
+            Some(taken) => is_admitted(taken),
+            None => is_admitted(self.take_cold(Tokens::ONE, Tokens::ZERO, now)),
+        }
     }
 
     #[cfg(feature = "wait")]
     #[inline(always)]
     pub(super) fn taken(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Taken {
-        self.buckets.table.take(self.key, (n, leaving), now, AsIs)
+        match self.buckets.table.take(self.key, (n, leaving), now) {
+            Some(taken) => taken,
+            None => self.take_cold(n, leaving, now),
+        }
+    }
+
+    #[inline(always)]
+    fn take_cold(&self, n: Tokens, leaving: Tokens, now: impl Now) -> Taken {
+        self.buckets.table.take_cold(self.key, Ask::new(self.layout(), n, leaving), now)
     }
 
     #[inline(always)]
     fn decide(&self, n: Tokens, now: impl Now) -> Decision {
         if n.is_zero() {
-            return self.look(now);
+            // Admitted, also if the table has no place for the key: it needs none.
+            let worth = self.buckets.table.peek(self.key, Units(0), now);
+            return Decision::looked(self.layout(), Worth { no_place: None, ..worth });
         }
-        let table = &self.buckets.table;
-        table.take(self.key, (n, Tokens::ZERO), now, Decided(table.layout()))
+        match self.buckets.table.take(self.key, (n, Tokens::ZERO), now) {
+            Some(taken) => Decision::taken(self.layout(), taken),
+            None => Decision::taken(self.layout(), self.take_cold(n, Tokens::ZERO, now)),
+        }
     }
 }
 
 impl<C> Account for Bucket<'_, C> {
-    const AHEAD: bool = true;
-
     fn layout(&self) -> &Layout {
         self.buckets.table.layout()
     }

@@ -1,0 +1,91 @@
+//! What a table is made for, and how large it may become.
+
+use crate::tokens::Tokens;
+#[cfg(feature = "wait")]
+use crate::wait::MakeTimer;
+use crate::word::Layout;
+
+use super::fingerprint::{GROUP_BITS, GROUP_SLOTS};
+use super::policy::{FullEvent, OnFull};
+
+/// The configuration of a table.
+pub(crate) struct TableConfig {
+    pub(crate) layout: Layout,
+    /// What a new key's bucket holds; the capacity or more if it starts full.
+    pub(crate) initial: Tokens,
+    pub(crate) max_keys: u64,
+    /// A bucket that has been full for so many nanoseconds may be forgotten.
+    pub(crate) forget_after: u64,
+    pub(crate) on_full: OnFull,
+    pub(crate) hook: Option<Hook>,
+    #[cfg(feature = "wait")]
+    pub(crate) waiters: Waiters,
+}
+
+/// Called after a full table evicted or refused a key, on the calling thread, with no lock held.
+pub(crate) type Hook = Box<dyn Fn(FullEvent) + Send + Sync>;
+
+/// The bounds of waiting.
+#[cfg(feature = "wait")]
+#[derive(Clone)]
+pub(crate) struct Waiters {
+    /// The most waiters on one key.
+    pub(crate) each: u32,
+    /// The most keys that are waited on.
+    pub(crate) keys: u64,
+    pub(crate) timer: Option<MakeTimer>,
+}
+
+/// Groups double when they hold more than four keys for five slots.
+pub(super) const MOST_LOADED: Load = Load { keys: 4, slots: 5 };
+
+/// The load of groups that do not double as fast as keys come.
+pub(super) const FALLEN_BEHIND: Load = Load { keys: 7, slots: 8 };
+
+pub(super) struct Load {
+    keys: u64,
+    slots: u64,
+}
+
+impl Load {
+    pub(super) const fn is_exceeded(&self, keys: u64, slots: u64) -> bool {
+        keys * self.slots > slots * self.keys
+    }
+
+    /// The slots for so many keys.
+    const fn slots_for(&self, keys: u64) -> u64 {
+        (keys * self.slots).div_ceil(self.keys)
+    }
+}
+
+/// The most keys of a table.
+pub(crate) const MOST_KEYS: u64 = 1 << 31;
+
+/// The most groups for so many keys: a power of two. From 1.7 × 10⁹ keys on, groups have no more
+/// numbers, and fill up beyond the load.
+pub(super) const fn max_groups(max_keys: u64) -> u64 {
+    let groups = MOST_LOADED.slots_for(max_keys).div_ceil(GROUP_SLOTS as u64).next_power_of_two();
+    if groups > 1 << GROUP_BITS { 1 << GROUP_BITS } else { groups }
+}
+
+/// The stripes of a table, a power of two: few if it is small.
+pub(super) const fn stripes(max_keys: u64) -> u64 {
+    // The models have two, and as many keys as they need for them.
+    let (least, few, many, large) = if cfg!(brimful_loom) { (4, 2, 2, 64) } else { (16, 16, 64, 1 << 15) };
+    let groups = max_groups(max_keys);
+    if groups >= large {
+        many
+    } else if groups / least > few {
+        few
+    } else if groups < least {
+        1
+    } else {
+        groups / least
+    }
+}
+
+/// The most keys that no slot was found for. With a hasher that spreads keys there are none.
+pub(super) const fn max_overflow(max_keys: u64) -> u64 {
+    let share = max_keys / 8;
+    if share > 64 { share } else { 64 }
+}

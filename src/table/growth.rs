@@ -1,0 +1,164 @@
+//! Sweeping for buckets that may be forgotten, and doubling.
+
+use crate::sync::{Ordering, lock, try_lock};
+use crate::word::Reading;
+
+use super::config::FALLEN_BEHIND;
+use super::fingerprint::{Groups, LineIndex};
+use super::slots::{InSlot, tenants, vacant};
+use super::state::{Forgettable, Growth, Locked, Table};
+
+/// The groups that are divided for a new key while the table doubles: more than it takes for the
+/// keys that come meanwhile.
+const DIVIDED_AT_ONCE: u32 = 4;
+
+/// What one call may still sweep for a place.
+pub(super) struct Sweep {
+    groups_left: u64,
+}
+
+impl Sweep {
+    pub(super) const fn new() -> Self {
+        Sweep { groups_left: 32 }
+    }
+
+    /// Whether the call has swept as much as it may.
+    pub(super) const fn is_over(&self) -> bool {
+        self.groups_left == 0
+    }
+}
+
+impl Table {
+    /// A key has come, and there are so many now. Doubles the groups, a few for every new key,
+    /// from when they are crowded until each has been divided; unless there are buckets to be
+    /// forgotten instead.
+    #[inline]
+    pub(super) fn grow_if_crowded(&self, keys: u64, now: Reading) {
+        let groups = self.groups();
+        if !groups.is_even() || self.is_crowded(keys, groups) {
+            self.grow(keys, now);
+        }
+    }
+
+    #[cold]
+    fn grow(&self, keys: u64, now: Reading) {
+        // One thread at a time; the keys of others come meanwhile. But if that thread falls
+        // behind, they wait for it, or they would find no slot.
+        let growth = if FALLEN_BEHIND.is_exceeded(keys, self.groups().slots()) {
+            Some(lock(&self.growth))
+        } else {
+            try_lock(&self.growth)
+        };
+        let Some(mut growth) = growth else { return };
+        let groups = self.groups();
+        if groups.is_even() && (!self.is_crowded(self.keys(), groups) || self.sweep_ahead(&mut growth, now)) {
+            return;
+        }
+        for _ in 0..DIVIDED_AT_ONCE {
+            self.divide();
+            if self.groups().is_even() {
+                return;
+            }
+        }
+    }
+
+    /// Sweeps a group that was not swept for long; several if the last time freed slots. Returns
+    /// whether this time did.
+    fn sweep_ahead(&self, growth: &mut Growth, now: Reading) -> bool {
+        let idle = self.idle(now);
+        let groups = if growth.frees { 8 } else { 1 };
+        growth.frees = (0..groups).any(|_| {
+            growth.hand = (growth.hand + 1) % self.groups().count();
+            self.lock_group(growth.hand).sweep(growth.hand, idle) > 0
+        });
+        growth.frees
+    }
+
+    /// Sweeps the table for full buckets, from where the last such sweep ended, until some are
+    /// found or the call has looked at as many groups as it may.
+    pub(super) fn sweep_on(&self, sweep: &mut Sweep, now: Reading) {
+        let (groups, full) = (self.groups().count(), Forgettable::full(now));
+        sweep.groups_left = sweep.groups_left.min(groups);
+        while let Some(left) = sweep.groups_left.checked_sub(1) {
+            sweep.groups_left = left;
+            // Relaxed: a position, which orders nothing.
+            let group = self.hand.fetch_add(1, Ordering::Relaxed) % groups;
+            let mut locked = self.lock_group(group);
+            let mut freed = locked.sweep(group, full);
+            if group < self.stripes.len() as u64 {
+                #[cfg(feature = "wait")]
+                locked.take_back_some(now);
+                freed += locked.sweep_overflow(full);
+            }
+            if freed > 0 {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn lock_group(&self, group: u64) -> Locked<'_> {
+        self.lock(group as usize & (self.stripes.len() - 1))
+    }
+
+    /// Adds a group, and moves the keys that belong there.
+    fn divide(&self) {
+        let groups = self.groups();
+        let (from, after) = (groups.divided(), groups.one_more());
+        // The new group is of the same stripe.
+        let mut locked = self.lock_group(from);
+        for at in LineIndex::of_group(from) {
+            for tenant in tenants(self.line(at)) {
+                locked.resettle(tenant, at, after);
+            }
+        }
+        // Before the lock is free: a thread that misses a key looks again under it. A change, even
+        // if no tenant moved: a new key must not come to a slot of its lines by the old number.
+        self.publish(after);
+        locked.changed = true;
+        locked.place_some_overflown();
+    }
+
+    /// Locks what doubling holds, so that no group is added meanwhile.
+    pub(super) fn without_growth<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _growth = lock(&self.growth);
+        work()
+    }
+}
+
+impl<'a> Locked<'a> {
+    /// Moves a tenant of a group that is divided to where it belongs then: to the new group if it
+    /// has to, and to its home line if there is room.
+    fn resettle(&mut self, tenant: InSlot<'a>, at: LineIndex, after: Groups) {
+        let home = tenant.key.home_line(after);
+        if home == at {
+            return;
+        }
+        let (table, from, new) = (self.table, at.group(), after.count() - 1);
+        let vacant = |line| vacant(table.line(line));
+        let slot = vacant(home).or_else(|| {
+            // The new group has a slot for each of the old one's.
+            let second = tenant.key.second_line(after, table.stripes.len() - 1);
+            match (home.group(), second.group()) {
+                (group, _) if group == new => vacant(home.other()),
+                (group, _) if group == from => None,
+                (_, group) if group == new => vacant(second).or_else(|| vacant(second.other())),
+                _ => None,
+            }
+        });
+        if let Some(slot) = slot {
+            self.move_tenant(tenant, slot);
+        }
+    }
+
+    /// Moves some keys in no slot to one, as far as there is room.
+    fn place_some_overflown(&mut self) {
+        const MOST: usize = 16;
+        if self.state.overflow.is_empty() {
+            return;
+        }
+        let some: Vec<_> = self.state.overflow.iter().take(MOST).map(|(&key, &word)| (key, word)).collect();
+        for (key, word) in some {
+            self.place_overflown(key, word);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! An operation on a bucket, wherever the bucket is: in a slot, out of it, or with a queue.
+
+use crate::algorithm::token_bucket::{self, Ask, Started, Step};
+use crate::cell::{Location, Now, Resolved, Taken};
+#[cfg(feature = "wait")]
+use crate::wait::{Loan, Rule};
+use crate::word::{Layout, Reading, Units, Word, Worth};
+
+use super::slots::InSlot;
+
+/// A bucket that no other thread can reach.
+#[derive(Clone, Copy)]
+pub(super) enum Detached {
+    Bucket(Word),
+    /// The operation starts the bucket with this amount.
+    NotStarted(Units),
+}
+
+/// An operation on a bucket.
+pub(super) trait BucketOp {
+    type Output;
+
+    /// Runs it on a tenant's bucket. `None`, and nothing is done, if the tenant has moved.
+    fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Self::Output>;
+
+    /// Runs it on a detached bucket, and returns the bucket's new word as well.
+    fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Self::Output);
+
+    /// Runs it on a bucket that callers wait on. `None` if the queue has no word.
+    #[cfg(feature = "wait")]
+    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Self::Output>;
+
+    /// Reads the clock.
+    fn now(&self) -> Reading;
+
+    /// Whether it starts a bucket that does not start full.
+    fn starts(&self, _: &Layout) -> bool {
+        true
+    }
+
+    /// The units that a later call has to wait for, if an `output` that leaves a new key unknown
+    /// says when that call will be admitted: the key needs a place then.
+    fn foresees(&self, _: &Layout, _: &Self::Output) -> Option<Units> {
+        None
+    }
+
+    /// Whether it only looks, so that no refusal is counted for it.
+    const LOOKS: bool = false;
+
+    /// What is returned in place of `output`, if there is no place for the key until `deficit`
+    /// units more than at `now` have been earned.
+    fn refused(&self, output: Self::Output, deficit: Units, now: Reading) -> Self::Output;
+}
+
+/// A call for tokens.
+pub(super) struct Take<N> {
+    pub(super) ask: Ask,
+    pub(super) source: N,
+}
+
+impl<N: Now> BucketOp for Take<N> {
+    type Output = Taken;
+
+    fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Taken> {
+        tenant.cell().take_at_length(layout, tenant, self.ask, self.source)
+    }
+
+    fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Taken) {
+        let ask = self.ask;
+        let admitted = |held| Taken::Admitted { cost: ask.cost, held, now };
+        let denied = |deficit| Taken::Denied { needed: ask.needed, deficit, now };
+        match bucket {
+            Detached::Bucket(word) => match token_bucket::step_exact(layout, word, now, ask) {
+                Step::Admitted { next, held } => (next, admitted(held)),
+                Step::Denied { deficit, .. } => (word, denied(deficit)),
+                Step::Cold => unreachable!("only special words are cold to the exact step"),
+            },
+            Detached::NotStarted(initial) => match token_bucket::start(layout, now, initial, ask) {
+                Started::Admitted { next, held } => (next, admitted(held)),
+                Started::Denied { next, deficit } => (next, denied(deficit)),
+            },
+        }
+    }
+
+    #[cfg(feature = "wait")]
+    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Taken> {
+        loan.take(rule, self.ask, self.now())
+    }
+
+    fn now(&self) -> Reading {
+        let mut source = self.source;
+        source.first()
+    }
+
+    fn starts(&self, layout: &Layout) -> bool {
+        self.ask.needed <= layout.capacity()
+    }
+
+    fn foresees(&self, layout: &Layout, taken: &Taken) -> Option<Units> {
+        match *taken {
+            Taken::Denied { needed, deficit, .. } if needed <= layout.capacity() => Some(deficit),
+            _ => None,
+        }
+    }
+
+    fn refused(&self, _: Taken, deficit: Units, now: Reading) -> Taken {
+        Taken::Refused { deficit, now }
+    }
+}
+
+/// Gives back, charges or fills. The output is the amount that was added or charged.
+pub(super) struct Change<N, F> {
+    pub(super) source: N,
+    pub(super) change: F,
+}
+
+impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N, F> {
+    type Output = Units;
+
+    fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Units> {
+        tenant.cell().change(layout, tenant, self.source, &self.change)
+    }
+
+    fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Units) {
+        (self.change)(bucket.word(layout, now), now)
+    }
+
+    #[cfg(feature = "wait")]
+    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Units> {
+        loan.change(rule, self.now(), &self.change)
+    }
+
+    fn now(&self) -> Reading {
+        let mut source = self.source;
+        source.first()
+    }
+
+    fn refused(&self, _: Units, _: Units, _: Reading) -> Units {
+        Units(0)
+    }
+}
+
+/// A look at what the bucket holds for a call that leaves `leaving`.
+pub(super) struct Look<N> {
+    pub(super) source: N,
+    #[cfg_attr(not(feature = "wait"), allow(dead_code))]
+    pub(super) leaving: Units,
+}
+
+impl<N: Now> BucketOp for Look<N> {
+    type Output = Worth;
+
+    fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Worth> {
+        let (word, now) = (tenant.word(), self.now());
+        let Resolved::Bucket = tenant.resolve(word) else { return None };
+        tenant.is_here().then(|| Worth::held(now, token_bucket::level(layout, word, now)))
+    }
+
+    fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Worth) {
+        let word = bucket.word(layout, now);
+        (word, Worth::held(now, token_bucket::level(layout, word, now)))
+    }
+
+    #[cfg(feature = "wait")]
+    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Worth> {
+        loan.worth(rule, self.leaving, self.now())
+    }
+
+    fn now(&self) -> Reading {
+        let mut source = self.source;
+        source.first()
+    }
+
+    fn foresees(&self, _: &Layout, _: &Worth) -> Option<Units> {
+        Some(Units(0))
+    }
+
+    const LOOKS: bool = true;
+
+    fn refused(&self, worth: Worth, deficit: Units, _: Reading) -> Worth {
+        Worth { no_place: Some(deficit), ..worth }
+    }
+}
+
+impl Detached {
+    /// The bucket's word, which starts at `now` if it has not started.
+    pub(super) fn word(self, layout: &Layout, now: Reading) -> Word {
+        match self {
+            Detached::Bucket(word) => word,
+            Detached::NotStarted(initial) => token_bucket::started(layout, now, initial),
+        }
+    }
+}

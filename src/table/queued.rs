@@ -1,0 +1,252 @@
+//! Keys that callers wait on: their word is lent to a queue, and they are in no slot. They keep
+//! their place among the keys.
+//!
+//! A queue is in its stripe's map from the first wait until the word is taken back. It is found
+//! there under the stripe's lock, which is taken before its own. No waker is called under either.
+
+use std::collections::btree_map::Entry;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::sync::Ordering;
+use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, wake};
+use crate::word::{Reading, Units, Word};
+
+use super::eviction::Room;
+use super::fingerprint::Fingerprint;
+use super::growth::Sweep;
+use super::op::BucketOp;
+use super::policy::FullEvent;
+use super::state::{Locked, Table};
+
+/// The outcome of an attempt to wait.
+pub(crate) enum Arrival {
+    /// The queue, the outcome there, and whether a look is called for once the caller knows the
+    /// outcome.
+    Entered { queue: Arc<Queue>, entered: Entered, stirred: bool },
+    /// Callers wait on as many keys as they may.
+    TooManyKeys(u64),
+    /// The key is new, and there is no place for it until so much more has been earned.
+    NoPlace { deficit: Units, now: Reading },
+}
+
+impl Table {
+    /// The keys that callers wait on, or waited on a moment ago.
+    pub(crate) fn waiting_keys(&self) -> u64 {
+        self.waiting_keys.load(Ordering::Relaxed)
+    }
+
+    /// Takes from a key's bucket, or waits.
+    #[cold]
+    pub(crate) fn enter(
+        &self,
+        key: Fingerprint,
+        call: &mut Call,
+        now: Reading,
+        drive: impl FnOnce(Option<&MakeTimer>) -> Drive,
+    ) -> Arrival {
+        self.terms.drive(|chosen| drive(chosen).shared());
+        let mut sweep = Sweep::new();
+        loop {
+            let entered = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
+            match entered {
+                Attempt::Full => self.sweep_on(&mut sweep, now),
+                Attempt::Arrived(arrival, event) => {
+                    event.into_iter().for_each(|event| self.report(event));
+                    return arrival;
+                }
+            }
+        }
+    }
+
+    /// Takes a key's word back from its queue, if there are no waiters.
+    pub(crate) fn take_back(&self, key: Fingerprint, queue: &Arc<Queue>, now: Reading) {
+        self.lock(self.stripe_of(key)).take_back(key, queue, now);
+    }
+
+    /// The number of waiters on a key.
+    pub(crate) fn waiting_on(&self, key: Fingerprint) -> u32 {
+        let queue = self.lock(self.stripe_of(key)).state.queued.get(&key).cloned();
+        queue.map_or(0, |queue| queue.waiting())
+    }
+
+    fn count_waiting(&self) -> bool {
+        let one_more = |keys: u64| (keys < self.max_waiting_keys).then_some(keys + 1);
+        self.waiting_keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    fn uncount_waiting(&self, keys: u64) {
+        self.waiting_keys.fetch_sub(keys, Ordering::Relaxed);
+    }
+
+    fn rule(&self) -> &Rule {
+        &self.terms.rule
+    }
+}
+
+/// The outcome of one attempt to wait, under the lock.
+enum Attempt {
+    /// The outcome, and what a full table did for it.
+    Arrived(Arrival, Option<FullEvent>),
+    /// Nothing was done: the table is full, and has not been swept for this call.
+    Full,
+}
+
+/// The outcome of an operation on a key that callers wait on.
+#[must_use = "waiters may be due"]
+pub(super) struct QueuedOutput<T> {
+    output: T,
+    /// The queue, if a look is due when no lock is held.
+    stirred: Option<Arc<Queue>>,
+}
+
+impl<T> QueuedOutput<T> {
+    /// The output. No lock is held any longer.
+    pub(super) fn finish(self) -> T {
+        if let Some(queue) = self.stirred {
+            queue.look();
+        }
+        self.output
+    }
+}
+
+impl Locked<'_> {
+    /// Takes from a key's bucket, or waits.
+    fn enter(&mut self, key: Fingerprint, call: &mut Call, now: Reading, swept: bool) -> Attempt {
+        let mut event = None;
+        let queue = match self.state.queued.get(&key) {
+            Some(queue) => queue.clone(),
+            None => {
+                if !self.count_waiting(now) {
+                    return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys), None);
+                }
+                let word = match self.lend(key, now, swept) {
+                    Ok((word, forced)) => {
+                        event = forced;
+                        word
+                    }
+                    Err(attempt) => {
+                        self.table.uncount_waiting(1);
+                        return attempt;
+                    }
+                };
+                let queue = Queue::new(self.table.terms.clone(), Some(word));
+                self.state.queued.insert(key, queue.clone());
+                queue
+            }
+        };
+        let (entered, stirred) = queue.work_apart(|loan| loan.enter(queue.terms(), call, now));
+        self.take_back(key, &queue, now);
+        Attempt::Arrived(Arrival::Entered { queue, entered, stirred }, event)
+    }
+
+    /// Counts one more key that is waited on, if there may be one.
+    fn count_waiting(&mut self, now: Reading) -> bool {
+        if !self.table.count_waiting() {
+            self.take_back_some(now);
+            return self.table.count_waiting();
+        }
+        true
+    }
+
+    /// Takes a key's word out of its place, or makes a new one.
+    fn lend(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Attempt> {
+        let candidates = self.table.candidates(key);
+        if let Some((_, tenant)) = candidates.find(key) {
+            let word = tenant.claim();
+            self.vacate(tenant);
+            return Ok((word, None));
+        }
+        if let Some(word) = self.state.overflow.remove(&key) {
+            self.table.uncount_overflow(1);
+            return Ok((word, None));
+        }
+        let word = self.new_bucket(now).word(self.layout(), now);
+        match self.make_room(key, &candidates, now, swept) {
+            Room::Counted(_) => Ok((word, None)),
+            Room::Evicted => Ok((word, Some(FullEvent::Evicted))),
+            Room::Full => Err(Attempt::Full),
+            Room::Refused { deficit } => {
+                Err(Attempt::Arrived(Arrival::NoPlace { deficit, now }, Some(FullEvent::Refused)))
+            }
+        }
+    }
+
+    /// The queue of a key, if it has waiters. If not, the word is taken back.
+    fn queue_of(&mut self, key: Fingerprint, now: impl FnOnce() -> Reading) -> Option<Arc<Queue>> {
+        let queue = self.state.queued.get(&key)?.clone();
+        let is_back = self.take_back(key, &queue, now());
+        (!is_back).then_some(queue)
+    }
+
+    /// Takes a word back if its queue has no waiters, and returns whether it did.
+    fn take_back(&mut self, key: Fingerprint, queue: &Arc<Queue>, now: Reading) -> bool {
+        let Entry::Occupied(entry) = self.state.queued.entry(key) else { return false };
+        // A queue whose key was removed has no word, and another may be in its place.
+        if !Arc::ptr_eq(entry.get(), queue) {
+            return false;
+        }
+        let Some(word) = queue.reclaim() else { return false };
+        entry.remove();
+        self.table.uncount_waiting(1);
+        let candidates = self.table.candidates(key);
+        self.place(key, word, &candidates, now);
+        true
+    }
+
+    /// Takes back the words of a few keys, others each time, that may have no waiters any longer.
+    pub(super) fn take_back_some(&mut self, now: Reading) {
+        const SOME: usize = 8;
+        let after = self.state.last_checked.map_or(Bound::Unbounded, Bound::Excluded);
+        let queued = &self.state.queued;
+        let queues = queued.range((after, Bound::Unbounded)).chain(queued).take(SOME.min(queued.len()));
+        let some: Vec<_> = queues.map(|(&key, queue)| (key, queue.clone())).collect();
+        self.state.last_checked = some.last().map(|&(key, _)| key);
+        for (key, queue) in some {
+            self.take_back(key, &queue, now);
+        }
+    }
+
+    /// Takes back every word of this stripe that has no waiters.
+    pub(super) fn take_back_all(&mut self, now: Reading) {
+        let all: Vec<_> = self.state.queued.iter().map(|(&key, queue)| (key, queue.clone())).collect();
+        for (key, queue) in all {
+            self.take_back(key, &queue, now);
+        }
+    }
+
+    /// Runs an operation on a key that is waited on.
+    pub(super) fn run_queued<O: BucketOp>(&mut self, key: Fingerprint, op: &O) -> Option<QueuedOutput<O::Output>> {
+        let (queue, rule) = (self.queue_of(key, || op.now())?, self.table.rule());
+        let (output, stirred) = queue.work_apart(|loan| op.run_queued(loan, rule));
+        Some(QueuedOutput { output: output?, stirred: stirred.then_some(queue) })
+    }
+
+    /// Forgets a key that is waited on, and refuses its waiters.
+    pub(super) fn remove_queued(&mut self, key: Fingerprint) -> Option<PendingWakes> {
+        let queue = self.state.queued.remove(&key)?;
+        self.table.uncount_waiting(1);
+        self.table.uncount(1);
+        Some(PendingWakes(queue.forget()))
+    }
+
+    /// The same for all keys of this stripe.
+    pub(super) fn remove_all_queued(&mut self) -> PendingWakes {
+        let all = std::mem::take(&mut self.state.queued);
+        self.table.uncount_waiting(all.len() as u64);
+        self.table.uncount(all.len() as u64);
+        PendingWakes(all.values().flat_map(|queue| queue.forget()).collect())
+    }
+}
+
+/// The wakers of waiters that were refused.
+#[must_use = "the waiters sleep until they are woken"]
+pub(super) struct PendingWakes(Vec<Waker>);
+
+impl PendingWakes {
+    /// Wakes them. No lock is held any longer.
+    pub(super) fn send(self) {
+        wake(self.0);
+    }
+}

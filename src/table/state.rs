@@ -1,0 +1,318 @@
+//! The table, its stripes, and finding a key.
+
+use std::collections::BTreeMap;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+#[cfg(feature = "wait")]
+use std::sync::Arc;
+
+use crossbeam_utils::CachePadded;
+
+use crate::algorithm::token_bucket;
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
+#[cfg(feature = "wait")]
+use crate::wait::{Queue, Rule, Terms};
+use crate::word::{Layout, Reading, Units, Word};
+
+use super::config::{Hook, MOST_LOADED, TableConfig, max_groups, max_overflow, stripes};
+use super::fingerprint::{Fingerprint, Groups, LineIndex};
+use super::policy::{Counters, OnFull};
+use super::slots::{Candidates, InSlot, Line, Memory, search, vacant};
+
+/// Buckets by fingerprint.
+pub(crate) struct Table {
+    pub(super) hot: CachePadded<Hot>,
+    /// `None` if a bucket starts full.
+    pub(super) initial: Option<Units>,
+    pub(super) forget_after: u64,
+    pub(super) max_keys: u64,
+    pub(super) max_groups: u64,
+    max_overflow: u64,
+    pub(super) stripes: Box<[CachePadded<Stripe>]>,
+    /// The known keys: in slots, in no slot, and waited on.
+    keys: CachePadded<AtomicU64>,
+    /// Of these, the keys in no slot.
+    overflow: AtomicU64,
+    pub(super) growth: CachePadded<Mutex<Growth>>,
+    /// The next group to be swept when the table is full.
+    pub(super) hand: CachePadded<AtomicU64>,
+    pub(super) on_full: OnFull,
+    pub(super) hook: Option<Hook>,
+    pub(super) counters: Counters,
+    #[cfg(feature = "wait")]
+    pub(super) terms: Arc<Terms>,
+    #[cfg(feature = "wait")]
+    pub(super) max_waiting_keys: u64,
+    #[cfg(feature = "wait")]
+    pub(super) waiting_keys: AtomicU64,
+}
+
+/// All that a hit reads besides its line: seldom written, and in two adjacent cache lines.
+pub(super) struct Hot {
+    /// [`Groups`], as bits.
+    groups: AtomicU64,
+    pub(super) memory: Memory,
+    pub(super) layout: Layout,
+}
+
+/// What doubling looks at, under one lock for all stripes.
+pub(super) struct Growth {
+    /// The next group to be swept before the table doubles.
+    pub(super) hand: u64,
+    /// Whether the last sweep freed slots: then there are more.
+    pub(super) frees: bool,
+}
+
+/// A part of the table, under one lock: every n-th group.
+pub(super) struct Stripe {
+    /// Counts the holds of the lock in which tenants or the number of groups changed.
+    changes: AtomicU64,
+    state: Mutex<StripeState>,
+}
+
+pub(super) const STRIPE_BYTES: u64 = size_of::<CachePadded<Stripe>>() as u64;
+
+/// The parts of a stripe that are in no slot.
+pub(super) struct StripeState {
+    /// A bucket that holds no more than any that the stripe has forgotten; new keys start from
+    /// it.
+    pub(super) floor: Option<Word>,
+    /// Buckets that no slot was found for.
+    pub(super) overflow: BTreeMap<Fingerprint, Word>,
+    /// The last of those that was looked at, to see whether it may be forgotten.
+    pub(super) last_swept: Option<Fingerprint>,
+    /// Buckets that callers wait on, or waited on a moment ago.
+    #[cfg(feature = "wait")]
+    pub(super) queued: BTreeMap<Fingerprint, Arc<Queue>>,
+    /// The last of those that were looked at, to see whether their waiters are gone.
+    #[cfg(feature = "wait")]
+    pub(super) last_checked: Option<Fingerprint>,
+}
+
+/// A stripe, for as long as its lock is held.
+pub(super) struct Locked<'a> {
+    pub(super) table: &'a Table,
+    stripe: &'a Stripe,
+    pub(super) state: MutexGuard<'a, StripeState>,
+    /// Whether a tenant came, went or moved, or a group was divided.
+    pub(super) changed: bool,
+}
+
+impl Table {
+    /// An empty table; `None` if there is not enough memory.
+    pub(crate) fn new(config: TableConfig) -> Option<Self> {
+        #[cfg(feature = "wait")]
+        let waiters = config.waiters;
+        let TableConfig { layout, initial, max_keys, forget_after, on_full, hook, .. } = config;
+        let (stripes, max_groups) = (stripes(max_keys), max_groups(max_keys));
+        let memory = Memory::new(max_groups)?;
+        let groups = AtomicU64::new(Groups::new(stripes).bits());
+        Some(Table {
+            hot: CachePadded::new(Hot { groups, memory, layout }),
+            initial: Some(layout.units_clipped(initial)).filter(|&initial| initial < layout.capacity()),
+            forget_after,
+            max_keys,
+            max_groups,
+            max_overflow: max_overflow(max_keys),
+            stripes: (0..stripes).map(|_| CachePadded::new(Stripe::new())).collect(),
+            keys: CachePadded::new(AtomicU64::new(0)),
+            overflow: AtomicU64::new(0),
+            growth: CachePadded::new(Mutex::new(Growth { hand: 0, frees: false })),
+            hand: CachePadded::new(AtomicU64::new(0)),
+            on_full,
+            hook,
+            counters: Counters::new(),
+            #[cfg(feature = "wait")]
+            terms: Terms::new(Rule { layout }, waiters.each, waiters.timer),
+            #[cfg(feature = "wait")]
+            max_waiting_keys: waiters.keys,
+            #[cfg(feature = "wait")]
+            waiting_keys: AtomicU64::new(0),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.hot.layout
+    }
+
+    /// Acquire: a thread that sees a new group sees its tenants.
+    #[inline]
+    pub(super) fn groups(&self) -> Groups {
+        Groups::from_bits(self.hot.groups.load(Ordering::Acquire))
+    }
+
+    /// The new group is filled, and the lock of its stripe held. Release: see
+    /// [`groups`](Table::groups).
+    pub(super) fn publish(&self, groups: Groups) {
+        self.hot.groups.store(groups.bits(), Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(super) fn line(&self, at: LineIndex) -> &Line {
+        self.hot.memory.line(at)
+    }
+
+    /// The key in its home line. It may be gone by the time that its word is loaded.
+    #[inline(always)]
+    pub(super) fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+        search(self.line(key.home_line(self.groups())), key)
+    }
+
+    /// The key in the other line of its home group, if the home line has no room for it.
+    #[inline]
+    pub(super) fn find_beside_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+        let home = key.home_line(self.groups());
+        let tenant = search(self.line(home.other()), key)?;
+        vacant(self.line(home)).is_none().then_some(tenant)
+    }
+
+    /// The slots that a key may be in now.
+    #[inline]
+    pub(super) fn candidates(&self, key: Fingerprint) -> Candidates<'_> {
+        let groups = self.groups();
+        let lines = [key.home_line(groups), key.second_line(groups, self.stripes.len() - 1)];
+        Candidates::new(lines.map(|at| self.hot.memory.group(at)), lines.map(LineIndex::in_group))
+    }
+
+    /// The slots of a group, each twice.
+    pub(super) fn group(&self, group: u64) -> Candidates<'_> {
+        let slots = self.hot.memory.group(LineIndex::of_group(group)[0]);
+        Candidates::new([slots; 2], [0; 2])
+    }
+
+    #[inline]
+    pub(super) fn stripe_of(&self, key: Fingerprint) -> usize {
+        key.stripe(self.stripes.len() - 1)
+    }
+
+    #[inline]
+    pub(super) fn lock(&self, stripe: usize) -> Locked<'_> {
+        let stripe = &self.stripes[stripe];
+        Locked { table: self, stripe, state: lock(&stripe.state), changed: false }
+    }
+
+    pub(super) fn try_lock(&self, stripe: usize) -> Option<Locked<'_>> {
+        let stripe = &self.stripes[stripe];
+        Some(Locked { table: self, stripe, state: try_lock(&stripe.state)?, changed: false })
+    }
+
+    pub(super) fn each_stripe(&self, mut visit: impl FnMut(&mut Locked<'_>)) {
+        (0..self.stripes.len()).for_each(|stripe| visit(&mut self.lock(stripe)));
+    }
+
+    /// The changes of a stripe so far. A thread that then finds a key nowhere, and finds the same
+    /// number under the lock, need not look again. Acquire: it sees those changes.
+    #[inline]
+    pub(super) fn changes(&self, stripe: usize) -> u64 {
+        self.stripes[stripe].changes.load(Ordering::Acquire)
+    }
+
+    /// The known keys. Relaxed: a count, which orders nothing.
+    pub(super) fn keys(&self) -> u64 {
+        self.keys.load(Ordering::Relaxed)
+    }
+
+    /// One more key, if there may be one: returns their number.
+    #[inline]
+    pub(super) fn count(&self) -> Option<u64> {
+        let one_more = |keys: u64| (keys < self.max_keys).then_some(keys + 1);
+        self.keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|keys| keys + 1)
+    }
+
+    pub(super) fn uncount(&self, keys: u64) {
+        if keys > 0 {
+            self.keys.fetch_sub(keys, Ordering::Relaxed);
+        }
+    }
+
+    /// One more key in no slot, if there may be one.
+    pub(super) fn count_overflow(&self) -> bool {
+        let one_more = |keys: u64| (keys < self.max_overflow).then_some(keys + 1);
+        self.overflow.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn uncount_overflow(&self, keys: u64) {
+        self.overflow.fetch_sub(keys, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(super) fn overflow_is_full(&self) -> bool {
+        self.overflow() >= self.max_overflow
+    }
+
+    pub(super) fn overflow(&self) -> u64 {
+        self.overflow.load(Ordering::Relaxed)
+    }
+
+    /// Whether so many keys are too many for the groups.
+    #[inline]
+    pub(super) fn is_crowded(&self, keys: u64, groups: Groups) -> bool {
+        MOST_LOADED.is_exceeded(keys, groups.slots()) && groups.count() < self.max_groups
+    }
+
+    /// The buckets that have not been used for long.
+    pub(super) fn idle(&self, now: Reading) -> Forgettable {
+        let since = Reading::from_nanos(now.nanos().saturating_sub(self.forget_after));
+        Forgettable { since, or_reset: false }
+    }
+}
+
+/// Which buckets may be forgotten: those that were full at a reading already, so that they can
+/// have been used after it only if they were full again.
+#[derive(Clone, Copy)]
+pub(super) struct Forgettable {
+    pub(super) since: Reading,
+    /// Also those that were filled by a reset and not used after it. Their word does not say when
+    /// that was, and forgetting one may undo the reset.
+    or_reset: bool,
+}
+
+impl Forgettable {
+    /// The buckets that are full at `now`.
+    pub(super) fn full(now: Reading) -> Self {
+        Forgettable { since: now, or_reset: true }
+    }
+
+    pub(super) fn includes(self, layout: &Layout, word: Word) -> bool {
+        token_bucket::is_full(layout, word, self.since)
+            && (self.or_reset || word != token_bucket::full_since_origin(layout))
+    }
+}
+
+// A panic in the user's clock, hasher, hook or timer leaves no stripe half changed: the clock is
+// read before anything is changed, and the others are called with no lock held.
+impl UnwindSafe for Table {}
+impl RefUnwindSafe for Table {}
+
+impl Stripe {
+    fn new() -> Self {
+        let state = StripeState {
+            floor: None,
+            overflow: BTreeMap::new(),
+            last_swept: None,
+            #[cfg(feature = "wait")]
+            queued: BTreeMap::new(),
+            #[cfg(feature = "wait")]
+            last_checked: None,
+        };
+        Stripe { changes: AtomicU64::new(0), state: Mutex::new(state) }
+    }
+}
+
+impl Locked<'_> {
+    /// The changes of the stripe before the lock was taken. Relaxed: only written under it.
+    #[inline]
+    pub(super) fn changes(&self) -> u64 {
+        self.stripe.changes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Locked<'_> {
+    /// Counts the change while the lock is still held. Release: see [`Table::changes`].
+    #[inline]
+    fn drop(&mut self) {
+        if self.changed {
+            self.stripe.changes.store(self.changes() + 1, Ordering::Release);
+        }
+    }
+}

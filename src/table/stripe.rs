@@ -1,0 +1,212 @@
+//! A stripe under its lock: tenants are placed, displaced and forgotten.
+
+use std::ops::Bound;
+
+use crate::algorithm::token_bucket;
+use crate::word::{Layout, Reading, Word};
+
+use super::fingerprint::{Fingerprint, LineIndex};
+use super::policy::FullEvent;
+use super::slots::{Candidates, InSlot, Slot, better_lines, tenants};
+use super::state::{Forgettable, Locked};
+
+/// All candidate lines.
+const ALL: usize = 4;
+
+impl<'a> Locked<'a> {
+    pub(super) fn layout(&self) -> &'a Layout {
+        self.table.layout()
+    }
+
+    /// Gives a counted key a slot, or a place in the overflow. If that is full too, the key is
+    /// forgotten at once; its debt is kept in the floor.
+    #[inline]
+    pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) {
+        match candidates.vacant(ALL) {
+            Some(slot) => self.occupy(slot, key, word),
+            None => self.place_crowded(key, word, candidates, now),
+        }
+    }
+
+    #[cold]
+    fn place_crowded(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) {
+        let slot = self.reuse(candidates, self.table.idle(now)).or_else(|| self.displace(candidates));
+        if let Some(slot) = slot {
+            self.occupy(slot, key, word);
+        } else if self.table.count_overflow() {
+            self.state.overflow.insert(key, word);
+        } else {
+            self.lower_floor(word);
+            self.table.uncount(1);
+            self.table.counters.count(FullEvent::Evicted);
+        }
+    }
+
+    /// Whether a new key would find neither a vacant slot nor a place in the overflow.
+    #[inline]
+    pub(super) fn is_crowded_out(&self, candidates: &Candidates<'a>) -> bool {
+        self.table.overflow_is_full() && candidates.vacant(ALL).is_none()
+    }
+
+    #[inline]
+    pub(super) fn occupy(&mut self, slot: Slot<'a>, key: Fingerprint, word: Word) {
+        self.changed = true;
+        slot.occupy(key, word);
+    }
+
+    /// A tenant leaves its slot, which is claimed.
+    pub(super) fn vacate(&mut self, tenant: InSlot<'a>) -> Slot<'a> {
+        self.changed = true;
+        tenant.vacate()
+    }
+
+    /// Forgets a candidate, and returns its slot.
+    fn reuse(&mut self, candidates: &Candidates<'a>, forgettable: Forgettable) -> Option<Slot<'a>> {
+        let tenant = candidates.tenants().find(|tenant| self.claim_if(tenant, forgettable))?;
+        self.table.uncount(1);
+        Some(self.vacate(tenant))
+    }
+
+    /// Claims the slot of a tenant that may be forgotten.
+    pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable) -> bool {
+        let word = tenant.word();
+        // A charge that is under way makes the claim fail: then the bucket is in use again.
+        let claimed = forgettable.includes(self.layout(), word) && tenant.claim_if(word);
+        if claimed {
+            self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
+        }
+        claimed
+    }
+
+    /// A bucket is forgotten that held at least as much as `word`.
+    pub(super) fn lower_floor(&mut self, word: Word) {
+        let lower = |floor| token_bucket::min_of(self.layout(), floor, word);
+        self.state.floor = Some(self.state.floor.map_or(word, lower));
+    }
+
+    /// A candidate's slot whose tenant has moved to another of its own lines.
+    fn displace(&mut self, candidates: &Candidates<'a>) -> Option<Slot<'a>> {
+        candidates.tenants().find_map(|tenant| {
+            let to = self.table.candidates(tenant.key).vacant(ALL)?;
+            Some(self.move_tenant(tenant, to))
+        })
+    }
+
+    /// Moves a tenant, and returns the slot that it left.
+    ///
+    /// The source is claimed before the destination lives: a charge would else find two buckets.
+    pub(super) fn move_tenant(&mut self, tenant: InSlot<'a>, to: Slot<'a>) -> Slot<'a> {
+        let word = tenant.claim();
+        self.occupy(to, tenant.key, word);
+        self.vacate(tenant)
+    }
+
+    /// Moves a key to its home line, or at least to its home group, if there is room by now.
+    pub(super) fn move_home(&mut self, key: Fingerprint) {
+        let candidates = self.table.candidates(key);
+        let Some((at, tenant)) = candidates.find(key) else { return };
+        if let Some(to) = candidates.vacant(better_lines(at)) {
+            self.move_tenant(tenant, to);
+        }
+    }
+
+    /// Forgets what it may of a group, and returns how many keys those were.
+    pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable) -> u64 {
+        let mut freed = 0;
+        for tenant in self.group_tenants(group) {
+            if self.claim_if(&tenant, forgettable) {
+                self.vacate(tenant);
+                freed += 1;
+            }
+        }
+        self.table.uncount(freed);
+        freed
+    }
+
+    /// Looks at a few buckets in no slot, others each time, forgets what it may, and returns how
+    /// many keys those were.
+    pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable) -> u64 {
+        const FEW: usize = 64;
+        let (layout, state) = (self.layout(), &mut *self.state);
+        let after = state.last_swept.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = state.overflow.range((after, Bound::Unbounded)).chain(&state.overflow);
+        let few: Vec<_> = entries.take(FEW.min(state.overflow.len())).map(|(&key, &word)| (key, word)).collect();
+        state.last_swept = few.last().map(|&(key, _)| key);
+        let mut freed = 0;
+        for (key, word) in few {
+            if forgettable.includes(layout, word) && state.overflow.remove(&key).is_some() {
+                freed += 1;
+            }
+        }
+        self.forgot_overflown(freed, forgettable)
+    }
+
+    /// The same for all of them.
+    pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable) -> u64 {
+        let (layout, before) = (self.layout(), self.state.overflow.len());
+        self.state.overflow.retain(|_, word| !forgettable.includes(layout, *word));
+        self.forgot_overflown((before - self.state.overflow.len()) as u64, forgettable)
+    }
+
+    fn forgot_overflown(&mut self, freed: u64, forgettable: Forgettable) -> u64 {
+        if freed > 0 {
+            self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
+            self.table.uncount(freed);
+            self.table.uncount_overflow(freed);
+        }
+        freed
+    }
+
+    /// Moves a key in no slot to one of its own, if one is vacant or can be made so. Otherwise the
+    /// key keeps its place in the overflow, with this word.
+    pub(super) fn place_overflown(&mut self, key: Fingerprint, word: Word) {
+        let candidates = self.table.candidates(key);
+        match candidates.vacant(ALL).or_else(|| self.displace(&candidates)) {
+            Some(slot) => {
+                self.state.overflow.remove(&key);
+                self.table.uncount_overflow(1);
+                self.occupy(slot, key, word);
+            }
+            None => drop(self.state.overflow.insert(key, word)),
+        }
+    }
+
+    /// The tenants of a group of this stripe.
+    pub(super) fn group_tenants(&self, group: u64) -> impl Iterator<Item = InSlot<'a>> + use<'a> {
+        let table = self.table;
+        LineIndex::of_group(group).into_iter().flat_map(|line| tenants(table.line(line)))
+    }
+
+    /// Forgets a key and what it has taken, and returns whether it was known.
+    pub(super) fn remove(&mut self, key: Fingerprint) -> bool {
+        let candidates = self.table.candidates(key);
+        if let Some((_, tenant)) = candidates.find(key) {
+            self.forget(tenant);
+            return true;
+        }
+        let known = self.state.overflow.remove(&key).is_some();
+        if known {
+            self.table.uncount(1);
+            self.table.uncount_overflow(1);
+        }
+        known
+    }
+
+    /// Forgets all keys of the stripe, and what earlier ones have taken.
+    pub(super) fn remove_all(&mut self, groups: impl Iterator<Item = u64>) {
+        for group in groups {
+            self.group_tenants(group).for_each(|tenant| self.forget(tenant));
+        }
+        self.state.floor = None;
+        let overflow = std::mem::take(&mut self.state.overflow).len() as u64;
+        self.table.uncount(overflow);
+        self.table.uncount_overflow(overflow);
+    }
+
+    /// Ends a tenancy, whatever the bucket holds.
+    fn forget(&mut self, tenant: InSlot<'a>) {
+        tenant.claim();
+        self.vacate(tenant);
+        self.table.uncount(1);
+    }
+}

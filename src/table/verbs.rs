@@ -1,0 +1,299 @@
+//! What limiters call.
+
+use std::hint::black_box;
+
+use crate::algorithm::token_bucket::{self, Ask};
+use crate::cell::{Now, Taken};
+use crate::tokens::Tokens;
+use crate::word::{Layout, Reading, Units, Word, Worth};
+
+use super::eviction::Room;
+use super::fingerprint::Fingerprint;
+use super::growth::Sweep;
+use super::op::{BucketOp, Change, Detached, Look, Take};
+use super::policy::FullEvent;
+use super::sizes::{bytes, memory_limit};
+use super::slots::{Candidates, InSlot, better_lines};
+use super::state::{Forgettable, Locked, Table};
+
+/// What came of an operation on a bucket that is in no slot.
+enum Absent<T> {
+    Done(T),
+    /// The bucket is in a slot now, and the keys are so many.
+    Placed(T, Option<u64>, Reading),
+    /// A bucket in use was forgotten for it, or it was refused.
+    Forced(T, FullEvent),
+    /// Nothing was done: the table is full, and has not been swept for this call.
+    Full(Reading),
+}
+
+impl Table {
+    /// Takes the cost of `n` from a key's bucket if `leaving` tokens are left then, or nothing.
+    /// `None`: the key is not in its home line, or one attempt does not decide, and nothing was
+    /// charged. [`take_cold`](Table::take_cold) begins anew then.
+    // One attempt and no loop: hits on different keys do not meet, and the state of a loop would
+    // cost every hit registers.
+    #[inline(always)]
+    pub(crate) fn take(&self, key: Fingerprint, (n, leaving): (Tokens, Tokens), source: impl Now) -> Option<Taken> {
+        let tenant = self.find_home(key)?;
+        tenant.cell().take_once(self.layout(), &tenant, || Ask::new(self.layout(), n, leaving), source)
+    }
+
+    /// Takes from a key's bucket, wherever it is.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn take_cold(&self, key: Fingerprint, ask: Ask, source: impl Now) -> Taken {
+        // Most keys that are not in their home line are in the other line of the group.
+        let taken = self
+            .find_beside_home(key)
+            .and_then(|tenant| tenant.cell().take_once(self.layout(), &tenant, || ask, source));
+        taken.unwrap_or_else(|| self.run(key, &Take { ask, source }))
+    }
+
+    /// Asks for the line in which a key is looked for first, and does not wait for it.
+    #[inline]
+    pub(crate) fn touch(&self, key: Fingerprint) {
+        black_box(self.find_home(key).is_some());
+    }
+
+    /// Replaces a key's word by `change` of it, and returns the amount that was added or charged.
+    pub(crate) fn change(
+        &self,
+        key: Fingerprint,
+        source: impl Now,
+        change: impl Fn(Word, Reading) -> (Word, Units),
+    ) -> Units {
+        self.run(key, &Change { source, change })
+    }
+
+    /// Fills a key's bucket, and forgets its past.
+    pub(crate) fn reset(&self, key: Fingerprint, source: impl Now) {
+        let full = token_bucket::full_since_origin(self.layout());
+        self.change(key, source, |_, _| (full, Units(0)));
+    }
+
+    /// Looks at a key's bucket for a call that leaves `leaving`.
+    pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, source: impl Now) -> Worth {
+        self.run(key, &Look { source, leaving })
+    }
+
+    /// Runs an operation on a key's bucket.
+    fn run<O: BucketOp>(&self, key: Fingerprint, op: &O) -> O::Output {
+        let stripe = self.stripe_of(key);
+        let mut sweep = Sweep::new();
+        loop {
+            // Before the look without the lock, so that it need not be repeated under the lock.
+            let changes = self.changes(stripe);
+            let mut candidates = self.candidates(key);
+            let found = candidates.find(key);
+            if let Some(output) = found.and_then(|found| self.run_in_slot(op, &candidates, found)) {
+                return output;
+            }
+            let mut locked = self.lock(stripe);
+            #[cfg(feature = "wait")]
+            if let Some(done) = locked.run_queued(key, op) {
+                drop(locked);
+                return done.finish();
+            }
+            if found.is_some() || locked.changed || locked.changes() != changes {
+                candidates = self.candidates(key);
+                let tenant = candidates.find(key);
+                if let Some(output) = tenant.and_then(|(_, tenant)| op.run_in_slot(self.layout(), &tenant)) {
+                    return output;
+                }
+            }
+            let absent = locked.run_absent(key, op, &candidates, sweep.is_over());
+            drop(locked);
+            match absent {
+                Absent::Done(output) => return output,
+                Absent::Placed(output, keys, now) => {
+                    self.grow_if_crowded(keys.unwrap_or_else(|| self.keys()), now);
+                    return output;
+                }
+                Absent::Forced(output, event) => {
+                    self.report(event);
+                    return output;
+                }
+                // Other threads may take what is freed before this one is back.
+                Absent::Full(now) => self.sweep_on(&mut sweep, now),
+            }
+        }
+    }
+
+    /// Runs an operation on a key that was found in a slot. `None` if it is not there any longer.
+    #[inline]
+    fn run_in_slot<O: BucketOp>(
+        &self,
+        op: &O,
+        candidates: &Candidates<'_>,
+        (at, tenant): (usize, InSlot<'_>),
+    ) -> Option<O::Output> {
+        let output = op.run_in_slot(self.layout(), &tenant)?;
+        if candidates.vacant(better_lines(at)).is_some() {
+            if let Some(mut locked) = self.try_lock(self.stripe_of(tenant.key)) {
+                locked.move_home(tenant.key);
+            }
+        }
+        Some(output)
+    }
+
+    /// Counts what a full table did, and reports it. No lock is held.
+    pub(super) fn report(&self, event: FullEvent) {
+        self.counters.count(event);
+        if let Some(hook) = &self.hook {
+            hook(event);
+        }
+    }
+
+    /// Forgets a key and what it has taken, and returns whether it was known.
+    pub(crate) fn remove(&self, key: Fingerprint) -> bool {
+        let mut locked = self.lock(self.stripe_of(key));
+        #[cfg(feature = "wait")]
+        if let Some(wakes) = locked.remove_queued(key) {
+            drop(locked);
+            wakes.send();
+            return true;
+        }
+        locked.remove(key)
+    }
+
+    /// Forgets every full bucket, and returns how many those were.
+    pub(crate) fn retain_recent(&self, mut source: impl Now) -> u64 {
+        let mut freed = 0;
+        self.each_stripe(|locked| {
+            #[cfg(feature = "wait")]
+            locked.take_back_all(source.first());
+            freed += locked.sweep_whole_overflow(Forgettable::full(source.first()));
+        });
+        // One group at a time, so that no lock is held for long. A key that moves meanwhile, to a
+        // group that comes with doubling, is found there.
+        let mut group = 0;
+        while group < self.groups().count() {
+            freed += self.lock_group(group).sweep(group, Forgettable::full(source.first()));
+            group += 1;
+        }
+        freed
+    }
+
+    /// Forgets all keys and what they have taken.
+    pub(crate) fn clear(&self) {
+        #[cfg(feature = "wait")]
+        let mut wakes = Vec::new();
+        self.without_growth(|| {
+            let groups = self.groups().count();
+            // Each stripe is held for its whole clear, so that no key moves from a group that is not
+            // yet cleared to one that is.
+            for stripe in 0..self.stripes.len() {
+                let mut locked = self.lock(stripe);
+                locked.remove_all((stripe as u64..groups).step_by(self.stripes.len()));
+                #[cfg(feature = "wait")]
+                wakes.push(locked.remove_all_queued());
+            }
+        });
+        #[cfg(feature = "wait")]
+        wakes.into_iter().for_each(super::queued::PendingWakes::send);
+    }
+
+    pub(crate) fn max_keys(&self) -> u64 {
+        self.max_keys
+    }
+
+    /// The known keys, among them those whose bucket is full again.
+    pub(crate) fn len(&self) -> u64 {
+        self.keys()
+    }
+
+    /// The bytes in use.
+    pub(crate) fn memory_usage(&self) -> u64 {
+        bytes(self.max_keys, self.groups().count(), self.overflow()).min(self.memory_limit())
+    }
+
+    /// The most bytes that will ever be in use.
+    pub(crate) fn memory_limit(&self) -> u64 {
+        memory_limit(self.max_keys)
+    }
+
+    /// How often a full table did this.
+    pub(crate) fn events(&self, event: FullEvent) -> u64 {
+        self.counters.read(event)
+    }
+}
+
+impl<'a> Locked<'a> {
+    /// Runs an operation on the bucket of a key that is in no slot and not waited on.
+    #[inline]
+    fn run_absent<O: BucketOp>(
+        &mut self,
+        key: Fingerprint,
+        op: &O,
+        candidates: &Candidates<'a>,
+        swept: bool,
+    ) -> Absent<O::Output> {
+        // The clock is the user's and may panic: it is read before anything is changed.
+        let (layout, now) = (self.layout(), op.now());
+        if let Some(&word) = self.state.overflow.get(&key) {
+            let (word, output) = op.run(layout, Detached::Bucket(word), now);
+            self.place_overflown(key, word);
+            return Absent::Done(output);
+        }
+        let new = self.new_bucket(now);
+        let (word, output) = op.run(layout, new, now);
+        let is_kept = if self.table.initial.is_some() { op.starts(layout) } else { differs(layout, new, word, now) };
+        if !is_kept {
+            return self.run_unkept(key, op, output, candidates, now, swept);
+        }
+        match self.make_room(key, candidates, now, swept) {
+            Room::Counted(keys) => {
+                self.place(key, word, candidates, now);
+                Absent::Placed(output, keys, now)
+            }
+            Room::Evicted => {
+                self.place(key, word, candidates, now);
+                Absent::Forced(output, FullEvent::Evicted)
+            }
+            Room::Full => Absent::Full(now),
+            Room::Refused { deficit } => Absent::Forced(op.refused(output, deficit, now), FullEvent::Refused),
+        }
+    }
+
+    /// Completes an operation that leaves a new key unknown. If the output says when a call will be
+    /// admitted, the key needs a place then.
+    fn run_unkept<O: BucketOp>(
+        &self,
+        key: Fingerprint,
+        op: &O,
+        output: O::Output,
+        candidates: &Candidates<'a>,
+        now: Reading,
+        swept: bool,
+    ) -> Absent<O::Output> {
+        let Some(missing) = op.foresees(self.layout(), &output) else { return Absent::Done(output) };
+        let refused = |output, deficit: Units| op.refused(output, deficit.max(missing), now);
+        match self.foresee_room(key, candidates, now, swept) {
+            Room::Full => Absent::Full(now),
+            Room::Refused { deficit } if O::LOOKS => Absent::Done(refused(output, deficit)),
+            Room::Refused { deficit } => Absent::Forced(refused(output, deficit), FullEvent::Refused),
+            Room::Counted(_) | Room::Evicted => Absent::Done(output),
+        }
+    }
+
+    /// The bucket of a key that is not known: full, or what is left by those that were forgotten,
+    /// or less if buckets do not start full.
+    #[inline]
+    pub(super) fn new_bucket(&self, now: Reading) -> Detached {
+        let (table, layout) = (self.table, self.layout());
+        match (table.initial, self.state.floor) {
+            (None, floor) => Detached::Bucket(floor.unwrap_or(token_bucket::full_since_origin(layout))),
+            (Some(initial), Some(floor)) if token_bucket::level(layout, floor, now).0 < initial.0 as i64 => {
+                Detached::Bucket(floor)
+            }
+            (Some(initial), _) => Detached::NotStarted(initial),
+        }
+    }
+}
+
+/// Whether a new bucket's word says more than that the key is new: not if both are full.
+fn differs(layout: &Layout, new: Detached, word: Word, now: Reading) -> bool {
+    let before = new.word(layout, now);
+    word != before && !(token_bucket::is_full(layout, word, now) && token_bucket::is_full(layout, before, now))
+}
