@@ -73,12 +73,15 @@ impl Run<'_> {
         beyond <= 0.0 || !self.setting.whole && beyond < 2.0
     }
 
-    /// The key's balance in units.
-    fn ours(&self, now: u64, key: u64) -> i128 {
+    /// The key's balance in units. A look starts a bucket that does not start full.
+    fn ours(&mut self, now: u64, key: u64) -> i128 {
+        if self.model.starts_with_less() {
+            self.model.enter(key, now);
+        }
         (self.limiter.balance_at(now, &key) * self.model.counted.per_token as f64).round() as i128
     }
 
-    fn balanced(&self, now: u64, key: u64) -> TestCaseResult {
+    fn balanced(&mut self, now: u64, key: u64) -> TestCaseResult {
         let (ours, Bounds { most, least }) = (self.ours(now, key), self.model.look(key, now));
         let (above, below) = (most.beyond(now, ours), least.beyond(now, ours));
         prop_assert!(above >= -self.above(), "key {key} at {now}: {} units too many of {ours}", -above);
@@ -184,8 +187,9 @@ impl Run<'_> {
     }
 
     /// The wait until `cost` is there ends when it is there.
-    fn waits(&self, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
+    fn waits(&mut self, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
         let units = self.model.counted.up(cost) as i128;
+        self.ours(now, key);
         let Bounds { most, least } = self.model.look(key, now);
         let wait = self.limiter.time_until_at(now, &key, cost).map_or(u128::MAX, |wait| wait.as_nanos());
         let Some(then) = u64::try_from(wait).ok().and_then(|wait| now.checked_add(wait)).filter(|&then| then <= LAST)
@@ -199,6 +203,8 @@ impl Run<'_> {
             "{cost} not there {wait} after {now}"
         );
         let early = wait > 0 && least.beyond(then - 1, units) >= 2.0;
+        // A new key waits for a place as well.
+        let early = early && !self.limiter.peek_at(now, &key).table_is_full();
         prop_assert!(!early || !self.fits, "{cost} there for {key} before {wait} after {now}");
         Ok(())
     }
@@ -284,7 +290,13 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
         let now = script.reading(&setting, step, back);
         let (key, cost) = (pick % setting.keys, cost(&quota, price));
         run.model.latest = run.model.latest.max(now);
-        let verb = if run.may_come(now, key) { verb % 32 } else { 14 + verb % 3 };
+        let may_come = run.may_come(now, key);
+        // A look starts a bucket that does not start full: it takes a place as a call does.
+        if !may_come && run.model.starts_with_less() {
+            run.counts(now)?;
+            continue;
+        }
+        let verb = if may_come { verb % 32 } else { 14 + verb % 3 };
         match verb {
             0..=7 => run.decided(now, key, cost, limiter.try_acquire_n_at(now, &key, cost))?,
             8 | 9 => {
@@ -294,8 +306,8 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                     run.decided(now, key, cost, Ok(()))?;
                     // What was taken from a full bucket was then rounded to a unit.
                     let rounded = if setting.whole { 0 } else { 1 };
-                    let tokens = |units: i128| units.max(0) as u128 / run.model.counted.per_token;
                     let (left, ours) = (u128::from(decision.remaining()), run.ours(now, key));
+                    let tokens = |units: i128| units.max(0) as u128 / run.model.counted.per_token;
                     prop_assert!(left == tokens(ours) || left == tokens(ours + rounded), "{left} at {now}");
                 } else {
                     prop_assert!(!run.fits || limiter.refusals() == full);
@@ -319,7 +331,10 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
             }
             14 => {
                 let held = run.ours(now, key).max(0) as u128 / run.model.counted.per_token;
-                prop_assert_eq!(u128::from(limiter.peek_at(now, &key).remaining()), held);
+                let peek = limiter.peek_at(now, &key);
+                let remaining = if peek.table_is_full() { 0 } else { held };
+                prop_assert_eq!(u128::from(peek.remaining()), remaining);
+                prop_assert_eq!(peek.allowed(), !peek.table_is_full());
             }
             15 => run.waits(now, key, cost)?,
             16 => run.counts(now)?,
@@ -373,7 +388,10 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
             }
             _ => run.decided(now, key, Tokens::ONE, limiter.try_acquire_at(now, &key))?,
         }
-        run.balanced(now, key)?;
+        // The key of a settled reservation may have taken the last place.
+        if run.may_come(now, key) || !run.model.starts_with_less() {
+            run.balanced(now, key)?;
+        }
         if index % 8 == 0 {
             run.counts(now)?;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::LazyLock;
 
 use brimful::{KeyedRateLimiter, KeyedRateLimiterBuilder, MockClock, Quota};
 use brimful_oracle::ExactBucket;
@@ -14,9 +15,9 @@ use crate::support::{Counted, LAST};
 pub(crate) enum Places {
     /// Wherever their own value takes them.
     Anywhere,
-    /// To a few sets: so many first and second homes.
+    /// To a few groups: so many first and second ones, five at most.
     Few(u64),
-    /// All to the same two homes.
+    /// All to the same two groups.
     Same,
 }
 
@@ -24,25 +25,46 @@ impl Places {
     fn hash(self, key: u64) -> u64 {
         match self {
             Places::Anywhere => key,
-            Places::Few(homes) => placed(key % homes, (key / homes) % homes, key),
+            Places::Few(homes) => placed(key % homes, (key / homes) % homes, key / (homes * homes)),
             Places::Same => placed(0, 1, key),
         }
     }
 }
 
-/// The hash of a key that is to have these homes, in the first of the shards.
-fn placed(first: u64, second: u64, key: u64) -> u64 {
-    // Homes stand at bits 3 and 32; what makes the keys differ stands above what counts sets here.
-    unmixed((second << 32) | ((key & 0xfff) << 20) | (first << 3) | 1)
+/// The number that a table makes of a hash.
+///
+/// ```text
+///  59 ……… 32     31          30 … 4          3
+/// home group    home line   second group    second line
+/// ```
+pub(crate) fn mixed(hash: u64) -> u64 {
+    let product = u128::from(hash) * 0x9e37_79b9_7f4a_7c15;
+    product as u64 ^ (product >> 64) as u64
 }
 
-/// The hash that the table mixes into this.
-fn unmixed(mixed: u64) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    // Newton's iteration: each round doubles the bits that are right.
-    let inverse = (0..6).fold(FACTOR, |x, _| x.wrapping_mul(2u64.wrapping_sub(FACTOR.wrapping_mul(x))));
-    let x = (mixed ^ (mixed >> 32)).wrapping_mul(inverse);
-    x ^ (x >> 32)
+/// The numbers of the two groups of a hash, in a table of 2^`bits` groups and one stripe.
+pub(crate) fn groups_of(hash: u64, bits: u32) -> (u64, u64) {
+    let (mixed, mask) = (mixed(hash), (1 << bits) - 1);
+    ((mixed >> 32) & mask, (mixed >> 4) & mask)
+}
+
+const HOMES: u64 = 5;
+
+/// The hash of the `nth` key that has these groups in every table of up to 128 of them.
+fn placed(first: u64, second: u64, nth: u64) -> u64 {
+    static HASHES: LazyLock<Vec<Vec<u64>>> = LazyLock::new(|| {
+        let mut hashes = vec![Vec::new(); (HOMES * HOMES) as usize];
+        let placed = (1u64..).map(|hash| (hash, groups_of(hash, 7)));
+        for (hash, (first, second)) in placed.filter(|&(_, (first, second))| first < HOMES && second < HOMES) {
+            let class = &mut hashes[(first * HOMES + second) as usize];
+            class.push(hash);
+            if (first, second) == (0, 1) && class.len() == 4_096 {
+                return hashes;
+            }
+        }
+        unreachable!("there is a hash for every place")
+    });
+    HASHES[(first * HOMES + second) as usize][nth as usize]
 }
 
 impl BuildHasher for Places {
@@ -180,5 +202,19 @@ impl Model {
         let before = now.saturating_sub(self.counted.earning(3) as u64);
         let others = self.keys.iter().filter(|&(&key, _)| Some(key) != but);
         others.filter(|(_, bounds)| !bounds.least.has(before, self.counted.capacity, 0)).count() as u64
+    }
+}
+
+/// The other tests rely on it: sixteen keys fill the slots of two groups, and the rest are in none.
+#[test]
+fn keys_that_are_sent_to_the_same_groups_share_their_slots() {
+    // What a limiter reports for a key in no slot.
+    const OVERFLOW: u64 = 42;
+    for (places, expected) in [(Places::Same, 4), (Places::Few(2), 4), (Places::Few(4), 0), (Places::Anywhere, 0)] {
+        let limiter = keyed(Quota::per_hour(1), 40).hasher(places).build().unwrap();
+        assert!((0..16).all(|key| limiter.allow_at(0, &key)));
+        let before = limiter.memory_usage();
+        assert!((16..20).all(|key| limiter.allow_at(0, &key)));
+        assert_eq!(limiter.memory_usage() - before, expected * OVERFLOW, "{places:?}");
     }
 }

@@ -125,7 +125,7 @@ impl<'a> Pair<'a> {
             let margin = 4 + ((self.counted.capacity + self.counted.debt) >> 50) as i128;
             if self.exact.beyond(self.written, capacity - margin) + units as f64 >= 0.0 {
                 self.limiter.reset_at(now);
-                self.exact.start(now, self.counted.capacity);
+                self.exact.start(0, self.counted.capacity);
                 self.written = now;
             } else {
                 self.exact.give_back(now, units);
@@ -165,7 +165,7 @@ impl<'a> Pair<'a> {
             (before + self.counted.debt as i128 - i128::from(anchored)).max(0) as u128
         } else {
             self.limiter.reset_at(now);
-            self.exact.start(now, self.counted.capacity);
+            self.exact.start(0, self.counted.capacity);
             self.written = now;
             return Ok(());
         };
@@ -307,7 +307,7 @@ fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -
             14 => pair.waits(now, cost)?,
             _ if gene.step % 4 == 0 => {
                 limiter.reset_at(now);
-                pair.exact.start(now, pair.counted.capacity);
+                pair.exact.start(0, pair.counted.capacity);
                 pair.written = now;
             }
             _ => {}

@@ -17,9 +17,9 @@ fn seconds(n: u64) -> Duration {
 
 /// Stands still, and panics at the reading after so many.
 #[derive(Clone, Default)]
-struct Countdown {
-    clock: MockClock,
-    left: Arc<AtomicU64>,
+pub(crate) struct Countdown {
+    pub(crate) clock: MockClock,
+    pub(crate) left: Arc<AtomicU64>,
 }
 
 impl Clock for Countdown {

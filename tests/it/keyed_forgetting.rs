@@ -1,0 +1,208 @@
+//! A bucket is forgotten only after it was full for `forget_after`, so keys that call again within
+//! that time keep their buckets through any flood, and memory follows the keys of that time.
+
+use std::time::Duration;
+
+use brimful::{KeyedRateLimiter, MockClock, OnFull, Quota, Tokens, TryAcquireError};
+
+use crate::keyed_support::{Keyed, Places, keyed};
+use crate::support::{LAST, Random, SECOND, operations};
+
+/// A bucket takes 10 ms to be full again after one call.
+const TOKEN: u64 = SECOND / 100;
+
+/// The time for which a bucket is remembered without `forget_after`.
+const DEFAULT: Duration = Duration::from_secs(10);
+
+/// Sixteen keys in all the slots of two groups, that called at `SECOND`; and the known keys after a
+/// new one called at `now`.
+fn known_after_a_new_key(forget_after: Option<Duration>, now: u64) -> u64 {
+    let builder = keyed(Quota::per_second(100).burst(10), 60).hasher(Places::Same);
+    let builder = match forget_after {
+        Some(idle) => builder.forget_after(idle),
+        None => builder,
+    };
+    let limiter = builder.build().unwrap();
+    assert!((0..16).all(|key| limiter.allow_at(SECOND, &key)));
+    assert!(limiter.allow_at(now, &16));
+    assert!((0..17).all(|key| limiter.balance_at(now, &key) >= 9.0), "no decision depends on it");
+    limiter.len()
+}
+
+/// A new key takes the slot of one whose bucket has been full for `forget_after`, and not a
+/// nanosecond before.
+#[test]
+fn a_slot_is_reused_when_its_bucket_was_full_for_so_long() {
+    let times = [0, 1, 1_000_000, SECOND, 10 * SECOND, 3_600 * SECOND];
+    let cases = times.map(|nanos| (Some(Duration::from_nanos(nanos)), nanos));
+    for (forget_after, nanos) in cases.into_iter().chain([(None, DEFAULT.as_nanos() as u64)]) {
+        let full = SECOND + TOKEN;
+        assert_eq!(known_after_a_new_key(forget_after, full + nanos - 1), 17, "{forget_after:?}");
+        assert_eq!(known_after_a_new_key(forget_after, full + nanos), 16, "{forget_after:?}");
+    }
+    for idle in [Duration::MAX, Duration::from_nanos(u64::MAX), Duration::from_nanos(LAST)] {
+        for now in [SECOND + TOKEN, 100_000 * SECOND, LAST] {
+            assert_eq!(known_after_a_new_key(Some(idle), now), 17, "{idle:?}");
+        }
+    }
+}
+
+/// At its limit a table forgets a full bucket at once, however long it is to be remembered; a call
+/// that makes it so remembers all others.
+#[test]
+fn a_full_bucket_makes_room_at_the_limit_at_once() {
+    for idle in [Duration::ZERO, DEFAULT, Duration::MAX] {
+        let quota = Quota::per_second(100).burst(10);
+        let limiter = keyed(quota, 500).forget_after(idle).on_full(OnFull::Deny).build().unwrap();
+        assert!((0..500).all(|key| limiter.allow_at(SECOND, &key)));
+        if idle > Duration::ZERO {
+            assert_eq!((limiter.len(), limiter.allow_at(SECOND + TOKEN - 1, &500)), (500, false));
+        }
+        assert!((501..1_001).all(|key| limiter.allow_at(SECOND + TOKEN, &key)), "{idle:?}");
+        assert!(limiter.len() <= 500 && limiter.evictions() == 0);
+    }
+}
+
+/// Healthy clients, below their limit and full again at every call, and keys that call once.
+///
+/// A client that is forgotten starts with one token, and is then denied the five that it asks for.
+struct Flood {
+    limiter: KeyedRateLimiter<u64, MockClock>,
+    healthy: u64,
+    next: u64,
+}
+
+impl Flood {
+    fn new(healthy: u64, max_keys: u64, forget_after: Option<Duration>) -> Self {
+        let builder = keyed(Quota::per_second(100).burst(10).initial(1), max_keys);
+        let builder = match forget_after {
+            Some(idle) => builder.forget_after(idle),
+            None => builder,
+        };
+        let flood = Flood { limiter: builder.build().unwrap(), healthy, next: healthy };
+        for key in 0..healthy {
+            assert!(flood.limiter.try_acquire_n_at(0, &key, 5).is_err());
+        }
+        flood
+    }
+
+    /// One second, in which each client calls once and `new` keys come. Returns the clients that
+    /// were forgotten.
+    fn second(&mut self, second: u64, new: u64) -> u64 {
+        let mut forgotten = 0;
+        let calls = self.healthy + new;
+        let (mut client, start) = (0, second * SECOND);
+        for nth in 0..calls {
+            let now = start + nth * (SECOND / calls);
+            // The clients' calls are spread over those of the new keys.
+            if (nth + 1) * self.healthy / calls > client {
+                forgotten += u64::from(self.limiter.try_acquire_n_at(now, &client, 5).is_err());
+                client += 1;
+            } else {
+                assert!(self.limiter.allow_at(now, &self.next));
+                self.next += 1;
+            }
+        }
+        assert_eq!(client, self.healthy);
+        assert!(self.limiter.memory_usage() <= self.limiter.memory_limit());
+        forgotten
+    }
+}
+
+/// The bytes of a table of so many slots, with its stripes.
+fn bytes_of(slots: u64) -> u64 {
+    slots * 16 + (16 << 10)
+}
+
+#[test]
+fn no_client_that_calls_within_the_time_is_forgotten_in_a_flood() {
+    const CLIENTS: u64 = 10_000;
+    const NEW: u64 = 8_000;
+    let seconds = operations("BRIMFUL_FLOOD_SECONDS", 40);
+    // The default: ten seconds of new keys are 80 000, which with the clients fit 2^17 slots. A table
+    // doubles once more if few of its buckets are idle.
+    for (forget_after, idle, slots) in [(None, 10, 1 << 18), (Some(Duration::from_secs(2)), 2, 1 << 16)] {
+        let mut flood = Flood::new(CLIENTS, 1_000_000, forget_after);
+        for second in 1..=seconds {
+            assert_eq!(flood.second(second, NEW), 0, "{forget_after:?}, second {second}");
+        }
+        let limiter = &flood.limiter;
+        let (usage, len) = (limiter.memory_usage(), limiter.len());
+        println!("{forget_after:?}: {} keys came, {len} are known in {usage} bytes", flood.next);
+        assert!(usage <= bytes_of(slots), "{forget_after:?}: {usage} bytes");
+        assert!(len >= CLIENTS + (idle - 1) * NEW, "{len} are known");
+        // The flood is over, and its keys are idle for long enough: those to come take their slots.
+        let pause = seconds + 2 * idle;
+        let mut idle_clients = 0;
+        for second in seconds + 1..=pause {
+            idle_clients += flood.second(second, 1);
+        }
+        assert_eq!(idle_clients, 0);
+        for second in pause + 1..=pause + idle {
+            assert_eq!(flood.second(second, NEW), 0, "{forget_after:?}, second {second}");
+        }
+        assert_eq!(flood.limiter.memory_usage(), usage, "{forget_after:?}: the second flood took more");
+    }
+}
+
+/// With no time to be remembered, a client's bucket is forgotten as soon as it is full and its slot
+/// is needed; with all time, never. Neither takes more than the limit.
+#[test]
+fn the_time_may_be_zero_or_without_end() {
+    const CLIENTS: u64 = 1_000;
+    const NEW: u64 = 4_000;
+    let mut never = Flood::new(CLIENTS, 40_000, Some(Duration::ZERO));
+    let mut always = Flood::new(CLIENTS, 40_000, Some(Duration::MAX));
+    let (mut forgotten, mut kept) = (0, 0);
+    for second in 1..=8 {
+        forgotten += never.second(second, NEW);
+        kept += always.second(second, NEW);
+    }
+    let (never, always) = (never.limiter, always.limiter);
+    println!(
+        "zero: {forgotten} forgotten, {} bytes; without end: {} bytes",
+        never.memory_usage(),
+        always.memory_usage()
+    );
+    assert!(forgotten > CLIENTS && kept == 0, "{forgotten}, {kept}");
+    assert_eq!(always.len(), CLIENTS + 8 * NEW);
+    assert!(never.memory_usage() < always.memory_usage() / 15, "{never:?}, {always:?}");
+    assert_eq!([never.evictions(), never.refusals(), always.evictions(), always.refusals()], [0; 4]);
+}
+
+/// Keys that have used up their quota keep their debt, however short the time, wherever they are,
+/// and whatever else is done to the table.
+#[test]
+fn an_exhausted_key_is_never_forgotten() {
+    const EXHAUSTED: u64 = 40;
+    let flood = operations("BRIMFUL_FLOOD_KEYS", 1_000_000) / 4;
+    for (places, max_keys) in [(Places::Anywhere, 2_000), (Places::Same, 60)] {
+        for on_full in [OnFull::EvictLeastDebt, OnFull::Deny] {
+            let builder = keyed(Quota::per_hour(60).burst(10), max_keys).hasher(places).on_full(on_full);
+            let limiter: Keyed = builder.forget_after(Duration::ZERO).build().unwrap();
+            assert!((0..EXHAUSTED).all(|key| limiter.try_acquire_n_at(0, &key, 10).is_ok()));
+            let (mut random, mut full) = (Random::new(5), 0);
+            // There are hashes for 4096 keys in one place.
+            let keys = if places == Places::Same { 4_096 } else { u64::MAX };
+            for nth in 0..flood {
+                let now = nth * 59 * SECOND / flood;
+                let key = EXHAUSTED + nth % (keys - EXHAUSTED);
+                match random.below(64) {
+                    0 => assert!(limiter.balance_at(now, &key) <= 10.0),
+                    1 => assert!(limiter.add_tokens_at(now, &key, 10) <= Tokens::new(10)),
+                    2 => drop(limiter.try_reserve_n_at(now, &key, 3)),
+                    3 => assert!(!limiter.remove(&key) || limiter.len() < max_keys),
+                    4 if nth % 64 == 0 => assert!(limiter.retain_recent_at(now) <= max_keys),
+                    _ => {
+                        let answer = limiter.try_acquire_at(now, &key);
+                        full += u64::from(matches!(answer, Err(TryAcquireError::TableFull(_))));
+                    }
+                }
+                let known = nth % EXHAUSTED;
+                assert!(!limiter.allow_at(now, &known), "{places:?}, {on_full:?}, after {nth}");
+            }
+            assert!((0..EXHAUSTED).all(|key| limiter.balance_at(60 * SECOND, &key) == 1.0), "{places:?}, {on_full:?}");
+            println!("{places:?}, {on_full:?}: {} evicted, {full} refused", limiter.evictions());
+        }
+    }
+}

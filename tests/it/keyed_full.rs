@@ -1,0 +1,345 @@
+//! A full table: a new key gets the place of another, or a counted refusal that says when to come
+//! back; and a look at a new key shows what a call for it finds.
+
+use std::time::Duration;
+
+use brimful::{AcquireError, Decision, OnFull, Quota, Tokens, TryAcquireError};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use crate::keyed_support::{Keyed, Places, keyed};
+use crate::support::{Counted, LAST, PICO, SECOND, any_quota, any_size, from_pico, pico};
+use crate::waiting::poll;
+
+const POLICIES: [OnFull; 2] = [OnFull::EvictLeastDebt, OnFull::Deny];
+
+/// The first number that is no key of a full table.
+const NEW: u64 = 1_000;
+
+fn table(quota: Quota, keys: u64, places: Places, on_full: OnFull) -> Keyed {
+    keyed(quota, keys).hasher(places).on_full(on_full).build().unwrap()
+}
+
+/// How much the keys of a full table have taken.
+#[derive(Clone, Copy, Debug)]
+enum Used {
+    /// Something, each another amount.
+    Some(u64),
+    /// So much that less than a token is left, or a debt.
+    Exhausted(u64),
+    /// Half a token, or half of a smaller burst.
+    Alike,
+}
+
+/// Fills a table: all its keys are in use at `now`.
+fn fill(limiter: &Keyed, now: u64, used: Used) {
+    let burst = limiter.quota().capacity();
+    for key in 0..limiter.max_keys() {
+        let gene = |seed: u64| (seed ^ key.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        match used {
+            Used::Some(seed) => {
+                let cost = from_pico(u128::from(gene(seed) >> 2) * u128::from(gene(seed)) % pico(burst) + 1);
+                assert!(limiter.try_acquire_n_at(now, &key, cost).is_ok());
+            }
+            Used::Exhausted(seed) => {
+                let reserved = limiter.try_reserve_n_at(now, &key, burst).unwrap();
+                let debt =
+                    if gene(seed) % 4 == 0 { burst.saturating_add(Tokens::new(gene(seed) as u32 / 8)) } else { burst };
+                reserved.commit_at(now, debt);
+                let below_a_token = u128::from(gene(seed) / 4) % (pico(burst).min(PICO) / 2);
+                limiter.add_tokens_at(now, &key, from_pico(below_a_token));
+            }
+            Used::Alike => {
+                let cost = from_pico((pico(burst).min(PICO) / 2).max(1));
+                assert!(limiter.try_acquire_n_at(now, &key, cost).is_ok());
+            }
+        }
+    }
+    assert_eq!((limiter.len(), limiter.evictions(), limiter.refusals()), (limiter.max_keys(), 0, 0));
+}
+
+/// The wait that a refusal by a full table states.
+fn refused_for(answer: Result<(), TryAcquireError>) -> Option<Option<Duration>> {
+    match answer {
+        Err(TryAcquireError::TableFull(full)) => Some(full.retry_after()),
+        _ => None,
+    }
+}
+
+/// What a new key is told at a full table in which nothing else happens: after the wait the same
+/// call is admitted, and if it is the `earliest`, not one nanosecond before.
+fn retries(make: impl Fn() -> Keyed, now: u64, cost: Tokens, earliest: bool) -> TestCaseResult {
+    let limiter = make();
+    let told = refused_for(limiter.try_acquire_n_at(now, &NEW, cost));
+    prop_assert!(told.is_some(), "the table has no place");
+    let told = told.flatten();
+    prop_assert_eq!(limiter.refusals(), 1);
+    let decision = limiter.decide_at(now, &NEW, cost);
+    prop_assert_eq!((decision.table_is_full(), decision.retry_after()), (true, told));
+    prop_assert_eq!(limiter.time_until_at(now, &NEW, cost), told);
+    prop_assert_eq!((limiter.peek_at(now, &NEW).table_is_full(), limiter.refusals()), (true, 2));
+    limiter.clock().set(now);
+    let waited = poll(&mut limiter.acquire_n(&NEW, cost));
+    let Some(Err(AcquireError::TableFull(full))) = waited else { panic!("{waited:?}: no place to wait in") };
+    prop_assert_eq!((full.retry_after(), limiter.refusals()), (told, 3));
+    let Some(wait) = told else {
+        let never = !earliest || limiter.try_acquire_n_at(LAST, &NEW, cost).is_err();
+        prop_assert!(never, "told that there never is a place");
+        return Ok(());
+    };
+    let then = now + wait.as_nanos() as u64;
+    prop_assert!(wait > Duration::ZERO && then <= LAST);
+    if earliest {
+        let early = limiter.try_acquire_n_at(then - 1, &NEW, cost);
+        prop_assert!(early.is_err(), "admitted a nanosecond before {:?}", wait);
+    }
+    let answer = limiter.try_acquire_n_at(then, &NEW, cost);
+    prop_assert!(answer.is_ok(), "{:?} after {:?}", answer, wait);
+    Ok(())
+}
+
+fn any_full_quota(genes: [u64; 6]) -> Quota {
+    let [kind, rate, terms, burst, _, debt] = genes;
+    any_quota([kind, rate, terms, burst, 0, debt])
+}
+
+fn cost_of(quota: Quota, gene: u64) -> Tokens {
+    from_pico(u128::from(gene) * u128::from(gene / 3) % pico(quota.capacity()) + 1)
+}
+
+fn explained(quota: Quota, now: u64) -> impl Fn(TestCaseError) -> TestCaseError {
+    move |error| match error {
+        TestCaseError::Fail(reason) => TestCaseError::fail(format!("{quota} at {now}: {reason}")),
+        reject => reject,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// All keys have the same sixteen slots, so that these are all that a new key can hope for.
+    #[test]
+    fn a_refused_key_is_admitted_when_it_was_told_and_not_before(
+        genes in any::<[u64; 6]>(),
+        time in any::<u64>(),
+        price in any::<u64>(),
+        seed in any::<u64>(),
+    ) {
+        let (quota, now) = (any_full_quota(genes), any_size(time, 58));
+        let cost = cost_of(quota, price);
+        let denied = |used| move || {
+            let limiter = table(quota, 16, Places::Same, OnFull::Deny);
+            fill(&limiter, now, used);
+            limiter
+        };
+        let evicts = || {
+            let limiter = table(quota, 16, Places::Same, OnFull::EvictLeastDebt);
+            fill(&limiter, now, Used::Exhausted(seed));
+            limiter
+        };
+        retries(denied(Used::Some(seed)), now, cost, true).map_err(explained(quota, now))?;
+        retries(denied(Used::Exhausted(seed)), now, cost, true).map_err(explained(quota, now))?;
+        retries(evicts, now, cost, true).map_err(explained(quota, now))?;
+    }
+
+    /// With keys in many places, and in none, another bucket may be full before those of the new
+    /// key's slots; the wait is sufficient. If all owe the same, it is the earliest as well.
+    #[test]
+    fn a_wait_for_a_place_is_sufficient_wherever_the_keys_are(
+        genes in any::<[u64; 6]>(),
+        time in any::<u64>(),
+        price in any::<u64>(),
+        seed in any::<u64>(),
+        keys in 1..200u64,
+        few in 1..5u64,
+    ) {
+        let (quota, now) = (any_full_quota(genes), any_size(time, 58));
+        let cost = cost_of(quota, price);
+        let places = match seed % 3 {
+            0 => Places::Same,
+            1 => Places::Few(few),
+            _ => Places::Anywhere,
+        };
+        let keys = if places == Places::Anywhere { keys } else { 1 + keys % 60 };
+        let of_policy = |on_full, used| move || {
+            let limiter = table(quota, keys, places, on_full);
+            fill(&limiter, now, used);
+            limiter
+        };
+        let explain = |error| explained(quota, now)(error);
+        retries(of_policy(OnFull::Deny, Used::Some(seed)), now, cost, false).map_err(explain)?;
+        retries(of_policy(OnFull::Deny, Used::Alike), now, cost, true).map_err(explain)?;
+        retries(of_policy(OnFull::EvictLeastDebt, Used::Exhausted(seed)), now, cost, false).map_err(explain)?;
+    }
+}
+
+/// What a look at a new key shows, and what a call for it then finds.
+fn look_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
+    let peek = limiter.peek_at(now, &key);
+    let available = limiter.available_tokens_at(now, &key);
+    let wait = limiter.time_until_at(now, &key, cost);
+    let looks = (limiter.len(), limiter.evictions(), limiter.refusals());
+    prop_assert_eq!(peek.allowed(), !peek.table_is_full());
+    prop_assert_eq!(f64::from(peek.remaining()), available.floor().min(f64::from(u32::MAX)));
+    let call = limiter.decide_at(now, &key, cost);
+    prop_assert_eq!(call.table_is_full(), peek.table_is_full(), "{:?}, and {:?}", peek, call);
+    let told = call.retry_after();
+    prop_assert!(call.allowed() || told == wait, "{:?}, and a look told {:?}", call, wait);
+    prop_assert_eq!(call.allowed(), wait == Some(Duration::ZERO), "{:?} after {:?}", call, wait);
+    prop_assert!(!peek.table_is_full() || available == 0.0 && peek.remaining() == 0);
+    prop_assert_eq!(limiter.refusals(), looks.2 + u64::from(peek.table_is_full()), "the call alone is counted");
+    if let Some(wait) = wait.filter(|_| !call.allowed()) {
+        let then = now + wait.as_nanos() as u64;
+        let answer = limiter.try_acquire_n_at(then, &key, cost);
+        prop_assert!(answer.is_ok(), "{:?} after {:?}, {:?}", answer, wait, call);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_look_at_a_new_key_agrees_with_the_call(
+        genes in any::<[u64; 6]>(),
+        time in any::<u64>(),
+        price in any::<u64>(),
+        seed in any::<u64>(),
+        keys in 1..60u64,
+        steps in prop::collection::vec(any::<u64>(), 1..6),
+    ) {
+        let (quota, mut now) = (any_full_quota(genes), any_size(time, 57));
+        let places = if seed % 2 == 0 { Places::Same } else { Places::Anywhere };
+        let used = [Used::Some(seed), Used::Exhausted(seed), Used::Alike][(seed / 2 % 3) as usize];
+        for on_full in POLICIES {
+            let limiter = table(quota, keys, places, on_full);
+            fill(&limiter, now, used);
+            let token = Counted::new(quota).earning(1).clamp(1, u128::from(LAST / 64)) as u64;
+            for (nth, step) in steps.iter().enumerate() {
+                let cost = cost_of(quota, price.wrapping_mul(nth as u64 + 1));
+                look_and_call(&limiter, now, NEW + nth as u64, cost).map_err(explained(quota, now))?;
+                now += step % token.saturating_mul(2);
+            }
+        }
+    }
+}
+
+/// A new key whose bucket starts with less than the call asks for, at a full table: the calls come
+/// back when they are told to, and each refusal is counted.
+#[test]
+fn a_new_key_that_starts_with_too_little_is_admitted_or_counted() {
+    const TOKEN: u64 = SECOND / 10;
+    for (initial, cost) in [(0, 1), (0, 10), (1, 2), (3, 4)] {
+        let quota = Quota::per_second(10).burst(10).initial(initial);
+        for (places, on_full) in [Places::Same, Places::Anywhere].into_iter().flat_map(|p| POLICIES.map(|o| (p, o))) {
+            // The tokens that each known key holds.
+            for held in [0, 1, 9] {
+                let limiter = table(quota, 16, places, on_full);
+                for key in 0..16 {
+                    limiter.reset_at(SECOND, &key);
+                    assert!(limiter.try_acquire_n_at(SECOND, &key, 10 - held).is_ok());
+                }
+                let (mut now, mut told) = (SECOND, Vec::new());
+                let tries = (0..8).find(|_| {
+                    let before = (limiter.evictions(), limiter.refusals());
+                    let answer = limiter.try_acquire_n_at(now, &NEW, cost);
+                    let after = (limiter.evictions() - before.0, limiter.refusals() - before.1);
+                    let known = limiter.len() == 16;
+                    match answer {
+                        Ok(()) => return true,
+                        Err(TryAcquireError::TableFull(_)) => assert_eq!(after, (0, 1)),
+                        Err(_) => assert!(known && after.1 == 0),
+                    }
+                    let wait = answer.unwrap_err().retry_after().unwrap();
+                    told.push((answer, after, wait));
+                    now += wait.as_nanos() as u64;
+                    false
+                });
+                let context = format!("{quota}, {cost} at {on_full:?}, {places:?}, {held} held: {told:?}");
+                assert!(tries.is_some(), "{context}");
+                let evicts = held > 0 && on_full == OnFull::EvictLeastDebt;
+                assert_eq!(told[0].1, if evicts { (1, 0) } else { (0, 1) }, "{context}");
+                // A place, then the tokens: nothing is waited for twice.
+                assert!(told.len() <= 2, "{context}");
+                let room = if evicts {
+                    0
+                } else if on_full == OnFull::Deny {
+                    10 - u64::from(held)
+                } else {
+                    1
+                };
+                let missing = u64::from(cost - initial);
+                assert_eq!(now, SECOND + (room + missing) * TOKEN, "{context}");
+            }
+        }
+    }
+}
+
+/// A caller that waits on a new key at a full table is counted as well.
+#[test]
+fn a_wait_on_a_new_key_at_a_full_table_has_a_place_or_is_counted() {
+    for (initial, cost) in [(0, 1), (1, 2), (10, 10)] {
+        let quota = Quota::per_second(10).burst(10).initial(initial);
+        for (on_full, held) in POLICIES.into_iter().flat_map(|policy| [0, 1, 9].map(|held| (policy, held))) {
+            let limiter = table(quota, 16, Places::Same, on_full);
+            for key in 0..16 {
+                limiter.reset(&key);
+                assert!(limiter.try_acquire_n(&key, 10 - held).is_ok());
+            }
+            let mut wait = limiter.acquire_n(&NEW, cost);
+            let first = poll(&mut wait);
+            let context = format!("{quota}, {cost} at {on_full:?}, {held} held: {first:?}");
+            let counted = (limiter.evictions(), limiter.refusals(), limiter.len());
+            if held == 0 || on_full == OnFull::Deny {
+                assert!(matches!(first, Some(Err(AcquireError::TableFull(_)))), "{context}");
+                assert_eq!(counted, (0, 1, 16), "{context}");
+                continue;
+            }
+            assert_eq!(counted, (1, 0, 16), "{context}");
+            assert_eq!(first.is_some(), cost <= initial, "{context}");
+            limiter.clock().advance(Duration::from_millis(100));
+            assert!(first.is_some() || matches!(poll(&mut wait), Some(Ok(_))), "{context}");
+        }
+    }
+}
+
+/// `remove` forgives what the key itself has taken, `clear` also what evicted keys have left.
+#[test]
+fn what_was_evicted_is_forgiven_by_clear_and_not_by_remove() {
+    let limiter = table(Quota::per_second(10).burst(10), 16, Places::Same, OnFull::EvictLeastDebt);
+    // One key is left with six tokens, and the others with two: the one is evicted.
+    for key in 0..16 {
+        assert!(limiter.try_acquire_n_at(0, &key, if key == 5 { 4 } else { 8 }).is_ok());
+    }
+    assert!(limiter.try_acquire_n_at(0, &NEW, 9).is_ok());
+    assert_eq!((limiter.evictions(), limiter.len()), (1, 16));
+    // The evicted key starts with what it had, and so does every other one.
+    assert!(!limiter.remove(&5), "it is not known");
+    assert_eq!((limiter.balance_at(0, &5), limiter.balance_at(0, &(NEW + 1))), (6.0, 6.0));
+    // Its own debt is forgiven.
+    assert_eq!(limiter.balance_at(0, &7), 2.0);
+    assert!(limiter.remove(&7) && !limiter.remove(&7));
+    assert_eq!((limiter.balance_at(0, &7), limiter.len()), (6.0, 15));
+    assert!(limiter.try_acquire_n_at(0, &7, 6).is_ok() && !limiter.allow_at(0, &7));
+    limiter.clear();
+    for key in [5, 7, NEW, NEW + 1] {
+        assert_eq!(limiter.balance_at(0, &key), 10.0);
+        assert!(limiter.try_acquire_n_at(0, &key, 10).is_ok());
+    }
+}
+
+/// A decision shows what is asked of it at a full table, and nothing else.
+#[test]
+fn a_refusal_by_a_full_table_shows_no_tokens() {
+    let limiter = table(Quota::per_second(10).burst(10), 16, Places::Same, OnFull::Deny);
+    fill(&limiter, 0, Used::Alike);
+    let shown = |decision: Decision| (decision.allowed(), decision.remaining(), decision.exceeds_burst());
+    assert_eq!(shown(limiter.decide_at(0, &NEW, 1)), (false, 0, false));
+    assert_eq!(shown(limiter.peek_at(0, &NEW)), (false, 0, false));
+    assert_eq!(shown(limiter.peek_at(0, &3)), (true, 9, false));
+    // A cost above the burst is never admitted, place or not, and no refusal is counted for it.
+    let refusals = limiter.refusals();
+    assert!(limiter.decide_at(0, &NEW, 11).exceeds_burst());
+    assert!(matches!(limiter.try_acquire_n_at(0, &NEW, 11), Err(TryAcquireError::ExceedsBurst(_))));
+    assert_eq!((limiter.time_until_at(0, &NEW, 11), limiter.refusals()), (None, refusals));
+}

@@ -1,0 +1,105 @@
+//! The work of a new key at a full table is bounded: it looks at 32 groups beside its own, and the
+//! next one goes on from there, so that every full bucket is found.
+
+use brimful::{OnFull, Quota};
+
+use crate::keyed_support::{Keyed, Places, groups_of, keyed};
+use crate::support::{Random, SECOND};
+
+/// The groups that a new key looks at beside its own.
+const SWEPT: u64 = 32;
+
+/// The slots of a group, and their bytes.
+const SLOTS: u64 = 8;
+const GROUP_BYTES: u64 = 128;
+
+/// A table in which every key is exhausted, so that either policy refuses new ones.
+fn exhausted(keys: u64, on_full: OnFull) -> Keyed {
+    let limiter = keyed(Quota::per_hour(1), keys).hasher(Places::Anywhere).on_full(on_full).build().unwrap();
+    assert!((0..keys).all(|key| limiter.allow_at(SECOND, &key)));
+    assert_eq!((limiter.len(), limiter.refusals()), (keys, 0));
+    limiter
+}
+
+/// The most groups of a table.
+fn most_groups(keys: u64) -> u64 {
+    (keys * 5).div_ceil(4).div_ceil(SLOTS).next_power_of_two()
+}
+
+/// The groups that a key may be in, home first.
+fn groups_of_key(key: u64, bits: u32, stripes: u64) -> [u64; 2] {
+    let ((home, second), stripe) = (groups_of(key, bits), stripes - 1);
+    [home, (second & !stripe) | (home & stripe)]
+}
+
+/// The number of new keys that are refused until one is admitted, and that one.
+fn refused_until_admitted(limiter: &Keyed, newcomers: &mut impl Iterator<Item = u64>) -> (u64, u64) {
+    let before = limiter.refusals();
+    let admitted = newcomers.find(|key| limiter.allow_at(SECOND, key)).unwrap();
+    (limiter.refusals() - before, admitted)
+}
+
+/// One bucket is full, so many groups from where the last sweep ended: so many new keys are needed,
+/// no more and no less.
+#[test]
+fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
+    for (keys, bits, stripes) in [(1_000, 8, 16), (20_000, 12, 16)] {
+        for on_full in [OnFull::Deny, OnFull::EvictLeastDebt] {
+            let (limiter, groups) = (exhausted(keys, on_full), 1 << bits);
+            assert_eq!(groups, most_groups(keys));
+            assert_eq!(limiter.memory_usage() / GROUP_BYTES / groups, 1, "it has doubled as often as it can");
+            let (mut random, mut next) = (Random::new(keys), keys);
+            // The groups in which the last full bucket may have been found.
+            let mut last: Vec<u64> = Vec::new();
+            let mut most = 0;
+            let filled: Vec<u64> = (0..60).map(|nth| nth * (keys / 60) + random.below(keys / 60)).collect();
+            for key in filled {
+                let places = groups_of_key(key, bits, stripes);
+                limiter.reset_at(SECOND, &key);
+                // New keys whose own groups are others, so that they have to sweep.
+                let mut newcomers = (next..)
+                    .filter(|&new| groups_of_key(new, bits, stripes).into_iter().all(|group| !places.contains(&group)));
+                let (refused, admitted) = refused_until_admitted(&limiter, &mut newcomers);
+                next = admitted + 1;
+                let distances = last.iter().flat_map(|from| places.map(|to| (to + groups - from - 1) % groups));
+                let expected: Vec<u64> = distances.map(|distance| distance / SWEPT).collect();
+                assert!(last.is_empty() || expected.contains(&refused), "{keys} keys: {refused} of {expected:?}");
+                most = most.max(refused);
+                last = places.to_vec();
+            }
+            println!("{keys} keys, {on_full:?}: at most {most} were refused, of {groups} groups");
+            assert!(most >= groups / SWEPT / 2, "none of the full buckets was far away");
+        }
+    }
+}
+
+/// So many full buckets, anywhere in a table of any size: each makes room for a new key before the
+/// hand has gone round once.
+#[test]
+fn every_full_bucket_is_found_within_one_round() {
+    let mut random = Random::new(6);
+    for keys in (1..=100).chain([103, 128, 205, 410, 819, 820, 1_000, 3_277, 5_000, 13_107, 20_000]) {
+        let on_full = if keys % 2 == 0 { OnFull::Deny } else { OnFull::EvictLeastDebt };
+        let limiter = exhausted(keys, on_full);
+        let (mut known, mut newcomers) = ((0..keys).collect::<Vec<_>>(), keys..);
+        // While groups are still to come, the hand skips some with each of them.
+        let rounds = if limiter.memory_usage() / GROUP_BYTES < most_groups(keys) { 2 } else { 1 };
+        for most in [1, 2, 5, 50] {
+            // From where a hand may be: some are refused first.
+            assert!(newcomers.by_ref().take(random.below(8) as usize).all(|key| !limiter.allow_at(SECOND, &key)));
+            let mut filled: Vec<usize> = (0..most.min(keys)).map(|_| random.below(keys) as usize).collect();
+            filled.sort_unstable();
+            filled.dedup();
+            filled.iter().for_each(|&at| limiter.reset_at(SECOND, &known[at]));
+            let before = limiter.refusals();
+            for at in filled {
+                known[at] = refused_until_admitted(&limiter, &mut newcomers).1;
+                let refused = limiter.refusals() - before;
+                assert!(refused <= rounds * ((most_groups(keys) - 1) / SWEPT), "{keys} keys: {refused} were refused");
+            }
+            let round = rounds * (1 + most_groups(keys) / SWEPT);
+            assert!(newcomers.by_ref().take(round as usize).all(|key| !limiter.allow_at(SECOND, &key)));
+            assert_eq!((limiter.len(), limiter.evictions()), (keys, 0));
+        }
+    }
+}
