@@ -137,4 +137,11 @@ impl Actor<Table> {
             (Op::Clear, ())
         });
     }
+    /// Has the table forget all full buckets.
+    pub fn sweep(&self) {
+        self.recorder.call(self.who, None, When::Clock, || {
+            self.limiter.retain_recent();
+            (Op::Sweep, ())
+        });
+    }
 }

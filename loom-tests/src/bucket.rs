@@ -22,8 +22,12 @@ pub(crate) struct Bucket {
     balance: i64,
     /// The tick in which it was last written.
     written: u64,
-    /// What it starts with at its first call, while it has not had one.
+    /// The amount that it starts with at its first call, if it does not start full.
+    initial: Option<i64>,
+    /// The same until the first call has started it.
     unborn: Option<i64>,
+    /// A table knows its key: it has been charged, or waited on.
+    known: bool,
     /// The limiter may forget it, and its own bucket then holds no more than this one.
     forgettable: bool,
 }
@@ -49,7 +53,9 @@ impl Bucket {
             debt: units(quota.debt_limit()),
             balance: capacity,
             written: 0,
+            initial: (initial < capacity).then_some(initial),
             unborn: (initial < capacity).then_some(initial),
+            known: false,
             forgettable: false,
         }
     }
@@ -94,6 +100,7 @@ impl Bucket {
     pub(crate) fn started(mut self, now: u64) -> Bucket {
         if let Some(initial) = self.unborn.take() {
             (self.balance, self.written) = (initial - self.capacity + self.brim(now), now - now % self.tick);
+            self.known = true;
         }
         self
     }
@@ -106,7 +113,13 @@ impl Bucket {
     pub(crate) fn charged(mut self, cost: i64, now: u64) -> Bucket {
         self.balance = self.balance.min(self.brim(now)) - cost;
         self.written = self.written.max(now - now % self.tick);
+        self.known = true;
         self
+    }
+
+    /// The bucket of a key that callers wait on.
+    pub(crate) fn waited_on(self) -> Bucket {
+        Bucket { known: true, ..self }
     }
 
     /// The bucket after `call`, and the units that the call added to it; `None` where a bucket
@@ -117,7 +130,7 @@ impl Bucket {
         let held = self.held(now);
         let was = self.balance;
         match call.op {
-            Op::NoPlace => return Some((self, 0)),
+            Op::NoPlace | Op::Sweep => return Some((self, 0)),
             Op::Take { refused: Some(_), .. } if self.forgettable => return Some((self, 0)),
             Op::Take { cost, refused: Some(retry) } => {
                 let cost = self.units(cost);
@@ -139,7 +152,9 @@ impl Bucket {
                 if self.units(left) != amount - charged && !self.forgettable {
                     return None;
                 }
-                self.balance = self.balance.min(self.brim(now)) - charged;
+                if charged > 0 {
+                    self = self.charged(charged, now);
+                }
             }
             Op::Give { amount, added } => {
                 let room = (self.brim(now.max(self.written)) - self.balance).max(0);
@@ -147,15 +162,20 @@ impl Bucket {
                 if added.is_some_and(|added| self.units(added) != adds) && !self.forgettable {
                     return None;
                 }
-                self.balance += adds;
+                if adds > 0 {
+                    self.balance += adds;
+                    self.written = self.written.max(tick);
+                }
             }
-            Op::Reset => (self.balance, self.written) = (self.brim(now), tick),
-            // A key is known from when it was charged.
-            Op::Remove { there } if there != (self.balance < self.capacity) && !self.forgettable => return None,
-            Op::Remove { .. } | Op::Clear => self.balance = self.capacity,
+            // Full since the origin: at every reading.
+            Op::Reset => (self.balance, self.written) = (self.capacity, 0),
+            Op::Remove { there } if there != self.known && !self.forgettable => return None,
+            Op::Remove { .. } | Op::Clear => {
+                (self.balance, self.written) = (self.capacity, 0);
+                (self.unborn, self.known) = (self.initial, false);
+            }
             _ => unreachable!("the queue answers those who wait"),
         }
-        self.written = self.written.max(tick);
         Some((self, if call.op.gives() { (self.balance - was).max(0) } else { 0 }))
     }
 

@@ -51,6 +51,8 @@ pub(crate) enum Op {
     },
     /// Forgot all keys.
     Clear,
+    /// Forgot all full buckets.
+    Sweep,
     /// Came to wait.
     Enter(Place),
     /// Was granted what it waited for.
@@ -90,7 +92,7 @@ impl Op {
     }
 
     fn writes(&self) -> bool {
-        !matches!(self, Op::Take { refused: Some(_), .. } | Op::NoPlace | Op::Pending | Op::Hopeless(_))
+        !matches!(self, Op::Take { refused: Some(_), .. } | Op::NoPlace | Op::Pending | Op::Hopeless(_) | Op::Sweep)
     }
 
     /// What it took, where it did.
@@ -202,6 +204,7 @@ impl Call {
             Op::Remove { there: true } => "x".into(),
             Op::Remove { there: false } => "o".into(),
             Op::Clear => "c".into(),
+            Op::Sweep => "s".into(),
             Op::Enter(_) => "w".into(),
             Op::Serve { .. } | Op::Block(..) => "+".into(),
             Op::Late { by_timer: true, .. } => "T".into(),

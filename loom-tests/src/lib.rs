@@ -22,7 +22,7 @@ pub use actor::Actor;
 pub use clock::{Hand, ModelClock};
 pub use history::Call;
 pub use model::Model;
-pub use subject::{AsIs, Copied, Key, Pledge, Subject, Table, key, key_of_second_shard};
+pub use subject::{AsIs, Copied, Key, Pledge, Subject, Table, key};
 pub use waits::{Ask, Waited, Waiting};
 
 use std::time::Duration;

@@ -81,6 +81,7 @@ impl<'a> State<'a> {
                     return None;
                 }
                 let before = |other: &Place| other.leaving <= place.leaving;
+                next.bucket = bucket.waited_on();
                 next.waiting.insert(self.waiting.iter().filter(|other| before(other)).count(), place);
             }
             Op::Serve { place, by_timer } => {
@@ -121,7 +122,9 @@ impl<'a> State<'a> {
     }
 
     fn bucket_after(&self, call: &Call) -> Option<(State<'a>, i64)> {
-        let (bucket, added) = self.bucket.started(call.reading()).after(call)?;
+        let forgets = matches!(call.op, Op::Remove { .. } | Op::Clear);
+        let bucket = if forgets { self.bucket } else { self.bucket.started(call.reading()) };
+        let (bucket, added) = bucket.after(call)?;
         Some((State { bucket, ..self.clone() }, added))
     }
 

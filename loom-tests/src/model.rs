@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use brimful::{KeyedRateLimiter, OnFull, Quota, RateLimiter};
 
@@ -16,6 +16,9 @@ use crate::explain::{explain, outcome};
 use crate::history::{CLOSING, Call, Recorder, SETUP};
 use crate::subject::{AsIs, Key, Subject, Table};
 use crate::waits::{Waited, Waits};
+
+/// The nanoseconds for which a bucket stays full before a table forgets it, unless told otherwise.
+const DEFAULT: u64 = 10_000_000_000;
 
 /// What a thread does.
 type Does<L> = fn(&Actor<L>);
@@ -72,9 +75,20 @@ impl Model<Table> {
     /// Where it cannot be built.
     #[must_use]
     pub fn table(quota: Quota, max_keys: u64, on_full: OnFull) -> Self {
+        Model::table_that_forgets(quota, max_keys, on_full, DEFAULT)
+    }
+
+    /// The same, if buckets may be forgotten when they have been full for so many nanoseconds.
+    ///
+    /// # Panics
+    ///
+    /// Where it cannot be built.
+    #[must_use]
+    pub fn table_that_forgets(quota: Quota, max_keys: u64, on_full: OnFull, forget_after: u64) -> Self {
         Model::on(quota, move |quota, clock| {
             let builder = KeyedRateLimiter::<Key>::builder();
-            builder.quota(quota).max_keys(max_keys).on_full(on_full).clock(clock).hasher(AsIs).build().expect("a table")
+            let builder = builder.quota(quota).max_keys(max_keys).on_full(on_full).clock(clock).hasher(AsIs);
+            builder.forget_after(Duration::from_nanos(forget_after)).build().expect("a table")
         })
     }
 

@@ -162,10 +162,9 @@ impl Subject for Table {
     // A call that finds its key gone starts anew.
     const LOOKS: usize = usize::MAX;
 
-    /// Its words may stand ahead of their writers, so that their ticks settle nothing: it has one
-    /// tick for all times.
+    /// The layout is that of a limiter of one bucket.
     fn grain(&self) -> (Tokens, u64) {
-        (self.resolution(), u64::MAX)
+        (self.resolution(), tick(self.quota()))
     }
 
     fn take(&self, key: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError> {
@@ -212,18 +211,14 @@ impl Subject for Table {
     }
 }
 
-/// The key that is in these homes, of the first shard where there are two; `name` tells it from
-/// others there. A table's fingerprints are not mixed in the models: from bit 1 up they have the
-/// number of the first home, from bit 32 up that of the second, and at the top the shard.
+/// The key with these lines: the home line and, in the second group, the preferred one. Lines 2n
+/// and 2n + 1 are group n. `name` tells the key from others there.
+///
+/// A table's fingerprints are not mixed in the models, and a line has one slot. The name stands
+/// above all ticks and counts of the models' words, so that no word of one key is another's.
 #[must_use]
-pub const fn key(name: u8, first: u64, second: u64) -> Key {
-    (name as u64) << 40 | second << 32 | first << 1 | 1
-}
-
-/// The same in the second shard.
-#[must_use]
-pub const fn key_of_second_shard(name: u8, first: u64, second: u64) -> Key {
-    0b11 << 62 | key(name, first, second)
+pub const fn key(name: u8, home: u64, second: u64) -> Key {
+    ((name as u64) << 52) | (home << 31) | (second << 3) | 1
 }
 
 /// A key's hash is the key.

@@ -18,7 +18,7 @@ fn three_in_a_set(actor: &Actor<Table>) {
 
 #[test]
 fn two_takers_apart() {
-    Model::table(quota(2), 7, Deny)
+    Model::table(quota(2), 3, Deny)
         .setup(three_in_a_set)
         .thread(NOW, |actor| _ = actor.on(APART).take(1))
         .thread(NOW, |actor| _ = actor.on(APART).take(1))
@@ -28,7 +28,7 @@ fn two_takers_apart() {
 /// It moves in where another was removed.
 #[test]
 fn takers_against_a_removal() {
-    Model::table(quota(3), 7, Deny)
+    Model::table(quota(3), 3, Deny)
         .setup(three_in_a_set)
         .thread(NOW, |actor| actor.on(P).remove())
         .thread(NOW, |actor| {
@@ -36,29 +36,14 @@ fn takers_against_a_removal() {
             actor.on(APART).take(1);
         })
         .thread(NOW, |actor| _ = actor.on(APART).take(1))
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["x|++|-", "x|+-|+"]);
-}
-
-/// It takes the slot of a full bucket over, whose key is hit.
-#[test]
-fn moving_in_against_a_hit() {
-    const LATER: Hand = Hand::Calls(&[8 * T, 8 * T]);
-    Model::table(quota(2), 7, Deny)
-        .forgettable(&[P, Q])
-        .setup(three_in_a_set)
-        .thread(LATER, |actor| {
-            actor.on(APART).take(1);
-            actor.on(APART).take(1);
-        })
-        .thread(LATER, |actor| _ = actor.on(P).take(1))
-        .explore(&["++|+"]);
 }
 
 /// A newcomer for whom no slot is open goes there too.
 #[test]
 fn newcomer_against_a_removal() {
-    Model::table(quota(2), 7, Deny)
+    Model::table(quota(2), 3, Deny)
         .setup(|actor| {
             assert!(actor.on(P).take_at(4 * T, 1));
             assert!(actor.on(Q).take_at(4 * T, 1));
@@ -66,6 +51,6 @@ fn newcomer_against_a_removal() {
         .thread(NOW, |actor| _ = actor.on(APART).take(1))
         .thread(NOW, |actor| _ = actor.on(APART).take(2))
         .thread(NOW, |actor| actor.on(P).remove())
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["+|-|x", "-|+|x"]);
 }

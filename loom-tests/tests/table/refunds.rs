@@ -2,9 +2,10 @@
 
 use brimful::OnFull::Deny;
 use brimful_loom_tests::{Actor, Hand, Key, Model, T, Table, key, quota};
+use loom::sync::atomic::Ordering::Relaxed;
 
 /// Can be moved.
-const A: Key = key(1, 0, 1);
+const A: Key = key(1, 0, 2);
 /// Cannot.
 const P: Key = key(2, 0, 0);
 const NEW: Key = key(3, 0, 0);
@@ -19,6 +20,7 @@ fn added_against_a_take() {
         .setup(|actor| assert!(actor.on(A).take_at(4 * T, 2)))
         .thread(NOW, |actor| actor.on(A).add(1))
         .thread(NOW, |actor| _ = actor.on(A).take(1))
+        .preemptions(3)
         .explore(&["a1|+"]);
 }
 
@@ -31,6 +33,7 @@ fn reset_against_takes() {
             actor.on(A).take(1);
             actor.on(A).take(1);
         })
+        .preemptions(3)
         .explore(&["r|++", "r|+-"]);
 }
 
@@ -42,38 +45,58 @@ fn crowded(actor: &Actor<Table>) {
 
 #[test]
 fn added_against_a_move() {
-    Model::table(quota(2), 7, Deny)
+    Model::table(quota(2), 3, Deny)
         .setup(crowded)
         .thread(NOW, |actor| _ = actor.on(NEW).take(1))
         .thread(NOW, |actor| actor.on(A).add(1))
         .explore(&["+|a1"]);
 }
 
+/// A thread that is admitted with given-back tokens sees what was done before they were given
+/// back, also if the bucket has moved in between.
+#[test]
+fn given_back_happens_before_admitted_elsewhere() {
+    Model::table(quota(2), 3, Deny)
+        .setup(crowded)
+        .thread(NOW, |actor| {
+            actor.mailbox.store(1, Relaxed);
+            actor.on(A).add(1);
+        })
+        .thread(NOW, |actor| {
+            actor.on(NEW).take(1);
+            if actor.on(A).take(1) {
+                assert_eq!(actor.mailbox.load(Relaxed), 1);
+            }
+        })
+        .preemptions(3)
+        .explore(&["a1|++", "a1|+-"]);
+}
+
 #[test]
 fn added_and_taken_against_a_move() {
-    Model::table(quota(2), 7, Deny)
+    Model::table(quota(2), 3, Deny)
         .setup(crowded)
         .thread(NOW, |actor| _ = actor.on(NEW).take(1))
         .thread(NOW, |actor| actor.on(A).add(1))
         .thread(NOW, |actor| _ = actor.on(A).take(1))
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["+|a1|+", "+|a1|-"]);
 }
 
 #[test]
 fn reset_against_a_move() {
-    Model::table(quota(2), 7, Deny)
+    Model::table(quota(2), 3, Deny)
         .setup(crowded)
         .thread(NOW, |actor| _ = actor.on(NEW).take(1))
         .thread(NOW, |actor| actor.on(A).reset())
         .thread(NOW, |actor| _ = actor.on(A).take(2))
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["+|r|+", "+|r|-"]);
 }
 
 #[test]
 fn commit_of_more_against_a_move() {
-    Model::table(quota(4), 7, Deny)
+    Model::table(quota(4), 3, Deny)
         .setup(crowded)
         .thread(NOW, |actor| _ = actor.on(NEW).take(1))
         .thread(NOW, |actor| {
@@ -82,6 +105,7 @@ fn commit_of_more_against_a_move() {
                 actor.commit(reservation, 2);
             }
         })
+        .preemptions(3)
         .explore(&["+|+d0"]);
 }
 
@@ -95,7 +119,7 @@ fn old(actor: &Actor<Table>, n: u32) {
 /// full: it is not the newcomer's.
 #[test]
 fn added_against_reuse() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 2))
         .thread(Hand::Calls(&[2 * T]), |actor| actor.on(A).add(1))
@@ -105,7 +129,7 @@ fn added_against_reuse() {
 
 #[test]
 fn cancel_against_reuse() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 1))
         .thread(Hand::Calls(&[4 * T, 4 * T]), |actor| {
@@ -121,7 +145,7 @@ fn cancel_against_reuse() {
 /// A debt that is charged late is not the newcomer's either.
 #[test]
 fn commit_of_more_against_reuse() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 1))
         .thread(Hand::Calls(&[4 * T, 8 * T]), |actor| {
@@ -136,7 +160,7 @@ fn commit_of_more_against_reuse() {
 
 #[test]
 fn reset_against_reuse() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 2))
         .thread(Hand::Calls(&[2 * T]), |actor| actor.on(A).reset())

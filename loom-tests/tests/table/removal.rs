@@ -32,6 +32,7 @@ fn remove_against_hit_and_insert() {
             actor.on(B).take(1);
         })
         .thread(NOW, |actor| _ = actor.on(A).take(1))
+        .preemptions(3)
         .explore(&["x+|+"]);
 }
 
@@ -42,7 +43,7 @@ fn remove_hit_and_insert_at_once() {
         .thread(NOW, |actor| actor.on(A).remove())
         .thread(NOW, |actor| _ = actor.on(B).take(1))
         .thread(NOW, |actor| _ = actor.on(A).take(1))
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["x|+|+"]);
 }
 
@@ -53,7 +54,7 @@ fn two_removes() {
         .thread(NOW, |actor| actor.on(A).remove())
         .thread(NOW, |actor| actor.on(A).remove())
         .thread(NOW, |actor| _ = actor.on(A).take(2))
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["o|x|+", "o|x|-", "x|o|+", "x|o|-", "x|x|+"]);
 }
 
@@ -88,7 +89,7 @@ fn clear_against_an_insert() {
 /// What was forgotten as full is forgiven too: by an earlier reading it was not.
 #[test]
 fn clear_forgives_what_was_forgotten() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A, C])
         .setup(|actor| {
             assert!(actor.on(key(9, 0, 0)).take_at(100 * T, 1));

@@ -19,7 +19,7 @@ fn old(actor: &Actor<Table>, at: u64, n: u32) {
 /// time at which it has nothing.
 #[test]
 fn hit_against_reuse() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, T, 1))
         .thread(Hand::Script(&[&[4 * T, T, T]]), |actor| _ = actor.on(A).take(1))
@@ -30,7 +30,7 @@ fn hit_against_reuse() {
 /// So too where the newcomer is hit as soon as it is there.
 #[test]
 fn hits_on_both_tenants() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, T, 1))
         .thread(Hand::Calls(&[4 * T]), |actor| _ = actor.on(A).take(2))
@@ -46,13 +46,13 @@ fn hits_on_both_tenants() {
 /// a later reading, the first starts with what was full then, which is nothing as yet.
 #[test]
 fn three_tenants() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A, B])
         .setup(|actor| old(actor, T, 1))
         .thread(Hand::Calls(&[4 * T]), |actor| _ = actor.on(A).take(1))
         .thread(Hand::Calls(&[4 * T]), |actor| _ = actor.on(B).take(1))
         .thread(Hand::Calls(&[8 * T]), |actor| _ = actor.on(C).take(1))
-        .preemptions(2)
+        .preemptions(1)
         .explore(&["+|+|+", "+|-|+", "-|+|+", "-|-|+"]);
 }
 
@@ -60,7 +60,7 @@ fn three_tenants() {
 /// one's to the bit, and the call for that would be charged to it.
 #[test]
 fn newcomer_in_the_same_tick() {
-    Model::table(quota(7), 3, Deny)
+    Model::table_that_forgets(quota(7), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 4 * T, 1))
         .thread(Hand::Calls(&[5 * T]), |actor| _ = actor.on(A).take(1))
@@ -74,7 +74,7 @@ fn newcomer_in_the_same_tick() {
 /// By a reading from before it was forgotten, the old key has no more than it would have had.
 #[test]
 fn stale_reading_of_an_empty_bucket() {
-    Model::table(quota(1), 3, Deny)
+    Model::table_that_forgets(quota(1), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, T, 1))
         .thread(Hand::Calls(&[T + T / 2]), |actor| _ = actor.on(A).take(1))
@@ -85,7 +85,7 @@ fn stale_reading_of_an_empty_bucket() {
 /// Nor less.
 #[test]
 fn stale_readings_of_what_is_left() {
-    Model::table(quota(2), 3, Deny)
+    Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, T, 2))
         .thread(Hand::Calls(&[2 * T + T / 2, 2 * T + T / 2]), |actor| {
@@ -99,13 +99,14 @@ fn stale_readings_of_what_is_left() {
 /// The same on a clock that every reading moves, and that is a token behind for one.
 #[test]
 fn forgotten_while_time_passes() {
-    Model::table(quota(1), 3, Deny)
+    Model::table_that_forgets(quota(1), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 3 * T, 1))
-        .thread(Hand::Shared { step: T / 4, skew: -(T as i64) }, |actor| {
+        .thread(Hand::Shared { step: T / 2, skew: -(T as i64) }, |actor| {
             actor.on(A).take(1);
             actor.on(A).take(1);
         })
-        .thread(Hand::Shared { step: T / 4, skew: 0 }, |actor| _ = actor.on(B).take(1))
-        .explore(&["-+|+", "--|+"]);
+        .thread(Hand::Shared { step: T / 2, skew: 0 }, |actor| _ = actor.on(B).take(1))
+        .preemptions(3)
+        .explore(&["+-|+", "-+|+", "--|+"]);
 }

@@ -4,9 +4,9 @@ use brimful::OnFull::Deny;
 use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
 
 /// Moves with the first split.
-const A: Key = key(1, 1, 1);
+const A: Key = key(1, 2, 2);
 const B: Key = key(2, 0, 0);
-const C: Key = key(3, 1, 1);
+const C: Key = key(3, 2, 2);
 const STAYS: Key = key(9, 0, 0);
 
 const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
@@ -14,7 +14,7 @@ const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
 /// Where a hit has to look again, it reads a time at which it has nothing.
 #[test]
 fn split_against_hits() {
-    Model::table(quota(3), 7, Deny)
+    Model::table(quota(3), 3, Deny)
         .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
         .thread(NOW, |actor| _ = actor.on(B).take(1))
         .thread(Hand::Script(&[&[4 * T, 2 * T, 2 * T, 2 * T], &[4 * T, 4 * T, 4 * T]]), |actor| {
@@ -28,7 +28,7 @@ fn split_against_hits() {
 /// The key that is brought in belongs in the new set, if that is there by then.
 #[test]
 fn split_against_inserts_of_one_key() {
-    Model::table(quota(1), 7, Deny)
+    Model::table(quota(1), 3, Deny)
         .setup(|actor| assert!(actor.on(STAYS).take_at(4 * T, 1)))
         .thread(NOW, |actor| _ = actor.on(B).take(1))
         .thread(NOW, |actor| {
@@ -41,7 +41,7 @@ fn split_against_inserts_of_one_key() {
 
 #[test]
 fn split_against_hit_and_insert() {
-    Model::table(quota(2), 7, Deny)
+    Model::table(quota(2), 3, Deny)
         .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
         .thread(NOW, |actor| _ = actor.on(B).take(1))
         .thread(NOW, |actor| {
@@ -55,9 +55,9 @@ fn split_against_hit_and_insert() {
 /// From two sets to four, for one newcomer.
 #[test]
 fn two_splits_in_a_row() {
-    const SECOND: Key = key(4, 3, 3);
-    const FIRST: Key = key(5, 2, 2);
-    Model::table(quota(2), 7, Deny)
+    const SECOND: Key = key(4, 6, 6);
+    const FIRST: Key = key(5, 4, 4);
+    Model::table(quota(2), 4, Deny)
         .setup(|actor| {
             assert!(actor.on(FIRST).take_at(4 * T, 1));
             assert!(actor.on(SECOND).take_at(4 * T, 1));
@@ -68,6 +68,48 @@ fn two_splits_in_a_row() {
             actor.on(FIRST).take(1);
             actor.on(SECOND).take(1);
         })
-        .preemptions(3)
+        .preemptions(1)
         .explore(&["+|++"]);
+}
+
+/// A group is divided though no tenant moves. A newcomer that has searched by the old number of
+/// groups must not come to a slot that is no longer its own. One key in no slot leaves that slot
+/// vacant while the table is crowded.
+#[test]
+fn split_of_nothing_against_an_insert() {
+    const A: Key = key(1, 6, 6);
+    const B: Key = key(2, 2, 2);
+    Model::table(quota(1), 5, Deny)
+        .setup(|actor| {
+            for name in 5..=7 {
+                assert!(actor.on(key(name, 0, 0)).take_at(4 * T, 1));
+            }
+        })
+        .thread(NOW, |actor| _ = actor.on(B).take(1))
+        .thread(NOW, |actor| {
+            actor.on(A).take(1);
+            actor.on(A).take(1);
+        })
+        .preemptions(2)
+        .explore(&["+|+-"]);
+}
+
+/// The groups double twice within one call.
+#[test]
+fn two_doublings_against_a_hit() {
+    const A: Key = key(1, 6, 6);
+    const D: Key = key(4, 4, 4);
+    Model::table(quota(2), 4, Deny)
+        .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
+        .thread(Hand::Calls(&[4 * T; 3]), |actor| {
+            actor.on(B).take(1);
+            actor.on(STAYS).take(1);
+            actor.on(D).take(1);
+        })
+        .thread(NOW, |actor| {
+            actor.on(A).take(1);
+            actor.on(A).take(1);
+        })
+        .preemptions(1)
+        .explore(&["+++|+-"]);
 }

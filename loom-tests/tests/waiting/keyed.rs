@@ -10,7 +10,7 @@ const B: Key = key(2, 0, 0);
 /// Keeps the other slot for long.
 const STAYS: Key = key(9, 0, 0);
 /// Can be moved.
-const MOVES: Key = key(3, 0, 1);
+const MOVES: Key = key(3, 0, 2);
 
 /// The set is full, and A has one of two.
 fn crowded(actor: &Actor<Table>) {
@@ -54,7 +54,7 @@ fn lent_against_reuse() {
 /// It is moved for a newcomer while it is lent.
 #[test]
 fn lent_against_a_move() {
-    Model::waited_on_table(quota(3), 7, Deny)
+    Model::waited_on_table(quota(3), 3, Deny)
         .setup(|actor| {
             assert!(actor.on(STAYS).take_at(100 * T, 1));
             assert!(actor.on(MOVES).take_at(4 * T, 1));
@@ -66,7 +66,7 @@ fn lent_against_a_move() {
 
 #[test]
 fn lent_against_a_move_and_a_hit() {
-    Model::waited_on_table(quota(3), 7, Deny)
+    Model::waited_on_table(quota(3), 3, Deny)
         .setup(|actor| {
             assert!(actor.on(STAYS).take_at(100 * T, 1));
             assert!(actor.on(MOVES).take_at(4 * T, 1));
@@ -104,7 +104,7 @@ fn last_leaves_against_an_arrival() {
 /// It comes home while a newcomer takes what was its slot.
 #[test]
 fn home_against_an_insert() {
-    Model::waited_on_table(quota(2), 7, Deny)
+    Model::waited_on_table(quota(2), 3, Deny)
         .setup(a_waits)
         .thread(NOW, |actor| actor.on(A).leave(actor.claim(0)))
         .thread(NOW, |actor| _ = actor.on(B).take(1))
@@ -216,7 +216,7 @@ fn arrivals_on_two_keys() {
 /// The same while somebody waits on a third, all for the same instant.
 #[test]
 fn arrivals_beside_another_key() {
-    Model::waited_on_table(quota(2), 4, Deny)
+    Model::waited_on_table(quota(2), 3, Deny)
         .setup(|actor| {
             two_are_empty(actor);
             assert!(actor.on(STAYS).take_at(4 * T, 2));
