@@ -167,10 +167,25 @@ pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
     Level(if held > capacity { capacity } else { held })
 }
 
-/// Whether the bucket of a word is full at `now`; of a special word, never.
+/// Whether the bucket of a word is full at `now`; of a special word, never. `earned` is what is
+/// earned at `now`, for callers that ask about many words.
+#[cfg(feature = "std")]
+#[inline]
+pub(crate) const fn is_full_by(layout: &Layout, word: Word, now: Reading, earned: Units) -> bool {
+    let age = layout.age(word, now);
+    if age <= layout.horizon() {
+        word.bits().wrapping_add(earned.0) & layout.mask() >= layout.full()
+    } else if age <= Layout::OLDEST {
+        true
+    } else {
+        !word.is_special() && level(layout, word, now).0 == layout.capacity().0 as i64
+    }
+}
+
+/// [`is_full_by`] for one word.
 #[cfg(feature = "std")]
 pub(crate) const fn is_full(layout: &Layout, word: Word, now: Reading) -> bool {
-    !word.is_special() && level(layout, word, now).0 == layout.capacity().0 as i64
+    is_full_by(layout, word, now, layout.earned().at(now))
 }
 
 /// The word of a bucket that has been full since the clock's origin.

@@ -6,7 +6,7 @@ use crate::word::{Level, Reading, Units, Word};
 use super::fingerprint::Fingerprint;
 use super::policy::OnFull;
 use super::slots::{Candidates, InSlot};
-use super::state::{Forgettable, Locked};
+use super::state::Locked;
 
 /// What was found for one more key.
 pub(super) enum Room {
@@ -42,8 +42,9 @@ impl<'a> Locked<'a> {
     #[cold]
     fn make_room_at_limit(&mut self, key: Fingerprint, candidates: &Candidates<'a>, now: Reading, swept: bool) -> Room {
         let rivals = self.rivals(key, candidates);
-        if let Some(full) = rivals.tenants().find(|tenant| self.claim_if(tenant, Forgettable::full(now))) {
-            self.vacate(full);
+        let full = self.table.full(now);
+        if let Some(tenant) = rivals.tenants().find(|tenant| self.claim_if(tenant, full)) {
+            self.vacate(tenant);
             return Room::Counted(None);
         }
         if !swept {

@@ -6,7 +6,7 @@ use crate::word::Reading;
 use super::config::FALLEN_BEHIND;
 use super::fingerprint::{Groups, LineIndex};
 use super::slots::{InSlot, tenants, vacant};
-use super::state::{Forgettable, Growth, Locked, Table};
+use super::state::{Growth, Locked, Table};
 
 /// The groups that are divided for a new key while the table doubles: more than it takes for the
 /// keys that come meanwhile.
@@ -77,7 +77,7 @@ impl Table {
     /// Sweeps the table for full buckets, from where the last such sweep ended, until some are
     /// found or the call has looked at as many groups as it may.
     pub(super) fn sweep_on(&self, sweep: &mut Sweep, now: Reading) {
-        let (groups, full) = (self.groups().count(), Forgettable::full(now));
+        let (groups, full) = (self.groups().count(), self.full(now));
         sweep.groups_left = sweep.groups_left.min(groups);
         while let Some(left) = sweep.groups_left.checked_sub(1) {
             sweep.groups_left = left;

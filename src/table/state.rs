@@ -253,7 +253,12 @@ impl Table {
     /// The buckets that have not been used for long.
     pub(super) fn idle(&self, now: Reading) -> Forgettable {
         let since = Reading::from_nanos(now.nanos().saturating_sub(self.forget_after));
-        Forgettable { since, or_reset: false }
+        Forgettable { since, earned: self.layout().earned().at(since), or_reset: false }
+    }
+
+    /// The buckets that are full at `now`.
+    pub(super) fn full(&self, now: Reading) -> Forgettable {
+        Forgettable { since: now, earned: self.layout().earned().at(now), or_reset: true }
     }
 }
 
@@ -262,19 +267,17 @@ impl Table {
 #[derive(Clone, Copy)]
 pub(super) struct Forgettable {
     pub(super) since: Reading,
+    /// What is earned at that reading.
+    earned: Units,
     /// Also those that were filled by a reset and not used after it. Their word does not say when
     /// that was, and forgetting one may undo the reset.
     or_reset: bool,
 }
 
 impl Forgettable {
-    /// The buckets that are full at `now`.
-    pub(super) fn full(now: Reading) -> Self {
-        Forgettable { since: now, or_reset: true }
-    }
-
+    #[inline]
     pub(super) fn includes(self, layout: &Layout, word: Word) -> bool {
-        token_bucket::is_full(layout, word, self.since)
+        token_bucket::is_full_by(layout, word, self.since, self.earned)
             && (self.or_reset || word != token_bucket::full_since_origin(layout))
     }
 }

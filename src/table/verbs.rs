@@ -14,7 +14,7 @@ use super::op::{BucketOp, Change, Detached, Look, Take};
 use super::policy::FullEvent;
 use super::sizes::{bytes, memory_limit};
 use super::slots::{Candidates, InSlot, better_lines};
-use super::state::{Forgettable, Locked, Table};
+use super::state::{Locked, Table};
 
 /// What came of an operation on a bucket that is in no slot.
 enum Absent<T> {
@@ -163,13 +163,13 @@ impl Table {
         self.each_stripe(|locked| {
             #[cfg(feature = "wait")]
             locked.take_back_all(source.first());
-            freed += locked.sweep_whole_overflow(Forgettable::full(source.first()));
+            freed += locked.sweep_whole_overflow(self.full(source.first()));
         });
         // One group at a time, so that no lock is held for long. A key that moves meanwhile, to a
         // group that comes with doubling, is found there.
         let mut group = 0;
         while group < self.groups().count() {
-            freed += self.lock_group(group).sweep(group, Forgettable::full(source.first()));
+            freed += self.lock_group(group).sweep(group, self.full(source.first()));
             group += 1;
         }
         freed
