@@ -58,12 +58,36 @@ fn repeated<T>(operation: impl Fn() -> T) -> impl Fn(u64) -> f64 {
 }
 
 /// Nanoseconds an operation: what the middle run of a contender took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Timing {
     /// The median of the runs.
     pub median: f64,
     /// The fastest run.
     pub least: f64,
+    /// Each run, in order.
+    runs: Vec<f64>,
+}
+
+impl Timing {
+    /// One of the times of its runs; `None` if there are none.
+    #[must_use]
+    pub fn of(runs: Vec<f64>) -> Option<Self> {
+        let median = median(runs.clone())?;
+        let least = runs.iter().copied().min_by(f64::total_cmp)?;
+        Some(Timing { median, least, runs })
+    }
+
+    /// The median of the ratios of the runs that were next to each other in time: a slow moment of
+    /// the machine meets both.
+    #[must_use]
+    pub fn ratio_to(&self, other: &Self) -> Option<f64> {
+        median(self.runs.iter().zip(&other.runs).map(|(ours, theirs)| ours / theirs).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// Pins the calling thread to the core of that number, counted from the last one: the first is
@@ -162,10 +186,5 @@ fn in_turns(contenders: &[Contender<'_>], runs: usize, run: impl Fn(&Contender<'
             }
         }
     }
-    times.into_iter().map(timing).collect()
-}
-
-fn timing(mut times: Vec<f64>) -> Timing {
-    times.sort_by(f64::total_cmp);
-    Timing { median: times[times.len() / 2], least: times[0] }
+    times.into_iter().filter_map(Timing::of).collect()
 }

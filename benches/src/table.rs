@@ -25,7 +25,7 @@ pub(crate) fn rows(names: &[&str], timings: &[Timing]) -> Vec<Row> {
     let (floor, governor) = (median_of("floor"), median_of("governor"));
     let row = |(name, timing): (&&str, &Timing)| Row {
         contender: (*name).to_owned(),
-        timing: *timing,
+        timing: timing.clone(),
         to_floor: floor.map(|floor| timing.median / floor),
         to_governor: governor.map(|governor| timing.median / governor),
     };

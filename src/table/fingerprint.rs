@@ -109,12 +109,6 @@ impl LineIndex {
         LineIndex(self.0 ^ LINE_SLOTS as u32)
     }
 
-    /// The number of its first slot in its group.
-    #[inline]
-    pub(super) const fn in_group(self) -> usize {
-        self.0 as usize % GROUP_SLOTS
-    }
-
     pub(super) const fn group(self) -> u64 {
         self.0 as u64 / GROUP_SLOTS as u64
     }

@@ -83,9 +83,14 @@ impl Table {
             sweep.groups_left = left;
             // Relaxed: a position, which orders nothing.
             let group = self.hand.fetch_add(1, Ordering::Relaxed) % groups;
+            let is_first = group < self.stripes.len() as u64;
+            // Most groups are not worth their lock.
+            if !is_first && !self.group_tenants(group).any(|tenant| full.includes(self.layout(), tenant.word())) {
+                continue;
+            }
             let mut locked = self.lock_group(group);
             let mut freed = locked.sweep(group, full);
-            if group < self.stripes.len() as u64 {
+            if is_first {
                 #[cfg(feature = "wait")]
                 locked.take_back_some(now);
                 freed += locked.sweep_overflow(full);

@@ -6,14 +6,9 @@ use crate::word::Word;
 
 use super::fingerprint::{Fingerprint, GROUP_SLOTS, LINE_SLOTS, LineIndex};
 
-/// The slots that a key may be in.
-pub(super) const CANDIDATES: usize = 4 * LINE_SLOTS;
-
 pub(super) const GROUP_BYTES: u64 = (GROUP_SLOTS * size_of::<Pair>()) as u64;
 
 pub(super) type Line = [Pair; LINE_SLOTS];
-
-pub(super) type Group = [Pair; GROUP_SLOTS];
 
 /// One bucket's place: a fingerprint with the number of the tenancy, and the packed word.
 ///
@@ -148,10 +143,19 @@ pub(super) fn vacant(line: &Line) -> Option<Slot<'_>> {
 }
 
 /// The tenant of a line with that key.
+#[inline]
+fn find(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
+    slots(line).find_map(|slot| {
+        let bits = slot.bits();
+        holds(bits, key).then_some(InSlot { slot, key, bits })
+    })
+}
+
+/// The same for a key that most probably is there; it may miss the key once in 2³¹.
 ///
 /// Without a branch up to the last check: where a key is in its line is random, and a wrong
 /// guess of the processor's costs more than to compare all. The comparisons of the lower halves
-/// only choose the slot, so they need no ordering, and may be wrong once in 2³¹.
+/// only choose the slot, so they need no ordering.
 #[inline(always)]
 pub(super) fn search(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
     let mut place = 0;
@@ -191,77 +195,40 @@ impl Memory {
 
     #[inline(always)]
     pub(super) fn line(&self, at: LineIndex) -> &Line {
-        self.slots(at.first_slot())
-    }
-
-    #[inline]
-    pub(super) fn group(&self, at: LineIndex) -> &Group {
-        self.slots(at.first_slot() & !(GROUP_SLOTS - 1))
-    }
-
-    #[inline(always)]
-    fn slots<const N: usize>(&self, first: usize) -> &[Pair; N] {
         // Both are small, so that the sum is known not to overflow, and one check is enough.
-        let first = self.skip as usize + first as u32 as usize;
-        let Ok(slots) = self.pairs[first..first + N].try_into() else { unreachable!("the length is right") };
-        slots
+        let first = self.skip as usize + at.first_slot() as u32 as usize;
+        let Ok(line) = self.pairs[first..first + LINE_SLOTS].try_into() else { unreachable!("the length is right") };
+        line
     }
 }
 
-/// The candidate slots of a key, in the order of their lines, best first.
+/// The lines that a key may be in, best first: its home line, the other line of the home group,
+/// and the lines of its second group.
 #[derive(Clone, Copy)]
-pub(super) struct Candidates<'a> {
-    groups: [&'a Group; 2],
-    /// The number of the first slot of the better line in each group.
-    first: [usize; 2],
-}
+pub(super) struct Candidates<'a>(pub(super) [&'a Line; 4]);
 
 impl<'a> Candidates<'a> {
-    #[inline]
-    pub(super) fn new(groups: [&'a Group; 2], first: [usize; 2]) -> Self {
-        Candidates { groups, first }
-    }
+    /// The number of candidate lines.
+    pub(super) const LINES: usize = 4;
 
-    #[inline]
-    #[cfg_attr(brimful_loom, allow(clippy::modulo_one))]
-    fn slot(&self, at: usize) -> Slot<'a> {
-        let group = at / GROUP_SLOTS % 2;
-        Slot(&self.groups[group][(at ^ self.first[group]) % GROUP_SLOTS])
-    }
-
-    /// The key, if it is in one of the slots, and the number of the slot.
+    /// The key, if it is in one of the lines, and how many of the lines are better. The two of the
+    /// second group are equally good.
     #[inline]
     pub(super) fn find(&self, key: Fingerprint) -> Option<(usize, InSlot<'a>)> {
-        (0..CANDIDATES).find_map(|at| {
-            let slot = self.slot(at);
-            let bits = slot.bits();
-            holds(bits, key).then_some((at, InSlot { slot, key, bits }))
-        })
+        self.0.iter().enumerate().find_map(|(at, line)| Some((at.min(2), find(line, key)?)))
     }
 
     /// The tenants, best line first.
     pub(super) fn tenants(&self) -> impl Iterator<Item = InSlot<'a>> + use<'a> {
-        let slots = *self;
-        (0..CANDIDATES).filter_map(move |at| {
-            let slot = slots.slot(at);
-            slot.tenant(slot.bits())
-        })
+        self.0.into_iter().flat_map(tenants)
     }
 
     /// A vacant slot of the first `lines` lines, best first. It stays so only if the stripe's lock
     /// is held.
     #[inline]
     pub(super) fn vacant(&self, lines: usize) -> Option<Slot<'a>> {
-        (0..lines * LINE_SLOTS).map(|at| self.slot(at)).find(|slot| slot.bits() & 1 == 0)
+        self.0[..lines].iter().find_map(|line| vacant(line))
     }
-}
-
-/// How many of the candidate lines are better than that of a slot: the two of the home group are
-/// next to each other in memory, and so are those of the second group.
-#[inline]
-pub(super) const fn better_lines(at: usize) -> usize {
-    let rank = at / LINE_SLOTS;
-    if rank < 2 { rank } else { 2 }
 }
 
 /// Whether the first half of a slot is that of this tenant, whatever the tenancy is.

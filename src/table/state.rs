@@ -16,7 +16,7 @@ use crate::word::{Layout, Reading, Units, Word};
 use super::config::{Hook, MOST_LOADED, TableConfig, max_groups, max_overflow, stripes};
 use super::fingerprint::{Fingerprint, Groups, LineIndex};
 use super::policy::{Counters, OnFull};
-use super::slots::{Candidates, InSlot, Line, Memory, search, vacant};
+use super::slots::{Candidates, InSlot, Line, Memory, search, tenants};
 
 /// Buckets by fingerprint.
 pub(crate) struct Table {
@@ -158,26 +158,23 @@ impl Table {
         search(self.line(key.home_line(self.groups())), key)
     }
 
-    /// The key in the other line of its home group, if the home line has no room for it.
-    #[inline]
-    pub(super) fn find_beside_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
-        let home = key.home_line(self.groups());
-        let tenant = search(self.line(home.other()), key)?;
-        vacant(self.line(home)).is_none().then_some(tenant)
-    }
-
-    /// The slots that a key may be in now.
+    /// The lines that a key may be in now.
     #[inline]
     pub(super) fn candidates(&self, key: Fingerprint) -> Candidates<'_> {
         let groups = self.groups();
-        let lines = [key.home_line(groups), key.second_line(groups, self.stripes.len() - 1)];
-        Candidates::new(lines.map(|at| self.hot.memory.group(at)), lines.map(LineIndex::in_group))
+        let (home, second) = (key.home_line(groups), key.second_line(groups, self.stripes.len() - 1));
+        Candidates([home, home.other(), second, second.other()].map(|at| self.line(at)))
     }
 
-    /// The slots of a group, each twice.
+    /// The lines of a group, each twice.
     pub(super) fn group(&self, group: u64) -> Candidates<'_> {
-        let slots = self.hot.memory.group(LineIndex::of_group(group)[0]);
-        Candidates::new([slots; 2], [0; 2])
+        let [first, other] = LineIndex::of_group(group).map(|at| self.line(at));
+        Candidates([first, other, first, other])
+    }
+
+    /// The tenants of a group.
+    pub(super) fn group_tenants(&self, group: u64) -> impl Iterator<Item = InSlot<'_>> {
+        LineIndex::of_group(group).into_iter().flat_map(|line| tenants(self.line(line)))
     }
 
     #[inline]

@@ -5,13 +5,10 @@ use std::ops::Bound;
 use crate::algorithm::token_bucket;
 use crate::word::{Layout, Reading, Word};
 
-use super::fingerprint::{Fingerprint, LineIndex};
+use super::fingerprint::Fingerprint;
 use super::policy::FullEvent;
-use super::slots::{Candidates, InSlot, Slot, better_lines, tenants};
+use super::slots::{Candidates, InSlot, Slot};
 use super::state::{Forgettable, Locked};
-
-/// All candidate lines.
-const ALL: usize = 4;
 
 impl<'a> Locked<'a> {
     pub(super) fn layout(&self) -> &'a Layout {
@@ -22,7 +19,7 @@ impl<'a> Locked<'a> {
     /// forgotten at once; its debt is kept in the floor.
     #[inline]
     pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) {
-        match candidates.vacant(ALL) {
+        match candidates.vacant(Candidates::LINES) {
             Some(slot) => self.occupy(slot, key, word),
             None => self.place_crowded(key, word, candidates, now),
         }
@@ -45,7 +42,7 @@ impl<'a> Locked<'a> {
     /// Whether a new key would find neither a vacant slot nor a place in the overflow.
     #[inline]
     pub(super) fn is_crowded_out(&self, candidates: &Candidates<'a>) -> bool {
-        self.table.overflow_is_full() && candidates.vacant(ALL).is_none()
+        self.table.overflow_is_full() && candidates.vacant(Candidates::LINES).is_none()
     }
 
     #[inline]
@@ -87,7 +84,7 @@ impl<'a> Locked<'a> {
     /// A candidate's slot whose tenant has moved to another of its own lines.
     fn displace(&mut self, candidates: &Candidates<'a>) -> Option<Slot<'a>> {
         candidates.tenants().find_map(|tenant| {
-            let to = self.table.candidates(tenant.key).vacant(ALL)?;
+            let to = self.table.candidates(tenant.key).vacant(Candidates::LINES)?;
             Some(self.move_tenant(tenant, to))
         })
     }
@@ -104,8 +101,8 @@ impl<'a> Locked<'a> {
     /// Moves a key to its home line, or at least to its home group, if there is room by now.
     pub(super) fn move_home(&mut self, key: Fingerprint) {
         let candidates = self.table.candidates(key);
-        let Some((at, tenant)) = candidates.find(key) else { return };
-        if let Some(to) = candidates.vacant(better_lines(at)) {
+        let Some((better, tenant)) = candidates.find(key) else { return };
+        if let Some(to) = candidates.vacant(better) {
             self.move_tenant(tenant, to);
         }
     }
@@ -113,7 +110,7 @@ impl<'a> Locked<'a> {
     /// Forgets what it may of a group, and returns how many keys those were.
     pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable) -> u64 {
         let mut freed = 0;
-        for tenant in self.group_tenants(group) {
+        for tenant in self.table.group_tenants(group) {
             if self.claim_if(&tenant, forgettable) {
                 self.vacate(tenant);
                 freed += 1;
@@ -161,7 +158,7 @@ impl<'a> Locked<'a> {
     /// key keeps its place in the overflow, with this word.
     pub(super) fn place_overflown(&mut self, key: Fingerprint, word: Word) {
         let candidates = self.table.candidates(key);
-        match candidates.vacant(ALL).or_else(|| self.displace(&candidates)) {
+        match candidates.vacant(Candidates::LINES).or_else(|| self.displace(&candidates)) {
             Some(slot) => {
                 self.state.overflow.remove(&key);
                 self.table.uncount_overflow(1);
@@ -169,12 +166,6 @@ impl<'a> Locked<'a> {
             }
             None => drop(self.state.overflow.insert(key, word)),
         }
-    }
-
-    /// The tenants of a group of this stripe.
-    pub(super) fn group_tenants(&self, group: u64) -> impl Iterator<Item = InSlot<'a>> + use<'a> {
-        let table = self.table;
-        LineIndex::of_group(group).into_iter().flat_map(|line| tenants(table.line(line)))
     }
 
     /// Forgets a key and what it has taken, and returns whether it was known.
@@ -195,7 +186,7 @@ impl<'a> Locked<'a> {
     /// Forgets all keys of the stripe, and what earlier ones have taken.
     pub(super) fn remove_all(&mut self, groups: impl Iterator<Item = u64>) {
         for group in groups {
-            self.group_tenants(group).for_each(|tenant| self.forget(tenant));
+            self.table.group_tenants(group).for_each(|tenant| self.forget(tenant));
         }
         self.state.floor = None;
         let overflow = std::mem::take(&mut self.state.overflow).len() as u64;

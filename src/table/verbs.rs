@@ -13,7 +13,7 @@ use super::growth::Sweep;
 use super::op::{BucketOp, Change, Detached, Look, Take};
 use super::policy::FullEvent;
 use super::sizes::{bytes, memory_limit};
-use super::slots::{Candidates, InSlot, better_lines};
+use super::slots::{Candidates, InSlot};
 use super::state::{Locked, Table};
 
 /// What came of an operation on a bucket that is in no slot.
@@ -43,11 +43,7 @@ impl Table {
     #[cold]
     #[inline(never)]
     pub(crate) fn take_cold(&self, key: Fingerprint, ask: Ask, source: impl Now) -> Taken {
-        // Most keys that are not in their home line are in the other line of the group.
-        let taken = self
-            .find_beside_home(key)
-            .and_then(|tenant| tenant.cell().take_once(self.layout(), &tenant, || ask, source));
-        taken.unwrap_or_else(|| self.run(key, &Take { ask, source }))
+        self.run(key, &Take { ask, source })
     }
 
     /// Asks for the line in which a key is looked for first, and does not wait for it.
@@ -126,10 +122,10 @@ impl Table {
         &self,
         op: &O,
         candidates: &Candidates<'_>,
-        (at, tenant): (usize, InSlot<'_>),
+        (better, tenant): (usize, InSlot<'_>),
     ) -> Option<O::Output> {
         let output = op.run_in_slot(self.layout(), &tenant)?;
-        if candidates.vacant(better_lines(at)).is_some() {
+        if candidates.vacant(better).is_some() {
             if let Some(mut locked) = self.try_lock(self.stripe_of(tenant.key)) {
                 locked.move_home(tenant.key);
             }

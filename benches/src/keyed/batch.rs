@@ -42,7 +42,7 @@ fn row(quota: &'static Quota, calls: &Calls<u64>, scale: &Scale) -> Option<Row> 
     Some(Row {
         quota: quota.name,
         traffic: Traffic::Real.name(),
-        ratio: Some(timings[2].median / timings[0].median),
+        ratio: timings[2].ratio_to(&timings[0]),
         admitted: [Some(ours.admitted()), Some(theirs.admitted())],
         wrong: String::new(),
         timings: timings.into_iter().map(Some).collect(),

@@ -268,7 +268,7 @@ impl Section {
         let row = |timings: Vec<Option<Timing>>| Row {
             quota: quota.name,
             traffic: traffic.name(),
-            ratio: places.and_then(|(ours, theirs)| Some(timings[ours]?.median / timings[theirs]?.median)),
+            ratio: places.and_then(|(ours, theirs)| timings[ours].as_ref()?.ratio_to(timings[theirs].as_ref()?)),
             admitted: places.map(|(ours, theirs)| [admitted[ours], admitted[theirs]]).unwrap_or_default(),
             wrong: wrong.join(", "),
             timings,
@@ -304,7 +304,7 @@ fn both<K: Key>(filled: &[Result<Filled<K>, String>], scale: &Scale) -> Vec<Vec<
 /// Leaves a gap for each table that could not be built.
 fn spread<T>(filled: &[Result<T, String>], timings: &[Timing]) -> Vec<Option<Timing>> {
     let mut timings = timings.iter();
-    filled.iter().map(|filled| filled.as_ref().ok().and_then(|_| timings.next().copied())).collect()
+    filled.iter().map(|filled| filled.as_ref().ok().and_then(|_| timings.next().cloned())).collect()
 }
 
 impl Group {

@@ -50,8 +50,8 @@ pub const BENCH: Bench = Bench {
         flood::section,
     ],
     child: answer,
-    runs: [9, 3],
-    operations: 400_000,
+    runs: [15, 3],
+    operations: 120_000,
 };
 
 /// Measures in a process of its own.

@@ -98,7 +98,7 @@ impl Insertion {
             let size = keys.to_string();
             let words: Vec<_> = names.iter().map(|name| vec!["insert", name, self.kind, quota.name, &size]).collect();
             let timings = child::ask_in_turns(runs, &words)?.iter().map(|answers| timing(answers)).collect::<Vec<_>>();
-            let ratio = timings[0].zip(timings[1]).map(|(ours, theirs)| ours.median / theirs.median);
+            let ratio = timings[0].as_ref().zip(timings[1].as_ref()).and_then(|(ours, theirs)| ours.ratio_to(theirs));
             let (traffic, wrong) = ("real clock", String::new());
             rows.push(Row { quota: quota.name, traffic, timings, ratio, admitted: [Some(1.0); 2], wrong });
         }
@@ -110,10 +110,8 @@ impl Insertion {
 
 /// The first figure of each answer; none if a contender gave none.
 fn timing(answers: &[Vec<f64>]) -> Option<Timing> {
-    let mut times: Vec<f64> = answers.iter().filter_map(|answer| answer.first()).copied().collect();
-    times.retain(|time| !time.is_nan());
-    times.sort_by(f64::total_cmp);
-    Some(Timing { median: *times.get(times.len() / 2)?, least: *times.first()? })
+    let times: Vec<f64> = answers.iter().filter_map(|answer| answer.first()).copied().collect();
+    Timing::of(times.into_iter().filter(|time| !time.is_nan()).collect())
 }
 
 /// Answers `insert`: nanoseconds per key; not a number if a call was refused.
