@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(refused) => println!("  {refused}"),
     }
     println!("  granted after {:?}", limiter.acquire_n_blocking(5)?.waited());
-    match limiter.try_acquire_n_for_blocking(5, Duration::from_secs(1)) {
+    match limiter.acquire_n(5).within(Duration::from_secs(1)).wait() {
         Ok(granted) => println!("  granted after {:?}", granted.waited()),
         Err(refused) => println!("  within a second: refused at once, {refused}"),
     }

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{alice}: {}", response(clients.decide(&alice, 1)));
     }
     // Each client has a bucket of its own, and looking makes nobody known.
-    println!("{bob}: {}", response(clients.peek(&bob)));
+    println!("{bob}: {}", response(clients.decide(&bob, 0)));
     assert_eq!(clients.len(), 1);
 
     // A flood of new clients: those who have used up their quota stay so.

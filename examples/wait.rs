@@ -38,13 +38,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         threads.spawn(|| show("a thread, 1", API.acquire_blocking()));
         until_waiting(3);
         // 4 after those two are there in half a second: this need not wait to know that it is too late.
-        show("4 within 300 ms", block_on(API.try_acquire_n_for(4, Duration::from_millis(300))));
+        show("4 within 300 ms", block_on(API.acquire_n(4).within(Duration::from_millis(300))));
         // A call that does not wait overtakes nobody of its class either: it is told of all who wait.
         match API.try_acquire() {
             Ok(()) => println!("at once              admitted"),
             Err(refused) => println!("at once              {refused}"),
         }
-        show("4 within a second", block_on(API.try_acquire_n_for(4, Duration::from_secs(1))));
+        show("4 within a second", block_on(API.acquire_n(4).within(Duration::from_secs(1))));
     });
 
     // Each call of this waits for a token first.

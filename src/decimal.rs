@@ -1,4 +1,4 @@
-//! Decimal numbers as people write them, exactly: `digits × 10^exponent`.
+//! Exact decimal numbers, as people write them: `digits × 10^exponent`.
 
 use core::fmt::Write as _;
 
@@ -14,22 +14,22 @@ pub(crate) struct Decimal {
     pub(crate) exponent: i32,
 }
 
-/// What to do with a part too small to be kept.
+/// The rounding of a part too small to be kept.
 #[derive(Clone, Copy)]
 pub(crate) enum Round {
     /// Refuse.
     Exactly,
-    /// Costs: never charge less than was asked.
+    /// For costs: never charge less than was asked for.
     Up,
-    /// Bursts: never hold more than was asked.
+    /// For bursts: never hold more than was asked for.
     Down,
 }
 
 impl Decimal {
     pub(crate) const ONE: Decimal = Decimal { digits: 1, exponent: 0 };
 
-    /// Reads all of `bytes[from..to]`: digits, with `_` between them and at most one point.
-    /// `None` for anything else, and for more digits than are kept.
+    /// Parses all of `bytes[from..to]`: digits, with `_` between them and at most one point.
+    /// Returns `None` for anything else, and for more digits than are kept.
     pub(crate) const fn parse(bytes: &[u8], from: usize, to: usize) -> Option<Decimal> {
         let (mut at, mut digits) = (from, 0u128);
         // Zeros count once a digit follows them, so that any number of them may end a number.
@@ -70,13 +70,13 @@ impl Decimal {
         Some(Decimal { digits, exponent: if digits == 0 { 0 } else { exponent } })
     }
 
-    /// Reads all of `bytes`.
+    /// Parses all of `bytes`.
     pub(crate) fn parse_exactly(bytes: &[u8]) -> Option<Decimal> {
         Decimal::parse(bytes, 0, bytes.len())
     }
 
-    /// The shortest decimal that reads back as `number`; `None` for what is not a finite number
-    /// from zero up.
+    /// Returns the shortest decimal that reads back as `number`; `None` if it is not a finite
+    /// number from zero up.
     pub(crate) fn from_f64(number: f64) -> Option<Decimal> {
         if !number.is_finite() || number < 0.0 {
             return None;
@@ -91,7 +91,7 @@ impl Decimal {
         Some(Decimal { exponent: mantissa.exponent + exponent, ..mantissa })
     }
 
-    /// The number times `factor`; `None` where that has more digits than are kept.
+    /// Returns the number times `factor`; `None` if that has more digits than are kept.
     pub(crate) const fn times(self, factor: u64) -> Option<Decimal> {
         match self.digits.checked_mul(factor as u128) {
             Some(digits) if digits < MOST => Some(Decimal { digits, ..self }),
@@ -99,7 +99,8 @@ impl Decimal {
         }
     }
 
-    /// As tokens; `None` where it is too large, or has too many decimals to be kept exactly.
+    /// Converts to tokens; `None` if the number is too large, or has too many decimals to be kept
+    /// exactly.
     pub(crate) const fn tokens(self, round: Round) -> Option<Tokens> {
         let exponent = self.exponent + 12;
         let scale = exponent.unsigned_abs();
@@ -126,7 +127,7 @@ impl Decimal {
     }
 }
 
-/// `digits × 10^places`; `None` where that overflows.
+/// Returns `digits × 10^places`; `None` on overflow.
 const fn shift(digits: u128, places: u32) -> Option<u128> {
     match 10u128.checked_pow(places) {
         Some(scale) => digits.checked_mul(scale),

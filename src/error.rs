@@ -1,4 +1,4 @@
-//! Every error type of the crate: small, `Copy` where they can be, written by hand.
+//! Every error type of the crate: small, and written by hand.
 
 use core::error::Error;
 use core::fmt;
@@ -41,22 +41,21 @@ macro_rules! shows_message {
     };
 }
 
-/// Why a call was not admitted. Nothing was charged.
+/// The reason for which a call was not admitted. Nothing was charged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TryAcquireError {
     /// The tokens are not there yet.
     RateLimited(RateLimited),
-    /// The cost is above the burst, so that it could never be admitted.
+    /// The cost is above the burst, so the call can never be admitted.
     ExceedsBurst(ExceedsBurst),
     /// The key is new to a keyed limiter that is full of buckets in use.
     TableFull(TableFull),
 }
 
 impl TryAcquireError {
-    /// How long until the call is admitted, if nothing else takes tokens; `None` if it never is.
-    /// Rounded up to the nanosecond. With
-    /// [`TableFull`](TryAcquireError::TableFull) it is a guess.
+    /// Returns the time until the call is admitted, if nothing else takes tokens; `None` if it never is.
+    /// Rounded up to the nanosecond. With [`TableFull`](TryAcquireError::TableFull) it is a guess.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -97,10 +96,10 @@ impl Error for TryAcquireError {}
 pub struct RateLimited(pub(crate) Due);
 
 impl RateLimited {
-    /// How long after the refused call's reading of the clock the tokens will be there, if
-    /// nothing else takes them. Exact and rounded up: that instant is sufficient, one
-    /// nanosecond earlier is not. `None` if the instant lies beyond the 18 years that a clock's
-    /// readings reach. Computed when asked for.
+    /// Returns the time from the refused call's reading of the clock until the tokens are there, if
+    /// nothing else takes them. Exact and rounded up: that instant is sufficient, one nanosecond earlier
+    /// is not. `None` if the instant lies beyond the 18 years that a clock's readings reach. Computed by
+    /// this call.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
@@ -120,7 +119,7 @@ shows_wait!(RateLimited);
 
 impl Error for RateLimited {}
 
-/// The cost, with what is to be left, is above the burst.
+/// The cost, with the tokens that the call has to leave, is above the burst.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ExceedsBurst {
     pub(crate) requested: Tokens,
@@ -129,19 +128,19 @@ pub struct ExceedsBurst {
 }
 
 impl ExceedsBurst {
-    /// What the call asked for.
+    /// Returns the cost.
     #[must_use]
     pub fn requested(&self) -> Tokens {
         self.requested
     }
 
-    /// What was to be left in the bucket: usually nothing.
+    /// Returns the tokens that the call had to leave in the bucket: usually none.
     #[must_use]
     pub fn leaving(&self) -> Tokens {
         self.leaving
     }
 
-    /// The most that the bucket ever holds: the quota's burst, rounded down to its resolution.
+    /// Returns the most that the bucket ever holds: the quota's burst, rounded down to its resolution.
     #[must_use]
     pub fn burst(&self) -> Tokens {
         self.burst
@@ -179,11 +178,11 @@ impl Error for ExceedsBurst {}
 pub struct TableFull(pub(crate) Due);
 
 impl TableFull {
-    /// How long until a bucket in the new key's slots may be forgotten for it, if nothing else
-    /// happens: one that is full, or with [`OnFull::EvictLeastDebt`](crate::OnFull::EvictLeastDebt)
-    /// one that holds a token. That instant is sufficient for a place. A place may come free before,
-    /// elsewhere in the table. A bucket that does not start full starts then. `None` if there is no
-    /// such instant within the 18 years that a clock's readings reach.
+    /// Returns the time until a bucket in the new key's slots may be forgotten for it, if nothing else
+    /// happens: one that is full, or with [`OnFull::EvictLeastDebt`](crate::OnFull::EvictLeastDebt) one
+    /// that holds a token. That instant is sufficient for a slot. A slot elsewhere in the table may come
+    /// free before. A bucket that does not start full starts then. `None` if there is no such instant
+    /// within the 18 years that a clock's readings reach.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
@@ -204,34 +203,34 @@ shows_wait!(TableFull);
 
 impl Error for TableFull {}
 
-/// Why a wait was refused, or ended without tokens. Nothing was charged.
-#[cfg(feature = "wait")]
+/// The reason for which a wait was refused, or ended without tokens. Nothing was charged.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// The cost is above the burst, or above what it leaves of that, so that it could never be
-    /// granted.
+    /// The cost, with the tokens that the call has to leave, is above the burst, so the tokens can never
+    /// be granted.
     ExceedsBurst(ExceedsBurst),
-    /// It cannot be granted in time.
+    /// The tokens cannot be granted in time.
     TooLate(TooLate),
-    /// As many wait as may.
+    /// There are as many waiters, or keys with waiters, as permitted.
     QueueFull(QueueFull),
     /// The key is new to a keyed limiter that is full of buckets in use.
     TableFull(TableFull),
-    /// The key was removed from its limiter while it was waited on.
-    Forgotten(Forgotten),
+    /// The key was removed from its limiter during the wait.
+    KeyRemoved(KeyRemoved),
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl AcquireError {
-    /// How long until a new wait for the same would be granted, as far as is known; `None` if it
-    /// never would be, or that is not known. Rounded up to the nanosecond.
+    /// Returns the time until a new wait for the same tokens would be granted; `None` if it would never
+    /// be granted, or if the time is not known. Rounded up to the nanosecond.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             AcquireError::TooLate(late) => late.retry_after(),
             AcquireError::TableFull(full) => full.retry_after(),
-            AcquireError::ExceedsBurst(_) | AcquireError::QueueFull(_) | AcquireError::Forgotten(_) => None,
+            AcquireError::ExceedsBurst(_) | AcquireError::QueueFull(_) | AcquireError::KeyRemoved(_) => None,
         }
     }
 
@@ -241,45 +240,45 @@ impl AcquireError {
             AcquireError::TooLate(late) => late,
             AcquireError::QueueFull(full) => full,
             AcquireError::TableFull(full) => full,
-            AcquireError::Forgotten(forgotten) => forgotten,
+            AcquireError::KeyRemoved(removed) => removed,
         }
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.inner(), f)
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl fmt::Debug for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.inner(), f)
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl Error for AcquireError {}
 
 /// A wait that cannot end in time.
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TooLate(pub(crate) Due);
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl TooLate {
-    /// How long after the look that refused it a new wait for the same would be granted, if nobody
-    /// who waits gives up and nothing is given back. `None` if the instant lies beyond the 18 years
-    /// that a clock's readings reach.
+    /// Returns the time from the refusal until a new wait for the same tokens would be granted, if no
+    /// waiter gives up and nothing is given back. `None` if the instant lies beyond the 18 years that a
+    /// clock's readings reach.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.after()
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl fmt::Display for TooLate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.retry_after() {
@@ -290,87 +289,92 @@ impl fmt::Display for TooLate {
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 shows_wait!(TooLate);
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl Error for TooLate {}
 
-/// As many wait as may.
-#[cfg(feature = "wait")]
+/// There are as many waiters, or keys with waiters, as permitted.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct QueueFull(pub(crate) Crowd);
+pub struct QueueFull(pub(crate) QueueLimit);
 
-/// Of whom there are as many as may be.
-#[cfg(feature = "wait")]
+/// The limit that was reached.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crowd {
+pub(crate) enum QueueLimit {
     Waiters(u32),
     Keys(u64),
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl QueueFull {
-    /// The most who may wait, or the most keys that may be waited on.
+    /// Returns the limit that was reached: of waiters, or of keys that callers wait on.
     #[must_use]
     pub fn limit(&self) -> u64 {
         match self.0 {
-            Crowd::Waiters(most) => most.into(),
-            Crowd::Keys(most) => most,
+            QueueLimit::Waiters(most) => most.into(),
+            QueueLimit::Keys(most) => most,
         }
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl fmt::Display for QueueFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Crowd::Waiters(most) => write!(f, "as many wait as may, {most}: come back later, or raise `max_waiters`"),
-            Crowd::Keys(most) => {
-                write!(f, "as many keys are waited on as may be, {most}: come back later, or raise `max_waiting_keys`")
+            QueueLimit::Waiters(most) => {
+                write!(f, "the wait queue is full ({most} waiters): retry later, or raise `max_waiters`")
+            }
+            QueueLimit::Keys(most) => {
+                write!(
+                    f,
+                    "callers wait on as many keys as permitted ({most}): retry later, or raise `max_waiting_keys`"
+                )
             }
         }
     }
 }
 
 /// Shows which limit was reached.
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl fmt::Debug for QueueFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.0 {
-            Crowd::Waiters(_) => "max_waiters",
-            Crowd::Keys(_) => "max_waiting_keys",
+            QueueLimit::Waiters(_) => "max_waiters",
+            QueueLimit::Keys(_) => "max_waiting_keys",
         };
         f.debug_struct("QueueFull").field(name, &self.limit()).finish()
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 impl Error for QueueFull {}
 
-/// The key was removed, with all that was known of it, while somebody waited on it.
-#[cfg(feature = "wait")]
+/// The key was removed, with its bucket, while callers waited on it.
+#[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Forgotten(pub(crate) ());
+pub struct KeyRemoved(pub(crate) ());
 
-#[cfg(feature = "wait")]
-impl fmt::Display for Forgotten {
+#[cfg(feature = "std")]
+impl fmt::Display for KeyRemoved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the key was removed from the limiter while it was waited on: wait again, on a new bucket")
+        f.write_str("the key was removed from the limiter during the wait: retry, on a new bucket")
     }
 }
 
-#[cfg(feature = "wait")]
-impl fmt::Debug for Forgotten {
+#[cfg(feature = "std")]
+impl fmt::Debug for KeyRemoved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Forgotten")
+        f.write_str("KeyRemoved")
     }
 }
 
-#[cfg(feature = "wait")]
-impl Error for Forgotten {}
+#[cfg(feature = "std")]
+impl Error for KeyRemoved {}
 
-/// Why numbers do not make a [`Quota`](crate::Quota).
+/// The reason for which numbers do not make a [`Quota`](crate::Quota).
 #[derive(Clone, Copy, PartialEq)]
 pub struct QuotaError(pub(crate) QuotaErrorKind);
 
@@ -431,7 +435,7 @@ shows_message!(QuotaError);
 
 impl Error for QuotaError {}
 
-/// Why a number or a text is not an amount of [`Tokens`].
+/// The reason for which a number or a text is not an amount of [`Tokens`].
 #[derive(Clone, Copy, PartialEq)]
 pub struct TokensError(Option<f64>);
 
@@ -458,7 +462,7 @@ shows_message!(TokensError);
 
 impl Error for TokensError {}
 
-/// Why a builder did not build.
+/// The reason for which a builder returned no limiter.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BuildError(pub(crate) BuildErrorKind);

@@ -1,4 +1,4 @@
-//! The one door to atomics: the standard library's, or loom's when the models are built.
+//! The only access to atomics: the standard library's, or loom's when the models are built.
 
 #[cfg(not(brimful_loom))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
@@ -6,18 +6,18 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(brimful_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
-/// A flag whose values are all right at any time: models that branched on it would show no more.
+/// A flag whose values are all correct at any time. Models that branched on it would show no more.
 pub(crate) type Hint = core::sync::atomic::AtomicBool;
 
 #[cfg(feature = "std")]
 use std::sync::PoisonError;
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 use std::time::{Duration, Instant};
 
-#[cfg(all(feature = "wait", not(brimful_loom)))]
+#[cfg(all(feature = "std", not(brimful_loom)))]
 pub(crate) use std::sync::Condvar;
 
-#[cfg(all(feature = "wait", brimful_loom))]
+#[cfg(all(feature = "std", brimful_loom))]
 pub(crate) use loom::sync::Condvar;
 
 #[cfg(all(feature = "std", not(brimful_loom)))]
@@ -26,30 +26,30 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", brimful_loom))]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
-#[cfg(all(feature = "wait", not(brimful_loom)))]
+#[cfg(all(feature = "std", not(brimful_loom)))]
 pub(crate) use std::thread::yield_now;
 
-#[cfg(all(feature = "wait", brimful_loom))]
+#[cfg(all(feature = "std", brimful_loom))]
 pub(crate) use loom::thread::yield_now;
 
 /// Of the thread as it is: the models' threads do not panic.
-#[cfg(feature = "wait")]
+#[cfg(feature = "std")]
 pub(crate) use std::thread::panicking;
 
-/// What is made once. Not loom's, which has none: the models make it before their threads start.
-#[cfg(feature = "wait")]
+/// Not loom's, which has none: the models set their cells before their threads start.
+#[cfg(feature = "std")]
 pub(crate) use std::sync::OnceLock;
 
-/// The lock, also where a thread panicked while it held it: nothing that is done under a lock
-/// here is left half done by a panic.
+/// Locks the mutex, also if a thread panicked while it held the lock: a panic leaves no work under
+/// a lock half done in this crate.
 #[cfg(feature = "std")]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits on `condvar` for its flag, which is taken, and tells whether it came within `most`; loom's
-/// time does not pass.
-#[cfg(feature = "wait")]
+/// Waits on `condvar` until its flag is set, and clears the flag. Returns whether it was set within
+/// `most`; in loom, time does not pass.
+#[cfg(feature = "std")]
 pub(crate) fn wait_for(condvar: &Condvar, flag: &Mutex<bool>, most: Duration) -> bool {
     let until = Instant::now().checked_add(most);
     let mut guard = lock(flag);
@@ -64,7 +64,7 @@ pub(crate) fn wait_for(condvar: &Condvar, flag: &Mutex<bool>, most: Duration) ->
     std::mem::take(&mut *guard)
 }
 
-/// The lock, if nobody holds it.
+/// Locks the mutex if it is free.
 #[cfg(feature = "std")]
 pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
@@ -74,12 +74,12 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-/// Two words that lie side by side.
+/// Two words side by side.
 #[cfg(feature = "std")]
 pub(crate) type Pair = [AtomicU64; 2];
 
-/// So many pairs of zeros; `None` where there is no memory. Fresh pages come from the system as
-/// they are first written to.
+/// Allocates `pairs` pairs of zeros; `None` if there is no memory. The system provides fresh pages
+/// when they are first written.
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub(crate) fn zeroed(pairs: usize) -> Option<alloc::boxed::Box<[Pair]>> {
     bytemuck::allocation::try_zeroed_slice_box(pairs).ok()

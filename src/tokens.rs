@@ -1,4 +1,4 @@
-//! [`Tokens`]: a cost, with twelve decimals.
+//! [`Tokens`]: an amount of tokens, with twelve decimals.
 
 use core::fmt;
 use core::str::FromStr;
@@ -6,15 +6,14 @@ use core::str::FromStr;
 use crate::decimal::{Decimal, Round};
 use crate::error::TokensError;
 
-/// An amount of tokens: what a call costs, what a burst holds. From 0 to
-/// 4 294 967 295.999 999 999 999, in steps of 10⁻¹² token.
+/// An amount of tokens: the cost of a call, or the size of a burst. It ranges from 0 to 4 294 967
+/// 295.999 999 999 999, in steps of 10⁻¹² token.
 ///
-/// `u32` is the only integer that converts, so that a literal works wherever an
-/// `impl Into<Tokens>` is asked for. Fractions come from [`Tokens::try_from`]`(f64)`, from
-/// text, or from [`Tokens::from_parts`].
+/// `u32` is the only integer that converts, so that a literal works for every `impl Into<Tokens>`.
+/// Fractions come from [`Tokens::try_from`]`(f64)`, from text, or from [`Tokens::from_parts`].
 ///
-/// A limiter counts in units that its quota chose ([`Quota::resolution`]); a cost that is not
-/// a whole number of them is rounded *up*.
+/// A limiter counts in units that its quota chose ([`Quota::resolution`]). A cost that is not a
+/// whole number of units is rounded *up*.
 ///
 /// [`Quota::resolution`]: crate::Quota::resolution
 ///
@@ -50,14 +49,14 @@ impl Tokens {
     /// The largest amount, 10⁻¹² below 2³².
     pub const MAX: Tokens = Tokens { whole: u32::MAX, micro: 999_999, pico: 999_999 };
 
-    /// Whole tokens.
+    /// Returns an amount of whole tokens.
     #[inline]
     #[must_use]
     pub const fn new(whole: u32) -> Self {
         Tokens { whole, micro: 0, pico: 0 }
     }
 
-    /// `whole` tokens and `pico` parts of 10⁻¹² token; `None` where `pico` is a token or more.
+    /// Returns `whole` tokens and `pico` parts of 10⁻¹² token; `None` if `pico` is a token or more.
     #[must_use]
     pub const fn from_parts(whole: u32, pico: u64) -> Option<Self> {
         if pico >= PICO {
@@ -66,51 +65,51 @@ impl Tokens {
         Some(Tokens { whole, micro: (pico / MICRO) as u32, pico: (pico % MICRO) as u32 })
     }
 
-    /// The whole tokens in it, rounded down.
+    /// Returns the whole tokens, rounded down.
     #[inline]
     #[must_use]
     pub const fn whole(self) -> u32 {
         self.whole
     }
 
-    /// What it holds beyond [`whole`](Tokens::whole), in parts of 10⁻¹² token.
+    /// Returns the fraction beyond [`whole`](Tokens::whole), in parts of 10⁻¹² token.
     #[inline]
     #[must_use]
     pub const fn pico(self) -> u64 {
         self.micro as u64 * MICRO + self.pico as u64
     }
 
-    /// Whether it is nothing at all.
+    /// Returns whether the amount is zero.
     #[inline]
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.whole == 0 && self.micro == 0 && self.pico == 0
     }
 
-    /// The nearest `f64`.
+    /// Returns the nearest `f64`.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         f64::from(self.whole) + self.pico() as f64 / PICO as f64
     }
 
-    /// The sum, or [`Tokens::MAX`] where it is larger.
+    /// Returns the sum, or [`Tokens::MAX`] if the sum is larger.
     #[must_use]
     pub const fn saturating_add(self, other: Tokens) -> Tokens {
         Self::from_pico(self.total_pico() + other.total_pico())
     }
 
-    /// The difference, or [`Tokens::ZERO`] where `other` is larger.
+    /// Returns the difference, or [`Tokens::ZERO`] if `other` is larger.
     #[must_use]
     pub const fn saturating_sub(self, other: Tokens) -> Tokens {
         Self::from_pico(self.total_pico().saturating_sub(other.total_pico()))
     }
 
-    /// The whole amount in parts of 10⁻¹² token.
+    /// Returns the whole amount in parts of 10⁻¹² token.
     pub(crate) const fn total_pico(self) -> u128 {
         self.whole as u128 * PICO as u128 + self.pico() as u128
     }
 
-    /// From parts of 10⁻¹² token, clipped at [`Tokens::MAX`].
+    /// Returns an amount of `total` parts of 10⁻¹² token, clipped at [`Tokens::MAX`].
     pub(crate) const fn from_pico(total: u128) -> Tokens {
         if total > Tokens::MAX.total_pico() {
             return Tokens::MAX;
@@ -127,12 +126,30 @@ impl From<u32> for Tokens {
     }
 }
 
-/// The shortest decimal that reads back as this `f64` (so that `0.1` is a tenth), rounded up
-/// to 10⁻¹².
+/// Whole tokens, below 2³².
+impl TryFrom<u64> for Tokens {
+    type Error = TokensError;
+
+    fn try_from(whole: u64) -> Result<Self, TokensError> {
+        u32::try_from(whole).map(Tokens::new).map_err(|_| TokensError::number(whole as f64))
+    }
+}
+
+/// Whole tokens, below 2³².
+impl TryFrom<usize> for Tokens {
+    type Error = TokensError;
+
+    fn try_from(whole: usize) -> Result<Self, TokensError> {
+        Tokens::try_from(whole as u64)
+    }
+}
+
+/// Converts to the shortest decimal that reads back as this `f64` (so that `0.1` is a tenth),
+/// rounded up to 10⁻¹².
 ///
 /// # Errors
 ///
-/// Not a number, infinite, negative, or 2³² and more.
+/// Returns an error for NaN, an infinite or negative number, and 2³² or more.
 impl TryFrom<f64> for Tokens {
     type Error = TokensError;
 
@@ -141,7 +158,7 @@ impl TryFrom<f64> for Tokens {
     }
 }
 
-/// A decimal number such as `12`, `0.5` or `1_000.25`, at most twelve decimals.
+/// Parses a decimal number such as `12`, `0.5` or `1_000.25`, with at most twelve decimals.
 impl FromStr for Tokens {
     type Err = TokensError;
 

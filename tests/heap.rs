@@ -28,9 +28,9 @@ fn within_limit<S: BuildHasher>(max_keys: u64, hasher: S, run: impl FnOnce(&Limi
     let mut limit = 0;
     let heap = measure(|| {
         let limiter = build(max_keys, hasher);
-        limit = limiter.memory_limit();
+        limit = limiter.memory_limit() as u64;
         run(&limiter);
-        assert!(limiter.memory_usage() <= limit, "{limiter:?} of {limit}");
+        assert!(limiter.memory_usage() as u64 <= limit, "{limiter:?} of {limit}");
     });
     assert_eq!(heap.bytes_current, 0, "all is given back");
     assert!(heap.bytes_max <= limit, "{} bytes of {limit}, for {max_keys} keys", heap.bytes_max);
@@ -40,9 +40,9 @@ fn within_limit<S: BuildHasher>(max_keys: u64, hasher: S, run: impl FnOnce(&Limi
 
 /// More keys than the table may have.
 fn crowd<S: BuildHasher>(limiter: &Limiter<S>) {
-    let keys = limiter.max_keys();
+    let keys = limiter.max_keys() as u64;
     for key in 0..keys + keys / 4 + 100 {
-        let _ = limiter.try_acquire_at(0, &key);
+        let _ = limiter.key(&key).at(0).try_acquire();
         assert!(limiter.memory_usage() <= limiter.memory_limit());
     }
 }
@@ -57,7 +57,7 @@ fn hashers_of_all_kinds_stay_within_the_limit() {
         for max_keys in [20, 60, 500, 800] {
             within_limit(max_keys, places, |limiter| {
                 for key in 0..2_000 {
-                    let _ = limiter.try_acquire_at(0, &(key % 4_096));
+                    let _ = limiter.key(&(key % 4_096)).at(0).try_acquire();
                 }
             });
         }
@@ -66,7 +66,7 @@ fn hashers_of_all_kinds_stay_within_the_limit() {
 
 /// Calls once for each of the keys, of which some are refused.
 fn call<'a, S: BuildHasher>(limiter: &Limiter<S>, keys: impl IntoIterator<Item = &'a u64>) -> usize {
-    keys.into_iter().filter(|&key| limiter.try_acquire_at(0, key).is_ok()).count()
+    keys.into_iter().filter(|&key| limiter.key(key).at(0).try_acquire().is_ok()).count()
 }
 
 /// Keys that have the same five groups in a table of 2^`bits` groups and 16 stripes, in the order
@@ -117,7 +117,7 @@ fn keys_without_a_slot_stay_within_the_limit_in_any_order() {
                 }
                 call(limiter, first);
             });
-            assert_eq!(without, MOST_WITHOUT as u64, "keys were in no slot");
+            assert_eq!(without, MOST_WITHOUT, "keys were in no slot");
             fullest = fullest.max(most as f64 / limit as f64);
         }
     }
@@ -141,7 +141,7 @@ fn a_few_keys_without_a_slot_in_every_stripe_stay_within_the_limit() {
     for each in 17..=48 {
         within_limit(4_096, Places::Anywhere, |limiter| {
             let others = (1 << 40..).filter(|&key| groups_of(key, 10).0 >= 32).take(3_300);
-            assert!(others.fold(0, |known, key| known + u64::from(limiter.allow_at(0, &key))) == 3_300);
+            assert!(others.fold(0, |known, key| known + u64::from(limiter.key(&key).at(0).allow())) == 3_300);
             call(limiter, keys.iter().flat_map(|keys| &keys[..each]));
         });
     }

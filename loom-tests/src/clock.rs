@@ -41,6 +41,11 @@ impl ModelClock {
     pub(crate) fn new(time: Arc<AtomicU64>, hands: Vec<Hand>, recorder: Arc<Recorder>, alarms: Arc<Alarms>) -> Self {
         ModelClock { time, hands: Arc::new(hands), recorder, alarms, copied: false }
     }
+
+    /// Moves the shared time, when all threads are over.
+    pub(crate) fn set(&self, nanos: u64) {
+        self.time.store(nanos, Ordering::Relaxed);
+    }
 }
 
 /// The limiter keeps the clock, and its queues have a copy, which reads the time that all share.

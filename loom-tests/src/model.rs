@@ -74,7 +74,7 @@ impl Model<Table> {
     ///
     /// Where it cannot be built.
     #[must_use]
-    pub fn table(quota: Quota, max_keys: u64, on_full: OnFull) -> Self {
+    pub fn table(quota: Quota, max_keys: usize, on_full: OnFull) -> Self {
         Model::table_that_forgets(quota, max_keys, on_full, DEFAULT)
     }
 
@@ -84,7 +84,7 @@ impl Model<Table> {
     ///
     /// Where it cannot be built.
     #[must_use]
-    pub fn table_that_forgets(quota: Quota, max_keys: u64, on_full: OnFull, forget_after: u64) -> Self {
+    pub fn table_that_forgets(quota: Quota, max_keys: usize, on_full: OnFull, forget_after: u64) -> Self {
         Model::on(quota, move |quota, clock| {
             let builder = KeyedRateLimiter::<Key>::builder();
             let builder = builder.quota(quota).max_keys(max_keys).on_full(on_full).clock(clock).hasher(AsIs);
@@ -98,7 +98,7 @@ impl Model<Table> {
     ///
     /// Where it cannot be built.
     #[must_use]
-    pub fn waited_on_table(quota: Quota, max_keys: u64, on_full: OnFull) -> Self {
+    pub fn waited_on_table(quota: Quota, max_keys: usize, on_full: OnFull) -> Self {
         Model::table(quota, max_keys, on_full).waits()
     }
 

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use brimful::{Clock, KeyedRateLimiter, KeyedReservation, Quota, RateLimiter, Reservation, Tokens, TryAcquireError};
+use brimful::{Clock, KeyedRateLimiter, Quota, RateLimiter, Reservation, Tokens, TryAcquireError};
 
 use crate::clock::ModelClock;
 
@@ -70,26 +70,19 @@ pub trait Pledge {
     fn commit(self, actual: u32) -> Tokens;
 }
 
-macro_rules! pledge {
-    ($name:ident) => {
-        impl<C: Clock> Pledge for $name<'_, C> {
-            fn tokens(&self) -> Tokens {
-                $name::tokens(self)
-            }
+impl<C: Clock> Pledge for Reservation<'_, C> {
+    fn tokens(&self) -> Tokens {
+        Reservation::tokens(self)
+    }
 
-            fn cancel(self) {
-                $name::cancel(self);
-            }
+    fn cancel(self) {
+        Reservation::cancel(self);
+    }
 
-            fn commit(self, actual: u32) -> Tokens {
-                $name::commit(self, actual)
-            }
-        }
-    };
+    fn commit(self, actual: u32) -> Tokens {
+        Reservation::commit(self, actual)
+    }
 }
-
-pledge!(Reservation);
-pledge!(KeyedReservation);
 
 impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
     type Reservation<'a> = Reservation<'a, C>;
@@ -104,7 +97,7 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
 
     fn take(&self, _: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError> {
         match at {
-            Some(now) => self.try_acquire_n_at(now, n),
+            Some(now) => self.at(now).try_acquire_n(n),
             None => self.try_acquire_n(n),
         }
     }
@@ -115,7 +108,7 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
 
     fn add(&self, _: Key, at: Option<u64>, n: u32) -> Tokens {
         match at {
-            Some(now) => self.add_tokens_at(now, n),
+            Some(now) => self.at(now).add_tokens(n),
             None => self.add_tokens(n),
         }
     }
@@ -125,7 +118,7 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
     }
 
     fn at_origin(&self, _: Key) -> f64 {
-        self.balance_at(0)
+        self.at(0).balance()
     }
 
     fn is_waited_on(&self) -> bool {
@@ -157,40 +150,40 @@ fn tick(quota: Quota) -> u64 {
 pub type Table = KeyedRateLimiter<Key, ModelClock, AsIs>;
 
 impl Subject for Table {
-    type Reservation<'a> = KeyedReservation<'a, ModelClock>;
+    type Reservation<'a> = Reservation<'a, ModelClock>;
 
     // A call that finds its key gone starts anew.
     const LOOKS: usize = usize::MAX;
 
     /// The layout is that of a limiter of one bucket.
     fn grain(&self) -> (Tokens, u64) {
-        (self.resolution(), tick(self.quota()))
+        (self.quota().resolution(), tick(self.quota()))
     }
 
     fn take(&self, key: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError> {
         match at {
-            Some(now) => self.try_acquire_n_at(now, &key, n),
+            Some(now) => self.key(&key).at(now).try_acquire_n(n),
             None => self.try_acquire_n(&key, n),
         }
     }
 
     fn reserve(&self, key: Key, n: u32) -> Result<Self::Reservation<'_>, TryAcquireError> {
-        self.try_reserve_n(&key, n)
+        self.key(&key).try_reserve_n(n)
     }
 
     fn add(&self, key: Key, at: Option<u64>, n: u32) -> Tokens {
         match at {
-            Some(now) => self.add_tokens_at(now, &key, n),
-            None => self.add_tokens(&key, n),
+            Some(now) => self.key(&key).at(now).add_tokens(n),
+            None => self.key(&key).add_tokens(n),
         }
     }
 
     fn reset(&self, key: Key) {
-        KeyedRateLimiter::reset(self, &key);
+        KeyedRateLimiter::key(self, &key).reset();
     }
 
     fn at_origin(&self, key: Key) -> f64 {
-        self.balance_at(0, &key)
+        self.key(&key).at(0).balance()
     }
 
     fn is_waited_on(&self) -> bool {
@@ -206,7 +199,8 @@ impl Subject for Table {
     fn close(&self) {
         const LATE: u64 = 1 << 50;
         assert!(self.len() <= self.max_keys(), "{} keys of {}", self.len(), self.max_keys());
-        self.retain_recent_at(LATE);
+        self.clock().set(LATE);
+        self.retain_recent();
         assert_eq!(self.len(), 0, "keys that are counted, and nowhere");
     }
 }

@@ -106,7 +106,7 @@ impl Waited for Table {
     }
 
     fn acquire_blocking(&self, key: Key, n: u32) -> Answer {
-        self.acquire_n_blocking(&key, n)
+        self.key(&key).acquire_n_blocking(n)
     }
 }
 
@@ -149,7 +149,7 @@ impl Waiting {
         match answer {
             Ok(granted) => (Op::Serve { place: self.place, by_timer }, Some(granted.granted_at())),
             Err(AcquireError::TooLate(_)) => (Op::Late { place: self.place, by_timer }, None),
-            Err(AcquireError::Forgotten(_)) => (Op::Forgotten(self.place), None),
+            Err(AcquireError::KeyRemoved(_)) => (Op::Forgotten(self.place), None),
             Err(error) => unreachable!("{error} in the queue"),
         }
     }

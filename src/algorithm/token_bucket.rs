@@ -1,31 +1,31 @@
-//! The token bucket: what a call does to a word. No function here handles a special word;
-//! the limiter decides what those mean.
+//! The token bucket: the steps from one word to the next. No function here handles a special word;
+//! the limiter decides what a special word means.
 
 use crate::tokens::Tokens;
 use crate::word::{Intercept, Layout, Level, Product, Reading, Units, Word};
 
-/// What is asked of a bucket, in units below 2⁶³.
+/// The demand of a call on a bucket, in units below 2⁶³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
-    /// What is charged.
+pub(crate) struct Demand {
+    /// The units that are charged.
     pub(crate) cost: Units,
-    /// What has to be there: the cost, and what is to be left.
+    /// The units that have to be there: the cost, and the units to be left.
     pub(crate) needed: Units,
 }
 
-impl Ask {
-    /// `n` tokens, of a bucket that `leaving` tokens are to be left in.
+impl Demand {
+    /// Returns the demand of `n` tokens that leaves `leaving` tokens in the bucket.
     #[inline(always)]
     pub(crate) const fn new(layout: &Layout, n: Tokens, leaving: Tokens) -> Self {
         let cost = layout.cost(n);
         if leaving.is_zero() {
-            return Ask { cost, needed: cost };
+            return Demand { cost, needed: cost };
         }
         let (needed, most) = (cost.0 + layout.cost(leaving).0, Layout::MOST_COST.0);
-        Ask { cost, needed: Units(if needed > most { most } else { needed }) }
+        Demand { cost, needed: Units(if needed > most { most } else { needed }) }
     }
 
-    /// What is to be left in the bucket.
+    /// Returns the units to be left in the bucket.
     pub(crate) const fn leaving(self) -> Units {
         Units(self.needed.0 - self.cost.0)
     }
@@ -53,9 +53,9 @@ pub(crate) enum Started {
     Denied { next: Word, deficit: Units },
 }
 
-/// The outcome of `ask` at `now`.
+/// The outcome of `demand` at `now`.
 #[inline(always)]
-pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, ask: Ask) -> Step {
+pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, demand: Demand) -> Step {
     // A word that is not cold was not written after the reading's tick, so that tick is the next
     // word's.
     let (age, tick) = (layout.age(word, now), layout.tick(now));
@@ -65,26 +65,26 @@ pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, ask: Ask) ->
         // Branches, not conditional moves: a limiter that is mostly full, or mostly not, is
         // predicted, and the chain from the clock to the write is shorter.
         if count < layout.full() {
-            let needed = layout.offset() + ask.needed.0;
+            let needed = layout.offset() + demand.needed.0;
             if count < needed {
                 return Step::Denied { deficit: Units(needed - count), stale: false };
             }
-            let next = Word::from_bits(tick | (word.bits().wrapping_sub(ask.cost.0) & layout.mask()));
+            let next = Word::from_bits(tick | (word.bits().wrapping_sub(demand.cost.0) & layout.mask()));
             return Step::Admitted { next, held: Units(count - layout.offset()) };
         }
     } else if age > Layout::OLDEST {
         return Step::Cold;
     }
-    step_full(layout, earned, tick, ask)
+    step_full(layout, earned, tick, demand)
 }
 
 #[inline(always)]
-const fn step_full(layout: &Layout, earned: Product, tick: u64, ask: Ask) -> Step {
-    let left = layout.full() as i64 - ask.needed.0 as i64;
+const fn step_full(layout: &Layout, earned: Product, tick: u64, demand: Demand) -> Step {
+    let left = layout.full() as i64 - demand.needed.0 as i64;
     if left < layout.offset() as i64 {
         return Step::Denied { deficit: Units((layout.offset() as i64 - left) as u64), stale: false };
     }
-    let empty = layout.full().wrapping_sub(ask.cost.0);
+    let empty = layout.full().wrapping_sub(demand.cost.0);
     // The count of capacity − cost − near_ceil, in the order that has the clock last.
     let count = empty.wrapping_add(earned.minus_near_ceil()) & layout.mask();
     Step::Admitted { next: Word::from_bits(tick | count), held: anchored(layout.capacity(), earned) }
@@ -100,33 +100,33 @@ const fn anchored(amount: Units, earned: Product) -> Units {
 /// The first demand on a bucket that starts at `now` with `initial`, below the capacity: the
 /// start and the call are one step at one reading, so the call finds exactly `initial`.
 #[cold]
-pub(crate) const fn start(layout: &Layout, now: Reading, initial: Units, ask: Ask) -> Started {
+pub(crate) const fn start(layout: &Layout, now: Reading, initial: Units, demand: Demand) -> Started {
     let word = started(layout, now, initial);
     let held = anchored(initial, layout.earned().product(now));
-    if initial.0 < ask.needed.0 {
-        return Started::Denied { next: word, deficit: Units(ask.needed.0.wrapping_sub(held.0)) };
+    if initial.0 < demand.needed.0 {
+        return Started::Denied { next: word, deficit: Units(demand.needed.0.wrapping_sub(held.0)) };
     }
     let Intercept(x) = stored_intercept(layout, word);
-    let next = layout.word(Intercept(x - ask.cost.0 as i64), layout.tick(now));
+    let next = layout.word(Intercept(x - demand.cost.0 as i64), layout.tick(now));
     Started::Admitted { next, held }
 }
 
 /// [`step`] for any word that is not special, the late ones included.
-pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, ask: Ask) -> Step {
-    match step(layout, word, now, ask) {
+pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, demand: Demand) -> Step {
+    match step(layout, word, now, demand) {
         Step::Cold => {}
         settled => return settled,
     }
     let (Intercept(x), tick) = (intercept(layout, word, now), layout.tick_of(word));
     let held = x + layout.earned().at(now).0 as i64;
     if held >= layout.capacity().0 as i64 {
-        return step_full(layout, layout.earned().product(now), tick, ask);
+        return step_full(layout, layout.earned().product(now), tick, demand);
     }
-    if held < ask.needed.0 as i64 {
+    if held < demand.needed.0 as i64 {
         // Far ahead, the word may be 2⁶⁰ units short, and what is needed anything below 2⁶³.
-        return Step::Denied { deficit: Units(ask.needed.0.wrapping_sub(held as u64)), stale: true };
+        return Step::Denied { deficit: Units(demand.needed.0.wrapping_sub(held as u64)), stale: true };
     }
-    let next = layout.word(Intercept(x - ask.cost.0 as i64), tick);
+    let next = layout.word(Intercept(x - demand.cost.0 as i64), tick);
     Step::Admitted { next, held: Units(held as u64) }
 }
 
@@ -167,8 +167,8 @@ pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
     Level(if held > capacity { capacity } else { held })
 }
 
-/// Whether the bucket of a word is full at `now`; of a special word, never. `earned` is what is
-/// earned at `now`, for callers that ask about many words.
+/// Returns whether the bucket of a word is full at `now`; `false` for a special word. `earned` is
+/// the amount earned at `now`, for callers that check many words.
 #[cfg(feature = "std")]
 #[inline]
 pub(crate) const fn is_full_by(layout: &Layout, word: Word, now: Reading, earned: Units) -> bool {

@@ -2,19 +2,16 @@
 
 use std::fmt;
 use std::io;
-#[cfg(feature = "wait")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-#[cfg(feature = "wait")]
 use std::task::{Wake, Waker};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
-#[cfg(feature = "wait")]
 use super::Timer;
 use super::{Clock, QuantaClock};
 
@@ -128,27 +125,22 @@ impl Clock for CoarseClock {
         TIME.read(|| QuantaClock.now())
     }
 
-    #[cfg(feature = "wait")]
     fn timer(&self) -> Option<Box<dyn Timer>> {
         Some(Box::new(Punctual(super::default_timer())))
     }
 }
 
 /// A timer by the precise time, which moves the coarse one on before it wakes.
-#[cfg(feature = "wait")]
 struct Punctual(Box<dyn Timer>);
 
-#[cfg(feature = "wait")]
 impl Timer for Punctual {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
         self.0.arm(QuantaClock.now(), at_ns, &Waker::from(Arc::new(Strike(waker.clone()))));
     }
 }
 
-#[cfg(feature = "wait")]
 struct Strike(Waker);
 
-#[cfg(feature = "wait")]
 impl Wake for Strike {
     fn wake(self: Arc<Self>) {
         // Under the lock: after the last upkeep has gone, no other would move it on again.

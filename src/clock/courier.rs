@@ -10,51 +10,51 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-use super::agenda::{Agenda, Entry};
+use super::timer_queue::{TimerQueue, TimerSlot};
 
-/// One runtime's agenda, shared by all timers of the process that live in that runtime.
+/// One runtime's queue, shared by all timers of the process that live in that runtime.
 ///
-/// At most one task serves the agenda. So a runtime that is kept but not driven holds one task,
+/// At most one task serves the queue. So a runtime that is kept but not driven holds one task,
 /// whatever the number of timers and of waits.
 pub(super) struct Courier {
     runtime: Handle,
-    /// The origin of the agenda's instants, on the runtime's time.
+    /// The origin of the queue's instants, on the runtime's time.
     origin: Instant,
     state: Mutex<State>,
 }
 
-/// A place on an agenda, until it is given up. Its lock is taken under the courier's.
-pub(super) struct Place(Mutex<Option<Entry>>);
+/// A place on a queue, until it is given up. Its lock is taken under the courier's.
+pub(super) struct Place(Mutex<Option<TimerSlot>>);
 
 impl Place {
-    fn entry(&self) -> MutexGuard<'_, Option<Entry>> {
+    fn slot(&self) -> MutexGuard<'_, Option<TimerSlot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct State {
     /// In nanoseconds since the origin.
-    agenda: Agenda,
+    queue: TimerQueue,
     task: Task,
 }
 
 /// The state of the task.
 enum Task {
-    /// There is no task, because the agenda is empty.
+    /// There is no task, because the queue is empty.
     Idle,
     /// The task was spawned or woken at that instant, and has not run since.
     Called(std::time::Instant),
-    /// The task sleeps until the first instant of the agenda.
+    /// The task sleeps until the first instant of the queue.
     Asleep(Waker),
     /// The runtime dropped the task: it was shut down, and will run no other.
     Lost,
 }
 
-/// What the task does after it has served the agenda.
+/// What the task does after it has served the queue.
 enum Next {
     End,
     Yield,
-    /// Sleeps until this instant, unless it stops to be the first of the agenda.
+    /// Sleeps until this instant, unless it stops to be the first of the queue.
     Sleep(u64),
 }
 
@@ -69,7 +69,7 @@ impl Courier {
         let id = runtime.id();
         let known = couriers.iter().find(|(known, _)| *known == id).and_then(|(_, courier)| courier.upgrade());
         known.unwrap_or_else(|| {
-            let state = Mutex::new(State { agenda: Agenda::default(), task: Task::Idle });
+            let state = Mutex::new(State { queue: TimerQueue::default(), task: Task::Idle });
             let courier = Arc::new(Courier { runtime, origin: Instant::now(), state });
             couriers.push((id, Arc::downgrade(&courier)));
             courier
@@ -84,9 +84,9 @@ impl Courier {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a new place on the agenda.
+    /// Returns a new place on the queue.
     pub(super) fn join(&self) -> Place {
-        Place(Mutex::new(Some(self.state().agenda.join())))
+        Place(Mutex::new(Some(self.state().queue.join())))
     }
 
     /// Whether the runtime was shut down.
@@ -123,25 +123,25 @@ impl Courier {
             return false;
         }
         let mut old = None;
-        if let Some(entry) = &mut *place.entry() {
-            old = state.agenda.remove(entry);
-            state.agenda.insert(entry, at, waker);
+        if let Some(slot) = &mut *place.slot() {
+            old = state.queue.remove(slot);
+            state.queue.insert(slot, at, waker);
         }
         self.wake_task(state);
         drop(old);
         true
     }
 
-    /// Takes the place off the agenda, for good.
+    /// Takes the place off the queue, for good.
     pub(super) fn leave(self: &Arc<Self>, place: &Place) {
         let mut state = self.state();
-        let entry = place.entry().take();
-        let waker = entry.and_then(|mut entry| state.agenda.remove(&mut entry));
+        let slot = place.slot().take();
+        let waker = slot.and_then(|mut slot| state.queue.remove(&mut slot));
         self.wake_task(state);
         drop(waker);
     }
 
-    /// Has the task look at the agenda, if it may have changed.
+    /// Has the task look at the queue, if it may have changed.
     fn wake_task(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let called = Task::Called(std::time::Instant::now());
         match std::mem::replace(&mut state.task, called) {
@@ -149,7 +149,7 @@ impl Courier {
                 drop(state);
                 task.wake();
             }
-            Task::Idle if state.agenda.first().is_some() => {
+            Task::Idle if state.queue.first().is_some() => {
                 drop(state);
                 drop(self.runtime.spawn(serve(Serving { courier: self.clone(), has_ended: false })));
             }
@@ -162,12 +162,12 @@ impl Courier {
         let now = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state();
         state.task = Task::Called(std::time::Instant::now());
-        // Those that are there now: a waker may put itself on the agenda again.
-        let due: Vec<Waker> = std::iter::from_fn(|| state.agenda.pop(now)).collect();
+        // Those that are there now: a waker may put itself on the queue again.
+        let due: Vec<Waker> = state.queue.pop_all(now);
         drop(state);
         due.into_iter().for_each(Waker::wake);
         let mut state = self.state();
-        match state.agenda.first() {
+        match state.queue.first() {
             None => {
                 state.task = Task::Idle;
                 Next::End
@@ -177,12 +177,12 @@ impl Courier {
         }
     }
 
-    /// Waits for an instant, or until it is not the first of the agenda any longer.
+    /// Waits for an instant, or until it is not the first of the queue any longer.
     async fn sleep(&self, until: u64) {
         let mut sleep = pin!(sleep_until(self.origin + Duration::from_nanos(until)));
         poll_fn(|context| {
             let mut state = self.state();
-            if state.agenda.first() != Some(until) {
+            if state.queue.first() != Some(until) {
                 return Poll::Ready(());
             }
             state.task = Task::Asleep(context.waker().clone());
@@ -218,7 +218,7 @@ impl Drop for Serving {
         }
         let mut state = self.courier.state();
         state.task = Task::Lost;
-        let stranded: Vec<Waker> = std::iter::from_fn(|| state.agenda.pop(u64::MAX)).collect();
+        let stranded: Vec<Waker> = state.queue.pop_all(u64::MAX);
         drop(state);
         stranded.into_iter().for_each(Waker::wake);
     }

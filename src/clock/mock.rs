@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told to move.
+//! [`MockClock`]: a clock that stands still until it is moved.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::agenda::{Agenda, Entry};
+use super::timer_queue::{TimerQueue, TimerSlot};
 use super::{Clock, Timer};
 
-/// A clock for tests: it stands at zero until [`advance`](MockClock::advance) or
-/// [`set`](MockClock::set) moves it, backwards too. Clones share the time.
+/// A clock for tests. It stands at zero until [`advance`](MockClock::advance) moves it forward or
+/// [`set`](MockClock::set) moves it anywhere. Clones share the time.
 ///
-/// It drives those who wait as well: whoever is due by the time that the clock is moved to is
-/// served, and woken, before the call returns.
+/// It drives waiters as well: a waiter that is due by the new time is served, and woken, before the
+/// call that moves the clock returns.
 ///
 /// # Examples
 ///
@@ -36,37 +36,38 @@ pub struct MockClock {
 #[derive(Default)]
 struct Shared {
     nanos: AtomicU64,
-    agenda: Mutex<Agenda>,
+    queue: Mutex<TimerQueue>,
 }
 
 impl Shared {
-    fn agenda(&self) -> MutexGuard<'_, Agenda> {
-        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, TimerQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out of `left` what leads to the first alarm within it, and returns whom to wake; all
-    /// of it where there is none. Each advance moves the clock by its own time, whoever else does.
+    /// Takes the time up to the first alarm out of `left`, and returns the waker of that alarm;
+    /// takes all of `left` if there is no alarm in it. Each advance moves the clock by its own
+    /// time, whatever other threads do.
     fn step(&self, left: &mut u64) -> Option<Waker> {
-        let mut agenda = self.agenda();
+        let mut queue = self.queue();
         let now = self.nanos.load(Ordering::Acquire);
-        let target = agenda.first().unwrap_or(u64::MAX).clamp(now, now.saturating_add(*left));
+        let target = queue.first().unwrap_or(u64::MAX).clamp(now, now.saturating_add(*left));
         *left -= target - now;
         self.nanos.store(target, Ordering::Release);
-        agenda.pop(target)
+        queue.pop(target)
     }
 }
 
 impl MockClock {
-    /// A clock that stands at zero.
+    /// Returns a clock that stands at zero.
     #[must_use]
     pub fn new() -> Self {
         MockClock::default()
     }
 
-    /// Moves the clock forward, and stops at every instant at which somebody who waits is due: they
-    /// are served then, to the nanosecond, before it goes on. Advances of several threads add up; but
-    /// while one serves, another may go on, and who is due next be served late. At 2⁶⁴ ns, 584 years,
-    /// it stands still.
+    /// Moves the clock forward. The clock stops at every instant at which a waiter is due, to the
+    /// nanosecond, and goes on after the waiter was served. Advances of several threads add up; but
+    /// while one serves waiters, another may move the clock on, and the next waiters may be served late.
+    /// At 2⁶⁴ ns, 584 years, the clock stands still.
     pub fn advance(&self, by: Duration) {
         let mut left = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         while let Some(waker) = self.shared.step(&mut left) {
@@ -74,13 +75,13 @@ impl MockClock {
         }
     }
 
-    /// Puts the clock at `nanos` since its origin, be it in the past. Whoever is due by then is
-    /// served then: between, there was no time.
+    /// Sets the clock to `nanos` since its origin, which may be in the past. All waiters that are due by
+    /// then are served at that time: the clock passes through no instant in between.
     pub fn set(&self, nanos: u64) {
         let due: Vec<Waker> = {
-            let mut agenda = self.shared.agenda();
+            let mut queue = self.shared.queue();
             self.shared.nanos.store(nanos, Ordering::Release);
-            std::iter::from_fn(|| agenda.pop(nanos)).collect()
+            queue.pop_all(nanos)
         };
         due.into_iter().for_each(Waker::wake);
     }
@@ -94,36 +95,37 @@ impl fmt::Debug for MockClock {
 
 impl Clock for MockClock {
     fn now(&self) -> u64 {
-        // Acquire: what was done before the clock was moved happens before whoever sees it moved.
+        // Acquire: the work before the clock was moved happens before the work of a thread that
+        // sees it moved.
         self.shared.nanos.load(Ordering::Acquire)
     }
 
     fn timer(&self) -> Option<Box<dyn Timer>> {
-        let entry = self.shared.agenda().join();
-        Some(Box::new(MockTimer { clock: self.clone(), entry }))
+        let slot = self.shared.queue().join();
+        Some(Box::new(MockTimer { clock: self.clone(), slot }))
     }
 }
 
 /// A timer of the mock clock's.
 struct MockTimer {
     clock: MockClock,
-    entry: Entry,
+    slot: TimerSlot,
 }
 
 impl Timer for MockTimer {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
-        let MockTimer { clock: MockClock { shared }, entry } = self;
+        let MockTimer { clock: MockClock { shared }, slot } = self;
         let waker = waker.clone();
-        let mut agenda = shared.agenda();
-        let old = agenda.remove(entry);
+        let mut queue = shared.queue();
+        let old = queue.remove(slot);
         // The clock moves under the lock: it is not past that instant unseen.
         let due = if shared.nanos.load(Ordering::Acquire) < at_ns {
-            agenda.insert(entry, at_ns, waker);
+            queue.insert(slot, at_ns, waker);
             None
         } else {
             Some(waker)
         };
-        drop(agenda);
+        drop(queue);
         drop(old);
         due.into_iter().for_each(Waker::wake);
     }
@@ -131,7 +133,7 @@ impl Timer for MockTimer {
 
 impl Drop for MockTimer {
     fn drop(&mut self) {
-        let MockTimer { clock: MockClock { shared }, entry } = self;
-        let _waker = shared.agenda().remove(entry);
+        let MockTimer { clock: MockClock { shared }, slot } = self;
+        let _waker = shared.queue().remove(slot);
     }
 }

@@ -1,50 +1,49 @@
-//! Where the time comes from.
+//! Clocks, and the timers that wake waiters.
 
 #[cfg(feature = "std")]
 use std::boxed::Box;
 
-#[cfg(feature = "std")]
-mod agenda;
 #[cfg(feature = "std")]
 mod coarse;
 #[cfg(feature = "tokio")]
 mod courier;
 #[cfg(all(feature = "std", not(brimful_loom)))]
 mod mock;
-#[cfg(feature = "wait")]
-mod reactor;
 #[cfg(feature = "std")]
 mod timer;
+#[cfg(feature = "std")]
+mod timer_queue;
+#[cfg(feature = "std")]
+mod timer_thread;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
 #[cfg(feature = "std")]
 mod tsc;
 
-#[cfg(feature = "wait")]
-pub(crate) use agenda::{Agenda, Entry};
 #[cfg(feature = "std")]
 pub use coarse::{CoarseClock, CoarseUpkeep};
 #[cfg(all(feature = "std", not(brimful_loom)))]
 pub use mock::MockClock;
-#[cfg(feature = "wait")]
-pub(crate) use reactor::default_timer;
 #[cfg(feature = "std")]
 pub use timer::Timer;
+#[cfg(feature = "std")]
+pub(crate) use timer_queue::{TimerQueue, TimerSlot};
+#[cfg(feature = "std")]
+pub(crate) use timer_thread::default_timer;
 #[cfg(feature = "tokio")]
 pub use tokio_timer::TokioTimer;
 #[cfg(feature = "std")]
 pub use tsc::{ClockHealth, ClockSource, QuantaClock, clock_health};
 
-/// A source of time: nanoseconds since an origin of its own, near its start.
+/// A source of time, in nanoseconds since an origin of its own, near its start.
 ///
 /// A limiter is exact for 2⁵⁹ ns (18 years) of its clock and earns nothing after. The origin
 /// must therefore not be the UNIX epoch.
 ///
-/// A clock need not be monotonic, nor agree with itself across cores: a reading counts as
-/// itself, and the window bound holds for whatever the clock says. What a bad clock costs is
-/// accuracy in real time: a reading far ahead that is recorded (a call was admitted by it)
-/// empties the bucket for correct readings until they catch up, which a limiter's `reset`
-/// cures.
+/// A clock need not be monotonic, nor agree with itself across cores: a reading counts as itself, and
+/// the window bound holds for all readings. A bad clock costs accuracy in real time. After a call was
+/// admitted by a reading far ahead, correct readings see an empty bucket until they catch up; a
+/// limiter's `reset` cures that.
 ///
 /// # Examples
 ///
@@ -64,12 +63,12 @@ pub use tsc::{ClockHealth, ClockSource, QuantaClock, clock_health};
 /// assert!(limiter.allow());
 /// ```
 pub trait Clock {
-    /// Nanoseconds since the clock's origin. A queue and a table read it under their locks, so it must
-    /// not call a limiter that reads it.
+    /// Returns the time, in nanoseconds since the clock's origin. A queue and a table read it under their
+    /// locks, so it must not call a limiter that reads this clock.
     fn now(&self) -> u64;
 
-    /// A new timer for those who wait by this clock; `None` for one of async-io's, which is for
-    /// clocks that go with real time.
+    /// Returns a new timer for waits on this clock, or `None` for the [default timer](Timer), which is
+    /// for clocks that follow real time. `None` by default.
     #[cfg(feature = "std")]
     fn timer(&self) -> Option<Box<dyn Timer>> {
         None

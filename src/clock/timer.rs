@@ -1,19 +1,18 @@
-//! What wakes whoever waits.
+//! [`Timer`]: wakes a limiter when its first waiter is due.
 
 use std::task::Waker;
 use std::time::Duration;
 
-/// Wakes a limiter when the first who wait there are due.
+/// A timer that wakes a limiter when its first waiter is due.
 ///
-/// A limiter makes one, for all its keys if it has any, when somebody waits for the first time: by
-/// default on
-/// [`async-io`](https://docs.rs/async-io)'s timers, which need no runtime;
-/// [`MockClock`](crate::MockClock) has timers that follow it; and
-/// [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer) takes any other.
+/// A limiter makes one timer at its first wait; a keyed limiter makes one for all its keys. The default
+/// timer needs no runtime: it is one thread for the whole process, which serves all limiters and ends
+/// after 10 s without waiters; the next wait starts another. [`MockClock`](crate::MockClock) has timers
+/// that follow it. [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer) sets any other timer.
 ///
 /// # Examples
 ///
-/// One that sleeps on a thread of its own:
+/// A timer that sleeps on a thread of its own:
 ///
 /// ```
 /// use brimful::{Quota, RateLimiter, Timer};
@@ -47,13 +46,14 @@ pub trait Timer: Send {
     /// Wakes `waker` once the limiter's clock, which reads `now_ns` now, reads `at_ns` or later;
     /// `at_ns` is not below `now_ns`.
     ///
-    /// It replaces what was armed before. It may wake at once, from within this call too, early, or
-    /// twice: the queue looks at the clock, and arms it again. Woken late, those who wait are served
-    /// late, and tokens beyond the burst are lost meanwhile. One that does not wake at all strands
-    /// them. No lock is held that a call of the limiter would take.
+    /// This replaces the previous arming. The timer may wake at once (also from within this call),
+    /// early, or twice: the queue then looks at the clock, and arms the timer again. If the timer wakes
+    /// late, waiters are served late, and tokens beyond the burst are lost meanwhile. If it never wakes,
+    /// waiters are stranded. The limiter holds no lock during this call that another call of it would
+    /// take.
     ///
-    /// To wake it looks at the clock, serves who is due, wakes them, and arms this very timer: hold no
-    /// lock that any of it takes.
+    /// `waker.wake()` looks at the clock, serves and wakes the waiters that are due, and arms this same
+    /// timer. The timer must not hold a lock during `wake` that any of these steps takes.
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker);
 
     /// Returns the time by which the queue may put off the next wake after one that served more than one

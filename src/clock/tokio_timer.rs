@@ -47,7 +47,7 @@ use super::{Timer, default_timer};
 /// # Panics
 ///
 /// If time is paused in a runtime without a time driver, tokio's sleep panics in the task. tokio has no
-/// way to ask for a time driver.
+/// way to demand for a time driver.
 ///
 /// # Examples
 ///

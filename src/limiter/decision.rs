@@ -1,14 +1,14 @@
-//! [`Decision`]: the answer with its numbers.
+//! [`Decision`]: a decision with its numbers.
 
 use core::fmt;
 use core::time::Duration;
 
 use crate::cell::Taken;
 use crate::error::Wait;
-use crate::word::{Due, Earned, Layout, Level, Reading, Units, Worth};
+use crate::word::{Due, Earned, Layout, Level, Reading, Snapshot, Units};
 
-/// What was decided, and the numbers that response headers show. All of them are of the one
-/// moment of the decision; the arithmetic is left until it is asked for.
+/// A decision, with the numbers that response headers show. All numbers are of the moment of the
+/// decision, and are computed when a method is called.
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct Decision {
@@ -41,7 +41,7 @@ impl Decision {
                 (now, needed, needed.0.wrapping_sub(deficit.0) as i64, Kind::Denied)
             }
             // What has no place holds nothing.
-            Taken::Refused { deficit, now } => (now, deficit, 0, Kind::Refused),
+            Taken::TableFull { deficit, now } => (now, deficit, 0, Kind::Refused),
             Taken::Unlimited => return Decision::unlimited(layout),
         };
         Decision::new(layout, now, cost, Level(held), kind)
@@ -51,11 +51,11 @@ impl Decision {
         Decision::new(layout, Reading::MAX, Units(0), Level(layout.capacity().0 as i64), Kind::Unlimited)
     }
 
-    /// After a look, for a cost of zero.
-    pub(super) fn looked(layout: &Layout, worth: Worth) -> Self {
-        match worth.no_place {
-            Some(deficit) => Decision::taken(layout, Taken::Refused { deficit, now: worth.now }),
-            None => Decision::new(layout, worth.now, Units(0), worth.free(), Kind::Admitted),
+    /// The decision of a call that takes nothing.
+    pub(super) fn looked(layout: &Layout, snapshot: Snapshot) -> Self {
+        match snapshot.no_place {
+            Some(deficit) => Decision::taken(layout, Taken::TableFull { deficit, now: snapshot.now }),
+            None => Decision::new(layout, snapshot.now, Units(0), snapshot.available(), Kind::Admitted),
         }
     }
 
@@ -65,40 +65,40 @@ impl Decision {
         Decision { earned, per_token, capacity, now, cost, held, kind }
     }
 
-    /// Whether the call was admitted, and charged.
+    /// Returns whether the call was admitted, and charged.
     #[inline]
     #[must_use]
     pub fn allowed(&self) -> bool {
         matches!(self.kind, Kind::Admitted | Kind::Unlimited)
     }
 
-    /// Whether the cost was above the burst, so that the same call will never be admitted.
+    /// Returns whether the cost was above the burst, so that the same call will never be admitted.
     #[must_use]
     pub fn exceeds_burst(&self) -> bool {
         matches!(self.kind, Kind::Denied) && self.cost > self.capacity
     }
 
-    /// Whether the key was new to a keyed limiter that is full of buckets in use. What
-    /// [`retry_after`](Decision::retry_after) tells is a guess then.
+    /// Returns whether the key was new to a keyed limiter that is full of buckets in use.
+    /// [`retry_after`](Decision::retry_after) is a guess then.
     #[must_use]
     pub fn table_is_full(&self) -> bool {
         matches!(self.kind, Kind::Refused)
     }
 
-    /// The burst, in whole tokens, rounded down; `u32::MAX` without a limit.
+    /// Returns the burst, in whole tokens, rounded down; `u32::MAX` without a limit.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.whole(self.capacity.0)
     }
 
-    /// The whole tokens left after the decision, rounded down; zero in debt. A call for that many at
-    /// the same reading of the clock is admitted, and a call for one more is not.
+    /// Returns the whole tokens that are left after the decision, rounded down; zero in debt. A call for
+    /// that many at the same reading of the clock is admitted, and a call for one more is not.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.whole(self.left().max(0) as u64)
     }
 
-    /// How long until the same call is admitted, if nothing else takes tokens: zero if this call
+    /// Returns the time until the same call is admitted, if nothing else takes tokens: zero if this call
     /// was. `None` if it never is, because its cost [exceeds the burst](Decision::exceeds_burst) or
     /// the instant lies beyond the 18 years that a clock's readings reach. Exact, rounded up to the
     /// nanosecond. If the [table is full](Decision::table_is_full): see
@@ -112,7 +112,7 @@ impl Decision {
         }
     }
 
-    /// How long until the bucket is full again, if nothing else takes tokens: zero if it is full.
+    /// Returns the time until the bucket is full again, if nothing else takes tokens: zero if it is full.
     /// `None` if that instant lies beyond the 18 years that a clock's readings reach. Exact, rounded
     /// up to the nanosecond.
     #[must_use]

@@ -2,124 +2,78 @@
 
 use core::fmt;
 
-use super::RateLimiter;
-use super::account::Account;
-use super::source::given;
+use super::target::{Handle, Target};
+use super::time::given;
+use crate::cell::FixedTime;
 use crate::clock::Clock;
 use crate::tokens::Tokens;
 
 #[cfg(feature = "std")]
-use super::keyed::{Bucket, KeyedRateLimiter};
+use super::target::OwnedTarget;
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
-#[cfg(feature = "std")]
-use crate::table::Fingerprint;
-#[cfg(feature = "std")]
-use std::sync::Arc;
 
-/// Where a reservation is settled.
-trait Ledger {
-    /// Settles `reserved` tokens for `actual`, at the time given or else now, and returns what
-    /// could not be charged.
-    fn book(&self, reserved: Tokens, actual: Tokens, at: Option<u64>) -> Tokens;
-}
-
-impl<C: Clock> Ledger for &RateLimiter<C> {
-    fn book(&self, reserved: Tokens, actual: Tokens, at: Option<u64>) -> Tokens {
-        match at {
-            Some(now_ns) => self.settle(reserved, actual, given(now_ns)),
-            None => self.settle(reserved, actual, self.live()),
-        }
-    }
-}
-
-#[cfg(feature = "std")]
-impl<C: Clock> Ledger for Arc<RateLimiter<C>> {
-    fn book(&self, reserved: Tokens, actual: Tokens, at: Option<u64>) -> Tokens {
-        (&**self).book(reserved, actual, at)
-    }
-}
-
-#[cfg(feature = "std")]
-impl<C: Clock> Ledger for Bucket<'_, C> {
-    fn book(&self, reserved: Tokens, actual: Tokens, at: Option<u64>) -> Tokens {
-        match at {
-            Some(now_ns) => self.settle(reserved, actual, given(now_ns)),
-            None => self.settle(reserved, actual, self.live()),
-        }
-    }
-}
-
-/// A bucket of a shared keyed limiter.
-#[cfg(feature = "std")]
-struct Shared<K: ?Sized, C: Clock, S> {
-    limiter: Arc<KeyedRateLimiter<K, C, S>>,
-    key: Fingerprint,
-}
-
-#[cfg(feature = "std")]
-impl<K: ?Sized, C: Clock, S> Ledger for Shared<K, C, S> {
-    fn book(&self, reserved: Tokens, actual: Tokens, at: Option<u64>) -> Tokens {
-        self.limiter.bucket(self.key).book(reserved, actual, at)
-    }
-}
-
-/// Tokens to be settled once, here: what comes after finds nothing reserved.
-struct Pledge<L: Ledger> {
-    ledger: L,
+/// Tokens that are settled once: after that, nothing is reserved.
+struct Pending<H: Handle<Clock: Clock>> {
+    handle: H,
     tokens: Tokens,
-    /// The time it was made at, where the caller gave one.
-    given: Option<u64>,
+    /// The time of the settlement; `None` for the limiter's clock.
+    at: Option<FixedTime>,
 }
 
-impl<L: Ledger> Pledge<L> {
-    fn settle(&mut self, actual: Tokens, at: Option<u64>) -> Tokens {
+impl<H: Handle<Clock: Clock>> Pending<H> {
+    fn settle(&mut self, actual: Tokens) -> Tokens {
         let reserved = core::mem::take(&mut self.tokens);
-        self.ledger.book(reserved, actual, at.or(self.given))
+        let target = self.handle.target();
+        match self.at {
+            Some(now) => target.settle(reserved, actual, now),
+            None => target.settle(reserved, actual, target.live()),
+        }
     }
 }
 
-impl<L: Ledger> Drop for Pledge<L> {
+impl<H: Handle<Clock: Clock>> Drop for Pending<H> {
     fn drop(&mut self) {
         if !self.tokens.is_zero() {
-            self.settle(Tokens::ZERO, None);
+            self.settle(Tokens::ZERO);
         }
     }
 }
 
-/// The verbs of a reservation, whatever it is settled with.
+/// The verbs of a reservation, whatever keeps its bucket.
 macro_rules! reservation {
-    ($name:ident, [$($generics:tt)*], [$($args:tt)*]) => {
-        impl<$($generics)*> $name<$($args)*> {
-            /// What was reserved and not settled yet.
+    ($name:ident, [$($generics:tt)*], $handle:ty) => {
+        impl<$($generics)*> $name<$($generics)*> where C: Clock {
+            #[inline]
+            pub(super) fn new(handle: $handle, tokens: Tokens, at: Option<FixedTime>) -> Self {
+                $name(Pending { handle, tokens, at })
+            }
+
+            /// Returns the tokens that are reserved.
             #[must_use]
             pub fn tokens(&self) -> Tokens {
                 self.0.tokens
             }
 
-            /// Settles for the cost that it really was: gives back the rest, or charges what was
-            /// missing, which may take the bucket into debt, by default down to one burst below
-            /// zero ([`Quota::max_debt`](crate::Quota::max_debt)). Returns what that limit left
-            /// uncharged, rounded up to a unit: usually zero.
+            /// Settles the reservation for the cost that it turned out to have: gives back the rest, or
+            /// charges the tokens that were missing. That may take the bucket into debt, by default down to one
+            /// burst below zero ([`Quota::max_debt`](crate::Quota::max_debt)). Returns the tokens that this
+            /// limit left uncharged, rounded up to a unit: usually zero.
             pub fn commit(mut self, actual: impl Into<Tokens>) -> Tokens {
-                self.0.settle(actual.into(), None)
+                self.0.settle(actual.into())
             }
 
-            /// Gives all back.
+            /// Gives all tokens back.
             pub fn cancel(self) {}
 
-            /// [`commit`](Self::commit) at `now_ns`.
-            pub fn commit_at(mut self, now_ns: u64, actual: impl Into<Tokens>) -> Tokens {
-                self.0.settle(actual.into(), Some(now_ns))
-            }
-
-            /// [`cancel`](Self::cancel) at `now_ns`.
-            pub fn cancel_at(self, now_ns: u64) {
-                self.commit_at(now_ns, Tokens::ZERO);
+            /// Returns the same reservation, to be settled as of `now_ns`.
+            pub fn at(mut self, now_ns: u64) -> Self {
+                self.0.at = Some(given(now_ns));
+                self
             }
         }
 
-        impl<$($generics)*> fmt::Debug for $name<$($args)*> {
+        impl<$($generics)*> fmt::Debug for $name<$($generics)*> where C: Clock {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($name)).field("tokens", &self.0.tokens).finish_non_exhaustive()
             }
@@ -127,81 +81,26 @@ macro_rules! reservation {
     };
 }
 
-/// Tokens taken now, for a call whose true cost is known later. Made by
-/// [`RateLimiter::try_reserve_n`].
+/// Tokens taken now, for a call whose cost is known later. Made by `try_reserve_n` and `reserve_n`.
 ///
-/// [`commit`](Reservation::commit) settles it; [`cancel`](Reservation::cancel), or dropping it,
-/// gives all back. What is given back is clipped at the burst.
+/// [`commit`](Reservation::commit) settles it. [`cancel`](Reservation::cancel), or dropping it, gives
+/// all tokens back; what is given back is clipped at the burst.
+///
+/// A reservation on a key does not keep the key in the table. If the key was forgotten before the
+/// reservation is settled, its bucket was full, or shares the debt of evicted keys, and the settlement
+/// counts on that.
 #[must_use = "dropping a reservation gives its tokens back at once"]
 pub struct Reservation<'a, #[cfg(feature = "std")] C: Clock = QuantaClock, #[cfg(not(feature = "std"))] C: Clock>(
-    Pledge<&'a RateLimiter<C>>,
+    Pending<Target<'a, C>>,
 );
 
-impl<'a, C: Clock> Reservation<'a, C> {
-    #[inline]
-    pub(super) fn new(ledger: &'a RateLimiter<C>, tokens: Tokens, given: Option<u64>) -> Self {
-        Reservation(Pledge { ledger, tokens, given })
-    }
-}
+reservation!(Reservation, ['a, C], Target<'a, C>);
 
-reservation!(Reservation, [C: Clock], ['_, C]);
-
-/// A [`Reservation`] that keeps its limiter alive. Made by
-/// [`RateLimiter::try_reserve_n_owned`].
+/// A [`Reservation`] that keeps its limiter alive, and so may go to another thread or task. Made by
+/// `try_reserve_n_owned`.
 #[cfg(feature = "std")]
 #[must_use = "dropping a reservation gives its tokens back at once"]
-pub struct OwnedReservation<C: Clock = QuantaClock>(Pledge<Arc<RateLimiter<C>>>);
+pub struct OwnedReservation<C: Clock = QuantaClock>(Pending<OwnedTarget<C>>);
 
 #[cfg(feature = "std")]
-impl<C: Clock> OwnedReservation<C> {
-    pub(super) fn new(ledger: Arc<RateLimiter<C>>, tokens: Tokens, given: Option<u64>) -> Self {
-        OwnedReservation(Pledge { ledger, tokens, given })
-    }
-}
-
-#[cfg(feature = "std")]
-reservation!(OwnedReservation, [C: Clock], [C]);
-
-/// Tokens of one key taken now, for a call whose true cost is known later. Made by
-/// [`KeyedRateLimiter::try_reserve_n`]; as [`Reservation`] otherwise.
-///
-/// It does not keep the key in the table. Where the key was forgotten before this is settled, its
-/// bucket was full or shares the debt of those that were evicted, and what is given back or
-/// charged is given to or charged from that.
-#[cfg(feature = "std")]
-#[must_use = "dropping a reservation gives its tokens back at once"]
-pub struct KeyedReservation<'a, C: Clock = QuantaClock>(Pledge<Bucket<'a, C>>);
-
-#[cfg(feature = "std")]
-impl<'a, C: Clock> KeyedReservation<'a, C> {
-    #[inline]
-    pub(super) fn new(ledger: Bucket<'a, C>, tokens: Tokens, given: Option<u64>) -> Self {
-        KeyedReservation(Pledge { ledger, tokens, given })
-    }
-}
-
-#[cfg(feature = "std")]
-reservation!(KeyedReservation, [C: Clock], ['_, C]);
-
-/// A [`KeyedReservation`] that keeps its limiter alive. Made by
-/// [`KeyedRateLimiter::try_reserve_n_owned`].
-#[cfg(feature = "std")]
-#[must_use = "dropping a reservation gives its tokens back at once"]
-pub struct OwnedKeyedReservation<K: ?Sized, C: Clock = QuantaClock, S = super::keyed::SipState>(
-    Pledge<Shared<K, C, S>>,
-);
-
-#[cfg(feature = "std")]
-impl<K: ?Sized, C: Clock, S> OwnedKeyedReservation<K, C, S> {
-    pub(super) fn new(
-        limiter: Arc<KeyedRateLimiter<K, C, S>>,
-        key: Fingerprint,
-        tokens: Tokens,
-        given: Option<u64>,
-    ) -> Self {
-        OwnedKeyedReservation(Pledge { ledger: Shared { limiter, key }, tokens, given })
-    }
-}
-
-#[cfg(feature = "std")]
-reservation!(OwnedKeyedReservation, [K: ?Sized, C: Clock, S], [K, C, S]);
+reservation!(OwnedReservation, [C], OwnedTarget<C>);

@@ -16,25 +16,26 @@ pub use text::{ParseQuotaError, QuotaTextError, Quotas};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The slowest rate: one token per 10 000 years, a year being at most 366 days.
+/// The slowest rate: one token per 10 000 years, with years of 366 days.
 const SLOWEST_NANOS: u128 = 10_000 * 366 * 86_400 * SECOND as u128;
 
-/// A rate, a burst, and what a bucket starts with. Every `Quota` that exists is valid.
+/// A rate, a burst, and the amount that a bucket starts with. Every `Quota` is valid by
+/// construction.
 ///
 /// A bucket earns `rate` tokens continuously and holds at most `burst` of them. It starts
 /// full, or with [`initial`](Quota::initial) tokens. A [`commit`](crate::Reservation::commit)
 /// of more than was reserved may take it below zero, by at most a burst or
 /// [`max_debt`](Quota::max_debt).
 ///
-/// Which constructor: [`per_second`](Quota::per_second) and its sisters for whole numbers,
-/// [`new`](Quota::new) for any period, [`parse`](str::parse) or [`quota!`](crate::quota!) for
-/// text, [`try_from_rate`](Quota::try_from_rate) for fractions. All but the last are `const`:
-/// what is not a valid quota does not compile where it stands in a constant.
+/// Constructors: [`per_second`](Quota::per_second) and its siblings for whole numbers,
+/// [`new`](Quota::new) for any period, [`parse`](str::parse) or [`quota!`](crate::quota!) for text,
+/// [`try_from_rate`](Quota::try_from_rate) for fractions. All but `parse` and `try_from_rate` work
+/// in a constant, and an invalid quota in a constant does not compile.
 ///
-/// Rates reach from one token per 10 000 years to 10⁹ per second, bursts up to
-/// [`Tokens::MAX`], in any combination.
+/// Rates range from one token per 10 000 years to 10⁹ per second, bursts up to [`Tokens::MAX`], in
+/// any combination.
 ///
-/// Two quotas are equal where they admit the same: `60/min` is `1/s` with a burst of 60.
+/// Two quotas are equal if they admit the same calls: `60/min` equals `1/s` with a burst of 60.
 ///
 /// # Examples
 ///
@@ -59,124 +60,130 @@ pub struct Quota {
     period: Duration,
     /// Exactly the layout's capacity.
     burst: Tokens,
-    /// As it was given; at least the burst if the bucket starts full.
+    /// The amount as it was given; at least the burst if the bucket starts full.
     initial: Tokens,
-    /// `None` where it is the burst.
+    /// `None` if it is the burst.
     max_debt: Option<Tokens>,
 }
 
 impl Quota {
-    /// `tokens` per second, with a burst of as many.
+    /// Returns a quota of `tokens` per second, with a burst of the same size.
     ///
     /// # Panics
     ///
-    /// On zero, or more than 10⁹; in a constant, at compile time.
+    /// Panics if `tokens` is zero or more than 10⁹; in a constant, this is a compile error.
     #[must_use]
     pub const fn per_second(tokens: u32) -> Self {
         Quota::new(tokens as u64, Duration::from_secs(1))
     }
 
-    /// `tokens` per minute, with a burst of as many.
+    /// Returns a quota of `tokens` per minute, with a burst of the same size.
     ///
     /// # Panics
     ///
-    /// On zero; in a constant, at compile time.
+    /// Panics if `tokens` is zero; in a constant, this is a compile error.
     #[must_use]
     pub const fn per_minute(tokens: u32) -> Self {
         Quota::new(tokens as u64, Duration::from_secs(60))
     }
 
-    /// `tokens` per hour, with a burst of as many.
+    /// Returns a quota of `tokens` per hour, with a burst of the same size.
     ///
     /// # Panics
     ///
-    /// On zero; in a constant, at compile time.
+    /// Panics if `tokens` is zero; in a constant, this is a compile error.
     #[must_use]
     pub const fn per_hour(tokens: u32) -> Self {
         Quota::new(tokens as u64, Duration::from_secs(3_600))
     }
 
-    /// `tokens` per day of 24 hours, with a burst of as many.
+    /// Returns a quota of `tokens` per day of 24 hours, with a burst of the same size.
     ///
     /// # Panics
     ///
-    /// On zero; in a constant, at compile time.
+    /// Panics if `tokens` is zero; in a constant, this is a compile error.
     #[must_use]
     pub const fn per_day(tokens: u32) -> Self {
         Quota::new(tokens as u64, Duration::from_secs(86_400))
     }
 
-    /// `tokens` per `period`, with a burst of as many (at most `u32::MAX`).
+    /// Returns a quota of `tokens` per `period`, with a burst of the same size (at most
+    /// `u32::MAX`).
     ///
     /// # Panics
     ///
-    /// Where [`try_new`](Quota::try_new) has an error; in a constant, at compile time.
+    /// Panics if [`try_new`](Quota::try_new) returns an error; in a constant, this is a compile
+    /// error.
     #[must_use]
     pub const fn new(tokens: u64, period: Duration) -> Self {
         valid(Quota::try_new(tokens, period))
     }
 
-    /// `tokens` per `period`, with a burst of as many (at most `u32::MAX`).
+    /// Returns a quota of `tokens` per `period`, with a burst of the same size (at most
+    /// `u32::MAX`).
     ///
     /// # Errors
     ///
-    /// No tokens, no period, a rate above 10⁹ per second or below one per 10 000 years.
+    /// Returns an error if `tokens` or `period` is zero, or if the rate is above 10⁹ per second or
+    /// below one token per 10 000 years.
     pub const fn try_new(tokens: u64, period: Duration) -> Result<Self, QuotaError> {
         let burst = if tokens > u32::MAX as u64 { u32::MAX } else { tokens as u32 };
         Quota::from_parts(tokens, period.as_nanos(), Tokens::new(burst))
     }
 
-    /// The same rate with a burst of `tokens`: the most that a bucket holds.
+    /// Returns the same rate with a burst of `tokens`: the most that a bucket holds.
     ///
     /// # Panics
     ///
-    /// On zero; in a constant, at compile time.
+    /// Panics if `tokens` is zero; in a constant, this is a compile error.
     #[must_use]
     pub const fn burst(self, tokens: u32) -> Self {
         valid(self.with_burst(Tokens::new(tokens)))
     }
 
-    /// The same rate with a burst of `tokens`, rounded down to the quota's
+    /// Returns the same rate with a burst of `tokens`, rounded down to the quota's
     /// [`resolution`](Quota::resolution).
     ///
     /// # Errors
     ///
-    /// Zero, or a fraction of a token below the quota's resolution.
+    /// Returns an error if the burst is zero, or a fraction of a token below the quota's
+    /// resolution.
     pub fn try_burst(self, tokens: impl Into<Tokens>) -> Result<Self, QuotaError> {
         self.with_burst(tokens.into())
     }
 
-    /// What a bucket holds when it starts; more than the burst is the burst. Without it, a
-    /// bucket starts full.
+    /// Sets the amount that a bucket holds when it starts. More than the burst counts as the burst.
+    /// Without this setting, a bucket starts full.
     ///
-    /// The bucket starts when its limiter is constructed, where a clock is at hand
-    /// ([`RateLimiter::with_clock`](crate::RateLimiter::with_clock), a builder), or else with
-    /// the first call or look.
+    /// The bucket starts when its limiter is constructed, if the constructor has a clock
+    /// ([`RateLimiter::with_clock`](crate::RateLimiter::with_clock), a builder). Otherwise it
+    /// starts with the first call or look.
     #[must_use]
     pub const fn initial(self, tokens: u32) -> Self {
         self.with_initial(Tokens::new(tokens))
     }
 
-    /// How far below zero a [`commit`](crate::Reservation::commit) may take the bucket, rounded
-    /// down to the quota's [`resolution`](Quota::resolution). Without it, one burst. A debt
-    /// that is far above the burst makes the resolution coarser.
+    /// Sets how far below zero a [`commit`](crate::Reservation::commit) may take the bucket,
+    /// rounded down to the quota's [`resolution`](Quota::resolution). Without this setting, the
+    /// limit is one burst. A debt far above the burst makes the resolution coarser.
     ///
     /// # Panics
     ///
-    /// Where the burst is a fraction too small for that coarser resolution; in a constant, at
-    /// compile time.
+    /// Panics if the burst is a fraction too small for that coarser resolution; in a constant, this
+    /// is a compile error.
     #[must_use]
     pub const fn max_debt(self, tokens: u32) -> Self {
         valid(self.with_max_debt(Tokens::new(tokens)))
     }
 
-    /// A fractional rate and burst. Each number counts as the shortest decimal that reads back
-    /// as it, so `0.1` is exactly a token every ten seconds.
+    /// Returns a quota with a fractional rate and burst. Each number counts as the shortest decimal
+    /// that reads back as the same number, so `0.1` is exactly one token every ten seconds.
     ///
     /// # Errors
     ///
-    /// What is not a finite number above zero, a rate above 10⁹ or below one token per 10 000
-    /// years, a burst of 2³² and more or below what the rate can count.
+    /// Returns an error if a number is not finite and above zero, if the rate is above 10⁹ or below
+    /// one token per 10 000 years, or if the burst is 2³² or more, or below the amount that the
+    /// rate can count.
     ///
     /// # Examples
     ///
@@ -200,34 +207,34 @@ impl Quota {
         Quota::from_parts(tokens, nanos, burst)
     }
 
-    /// The rate in lowest terms: tokens, and the period that earns them.
+    /// Returns the rate in lowest terms: tokens, and the period that earns them.
     #[must_use]
     pub const fn rate(&self) -> (u64, Duration) {
         (self.tokens, self.period)
     }
 
-    /// The rate as a number, to the nearest `f64`.
+    /// Returns the rate in tokens per second, as the nearest `f64`.
     #[must_use]
     pub fn tokens_per_second(&self) -> f64 {
         self.tokens as f64 * SECOND as f64 / self.period.as_nanos() as f64
     }
 
-    /// The burst: the most that a bucket holds. A full bucket admits one call for all of it. If the
-    /// burst that was asked for has a fraction that this rate cannot count, this is that burst
-    /// rounded down.
+    /// Returns the burst: the most that a bucket holds. A full bucket admits one call for all of
+    /// it. If the burst that was asked for has a fraction that this rate cannot count, the result
+    /// is rounded down.
     #[must_use]
     pub const fn capacity(&self) -> Tokens {
         self.burst
     }
 
-    /// What a bucket holds when it starts, as it is counted: the burst, unless
+    /// Returns the amount that a bucket holds when it starts, as it is counted: the burst, unless
     /// [`initial`](Quota::initial) was given.
     #[must_use]
     pub fn initial_tokens(&self) -> Tokens {
         self.layout.tokens_down(self.initial_units())
     }
 
-    /// How far below zero a commit may take a bucket.
+    /// Returns how far below zero a commit may take a bucket.
     #[must_use]
     pub const fn debt_limit(&self) -> Tokens {
         match self.max_debt {
@@ -236,42 +243,25 @@ impl Quota {
         }
     }
 
-    /// The unit that costs are rounded up to and bursts down to, itself rounded up to 10⁻¹²
-    /// token: what is earned in 1 to 2.5 ns, or longer where a token takes a month or more.
-    /// Decimal costs are exact down to it, or nearly: at 100 tokens per second it is 10⁻⁷
-    /// token, at 10⁹ it is a token.
+    /// Returns the unit to which costs are rounded up and bursts are rounded down. The unit itself
+    /// is rounded up to 10⁻¹² token. It is the amount earned in 1 to 2.5 ns, or in a longer time if
+    /// one token takes a month or more. Decimal costs are exact down to the unit, or nearly: at 100
+    /// tokens per second it is 10⁻⁷ token, at 10⁹ it is one token.
     #[must_use]
     pub const fn resolution(&self) -> Tokens {
         self.layout.tokens_up(1)
-    }
-
-    /// How long a tick is. A bucket's word notes in which tick of the clock it was last written; a tick
-    /// is a power of two of nanoseconds, about as long as the bucket takes to refill. It costs no
-    /// accuracy: what a bucket holds is known to the nanosecond. A denial by a reading of an
-    /// earlier tick than the last write, as clocks that differ may give, looks a second time. Slots
-    /// of a [`KeyedRateLimiter`](crate::KeyedRateLimiter) have shorter ones.
-    #[must_use]
-    pub const fn tick(&self) -> Duration {
-        Duration::from_nanos(self.layout.tick_nanos())
-    }
-
-    /// How long a word tells what its bucket holds. A bucket that was not written for longer than that is
-    /// full, whatever it held.
-    #[must_use]
-    pub const fn horizon(&self) -> Duration {
-        Duration::from_nanos(self.layout.horizon_nanos())
     }
 
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// What a bucket starts with, in units of the quota's layout.
+    /// Returns the amount that a bucket starts with, in units of the quota's layout.
     pub(crate) fn initial_units(&self) -> Units {
         self.layout.units_clipped(self.initial)
     }
 
-    /// What a bucket starts with.
+    /// Returns the amount that a bucket starts with.
     #[cfg(feature = "std")]
     pub(crate) const fn initial_amount(&self) -> Tokens {
         self.initial
@@ -281,7 +271,7 @@ impl Quota {
         self.initial.total_pico() >= self.burst.total_pico()
     }
 
-    /// From any terms of the rate.
+    /// Makes a quota from a rate in any terms.
     const fn from_parts(tokens: u64, nanos: u128, burst: Tokens) -> Result<Self, QuotaError> {
         if tokens == 0 {
             return Err(QuotaError(QuotaErrorKind::ZeroTokens));
@@ -314,8 +304,8 @@ impl Quota {
         Quota { initial, ..self }
     }
 
-    /// With the burst rounded down to what the units can count: it can then be taken in one call,
-    /// and its text reads back as the same quota.
+    /// Rounds the burst down to the amount that the units can count. The burst can then be taken in
+    /// one call, and its text reads back as the same quota.
     const fn derive(
         tokens: u64,
         period: Duration,
@@ -327,8 +317,8 @@ impl Quota {
             return Err(QuotaError(QuotaErrorKind::ZeroBurst));
         }
         let mut kept = burst;
-        // A smaller burst may have a finer unit, in which it has to be counted again. Units get
-        // finer only, so this ends.
+        // A smaller burst may have a finer unit, in which the burst has to be counted again. Units
+        // only get finer, so the loop ends.
         loop {
             let debt = match max_debt {
                 Some(debt) => debt,
@@ -346,9 +336,9 @@ impl Quota {
     }
 }
 
-/// Two quotas are equal where they admit the same. One to which a default was given is equal to
-/// one that has it, and yet another base: `burst` changes what was not given, but nothing that
-/// was.
+/// Two quotas are equal if they admit the same calls. A quota to which a default was given is equal
+/// to a quota that has it by default. They still differ as a base: `burst` changes the values that
+/// were not given, and no value that was given.
 impl PartialEq for Quota {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
@@ -395,8 +385,8 @@ const fn duration(nanos: u128) -> Duration {
 /// The longest period that a [`Duration`] holds, in whole seconds.
 const LONGEST_NANOS: u128 = u64::MAX as u128 * SECOND as u128;
 
-/// `rate` tokens per second as tokens per nanoseconds, to within a part in 10¹⁸ where it is not
-/// exact. What is out of range by far stays out of range.
+/// Converts `rate` tokens per second to tokens per nanoseconds, to within one part in 10¹⁸ if it is
+/// not exact. A rate far out of range stays out of range.
 fn per_second(rate: Decimal) -> (u64, u128) {
     let scale = rate.exponent.unsigned_abs();
     // A float has at most 17 digits.
@@ -411,7 +401,7 @@ fn per_second(rate: Decimal) -> (u64, u128) {
     }
 }
 
-/// The last convergent of the continued fraction of `numerator / denominator` whose
+/// Returns the last convergent of the continued fraction of `numerator / denominator` whose
 /// denominator is at most [`LONGEST_NANOS`].
 fn convergent(numerator: u64, denominator: u128) -> (u64, u128) {
     let (mut a, mut b) = (u128::from(numerator), denominator);
@@ -426,7 +416,7 @@ fn convergent(numerator: u64, denominator: u128) -> (u64, u128) {
         q = (q.1, next);
         (a, b) = (b, a % b);
     }
-    // Convergents are in lowest terms, so the numerator is at most the one given; none but
-    // zero fits where the rate is too slow by far.
+    // Convergents are in lowest terms, so the numerator is at most the given one. Only zero fits if
+    // the rate is far too slow.
     if p.1 == 0 { (1, LONGEST_NANOS) } else { (p.1 as u64, q.1) }
 }

@@ -1,9 +1,9 @@
 //! Quotas in configuration files and messages, by serde.
 //!
 //! A quota is written as its text. It is read from a text, or from a map with the fields `rate`,
-//! `burst`, `initial` and `debt`, the last three of which may be left out. The rate is a text; the
-//! others are amounts, as numbers or as texts. Quotas that hold at once are written as one text,
-//! and read from that, from a map, or from a list of either.
+//! `burst`, `initial` and `debt`; the last three are optional. The rate is a text; the other fields
+//! are amounts, as numbers or as texts. Quotas that hold at once are written as one text, and read
+//! from that text, from a map, or from a list of texts and maps.
 
 use alloc::format;
 use alloc::string::String;
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Quotas {
     }
 }
 
-/// Formats that are not for people do not tell what comes: it is what was written.
+/// A format that is not human-readable does not describe its values, so the written form is read.
 fn read<'de, D: Deserializer<'de>, T: Form>(deserializer: D) -> Result<T, D::Error> {
     let visitor = TextOrMap(PhantomData);
     if deserializer.is_human_readable() {
@@ -53,13 +53,13 @@ fn read<'de, D: Deserializer<'de>, T: Form>(deserializer: D) -> Result<T, D::Err
     }
 }
 
-/// What is read from a text, a map, and perhaps a list.
+/// A type that is read from a text, a map, and perhaps a list.
 trait Form: FromStr<Err = ParseQuotaError> {
     const EXPECTED: &'static str;
 
     fn of_one(quota: Quota) -> Self;
 
-    /// `None` where there may be no list.
+    /// Returns `None` if the type cannot be read from a list.
     fn of_list<'de, A: SeqAccess<'de>>(_: A) -> Option<Result<Self, A::Error>> {
         None
     }

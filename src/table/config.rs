@@ -1,8 +1,7 @@
 //! What a table is made for, and how large it may become.
 
+use crate::queue::TimerFactory;
 use crate::tokens::Tokens;
-#[cfg(feature = "wait")]
-use crate::wait::MakeTimer;
 use crate::word::Layout;
 
 use super::fingerprint::{GROUP_BITS, GROUP_SLOTS};
@@ -18,7 +17,6 @@ pub(crate) struct TableConfig {
     pub(crate) forget_after: u64,
     pub(crate) on_full: OnFull,
     pub(crate) hook: Option<Hook>,
-    #[cfg(feature = "wait")]
     pub(crate) waiters: Waiters,
 }
 
@@ -26,14 +24,13 @@ pub(crate) struct TableConfig {
 pub(crate) type Hook = Box<dyn Fn(FullEvent) + Send + Sync>;
 
 /// The bounds of waiting.
-#[cfg(feature = "wait")]
 #[derive(Clone)]
 pub(crate) struct Waiters {
     /// The most waiters on one key.
     pub(crate) each: u32,
     /// The most keys that are waited on.
     pub(crate) keys: u64,
-    pub(crate) timer: Option<MakeTimer>,
+    pub(crate) timer: Option<TimerFactory>,
 }
 
 /// Groups double when they hold more than four keys for five slots.

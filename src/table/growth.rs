@@ -91,7 +91,6 @@ impl Table {
             let mut locked = self.lock_group(group);
             let mut freed = locked.sweep(group, full);
             if is_first {
-                #[cfg(feature = "wait")]
                 locked.take_back_some(now);
                 freed += locked.sweep_overflow(full);
             }

@@ -30,7 +30,6 @@ mod fingerprint;
 mod growth;
 mod op;
 mod policy;
-#[cfg(feature = "wait")]
 mod queued;
 mod sizes;
 mod slots;
@@ -38,12 +37,10 @@ mod state;
 mod stripe;
 mod verbs;
 
-#[cfg(feature = "wait")]
 pub(crate) use config::Waiters;
 pub(crate) use config::{Hook, MOST_KEYS, TableConfig};
 pub(crate) use fingerprint::Fingerprint;
 pub use policy::{FullEvent, OnFull};
-#[cfg(feature = "wait")]
 pub(crate) use queued::Arrival;
 pub(crate) use sizes::{keys_within, memory_limit};
 pub(crate) use state::Table;

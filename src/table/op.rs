@@ -1,10 +1,9 @@
 //! An operation on a bucket, wherever the bucket is: in a slot, out of it, or with a queue.
 
-use crate::algorithm::token_bucket::{self, Ask, Started, Step};
-use crate::cell::{Location, Now, Resolved, Taken};
-#[cfg(feature = "wait")]
-use crate::wait::{Loan, Rule};
-use crate::word::{Layout, Reading, Units, Word, Worth};
+use crate::algorithm::token_bucket::{self, Demand, Started, Step};
+use crate::cell::{Location, Resolved, Taken, TimeSource};
+use crate::queue::{QueueState, Rule};
+use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
 use super::slots::InSlot;
 
@@ -27,8 +26,7 @@ pub(super) trait BucketOp {
     fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Self::Output);
 
     /// Runs it on a bucket that callers wait on. `None` if the queue has no word.
-    #[cfg(feature = "wait")]
-    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Self::Output>;
+    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Self::Output>;
 
     /// Reads the clock.
     fn now(&self) -> Reading;
@@ -54,46 +52,45 @@ pub(super) trait BucketOp {
 
 /// A call for tokens.
 pub(super) struct Take<N> {
-    pub(super) ask: Ask,
+    pub(super) demand: Demand,
     pub(super) source: N,
 }
 
-impl<N: Now> BucketOp for Take<N> {
+impl<N: TimeSource> BucketOp for Take<N> {
     type Output = Taken;
 
     fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Taken> {
-        tenant.cell().take_at_length(layout, tenant, self.ask, self.source)
+        tenant.cell().take_at_length(layout, tenant, self.demand, self.source)
     }
 
     fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Taken) {
-        let ask = self.ask;
-        let admitted = |held| Taken::Admitted { cost: ask.cost, held, now };
-        let denied = |deficit| Taken::Denied { needed: ask.needed, deficit, now };
+        let demand = self.demand;
+        let admitted = |held| Taken::Admitted { cost: demand.cost, held, now };
+        let denied = |deficit| Taken::Denied { needed: demand.needed, deficit, now };
         match bucket {
-            Detached::Bucket(word) => match token_bucket::step_exact(layout, word, now, ask) {
+            Detached::Bucket(word) => match token_bucket::step_exact(layout, word, now, demand) {
                 Step::Admitted { next, held } => (next, admitted(held)),
                 Step::Denied { deficit, .. } => (word, denied(deficit)),
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
             },
-            Detached::NotStarted(initial) => match token_bucket::start(layout, now, initial, ask) {
+            Detached::NotStarted(initial) => match token_bucket::start(layout, now, initial, demand) {
                 Started::Admitted { next, held } => (next, admitted(held)),
                 Started::Denied { next, deficit } => (next, denied(deficit)),
             },
         }
     }
 
-    #[cfg(feature = "wait")]
-    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Taken> {
-        loan.take(rule, self.ask, self.now())
+    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Taken> {
+        state.take(rule, self.demand, self.now())
     }
 
     fn now(&self) -> Reading {
         let mut source = self.source;
-        source.first()
+        source.read()
     }
 
     fn starts(&self, layout: &Layout) -> bool {
-        self.ask.needed <= layout.capacity()
+        self.demand.needed <= layout.capacity()
     }
 
     fn foresees(&self, layout: &Layout, taken: &Taken) -> Option<Units> {
@@ -104,7 +101,7 @@ impl<N: Now> BucketOp for Take<N> {
     }
 
     fn refused(&self, _: Taken, deficit: Units, now: Reading) -> Taken {
-        Taken::Refused { deficit, now }
+        Taken::TableFull { deficit, now }
     }
 }
 
@@ -114,7 +111,7 @@ pub(super) struct Change<N, F> {
     pub(super) change: F,
 }
 
-impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N, F> {
+impl<N: TimeSource, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N, F> {
     type Output = Units;
 
     fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Units> {
@@ -125,14 +122,13 @@ impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N, F> {
         (self.change)(bucket.word(layout, now), now)
     }
 
-    #[cfg(feature = "wait")]
-    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Units> {
-        loan.change(rule, self.now(), &self.change)
+    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Units> {
+        state.change(rule, self.now(), &self.change)
     }
 
     fn now(&self) -> Reading {
         let mut source = self.source;
-        source.first()
+        source.read()
     }
 
     fn refused(&self, _: Units, _: Units, _: Reading) -> Units {
@@ -143,42 +139,40 @@ impl<N: Now, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N, F> {
 /// A look at what the bucket holds for a call that leaves `leaving`.
 pub(super) struct Look<N> {
     pub(super) source: N,
-    #[cfg_attr(not(feature = "wait"), allow(dead_code))]
     pub(super) leaving: Units,
 }
 
-impl<N: Now> BucketOp for Look<N> {
-    type Output = Worth;
+impl<N: TimeSource> BucketOp for Look<N> {
+    type Output = Snapshot;
 
-    fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Worth> {
+    fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Snapshot> {
         let (word, now) = (tenant.word(), self.now());
         let Resolved::Bucket = tenant.resolve(word) else { return None };
-        tenant.is_here().then(|| Worth::held(now, token_bucket::level(layout, word, now)))
+        tenant.is_here().then(|| Snapshot::held(now, token_bucket::level(layout, word, now)))
     }
 
-    fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Worth) {
+    fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Snapshot) {
         let word = bucket.word(layout, now);
-        (word, Worth::held(now, token_bucket::level(layout, word, now)))
+        (word, Snapshot::held(now, token_bucket::level(layout, word, now)))
     }
 
-    #[cfg(feature = "wait")]
-    fn run_queued(&self, loan: &mut Loan, rule: &Rule) -> Option<Worth> {
-        loan.worth(rule, self.leaving, self.now())
+    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Snapshot> {
+        state.snapshot(rule, self.leaving, self.now())
     }
 
     fn now(&self) -> Reading {
         let mut source = self.source;
-        source.first()
+        source.read()
     }
 
-    fn foresees(&self, _: &Layout, _: &Worth) -> Option<Units> {
+    fn foresees(&self, _: &Layout, _: &Snapshot) -> Option<Units> {
         Some(Units(0))
     }
 
     const LOOKS: bool = true;
 
-    fn refused(&self, worth: Worth, deficit: Units, _: Reading) -> Worth {
-        Worth { no_place: Some(deficit), ..worth }
+    fn refused(&self, snapshot: Snapshot, deficit: Units, _: Reading) -> Snapshot {
+        Snapshot { no_place: Some(deficit), ..snapshot }
     }
 }
 

@@ -9,8 +9,8 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::queue::{Enqueued, Queue, Rule, TimeDriver, TimerFactory, WaitRequest, wake};
 use crate::sync::Ordering;
-use crate::wait::{Call, Drive, Entered, MakeTimer, Queue, Rule, wake};
 use crate::word::{Reading, Units, Word};
 
 use super::eviction::Room;
@@ -24,7 +24,7 @@ use super::state::{Locked, Table};
 pub(crate) enum Arrival {
     /// The queue, the outcome there, and whether a look is called for once the caller knows the
     /// outcome.
-    Entered { queue: Arc<Queue>, entered: Entered, stirred: bool },
+    Enqueued { queue: Arc<Queue>, enqueued: Enqueued, needs_dispatch: bool },
     /// Callers wait on as many keys as they may.
     TooManyKeys(u64),
     /// The key is new, and there is no place for it until so much more has been earned.
@@ -42,15 +42,15 @@ impl Table {
     pub(crate) fn enter(
         &self,
         key: Fingerprint,
-        call: &mut Call,
+        call: &mut WaitRequest,
         now: Reading,
-        drive: impl FnOnce(Option<&MakeTimer>) -> Drive,
+        drive: impl FnOnce(Option<&TimerFactory>) -> TimeDriver,
     ) -> Arrival {
-        self.terms.drive(|chosen| drive(chosen).shared());
+        self.config.drive(|chosen| drive(chosen).shared());
         let mut sweep = Sweep::new();
         loop {
-            let entered = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
-            match entered {
+            let enqueued = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
+            match enqueued {
                 Attempt::Full => self.sweep_on(&mut sweep, now),
                 Attempt::Arrived(arrival, event) => {
                     event.into_iter().for_each(|event| self.report(event));
@@ -81,7 +81,7 @@ impl Table {
     }
 
     fn rule(&self) -> &Rule {
-        &self.terms.rule
+        &self.config.rule
     }
 }
 
@@ -98,14 +98,14 @@ enum Attempt {
 pub(super) struct QueuedOutput<T> {
     output: T,
     /// The queue, if a look is due when no lock is held.
-    stirred: Option<Arc<Queue>>,
+    needs_dispatch: Option<Arc<Queue>>,
 }
 
 impl<T> QueuedOutput<T> {
     /// The output. No lock is held any longer.
     pub(super) fn finish(self) -> T {
-        if let Some(queue) = self.stirred {
-            queue.look();
+        if let Some(queue) = self.needs_dispatch {
+            queue.dispatch();
         }
         self.output
     }
@@ -113,7 +113,7 @@ impl<T> QueuedOutput<T> {
 
 impl Locked<'_> {
     /// Takes from a key's bucket, or waits.
-    fn enter(&mut self, key: Fingerprint, call: &mut Call, now: Reading, swept: bool) -> Attempt {
+    fn enter(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
         let mut event = None;
         let queue = match self.state.queued.get(&key) {
             Some(queue) => queue.clone(),
@@ -121,7 +121,7 @@ impl Locked<'_> {
                 if !self.count_waiting(now) {
                     return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys), None);
                 }
-                let word = match self.lend(key, now, swept) {
+                let word = match self.hand_over(key, now, swept) {
                     Ok((word, forced)) => {
                         event = forced;
                         word
@@ -131,14 +131,14 @@ impl Locked<'_> {
                         return attempt;
                     }
                 };
-                let queue = Queue::new(self.table.terms.clone(), Some(word));
+                let queue = Queue::new(self.table.config.clone(), Some(word));
                 self.state.queued.insert(key, queue.clone());
                 queue
             }
         };
-        let (entered, stirred) = queue.work_apart(|loan| loan.enter(queue.terms(), call, now));
+        let (enqueued, needs_dispatch) = queue.work_apart(|state| state.enter(queue.config(), call, now));
         self.take_back(key, &queue, now);
-        Attempt::Arrived(Arrival::Entered { queue, entered, stirred }, event)
+        Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch }, event)
     }
 
     /// Counts one more key that is waited on, if there may be one.
@@ -151,7 +151,7 @@ impl Locked<'_> {
     }
 
     /// Takes a key's word out of its place, or makes a new one.
-    fn lend(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Attempt> {
+    fn hand_over(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Attempt> {
         let candidates = self.table.candidates(key);
         if let Some((_, tenant)) = candidates.find(key) {
             let word = tenant.claim();
@@ -219,8 +219,8 @@ impl Locked<'_> {
     /// Runs an operation on a key that is waited on.
     pub(super) fn run_queued<O: BucketOp>(&mut self, key: Fingerprint, op: &O) -> Option<QueuedOutput<O::Output>> {
         let (queue, rule) = (self.queue_of(key, || op.now())?, self.table.rule());
-        let (output, stirred) = queue.work_apart(|loan| op.run_queued(loan, rule));
-        Some(QueuedOutput { output: output?, stirred: stirred.then_some(queue) })
+        let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, rule));
+        Some(QueuedOutput { output: output?, needs_dispatch: needs_dispatch.then_some(queue) })
     }
 
     /// Forgets a key that is waited on, and refuses its waiters.

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-#[cfg(feature = "wait")]
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
+use crate::queue::{Queue, QueueConfig, Rule};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
-#[cfg(feature = "wait")]
-use crate::wait::{Queue, Rule, Terms};
 use crate::word::{Layout, Reading, Units, Word};
 
 use super::config::{Hook, MOST_LOADED, TableConfig, max_groups, max_overflow, stripes};
@@ -38,11 +36,8 @@ pub(crate) struct Table {
     pub(super) on_full: OnFull,
     pub(super) hook: Option<Hook>,
     pub(super) counters: Counters,
-    #[cfg(feature = "wait")]
-    pub(super) terms: Arc<Terms>,
-    #[cfg(feature = "wait")]
+    pub(super) config: Arc<QueueConfig>,
     pub(super) max_waiting_keys: u64,
-    #[cfg(feature = "wait")]
     pub(super) waiting_keys: AtomicU64,
 }
 
@@ -81,10 +76,8 @@ pub(super) struct StripeState {
     /// The last of those that was looked at, to see whether it may be forgotten.
     pub(super) last_swept: Option<Fingerprint>,
     /// Buckets that callers wait on, or waited on a moment ago.
-    #[cfg(feature = "wait")]
     pub(super) queued: BTreeMap<Fingerprint, Arc<Queue>>,
     /// The last of those that were looked at, to see whether their waiters are gone.
-    #[cfg(feature = "wait")]
     pub(super) last_checked: Option<Fingerprint>,
 }
 
@@ -100,7 +93,6 @@ pub(super) struct Locked<'a> {
 impl Table {
     /// An empty table; `None` if there is not enough memory.
     pub(crate) fn new(config: TableConfig) -> Option<Self> {
-        #[cfg(feature = "wait")]
         let waiters = config.waiters;
         let TableConfig { layout, initial, max_keys, forget_after, on_full, hook, .. } = config;
         let (stripes, max_groups) = (stripes(max_keys), max_groups(max_keys));
@@ -121,11 +113,8 @@ impl Table {
             on_full,
             hook,
             counters: Counters::new(),
-            #[cfg(feature = "wait")]
-            terms: Terms::new(Rule { layout }, waiters.each, waiters.timer),
-            #[cfg(feature = "wait")]
+            config: QueueConfig::new(Rule { layout }, waiters.each, waiters.timer),
             max_waiting_keys: waiters.keys,
-            #[cfg(feature = "wait")]
             waiting_keys: AtomicU64::new(0),
         })
     }
@@ -290,9 +279,7 @@ impl Stripe {
             floor: None,
             overflow: BTreeMap::new(),
             last_swept: None,
-            #[cfg(feature = "wait")]
             queued: BTreeMap::new(),
-            #[cfg(feature = "wait")]
             last_checked: None,
         };
         Stripe { changes: AtomicU64::new(0), state: Mutex::new(state) }

@@ -2,10 +2,10 @@
 
 use std::hint::black_box;
 
-use crate::algorithm::token_bucket::{self, Ask};
-use crate::cell::{Now, Taken};
+use crate::algorithm::token_bucket::{self, Demand};
+use crate::cell::{Taken, TimeSource};
 use crate::tokens::Tokens;
-use crate::word::{Layout, Reading, Units, Word, Worth};
+use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
 use super::eviction::Room;
 use super::fingerprint::Fingerprint;
@@ -34,16 +34,21 @@ impl Table {
     // One attempt and no loop: hits on different keys do not meet, and the state of a loop would
     // cost every hit registers.
     #[inline(always)]
-    pub(crate) fn take(&self, key: Fingerprint, (n, leaving): (Tokens, Tokens), source: impl Now) -> Option<Taken> {
+    pub(crate) fn take(
+        &self,
+        key: Fingerprint,
+        (n, leaving): (Tokens, Tokens),
+        source: impl TimeSource,
+    ) -> Option<Taken> {
         let tenant = self.find_home(key)?;
-        tenant.cell().take_once(self.layout(), &tenant, || Ask::new(self.layout(), n, leaving), source)
+        tenant.cell().take_once(self.layout(), &tenant, || Demand::new(self.layout(), n, leaving), source)
     }
 
     /// Takes from a key's bucket, wherever it is.
     #[cold]
     #[inline(never)]
-    pub(crate) fn take_cold(&self, key: Fingerprint, ask: Ask, source: impl Now) -> Taken {
-        self.run(key, &Take { ask, source })
+    pub(crate) fn take_cold(&self, key: Fingerprint, demand: Demand, source: impl TimeSource) -> Taken {
+        self.run(key, &Take { demand, source })
     }
 
     /// Asks for the line in which a key is looked for first, and does not wait for it.
@@ -56,20 +61,14 @@ impl Table {
     pub(crate) fn change(
         &self,
         key: Fingerprint,
-        source: impl Now,
+        source: impl TimeSource,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Units {
         self.run(key, &Change { source, change })
     }
 
-    /// Fills a key's bucket, and forgets its past.
-    pub(crate) fn reset(&self, key: Fingerprint, source: impl Now) {
-        let full = token_bucket::full_since_origin(self.layout());
-        self.change(key, source, |_, _| (full, Units(0)));
-    }
-
     /// Looks at a key's bucket for a call that leaves `leaving`.
-    pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, source: impl Now) -> Worth {
+    pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, source: impl TimeSource) -> Snapshot {
         self.run(key, &Look { source, leaving })
     }
 
@@ -86,7 +85,6 @@ impl Table {
                 return output;
             }
             let mut locked = self.lock(stripe);
-            #[cfg(feature = "wait")]
             if let Some(done) = locked.run_queued(key, op) {
                 drop(locked);
                 return done.finish();
@@ -144,7 +142,6 @@ impl Table {
     /// Forgets a key and what it has taken, and returns whether it was known.
     pub(crate) fn remove(&self, key: Fingerprint) -> bool {
         let mut locked = self.lock(self.stripe_of(key));
-        #[cfg(feature = "wait")]
         if let Some(wakes) = locked.remove_queued(key) {
             drop(locked);
             wakes.send();
@@ -154,18 +151,17 @@ impl Table {
     }
 
     /// Forgets every full bucket, and returns how many those were.
-    pub(crate) fn retain_recent(&self, mut source: impl Now) -> u64 {
+    pub(crate) fn retain_recent(&self, mut source: impl TimeSource) -> u64 {
         let mut freed = 0;
         self.each_stripe(|locked| {
-            #[cfg(feature = "wait")]
-            locked.take_back_all(source.first());
-            freed += locked.sweep_whole_overflow(self.full(source.first()));
+            locked.take_back_all(source.read());
+            freed += locked.sweep_whole_overflow(self.full(source.read()));
         });
         // One group at a time, so that no lock is held for long. A key that moves meanwhile, to a
         // group that comes with doubling, is found there.
         let mut group = 0;
         while group < self.groups().count() {
-            freed += self.lock_group(group).sweep(group, self.full(source.first()));
+            freed += self.lock_group(group).sweep(group, self.full(source.read()));
             group += 1;
         }
         freed
@@ -173,7 +169,6 @@ impl Table {
 
     /// Forgets all keys and what they have taken.
     pub(crate) fn clear(&self) {
-        #[cfg(feature = "wait")]
         let mut wakes = Vec::new();
         self.without_growth(|| {
             let groups = self.groups().count();
@@ -182,11 +177,9 @@ impl Table {
             for stripe in 0..self.stripes.len() {
                 let mut locked = self.lock(stripe);
                 locked.remove_all((stripe as u64..groups).step_by(self.stripes.len()));
-                #[cfg(feature = "wait")]
                 wakes.push(locked.remove_all_queued());
             }
         });
-        #[cfg(feature = "wait")]
         wakes.into_iter().for_each(super::queued::PendingWakes::send);
     }
 

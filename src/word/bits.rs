@@ -12,8 +12,8 @@ use core::fmt;
 /// tick   the last write, in steps of 2^k ns of the clock; never falls, but by a reset
 /// count  (intercept + offset) mod 2^B, in units; see `Layout`
 ///
-/// special, the rest 0:  in a table CLAIMED, a vacant or moving slot; in a lone cell UNBORN
-/// special, the rest 1:  in a lone cell LENT to the queue of those who wait
+/// special, the rest 0:  in a table CLAIMED, a vacant or moving slot; in a lone cell NOT_STARTED
+/// special, the rest 1:  in a lone cell IN_QUEUE, handed over to the wait queue
 /// ```
 ///
 /// What follows the special bit has to be small, so that no reading takes such a word for one of
@@ -26,11 +26,11 @@ impl Word {
 
     /// There is no bucket yet. A limiter without a limit keeps this for good; one with initial
     /// tokens keeps it until the first call or look.
-    pub(crate) const UNBORN: Word = Word(Word::SPECIAL);
+    pub(crate) const NOT_STARTED: Word = Word(Word::SPECIAL);
 
     /// The bucket's word is with the queue.
-    #[cfg(feature = "wait")]
-    pub(crate) const LENT: Word = Word(Word::SPECIAL | 1);
+    #[cfg(feature = "std")]
+    pub(crate) const IN_QUEUE: Word = Word(Word::SPECIAL | 1);
 
     /// Bit 63 alone, in a table: the slot is vacant, or its bucket is being moved.
     #[cfg(feature = "std")]

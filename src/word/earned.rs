@@ -16,7 +16,7 @@ pub(crate) struct Earned {
 }
 
 impl Earned {
-    /// `units` per `nanos`; `None` where s would fall outside 0..=63.
+    /// Returns the rate of `units` per `nanos`; `None` if s would be outside 0..=63.
     pub(crate) const fn new(units: u128, nanos: u128) -> Option<Self> {
         // Long division, one bit a step: normalise units/nanos into [1, 2) × 2^-shift, then
         // read 64 bits of it. The remainder stays below `nanos`, far below 2¹²⁷.
@@ -83,7 +83,7 @@ impl Earned {
         Product { high: (product >> 64) as u64, low: product as u64, eighths: now.eighths(), s: self.s }
     }
 
-    /// The first reading at which `units` have been earned; `None` where that lies beyond the
+    /// Returns the first reading at which `units` have been earned; `None` if it is beyond the
     /// range of readings.
     pub(crate) const fn first(self, units: u64) -> Option<Reading> {
         let shift = 61 + self.s as u32;
@@ -100,8 +100,8 @@ impl Earned {
         (nanos as u128 * self.m as u128).div_ceil(1 << shift)
     }
 
-    /// The nanoseconds, in steps of 2^k and rounded up to one, that earn `units`; 2⁶⁰ steps
-    /// where they are more than that.
+    /// Returns the time that earns `units`, in steps of 2^k nanoseconds, rounded up to a step; 2⁶⁰
+    /// steps if it is more than that.
     pub(super) const fn steps(self, units: u128, k: u32) -> u64 {
         let shift = 61 + self.s as u32 - k;
         if units.leading_zeros() < shift {
@@ -139,7 +139,8 @@ impl Product {
     }
 }
 
-/// An instant that is known by what will have been earned then. Dividing is left to who asks.
+/// An instant that is defined by the units earned at it. The division is left to the caller that
+/// needs the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
     earned: Earned,
@@ -148,21 +149,21 @@ pub(crate) struct Due {
 }
 
 impl Due {
-    /// When `deficit` more units than at `now` have been earned.
+    /// Returns the instant at which `deficit` more units than at `now` have been earned.
     #[inline]
     pub(crate) const fn new(earned: Earned, now: Reading, deficit: Units) -> Self {
         Due { earned, target: earned.at(now).0.saturating_add(deficit.0), now }
     }
 
-    /// The first reading at which they have been; `None` where that lies beyond the range of
-    /// readings.
-    #[cfg(feature = "wait")]
+    /// Returns the first reading at which the units have been earned; `None` if it is beyond the
+    /// range of readings.
+    #[cfg(feature = "std")]
     pub(crate) const fn at(self) -> Option<Reading> {
         self.earned.first(self.target)
     }
 
-    /// Whether they will not have been earned by then, or never.
-    #[cfg(feature = "wait")]
+    /// Returns whether the units will not have been earned by the deadline, or never.
+    #[cfg(feature = "std")]
     pub(crate) const fn misses(self, deadline: Reading) -> bool {
         match self.at() {
             Some(due) => due.nanos() > deadline.nanos(),
@@ -170,8 +171,8 @@ impl Due {
         }
     }
 
-    /// How long after the reading that is, to the nanosecond: then is sufficient, one
-    /// nanosecond earlier is not. `None` if it lies beyond the range of readings.
+    /// Returns the time from the reading to the instant. It is exact to the nanosecond: one
+    /// nanosecond less is not sufficient. `None` if the instant is beyond the range of readings.
     pub(crate) const fn after(self) -> Option<Duration> {
         match self.earned.first(self.target) {
             Some(due) => Some(Duration::from_nanos(due.nanos().saturating_sub(self.now.nanos()))),

@@ -1,11 +1,12 @@
-//! The layout: how a quota's words are cut, derived once from its rate and capacity.
+//! The layout: how a quota's words are divided into fields, derived once from its rate and
+//! capacity.
 
 use super::earned::Earned;
 use super::{Intercept, Reading, Units, Word};
 use crate::tokens::{PICO, Tokens};
 
-/// How the words of one quota are cut and read. [`internals`](crate::internals) says why each
-/// number is what it is.
+/// The division of a quota's words into fields. [`internals`](crate::internals) gives the reason
+/// for each number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     // `Earned` in parts, so that the two bytes share one word.
@@ -21,7 +22,7 @@ pub(crate) struct Layout {
     offset: u64,
     /// The count, at the same instant, of a full bucket: the offset and the capacity.
     full: u64,
-    /// Where `age` is at most this, the count says exactly what the bucket holds.
+    /// If `age` is at most this, the count is exactly the bucket's level.
     horizon: u64,
 }
 
@@ -79,8 +80,8 @@ impl Layout {
     /// 2⁶³ − 1, far above any capacity.
     pub(crate) const MOST_COST: Units = Units(i64::MAX as u64);
 
-    /// The units that `tokens` cost, rounded up; [`MOST_COST`](Layout::MOST_COST) where they are
-    /// more.
+    /// Returns the units that `tokens` cost, rounded up; [`MOST_COST`](Layout::MOST_COST) if they
+    /// are more.
     #[inline]
     pub(crate) const fn cost(&self, tokens: Tokens) -> Units {
         if tokens.pico() != 0 {
@@ -129,16 +130,6 @@ impl Layout {
     #[inline]
     pub(crate) const fn mask(&self) -> u64 {
         self.mask
-    }
-
-    /// The length of a tick.
-    pub(crate) const fn tick_nanos(&self) -> u64 {
-        1 << self.k
-    }
-
-    /// The length of the ticks in which the count is exact.
-    pub(crate) const fn horizon_nanos(&self) -> u64 {
-        (self.horizon + 1) >> SPARE
     }
 
     /// The tick of a reading, in place: a tick of 2^k ns stands above k + 3 bits, where a

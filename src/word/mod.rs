@@ -10,4 +10,4 @@ mod reading;
 pub(crate) use bits::Word;
 pub(crate) use earned::{Due, Earned, Product};
 pub(crate) use layout::Layout;
-pub(crate) use reading::{Intercept, Level, Reading, Units, Worth};
+pub(crate) use reading::{Intercept, Level, Reading, Snapshot, Units};

@@ -1,9 +1,9 @@
-//! What enters the arithmetic: a clock's value, and amounts counted in units.
+//! The inputs of the arithmetic: a clock's value, and amounts counted in units.
 
 /// A clock's value in nanoseconds, clamped below 2⁵⁹ (18 years).
 ///
-/// Only a `Reading` enters the arithmetic, so that a time beyond the range stands still, and
-/// nothing more is earned, where a bare `u64` would reach the special bit.
+/// Only a `Reading` enters the arithmetic. So a time beyond the range stands still, and nothing
+/// more is earned. A bare `u64` would reach the special bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reading(u64);
 
@@ -47,7 +47,7 @@ pub(crate) struct Units(pub(crate) u64);
 pub(crate) struct Level(pub(crate) i64);
 
 impl Level {
-    /// The units to be earned until so many are there.
+    /// Returns the units that have to be earned until `needed` units are there.
     pub(crate) fn missing(self, needed: u128) -> Units {
         let missing = i128::try_from(needed).unwrap_or(i128::MAX).saturating_sub(self.0.into());
         Units(missing.clamp(0, i64::MAX.into()) as u64)
@@ -59,25 +59,25 @@ impl Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Intercept(pub(crate) i64);
 
-/// What a look at a bucket found.
+/// A snapshot of a bucket.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Worth {
+pub(crate) struct Snapshot {
     pub(crate) now: Reading,
     pub(crate) held: Level,
-    /// What waiters get first, at most 2⁶² units.
+    /// The units that waiters get first, at most 2⁶².
     pub(crate) queued: Units,
-    /// The bucket has no place in a full table until so much more has been earned.
+    /// Set if the bucket has no slot in a full table until this much more has been earned.
     pub(crate) no_place: Option<Units>,
 }
 
-impl Worth {
-    /// Of a bucket without waiters.
+impl Snapshot {
+    /// Returns the snapshot of a bucket without waiters.
     pub(crate) const fn held(now: Reading, held: Level) -> Self {
-        Worth { now, held, queued: Units(0), no_place: None }
+        Snapshot { now, held, queued: Units(0), no_place: None }
     }
 
-    /// What is there for a call: without what waiters get first.
-    pub(crate) const fn free(self) -> Level {
+    /// Returns the level for a new call: without the units that waiters get first.
+    pub(crate) const fn available(self) -> Level {
         Level(self.held.0 - self.queued.0 as i64)
     }
 }

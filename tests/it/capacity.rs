@@ -26,14 +26,14 @@ fn is_true(quota: Quota, now: u64) -> TestCaseResult {
     let burst = quota.capacity();
     let full = || limiter(quota);
     prop_assert!(!burst.is_zero());
-    prop_assert!(full().try_acquire_n_at(now, burst).is_ok(), "{} of {} refused", burst, quota);
-    let decision = full().decide_at(now, burst);
+    prop_assert!(full().at(now).try_acquire_n(burst).is_ok(), "{} of {} refused", burst, quota);
+    let decision = full().at(now).decide(burst);
     prop_assert!(decision.allowed());
     prop_assert_eq!((decision.limit(), decision.remaining()), (burst.whole(), 0));
-    prop_assert_eq!(full().decide_at(now, 0).remaining(), burst.whole());
+    prop_assert_eq!(full().at(now).decide(0).remaining(), burst.whole());
     let more = burst.saturating_add(from_pico(1));
     if more > burst {
-        let refused = exceeds(full().try_acquire_n_at(now, more));
+        let refused = exceeds(full().at(now).try_acquire_n(more));
         prop_assert!(refused.is_some(), "{} of {} admitted", more, quota);
         prop_assert_eq!(refused.map(|exceeds| exceeds.burst()), Some(burst));
     }
@@ -42,7 +42,7 @@ fn is_true(quota: Quota, now: u64) -> TestCaseResult {
     let read: Quota = text.parse().unwrap();
     prop_assert_eq!((read, read.capacity()), (quota, burst), "{}", text);
     prop_assert_eq!((read.resolution(), read.to_string()), (quota.resolution(), text));
-    prop_assert!(full().try_acquire_n_at(now, read.capacity()).is_ok());
+    prop_assert!(full().at(now).try_acquire_n(read.capacity()).is_ok());
     Ok(())
 }
 
@@ -85,7 +85,7 @@ proptest! {
         let Ok(quota) = format!("{quota} initial {part}").parse::<Quota>() else { return Ok(()) };
         let initial = quota.initial_tokens();
         prop_assert!(initial <= part);
-        prop_assert!(limiter(quota).try_acquire_n_at(0, initial).is_ok(), "{} of {}", initial, quota);
+        prop_assert!(limiter(quota).at(0).try_acquire_n(initial).is_ok(), "{} of {}", initial, quota);
         prop_assert_eq!(quota.to_string().parse::<Quota>().unwrap(), quota);
     }
 }
@@ -109,7 +109,7 @@ fn is_rounded_down_to_what_can_be_counted() {
     }
     let third = Quota::try_from_rate(10.0, 1.0 / 3.0).unwrap();
     assert_eq!(third.to_string(), "10/s burst 0.33333333");
-    assert!(limiter(third).try_acquire_n_at(0, third.capacity()).is_ok());
+    assert!(limiter(third).at(0).try_acquire_n(third.capacity()).is_ok());
     // A period that no power of ten divides: the unit is chosen so that the burst is kept.
     let odd = Quota::new(1, Duration::from_nanos(86_413)).try_burst(tokens("2.5")).unwrap();
     assert_eq!(odd.capacity(), tokens("2.5"));

@@ -98,13 +98,17 @@ fn debt_ends_where_the_quota_says() {
         [(0u32, 12u32, 0.0, 2u32), (3, 12, -2.0, 0), (3, 14, -3.0, 1), (100, 110, -100.0, 0), (100, 111, -100.0, 1)];
     for (debt, committed, balance, uncharged) in table {
         let limiter = limiter(Quota::per_second(1).burst(10).max_debt(debt));
-        let left = limiter.try_reserve_n_at(SECOND, 10).unwrap().commit_at(SECOND, committed);
-        assert_eq!((limiter.balance_at(SECOND), left), (balance, Tokens::new(uncharged)), "{committed} within {debt}");
+        let left = limiter.at(SECOND).try_reserve_n(10).unwrap().at(SECOND).commit(committed);
+        assert_eq!(
+            (limiter.at(SECOND).balance(), left),
+            (balance, Tokens::new(uncharged)),
+            "{committed} within {debt}"
+        );
         // Deeper it does not get, and nothing is given back by trying.
-        let left = limiter.try_reserve_n_at(SECOND, 0).unwrap().commit_at(SECOND, 200);
-        assert_eq!(limiter.balance_at(SECOND), -f64::from(debt));
+        let left = limiter.at(SECOND).try_reserve_n(0).unwrap().at(SECOND).commit(200);
+        assert_eq!(limiter.at(SECOND).balance(), -f64::from(debt));
         assert_eq!(left.as_f64(), 200.0 - (balance + f64::from(debt)));
-        assert_eq!(limiter.available_tokens_at(SECOND), 0.0);
+        assert_eq!(limiter.at(SECOND).available_tokens(), 0.0);
     }
 }
 
@@ -116,10 +120,10 @@ fn the_rest_is_exact_at_the_extremes() {
         let quota: Quota = rate.parse().unwrap();
         let limiter = limiter(quota);
         let burst = quota.capacity().whole();
-        let left = limiter.try_reserve_n_at(0, 1).unwrap().commit_at(0, u32::MAX);
+        let left = limiter.at(0).try_reserve_n(1).unwrap().at(0).commit(u32::MAX);
         assert_eq!(left, Tokens::new(u32::MAX - 2 * burst), "{rate}");
-        assert_eq!(limiter.balance_at(0), -f64::from(burst), "{rate}");
-        let left = limiter.try_reserve_n_at(0, 0).unwrap().commit_at(0, Tokens::MAX);
+        assert_eq!(limiter.at(0).balance(), -f64::from(burst), "{rate}");
+        let left = limiter.at(0).try_reserve_n(0).unwrap().at(0).commit(Tokens::MAX);
         assert_eq!(left, Tokens::MAX, "{rate}");
     }
 }
@@ -144,7 +148,7 @@ proptest! {
             _ => Tokens::from_parts(any_size(actual / 4, 32) as u32, fraction).unwrap(),
         };
         let limiter = limiter(quota);
-        let left = limiter.try_reserve_n_at(0, reserved).unwrap().commit_at(0, actual);
+        let left = limiter.at(0).try_reserve_n(reserved).unwrap().at(0).commit(actual);
         let (reserved, actual) = (counted.up(reserved), counted.up(actual));
         let room = counted.capacity - reserved + counted.debt;
         let rest = actual.saturating_sub(reserved).saturating_sub(room);
@@ -174,19 +178,23 @@ fn cancelling_leaves_what_would_have_been_without() {
             for seconds in 0..12u64 {
                 let with = limiter(Quota::per_second(1).burst(10));
                 let without = limiter(Quota::per_second(1).burst(10));
-                let one = with.try_reserve_n_at(0, first).unwrap();
-                let other = with.try_reserve_n_at(0, second).unwrap();
-                assert!(without.try_acquire_n_at(0, second).is_ok());
+                let one = with.at(0).try_reserve_n(first).unwrap();
+                let other = with.at(0).try_reserve_n(second).unwrap();
+                assert!(without.at(0).try_acquire_n(second).is_ok());
                 let now = seconds * SECOND;
-                one.cancel_at(now);
+                one.at(now).cancel();
                 let clipped = f64::from(10 - second) + seconds as f64;
-                assert_eq!(with.balance_at(now), clipped.min(10.0), "{first} cancelled beside {second} at {seconds} s");
-                assert_eq!(with.balance_at(now), without.balance_at(now));
-                other.cancel_at(now);
-                assert_eq!(with.balance_at(now), 10.0);
+                assert_eq!(
+                    with.at(now).balance(),
+                    clipped.min(10.0),
+                    "{first} cancelled beside {second} at {seconds} s"
+                );
+                assert_eq!(with.at(now).balance(), without.at(now).balance());
+                other.at(now).cancel();
+                assert_eq!(with.at(now).balance(), 10.0);
                 // Nothing above the burst lies hidden.
-                assert!(with.try_acquire_n_at(now, 10).is_ok());
-                assert_eq!(with.balance_at(now), 0.0);
+                assert!(with.at(now).try_acquire_n(10).is_ok());
+                assert_eq!(with.at(now).balance(), 0.0);
             }
         }
     }
@@ -215,16 +223,16 @@ fn what_is_given_back_is_clipped_at_the_burst() {
 #[test]
 fn a_late_give_back_is_clipped_as_of_the_last_write() {
     let limiter = limiter(Quota::per_second(1).burst(10));
-    let reserved = limiter.try_reserve_n_at(0, 5).unwrap();
-    assert!(limiter.try_acquire_n_at(3_600 * SECOND, 10).is_ok());
-    assert_eq!(limiter.balance_at(3_600 * SECOND), 0.0);
-    reserved.cancel_at(SECOND);
-    assert_eq!(limiter.balance_at(3_600 * SECOND), 5.0);
+    let reserved = limiter.at(0).try_reserve_n(5).unwrap();
+    assert!(limiter.at(3_600 * SECOND).try_acquire_n(10).is_ok());
+    assert_eq!(limiter.at(3_600 * SECOND).balance(), 0.0);
+    reserved.at(SECOND).cancel();
+    assert_eq!(limiter.at(3_600 * SECOND).balance(), 5.0);
     // The word knows the time of its last write only to the tick, so that more may be added
     // than there was room for then; what is held is clipped all the same.
-    assert!(limiter.add_tokens_at(SECOND, 100) < Tokens::new(100));
-    assert_eq!(limiter.balance_at(3_600 * SECOND), 10.0);
-    assert!(limiter.try_acquire_n_at(3_600 * SECOND, 10).is_ok() && !limiter.allow_at(3_600 * SECOND));
+    assert!(limiter.at(SECOND).add_tokens(100) < Tokens::new(100));
+    assert_eq!(limiter.at(3_600 * SECOND).balance(), 10.0);
+    assert!(limiter.at(3_600 * SECOND).try_acquire_n(10).is_ok() && !limiter.at(3_600 * SECOND).allow());
 }
 
 #[test]
@@ -258,10 +266,10 @@ fn a_dropped_reservation_gives_back_once() {
 fn a_dropped_reservation_gives_back_as_of_its_own_time() {
     let (limiter, clock) = ten();
     clock.set(1_000_000 * SECOND);
-    drop(limiter.try_reserve_n_at(5 * SECOND, 6).unwrap());
-    assert_eq!(limiter.balance_at(5 * SECOND), 10.0);
+    drop(limiter.at(5 * SECOND).try_reserve_n(6).unwrap());
+    assert_eq!(limiter.at(5 * SECOND).balance(), 10.0);
     // Had it been given back at the clock's time, this would be in debt.
-    assert_eq!(limiter.balance_at(SECOND), 6.0);
+    assert_eq!(limiter.at(SECOND).balance(), 6.0);
 }
 
 #[test]
@@ -272,8 +280,8 @@ fn an_owned_reservation_is_settled_on_another_thread() {
         drop,
         brimful::OwnedReservation::cancel,
         |reservation| assert!(reservation.commit(2).is_zero()),
-        |reservation| reservation.cancel_at(0),
-        |reservation| assert!(reservation.commit_at(0, 9).is_zero()),
+        |reservation| reservation.at(0).cancel(),
+        |reservation| assert!(reservation.at(0).commit(9).is_zero()),
     ];
     for (settle, balance) in settle.into_iter().zip([10.0, 10.0, 8.0, 10.0, 1.0]) {
         limiter.reset();

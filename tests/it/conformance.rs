@@ -26,12 +26,12 @@ fn play(quota: Quota, rows: &[Row]) {
     for (index, &row) in rows.iter().enumerate() {
         match row {
             Yes(time, cost) => {
-                assert!(limiter.try_acquire_n_at(time * T, cost).is_ok(), "{quota}, row {index}: {row:?}");
+                assert!(limiter.at(time * T).try_acquire_n(cost).is_ok(), "{quota}, row {index}: {row:?}");
             }
             No(time, cost) => {
-                assert!(limiter.try_acquire_n_at(time * T, cost).is_err(), "{quota}, row {index}: {row:?}");
+                assert!(limiter.at(time * T).try_acquire_n(cost).is_err(), "{quota}, row {index}: {row:?}");
             }
-            Holds(time, tokens) => assert_eq!(limiter.available_tokens_at(time * T), tokens, "{quota}, row {index}"),
+            Holds(time, tokens) => assert_eq!(limiter.at(time * T).available_tokens(), tokens, "{quota}, row {index}"),
         }
     }
 }
@@ -114,27 +114,27 @@ fn go_fifteen_threads_at_a_burst_of_five() {
 #[test]
 fn go_polled_for_five_seconds() {
     let limiter = limiter(Quota::per_second(100).burst(100));
-    let admitted = (0..=2_500).filter(|poll| limiter.allow_at(poll * 2 * SECOND / 1_000)).count();
+    let admitted = (0..=2_500).filter(|poll| limiter.at(poll * 2 * SECOND / 1_000).allow()).count();
     assert_eq!(admitted, 600);
 }
 
 #[test]
 fn go_more_than_the_burst_is_refused_at_once() {
     let limiter = limiter(Quota::per_second(10).burst(2));
-    assert!(limiter.try_acquire_n_at(0, 3).unwrap_err().retry_after().is_none());
-    assert!(limiter.try_acquire_n_at(0, 2).is_ok());
+    assert!(limiter.at(0).try_acquire_n(3).unwrap_err().retry_after().is_none());
+    assert!(limiter.at(0).try_acquire_n(2).is_ok());
 }
 
 #[test]
 fn folly_reentrant_and_earlier_readings() {
     let limiter = limiter(Quota::per_second(1_000).burst(10).initial(0));
     for taken in 0..10 {
-        assert!(limiter.allow_at(SECOND / 10), "after {taken}");
+        assert!(limiter.at(SECOND / 10).allow(), "after {taken}");
     }
-    assert!(!limiter.allow_at(SECOND / 10));
-    let before = limiter.balance_at(SECOND / 10);
-    assert!(!limiter.allow_at(99_999_990));
-    assert_eq!((before, limiter.balance_at(SECOND / 10)), (0.0, 0.0));
+    assert!(!limiter.at(SECOND / 10).allow());
+    let before = limiter.at(SECOND / 10).balance();
+    assert!(!limiter.at(99_999_990).allow());
+    assert_eq!((before, limiter.at(SECOND / 10).balance()), (0.0, 0.0));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn folly_drained_every_millisecond() {
         let mut drained = 0u64;
         for millisecond in 1..=10_000u64 {
             let now = millisecond * SECOND / 1_000;
-            while limiter.allow_at(now) {
+            while limiter.at(now).allow() {
                 drained += 1;
             }
             // Above a burst a millisecond, what is not drained in time is clipped.
@@ -158,19 +158,19 @@ fn folly_drained_every_millisecond() {
 #[test]
 fn folly_giving_back_and_debt() {
     let limiter_of_ten = limiter(Quota::per_second(10).burst(10));
-    assert!(limiter_of_ten.try_acquire_n_at(0, 10).is_ok());
+    assert!(limiter_of_ten.at(0).try_acquire_n(10).is_ok());
     // folly lets a bucket hold more than its burst until the next take; ours is clipped at once.
-    assert_eq!(limiter_of_ten.add_tokens_at(0, 50), Tokens::new(10));
-    assert!(limiter_of_ten.try_acquire_n_at(0, 10).is_ok());
-    assert!(limiter_of_ten.try_acquire_n_at(0, 1).is_err());
+    assert_eq!(limiter_of_ten.at(0).add_tokens(50), Tokens::new(10));
+    assert!(limiter_of_ten.at(0).try_acquire_n(10).is_ok());
+    assert!(limiter_of_ten.at(0).try_acquire_n(1).is_err());
 
     let limiter = limiter(Quota::per_second(100).burst(100));
-    assert!(limiter.try_acquire_n_at(0, 50).is_ok());
-    assert_eq!(limiter.balance_at(0), 50.0);
-    assert!(limiter.try_acquire_n_at(0, 50).is_ok());
-    assert_eq!(limiter.balance_at(0), 0.0);
-    assert!(limiter.try_reserve_n_at(0, 0).unwrap().commit_at(0, 50).is_zero());
-    assert_eq!((limiter.available_tokens_at(0), limiter.balance_at(0)), (0.0, -50.0));
+    assert!(limiter.at(0).try_acquire_n(50).is_ok());
+    assert_eq!(limiter.at(0).balance(), 50.0);
+    assert!(limiter.at(0).try_acquire_n(50).is_ok());
+    assert_eq!(limiter.at(0).balance(), 0.0);
+    assert!(limiter.at(0).try_reserve_n(0).unwrap().at(0).commit(50).is_zero());
+    assert_eq!((limiter.at(0).available_tokens(), limiter.at(0).balance()), (0.0, -50.0));
 }
 
 /// redis-cell answers with what is left and two times in seconds. Its retry-after of an
@@ -204,7 +204,7 @@ fn redis_cell() {
     let limiter: RateLimiter<_> = limiter(Quota::per_second(1).burst(5));
     let milliseconds = |wait: Option<Duration>| wait.map_or(NEVER, |wait| wait.as_millis() as u64);
     for (index, (time, cost, admitted, remaining, reset, retry)) in table.into_iter().enumerate() {
-        let decision = limiter.decide_at(time * SECOND / 1_000, tokens(cost));
+        let decision = limiter.at(time * SECOND / 1_000).decide(tokens(cost));
         assert_eq!(decision.limit(), 5);
         assert_eq!((decision.allowed(), decision.remaining()), (admitted, remaining), "row {index}");
         let waits = (milliseconds(decision.reset_after()), milliseconds(decision.retry_after()));

@@ -60,7 +60,7 @@ proptest! {
     fn show_what_a_look_shows((quota, calls) in pasts(), size in any::<u64>(), time in any::<u64>()) {
         let (limiter, now) = with_a_past(quota, &calls);
         let cost = from_pico(u128::from(any_size(size, 63)) % (pico(quota.capacity()) + 2));
-        let calls = Calls { decide: &|now, n| limiter.decide_at(now, n), peek: &|now| limiter.decide_at(now, 0) };
+        let calls = Calls { decide: &|now, n| limiter.at(now).decide(n), peek: &|now| limiter.at(now).decide(0) };
         calls.agree(later(now, time), cost)?;
     }
 
@@ -72,11 +72,11 @@ proptest! {
     ) {
         let limiter = keyed(quota);
         // The first call starts the bucket, be it admitted or not.
-        let _ = limiter.try_acquire_at(0, "a");
+        let _ = limiter.key("a").at(0).try_acquire();
         let mut now = 0u64;
         for (step, cost) in calls {
             now = later(now, step | 2);
-            let _ = limiter.try_acquire_n_at(now, "a", from_pico(u128::from(cost) % pico(quota.capacity()) + 1));
+            let _ = limiter.key("a").at(now).try_acquire_n(from_pico(u128::from(cost) % pico(quota.capacity()) + 1));
         }
         let cost = from_pico(u128::from(any_size(size, 63)) % (pico(quota.capacity()) + 2));
         OfKey(&limiter).agree_at(later(now, time), cost)?;
@@ -92,7 +92,8 @@ struct OfKey<'a>(&'a KeyedRateLimiter<str, MockClock>);
 
 impl OfKey<'_> {
     fn agree_at(&self, now: u64, cost: Tokens) -> TestCaseResult {
-        let calls = Calls { decide: &|now, n| self.0.decide_at(now, "a", n), peek: &|now| self.0.peek_at(now, "a") };
+        let calls =
+            Calls { decide: &|now, n| self.0.key("a").at(now).decide(n), peek: &|now| self.0.key("a").at(now).peek() };
         calls.agree(now, cost)
     }
 }
@@ -113,7 +114,7 @@ fn a_full_bucket_shows_what_is_left_of_it() {
         for now in [0, 1, 2, 3, 1_000, 123_456_789, SECOND, 3_600 * SECOND + 1, LAST - 1, LAST] {
             for cost in [tokens("0.000001"), Tokens::ONE, tokens("1.5"), Tokens::new(2), quota.capacity()] {
                 let lone = limiter(quota);
-                let calls = Calls { decide: &|now, n| lone.decide_at(now, n), peek: &|now| lone.decide_at(now, 0) };
+                let calls = Calls { decide: &|now, n| lone.at(now).decide(n), peek: &|now| lone.at(now).decide(0) };
                 calls.agree(now, cost).unwrap_or_else(|error| panic!("{quota}: {error}"));
                 let keyed = keyed(quota);
                 OfKey(&keyed).agree_at(now, cost).unwrap_or_else(|error| panic!("{quota}, a key: {error}"));
@@ -121,9 +122,9 @@ fn a_full_bucket_shows_what_is_left_of_it() {
         }
     }
     let three = limiter(Quota::per_second(3));
-    let decision = three.decide_at(1, 1);
+    let decision = three.at(1).decide(1);
     assert_eq!((decision.allowed(), decision.remaining()), (true, 1), "the third is short of a unit");
-    assert!(!three.decide_at(1, 2).allowed());
+    assert!(!three.at(1).decide(2).allowed());
 }
 
 /// Calls by the clock stand on its reading as those do that are given one.
@@ -143,6 +144,6 @@ fn the_live_forms_show_the_same() {
     let decision = keys.decide("a", 1);
     assert_eq!(
         (decision.remaining(), decision.reset_after()),
-        (keys.peek("a").remaining(), keys.peek("a").reset_after())
+        (keys.key("a").peek().remaining(), keys.key("a").peek().reset_after())
     );
 }

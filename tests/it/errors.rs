@@ -28,15 +28,15 @@ fn of_calls() {
         "a cost of 6 tokens can never be admitted by a burst of 5: ask for less at a time, or raise the burst",
     );
     says(
-        limiter.try_acquire_leaving(3, 4),
+        limiter.leaving(4).try_acquire_n(3),
         "a cost of 3 tokens that leaves 4 can never be admitted by a burst of 5: ask for less at a time, or raise the \
          burst",
     );
     assert!(limiter.try_acquire_n(5).is_ok());
     says(limiter.try_acquire_n(3), "rate limited: retry after 300ms");
     let late = fresh(Quota::per_second(1).burst(1));
-    assert!(late.allow_at((1 << 59) - 1));
-    says(late.try_acquire_at((1 << 59) - 1), "rate limited: the tokens will not be there within the clock's range");
+    assert!(late.at((1 << 59) - 1).allow());
+    says(late.at((1 << 59) - 1).try_acquire(), "rate limited: the tokens will not be there within the clock's range");
     let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1)).max_keys(1).on_full(OnFull::Deny);
     let keyed = builder.clock(MockClock::new()).build().unwrap();
     assert!(keyed.allow(&1));
@@ -48,12 +48,12 @@ fn of_waits() {
     let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(2).initial(0));
     let limiter = builder.clock(MockClock::new()).max_waiters(0).build().unwrap();
     says(
-        limiter.try_acquire_for_blocking(Duration::from_millis(999)),
+        limiter.acquire().within(Duration::from_millis(999)).wait(),
         "the tokens will not be there in time: it takes 1s",
     );
-    says(limiter.acquire_blocking(), "as many wait as may, 0: come back later, or raise `max_waiters`");
+    says(limiter.acquire_blocking(), "the wait queue is full (0 waiters): retry later, or raise `max_waiters`");
     limiter.clock().advance(Duration::from_secs(2));
-    says(limiter.try_acquire_until_blocking(0), "the deadline has passed; the tokens are there");
+    says(limiter.acquire().until(0).wait(), "the deadline has passed; the tokens are there");
     says(
         limiter.acquire_n_blocking(3),
         "a cost of 3 tokens can never be admitted by a burst of 2: ask for less at a time, or raise the burst",
@@ -61,8 +61,8 @@ fn of_waits() {
     let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).initial(0)).max_waiting_keys(0);
     let keyed = builder.clock(MockClock::new()).build().unwrap();
     says(
-        keyed.acquire_blocking(&1),
-        "as many keys are waited on as may be, 0: come back later, or raise `max_waiting_keys`",
+        keyed.key(&1).acquire_blocking(),
+        "callers wait on as many keys as permitted (0): retry later, or raise `max_waiting_keys`",
     );
 }
 
@@ -77,7 +77,7 @@ fn shows<T>(result: Result<T, impl Error>, text: &str) {
 fn of_calls_by_debug() {
     let limiter = fresh(Quota::per_second(10).burst(5));
     shows(limiter.try_acquire_n(6), "ExceedsBurst { requested: 6, burst: 5 }");
-    shows(limiter.try_acquire_leaving(tokens("2.5"), 4), "ExceedsBurst { requested: 2.5, leaving: 4, burst: 5 }");
+    shows(limiter.leaving(4).try_acquire_n(tokens("2.5")), "ExceedsBurst { requested: 2.5, leaving: 4, burst: 5 }");
     assert!(limiter.try_acquire_n(5).is_ok());
     shows(limiter.try_acquire_n(3), "RateLimited { retry_after: 300ms }");
     shows(limiter.try_reserve_n(1), "RateLimited { retry_after: 100ms }");
@@ -85,8 +85,8 @@ fn of_calls_by_debug() {
     assert_eq!(format!("{limited:?}"), "RateLimited { retry_after: 100ms }");
     assert_eq!(format!("{limited:#?}"), "RateLimited {\n    retry_after: 100ms,\n}");
     let late = fresh(Quota::per_second(1).burst(1));
-    assert!(late.allow_at((1 << 59) - 1));
-    shows(late.try_acquire_at((1 << 59) - 1), "RateLimited { retry_after: never }");
+    assert!(late.at((1 << 59) - 1).allow());
+    shows(late.at((1 << 59) - 1).try_acquire(), "RateLimited { retry_after: never }");
     let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1)).max_keys(1).on_full(OnFull::Deny);
     let keyed = builder.clock(MockClock::new()).build().unwrap();
     assert!(keyed.allow(&1));
@@ -100,7 +100,7 @@ fn of_calls_by_debug() {
 fn of_waits_by_debug() {
     let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(2).initial(0));
     let limiter = builder.clock(MockClock::new()).max_waiters(0).build().unwrap();
-    shows(limiter.try_acquire_for_blocking(Duration::from_millis(999)), "TooLate { retry_after: 1s }");
+    shows(limiter.acquire().within(Duration::from_millis(999)).wait(), "TooLate { retry_after: 1s }");
     shows(limiter.acquire_blocking(), "QueueFull { max_waiters: 0 }");
     shows(limiter.acquire_n_blocking(3), "ExceedsBurst { requested: 3, burst: 2 }");
     limiter.clock().advance(Duration::from_secs(2));
@@ -108,14 +108,14 @@ fn of_waits_by_debug() {
     assert_eq!(format!("{granted:?}"), "Granted { granted_at: 2000000000, waited: 0ns }");
     let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).initial(0)).max_waiting_keys(0);
     let keyed = builder.clock(MockClock::new()).build().unwrap();
-    shows(keyed.acquire_blocking(&1), "QueueFull { max_waiting_keys: 0 }");
+    shows(keyed.key(&1).acquire_blocking(), "QueueFull { max_waiting_keys: 0 }");
     let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).initial(0), MockClock::new());
     let mut wait = keyed.acquire(&1);
     let mut poll = || Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll().is_pending());
     assert!(keyed.remove(&1));
     let Poll::Ready(forgotten) = poll() else { panic!("forgotten, and waiting") };
-    shows(forgotten, "Forgotten");
+    shows(forgotten, "KeyRemoved");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn of_other_types_by_debug() {
     let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(5), clock.clone());
     assert_eq!(format!("{clock:?}"), "MockClock { now: 5ns }");
     assert_eq!(format!("{:?}", limiter.try_reserve_n(2).unwrap()), "Reservation { tokens: Tokens(2), .. }");
-    assert_eq!(format!("{:?}", limiter.leaving(2)), "Leaving { tokens: Tokens(2), .. }");
+    assert_eq!(format!("{:?}", limiter.leaving(2)), "Bucket { quota: 10/s burst 5, leaving: 2, .. }");
     assert_eq!(format!("{:?}", limiter.acquire_n(2)), "Acquire { tokens: Tokens(2), .. }");
     assert_eq!(format!("{:?}", CoarseUpkeep::by_hand()), "CoarseUpkeep { by_hand: true }");
     let upkeep = CoarseUpkeep::start(Duration::from_secs(1)).unwrap();

@@ -17,7 +17,7 @@ pub(crate) fn with_a_past(quota: Quota, calls: &[(u64, u64)]) -> (RateLimiter<Mo
     for &(step, cost) in calls {
         now += (step % (fill.saturating_mul(2))) % (LAST / 2 - now);
         let cost = from_pico(u128::from(cost) % pico(quota.capacity()) + 1);
-        let _ = limiter.try_acquire_n_at(now, cost);
+        let _ = limiter.at(now).try_acquire_n(cost);
     }
     (limiter, now)
 }
@@ -41,11 +41,11 @@ proptest! {
     ) {
         let (limiter, now) = with_a_past(quota, &calls);
         let cost = from_pico(u128::from(any_size(size, 63)) % pico(quota.capacity()) + 1);
-        let until = limiter.time_until_at(now, cost);
-        let decision = limiter.decide_at(now, cost);
+        let until = limiter.at(now).time_until(cost);
+        let decision = limiter.at(now).decide(cost);
         prop_assert_eq!(decision.retry_after(), until);
         prop_assert_eq!(decision.allowed(), until == Some(Duration::ZERO));
-        match limiter.try_acquire_n_at(now, cost) {
+        match limiter.at(now).try_acquire_n(cost) {
             // Where the decision was admitted, its tokens are gone now.
             _ if decision.allowed() => return Ok(()),
             Ok(()) => prop_assert!(false, "decided against, and admitted"),
@@ -53,12 +53,12 @@ proptest! {
             Err(error) => prop_assert!(until.is_none() && error.retry_after().is_none()),
         }
         let Some(wait) = nanos(until) else {
-            prop_assert!(limiter.try_acquire_n_at(LAST, cost).is_err(), "told that it never would be");
+            prop_assert!(limiter.at(LAST).try_acquire_n(cost).is_err(), "told that it never would be");
             return Ok(());
         };
         prop_assert!(wait > 0 && now + wait <= LAST);
-        prop_assert!(limiter.try_acquire_n_at(now + wait - 1, cost).is_err(), "a nanosecond before {wait}");
-        prop_assert!(limiter.try_acquire_n_at(now + wait, cost).is_ok(), "after {wait}");
+        prop_assert!(limiter.at(now + wait - 1).try_acquire_n(cost).is_err(), "a nanosecond before {wait}");
+        prop_assert!(limiter.at(now + wait).try_acquire_n(cost).is_ok(), "after {wait}");
     }
 
     #[test]
@@ -71,7 +71,7 @@ proptest! {
         let quota = quota.burst(quota.capacity().whole().max(1));
         let (limiter, mut now) = with_a_past(quota, &calls);
         match rest {
-            0 => limiter.reset_at(now),
+            0 => limiter.at(now).reset(),
             // Full again, at an instant at which no unit is due: what is taken then is taken
             // from what is rounded.
             1 | 2 => {
@@ -82,21 +82,21 @@ proptest! {
             _ => {}
         }
         let cost = from_pico(u128::from(any_size(size, 63)) % (pico(quota.capacity()) + 1));
-        let decision = limiter.decide_at(now, cost);
+        let decision = limiter.at(now).decide(cost);
         let burst = quota.capacity();
         prop_assert_eq!(decision.limit(), burst.whole());
-        let (left, remaining) = (limiter.available_tokens_at(now), f64::from(decision.remaining()));
+        let (left, remaining) = (limiter.at(now).available_tokens(), f64::from(decision.remaining()));
         prop_assert!(remaining <= left * (1.0 + 1e-15), "{remaining} remaining, {left} left");
         prop_assert!(left <= remaining + 1.0 + left * 1e-15, "{remaining} remaining, {left} left");
         let Some(reset) = nanos(decision.reset_after()) else {
-            prop_assert!(limiter.try_acquire_n_at(LAST, burst).is_err(), "told that it never would be full");
+            prop_assert!(limiter.at(LAST).try_acquire_n(burst).is_err(), "told that it never would be full");
             return Ok(());
         };
-        prop_assert_eq!(limiter.decide_at(now + reset, 0).reset_after(), Some(Duration::ZERO));
+        prop_assert_eq!(limiter.at(now + reset).decide(0).reset_after(), Some(Duration::ZERO));
         if reset > 0 {
-            prop_assert!(limiter.try_acquire_n_at(now + reset - 1, burst).is_err(), "full before {reset}");
+            prop_assert!(limiter.at(now + reset - 1).try_acquire_n(burst).is_err(), "full before {reset}");
         }
-        prop_assert!(limiter.try_acquire_n_at(now + reset, burst).is_ok(), "not full after {reset}");
+        prop_assert!(limiter.at(now + reset).try_acquire_n(burst).is_ok(), "not full after {reset}");
     }
 }
 
@@ -112,13 +112,13 @@ fn the_time_of_a_token_is_rounded_up() {
     ];
     for (quota, expected) in table {
         let limiter = limiter(quota.burst(1));
-        assert!(limiter.allow_at(0));
-        let error = limiter.try_acquire_at(0).unwrap_err();
+        assert!(limiter.at(0).allow());
+        let error = limiter.at(0).try_acquire().unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_nanos(expected)), "{quota}");
         // A part of the last nanosecond is a whole one, never zero.
-        let error = limiter.try_acquire_at(expected - 1).unwrap_err();
+        let error = limiter.at(expected - 1).try_acquire().unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_nanos(1)), "{quota}");
-        assert!(limiter.allow_at(expected), "{quota}");
+        assert!(limiter.at(expected).allow(), "{quota}");
     }
 }
 
@@ -134,11 +134,11 @@ fn waits_are_exact_at_the_extremes() {
             let mut exact = counted.exact();
             exact.take(0, counted.capacity + counted.debt);
             for _ in 0..3 {
-                limiter.try_reserve_n_at(0, 0).unwrap().commit_at(0, Tokens::MAX);
+                limiter.at(0).try_reserve_n(0).unwrap().at(0).commit(Tokens::MAX);
             }
             for now in [0, 1, SECOND, LAST / 3, LAST - 1, LAST] {
                 for cost in [quota.resolution(), Tokens::ONE, quota.capacity(), Tokens::MAX] {
-                    let told = nanos(limiter.time_until_at(now, cost));
+                    let told = nanos(limiter.at(now).time_until(cost));
                     let right = exact.first(now, counted.up(cost)).filter(|&at| at <= LAST).map(|at| at - now);
                     // The rate is high by less than a sixteenth of a nanosecond.
                     let agree = match (told, right) {
@@ -157,18 +157,18 @@ fn waits_are_exact_at_the_extremes() {
 fn what_never_comes_is_told() {
     let quota = Quota::new(1, Duration::from_secs(10_000 * 366 * 86_400));
     let limiter = limiter(quota.burst(2));
-    assert_eq!(limiter.time_until_at(0, 3), None);
-    let decision = limiter.decide_at(0, 3);
+    assert_eq!(limiter.at(0).time_until(3), None);
+    let decision = limiter.at(0).decide(3);
     assert_eq!(
         (decision.allowed(), decision.retry_after(), decision.reset_after()),
         (false, None, Some(Duration::ZERO))
     );
-    assert!(limiter.try_acquire_n_at(0, 2).is_ok());
+    assert!(limiter.at(0).try_acquire_n(2).is_ok());
     // The clock ends after 18 years.
-    assert_eq!(limiter.time_until_at(0, 1), None);
-    assert_eq!(limiter.decide_at(0, 1).retry_after(), None);
-    assert_eq!(limiter.decide_at(0, 1).reset_after(), None);
-    let error = limiter.try_acquire_at(0).unwrap_err();
+    assert_eq!(limiter.at(0).time_until(1), None);
+    assert_eq!(limiter.at(0).decide(1).retry_after(), None);
+    assert_eq!(limiter.at(0).decide(1).reset_after(), None);
+    let error = limiter.at(0).try_acquire().unwrap_err();
     assert_eq!(error.retry_after(), None);
-    assert_eq!(limiter.time_until_at(0, 0), Some(Duration::ZERO));
+    assert_eq!(limiter.at(0).time_until(0), Some(Duration::ZERO));
 }

@@ -25,20 +25,20 @@ fn period_times_burst_does_not_overflow() {
     for period in periods {
         for burst in [300_000, 86_496, 4_000_000_000, u32::MAX] {
             let limiter = limiter(Quota::new(1, period).burst(burst));
-            assert_eq!(limiter.decide_at(0, 0).remaining(), burst);
-            assert!(limiter.try_acquire_n_at(0, burst - 1).is_ok());
-            assert!(limiter.allow_at(0) && !limiter.allow_at(0), "1 per {period:?}, burst {burst}");
-            assert!(limiter.try_acquire_n_at(0, burst).is_err());
-            let full = limiter.decide_at(0, 0).reset_after();
+            assert_eq!(limiter.at(0).decide(0).remaining(), burst);
+            assert!(limiter.at(0).try_acquire_n(burst - 1).is_ok());
+            assert!(limiter.at(0).allow() && !limiter.at(0).allow(), "1 per {period:?}, burst {burst}");
+            assert!(limiter.at(0).try_acquire_n(burst).is_err());
+            let full = limiter.at(0).decide(0).reset_after();
             let expected = period.checked_mul(burst).filter(|&wait| wait <= Duration::from_nanos(LAST));
             assert_eq!(full, expected, "1 per {period:?}, burst {burst}");
         }
     }
     let limiter = limiter(Quota::per_day(1).burst(300_000));
-    assert!(limiter.try_acquire_n_at(0, 300_000).is_ok());
+    assert!(limiter.at(0).try_acquire_n(300_000).is_ok());
     for day in 1..=100 {
-        assert!(!limiter.allow_at(day * DAY - 1), "before day {day}");
-        assert!(limiter.allow_at(day * DAY), "on day {day}");
+        assert!(!limiter.at(day * DAY - 1).allow(), "before day {day}");
+        assert!(limiter.at(day * DAY).allow(), "on day {day}");
     }
 }
 
@@ -61,11 +61,11 @@ fn a_refused_call_is_never_told_to_come_back_at_once() {
     let quotas = [Quota::per_second(3), Quota::per_second(999_999_999).burst(1), Quota::per_minute(7)];
     for quota in quotas {
         let (limiter, burst) = (limiter(quota), quota.capacity().whole());
-        assert!(limiter.try_acquire_n_at(0, burst).is_ok());
+        assert!(limiter.at(0).try_acquire_n(burst).is_ok());
         for now in (0..2_000).chain((0..2_000).map(|step| step * 9_973_477)) {
-            if let Err(error) = limiter.try_acquire_n_at(now, burst) {
+            if let Err(error) = limiter.at(now).try_acquire_n(burst) {
                 assert!(error.retry_after() > Some(Duration::ZERO), "{quota} at {now}");
-                assert!(limiter.decide_at(now, burst).retry_after() > Some(Duration::ZERO), "{quota} at {now}");
+                assert!(limiter.at(now).decide(burst).retry_after() > Some(Duration::ZERO), "{quota} at {now}");
             }
         }
     }

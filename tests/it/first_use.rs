@@ -16,31 +16,31 @@ fn unborn() -> RateLimiter {
 #[test]
 fn a_denied_first_call_starts_the_bucket() {
     let limiter = unborn();
-    assert!(!limiter.allow_at(10 * SECOND));
-    assert!(!limiter.allow_at(11 * SECOND - 1));
-    assert!(limiter.allow_at(11 * SECOND));
+    assert!(!limiter.at(10 * SECOND).allow());
+    assert!(!limiter.at(11 * SECOND - 1).allow());
+    assert!(limiter.at(11 * SECOND).allow());
 }
 
 #[test]
 fn a_first_call_that_never_could_be_admitted_starts_it_too() {
     let limiter = unborn();
-    assert!(limiter.try_acquire_n_at(10 * SECOND, 6).is_err());
-    assert!(limiter.allow_at(11 * SECOND));
+    assert!(limiter.at(10 * SECOND).try_acquire_n(6).is_err());
+    assert!(limiter.at(11 * SECOND).allow());
 }
 
 #[test]
 fn whatever_looks_starts_the_bucket_so_that_what_it_foretells_comes() {
     let looks: [fn(&RateLimiter, u64); 4] = [
-        |limiter, now| assert_eq!(limiter.time_until_at(now, 1), Some(Duration::from_secs(1))),
-        |limiter, now| assert_eq!(limiter.available_tokens_at(now), 0.0),
-        |limiter, now| assert_eq!(limiter.decide_at(now, 0).remaining(), 0),
-        |limiter, now| assert_eq!(limiter.add_tokens_at(now, 0), 0.into()),
+        |limiter, now| assert_eq!(limiter.at(now).time_until(1), Some(Duration::from_secs(1))),
+        |limiter, now| assert_eq!(limiter.at(now).available_tokens(), 0.0),
+        |limiter, now| assert_eq!(limiter.at(now).decide(0).remaining(), 0),
+        |limiter, now| assert_eq!(limiter.at(now).add_tokens(0), 0.into()),
     ];
     for look in looks {
         let limiter = unborn();
         look(&limiter, 10 * SECOND);
-        assert!(!limiter.allow_at(11 * SECOND - 1));
-        assert!(limiter.allow_at(11 * SECOND));
+        assert!(!limiter.at(11 * SECOND - 1).allow());
+        assert!(limiter.at(11 * SECOND).allow());
     }
 }
 
@@ -75,7 +75,7 @@ fn any_clock_behind_a_pointer_is_a_clock() {
     let limiter = Arc::new(RateLimiter::with_clock(Quota::per_second(1), boxed));
     assert!(limiter.allow() && !limiter.allow());
     clock.advance(Duration::from_secs(1));
-    let reservation = limiter.try_reserve_n_owned_at(SECOND, 1).expect("a second is a token");
+    let reservation = limiter.try_reserve_n_owned(1).expect("a second is a token");
     assert_eq!(limiter.balance(), 0.0);
     std::thread::spawn(move || drop(reservation)).join().expect("a drop does not panic");
     assert_eq!(limiter.balance(), 1.0);

@@ -31,20 +31,20 @@ fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
         let quota = Quota::per_hour(60).burst(10);
         let limiter = keyed(quota, 100_000).on_full(on_full).on_full_hook(hook).build().unwrap();
         for key in 0..EXHAUSTED {
-            assert!(limiter.try_acquire_n_at(0, &key, 10).is_ok());
+            assert!(limiter.key(&key).at(0).try_acquire_n(10).is_ok());
         }
         let (mut admitted, mut full, mut limited) = (0, 0, 0);
         // It takes less than a token's time.
         for nth in 0..flood {
             let now = nth * 59 * SECOND / flood;
-            match limiter.try_acquire_at(now, &(EXHAUSTED + nth)) {
+            match limiter.key(&(EXHAUSTED + nth)).at(now).try_acquire() {
                 Ok(()) => admitted += 1,
                 Err(TryAcquireError::TableFull(_)) => full += 1,
                 Err(_) => limited += 1,
             }
             if nth % (flood / PROBES) == 0 {
-                assert!((0..EXHAUSTED).all(|key| !limiter.allow_at(now, &key)), "{on_full:?} after {nth}");
-                assert!((0..EXHAUSTED).all(|key| limiter.balance_at(now, &key) < 1.0), "{on_full:?} after {nth}");
+                assert!((0..EXHAUSTED).all(|key| !limiter.key(&key).at(now).allow()), "{on_full:?} after {nth}");
+                assert!((0..EXHAUSTED).all(|key| limiter.key(&key).at(now).balance() < 1.0), "{on_full:?} after {nth}");
                 assert!(limiter.len() <= 100_000);
             }
         }
@@ -62,7 +62,7 @@ fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
             _ => assert!(evicted > 0),
         }
         let later = 60 * SECOND;
-        assert!((0..EXHAUSTED).all(|key| limiter.balance_at(later, &key) == 1.0), "{on_full:?}");
+        assert!((0..EXHAUSTED).all(|key| limiter.key(&key).at(later).balance() == 1.0), "{on_full:?}");
     }
 }
 
@@ -78,7 +78,7 @@ fn keys_that_come_and_go_need_no_more_than_those_in_use() {
             let (arrivals, mut most) = (25 * IN_USE, 0);
             for key in 0..arrivals {
                 let now = 7 * SECOND + key * token / IN_USE;
-                assert!(limiter.try_acquire_at(now, &key).is_ok(), "{quota}: {key} of {limiter:?}");
+                assert!(limiter.key(&key).at(now).try_acquire().is_ok(), "{quota}: {key} of {limiter:?}");
                 most = most.max(limiter.len());
             }
             println!("{quota}, {on_full:?}: {arrivals} keys, {most} known at most, {} bytes", limiter.memory_usage());
@@ -108,7 +108,7 @@ fn threads_that_bring_new_keys_are_not_refused_while_there_is_room() {
                         for nth in (thread..in_use).step_by(THREADS as usize) {
                             // The last full buckets may move while a call looks for them.
                             let tries = (0..1_000)
-                                .position(|_| limiter.allow_at(SECOND + round * token, &(round * in_use + nth)));
+                                .position(|_| limiter.key(&(round * in_use + nth)).at(SECOND + round * token).allow());
                             refused += tries.expect("there is room") as u64;
                         }
                     }
@@ -143,7 +143,7 @@ fn of_a_call_and_a_new_key_that_want_the_same_slot_one_gets_it() {
             }
             // Whoever arrives last would else always be the first to go on.
             (0..random.below(60)).for_each(|_| spin_loop());
-            admitted.push(limiter.allow_at((trial + 1) * 2 * SECOND, &parity));
+            admitted.push(limiter.key(&parity).at((trial + 1) * 2 * SECOND).allow());
         }
         admitted
     };
@@ -176,7 +176,7 @@ fn a_key_that_returns_gets_what_its_exact_bucket_has() {
                 let (fill, grain) = (counted.earning(counted.capacity) as u64, counted.rate().1 as u64);
                 let idle = fill * 2 * step / STEPS / grain * grain;
                 let mut exact = counted.exact();
-                assert!(limiter.try_acquire_n_at(0, &0, burst as u32).is_ok());
+                assert!(limiter.key(&0).at(0).try_acquire_n(burst as u32).is_ok());
                 exact.take(0, counted.capacity);
                 // Others come and go meanwhile, of which six are in use at a time.
                 let (mut now, token) = (0, counted.earning(counted.per_token) as u64);
@@ -185,9 +185,9 @@ fn a_key_that_returns_gets_what_its_exact_bucket_has() {
                     if now > idle {
                         break;
                     }
-                    assert!(limiter.allow_at(now, &other), "{other} at {now}");
+                    assert!(limiter.key(&other).at(now).allow(), "{other} at {now}");
                 }
-                let got = (0..=2 * burst).filter(|_| limiter.allow_at(idle, &0)).count() as u64;
+                let got = (0..=2 * burst).filter(|_| limiter.key(&0).at(idle).allow()).count() as u64;
                 let has = (0..=2 * burst).filter(|_| exact.try_take(idle, counted.per_token)).count() as u64;
                 assert_eq!(got, has, "{quota}, {on_full:?}, idle {idle}");
                 assert_eq!((limiter.evictions(), limiter.refusals()), (0, 0));
@@ -209,21 +209,21 @@ fn nobody_is_refused_below_the_most_keys() {
             }
             let limiter = keyed(quota, max_keys).hasher(places).on_full(OnFull::Deny).build().unwrap();
             for key in 0..max_keys {
-                assert!(limiter.try_acquire_at(SECOND, &key).is_ok(), "{key} of {max_keys}, {places:?}");
+                assert!(limiter.key(&key).at(SECOND).try_acquire().is_ok(), "{key} of {max_keys}, {places:?}");
             }
-            assert_eq!((limiter.len(), limiter.refusals()), (max_keys, 0));
-            let refused = limiter.try_acquire_at(SECOND, &max_keys).unwrap_err();
+            assert_eq!((limiter.len(), limiter.refusals()), (max_keys as usize, 0));
+            let refused = limiter.key(&max_keys).at(SECOND).try_acquire().unwrap_err();
             assert!(matches!(refused, TryAcquireError::TableFull(_)), "{refused}");
             assert_eq!(refused.retry_after(), Some(Duration::from_nanos(token)), "{max_keys}, {places:?}");
             assert!(refused.to_string().contains("max_keys"), "{refused}");
-            assert!(!limiter.decide_at(SECOND, &max_keys, 1).allowed());
+            assert!(!limiter.key(&max_keys).at(SECOND).decide(1).allowed());
             // Those that are known are served.
-            assert!(limiter.allow_at(SECOND, &0) && limiter.refusals() == 2);
+            assert!(limiter.key(&0).at(SECOND).allow() && limiter.refusals() == 2);
             let then = SECOND + 2 * token;
             for key in max_keys..2 * max_keys {
-                assert!(limiter.try_acquire_at(then, &key).is_ok(), "{key} of {max_keys}, {places:?}");
+                assert!(limiter.key(&key).at(then).try_acquire().is_ok(), "{key} of {max_keys}, {places:?}");
             }
-            assert_eq!((limiter.len(), limiter.refusals()), (max_keys, 2));
+            assert_eq!((limiter.len(), limiter.refusals()), (max_keys as usize, 2));
         }
     }
 }
@@ -236,11 +236,11 @@ fn a_bucket_without_a_slot_makes_room_when_it_is_full() {
     for key in 0..20 {
         // The first sixteen have all slots that they may be in.
         let cost = if key < 16 { 200 } else { 1 };
-        assert!(limiter.try_acquire_n_at(0, &key, cost).is_ok());
+        assert!(limiter.key(&key).at(0).try_acquire_n(cost).is_ok());
     }
-    assert!(limiter.try_acquire_at(0, &20).is_err());
-    assert!((21..25).all(|key| limiter.allow_at(SECOND / 100, &key)), "{limiter:?}");
-    assert!(limiter.try_acquire_at(SECOND / 100, &25).is_err());
+    assert!(limiter.key(&20).at(0).try_acquire().is_err());
+    assert!((21..25).all(|key| limiter.key(&key).at(SECOND / 100).allow()), "{limiter:?}");
+    assert!(limiter.key(&25).at(SECOND / 100).try_acquire().is_err());
 }
 
 /// A bucket that starts with less begins to fill with its first call, also where another's place
@@ -251,11 +251,11 @@ fn a_bucket_that_starts_empty_fills_in_a_table_of_full_ones() {
     let quota = Quota::per_second(100).burst(5).initial(0);
     for newcomer in KEYS..2 * KEYS {
         let limiter = keyed(quota, KEYS).hasher(Places::Anywhere).on_full(OnFull::Deny).build().unwrap();
-        assert!((0..KEYS).all(|key| !limiter.allow_at(0, &key)));
+        assert!((0..KEYS).all(|key| !limiter.key(&key).at(0).allow()));
         // All are full by now; then all but one are empty, and that one's place is another set's.
-        assert!((1..KEYS).all(|key| limiter.try_acquire_n_at(SECOND, &key, 5).is_ok()));
-        assert!(!limiter.allow_at(SECOND, &newcomer));
-        assert!(limiter.allow_at(SECOND + SECOND / 100, &newcomer), "{newcomer}");
+        assert!((1..KEYS).all(|key| limiter.key(&key).at(SECOND).try_acquire_n(5).is_ok()));
+        assert!(!limiter.key(&newcomer).at(SECOND).allow());
+        assert!(limiter.key(&newcomer).at(SECOND + SECOND / 100).allow(), "{newcomer}");
     }
 }
 
@@ -265,21 +265,21 @@ fn memory_is_what_was_promised() {
         let limiter = keyed(Quota::per_minute(5), max_keys).build().unwrap();
         assert!(limiter.memory_usage() <= limiter.memory_limit(), "{max_keys}");
         assert!(
-            max_keys < 100_000 || limiter.memory_limit() <= 58 * max_keys,
+            max_keys < 100_000 || limiter.memory_limit() <= (58 * max_keys) as usize,
             "{max_keys}: {}",
             limiter.memory_limit()
         );
         let by_bytes = KeyedRateLimiter::<u64>::builder().quota(Quota::per_minute(5)).max_bytes(limiter.memory_limit());
         let by_bytes = by_bytes.build().unwrap();
-        assert!(by_bytes.max_keys() >= max_keys && by_bytes.memory_limit() <= limiter.memory_limit());
+        assert!(by_bytes.max_keys() >= max_keys as usize && by_bytes.memory_limit() <= limiter.memory_limit());
     }
     for max_keys in [1, 17, 1_000, 100_000] {
         let limiter = keyed(Quota::per_minute(5), max_keys).on_full(OnFull::Deny).build().unwrap();
         for key in 0..max_keys + 50 {
-            let _ = limiter.try_acquire_at(0, &key);
-            assert!(limiter.memory_usage() <= limiter.memory_limit() && limiter.len() <= max_keys);
+            let _ = limiter.key(&key).at(0).try_acquire();
+            assert!(limiter.memory_usage() <= limiter.memory_limit() && limiter.len() <= max_keys as usize);
         }
-        assert_eq!(limiter.len(), max_keys);
+        assert_eq!(limiter.len(), max_keys as usize);
     }
 }
 
@@ -299,14 +299,14 @@ fn resident_memory_is_at_most_40_bytes_a_key() {
         Ok("numbers") => {
             let before = resident();
             let limiter = keyed(Quota::per_day(5), KEYS).build().unwrap();
-            assert!((0..KEYS).all(|key| limiter.allow_at(0, &key)));
+            assert!((0..KEYS).all(|key| limiter.key(&key).at(0).allow()));
             println!("resident {} of {KEYS}", resident() - before);
         }
         Ok(_) => {
             let before = resident();
             let limiter =
-                KeyedRateLimiter::<String>::builder().quota(Quota::per_day(5)).max_keys(KEYS).build().unwrap();
-            assert!((0..KEYS).all(|key| limiter.allow_at(0, &format!("a user's name of some length: {key}"))));
+                KeyedRateLimiter::<String>::builder().quota(Quota::per_day(5)).max_keys(KEYS as usize).build().unwrap();
+            assert!((0..KEYS).all(|key| limiter.key(&format!("a user's name of some length: {key}")).at(0).allow()));
             println!("resident {} of {KEYS}", resident() - before);
         }
         Err(_) => {
@@ -334,15 +334,15 @@ fn resident_memory_is_at_most_40_bytes_a_key() {
 fn the_last_full_buckets_make_room_too() {
     const KEYS: u64 = 20_000;
     let limiter = keyed(Quota::per_hour(1), KEYS).on_full(OnFull::Deny).build().unwrap();
-    assert!((0..KEYS).all(|key| limiter.allow_at(SECOND, &key)));
-    assert!((KEYS..KEYS + 5).all(|key| !limiter.allow_at(SECOND, &key)));
+    assert!((0..KEYS).all(|key| limiter.key(&key).at(SECOND).allow()));
+    assert!((KEYS..KEYS + 5).all(|key| !limiter.key(&key).at(SECOND).allow()));
     let filled = [3, 4_711, 19_999];
-    limiter.reset_at(SECOND, &filled[0]);
-    assert!(filled[1..].iter().all(|key| limiter.add_tokens_at(SECOND, key, 1) == Tokens::ONE));
+    limiter.key(&filled[0]).at(SECOND).reset();
+    assert!(filled[1..].iter().all(|key| limiter.key(key).at(SECOND).add_tokens(1) == Tokens::ONE));
     // 20 000 keys have 4096 groups of slots.
     let newcomers = 2 * KEYS..2 * KEYS + 4_096 / 32 + filled.len() as u64;
-    let admitted = newcomers.filter(|key| limiter.allow_at(SECOND, key)).count();
-    assert_eq!((admitted, limiter.len()), (filled.len(), KEYS));
+    let admitted = newcomers.filter(|key| limiter.key(key).at(SECOND).allow()).count();
+    assert_eq!((admitted, limiter.len()), (filled.len(), KEYS as usize));
 }
 
 /// A bucket in no slot that is full, and is moved at a reading far later, holds at an earlier one
@@ -353,11 +353,15 @@ fn a_bucket_that_is_moved_late_is_not_filled_by_that() {
     for nth in 0..2_000 {
         let limiter = keyed(Quota::per_second(1).burst(10), 100).build().unwrap();
         for _ in 0..200 {
-            assert!(limiter.allow_at(start, &7) && limiter.remove(&7));
+            assert!(limiter.key(&7).at(start).allow() && limiter.remove(&7));
         }
-        assert!(limiter.try_acquire_n_at(start, &7, 10).is_ok());
+        assert!(limiter.key(&7).at(start).try_acquire_n(10).is_ok());
         let later = start + 30 * SECOND + nth * (SECOND + 1);
-        assert_eq!(limiter.add_tokens_at(later, &7, 1), Tokens::ZERO);
-        assert!(limiter.try_acquire_n_at(start + 1, &7, 1).is_err(), "{later}: {}", limiter.balance_at(start + 1, &7));
+        assert_eq!(limiter.key(&7).at(later).add_tokens(1), Tokens::ZERO);
+        assert!(
+            limiter.key(&7).at(start + 1).try_acquire_n(1).is_err(),
+            "{later}: {}",
+            limiter.key(&7).at(start + 1).balance()
+        );
     }
 }

@@ -55,35 +55,35 @@ fn keys_that_return_to_their_slots_are_counted_exactly() {
                         left.remove(&key);
                         for _ in 0..random.below(20) {
                             limiter.remove(&other);
-                            assert!(limiter.try_acquire_n_at(NOW, &other, 3).is_ok());
+                            assert!(limiter.key(&other).at(NOW).try_acquire_n(3).is_ok());
                             left.insert(other, BURST - 3);
                         }
                     }
                     5 => {
-                        limiter.reset_at(NOW, &key);
+                        limiter.key(&key).at(NOW).reset();
                         left.entry(key).and_modify(|left| *left = BURST);
                     }
                     6 => {
-                        let added = limiter.add_tokens_at(NOW, &key, 2);
+                        let added = limiter.key(&key).at(NOW).add_tokens(2);
                         assert_eq!(added.whole(), 2.min(BURST - held), "{key}, step {step}");
                         left.entry(key).and_modify(|left| *left += added.whole());
                     }
-                    7 => drop(limiter.try_reserve_n_at(NOW, &key, held).map(|_| left.insert(key, held))),
+                    7 => drop(limiter.key(&key).at(NOW).try_reserve_n(held).map(|_| left.insert(key, held))),
                     _ => {
                         let cost = 1 + random.below(6) as u32;
-                        let answer = limiter.try_acquire_n_at(NOW, &key, cost);
+                        let answer = limiter.key(&key).at(NOW).try_acquire_n(cost);
                         assert_eq!(answer.is_ok(), cost <= held, "{places:?}, {key} with {held}, step {step}");
                         if answer.is_ok() {
                             left.insert(key, held - cost);
                         }
                     }
                 }
-                let shown = limiter.balance_at(NOW, &key);
+                let shown = limiter.key(&key).at(NOW).balance();
                 assert_eq!(shown, f64::from(*left.get(&key).unwrap_or(&BURST)), "{places:?}, {key}, step {step}");
-                assert_eq!(limiter.len(), left.len() as u64);
+                assert_eq!(limiter.len(), left.len());
             }
             for (key, held) in left {
-                assert_eq!(limiter.balance_at(NOW, &key), f64::from(held), "{places:?}, {key}");
+                assert_eq!(limiter.key(&key).at(NOW).balance(), f64::from(held), "{places:?}, {key}");
             }
             done += length;
         }
@@ -118,11 +118,11 @@ fn contend(limiter: &Keyed, accounts: &[Account], stable: u64, calls: u64, seed:
                             account.removed.fetch_add(1, Ordering::Relaxed);
                             limiter.remove(&key);
                         }
-                        3 => drop(limiter.try_reserve_n_at(NOW, &key, 1)),
-                        4 if nth % 32 == 0 => assert!(limiter.retain_recent_at(NOW) <= keys),
+                        3 => drop(limiter.key(&key).at(NOW).try_reserve_n(1)),
+                        4 if nth % 32 == 0 => assert!(limiter.retain_recent() <= keys as usize),
                         5 if thread == 0 => also(nth),
                         _ => {
-                            if limiter.allow_at(NOW, &key) {
+                            if limiter.key(&key).at(NOW).allow() {
                                 account.granted.fetch_add(1, Ordering::Relaxed);
                             }
                         }
@@ -148,7 +148,7 @@ fn keys_among_others_that_come_and_go_lose_nothing_and_gain_nothing() {
             assert_eq!(limiter.refusals(), 0);
             for (key, account) in accounts.iter().enumerate() {
                 let of_key = [&account.granted, &account.removed].map(|count| count.load(Ordering::Relaxed));
-                let left = limiter.balance_at(NOW, &(key as u64));
+                let left = limiter.key(&(key as u64)).at(NOW).balance();
                 let most = u64::from(BURST) * (1 + of_key[1]);
                 assert!(of_key[0] as f64 + left <= most as f64, "{places:?}, {key}: {of_key:?}, {left} left");
                 assert!(
@@ -186,7 +186,7 @@ fn a_table_that_is_cleared_under_its_callers_grants_a_burst_each_time() {
             cleared += clears;
             limiter.clear();
             assert!(limiter.is_empty());
-            assert!((0..keys).all(|key| limiter.try_acquire_n_at(NOW, &key, BURST).is_ok()));
+            assert!((0..keys).all(|key| limiter.key(&key).at(NOW).try_acquire_n(BURST).is_ok()));
         }
         println!("{places:?}, {keys} keys: cleared {cleared} times");
         assert!(cleared > 10);

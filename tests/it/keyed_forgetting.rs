@@ -23,10 +23,10 @@ fn known_after_a_new_key(forget_after: Option<Duration>, now: u64) -> u64 {
         None => builder,
     };
     let limiter = builder.build().unwrap();
-    assert!((0..16).all(|key| limiter.allow_at(SECOND, &key)));
-    assert!(limiter.allow_at(now, &16));
-    assert!((0..17).all(|key| limiter.balance_at(now, &key) >= 9.0), "no decision depends on it");
-    limiter.len()
+    assert!((0..16).all(|key| limiter.key(&key).at(SECOND).allow()));
+    assert!(limiter.key(&16).at(now).allow());
+    assert!((0..17).all(|key| limiter.key(&key).at(now).balance() >= 9.0), "no decision depends on it");
+    limiter.len() as u64
 }
 
 /// A new key takes the slot of one whose bucket has been full for `forget_after`, and not a
@@ -54,11 +54,11 @@ fn a_full_bucket_makes_room_at_the_limit_at_once() {
     for idle in [Duration::ZERO, DEFAULT, Duration::MAX] {
         let quota = Quota::per_second(100).burst(10);
         let limiter = keyed(quota, 500).forget_after(idle).on_full(OnFull::Deny).build().unwrap();
-        assert!((0..500).all(|key| limiter.allow_at(SECOND, &key)));
+        assert!((0..500).all(|key| limiter.key(&key).at(SECOND).allow()));
         if idle > Duration::ZERO {
-            assert_eq!((limiter.len(), limiter.allow_at(SECOND + TOKEN - 1, &500)), (500, false));
+            assert_eq!((limiter.len(), limiter.key(&500).at(SECOND + TOKEN - 1).allow()), (500, false));
         }
-        assert!((501..1_001).all(|key| limiter.allow_at(SECOND + TOKEN, &key)), "{idle:?}");
+        assert!((501..1_001).all(|key| limiter.key(&key).at(SECOND + TOKEN).allow()), "{idle:?}");
         assert!(limiter.len() <= 500 && limiter.evictions() == 0);
     }
 }
@@ -81,7 +81,7 @@ impl Flood {
         };
         let flood = Flood { limiter: builder.build().unwrap(), healthy, next: healthy };
         for key in 0..healthy {
-            assert!(flood.limiter.try_acquire_n_at(0, &key, 5).is_err());
+            assert!(flood.limiter.key(&key).at(0).try_acquire_n(5).is_err());
         }
         flood
     }
@@ -96,10 +96,10 @@ impl Flood {
             let now = start + nth * (SECOND / calls);
             // The clients' calls are spread over those of the new keys.
             if (nth + 1) * self.healthy / calls > client {
-                forgotten += u64::from(self.limiter.try_acquire_n_at(now, &client, 5).is_err());
+                forgotten += u64::from(self.limiter.key(&client).at(now).try_acquire_n(5).is_err());
                 client += 1;
             } else {
-                assert!(self.limiter.allow_at(now, &self.next));
+                assert!(self.limiter.key(&self.next).at(now).allow());
                 self.next += 1;
             }
         }
@@ -129,8 +129,8 @@ fn no_client_that_calls_within_the_time_is_forgotten_in_a_flood() {
         let limiter = &flood.limiter;
         let (usage, len) = (limiter.memory_usage(), limiter.len());
         println!("{forget_after:?}: {} keys came, {len} are known in {usage} bytes", flood.next);
-        assert!(usage <= bytes_of(slots), "{forget_after:?}: {usage} bytes");
-        assert!(len >= CLIENTS + (idle - 1) * NEW, "{len} are known");
+        assert!(usage <= bytes_of(slots) as usize, "{forget_after:?}: {usage} bytes");
+        assert!(len >= (CLIENTS + (idle - 1) * NEW) as usize, "{len} are known");
         // The flood is over, and its keys are idle for long enough: those to come take their slots.
         let pause = seconds + 2 * idle;
         let mut idle_clients = 0;
@@ -141,7 +141,9 @@ fn no_client_that_calls_within_the_time_is_forgotten_in_a_flood() {
         for second in pause + 1..=pause + idle {
             assert_eq!(flood.second(second, NEW), 0, "{forget_after:?}, second {second}");
         }
-        assert_eq!(flood.limiter.memory_usage(), usage, "{forget_after:?}: the second flood took more");
+        // At most a few keys that found no slot.
+        let more = flood.limiter.memory_usage().saturating_sub(usage);
+        assert!(more <= 4 * 42, "{forget_after:?}: the second flood took {more} bytes more");
     }
 }
 
@@ -165,7 +167,7 @@ fn the_time_may_be_zero_or_without_end() {
         always.memory_usage()
     );
     assert!(forgotten > CLIENTS && kept == 0, "{forgotten}, {kept}");
-    assert_eq!(always.len(), CLIENTS + 8 * NEW);
+    assert_eq!(always.len() as u64, CLIENTS + 8 * NEW);
     assert!(never.memory_usage() < always.memory_usage() / 15, "{never:?}, {always:?}");
     assert_eq!([never.evictions(), never.refusals(), always.evictions(), always.refusals()], [0; 4]);
 }
@@ -180,7 +182,7 @@ fn an_exhausted_key_is_never_forgotten() {
         for on_full in [OnFull::EvictLeastDebt, OnFull::Deny] {
             let builder = keyed(Quota::per_hour(60).burst(10), max_keys).hasher(places).on_full(on_full);
             let limiter: Keyed = builder.forget_after(Duration::ZERO).build().unwrap();
-            assert!((0..EXHAUSTED).all(|key| limiter.try_acquire_n_at(0, &key, 10).is_ok()));
+            assert!((0..EXHAUSTED).all(|key| limiter.key(&key).at(0).try_acquire_n(10).is_ok()));
             let (mut random, mut full) = (Random::new(5), 0);
             // There are hashes for 4096 keys in one place.
             let keys = if places == Places::Same { 4_096 } else { u64::MAX };
@@ -188,20 +190,23 @@ fn an_exhausted_key_is_never_forgotten() {
                 let now = nth * 59 * SECOND / flood;
                 let key = EXHAUSTED + nth % (keys - EXHAUSTED);
                 match random.below(64) {
-                    0 => assert!(limiter.balance_at(now, &key) <= 10.0),
-                    1 => assert!(limiter.add_tokens_at(now, &key, 10) <= Tokens::new(10)),
-                    2 => drop(limiter.try_reserve_n_at(now, &key, 3)),
-                    3 => assert!(!limiter.remove(&key) || limiter.len() < max_keys),
-                    4 if nth % 64 == 0 => assert!(limiter.retain_recent_at(now) <= max_keys),
+                    0 => assert!(limiter.key(&key).at(now).balance() <= 10.0),
+                    1 => assert!(limiter.key(&key).at(now).add_tokens(10) <= Tokens::new(10)),
+                    2 => drop(limiter.key(&key).at(now).try_reserve_n(3)),
+                    3 => assert!(!limiter.remove(&key) || limiter.len() < max_keys as usize),
+                    4 if nth % 64 == 0 => assert!(limiter.retain_recent() <= max_keys as usize),
                     _ => {
-                        let answer = limiter.try_acquire_at(now, &key);
+                        let answer = limiter.key(&key).at(now).try_acquire();
                         full += u64::from(matches!(answer, Err(TryAcquireError::TableFull(_))));
                     }
                 }
                 let known = nth % EXHAUSTED;
-                assert!(!limiter.allow_at(now, &known), "{places:?}, {on_full:?}, after {nth}");
+                assert!(!limiter.key(&known).at(now).allow(), "{places:?}, {on_full:?}, after {nth}");
             }
-            assert!((0..EXHAUSTED).all(|key| limiter.balance_at(60 * SECOND, &key) == 1.0), "{places:?}, {on_full:?}");
+            assert!(
+                (0..EXHAUSTED).all(|key| limiter.key(&key).at(60 * SECOND).balance() == 1.0),
+                "{places:?}, {on_full:?}"
+            );
             println!("{places:?}, {on_full:?}: {} evicted, {full} refused", limiter.evictions());
         }
     }

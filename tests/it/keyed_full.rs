@@ -34,24 +34,24 @@ enum Used {
 /// Fills a table: all its keys are in use at `now`.
 fn fill(limiter: &Keyed, now: u64, used: Used) {
     let burst = limiter.quota().capacity();
-    for key in 0..limiter.max_keys() {
+    for key in 0..limiter.max_keys() as u64 {
         let gene = |seed: u64| (seed ^ key.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         match used {
             Used::Some(seed) => {
                 let cost = from_pico(u128::from(gene(seed) >> 2) * u128::from(gene(seed)) % pico(burst) + 1);
-                assert!(limiter.try_acquire_n_at(now, &key, cost).is_ok());
+                assert!(limiter.key(&key).at(now).try_acquire_n(cost).is_ok());
             }
             Used::Exhausted(seed) => {
-                let reserved = limiter.try_reserve_n_at(now, &key, burst).unwrap();
+                let reserved = limiter.key(&key).at(now).try_reserve_n(burst).unwrap();
                 let debt =
                     if gene(seed) % 4 == 0 { burst.saturating_add(Tokens::new(gene(seed) as u32 / 8)) } else { burst };
-                reserved.commit_at(now, debt);
+                reserved.at(now).commit(debt);
                 let below_a_token = u128::from(gene(seed) / 4) % (pico(burst).min(PICO) / 2);
-                limiter.add_tokens_at(now, &key, from_pico(below_a_token));
+                limiter.key(&key).at(now).add_tokens(from_pico(below_a_token));
             }
             Used::Alike => {
                 let cost = from_pico((pico(burst).min(PICO) / 2).max(1));
-                assert!(limiter.try_acquire_n_at(now, &key, cost).is_ok());
+                assert!(limiter.key(&key).at(now).try_acquire_n(cost).is_ok());
             }
         }
     }
@@ -70,30 +70,30 @@ fn refused_for(answer: Result<(), TryAcquireError>) -> Option<Option<Duration>> 
 /// call is admitted, and if it is the `earliest`, not one nanosecond before.
 fn retries(make: impl Fn() -> Keyed, now: u64, cost: Tokens, earliest: bool) -> TestCaseResult {
     let limiter = make();
-    let told = refused_for(limiter.try_acquire_n_at(now, &NEW, cost));
+    let told = refused_for(limiter.key(&NEW).at(now).try_acquire_n(cost));
     prop_assert!(told.is_some(), "the table has no place");
     let told = told.flatten();
     prop_assert_eq!(limiter.refusals(), 1);
-    let decision = limiter.decide_at(now, &NEW, cost);
+    let decision = limiter.key(&NEW).at(now).decide(cost);
     prop_assert_eq!((decision.table_is_full(), decision.retry_after()), (true, told));
-    prop_assert_eq!(limiter.time_until_at(now, &NEW, cost), told);
-    prop_assert_eq!((limiter.peek_at(now, &NEW).table_is_full(), limiter.refusals()), (true, 2));
+    prop_assert_eq!(limiter.key(&NEW).at(now).time_until(cost), told);
+    prop_assert_eq!((limiter.key(&NEW).at(now).peek().table_is_full(), limiter.refusals()), (true, 2));
     limiter.clock().set(now);
     let waited = poll(&mut limiter.acquire_n(&NEW, cost));
     let Some(Err(AcquireError::TableFull(full))) = waited else { panic!("{waited:?}: no place to wait in") };
     prop_assert_eq!((full.retry_after(), limiter.refusals()), (told, 3));
     let Some(wait) = told else {
-        let never = !earliest || limiter.try_acquire_n_at(LAST, &NEW, cost).is_err();
+        let never = !earliest || limiter.key(&NEW).at(LAST).try_acquire_n(cost).is_err();
         prop_assert!(never, "told that there never is a place");
         return Ok(());
     };
     let then = now + wait.as_nanos() as u64;
     prop_assert!(wait > Duration::ZERO && then <= LAST);
     if earliest {
-        let early = limiter.try_acquire_n_at(then - 1, &NEW, cost);
+        let early = limiter.key(&NEW).at(then - 1).try_acquire_n(cost);
         prop_assert!(early.is_err(), "admitted a nanosecond before {:?}", wait);
     }
-    let answer = limiter.try_acquire_n_at(then, &NEW, cost);
+    let answer = limiter.key(&NEW).at(then).try_acquire_n(cost);
     prop_assert!(answer.is_ok(), "{:?} after {:?}", answer, wait);
     Ok(())
 }
@@ -175,13 +175,13 @@ proptest! {
 
 /// What a look at a new key shows, and what a call for it then finds.
 fn look_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
-    let peek = limiter.peek_at(now, &key);
-    let available = limiter.available_tokens_at(now, &key);
-    let wait = limiter.time_until_at(now, &key, cost);
+    let peek = limiter.key(&key).at(now).peek();
+    let available = limiter.key(&key).at(now).available_tokens();
+    let wait = limiter.key(&key).at(now).time_until(cost);
     let looks = (limiter.len(), limiter.evictions(), limiter.refusals());
     prop_assert_eq!(peek.allowed(), !peek.table_is_full());
     prop_assert_eq!(f64::from(peek.remaining()), available.floor().min(f64::from(u32::MAX)));
-    let call = limiter.decide_at(now, &key, cost);
+    let call = limiter.key(&key).at(now).decide(cost);
     prop_assert_eq!(call.table_is_full(), peek.table_is_full(), "{:?}, and {:?}", peek, call);
     let told = call.retry_after();
     prop_assert!(call.allowed() || told == wait, "{:?}, and a look told {:?}", call, wait);
@@ -190,7 +190,7 @@ fn look_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseR
     prop_assert_eq!(limiter.refusals(), looks.2 + u64::from(peek.table_is_full()), "the call alone is counted");
     if let Some(wait) = wait.filter(|_| !call.allowed()) {
         let then = now + wait.as_nanos() as u64;
-        let answer = limiter.try_acquire_n_at(then, &key, cost);
+        let answer = limiter.key(&key).at(then).try_acquire_n(cost);
         prop_assert!(answer.is_ok(), "{:?} after {:?}, {:?}", answer, wait, call);
     }
     Ok(())
@@ -236,13 +236,13 @@ fn a_new_key_that_starts_with_too_little_is_admitted_or_counted() {
             for held in [0, 1, 9] {
                 let limiter = table(quota, 16, places, on_full);
                 for key in 0..16 {
-                    limiter.reset_at(SECOND, &key);
-                    assert!(limiter.try_acquire_n_at(SECOND, &key, 10 - held).is_ok());
+                    limiter.key(&key).at(SECOND).reset();
+                    assert!(limiter.key(&key).at(SECOND).try_acquire_n(10 - held).is_ok());
                 }
                 let (mut now, mut told) = (SECOND, Vec::new());
                 let tries = (0..8).find(|_| {
                     let before = (limiter.evictions(), limiter.refusals());
-                    let answer = limiter.try_acquire_n_at(now, &NEW, cost);
+                    let answer = limiter.key(&NEW).at(now).try_acquire_n(cost);
                     let after = (limiter.evictions() - before.0, limiter.refusals() - before.1);
                     let known = limiter.len() == 16;
                     match answer {
@@ -283,7 +283,7 @@ fn a_wait_on_a_new_key_at_a_full_table_has_a_place_or_is_counted() {
         for (on_full, held) in POLICIES.into_iter().flat_map(|policy| [0, 1, 9].map(|held| (policy, held))) {
             let limiter = table(quota, 16, Places::Same, on_full);
             for key in 0..16 {
-                limiter.reset(&key);
+                limiter.key(&key).reset();
                 assert!(limiter.try_acquire_n(&key, 10 - held).is_ok());
             }
             let mut wait = limiter.acquire_n(&NEW, cost);
@@ -309,22 +309,22 @@ fn what_was_evicted_is_forgiven_by_clear_and_not_by_remove() {
     let limiter = table(Quota::per_second(10).burst(10), 16, Places::Same, OnFull::EvictLeastDebt);
     // One key is left with six tokens, and the others with two: the one is evicted.
     for key in 0..16 {
-        assert!(limiter.try_acquire_n_at(0, &key, if key == 5 { 4 } else { 8 }).is_ok());
+        assert!(limiter.key(&key).at(0).try_acquire_n(if key == 5 { 4 } else { 8 }).is_ok());
     }
-    assert!(limiter.try_acquire_n_at(0, &NEW, 9).is_ok());
+    assert!(limiter.key(&NEW).at(0).try_acquire_n(9).is_ok());
     assert_eq!((limiter.evictions(), limiter.len()), (1, 16));
     // The evicted key starts with what it had, and so does every other one.
     assert!(!limiter.remove(&5), "it is not known");
-    assert_eq!((limiter.balance_at(0, &5), limiter.balance_at(0, &(NEW + 1))), (6.0, 6.0));
+    assert_eq!((limiter.key(&5).at(0).balance(), limiter.key(&(NEW + 1)).at(0).balance()), (6.0, 6.0));
     // Its own debt is forgiven.
-    assert_eq!(limiter.balance_at(0, &7), 2.0);
+    assert_eq!(limiter.key(&7).at(0).balance(), 2.0);
     assert!(limiter.remove(&7) && !limiter.remove(&7));
-    assert_eq!((limiter.balance_at(0, &7), limiter.len()), (6.0, 15));
-    assert!(limiter.try_acquire_n_at(0, &7, 6).is_ok() && !limiter.allow_at(0, &7));
+    assert_eq!((limiter.key(&7).at(0).balance(), limiter.len()), (6.0, 15));
+    assert!(limiter.key(&7).at(0).try_acquire_n(6).is_ok() && !limiter.key(&7).at(0).allow());
     limiter.clear();
     for key in [5, 7, NEW, NEW + 1] {
-        assert_eq!(limiter.balance_at(0, &key), 10.0);
-        assert!(limiter.try_acquire_n_at(0, &key, 10).is_ok());
+        assert_eq!(limiter.key(&key).at(0).balance(), 10.0);
+        assert!(limiter.key(&key).at(0).try_acquire_n(10).is_ok());
     }
 }
 
@@ -334,12 +334,12 @@ fn a_refusal_by_a_full_table_shows_no_tokens() {
     let limiter = table(Quota::per_second(10).burst(10), 16, Places::Same, OnFull::Deny);
     fill(&limiter, 0, Used::Alike);
     let shown = |decision: Decision| (decision.allowed(), decision.remaining(), decision.exceeds_burst());
-    assert_eq!(shown(limiter.decide_at(0, &NEW, 1)), (false, 0, false));
-    assert_eq!(shown(limiter.peek_at(0, &NEW)), (false, 0, false));
-    assert_eq!(shown(limiter.peek_at(0, &3)), (true, 9, false));
+    assert_eq!(shown(limiter.key(&NEW).at(0).decide(1)), (false, 0, false));
+    assert_eq!(shown(limiter.key(&NEW).at(0).peek()), (false, 0, false));
+    assert_eq!(shown(limiter.key(&3).at(0).peek()), (true, 9, false));
     // A cost above the burst is never admitted, place or not, and no refusal is counted for it.
     let refusals = limiter.refusals();
-    assert!(limiter.decide_at(0, &NEW, 11).exceeds_burst());
-    assert!(matches!(limiter.try_acquire_n_at(0, &NEW, 11), Err(TryAcquireError::ExceedsBurst(_))));
-    assert_eq!((limiter.time_until_at(0, &NEW, 11), limiter.refusals()), (None, refusals));
+    assert!(limiter.key(&NEW).at(0).decide(11).exceeds_burst());
+    assert!(matches!(limiter.key(&NEW).at(0).try_acquire_n(11), Err(TryAcquireError::ExceedsBurst(_))));
+    assert_eq!((limiter.key(&NEW).at(0).time_until(11), limiter.refusals()), (None, refusals));
 }

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use brimful::{KeyedReservation, MockClock, OnFull, Quota, Tokens, TryAcquireError};
+use brimful::{MockClock, OnFull, Quota, Reservation, Tokens, TryAcquireError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
@@ -78,7 +78,7 @@ impl Run<'_> {
         if self.model.starts_with_less() {
             self.model.enter(key, now);
         }
-        (self.limiter.balance_at(now, &key) * self.model.counted.per_token as f64).round() as i128
+        (self.limiter.key(&key).at(now).balance() * self.model.counted.per_token as f64).round() as i128
     }
 
     fn balanced(&mut self, now: u64, key: u64) -> TestCaseResult {
@@ -151,17 +151,12 @@ impl Run<'_> {
         Ok(added)
     }
 
-    fn settled(
-        &mut self,
-        now: u64,
-        reservation: (u64, KeyedReservation<'_, MockClock>),
-        cost: Tokens,
-    ) -> TestCaseResult {
+    fn settled(&mut self, now: u64, reservation: (u64, Reservation<'_, MockClock>), cost: Tokens) -> TestCaseResult {
         let (key, reservation) = reservation;
         let counted = self.model.counted;
         let (held, units) = (counted.up(reservation.tokens()), counted.up(cost));
         let before = self.ours(now, key);
-        let uncharged = reservation.commit_at(now, cost);
+        let uncharged = reservation.at(now).commit(cost);
         if units <= held {
             prop_assert!(uncharged.is_zero());
             if units < held {
@@ -191,7 +186,7 @@ impl Run<'_> {
         let units = self.model.counted.up(cost) as i128;
         self.ours(now, key);
         let Bounds { most, least } = self.model.look(key, now);
-        let wait = self.limiter.time_until_at(now, &key, cost).map_or(u128::MAX, |wait| wait.as_nanos());
+        let wait = self.limiter.key(&key).at(now).time_until(cost).map_or(u128::MAX, |wait| wait.as_nanos());
         let Some(then) = u64::try_from(wait).ok().and_then(|wait| now.checked_add(wait)).filter(|&then| then <= LAST)
         else {
             let never = units > self.model.counted.capacity as i128 || least.beyond(LAST, units) < 2.0;
@@ -204,7 +199,7 @@ impl Run<'_> {
         );
         let early = wait > 0 && least.beyond(then - 1, units) >= 2.0;
         // A new key waits for a place as well.
-        let early = early && !self.limiter.peek_at(now, &key).table_is_full();
+        let early = early && !self.limiter.key(&key).at(now).peek().table_is_full();
         prop_assert!(!early || !self.fits, "{cost} there for {key} before {wait} after {now}");
         Ok(())
     }
@@ -216,7 +211,7 @@ impl Run<'_> {
         if self.fits {
             prop_assert_eq!((limiter.evictions(), limiter.refusals()), (0, 0));
             let surely = self.model.surely();
-            prop_assert!(surely <= len, "{len} keys at {now}, {surely} in use");
+            prop_assert!(surely <= len as u64, "{len} keys at {now}, {surely} in use");
         }
         Ok(())
     }
@@ -224,7 +219,7 @@ impl Run<'_> {
     /// Whether the key may come: those in use fit.
     fn may_come(&self, now: u64, key: u64) -> bool {
         let most = self.limiter.max_keys();
-        !self.fits || self.setting.keys <= most || self.model.perhaps(now, Some(key)) < most
+        !self.fits || self.setting.keys <= most as u64 || self.model.perhaps(now, Some(key)) < most as u64
     }
 }
 
@@ -285,7 +280,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
     let model = Model::new(limiter);
     let mut script = Script::new(&model, start);
     let mut run = Run { limiter, setting, model, fits: setting.keys <= 2 * setting.max_keys, tally: Tally::default() };
-    let mut reserved: Vec<(u64, KeyedReservation<'_, MockClock>)> = Vec::new();
+    let mut reserved: Vec<(u64, Reservation<'_, MockClock>)> = Vec::new();
     for (index, &(verb, pick, step, back, price)) in genes.iter().enumerate() {
         let now = script.reading(&setting, step, back);
         let (key, cost) = (pick % setting.keys, cost(&quota, price));
@@ -298,10 +293,10 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
         }
         let verb = if may_come { verb % 32 } else { 14 + verb % 3 };
         match verb {
-            0..=7 => run.decided(now, key, cost, limiter.try_acquire_n_at(now, &key, cost))?,
+            0..=7 => run.decided(now, key, cost, limiter.key(&key).at(now).try_acquire_n(cost))?,
             8 | 9 => {
                 let full = run.limiter.refusals();
-                let decision = limiter.decide_at(now, &key, cost);
+                let decision = limiter.key(&key).at(now).decide(cost);
                 if decision.allowed() {
                     run.decided(now, key, cost, Ok(()))?;
                     // What was taken from a full bucket was then rounded to a unit.
@@ -312,11 +307,11 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 } else {
                     prop_assert!(!run.fits || limiter.refusals() == full);
                     // It tells as well what a refusal does, for what it changes: nothing.
-                    run.decided(now, key, cost, limiter.try_acquire_n_at(now, &key, cost))?;
+                    run.decided(now, key, cost, limiter.key(&key).at(now).try_acquire_n(cost))?;
                 }
             }
             10 | 11 => {
-                let taken = limiter.try_reserve_n_at(now, &key, cost);
+                let taken = limiter.key(&key).at(now).try_reserve_n(cost);
                 run.decided(now, key, cost, taken.as_ref().map(drop).map_err(|&error| error))?;
                 reserved.extend(taken.ok().map(|reservation| (key, reservation)));
             }
@@ -331,7 +326,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
             }
             14 => {
                 let held = run.ours(now, key).max(0) as u128 / run.model.counted.per_token;
-                let peek = limiter.peek_at(now, &key);
+                let peek = limiter.key(&key).at(now).peek();
                 let remaining = if peek.table_is_full() { 0 } else { held };
                 prop_assert_eq!(u128::from(peek.remaining()), remaining);
                 prop_assert_eq!(peek.allowed(), !peek.table_is_full());
@@ -340,7 +335,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
             16 => run.counts(now)?,
             17 | 18 => {
                 let before = run.ours(now, key);
-                let added = limiter.add_tokens_at(now, &key, cost);
+                let added = limiter.key(&key).at(now).add_tokens(cost);
                 let units = run.given(now, key, before, run.model.counted.down(cost))?;
                 let told = added == run.model.counted.tokens_down(units);
                 prop_assert!(
@@ -349,7 +344,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 );
             }
             19 if step % 2 == 0 => {
-                limiter.reset_at(now, &key);
+                limiter.key(&key).at(now).reset();
                 run.model.refill(key, now);
             }
             20 if step % 2 == 0 => {
@@ -358,11 +353,12 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 run.model.forget(key);
             }
             21 => {
-                limiter.retain_recent_at(now);
+                limiter.clock().set(now);
+                limiter.retain_recent();
                 run.counts(now)?;
                 if run.fits {
                     let (len, perhaps) = (limiter.len(), run.model.perhaps(now, None));
-                    prop_assert!(len <= perhaps, "{len} keys at {now}, at most {perhaps} in use");
+                    prop_assert!(len <= perhaps as usize, "{len} keys at {now}, at most {perhaps} in use");
                 }
             }
             22 if step % 16 == 0 => {
@@ -380,13 +376,14 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                     }
                 }
                 let mut answers = Vec::new();
-                limiter.try_acquire_many_at(now, &keys, &mut answers);
+                limiter.clock().set(now);
+                limiter.try_acquire_many(&keys, &mut answers);
                 prop_assert_eq!(answers.len(), keys.len());
                 for (key, answer) in keys.into_iter().zip(answers) {
                     run.decided(now, key, Tokens::ONE, answer)?;
                 }
             }
-            _ => run.decided(now, key, Tokens::ONE, limiter.try_acquire_at(now, &key))?,
+            _ => run.decided(now, key, Tokens::ONE, limiter.key(&key).at(now).try_acquire())?,
         }
         // The key of a settled reservation may have taken the last place.
         if run.may_come(now, key) || !run.model.starts_with_less() {
@@ -397,7 +394,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
         }
     }
     for (_, reservation) in reserved {
-        reservation.cancel_at(script.now);
+        reservation.at(script.now).cancel();
     }
     run.tally.done = genes.len() as u64;
     Ok(run.tally)

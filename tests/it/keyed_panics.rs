@@ -29,8 +29,8 @@ fn a_keyed_limiter_may_be_looked_at_after_a_panic() {
 
 /// What is seen of a table without its clock.
 fn seen<C: brimful::Clock, S: BuildHasher>(limiter: &KeyedRateLimiter<u64, C, S>, now: u64) -> Vec<f64> {
-    let counts = [limiter.len(), limiter.evictions(), limiter.refusals(), limiter.memory_usage()];
-    counts.map(|count| count as f64).into_iter().chain((0..40).map(|key| limiter.balance_at(now, &key))).collect()
+    let counts = [limiter.len(), limiter.evictions() as usize, limiter.refusals() as usize, limiter.memory_usage()];
+    counts.map(|count| count as f64).into_iter().chain((0..40).map(|key| limiter.key(&key).at(now).balance())).collect()
 }
 
 /// A call whose clock panics did nothing, whatever the call and wherever its key is.
@@ -48,11 +48,11 @@ fn a_clock_that_panics_changes_nothing() {
         let calls: [(&str, Call<'_>); 9] = [
             ("try_acquire", &|key| assert!(limiter.try_acquire(&key).is_ok())),
             ("decide", &|key| assert!(limiter.decide(&key, 2).allowed())),
-            ("reserve", &|key| assert!(limiter.try_reserve_n(&key, 1).is_ok())),
-            ("peek", &|key| assert!(limiter.peek(&key).allowed())),
-            ("time_until", &|key| assert!(limiter.time_until(&key, 1).is_some())),
-            ("add_tokens", &|key| assert!(limiter.add_tokens(&key, 1).is_zero())),
-            ("reset", &|key| limiter.reset(&key)),
+            ("reserve", &|key| assert!(limiter.key(&key).try_reserve_n(1).is_ok())),
+            ("peek", &|key| assert!(limiter.decide(&key, 0).allowed())),
+            ("time_until", &|key| assert!(limiter.key(&key).time_until(1).is_some())),
+            ("add_tokens", &|key| assert!(limiter.key(&key).add_tokens(1).is_zero())),
+            ("reset", &|key| limiter.key(&key).reset()),
             ("acquire", &|key| assert!(poll(&mut limiter.acquire(&key)).is_some())),
             ("many", &|key| limiter.try_acquire_many(&[key, key + 1], &mut Vec::new())),
         ];
@@ -97,19 +97,19 @@ impl BuildHasher for Fragile {
 fn a_hasher_that_panics_changes_nothing() {
     let hasher = Fragile::default();
     let limiter = keyed(Quota::per_second(10).burst(5), 18).hasher(hasher.clone()).build().unwrap();
-    assert!((0..18).all(|key| limiter.try_acquire_n_at(0, &key, 3).is_ok()));
+    assert!((0..18).all(|key| limiter.key(&key).at(0).try_acquire_n(3).is_ok()));
     let before = seen(&limiter, 0);
     for key in [0, 17, 18] {
         hasher.0.store(1, Ordering::SeqCst);
-        assert!(catch_unwind(|| limiter.allow_at(0, &key)).is_err());
+        assert!(catch_unwind(|| limiter.key(&key).at(0).allow()).is_err());
         hasher.0.store(1, Ordering::SeqCst);
         assert!(catch_unwind(|| limiter.remove(&key)).is_err());
         // A batch hashes several keys before it decides on the first.
         hasher.0.store(2, Ordering::SeqCst);
-        assert!(catch_unwind(|| limiter.try_acquire_many_at(0, &[0, key], &mut Vec::new())).is_err());
+        assert!(catch_unwind(|| limiter.try_acquire_many(&[0, key], &mut Vec::new())).is_err());
         assert_eq!(seen(&limiter, 0), before);
     }
-    assert!(limiter.remove(&0) && limiter.allow_at(0, &0));
+    assert!(limiter.remove(&0) && limiter.key(&0).at(0).allow());
 }
 
 /// The decision stands before the hook is called: of two tables, one whose hook panics each time
@@ -127,9 +127,9 @@ fn a_hook_that_panics_changes_nothing() {
             now += random.below(SECOND / 50);
             let (key, cost) = (random.below(40), 1 + random.below(5) as u32);
             let events = quiet.evictions() + quiet.refusals();
-            let quietly = quiet.try_acquire_n_at(now, &key, cost);
+            let quietly = quiet.key(&key).at(now).try_acquire_n(cost);
             let is_forced = quiet.evictions() + quiet.refusals() > events;
-            let loudly = catch_unwind(|| panics.try_acquire_n_at(now, &key, cost));
+            let loudly = catch_unwind(|| panics.key(&key).at(now).try_acquire_n(cost));
             caught += u64::from(loudly.is_err());
             assert_eq!(loudly.is_err(), is_forced, "step {step}");
             assert!(is_forced || loudly.unwrap() == quietly, "step {step}");

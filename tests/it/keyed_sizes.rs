@@ -33,9 +33,9 @@ fn numbers(text: &str) -> Vec<u64> {
 #[test]
 fn every_number_of_keys_is_built_or_named() {
     for keys in powers().filter(|&keys| keys <= MOST_BUILT / 46 || keys > MOST_KEYS) {
-        match builder().max_keys(keys).build() {
+        match builder().max_keys(keys as usize).build() {
             Ok(limiter) => {
-                assert!(keys > 0 && keys <= MOST_KEYS && limiter.max_keys() == keys);
+                assert!(keys > 0 && keys <= MOST_KEYS && limiter.max_keys() == keys as usize);
                 works(&limiter);
             }
             Err(error) => {
@@ -52,13 +52,16 @@ fn every_number_of_keys_is_built_or_named() {
 fn every_number_of_bytes_is_built_or_named() {
     let error = |bytes| builder().max_bytes(bytes).build().unwrap_err().to_string();
     let [_, least] = numbers(&error(0))[..] else { panic!("{}", error(0)) };
-    let [_, most] = numbers(&error(u64::MAX))[..] else { panic!("{}", error(u64::MAX)) };
+    let [_, most] = numbers(&error((u64::MAX) as usize))[..] else { panic!("{}", error((u64::MAX) as usize)) };
     assert!(least > 0 && least < 1 << 20 && most > 16 * MOST_KEYS && most < 64 * MOST_KEYS, "{least}, {most}");
     let bounds = [least - 1, least, least + 1, most + 1];
     for bytes in powers().chain(bounds).filter(|&bytes| bytes <= MOST_BUILT || bytes > most) {
-        match builder().max_bytes(bytes).build() {
+        match builder().max_bytes(bytes as usize).build() {
             Ok(limiter) => {
-                assert!((least..=most).contains(&bytes) && limiter.memory_limit() <= bytes, "{bytes}: {limiter:?}");
+                assert!(
+                    (least..=most).contains(&bytes) && limiter.memory_limit() <= bytes as usize,
+                    "{bytes}: {limiter:?}"
+                );
                 works(&limiter);
             }
             Err(error) => {
@@ -79,13 +82,13 @@ fn bytes_are_used_for_as_many_keys_as_they_hold() {
     let limit = |keys| builder().max_keys(keys).build().unwrap().memory_limit();
     for nth in 0..200 {
         let bytes = 4_096 + random.below(1 << (12 + nth % 14));
-        let Ok(limiter) = builder().max_bytes(bytes).build() else {
-            assert!(limit(1) > bytes);
+        let Ok(limiter) = builder().max_bytes(bytes as usize).build() else {
+            assert!(limit(1) > bytes as usize);
             continue;
         };
         let keys = limiter.max_keys();
         assert_eq!(limiter.memory_limit(), limit(keys));
-        assert!(limit(keys) <= bytes && limit(keys + 1) > bytes, "{bytes} bytes hold {keys} keys");
+        assert!(limit(keys) <= bytes as usize && limit(keys + 1) > bytes as usize, "{bytes} bytes hold {keys} keys");
     }
     // More keys take more bytes, or as many.
     assert!((1..5_000).all(|keys| limit(keys) <= limit(keys + 1)));

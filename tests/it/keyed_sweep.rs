@@ -16,8 +16,8 @@ const GROUP_BYTES: u64 = 128;
 /// A table in which every key is exhausted, so that either policy refuses new ones.
 fn exhausted(keys: u64, on_full: OnFull) -> Keyed {
     let limiter = keyed(Quota::per_hour(1), keys).hasher(Places::Anywhere).on_full(on_full).build().unwrap();
-    assert!((0..keys).all(|key| limiter.allow_at(SECOND, &key)));
-    assert_eq!((limiter.len(), limiter.refusals()), (keys, 0));
+    assert!((0..keys).all(|key| limiter.key(&key).at(SECOND).allow()));
+    assert_eq!((limiter.len(), limiter.refusals()), (keys as usize, 0));
     limiter
 }
 
@@ -35,7 +35,7 @@ fn groups_of_key(key: u64, bits: u32, stripes: u64) -> [u64; 2] {
 /// The number of new keys that are refused until one is admitted, and that one.
 fn refused_until_admitted(limiter: &Keyed, newcomers: &mut impl Iterator<Item = u64>) -> (u64, u64) {
     let before = limiter.refusals();
-    let admitted = newcomers.find(|key| limiter.allow_at(SECOND, key)).unwrap();
+    let admitted = newcomers.find(|key| limiter.key(key).at(SECOND).allow()).unwrap();
     (limiter.refusals() - before, admitted)
 }
 
@@ -47,7 +47,11 @@ fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
         for on_full in [OnFull::Deny, OnFull::EvictLeastDebt] {
             let (limiter, groups) = (exhausted(keys, on_full), 1 << bits);
             assert_eq!(groups, most_groups(keys));
-            assert_eq!(limiter.memory_usage() / GROUP_BYTES / groups, 1, "it has doubled as often as it can");
+            assert_eq!(
+                limiter.memory_usage() / GROUP_BYTES as usize / groups as usize,
+                1,
+                "it has doubled as often as it can"
+            );
             let (mut random, mut next) = (Random::new(keys), keys);
             // The groups in which the last full bucket may have been found.
             let mut last: Vec<u64> = Vec::new();
@@ -55,7 +59,7 @@ fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
             let filled: Vec<u64> = (0..60).map(|nth| nth * (keys / 60) + random.below(keys / 60)).collect();
             for key in filled {
                 let places = groups_of_key(key, bits, stripes);
-                limiter.reset_at(SECOND, &key);
+                limiter.key(&key).at(SECOND).reset();
                 // New keys whose own groups are others, so that they have to sweep.
                 let mut newcomers = (next..)
                     .filter(|&new| groups_of_key(new, bits, stripes).into_iter().all(|group| !places.contains(&group)));
@@ -83,14 +87,14 @@ fn every_full_bucket_is_found_within_one_round() {
         let limiter = exhausted(keys, on_full);
         let (mut known, mut newcomers) = ((0..keys).collect::<Vec<_>>(), keys..);
         // While groups are still to come, the hand skips some with each of them.
-        let rounds = if limiter.memory_usage() / GROUP_BYTES < most_groups(keys) { 2 } else { 1 };
+        let rounds = if limiter.memory_usage() as u64 / GROUP_BYTES < most_groups(keys) { 2 } else { 1 };
         for most in [1, 2, 5, 50] {
             // From where a hand may be: some are refused first.
-            assert!(newcomers.by_ref().take(random.below(8) as usize).all(|key| !limiter.allow_at(SECOND, &key)));
+            assert!(newcomers.by_ref().take(random.below(8) as usize).all(|key| !limiter.key(&key).at(SECOND).allow()));
             let mut filled: Vec<usize> = (0..most.min(keys)).map(|_| random.below(keys) as usize).collect();
             filled.sort_unstable();
             filled.dedup();
-            filled.iter().for_each(|&at| limiter.reset_at(SECOND, &known[at]));
+            filled.iter().for_each(|&at| limiter.key(&known[at]).at(SECOND).reset());
             let before = limiter.refusals();
             for at in filled {
                 known[at] = refused_until_admitted(&limiter, &mut newcomers).1;
@@ -98,8 +102,8 @@ fn every_full_bucket_is_found_within_one_round() {
                 assert!(refused <= rounds * ((most_groups(keys) - 1) / SWEPT), "{keys} keys: {refused} were refused");
             }
             let round = rounds * (1 + most_groups(keys) / SWEPT);
-            assert!(newcomers.by_ref().take(round as usize).all(|key| !limiter.allow_at(SECOND, &key)));
-            assert_eq!((limiter.len(), limiter.evictions()), (keys, 0));
+            assert!(newcomers.by_ref().take(round as usize).all(|key| !limiter.key(&key).at(SECOND).allow()));
+            assert_eq!((limiter.len(), limiter.evictions()), (keys as usize, 0));
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brimful::{
-    KeyedRateLimiter, KeyedRateLimiterBuilder, KeyedReservation, MockClock, OnFull, OwnedKeyedReservation, Quota,
-    SipState, Tokens, TryAcquireError,
+    KeyedRateLimiter, KeyedRateLimiterBuilder, MockClock, OnFull, OwnedReservation, Quota, Reservation, SipState,
+    Tokens, TryAcquireError,
 };
 
 use crate::keyed_support::{Keyed, Places, keyed};
@@ -36,13 +36,13 @@ fn play(quota: Quota, rows: &[Row]) {
     for (index, &row) in rows.iter().enumerate() {
         match row {
             Yes(time, key, cost) => {
-                assert!(limiter.try_acquire_n_at(time * T, &key, cost).is_ok(), "{quota}, row {index}: {row:?}");
+                assert!(limiter.key(&key).at(time * T).try_acquire_n(cost).is_ok(), "{quota}, row {index}: {row:?}");
             }
             No(time, key, cost) => {
-                assert!(limiter.try_acquire_n_at(time * T, &key, cost).is_err(), "{quota}, row {index}: {row:?}");
+                assert!(limiter.key(&key).at(time * T).try_acquire_n(cost).is_err(), "{quota}, row {index}: {row:?}");
             }
             Holds(time, key, tokens) => {
-                assert_eq!(limiter.available_tokens_at(time * T, &key), tokens, "{quota}, row {index}");
+                assert_eq!(limiter.key(&key).at(time * T).available_tokens(), tokens, "{quota}, row {index}");
             }
         }
     }
@@ -144,13 +144,13 @@ fn redis_cell_with_another_key_between() {
     let milliseconds = |wait: Option<Duration>| wait.map_or(NEVER, |wait| wait.as_millis() as u64);
     for (index, (time, cost, admitted, remaining, reset, retry)) in table.into_iter().enumerate() {
         let now = time * SECOND / 1_000;
-        let _ = limiter.try_acquire_n_at(now, &1, 5);
-        let decision = limiter.decide_at(now, &0, tokens(cost));
+        let _ = limiter.key(&1).at(now).try_acquire_n(5);
+        let decision = limiter.key(&0).at(now).decide(tokens(cost));
         assert_eq!((decision.limit(), decision.exceeds_burst()), (5, retry == NEVER));
         assert_eq!((decision.allowed(), decision.remaining()), (admitted, remaining), "row {index}");
         let waits = (milliseconds(decision.reset_after()), milliseconds(decision.retry_after()));
         assert_eq!(waits, (reset, retry), "row {index}");
-        let peek = limiter.peek_at(now, &0);
+        let peek = limiter.key(&0).at(now).peek();
         assert_eq!((peek.remaining(), milliseconds(peek.reset_after())), (remaining, reset), "row {index}");
     }
 }
@@ -186,53 +186,58 @@ fn only_what_changes_a_bucket_makes_its_key_known() {
     let limiter = limiter(Quota::per_second(10).burst(5));
     type Act<'a> = &'a dyn Fn(&u64);
     let nothing: [(&str, Act<'_>); 11] = [
-        ("peek", &|key| assert_eq!(limiter.peek_at(0, key).remaining(), 5)),
-        ("balance", &|key| assert_eq!(limiter.balance_at(0, key), 5.0)),
-        ("available_tokens", &|key| assert_eq!(limiter.available_tokens_at(0, key), 5.0)),
-        ("time_until", &|key| assert_eq!(limiter.time_until_at(0, key, 5), Some(Duration::ZERO))),
-        ("cost zero", &|key| assert!(limiter.try_acquire_n_at(0, key, 0).is_ok())),
-        ("decide zero", &|key| assert!(limiter.decide_at(0, key, 0).allowed())),
+        ("peek", &|key| assert_eq!(limiter.key(key).at(0).peek().remaining(), 5)),
+        ("balance", &|key| assert_eq!(limiter.key(key).at(0).balance(), 5.0)),
+        ("available_tokens", &|key| assert_eq!(limiter.key(key).at(0).available_tokens(), 5.0)),
+        ("time_until", &|key| assert_eq!(limiter.key(key).at(0).time_until(5), Some(Duration::ZERO))),
+        ("cost zero", &|key| assert!(limiter.key(key).at(0).try_acquire_n(0).is_ok())),
+        ("decide zero", &|key| assert!(limiter.key(key).at(0).decide(0).allowed())),
         ("above the burst", &|key| {
-            let refused = limiter.try_acquire_n_at(0, key, 6);
+            let refused = limiter.key(key).at(0).try_acquire_n(6);
             assert!(matches!(refused, Err(TryAcquireError::ExceedsBurst(_))), "{refused:?}");
-            assert!(limiter.decide_at(0, key, 6).exceeds_burst());
+            assert!(limiter.key(key).at(0).decide(6).exceeds_burst());
         }),
-        ("add to a full one", &|key| assert_eq!(limiter.add_tokens_at(0, key, 3), Tokens::ZERO)),
-        ("reset of a full one", &|key| limiter.reset_at(0, key)),
-        ("reserve zero", &|key| drop(limiter.try_reserve_n_at(0, key, 0).unwrap())),
+        ("add to a full one", &|key| assert_eq!(limiter.key(key).at(0).add_tokens(3), Tokens::ZERO)),
+        ("reset of a full one", &|key| limiter.key(key).at(0).reset()),
+        ("reserve zero", &|key| drop(limiter.key(key).at(0).try_reserve_n(0).unwrap())),
         ("remove", &|key| assert!(!limiter.remove(key))),
     ];
     for (verb, act) in nothing {
         act(&7);
         assert_eq!((limiter.len(), limiter.is_empty()), (0, true), "{verb}");
     }
-    assert!(limiter.allow_at(0, &7) && limiter.len() == 1);
-    assert_eq!(limiter.balance_at(0, &7), 4.0);
+    assert!(limiter.key(&7).at(0).allow() && limiter.len() == 1);
+    assert_eq!(limiter.key(&7).at(0).balance(), 4.0);
     // Denied and cancelled calls change nothing.
-    assert!(limiter.try_acquire_n_at(0, &7, 5).is_err());
-    limiter.try_reserve_n_at(0, &7, 3).unwrap().cancel_at(0);
-    assert_eq!((limiter.balance_at(0, &7), limiter.balance_at(0, &8)), (4.0, 5.0));
+    assert!(limiter.key(&7).at(0).try_acquire_n(5).is_err());
+    limiter.key(&7).at(0).try_reserve_n(3).unwrap().at(0).cancel();
+    assert_eq!((limiter.key(&7).at(0).balance(), limiter.key(&8).at(0).balance()), (4.0, 5.0));
 }
 
 #[test]
 fn remove_clear_and_retain_recent_forget_what_they_say() {
     let limiter = limiter(Quota::per_second(10).burst(5));
     for key in 0..100u64 {
-        assert!(limiter.try_acquire_n_at(0, &key, if key < 30 { 1 } else { 5 }).is_ok());
+        assert!(limiter.key(&key).at(0).try_acquire_n(if key < 30 { 1 } else { 5 }).is_ok());
     }
     assert_eq!(limiter.len(), 100);
-    assert_eq!(limiter.retain_recent_at(T - 1), 0);
+    limiter.clock().set(T - 1);
+    assert_eq!(limiter.retain_recent(), 0);
+    limiter.clock().set(T);
     // Those that took one token are full again.
-    assert_eq!((limiter.retain_recent_at(T), limiter.len()), (30, 70));
+    assert_eq!((limiter.retain_recent(), limiter.len()), (30, 70));
     assert!(limiter.remove(&99) && !limiter.remove(&99) && !limiter.remove(&0));
     assert_eq!(limiter.len(), 69);
-    assert_eq!((limiter.balance_at(T, &99), limiter.balance_at(T, &98), limiter.balance_at(T, &0)), (5.0, 1.0, 5.0));
+    assert_eq!(
+        (limiter.key(&99).at(T).balance(), limiter.key(&98).at(T).balance(), limiter.key(&0).at(T).balance()),
+        (5.0, 1.0, 5.0)
+    );
     limiter.clear();
-    assert_eq!((limiter.len(), limiter.retain_recent_at(T)), (0, 0));
-    assert!((0..100).all(|key| limiter.balance_at(0, &key) == 5.0));
+    assert_eq!((limiter.len(), limiter.retain_recent()), (0, 0));
+    assert!((0..100).all(|key| limiter.key(&key).at(0).balance() == 5.0));
     // It is a table as any other afterwards.
-    assert!((0..1_000).all(|key| limiter.try_acquire_n_at(T, &key, 5).is_ok()));
-    assert!((0..1_000).all(|key| !limiter.allow_at(T, &key)));
+    assert!((0..1_000).all(|key| limiter.key(&key).at(T).try_acquire_n(5).is_ok()));
+    assert!((0..1_000).all(|key| !limiter.key(&key).at(T).allow()));
 }
 
 /// The place that a removed key leaves takes one tenant a tick; those that come back at once are
@@ -243,9 +248,9 @@ fn keys_that_are_removed_and_come_back_at_once_are_counted_as_others() {
         let limiter = keyed(Quota::per_second(10).burst(5), 50).hasher(places).build().unwrap();
         for round in 0..200u64 {
             for key in 0..50u64 {
-                assert!(limiter.try_acquire_n_at(0, &key, 3).is_ok(), "{key} in round {round}");
-                assert!(limiter.try_acquire_n_at(0, &key, 3).is_err());
-                assert_eq!(limiter.balance_at(0, &key), 2.0);
+                assert!(limiter.key(&key).at(0).try_acquire_n(3).is_ok(), "{key} in round {round}");
+                assert!(limiter.key(&key).at(0).try_acquire_n(3).is_err());
+                assert_eq!(limiter.key(&key).at(0).balance(), 2.0);
             }
             assert_eq!(limiter.len(), 50);
             assert!((0..50).all(|key| limiter.remove(&key)));
@@ -261,20 +266,20 @@ fn a_bucket_without_a_slot_fills_as_others_do() {
         for idle in (1..60).map(|tenth| tenth * SECOND / 20) {
             let limiter = keyed(Quota::per_second(3).burst(3), 40).hasher(Places::Same).build().unwrap();
             for key in 0..18u64 {
-                assert!(limiter.try_acquire_n_at(0, &key, 3).is_ok());
+                assert!(limiter.key(&key).at(0).try_acquire_n(3).is_ok());
             }
             for key in 0..16u64 {
-                let _ = limiter.try_acquire_at(idle, &key);
+                let _ = limiter.key(&key).at(idle).try_acquire();
             }
             let held = (3.0 * idle as f64 / 1e9).min(3.0);
             let now = idle + 2 * SECOND;
             match ask {
-                0 => assert!(limiter.try_acquire_n_at(now, &17, 4).is_err()),
-                1 => drop(limiter.add_tokens_at(now, &17, 0)),
-                2 => drop(limiter.try_reserve_n_at(now, &17, 0)),
-                _ => drop(limiter.add_tokens_at(now, &17, 3)),
+                0 => assert!(limiter.key(&17).at(now).try_acquire_n(4).is_err()),
+                1 => drop(limiter.key(&17).at(now).add_tokens(0)),
+                2 => drop(limiter.key(&17).at(now).try_reserve_n(0)),
+                _ => drop(limiter.key(&17).at(now).add_tokens(3)),
             }
-            let balance = limiter.balance_at(now, &17);
+            let balance = limiter.key(&17).at(now).balance();
             assert!(balance >= 3.0 - 1e-6, "{balance} after {idle} and {held}, asked {ask}");
         }
     }
@@ -283,17 +288,17 @@ fn a_bucket_without_a_slot_fills_as_others_do() {
 #[test]
 fn reset_forgets_debt_and_a_clock_that_was_far_ahead() {
     let limiter = limiter(Quota::per_second(10).burst(20));
-    assert!(limiter.try_reserve_n_at(0, &1, 20).unwrap().commit_at(0, 35).is_zero());
-    assert_eq!((limiter.balance_at(0, &1), limiter.available_tokens_at(0, &1)), (-15.0, 0.0));
-    limiter.reset_at(0, &1);
-    assert_eq!(limiter.balance_at(0, &1), 20.0);
+    assert!(limiter.key(&1).at(0).try_reserve_n(20).unwrap().at(0).commit(35).is_zero());
+    assert_eq!((limiter.key(&1).at(0).balance(), limiter.key(&1).at(0).available_tokens()), (-15.0, 0.0));
+    limiter.key(&1).at(0).reset();
+    assert_eq!(limiter.key(&1).at(0).balance(), 20.0);
     let ahead = 1_000 * 86_400 * SECOND;
-    assert!(limiter.try_acquire_n_at(ahead, &2, 20).is_ok());
-    assert!(!limiter.allow_at(SECOND, &2) && limiter.balance_at(SECOND, &2) < -1e6);
-    limiter.reset_at(SECOND, &2);
-    assert_eq!(limiter.balance_at(SECOND, &2), 20.0);
-    assert!(limiter.try_acquire_n_at(SECOND, &2, 20).is_ok() && !limiter.allow_at(SECOND, &2));
-    assert_eq!(limiter.balance_at(2 * SECOND, &2), 10.0);
+    assert!(limiter.key(&2).at(ahead).try_acquire_n(20).is_ok());
+    assert!(!limiter.key(&2).at(SECOND).allow() && limiter.key(&2).at(SECOND).balance() < -1e6);
+    limiter.key(&2).at(SECOND).reset();
+    assert_eq!(limiter.key(&2).at(SECOND).balance(), 20.0);
+    assert!(limiter.key(&2).at(SECOND).try_acquire_n(20).is_ok() && !limiter.key(&2).at(SECOND).allow());
+    assert_eq!(limiter.key(&2).at(2 * SECOND).balance(), 10.0);
 }
 
 /// Keys that were forgotten at a reading far ahead leave the others empty, until `clear`.
@@ -301,29 +306,31 @@ fn reset_forgets_debt_and_a_clock_that_was_far_ahead() {
 fn clear_cures_a_reading_that_was_far_ahead() {
     let limiter = keyed(Quota::per_second(10).burst(20), 8).build().unwrap();
     let ahead = 1_000 * 86_400 * SECOND;
-    assert!((0..8).all(|key| limiter.allow_at(0, &key)));
-    assert!((8..16).all(|key| limiter.allow_at(ahead, &key)));
-    assert!(!limiter.allow_at(SECOND, &20), "it starts from what was forgotten ahead");
+    assert!((0..8).all(|key| limiter.key(&key).at(0).allow()));
+    assert!((8..16).all(|key| limiter.key(&key).at(ahead).allow()));
+    assert!(!limiter.key(&20).at(SECOND).allow(), "it starts from what was forgotten ahead");
     limiter.clear();
-    assert!((0..8).all(|key| limiter.try_acquire_n_at(SECOND, &key, 20).is_ok()));
-    assert!((0..8).all(|key| !limiter.allow_at(SECOND, &key) && limiter.balance_at(2 * SECOND, &key) == 10.0));
+    assert!((0..8).all(|key| limiter.key(&key).at(SECOND).try_acquire_n(20).is_ok()));
+    assert!(
+        (0..8).all(|key| !limiter.key(&key).at(SECOND).allow() && limiter.key(&key).at(2 * SECOND).balance() == 10.0)
+    );
 }
 
 #[test]
 fn reservations_of_a_key_settle_with_it_alone() {
     let limiter = limiter(Quota::per_second(10).burst(100));
-    let reservation = limiter.try_reserve_n_at(0, &1, 60).unwrap();
-    assert_eq!((reservation.tokens(), limiter.balance_at(0, &1)), (Tokens::new(60), 40.0));
-    assert!(limiter.try_reserve_n_at(0, &1, 41).is_err());
-    assert!(reservation.commit_at(0, 45).is_zero());
-    assert_eq!((limiter.balance_at(0, &1), limiter.balance_at(0, &2)), (55.0, 100.0));
-    let reservation = limiter.try_reserve_n_at(0, &1, 5).unwrap();
+    let reservation = limiter.key(&1).at(0).try_reserve_n(60).unwrap();
+    assert_eq!((reservation.tokens(), limiter.key(&1).at(0).balance()), (Tokens::new(60), 40.0));
+    assert!(limiter.key(&1).at(0).try_reserve_n(41).is_err());
+    assert!(reservation.at(0).commit(45).is_zero());
+    assert_eq!((limiter.key(&1).at(0).balance(), limiter.key(&2).at(0).balance()), (55.0, 100.0));
+    let reservation = limiter.key(&1).at(0).try_reserve_n(5).unwrap();
     // Down to one burst below zero, and no further.
-    assert_eq!(reservation.commit_at(0, 200), Tokens::new(45));
-    assert_eq!(limiter.balance_at(0, &1), -100.0);
-    assert_eq!(limiter.add_tokens_at(0, &1, 150), Tokens::new(150));
-    drop(limiter.try_reserve_n_at(0, &1, 50).unwrap());
-    assert_eq!(limiter.balance_at(0, &1), 50.0);
+    assert_eq!(reservation.at(0).commit(200), Tokens::new(45));
+    assert_eq!(limiter.key(&1).at(0).balance(), -100.0);
+    assert_eq!(limiter.key(&1).at(0).add_tokens(150), Tokens::new(150));
+    drop(limiter.key(&1).at(0).try_reserve_n(50).unwrap());
+    assert_eq!(limiter.key(&1).at(0).balance(), 50.0);
 }
 
 #[test]
@@ -334,11 +341,11 @@ fn what_is_given_back_at_once_is_all_there_again() {
         let burst = quota.capacity();
         for round in 0..6u64 {
             for key in 8 * round..8 * round + 8 {
-                let reservation = limiter.try_reserve_n_at(SECOND, &key, burst).unwrap();
-                assert_eq!(limiter.balance_at(SECOND, &key), 0.0);
-                reservation.cancel_at(SECOND);
-                assert_eq!(limiter.balance_at(SECOND, &key), burst.as_f64(), "{quota}, round {round}");
-                assert!(limiter.try_acquire_n_at(SECOND, &key, burst).is_ok() && limiter.remove(&key));
+                let reservation = limiter.key(&key).at(SECOND).try_reserve_n(burst).unwrap();
+                assert_eq!(limiter.key(&key).at(SECOND).balance(), 0.0);
+                reservation.at(SECOND).cancel();
+                assert_eq!(limiter.key(&key).at(SECOND).balance(), burst.as_f64(), "{quota}, round {round}");
+                assert!(limiter.key(&key).at(SECOND).try_acquire_n(burst).is_ok() && limiter.remove(&key));
             }
         }
     }
@@ -348,11 +355,11 @@ fn what_is_given_back_at_once_is_all_there_again() {
 fn owned_reservations_go_to_other_threads() {
     let limiter = Arc::new(KeyedRateLimiter::<String, _>::with_clock(Quota::per_minute(10), MockClock::new()));
     let reservation = limiter.try_reserve_n_owned("a", 8).unwrap();
-    let other = limiter.try_reserve_n_owned_at(0, "b", 3).unwrap();
+    let other = limiter.try_reserve_n_owned("b", 3).unwrap();
     assert!(limiter.try_reserve_n_owned("a", 3).is_err());
     let threads = [std::thread::spawn(move || reservation.commit(2)), std::thread::spawn(move || other.commit(3))];
     assert!(threads.into_iter().all(|thread| thread.join().unwrap().is_zero()));
-    assert_eq!((limiter.available_tokens("a"), limiter.available_tokens("b")), (8.0, 7.0));
+    assert_eq!((limiter.key("a").available_tokens(), limiter.key("b").available_tokens()), (8.0, 7.0));
 }
 
 #[test]
@@ -368,15 +375,15 @@ fn a_batch_answers_as_one_by_one() {
             let costs = [Tokens::ONE, tokens("0.5"), Tokens::new(3), Tokens::ZERO, Tokens::new(4)];
             let calls: Vec<(u64, Tokens)> =
                 (0..random.below(50)).map(|_| (random.below(60), costs[random.below(5) as usize])).collect();
-            batched.try_acquire_many_n_at(now, &calls, &mut out);
-            let one_by_one: Vec<_> = calls.iter().map(|(key, n)| single.try_acquire_n_at(now, key, *n)).collect();
+            batched.clock().set(now);
+            batched.try_acquire_many_n(&calls, &mut out);
+            let one_by_one: Vec<_> = calls.iter().map(|(key, n)| single.key(key).at(now).try_acquire_n(*n)).collect();
             assert_eq!(out, one_by_one, "{max_keys} keys, round {round}");
             admitted += out.iter().filter(|answer| answer.is_ok()).count();
             denied += out.iter().filter(|answer| answer.is_err()).count();
             let keys: Vec<u64> = calls.iter().map(|&(key, _)| key).collect();
-            batched.clock().set(now);
             batched.try_acquire_many(&keys, &mut out);
-            let one_by_one: Vec<_> = keys.iter().map(|key| single.try_acquire_at(now, key)).collect();
+            let one_by_one: Vec<_> = keys.iter().map(|key| single.key(key).at(now).try_acquire()).collect();
             assert_eq!(out, one_by_one, "{max_keys} keys, round {round}");
         }
         assert_eq!((batched.len(), batched.refusals()), (single.len(), single.refusals()));
@@ -394,7 +401,10 @@ fn a_builder_says_what_is_wrong_and_what_would_be_right() {
         (text(builder()), ["quota", "Quota::per_second(100)"]),
         (text(builder().quota(quota).max_keys(0)), ["max_keys is 0", "one key at least"]),
         (text(builder().quota(quota).max_keys((1 << 31) + 1)), ["max_keys is 2147483649", "at most 2147483648"]),
-        (text(builder().quota(quota).max_keys(u64::MAX)), ["max_keys is 18446744073709551615", "at most 2147483648"]),
+        (
+            text(builder().quota(quota).max_keys((u64::MAX) as usize)),
+            ["max_keys is 18446744073709551615", "at most 2147483648"],
+        ),
         (text(builder().quota(quota).max_bytes(0)), ["max_bytes is 0", "at least"]),
         (text(builder().quota(quota).max_bytes(1_000)), ["max_bytes is 1000", "at least"]),
     ];
@@ -405,8 +415,8 @@ fn a_builder_says_what_is_wrong_and_what_would_be_right() {
     let least = text(builder().quota(quota).max_bytes(1_000));
     let least: u64 =
         least.split_whitespace().find_map(|word| word.parse().ok().filter(|&bytes| bytes > 1_000)).unwrap();
-    assert!(builder().quota(quota).max_bytes(least).build().unwrap().allow(&1));
-    assert!(builder().quota(quota).max_bytes(least - 1).build().is_err());
+    assert!(builder().quota(quota).max_bytes(least as usize).build().unwrap().allow(&1));
+    assert!(builder().quota(quota).max_bytes((least - 1) as usize).build().is_err());
 }
 
 /// A size that no machine has is an error or works, and never ends the process.
@@ -431,24 +441,24 @@ fn it_is_shared_by_threads_whatever_the_keys() {
     // Keys are not kept, so they need not be.
     shared::<KeyedRateLimiter<std::rc::Rc<str>>>();
     shared::<KeyedRateLimiter<str>>();
-    shared::<KeyedReservation<'_>>();
-    shared::<OwnedKeyedReservation<String>>();
+    shared::<Reservation<'_>>();
+    shared::<OwnedReservation>();
 }
 
 #[test]
 fn the_end_of_time_fails_closed() {
     let limiter = limiter(Quota::per_day(1));
-    assert!(limiter.allow_at(LAST, &1));
+    assert!(limiter.key(&1).at(LAST).allow());
     for now in [LAST, LAST + 1, 1 << 61, u64::MAX] {
-        assert!(!limiter.allow_at(now, &1), "at {now}");
-        assert_eq!(limiter.time_until_at(now, &1, 1), None);
-        assert_eq!(limiter.try_acquire_at(now, &1).unwrap_err().retry_after(), None);
+        assert!(!limiter.key(&1).at(now).allow(), "at {now}");
+        assert_eq!(limiter.key(&1).at(now).time_until(1), None);
+        assert_eq!(limiter.key(&1).at(now).try_acquire().unwrap_err().retry_after(), None);
     }
     // Others come and go as ever, as far as time goes.
     let limiter = keyed(Quota::per_second(100).burst(5), 8).hasher(Places::Anywhere).build().unwrap();
     let mut admitted = 0;
     for nth in 0..1_000 {
-        admitted += u64::from(limiter.allow_at(LAST - 5 * SECOND + nth * SECOND / 200, &nth));
+        admitted += u64::from(limiter.key(&nth).at(LAST - 5 * SECOND + nth * SECOND / 200).allow());
     }
     assert!(admitted >= 900, "{admitted}");
     assert!(limiter.len() <= 8);
@@ -477,19 +487,28 @@ fn no_time_and_no_cost_panics() {
         for step in 0..6_000 {
             let now = if step < 3_000 { TIMES[random.below(12) as usize] } else { random.next() >> random.below(64) };
             let (key, cost) = (random.below(60), costs[random.below(5) as usize]);
-            let _ = limiter.try_acquire_n_at(now, &key, cost).map_err(|error| (error.to_string(), error.retry_after()));
-            let decision = limiter.decide_at(now, &key, cost);
-            let _ = (decision.remaining(), decision.retry_after(), decision.reset_after(), limiter.peek_at(now, &key));
-            let _ = limiter.time_until_at(now, &key, cost);
-            assert!(limiter.balance_at(now, &key) <= quota.capacity().as_f64() * (1.0 + 1e-15));
-            if let Ok(reservation) = limiter.try_reserve_n_at(now, &key, cost) {
-                let _ = reservation.commit_at(u64::MAX - now, Tokens::MAX);
+            let _ =
+                limiter.key(&key).at(now).try_acquire_n(cost).map_err(|error| (error.to_string(), error.retry_after()));
+            let decision = limiter.key(&key).at(now).decide(cost);
+            let _ = (
+                decision.remaining(),
+                decision.retry_after(),
+                decision.reset_after(),
+                limiter.key(&key).at(now).peek(),
+            );
+            let _ = limiter.key(&key).at(now).time_until(cost);
+            assert!(limiter.key(&key).at(now).balance() <= quota.capacity().as_f64() * (1.0 + 1e-15));
+            if let Ok(reservation) = limiter.key(&key).at(now).try_reserve_n(cost) {
+                let _ = reservation.at(u64::MAX - now).commit(Tokens::MAX);
             }
-            assert!(limiter.add_tokens_at(now, &key, cost) <= cost);
+            assert!(limiter.key(&key).at(now).add_tokens(cost) <= cost);
             match random.below(64) {
-                0 => drop(limiter.retain_recent_at(now)),
+                0 => {
+                    limiter.clock().set(now);
+                    limiter.retain_recent();
+                }
                 1 => limiter.clear(),
-                2..=9 => limiter.reset_at(now, &key),
+                2..=9 => limiter.key(&key).at(now).reset(),
                 10..=13 => drop(limiter.remove(&key)),
                 _ => {}
             }
@@ -505,6 +524,6 @@ fn no_time_and_no_cost_panics() {
         }
     }
     let limiter = keyed(Quota::per_second(1), 4).hasher(Panics).build().unwrap();
-    assert!(catch_unwind(std::panic::AssertUnwindSafe(|| limiter.allow_at(0, &1))).is_err());
+    assert!(catch_unwind(std::panic::AssertUnwindSafe(|| limiter.key(&1).at(0).allow())).is_err());
     assert!(limiter.is_empty());
 }

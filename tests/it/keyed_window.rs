@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::thread;
 
-use brimful::{Clock, KeyedRateLimiter, OnFull, Quota, Tokens};
+use brimful::{Clock, KeyedRateLimiter, OnFull, Quota};
 use brimful_oracle::window::{Bound, worst_window};
 
 use crate::keyed_support::Places;
@@ -28,7 +28,8 @@ impl Contest {
     fn limiter(&self) -> Limiter {
         // Far from the origin the readings are no whole multiples of anything.
         let clock = ErringClock::new(1 + 1_000 * self.step, self.step, 64 * self.step);
-        let builder = KeyedRateLimiter::<u64>::builder().quota(self.quota).max_keys(self.max_keys).clock(clock);
+        let builder =
+            KeyedRateLimiter::<u64>::builder().quota(self.quota).max_keys(self.max_keys as usize).clock(clock);
         builder.hasher(self.places).on_full(self.on_full).build().unwrap()
     }
 
@@ -123,21 +124,20 @@ fn no_window_of_any_key_is_granted_more_whatever_the_threads_and_clocks_do() {
             let costs = COSTS.map(tokens);
             let by_key = contend(&limiter, &contest, threads, calls, |random, note| {
                 let (key, cost) = (contest.key(random), costs[random.below(4) as usize]);
-                let (mut answers, units) = (Vec::new(), counted.up(cost) as i64);
+                let units = counted.up(cost) as i64;
                 match random.below(8) {
                     // Its own reading, which is old by the time that it is used.
                     0..=1 => {
                         let now = limiter.clock().now();
-                        if limiter.try_acquire_n_at(now, &key, cost).is_ok() {
+                        if limiter.key(&key).at(now).try_acquire_n(cost).is_ok() {
                             note(key, now, units, 0);
                         }
                     }
                     2 => {
                         let now = limiter.clock().now();
-                        let calls: Vec<(u64, Tokens)> = (0..4).map(|_| (contest.key(random), cost)).collect();
-                        limiter.try_acquire_many_n_at(now, &calls, &mut answers);
-                        for ((key, _), answer) in calls.into_iter().zip(answers) {
-                            if answer.is_ok() {
+                        for _ in 0..4 {
+                            let key = contest.key(random);
+                            if limiter.key(&key).at(now).try_acquire_n(cost).is_ok() {
                                 note(key, now, units, 0);
                             }
                         }
@@ -206,24 +206,24 @@ fn what_is_given_back_to_a_key_is_granted_once_more() {
         let by_key = contend(&limiter, &contest, 3, calls, |random, note| {
             let (key, begun) = (contest.key(random), limiter.clock().time());
             if random.below(8) == 0 {
-                let added = limiter.add_tokens(&key, tokens("0.3"));
+                let added = limiter.key(&key).add_tokens(tokens("0.3"));
                 note(key, 0, back(counted.up(added)), begun);
                 return;
             }
             let now = limiter.clock().now();
-            let Ok(reservation) = limiter.try_reserve_n_at(now, &key, 1) else { return };
+            let Ok(reservation) = limiter.key(&key).at(now).try_reserve_n(1) else { return };
             note(key, now, counted.up(1.into()) as i64, begun);
             let then = limiter.clock().time();
             match random.below(3) {
                 0 => {
-                    reservation.cancel_at(limiter.clock().now());
+                    reservation.at(limiter.clock().now()).cancel();
                     note(key, 0, back(counted.up(1.into())), then);
                 }
                 1 => {
-                    reservation.commit_at(limiter.clock().now(), tokens("0.4"));
+                    reservation.at(limiter.clock().now()).commit(tokens("0.4"));
                     note(key, 0, back(counted.up(1.into()) - counted.up(tokens("0.4"))), then);
                 }
-                _ => drop(reservation.commit_at(now, 1)),
+                _ => drop(reservation.at(now).commit(1)),
             }
         });
         let (mut worst, mut granted, mut given) = (f64::INFINITY, 0, 0);

@@ -32,7 +32,7 @@ impl Clock for Meddler {
         if let Some((later, n)) = next {
             self.0.seconds.store(seconds + later, Ordering::SeqCst);
             let limiter = self.0.limiter.get().and_then(Weak::upgrade).expect("it is there");
-            limiter.try_acquire_n_at(START + (seconds + later) * SECOND, n).expect("the tokens are there");
+            limiter.at(START + (seconds + later) * SECOND).try_acquire_n(n).expect("the tokens are there");
         }
         START + seconds * SECOND
     }

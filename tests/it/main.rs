@@ -31,6 +31,7 @@ mod starting;
 mod support;
 mod text;
 mod total;
+mod views;
 mod waiting;
 mod waiting_edges;
 mod waiting_oracle;

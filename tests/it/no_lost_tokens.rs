@@ -56,13 +56,13 @@ fn polling_at_any_period_earns_the_rate() {
             let cost = counted.tokens_up(cost).max(from_pico(1));
             let (units, mut admitted) = (counted.up(cost), 0u128);
             for poll in 1..=POLLS {
-                while limiter.try_acquire_n_at(poll * period, cost).is_ok() {
+                while limiter.at(poll * period).try_acquire_n(cost).is_ok() {
                     admitted += units;
                     exact.take(poll * period, units);
                 }
             }
             let end = POLLS * period;
-            let ours = (limiter.balance_at(end) * counted.per_token as f64).round() as i128;
+            let ours = (limiter.at(end).balance() * counted.per_token as f64).round() as i128;
             let lost = exact.beyond(end, ours);
             assert!((-0.5..2.0).contains(&lost), "{quota} every {period} ns: {lost} units lost");
             // What is left was less than the cost, so what was earned was admitted.
@@ -88,19 +88,19 @@ fn after_the_time_of_k_tokens_exactly_k_are_there() {
     for quota in everyday() {
         let (counted, burst) = (Counted::new(quota), quota.capacity().whole());
         let limiter = limiter(quota);
-        assert!(limiter.try_acquire_n_at(0, burst).is_ok());
+        assert!(limiter.at(0).try_acquire_n(burst).is_ok());
         for k in [1, 2, 3, 5, burst / 3, burst / 2, burst - 1, burst] {
             if !(1..=burst).contains(&k) {
                 continue;
             }
             let due = counted.earning(u128::from(k) * counted.per_token) as u64;
-            assert!(limiter.available_tokens_at(due) >= f64::from(k), "{quota}: {k} are not there at {due}");
-            assert!(limiter.available_tokens_at(due - 1) < f64::from(k), "{quota}: {k} are there before {due}");
-            let (then, before) = (limiter.decide_at(due, 0), limiter.decide_at(due - 1, 0));
+            assert!(limiter.at(due).available_tokens() >= f64::from(k), "{quota}: {k} are not there at {due}");
+            assert!(limiter.at(due - 1).available_tokens() < f64::from(k), "{quota}: {k} are there before {due}");
+            let (then, before) = (limiter.at(due).decide(0), limiter.at(due - 1).decide(0));
             assert_eq!((then.remaining(), before.remaining()), (k, k - 1), "{quota} at {due}");
-            let reservation = limiter.try_reserve_n_at(due, k).unwrap_or_else(|error| panic!("{quota}: {k}: {error}"));
-            reservation.cancel_at(due);
-            assert!(limiter.try_acquire_n_at(due - 1, k).is_err(), "{quota}: {k} before {due}");
+            let reservation = limiter.at(due).try_reserve_n(k).unwrap_or_else(|error| panic!("{quota}: {k}: {error}"));
+            reservation.at(due).cancel();
+            assert!(limiter.at(due - 1).try_acquire_n(k).is_err(), "{quota}: {k} before {due}");
         }
     }
 }
@@ -116,8 +116,8 @@ fn a_burst_is_there_again_as_soon_as_it_was_earned() {
         let limiter = limiter(quota.burst(burst));
         for round in 0..200 {
             let now = round * period;
-            assert!(limiter.try_acquire_n_at(now, burst).is_ok(), "{quota}, round {round}");
-            assert!(limiter.try_acquire_n_at(now + period - 1, burst).is_err(), "{quota}, before round {round}");
+            assert!(limiter.at(now).try_acquire_n(burst).is_ok(), "{quota}, round {round}");
+            assert!(limiter.at(now + period - 1).try_acquire_n(burst).is_err(), "{quota}, before round {round}");
         }
     }
 }
@@ -134,7 +134,7 @@ fn a_whole_burst_is_admitted_at_one_reading_where_a_token_takes_whole_nanosecond
             let fill = Counted::new(quota).earning(Counted::new(quota).capacity) as u64;
             let (limiter, mut now) = (limiter(quota), random.below(1_000_000_007));
             for _ in 0..200 {
-                let admitted = (0..30).filter(|_| limiter.allow_at(now)).count();
+                let admitted = (0..30).filter(|_| limiter.at(now).allow()).count();
                 assert_eq!(admitted, 20, "{quota} at {now}");
                 now += fill + random.below(1_000_007);
             }
@@ -184,12 +184,12 @@ fn after_any_idle_time_there_is_at_most_a_burst() {
                 (limiter, now) = (crate::support::limiter(quota), 0);
             }
             // Full to the last unit some nanoseconds after the reset, then emptied.
-            limiter.reset_at(now);
+            limiter.at(now).reset();
             now += 4;
-            assert!(limiter.try_acquire_n_at(now, burst).is_ok());
+            assert!(limiter.at(now).try_acquire_n(burst).is_ok());
             let idle = 1 + random.below(2 * fill - 1);
             now += idle;
-            let admitted = (0..2 * burst).filter(|_| limiter.allow_at(now)).count() as u128;
+            let admitted = (0..2 * burst).filter(|_| limiter.at(now).allow()).count() as u128;
             let (rate, nanos) = counted.rate();
             let earned = (u128::from(idle) * rate / nanos / counted.per_token).min(u128::from(burst));
             // Less than a unit is lost where the burst was taken, and where it is full again.
@@ -206,9 +206,9 @@ fn after_any_idle_time_there_is_at_most_a_burst() {
 fn a_fraction_of_the_smallest_unit_is_not_lost_by_looking() {
     let limiter = limiter(Quota::per_minute(7).initial(0));
     for now in 0..100_000 {
-        let _ = limiter.decide_at(now, tokens("0"));
-        let _ = limiter.time_until_at(now, 1);
+        let _ = limiter.at(now).decide(tokens("0"));
+        let _ = limiter.at(now).time_until(1);
     }
-    assert!(limiter.allow_at(SECOND * 60 / 7 + 1));
-    assert!(!limiter.allow_at(SECOND * 60 / 7 + 1));
+    assert!(limiter.at(SECOND * 60 / 7 + 1).allow());
+    assert!(!limiter.at(SECOND * 60 / 7 + 1).allow());
 }

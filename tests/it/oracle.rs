@@ -76,7 +76,7 @@ impl<'a> Pair<'a> {
 
     /// Our balance in units.
     fn ours(&self, now: u64) -> i128 {
-        (self.limiter.balance_at(now) * self.counted.per_token as f64).round() as i128
+        (self.limiter.at(now).balance() * self.counted.per_token as f64).round() as i128
     }
 
     /// The balances agree at `now`.
@@ -124,7 +124,7 @@ impl<'a> Pair<'a> {
             // What was added cannot be seen; start anew where it may have been clipped.
             let margin = 4 + ((self.counted.capacity + self.counted.debt) >> 50) as i128;
             if self.exact.beyond(self.written, capacity - margin) + units as f64 >= 0.0 {
-                self.limiter.reset_at(now);
+                self.limiter.at(now).reset();
                 self.exact.start(0, self.counted.capacity);
                 self.written = now;
             } else {
@@ -164,7 +164,7 @@ impl<'a> Pair<'a> {
             let anchored = before == self.counted.capacity as i128 && !nice;
             (before + self.counted.debt as i128 - i128::from(anchored)).max(0) as u128
         } else {
-            self.limiter.reset_at(now);
+            self.limiter.at(now).reset();
             self.exact.start(0, self.counted.capacity);
             self.written = now;
             return Ok(());
@@ -183,7 +183,7 @@ impl<'a> Pair<'a> {
 
     /// The wait until `cost` is there ends when it is there.
     fn waits(&self, now: u64, cost: Tokens) -> TestCaseResult {
-        let (units, wait) = (self.counted.up(cost) as i128, self.limiter.time_until_at(now, cost));
+        let (units, wait) = (self.counted.up(cost) as i128, self.limiter.at(now).time_until(cost));
         let beyond = |at: u64| self.exact.beyond(at, units);
         let Some(wait) = wait.map(|wait| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
         else {
@@ -263,16 +263,16 @@ fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -
         let units = pair.counted.up(cost);
         match gene.verb % 16 {
             0..=4 => {
-                let taken = limiter.try_acquire_n_at(now, cost);
+                let taken = limiter.at(now).try_acquire_n(cost);
                 let exceeds = matches!(taken, Err(TryAcquireError::ExceedsBurst(_)));
                 pair.decided(now, cost, taken.is_ok(), exceeds)?;
             }
             5 | 6 => {
-                let decision = limiter.decide_at(now, cost);
+                let decision = limiter.at(now).decide(cost);
                 pair.decided(now, cost, decision.allowed(), units > pair.counted.capacity)?;
             }
             7 | 8 => {
-                let taken = limiter.try_reserve_n_at(now, cost);
+                let taken = limiter.at(now).try_reserve_n(cost);
                 let exceeds = matches!(taken, Err(TryAcquireError::ExceedsBurst(_)));
                 pair.decided(now, cost, taken.is_ok(), exceeds)?;
                 reserved.extend(taken.ok());
@@ -281,7 +281,7 @@ fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -
                 let Some(reservation) = reserved.pop() else { continue };
                 let held = pair.counted.up(reservation.tokens());
                 let before = pair.ours(now);
-                let uncharged = reservation.commit_at(now, cost);
+                let uncharged = reservation.at(now).commit(cost);
                 if units > held {
                     pair.charged(now, before, units - held, uncharged)?;
                 } else {
@@ -292,12 +292,12 @@ fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -
             11 => {
                 let Some(reservation) = reserved.pop() else { continue };
                 let (held, before) = (pair.counted.up(reservation.tokens()), pair.ours(now));
-                reservation.cancel_at(now);
+                reservation.at(now).cancel();
                 pair.given(now, before, held)?;
             }
             12 | 13 => {
                 let before = pair.ours(now);
-                let added = limiter.add_tokens_at(now, cost);
+                let added = limiter.at(now).add_tokens(cost);
                 let units = pair.given(now, before, pair.counted.down(cost))?;
                 prop_assert!(
                     !pair.readable(before) || added == pair.counted.tokens_down(units),
@@ -306,7 +306,7 @@ fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -
             }
             14 => pair.waits(now, cost)?,
             _ if gene.step % 4 == 0 => {
-                limiter.reset_at(now);
+                limiter.at(now).reset();
                 pair.exact.start(0, pair.counted.capacity);
                 pair.written = now;
             }
@@ -315,7 +315,7 @@ fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -
         pair.balanced(now)?;
     }
     for reservation in reserved {
-        reservation.cancel_at(script.now);
+        reservation.at(script.now).cancel();
     }
     Ok(pair)
 }

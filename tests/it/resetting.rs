@@ -32,8 +32,8 @@ fn readings(now: u64, gene: u64) -> [u64; 3] {
 const KEY: u64 = 3;
 
 fn of_key(limiter: &Keyed, key: u64, quota: Quota, now: u64, then: u64) -> TestCaseResult {
-    let take = |now, n| limiter.try_acquire_n_at(now, &key, n).is_ok();
-    reset_and_empty(&Bucket { take: &take, reset: &|now| limiter.reset_at(now, &key) }, quota, now, then)
+    let take = |now, n| limiter.key(&key).at(now).try_acquire_n(n).is_ok();
+    reset_and_empty(&Bucket { take: &take, reset: &|now| limiter.key(&key).at(now).reset() }, quota, now, then)
 }
 
 proptest! {
@@ -52,21 +52,21 @@ proptest! {
         let earlier = now.saturating_sub(any_size(before, 58));
         for then in readings(now, step) {
             let lone = limiter(quota);
-            let take = |now, n| lone.try_acquire_n_at(now, n).is_ok();
-            let bucket = Bucket { take: &take, reset: &|now| lone.reset_at(now) };
+            let take = |now, n| lone.at(now).try_acquire_n(n).is_ok();
+            let bucket = Bucket { take: &take, reset: &|now| lone.at(now).reset() };
             reset_and_empty(&bucket, quota, now, then)?;
             // It was in use before, at an earlier reading or at a later one.
             for used_at in [earlier, now, LAST] {
                 let lone = limiter(quota);
-                let _ = lone.try_acquire_n_at(used_at, used);
-                let take = |now, n| lone.try_acquire_n_at(now, n).is_ok();
-                let bucket = Bucket { take: &take, reset: &|now| lone.reset_at(now) };
+                let _ = lone.at(used_at).try_acquire_n(used);
+                let take = |now, n| lone.at(now).try_acquire_n(n).is_ok();
+                let bucket = Bucket { take: &take, reset: &|now| lone.at(now).reset() };
                 reset_and_empty(&bucket, quota, now, then)?;
             }
             // A limiter that no call has started.
             let lone = RateLimiter::new(quota);
-            let take = |now, n| lone.try_acquire_n_at(now, n).is_ok();
-            let bucket = Bucket { take: &take, reset: &|now| lone.reset_at(now) };
+            let take = |now, n| lone.at(now).try_acquire_n(n).is_ok();
+            let bucket = Bucket { take: &take, reset: &|now| lone.at(now).reset() };
             reset_and_empty(&bucket, quota, now, then)?;
         }
     }
@@ -85,12 +85,12 @@ proptest! {
             // With sixteen others in all its slots, the key is in none.
             let limiter = keyed(quota, 40).hasher(Places::Same).build().unwrap();
             for other in 100..100 + others {
-                let _ = limiter.try_acquire_n_at(now, &other, quota.capacity());
+                let _ = limiter.key(&other).at(now).try_acquire_n(quota.capacity());
             }
             of_key(&limiter, KEY, quota, now, then)?;
-            let _ = limiter.try_acquire_n_at(now, &(KEY + 1), used);
+            let _ = limiter.key(&(KEY + 1)).at(now).try_acquire_n(used);
             of_key(&limiter, KEY + 1, quota, now, then)?;
-            let _ = limiter.try_acquire_n_at(LAST, &(KEY + 2), used);
+            let _ = limiter.key(&(KEY + 2)).at(LAST).try_acquire_n(used);
             of_key(&limiter, KEY + 2, quota, now, then)?;
         }
     }
@@ -113,24 +113,27 @@ fn a_key_of_a_full_table_is_reset_as_any_other() {
         for on_full in [OnFull::EvictLeastDebt, OnFull::Deny] {
             let limiter: Keyed = keyed(quota, 20).hasher(Places::Same).on_full(on_full).build().unwrap();
             for key in 0..20 {
-                limiter.reset_at(now, &key);
-                assert!(limiter.try_acquire_n_at(now, &key, quota.capacity()).is_ok(), "{quota} at {now}, key {key}");
+                limiter.key(&key).at(now).reset();
+                assert!(
+                    limiter.key(&key).at(now).try_acquire_n(quota.capacity()).is_ok(),
+                    "{quota} at {now}, key {key}"
+                );
                 // A bucket that was full before the next key came would make room for it.
-                assert!(!limiter.allow_at(now, &key));
+                assert!(!limiter.key(&key).at(now).allow());
             }
             let context = |error| panic!("{on_full:?}: {error}");
             // The first keys are in slots, the last ones in none.
             for key in [0, 7, 16, 19] {
                 of_key(&limiter, key, quota, now, now).unwrap_or_else(context);
                 of_key(&limiter, key, quota, now, now.saturating_sub(SECOND)).unwrap_or_else(context);
-                limiter.reset_at(now, &key);
-                assert!(limiter.try_acquire_n_at(now, &key, quota.capacity()).is_ok());
+                limiter.key(&key).at(now).reset();
+                assert!(limiter.key(&key).at(now).try_acquire_n(quota.capacity()).is_ok());
             }
-            assert!((0..20).all(|key| !limiter.allow_at(now, &key)), "{quota} at {now}, {on_full:?}");
+            assert!((0..20).all(|key| !limiter.key(&key).at(now).allow()), "{quota} at {now}, {on_full:?}");
             assert_eq!(limiter.len(), 20);
             // No place: a reset changes nothing.
-            limiter.reset_at(now, &20);
-            assert!(!limiter.allow_at(now, &20) && limiter.len() == 20 && limiter.evictions() == 0);
+            limiter.key(&20).at(now).reset();
+            assert!(!limiter.key(&20).at(now).allow() && limiter.len() == 20 && limiter.evictions() == 0);
         }
     }
 }
@@ -141,9 +144,9 @@ fn a_new_key_that_is_reset_owes_nothing_of_what_was_evicted() {
     let quota = Quota::per_second(3).burst(3);
     for now in TIMES {
         let limiter: Keyed = keyed(quota, 16).hasher(Places::Same).build().unwrap();
-        assert!((0..16).all(|key| limiter.try_acquire_n_at(now, &key, 1).is_ok()));
-        assert!(limiter.allow_at(now, &16) && limiter.evictions() == 1);
-        assert!(limiter.balance_at(now, &17) < 3.0);
+        assert!((0..16).all(|key| limiter.key(&key).at(now).try_acquire_n(1).is_ok()));
+        assert!(limiter.key(&16).at(now).allow() && limiter.evictions() == 1);
+        assert!(limiter.key(&17).at(now).balance() < 3.0);
         of_key(&limiter, 17, quota, now, now).unwrap();
         assert_eq!(limiter.evictions(), 2);
     }
@@ -160,13 +163,13 @@ fn a_bucket_that_is_waited_on_is_full_after_a_reset() {
             let keys = brimful::KeyedRateLimiter::<u64>::builder().quota(quota).max_keys(8).clock(clock.clone());
             let keys = keys.build().unwrap();
             let lone = RateLimiter::with_clock(quota, clock.clone());
-            keys.reset(&7);
+            keys.key(&7).reset();
             lone.reset();
             let rest = from_pico(pico(quota.capacity()) - pico(Tokens::ONE));
             assert!(keys.try_acquire_n(&7, quota.capacity()).is_ok() && lone.try_acquire_n(quota.capacity()).is_ok());
             let (mut key, mut alone) = (keys.acquire(&7), lone.acquire());
             assert!(poll(&mut key).is_none() && poll(&mut alone).is_none());
-            keys.reset(&7);
+            keys.key(&7).reset();
             lone.reset();
             let granted = [poll(&mut key), poll(&mut alone)].map(|granted| granted.unwrap().unwrap().granted_at());
             assert_eq!(granted, [now, now], "{quota}");

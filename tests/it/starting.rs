@@ -16,51 +16,42 @@ trait Fresh {
     fn try_acquire_n(&self, now: u64, cost: Tokens) -> Result<(), TryAcquireError>;
     fn leaving(&self, now: u64, cost: Tokens, leaving: Tokens) -> Result<(), TryAcquireError>;
     fn decide(&self, now: u64, cost: Tokens) -> Decision;
-    fn peek(&self, now: u64) -> Decision;
     fn reserve(&self, now: u64, cost: Tokens) -> Result<(), TryAcquireError>;
 }
 
 impl Fresh for RateLimiter {
     fn try_acquire_n(&self, now: u64, cost: Tokens) -> Result<(), TryAcquireError> {
-        self.try_acquire_n_at(now, cost)
+        self.at(now).try_acquire_n(cost)
     }
 
     fn leaving(&self, now: u64, cost: Tokens, leaving: Tokens) -> Result<(), TryAcquireError> {
-        self.try_acquire_leaving_at(now, cost, leaving)
+        self.at(now).leaving(leaving).try_acquire_n(cost)
     }
 
     fn decide(&self, now: u64, cost: Tokens) -> Decision {
-        self.decide_at(now, cost)
-    }
-
-    fn peek(&self, now: u64) -> Decision {
-        self.decide_at(now, 0)
+        self.at(now).decide(cost)
     }
 
     fn reserve(&self, now: u64, cost: Tokens) -> Result<(), TryAcquireError> {
-        self.try_reserve_n_at(now, cost).map(std::mem::forget)
+        self.at(now).try_reserve_n(cost).map(std::mem::forget)
     }
 }
 
 impl Fresh for Keyed {
     fn try_acquire_n(&self, now: u64, cost: Tokens) -> Result<(), TryAcquireError> {
-        self.try_acquire_n_at(now, &7, cost)
+        self.key(&7).at(now).try_acquire_n(cost)
     }
 
     fn leaving(&self, now: u64, cost: Tokens, leaving: Tokens) -> Result<(), TryAcquireError> {
-        self.try_acquire_leaving_at(now, &7, cost, leaving)
+        self.key(&7).at(now).leaving(leaving).try_acquire_n(cost)
     }
 
     fn decide(&self, now: u64, cost: Tokens) -> Decision {
-        self.decide_at(now, &7, cost)
-    }
-
-    fn peek(&self, now: u64) -> Decision {
-        self.peek_at(now, &7)
+        self.key(&7).at(now).decide(cost)
     }
 
     fn reserve(&self, now: u64, cost: Tokens) -> Result<(), TryAcquireError> {
-        self.try_reserve_n_at(now, &7, cost).map(std::mem::forget)
+        self.key(&7).at(now).try_reserve_n(cost).map(std::mem::forget)
     }
 }
 
@@ -120,7 +111,7 @@ fn first_call<F: Fresh>(
     let decided = fresh();
     let decision = decided.decide(now, cost);
     prop_assert_eq!(decision.allowed(), is_there);
-    let look = decided.peek(now);
+    let look = decided.decide(now, Tokens::ZERO);
     prop_assert_eq!(decision.remaining(), look.remaining(), "{:?}", decision);
     prop_assert_eq!(decision.reset_after(), look.reset_after(), "{:?}", decision);
     prop_assert!(decided.decide(now, look.remaining().into()).allowed());
@@ -203,11 +194,11 @@ fn a_first_wait_for_the_initial_tokens_is_over_at_once() {
         let (left, rest) = (Tokens::ONE, initial.saturating_sub(Tokens::ONE));
         let limiter = keys();
         assert!(poll(&mut limiter.acquire_n(&7, rest).leaving(left)).is_some(), "{quota} at {now}");
-        assert!(keys().leaving(left).try_acquire_n(&7, rest).is_ok(), "{quota} at {now}");
-        assert!(keys().try_reserve_n(&7, initial).is_ok() && keys().decide(&7, initial).allowed());
+        assert!(keys().key(&7).leaving(left).try_acquire_n(rest).is_ok(), "{quota} at {now}");
+        assert!(keys().key(&7).try_reserve_n(initial).is_ok() && keys().decide(&7, initial).allowed());
         // A wait for more starts the bucket, and ends as it was told.
         let (limiter, cost) = (keys(), from_pico(pico(initial) + PICO));
-        let told = limiter.time_until(&7, cost).unwrap();
+        let told = limiter.key(&7).time_until(cost).unwrap();
         let mut wait = limiter.acquire_n(&7, cost);
         assert!(poll(&mut wait).is_none());
         clock.advance(told - Duration::from_nanos(1));
@@ -243,8 +234,8 @@ fn a_call_after_a_look_finds_what_the_look_showed() {
     for (quota, now) in odd().into_iter().flat_map(|quota| TIMES.map(|now| (quota, now))) {
         let initial = quota.initial_tokens();
         let (limiter, keys) = (lone(quota), of_key(quota));
-        let (shown, shown_of_key) = (limiter.available_tokens_at(now), keys.available_tokens_at(now, &7));
-        let (wait, wait_of_key) = (limiter.time_until_at(now, initial), keys.time_until_at(now, &7, initial));
+        let (shown, shown_of_key) = (limiter.at(now).available_tokens(), keys.key(&7).at(now).available_tokens());
+        let (wait, wait_of_key) = (limiter.at(now).time_until(initial), keys.key(&7).at(now).time_until(initial));
         assert_eq!((shown, wait), (shown_of_key, wait_of_key), "{quota} at {now}");
         let missing = initial.as_f64() - shown;
         assert!((0.0..=quota.resolution().as_f64()).contains(&missing), "{quota} at {now}: {missing} missing");
@@ -252,12 +243,12 @@ fn a_call_after_a_look_finds_what_the_look_showed() {
         assert_eq!(wait.is_zero(), missing == 0.0, "{quota} at {now}");
         if !wait.is_zero() {
             assert!(
-                limiter.try_acquire_n_at(now, initial).is_err() && keys.try_acquire_n_at(now, &7, initial).is_err()
+                limiter.at(now).try_acquire_n(initial).is_err() && keys.key(&7).at(now).try_acquire_n(initial).is_err()
             );
         }
         let then = now + wait.as_nanos() as u64;
-        assert!(limiter.try_acquire_n_at(then, initial).is_ok(), "{quota} at {now}");
-        assert!(keys.try_acquire_n_at(then, &7, initial).is_ok(), "{quota} at {now}");
+        assert!(limiter.at(then).try_acquire_n(initial).is_ok(), "{quota} at {now}");
+        assert!(keys.key(&7).at(then).try_acquire_n(initial).is_ok(), "{quota} at {now}");
     }
 }
 
@@ -289,15 +280,15 @@ proptest! {
         let ((quota, initial), now) = (starting_with(genes, initial), at_any_time(time));
         let counted = Counted::new(quota);
         let cost = cost_near(&counted, counted.down(initial).min(counted.capacity), price);
-        foretold(lone(quota), |lone| lone.time_until_at(now, cost), now, cost)?;
-        foretold(of_key(quota), |keys| keys.time_until_at(now, &7, cost), now, cost)?;
+        foretold(lone(quota), |lone| lone.at(now).time_until(cost), now, cost)?;
+        foretold(of_key(quota), |keys| keys.key(&7).at(now).time_until(cost), now, cost)?;
         let burst = counted.tokens_down(counted.capacity);
-        foretold(lone(quota), |lone| lone.peek(now).reset_after(), now, burst)?;
-        foretold(of_key(quota), |keys| keys.peek_at(now, &7).reset_after(), now, burst)?;
+        foretold(lone(quota), |lone| lone.at(now).decide(0).reset_after(), now, burst)?;
+        foretold(of_key(quota), |keys| keys.key(&7).at(now).decide(0).reset_after(), now, burst)?;
         // Several looks, of each kind: only the first one starts the bucket.
         let keys = of_key(quota);
-        let _ = (keys.peek_at(now, &7), keys.available_tokens_at(now, &7), keys.balance_at(now, &7));
+        let _ = (keys.key(&7).at(now).decide(0), keys.key(&7).at(now).available_tokens(), keys.key(&7).at(now).balance());
         let later = now + time % 1_000;
-        foretold(keys, |keys| keys.time_until_at(later, &7, cost), later, cost)?;
+        foretold(keys, |keys| keys.key(&7).at(later).time_until(cost), later, cost)?;
     }
 }

@@ -93,7 +93,7 @@ impl Counted {
     #[track_caller]
     pub(crate) fn new(quota: Quota) -> Self {
         let probe = limiter(quota.initial(0));
-        Counted::in_units(quota, per_token(quota, quota.resolution(), |now| probe.balance_at(now)))
+        Counted::in_units(quota, per_token(quota, quota.resolution(), |now| probe.at(now).balance()))
     }
 
     /// As each key's bucket counts, in the coarser unit of a table's slots.
@@ -102,8 +102,8 @@ impl Counted {
         let probe = KeyedRateLimiter::<u64>::builder().quota(limiter.quota().initial(0)).clock(MockClock::new());
         let probe = probe.max_keys(1).build().unwrap();
         // The bucket begins with its first call.
-        assert!(probe.try_acquire_at(0, &0).is_err());
-        let per_token = per_token(limiter.quota(), limiter.resolution(), |now| probe.balance_at(now, &0));
+        assert!(probe.key(&0).at(0).try_acquire().is_err());
+        let per_token = per_token(limiter.quota(), limiter.quota().resolution(), |now| probe.key(&0).at(now).balance());
         Counted::in_units(limiter.quota(), per_token)
     }
 

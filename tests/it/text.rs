@@ -297,3 +297,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn whole_numbers_of_any_size_are_tokens_or_an_error() {
+    for whole in [0u64, 1, 1 << 31, u32::MAX.into()] {
+        assert_eq!(Tokens::try_from(whole).unwrap(), Tokens::new(whole as u32));
+        assert_eq!(Tokens::try_from(whole as usize).unwrap(), Tokens::new(whole as u32));
+    }
+    for whole in [1u64 << 32, u64::MAX] {
+        assert!(Tokens::try_from(whole).unwrap_err().to_string().contains("4294967295"), "{whole}");
+        assert!(Tokens::try_from(whole as usize).is_err(), "{whole}");
+    }
+}

@@ -35,26 +35,26 @@ const TIMES: [u64; 12] =
 fn everything(limiter: &RateLimiter<MockClock>, times: &[u64], costs: &[Tokens]) {
     for &now in times {
         for &cost in costs {
-            let _ = limiter.try_acquire_n_at(now, cost).map_err(|error| (error.to_string(), error.retry_after()));
-            let decision = limiter.decide_at(now, cost);
+            let _ = limiter.at(now).try_acquire_n(cost).map_err(|error| (error.to_string(), error.retry_after()));
+            let decision = limiter.at(now).decide(cost);
             let _ = (decision.remaining(), decision.limit(), decision.retry_after(), decision.reset_after());
-            let _ = limiter.time_until_at(now, cost);
-            let balance = limiter.balance_at(now);
+            let _ = limiter.at(now).time_until(cost);
+            let balance = limiter.at(now).balance();
             // The two are rounded to an `f64` each on its own.
             assert!(balance <= limiter.quota().capacity().as_f64() * (1.0 + 1e-15), "{balance} of {limiter:?}");
-            assert!(limiter.available_tokens_at(now) >= 0.0);
-            if let Ok(reservation) = limiter.try_reserve_n_at(now, cost) {
-                let _ = reservation.commit_at(u64::MAX - now, Tokens::MAX);
+            assert!(limiter.at(now).available_tokens() >= 0.0);
+            if let Ok(reservation) = limiter.at(now).try_reserve_n(cost) {
+                let _ = reservation.at(u64::MAX - now).commit(Tokens::MAX);
             }
-            if let Ok(reservation) = limiter.try_reserve_n_at(now, cost) {
-                reservation.cancel_at(now / 2);
+            if let Ok(reservation) = limiter.at(now).try_reserve_n(cost) {
+                reservation.at(now / 2).cancel();
             }
-            assert!(limiter.add_tokens_at(now, cost) <= cost);
+            assert!(limiter.at(now).add_tokens(cost) <= cost);
             let _ = format!("{limiter:?}{decision:?}");
         }
-        assert!(limiter.add_tokens_at(now, Tokens::MAX) <= Tokens::MAX);
+        assert!(limiter.at(now).add_tokens(Tokens::MAX) <= Tokens::MAX);
     }
-    limiter.reset_at(times[times.len() / 2]);
+    limiter.at(times[times.len() / 2]).reset();
 }
 
 #[test]
@@ -81,7 +81,7 @@ proptest! {
         let counted = Counted::new(quota);
         prop_assert!(counted.capacity > 0);
         let limiter = limiter(quota);
-        let start = limiter.balance_at(0) * counted.per_token as f64;
+        let start = limiter.at(0).balance() * counted.per_token as f64;
         prop_assert!((start - counted.down(quota.initial_tokens()) as f64).abs() <= start * 1e-15);
     }
 
@@ -93,7 +93,7 @@ proptest! {
         for (whole, pico) in parts {
             let cost = Tokens::from_parts(whole, pico % 1_000_000_000_000).unwrap();
             if cost > quota.capacity() {
-                let exceeds = matches!(limiter.try_acquire_n_at(LAST, cost), Err(TryAcquireError::ExceedsBurst(_)));
+                let exceeds = matches!(limiter.at(LAST).try_acquire_n(cost), Err(TryAcquireError::ExceedsBurst(_)));
                 prop_assert!(exceeds, "{cost} of {quota}");
             }
         }
@@ -112,7 +112,7 @@ fn a_huge_cost_with_a_fraction_exceeds_the_burst() {
             let Ok(whole) = whole else { continue };
             for pico in [0, 1, 250_000_000_000, 500_000_000_000, 999_999_999_999] {
                 let cost = Tokens::from_parts(whole, pico).unwrap();
-                let taken = limiter.try_acquire_n_at(SECOND, cost);
+                let taken = limiter.at(SECOND).try_acquire_n(cost);
                 assert!(matches!(taken, Err(TryAcquireError::ExceedsBurst(_))), "{cost} of {quota}");
             }
         }
@@ -127,13 +127,13 @@ fn a_huge_cost_before_a_word_far_ahead_exceeds_the_burst() {
         let most = (i64::MAX as u64 / (seconds * SECOND)).min(u64::from(u32::MAX)) as u32;
         for cost in [most, most - 1, most / 2] {
             let limiter = limiter(quota);
-            assert!(limiter.try_acquire_n_at(LAST, 5).is_ok());
-            let taken = limiter.try_acquire_n_at(0, cost);
+            assert!(limiter.at(LAST).try_acquire_n(5).is_ok());
+            let taken = limiter.at(0).try_acquire_n(cost);
             assert!(matches!(taken, Err(TryAcquireError::ExceedsBurst(_))), "{cost} of {quota}");
-            let decision = limiter.decide_at(0, cost);
+            let decision = limiter.at(0).decide(cost);
             assert_eq!((decision.retry_after(), decision.remaining()), (None, 0));
-            assert_eq!(limiter.time_until_at(0, cost), None);
-            assert!(limiter.try_reserve_n_at(0, cost).is_err());
+            assert_eq!(limiter.at(0).time_until(cost), None);
+            assert!(limiter.at(0).try_reserve_n(cost).is_err());
         }
     }
 }
@@ -145,31 +145,31 @@ fn it_is_exact_to_the_end_of_its_clock_and_closed_after() {
         let token = counted.earning(counted.per_token) as u64;
         let start = LAST - 3 * token - 1;
         // One by one to the end, exactly as many as are earned.
-        assert!(limiter.try_acquire_n_at(start, burst).is_ok());
+        assert!(limiter.at(start).try_acquire_n(burst).is_ok());
         let near = counted.per_token as f64 / 4.0;
         for k in 1..=3 {
-            let held = limiter.balance_at(start + k * token) * counted.per_token as f64;
+            let held = limiter.at(start + k * token).balance() * counted.per_token as f64;
             let exact = k as f64 * counted.per_token as f64;
             assert!((held - exact).abs() <= 2.0 + near, "{quota}: {held} units after {k} tokens' time");
         }
-        assert!(limiter.try_acquire_n_at(LAST, 2).is_ok());
+        assert!(limiter.at(LAST).try_acquire_n(2).is_ok());
         // A token or so is left; then time stands, and nothing more is earned.
-        let left = limiter.balance_at(LAST);
+        let left = limiter.at(LAST).balance();
         let mut admitted = 0;
         for now in TIMES.into_iter().filter(|&now| now >= LAST).chain((59..64).map(|bit| (1 << bit) + token)) {
-            let lost = left - f64::from(admitted) - limiter.balance_at(now);
+            let lost = left - f64::from(admitted) - limiter.at(now).balance();
             assert!(lost.abs() < 1e-12, "{quota} at {now}: {lost}");
-            admitted += u32::from(limiter.allow_at(now));
-            let denied = limiter.try_acquire_n_at(now, 2).unwrap_err();
+            admitted += u32::from(limiter.at(now).allow());
+            let denied = limiter.at(now).try_acquire_n(2).unwrap_err();
             assert_eq!(denied.retry_after(), None, "{quota} at {now}");
         }
         assert!(admitted <= 1, "{quota}: {admitted} after the clock's end");
         // A full bucket still gives what it has, once.
         let full = crate::support::limiter(quota);
-        let whole = (0..3 * burst).filter(|_| full.allow_at(u64::MAX)).count() as u32;
+        let whole = (0..3 * burst).filter(|_| full.at(u64::MAX).allow()).count() as u32;
         assert!((burst - 1..=burst).contains(&whole), "{quota}: {whole} at the clock's end");
         // And a bucket that was written there is no fuller for earlier readings.
-        assert_eq!(full.available_tokens_at(SECOND), 0.0);
+        assert_eq!(full.at(SECOND).available_tokens(), 0.0);
     }
 }
 
@@ -209,7 +209,7 @@ fn a_refusal_names_the_value() {
         let message = Tokens::try_from(amount).unwrap_err().to_string();
         assert!(message.starts_with(&format!("{amount}: ")), "{message}");
     }
-    let error = limiter(Quota::per_second(5)).try_acquire_n_at(0, 6).unwrap_err();
+    let error = limiter(Quota::per_second(5)).at(0).try_acquire_n(6).unwrap_err();
     let TryAcquireError::ExceedsBurst(exceeds) = error else { panic!("{error:?}") };
     assert_eq!((exceeds.requested(), exceeds.burst()), (Tokens::new(6), Tokens::new(5)));
     assert!(error.to_string().contains("6 tokens") && error.to_string().contains("burst of 5"), "{error}");
@@ -258,9 +258,9 @@ fn the_initial_tokens_of_a_static_are_there_from_the_first_call() {
     assert!(limiter.try_acquire_n(5).is_ok() && !limiter.allow());
     // At a given time, it is that time.
     let limiter = RateLimiter::new(Quota::per_second(1).burst(10).initial(0));
-    assert_eq!(limiter.balance_at(1_000 * SECOND), 0.0);
-    assert!(!limiter.allow_at(1_000 * SECOND));
-    assert_eq!(limiter.decide_at(1_000 * SECOND, 1).retry_after(), Some(Duration::from_secs(1)));
+    assert_eq!(limiter.at(1_000 * SECOND).balance(), 0.0);
+    assert!(!limiter.at(1_000 * SECOND).allow());
+    assert_eq!(limiter.at(1_000 * SECOND).decide(1).retry_after(), Some(Duration::from_secs(1)));
 }
 
 #[test]
@@ -269,17 +269,17 @@ fn without_a_limit_everything_is_admitted() {
     assert!(UNLIMITED.is_unlimited() && !EMPTY.is_unlimited());
     for now in TIMES {
         for cost in [Tokens::ZERO, Tokens::ONE, Tokens::MAX] {
-            assert!(UNLIMITED.try_acquire_n_at(now, cost).is_ok() && UNLIMITED.try_acquire_n(cost).is_ok());
-            let decision = UNLIMITED.decide_at(now, cost);
+            assert!(UNLIMITED.at(now).try_acquire_n(cost).is_ok() && UNLIMITED.try_acquire_n(cost).is_ok());
+            let decision = UNLIMITED.at(now).decide(cost);
             assert!(decision.allowed(), "{cost} at {now}");
-            let waits = [decision.retry_after(), decision.reset_after(), UNLIMITED.time_until_at(now, cost)];
+            let waits = [decision.retry_after(), decision.reset_after(), UNLIMITED.at(now).time_until(cost)];
             assert_eq!(waits, [Some(Duration::ZERO); 3]);
             assert_eq!((decision.limit(), decision.remaining()), (u32::MAX, u32::MAX));
             assert_eq!(UNLIMITED.try_reserve_n(cost).unwrap().commit(Tokens::MAX), Tokens::ZERO);
-            UNLIMITED.try_reserve_n_at(now, cost).unwrap().cancel_at(now);
-            let _ = UNLIMITED.add_tokens_at(now, cost);
-            UNLIMITED.reset_at(now);
-            assert_eq!(UNLIMITED.balance_at(now), f64::INFINITY);
+            UNLIMITED.at(now).try_reserve_n(cost).unwrap().at(now).cancel();
+            let _ = UNLIMITED.at(now).add_tokens(cost);
+            UNLIMITED.at(now).reset();
+            assert_eq!(UNLIMITED.at(now).balance(), f64::INFINITY);
         }
     }
     assert!(format!("{UNLIMITED:?}").contains("unlimited"));

@@ -47,7 +47,7 @@ fn a_blocked_thread_that_is_first_needs_no_timer() {
     let keyed = keyed.build().unwrap();
     let (done, all_done) = mpsc::channel();
     thread::spawn(move || {
-        let served = (0..5).filter(|_| limiter.acquire_blocking().is_ok() && keyed.acquire_blocking(&7).is_ok());
+        let served = (0..5).filter(|_| limiter.acquire_blocking().is_ok() && keyed.key(&7).acquire_blocking().is_ok());
         done.send(served.count()).unwrap();
     });
     assert_eq!(all_done.recv_timeout(seconds(30)), Ok(5));
@@ -105,7 +105,7 @@ fn no_numbers_overflow() {
     assert!(limiter.time_until(u32::MAX) > Some(seconds(120 * (u64::from(u32::MAX) / 1000))));
     let most = brimful::Tokens::MAX;
     assert!(matches!(poll(&mut limiter.acquire_n(most).leaving(most)), Some(Err(AcquireError::ExceedsBurst(_)))));
-    assert!(limiter.try_acquire_leaving(most, most).is_err());
+    assert!(limiter.leaving(most).try_acquire_n(most).is_err());
     assert!(poll(&mut limiter.acquire().within(Duration::MAX)).is_none());
     assert!(poll(&mut limiter.acquire().until(0)).is_some());
     drop(waits);
@@ -141,7 +141,7 @@ fn room_is_made_for_a_key_that_is_to_be_waited_on() {
     clock.advance(Duration::from_millis(1));
     // One of them is evicted for this one, so new ones do not start full any longer.
     assert!(limiter.try_acquire_n(&102, 1).is_ok());
-    limiter.reset(&102);
+    limiter.key(&102).reset();
     assert!(poll(&mut limiter.acquire_n(&999, 10)).is_none(), "102 is full, and may be forgotten");
     let (refusals, before) = (limiter.refusals(), told.load(Ordering::SeqCst));
     let mut wait = limiter.acquire_n(&998, 10);
@@ -159,7 +159,7 @@ fn a_deadline_that_has_passed_is_too_late_whatever_is_there() {
     };
     assert_eq!(late(poll(&mut limiter.acquire_n(8).until(8 * S - 1))), Some(Duration::ZERO));
     assert_eq!(late(poll(&mut limiter.acquire_n(9).until(S))), Some(seconds(1)));
-    assert_eq!(late(Some(limiter.try_acquire_until_blocking(S))), Some(Duration::ZERO));
+    assert_eq!(late(Some(limiter.acquire().until(S).wait())), Some(Duration::ZERO));
     assert_eq!(limiter.available_tokens(), 8.0, "nothing is charged");
     assert!(matches!(poll(&mut limiter.acquire_n(11).until(S)), Some(Err(AcquireError::ExceedsBurst(_)))));
     assert!(

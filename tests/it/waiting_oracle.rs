@@ -180,7 +180,7 @@ fn lone(limiter: &RateLimiter<MockClock>) -> Real<'_> {
             let wait = limiter.acquire_n(n).leaving(leaving);
             Box::pin(if let Some(deadline) = deadline { wait.until(deadline) } else { wait })
         }),
-        try_take: Box::new(|n, leaving| limiter.try_acquire_leaving(n, leaving).is_ok()),
+        try_take: Box::new(|n, leaving| limiter.leaving(leaving).try_acquire_n(n).is_ok()),
         add: Box::new(|n| limiter.add_tokens(n)),
         reserve: Box::new(|n| {
             let reservation = limiter.try_reserve_n(n).ok()?;
@@ -197,14 +197,14 @@ fn keyed(limiter: &KeyedRateLimiter<u64, MockClock>, key: u64) -> Real<'_> {
             let wait = limiter.acquire_n(&key, n).leaving(leaving);
             Box::pin(if let Some(deadline) = deadline { wait.until(deadline) } else { wait })
         }),
-        try_take: Box::new(move |n, leaving| limiter.try_acquire_leaving(&key, n, leaving).is_ok()),
-        add: Box::new(move |n| limiter.add_tokens(&key, n)),
+        try_take: Box::new(move |n, leaving| limiter.key(&key).leaving(leaving).try_acquire_n(n).is_ok()),
+        add: Box::new(move |n| limiter.key(&key).add_tokens(n)),
         reserve: Box::new(move |n| {
-            let reservation = limiter.try_reserve_n(&key, n).ok()?;
+            let reservation = limiter.key(&key).try_reserve_n(n).ok()?;
             Some(Box::new(|actual| _ = reservation.commit(actual)))
         }),
-        reset: Box::new(move || limiter.reset(&key)),
-        balance: Box::new(move || limiter.balance(&key)),
+        reset: Box::new(move || limiter.key(&key).reset()),
+        balance: Box::new(move || limiter.key(&key).balance()),
     }
 }
 

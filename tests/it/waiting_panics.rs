@@ -50,9 +50,9 @@ fn a_clock_that_panics_while_one_comes_to_wait_leaves_nobody_behind() {
         let waited = catch_unwind(AssertUnwindSafe(|| poll(&mut keyed.acquire_n(&7, 5))));
         assert_eq!(waited.is_err(), reading == 1);
         clock.left.store(0, Ordering::SeqCst);
-        assert_eq!((limiter.waiters(), keyed.waiters(&7)), (0, 0));
+        assert_eq!((limiter.waiters(), keyed.key(&7).waiters()), (0, 0));
         clock.clock.advance(seconds(5));
-        assert_eq!((limiter.available_tokens(), keyed.available_tokens(&7)), (5.0, 5.0), "reading {reading}");
+        assert_eq!((limiter.available_tokens(), keyed.key(&7).available_tokens()), (5.0, 5.0), "reading {reading}");
     }
 }
 
@@ -141,7 +141,7 @@ fn a_key_whose_timer_was_given_up_is_served_after_the_next_call() {
     assert!(limiter.allow(&7));
     let mut given_up = limiter.acquire(&7);
     assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut given_up))).is_err());
-    assert_eq!((faults.load(Ordering::SeqCst), limiter.available_tokens(&7)), (0, 0.0));
+    assert_eq!((faults.load(Ordering::SeqCst), limiter.key(&7).available_tokens()), (0, 0.0));
     let mut next = limiter.acquire(&7);
     assert!(poll(&mut next).is_none());
     clock.advance(seconds(2));
@@ -162,7 +162,7 @@ fn who_is_to_be_told_later_is_told_when_looks_are_given_up() {
     let mut waits = limiter.acquire(&7).within(seconds(200_000));
     assert!(poll(&mut waits).is_none());
     faults.store(9, Ordering::SeqCst);
-    assert!(catch_unwind(AssertUnwindSafe(|| limiter.add_tokens(&7, 1))).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(|| limiter.key(&7).add_tokens(1))).is_err());
     assert_eq!(woken.load(Ordering::SeqCst), 1);
     assert!(poll(&mut held).is_some_and(|outcome| outcome.is_ok()));
     // Whoever waits on has lost nothing but the timer.

@@ -75,7 +75,7 @@ fn emptied(keys: impl Iterator<Item = u64>) -> (Limiter, Counted) {
     let clock = Counted::default();
     let limiter = KeyedRateLimiter::with_clock(Quota::per_second(1).burst(1), clock.clone());
     for key in keys {
-        assert!(limiter.try_acquire_at(SECOND + key * 1_000_000, &key).is_ok());
+        assert!(limiter.key(&key).at(SECOND + key * 1_000_000).try_acquire().is_ok());
     }
     clock.clock.set(2 * SECOND - 1);
     clock.counts.reads();
@@ -147,7 +147,7 @@ fn nothing_is_kept_of_waits_that_are_given_up() {
     clock.counts.reads();
     clock.clock.advance(Duration::from_millis(50));
     assert_eq!(clock.counts.reads(), 0, "nobody is there to be looked at");
-    assert!(limiter.acquire_blocking(&0).is_ok());
+    assert!(limiter.key(&0).acquire_blocking().is_ok());
 }
 
 /// Whatever panics of what is the user's, and wherever: the look is made again.
@@ -198,7 +198,7 @@ fn a_blocked_thread_does_not_wait_for_another_keys_waker() {
     assert!(limiter.allow(&1) && limiter.allow(&2));
     let waker = calls(move || wakes.send(is_done.lock().unwrap().recv_timeout(Duration::from_secs(30))).unwrap());
     assert!(poll_by(&mut slow, &waker).is_none());
-    assert!(limiter.acquire_blocking(&2).is_ok());
+    assert!(limiter.key(&2).acquire_blocking().is_ok());
     done.send(true).unwrap();
     assert_eq!(woken.recv_timeout(Duration::from_secs(30)), Ok(Ok(true)));
 }
@@ -222,7 +222,7 @@ fn keys_that_fall_due_while_others_are_served_hold_up_nobody() {
 fn a_clock_that_panics_as_a_wait_begins_has_not_ended_it() {
     let (limiter, clock) = emptied(0..1);
     clock.clock.set(2 * SECOND);
-    for mut wait in [limiter.acquire(&0), limiter.try_acquire_until(&0, 9 * SECOND), limiter.acquire_n(&0, 0)] {
+    for mut wait in [limiter.acquire(&0), limiter.acquire(&0).until(9 * SECOND), limiter.acquire_n(&0, 0)] {
         clock.counts.fatal.store(1, Ordering::SeqCst);
         assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut wait))).is_err());
         assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok()));

@@ -235,7 +235,7 @@ fn waits_by_key_leave_one_task() {
         let _within = idle.enter();
         let keyed = KeyedRateLimiter::<u32>::builder().quota(FAST).timer(TokioTimer::new).build().expect("a quota");
         for key in 0..100 {
-            assert!((0..3).all(|_| keyed.acquire_blocking(&key).is_ok()));
+            assert!((0..3).all(|_| keyed.key(&key).acquire_blocking().is_ok()));
         }
     });
 }

@@ -171,7 +171,7 @@ proptest! {
         let (quota, _, step) = contests().swap_remove(pick);
         let quota = quota.burst(burst);
         let (limiter, counted) = (limiter(quota), Counted::new(quota));
-        let units = |now: u64| (limiter.balance_at(now) * counted.per_token as f64).round() as i128;
+        let units = |now: u64| (limiter.at(now).balance() * counted.per_token as f64).round() as i128;
         let (mut now, mut story, mut reserved) = (start, Vec::new(), Vec::new());
         for (verb, random, n) in calls {
             // A third go back.
@@ -182,18 +182,18 @@ proptest! {
             let before = units(measured);
             match verb {
                 0..=2 => {
-                    if let Ok(reservation) = limiter.try_reserve_n_at(now, n) {
+                    if let Ok(reservation) = limiter.at(now).try_reserve_n(n) {
                         story.push(Entry::Granted { reading: now, units: counted.up(n.into()) as i128 });
                         reserved.push(reservation);
                     }
                     continue;
                 }
-                3 => drop(reserved.pop().map(|reservation| reservation.cancel_at(now))),
-                4 => drop(reserved.pop().map(|reservation| reservation.commit_at(now, tokens("0.4")))),
-                5 => drop(limiter.add_tokens_at(now, n)),
-                6 if is_reset => limiter.reset_at(now),
+                3 => drop(reserved.pop().map(|reservation| reservation.at(now).cancel())),
+                4 => drop(reserved.pop().map(|reservation| reservation.at(now).commit(tokens("0.4")))),
+                5 => drop(limiter.at(now).add_tokens(n)),
+                6 if is_reset => limiter.at(now).reset(),
                 _ => {
-                    if limiter.try_acquire_n_at(now, n).is_ok() {
+                    if limiter.at(now).try_acquire_n(n).is_ok() {
                         story.push(Entry::Granted { reading: now, units: counted.up(n.into()) as i128 });
                     }
                     continue;
@@ -203,6 +203,6 @@ proptest! {
         }
         let worst = brute(&counted, &story);
         prop_assert!(worst >= 0.0, "{quota}: {worst} units in {story:?}");
-        reserved.drain(..).for_each(|reservation| reservation.cancel_at(now));
+        reserved.drain(..).for_each(|reservation| reservation.at(now).cancel());
     }
 }

@@ -111,7 +111,7 @@ impl<K: Key, C: brimful::Clock + Send + Sync, S: BuildHasher + Send + Sync> Keye
     }
 
     fn len(&self) -> Option<u64> {
-        Some(self.len())
+        Some(self.len() as u64)
     }
 
     fn limits(&self) -> [f64; 3] {
@@ -342,7 +342,7 @@ fn brimful<K: Key, S: BuildHasher, C: brimful::Clock>(
 ) -> Result<KeyedRateLimiter<K, C, S>, String> {
     KeyedRateLimiter::builder()
         .quota(plan.quota.limit.quota())
-        .max_keys(plan.max_keys)
+        .max_keys(plan.max_keys as usize)
         .on_full(plan.on_full)
         .hasher(hasher)
         .clock(clock)

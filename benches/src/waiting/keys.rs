@@ -41,7 +41,7 @@ const MEASURES: [Measure; 9] = [
 /// due first: exactly a token's time after the instant at which it was.
 pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
     let _ = QuantaClock.now();
-    let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::new(1, PERIOD).burst(1)).max_keys(2 * n);
+    let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::new(1, PERIOD).burst(1)).max_keys(2 * n as usize);
     let limiter = match name {
         BRIMFUL => builder.build(),
         ON_TOKIO => builder.timer(TokioTimer::new).build(),

@@ -63,7 +63,7 @@ pub(super) fn tasks(name: &str, n: u64) -> Option<Vec<f64>> {
 
 /// The same with a key for each.
 pub(super) fn keys(name: &str, n: u64) -> Option<Vec<f64>> {
-    let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::per_hour(1).burst(1)).max_keys(2 * n);
+    let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::per_hour(1).burst(1)).max_keys(2 * n as usize);
     let limiter = match name {
         BRIMFUL => builder.build(),
         ON_TOKIO => builder.timer(TokioTimer::new).build(),

@@ -3,21 +3,25 @@
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 
-use super::{Clock, Fingerprint, KeyedRateLimiter, Tokens, TryAcquireError};
-use crate::cell::Now;
-use crate::limiter::source::{Noted, given};
+use super::limiter::KeyedRateLimiter;
+use crate::cell::TimeSource;
+use crate::clock::Clock;
+use crate::error::TryAcquireError;
+use crate::limiter::time::CachedClock;
+use crate::table::Fingerprint;
+use crate::tokens::Tokens;
 
 /// So many keys are looked for while the first of them is decided on.
 const AHEAD: usize = 16;
 
-/// Many keys at once. The clock is read once for all of them, and each key's memory is asked for
-/// before the ones before it are decided on, so that where a table is far larger than the caches,
-/// the waits for it overlap.
+/// Verbs for many keys at once. The clock is read once for all of them. The memory of each key is
+/// requested before the keys ahead of it are decided, so the cache misses overlap if the table is far
+/// larger than the caches.
 ///
 /// Each call is decided by itself, in order: a batch is not all or nothing.
 impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
-    /// Takes one token for each of the keys. `out` is cleared, and then holds an answer for each
-    /// key, in order.
+    /// Takes one token from the bucket of each key, if it is there. `out` is cleared, and then holds an
+    /// answer for each key, in order.
     ///
     /// # Examples
     ///
@@ -34,43 +38,22 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.many(keys, |key| (key, Tokens::ONE), Noted::new(&self.buckets.clock), out);
+        self.many(keys, |key| (key, Tokens::ONE), CachedClock::new(self.buckets.clock()), out);
     }
 
-    /// Takes what each call costs, of `(key, cost)`; as
-    /// [`try_acquire_many`](KeyedRateLimiter::try_acquire_many).
+    /// As [`try_acquire_many`](KeyedRateLimiter::try_acquire_many), for calls of `(key, cost)`.
     pub fn try_acquire_many_n<Q: Hash>(&self, calls: &[(Q, Tokens)], out: &mut Vec<Result<(), TryAcquireError>>)
     where
         K: Borrow<Q>,
     {
-        self.many(calls, |(key, n)| (key, *n), Noted::new(&self.buckets.clock), out);
-    }
-
-    /// [`try_acquire_many`](KeyedRateLimiter::try_acquire_many) at `now_ns`.
-    pub fn try_acquire_many_at<Q: Hash>(&self, now_ns: u64, keys: &[Q], out: &mut Vec<Result<(), TryAcquireError>>)
-    where
-        K: Borrow<Q>,
-    {
-        self.many(keys, |key| (key, Tokens::ONE), given(now_ns), out);
-    }
-
-    /// [`try_acquire_many_n`](KeyedRateLimiter::try_acquire_many_n) at `now_ns`.
-    pub fn try_acquire_many_n_at<Q: Hash>(
-        &self,
-        now_ns: u64,
-        calls: &[(Q, Tokens)],
-        out: &mut Vec<Result<(), TryAcquireError>>,
-    ) where
-        K: Borrow<Q>,
-    {
-        self.many(calls, |(key, n)| (key, *n), given(now_ns), out);
+        self.many(calls, |(key, n)| (key, *n), CachedClock::new(self.buckets.clock()), out);
     }
 
     fn many<T, Q: Hash>(
         &self,
         calls: &[T],
         call: impl Fn(&T) -> (&Q, Tokens),
-        now: impl Now,
+        now: impl TimeSource,
         out: &mut Vec<Result<(), TryAcquireError>>,
     ) where
         K: Borrow<Q>,
@@ -87,7 +70,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
                 self.buckets.table.touch(key);
             }
             out.extend(
-                keys.iter().zip(chunk).map(|(&key, item)| self.bucket(key).try_take(call(item).1, Tokens::ZERO, now)),
+                keys.iter().zip(chunk).map(|(&key, item)| self.buckets.try_take(key, call(item).1, Tokens::ZERO, now)),
             );
         }
     }

@@ -5,20 +5,19 @@ use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{Buckets, KeyedRateLimiter, SipState};
-#[cfg(feature = "wait")]
+use super::buckets::Buckets;
+use super::hasher::SipState;
+use super::limiter::KeyedRateLimiter;
 use crate::clock::Timer;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::limiter::leaving::BACKGROUND;
+use crate::limiter::target::BACKGROUND;
+use crate::queue::TimerFactory;
 use crate::quota::Quota;
-#[cfg(feature = "wait")]
 use crate::table::Waiters;
 use crate::table::{FullEvent, MOST_KEYS, OnFull, Table, TableConfig, keys_within, memory_limit};
-#[cfg(feature = "wait")]
-use crate::wait::MakeTimer;
 
-/// Builds a [`KeyedRateLimiter`] from parts.
+/// A builder of a [`KeyedRateLimiter`]. Only [`quota`](Self::quota) is required.
 ///
 /// # Examples
 ///
@@ -44,13 +43,11 @@ pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     background: u8,
     clock: C,
     hasher: S,
-    #[cfg(feature = "wait")]
     waiters: Waiters,
     keys: PhantomData<fn(&K)>,
 }
 
 /// The most who wait on one key unless told otherwise, and the most keys that are waited on.
-#[cfg(feature = "wait")]
 const MAX_WAITERS: (u32, u64) = (1 << 16, 1 << 17);
 
 #[derive(Clone, Copy, Debug)]
@@ -65,9 +62,8 @@ pub(super) const MAX_KEYS: u64 = 1_000_000;
 /// The time for which a bucket that is not used is remembered after it is full.
 const FORGET_AFTER: Duration = Duration::from_secs(10);
 
-impl<K: ?Sized> KeyedRateLimiter<K> {
-    /// A builder, on the process's clock and with the default hasher unless told otherwise.
-    pub fn builder() -> KeyedRateLimiterBuilder<K> {
+impl<K: ?Sized> KeyedRateLimiterBuilder<K> {
+    pub(super) fn new() -> Self {
         KeyedRateLimiterBuilder {
             quota: None,
             size: Size::Keys(MAX_KEYS),
@@ -77,7 +73,6 @@ impl<K: ?Sized> KeyedRateLimiter<K> {
             background: BACKGROUND,
             clock: QuantaClock,
             hasher: SipState::new(),
-            #[cfg(feature = "wait")]
             waiters: Waiters { each: MAX_WAITERS.0, keys: MAX_WAITERS.1, timer: None },
             keys: PhantomData,
         }
@@ -85,55 +80,54 @@ impl<K: ?Sized> KeyedRateLimiter<K> {
 }
 
 impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
-    /// What each key is held to. Required.
+    /// Sets the quota of each key. Required.
     pub fn quota(self, quota: Quota) -> Self {
         KeyedRateLimiterBuilder { quota: Some(quota), ..self }
     }
 
-    /// The most keys that the limiter remembers at once, a million without this. A key counts
-    /// until it is forgotten.
-    pub fn max_keys(self, keys: u64) -> Self {
-        KeyedRateLimiterBuilder { size: Size::Keys(keys), ..self }
+    /// Sets the most keys that the limiter remembers at once: a million by default. A key counts until
+    /// it is forgotten.
+    pub fn max_keys(self, keys: usize) -> Self {
+        KeyedRateLimiterBuilder { size: Size::Keys(keys as u64), ..self }
     }
 
-    /// As many keys as fit in this many bytes, in place of [`max_keys`](Self::max_keys): one for
-    /// every 25 to 46 bytes, after a few kilobytes. The number of slots is a power of two, so 43 MB
+    /// Sets the most keys to the number that fits in this many bytes, in place of
+    /// [`max_keys`](Self::max_keys): one for every 25 to 46 bytes, after a few kilobytes. The number of slots is a power of two, so 43 MB
     /// and 75 MB hold the same number of keys.
-    pub fn max_bytes(self, bytes: u64) -> Self {
-        KeyedRateLimiterBuilder { size: Size::Bytes(bytes), ..self }
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        KeyedRateLimiterBuilder { size: Size::Bytes(bytes as u64), ..self }
     }
 
-    /// How long a bucket is remembered after it is full again, if it is not used: 10 s without
-    /// this. Memory follows the keys that were used within this time and the time that their
+    /// Sets how long a bucket is remembered after it is full again, if it is not used: 10 s by
+    /// default. Memory follows the keys that were used within this time and the time that their
     /// buckets take to refill. If the table is at its limit, a full bucket is forgotten for a new
     /// key at once.
     ///
-    /// Forgetting never grants more. It grants less to a reading from before that time, and to a key
-    /// that then starts with less: if [`Quota::initial`] is below the burst, or if a full table has
+    /// Forgetting a key never grants it more. It grants less to a reading from before that time, and to
+    /// a key that then starts with less: if [`Quota::initial`] is below the burst, or if a full table has
     /// evicted other keys.
     pub fn forget_after(self, idle: Duration) -> Self {
         KeyedRateLimiterBuilder { forget_after: idle, ..self }
     }
 
-    /// What becomes of a new key when all are in use. Without this,
-    /// [`OnFull::EvictLeastDebt`].
+    /// Sets the policy for a new key if all buckets are in use: [`OnFull::EvictLeastDebt`] by default.
     pub fn on_full(self, on_full: OnFull) -> Self {
         KeyedRateLimiterBuilder { on_full, ..self }
     }
 
-    /// Called after a full table evicted or refused a key, on the calling thread, with no lock held:
-    /// to count or to log, not to wait. The decision stands if the hook panics.
+    /// Sets a function that is called after a full table evicted or refused a key, on the calling
+    /// thread, with no lock held: to count or to log, not to wait. The decision stands if the hook panics.
     pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
         KeyedRateLimiterBuilder { hook: Some(Box::new(hook)), ..self }
     }
 
-    /// What [`background`](KeyedRateLimiter::background) work leaves in the bucket, in percent of the
-    /// burst: a fifth without this. At 100 or more, it takes nothing.
+    /// Sets the tokens that [`background`](crate::Bucket::background) work leaves in the bucket, in
+    /// percent of the burst: 20 by default. At 100 or more, such work takes nothing.
     pub fn background_leaves(self, percent: u8) -> Self {
         KeyedRateLimiterBuilder { background: percent, ..self }
     }
 
-    /// The clock that the limiter reads.
+    /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> KeyedRateLimiterBuilder<K, D, S> {
         KeyedRateLimiterBuilder {
             clock,
@@ -144,15 +138,14 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
             hook: self.hook,
             background: self.background,
             hasher: self.hasher,
-            #[cfg(feature = "wait")]
             waiters: self.waiters,
             keys: PhantomData,
         }
     }
 
-    /// The hasher of keys. The default, [`SipState`], is for keys that strangers choose: they
-    /// cannot find keys that share a place. For keys that you choose yourself, a faster hasher
-    /// saves about a third of a call's instructions:
+    /// Sets the hasher of keys. The default, [`SipState`], is for keys that strangers choose: they
+    /// cannot find keys that share a slot. For keys that you choose yourself, a faster hasher saves
+    /// about a third of a call's instructions:
     ///
     /// ```
     /// use brimful::{KeyedRateLimiter, Quota};
@@ -176,41 +169,38 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
             hook: self.hook,
             background: self.background,
             clock: self.clock,
-            #[cfg(feature = "wait")]
             waiters: self.waiters,
             keys: PhantomData,
         }
     }
 
-    /// The most who may wait on one key at a time, 65 536 without this; more are refused with
+    /// Sets the most waiters on one key at a time: 65 536 by default. Further calls are refused with
     /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull).
-    #[cfg(feature = "wait")]
     pub fn max_waiters(self, each: u32) -> Self {
         KeyedRateLimiterBuilder { waiters: Waiters { each, ..self.waiters }, ..self }
     }
 
-    /// The most keys that may be waited on at a time, 131 072 without this; those who would wait on
-    /// more are refused with [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). Such a
-    /// key takes up to a kilobyte for as long as somebody waits on it.
-    #[cfg(feature = "wait")]
-    pub fn max_waiting_keys(self, keys: u64) -> Self {
-        KeyedRateLimiterBuilder { waiters: Waiters { keys, ..self.waiters }, ..self }
+    /// Sets the most keys that callers may wait on at a time: 131 072 by default. Waits on further keys
+    /// are refused with [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). A key takes up to
+    /// a kilobyte for as long as callers wait on it.
+    pub fn max_waiting_keys(self, keys: usize) -> Self {
+        KeyedRateLimiterBuilder { waiters: Waiters { keys: keys as u64, ..self.waiters }, ..self }
     }
 
-    /// What wakes those who wait, on whichever key: is called for the first of them, and again where
-    /// a timer panicked. Without this the clock's own timer, if it has one, or one of async-io's.
-    #[cfg(feature = "wait")]
+    /// Sets the timer that wakes waiters, on all keys. `make` is called at the first wait, and again
+    /// after a timer panicked. By default, the clock's own timer is used if it has one, and the
+    /// [default timer](Timer) if not.
     pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        let timer = Some(MakeTimer::new(make));
+        let timer = Some(TimerFactory::new(make));
         KeyedRateLimiterBuilder { waiters: Waiters { timer, ..self.waiters }, ..self }
     }
 
-    /// The limiter, without keys.
+    /// Returns the limiter, without keys.
     ///
     /// # Errors
     ///
-    /// Where no quota was given, there is room for no key or for more than 2³¹, or the memory
-    /// cannot be reserved.
+    /// If no quota was given, if there is room for no key or for more than 2³¹, or if the memory cannot
+    /// be reserved.
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let error = |kind| Err(BuildError(kind));
         let Some(quota) = self.quota else { return error(BuildErrorKind::NoQuota) };
@@ -236,14 +226,13 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
             forget_after: u64::try_from(self.forget_after.as_nanos()).unwrap_or(u64::MAX),
             on_full,
             hook,
-            #[cfg(feature = "wait")]
             waiters: self.waiters,
         };
         let Some(table) = Table::new(config) else {
             return error(BuildErrorKind::NoMemory { bytes: memory_limit(max_keys) });
         };
         let buckets = Buckets { table, quota, background: self.background, clock: self.clock };
-        Ok(KeyedRateLimiter { buckets, hasher: self.hasher, keys: PhantomData })
+        Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
     }
 }
 

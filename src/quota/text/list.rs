@@ -9,10 +9,10 @@ use core::str::FromStr;
 use super::{ParseQuotaError, QuotaTextError};
 use crate::quota::Quota;
 
-/// Quotas that hold at once, one at least: `100/s burst 200; 5000/h`.
+/// A list of quotas that hold at once, with at least one: `100/s burst 200; 5000/h`.
 ///
-/// As text they are separated by semicolons, in the order that was given. A limiter holds to one:
-/// make one of each, and reserve from all of them before you commit to any.
+/// In text, the quotas are separated by semicolons, in the given order. A limiter enforces one
+/// quota: make one limiter for each, and reserve from all of them before you commit to any.
 ///
 /// # Examples
 ///
@@ -33,7 +33,7 @@ pub struct Quotas(Box<[Quota]>);
 const MISSING: &str = "expected a quota, such as \"100/s\"";
 
 impl Quotas {
-    /// Those of a list; `None` where that is empty.
+    /// Returns the quotas of a list; `None` if the list is empty.
     #[must_use]
     pub fn new(quotas: impl Into<Box<[Quota]>>) -> Option<Self> {
         Some(Quotas(quotas.into())).filter(|quotas| !quotas.0.is_empty())
@@ -72,7 +72,7 @@ fn shifted(error: QuotaTextError, before: usize, length: usize) -> QuotaTextErro
     QuotaTextError { message, start, end }
 }
 
-/// One alone.
+/// Makes a list of one quota.
 impl From<Quota> for Quotas {
     fn from(quota: Quota) -> Self {
         Quotas(Box::new([quota]))

@@ -18,7 +18,7 @@ pub use list::Quotas;
 #[cfg(feature = "serde")]
 pub(super) use parse::{Misfit, combined, rate, tokens};
 
-/// A [`Quota`] from a text that is checked when it is compiled: [`Quota::const_parse`] in a
+/// Makes a [`Quota`] from a text that is checked at compile time: [`Quota::const_parse`] in a
 /// `const` block.
 ///
 /// # Examples
@@ -29,7 +29,7 @@ pub(super) use parse::{Misfit, combined, rate, tokens};
 /// assert_eq!(quota!("100/s burst 200"), Quota::per_second(100).burst(200));
 /// ```
 ///
-/// What is not a quota does not compile:
+/// A text that is not a quota does not compile:
 ///
 /// ```compile_fail,E0080
 /// let quota = brimful::quota!("100/month");
@@ -47,10 +47,10 @@ macro_rules! quota {
 }
 
 impl Quota {
-    /// Reads a text such as `100/s burst 200`; in a constant, when it is compiled. It is what
-    /// [`parse`](str::parse) does, with an error that borrows nothing and owns nothing.
+    /// Parses a text such as `100/s burst 200`, in a constant at compile time. It parses the same
+    /// texts as [`parse`](str::parse), with an error that borrows nothing and owns nothing.
     ///
-    /// A text is a rate, then what differs from the defaults, in any order:
+    /// A text is a rate, followed by the clauses that differ from the defaults, in any order:
     ///
     /// | part | examples | meaning |
     /// |---|---|---|
@@ -69,8 +69,8 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// A text of another form, a rate or a burst that [`Quota::try_new`] or
-    /// [`Quota::try_burst`] refuses, and numbers that cannot be kept exactly.
+    /// Returns an error for a text of another form, for a rate or a burst that [`Quota::try_new`]
+    /// or [`Quota::try_burst`] refuses, and for numbers that cannot be kept exactly.
     ///
     /// # Examples
     ///
@@ -92,7 +92,7 @@ impl Quota {
     }
 }
 
-/// Reads what [`Quota::const_parse`] reads, with an error that shows the text.
+/// Parses the same texts as [`Quota::const_parse`], with an error that shows the text.
 impl FromStr for Quota {
     type Err = ParseQuotaError;
 
@@ -101,7 +101,8 @@ impl FromStr for Quota {
     }
 }
 
-/// Where and why a text is not a [`Quota`], for constants. [`ParseQuotaError`] has the text too.
+/// The place and the reason of an error in a quota's text, for constants. [`ParseQuotaError`] also
+/// has the text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QuotaTextError {
     message: &'static str,
@@ -110,13 +111,13 @@ pub struct QuotaTextError {
 }
 
 impl QuotaTextError {
-    /// What would be right.
+    /// Returns a message that says how to correct the text.
     #[must_use]
     pub const fn message(&self) -> &'static str {
         self.message
     }
 
-    /// The bytes of the offending part; empty where something is missing.
+    /// Returns the byte range of the offending part; empty if a part is missing.
     #[must_use]
     pub const fn span(&self) -> Range<usize> {
         self.start..self.end
@@ -137,7 +138,7 @@ impl fmt::Debug for QuotaTextError {
 
 impl Error for QuotaTextError {}
 
-/// Why a text is not a [`Quota`], and which part of it is to blame.
+/// The reason why a text is not a [`Quota`], and the offending part.
 ///
 /// [`Display`](fmt::Display) is one line that names the part; [`caret`](ParseQuotaError::caret)
 /// points at it.
@@ -166,27 +167,27 @@ impl ParseQuotaError {
         ParseQuotaError { text: text.into(), error }
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The bytes of the offending part in the [`text`](ParseQuotaError::text); empty where
-    /// something is missing.
+    /// Returns the byte range of the offending part in the [`text`](ParseQuotaError::text); empty
+    /// if a part is missing.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.error.span()
     }
 
-    /// The text with `^^^` on a line beneath, under the offending part. Aligned by characters;
-    /// tabs, line ends and other control characters show as spaces.
+    /// Returns the text with `^^^` on a second line, under the offending part. It is aligned by
+    /// characters. Tabs, line ends and other control characters show as spaces.
     #[must_use]
     pub fn caret(&self) -> impl fmt::Display {
         Caret(self)
     }
 
-    /// The text before the offending part, and the part.
+    /// Returns the text before the offending part, and the part.
     fn before_and_part(&self) -> (&str, &str) {
         let upto = self.text.get(..self.error.end).unwrap_or(&self.text);
         upto.split_at_checked(self.error.start).unwrap_or((upto, ""))
@@ -195,7 +196,7 @@ impl ParseQuotaError {
 
 impl fmt::Display for ParseQuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Keeps the line short, whatever was thrown at the parser.
+        // Keeps the line short for any input.
         const LONGEST: usize = 40;
         let (_, part) = self.before_and_part();
         match part.char_indices().nth(LONGEST) {

@@ -1,4 +1,4 @@
-//! The parser. It is `const`, so it goes byte by byte and knows no `?`.
+//! The parser. It is `const`, so it reads byte by byte and cannot use `?`.
 //!
 //! ```text
 //! quota  := amount ("/" | "per") period { ("burst" | "initial" | "debt") amount }
@@ -6,8 +6,8 @@
 //! period := [number] unit
 //! ```
 //!
-//! Positions only ever step over ASCII or over a whole word, to which every byte beyond ASCII
-//! belongs: so spans never split a character.
+//! Positions only step over ASCII or over a whole word, and every byte beyond ASCII belongs to a
+//! word. So spans never split a character.
 
 use core::time::Duration;
 
@@ -42,7 +42,7 @@ const RATE_ALONE: &str = "expected a rate alone: \"burst\", \"initial\" and \"de
 const AMOUNT_ALONE: &str = "expected an amount alone, such as 100, 2.5 or 10k";
 const TOKENS: &str = "an amount of tokens is below 4294967296 and has at most 12 decimals";
 
-/// What follows the rate, in the order that [`Parser::clauses`] returns it.
+/// The clauses after the rate, in the order in which [`Parser::clauses`] returns them.
 const CLAUSES: [&[u8]; 3] = [b"burst", b"initial", b"debt"];
 
 const NOUNS: [&[u8]; 6] = [b"tokens", b"token", b"requests", b"request", b"req", b"reqs"];
@@ -78,7 +78,7 @@ pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
     }
 }
 
-/// A rate alone, as a quota with the default burst.
+/// Parses a rate alone, as a quota with the default burst.
 #[cfg(feature = "serde")]
 pub(in crate::quota) const fn rate(text: &str) -> Result<Quota, QuotaTextError> {
     let mut parser = Parser::new(text);
@@ -87,7 +87,7 @@ pub(in crate::quota) const fn rate(text: &str) -> Result<Quota, QuotaTextError> 
     Ok(rate)
 }
 
-/// An amount of tokens alone.
+/// Parses an amount of tokens alone.
 #[cfg(feature = "serde")]
 pub(in crate::quota) const fn tokens(text: &str) -> Result<Tokens, QuotaTextError> {
     let mut parser = Parser::new(text);
@@ -96,14 +96,14 @@ pub(in crate::quota) const fn tokens(text: &str) -> Result<Tokens, QuotaTextErro
     Ok(clause.tokens)
 }
 
-/// Which of the clauses does not fit the rate, and why; `None` if it is the rate.
+/// The clause that does not fit the rate, and the reason; `None` if the rate is at fault.
 pub(in crate::quota) struct Misfit {
     pub(in crate::quota) clause: Option<usize>,
     pub(in crate::quota) error: QuotaError,
 }
 
-/// A rate with what [`Parser::clauses`] returns. All at once: the order of the clauses must not
-/// decide whether they fit together.
+/// Combines a rate with the result of [`Parser::clauses`]. It takes all clauses at once, because
+/// their order must not decide whether they fit together.
 pub(in crate::quota) const fn combined(
     rate: &Quota,
     [burst, initial, debt]: [Option<Tokens>; 3],
@@ -140,7 +140,7 @@ const fn error(start: usize, end: usize, message: &'static str) -> QuotaTextErro
     QuotaTextError { message, start, end }
 }
 
-/// The amount of a clause, and where it stands.
+/// The amount of a clause, and its place in the text.
 #[derive(Clone, Copy)]
 struct Clause {
     tokens: Tokens,
@@ -150,7 +150,7 @@ struct Clause {
 
 struct Parser<'a> {
     bytes: &'a [u8],
-    /// Behind what has been read, before the spaces that follow.
+    /// The position after the text that was read, before any spaces.
     at: usize,
 }
 
@@ -212,7 +212,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The end of the text; if there is more, `message` says what is wrong with that.
+    /// Expects the end of the text. If there is more text, `message` is the error.
     #[cfg(feature = "serde")]
     const fn end(&mut self, message: &'static str) -> Result<(), QuotaTextError> {
         self.spaces();
@@ -280,7 +280,7 @@ impl<'a> Parser<'a> {
         Err(self.unexpected(UNIT))
     }
 
-    /// Whether a number starts here; `.` counts only before a digit.
+    /// Returns whether a number starts here; `.` counts only before a digit.
     const fn at_number(&self) -> bool {
         let at = self.at;
         let digit = at < self.bytes.len() && self.bytes[at].is_ascii_digit();
@@ -290,7 +290,7 @@ impl<'a> Parser<'a> {
 
     const fn number(&mut self) -> Result<Decimal, QuotaTextError> {
         let start = self.at;
-        // Commas are taken in to be refused together with the number they stand in.
+        // Commas are included, so that the error covers the whole number.
         while self.at < self.bytes.len() && matches!(self.bytes[self.at], b'0'..=b'9' | b'_' | b'.' | b',') {
             self.at += 1;
         }
@@ -300,7 +300,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What the suffix `from..to` multiplies by; `None` where it is none.
+    /// Returns the factor of the suffix `from..to`; `None` if it is not a suffix.
     const fn suffix(&self, from: usize, to: usize) -> Option<u64> {
         if from == to {
             return None;
@@ -327,7 +327,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Where the word ends that starts here; here, where none does.
+    /// Returns the end of the word that starts here, or the current position if no word does.
     const fn word_end(&self) -> usize {
         let mut end = self.at;
         while end < self.bytes.len() && (self.bytes[end].is_ascii_alphabetic() || !self.bytes[end].is_ascii()) {
@@ -336,7 +336,7 @@ impl<'a> Parser<'a> {
         end
     }
 
-    /// Where the word behind any spaces starts and ends.
+    /// Returns the start and the end of the next word, after any spaces.
     const fn next_word(&self) -> (usize, usize) {
         let mut ahead = self.after(self.at);
         ahead.spaces();
@@ -347,8 +347,8 @@ impl<'a> Parser<'a> {
         Parser { bytes: self.bytes, at }
     }
 
-    /// Which of `words` stands from here to `end`. Case counts only in words of one or two
-    /// letters, where it tells units from prefixes.
+    /// Returns the index in `words` of the text from here to `end`. Case matters only in words of
+    /// one or two letters, because there it separates units from prefixes.
     const fn position(&self, end: usize, words: &[&[u8]]) -> Option<usize> {
         let mut which = 0;
         while which < words.len() {
@@ -375,7 +375,7 @@ impl<'a> Parser<'a> {
         true
     }
 
-    /// Blames what stands here, up to a space or a slash.
+    /// Returns an error for the text from here up to a space or a slash.
     const fn unexpected(&self, message: &'static str) -> QuotaTextError {
         let mut end = self.at;
         while end < self.bytes.len() && !self.bytes[end].is_ascii_whitespace() && self.bytes[end] != b'/' {
@@ -397,9 +397,9 @@ const fn default_burst(count: Decimal) -> Tokens {
     }
 }
 
-/// `count` per `period` units of `unit` nanoseconds, as tokens per nanoseconds in lowest terms;
-/// `None` where they are too long to be kept. What is out of range stays out of range. Neither
-/// number is zero.
+/// Converts `count` per `period` units of `unit` nanoseconds to tokens per nanoseconds in lowest
+/// terms. Returns `None` if the terms are too long to be kept. A rate out of range stays out of
+/// range. Neither number is zero.
 const fn terms(count: Decimal, period: Decimal, unit: u64) -> Option<(u64, u128)> {
     const TOO_FAST: (u64, u128) = (u64::MAX, 1);
     const TOO_SLOW: (u64, u128) = (1, LONGEST_NANOS);

@@ -1,16 +1,16 @@
-//! A quota's text, as short as it reads back exactly.
+//! Writes a quota as the shortest text that reads back exactly.
 
 use core::fmt;
 
 use crate::quota::{Quota, SECOND, gcd};
 
-/// Of what a rate is counted per, the smallest first: nanoseconds, the length that `/` and the
-/// name count for, the name. `h` counts for as much as `min`, or 15 a minute would be shown as
-/// 900 an hour.
+/// The units of a rate, the smallest first: nanoseconds, the length that `/` and the name count
+/// for, the name. `h` counts for as much as `min`; otherwise 15 a minute would be shown as 900 an
+/// hour.
 const PER: [(u64, usize, &str); 4] =
     [(SECOND, 2, "s"), (60 * SECOND, 4, "min"), (3_600 * SECOND, 4, "h"), (86_400 * SECOND, 4, "day")];
 
-/// Of what a period is written in, the largest first.
+/// The units of a period, the largest first.
 const PERIOD: [(u64, &str); 7] = [
     (86_400 * SECOND, "d"),
     (3_600 * SECOND, "h"),
@@ -21,14 +21,14 @@ const PERIOD: [(u64, &str); 7] = [
     (1, "ns"),
 ];
 
-/// More digits than these are not what anybody wrote.
+/// A number with more digits than this was not written by a person.
 const LONGEST: u128 = 1_000_000_000_000_000_000;
 
 /// A short text that reads back as an equal quota: `100/s burst 200`.
 ///
-/// The rate is shown in the unit that makes it shortest (`0.5/s`, `15/min`, `1000/day`); where
-/// none makes it a decimal of a few digits, with its exact period (`1 per 3ns`). `initial` and
-/// `debt` follow where they are not the burst.
+/// The rate is shown in the unit that makes it shortest (`0.5/s`, `15/min`, `1000/day`). If no unit
+/// makes it a decimal of a few digits, it is shown with its exact period (`1 per 3ns`). `initial`
+/// and `debt` follow if they differ from the burst.
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = Rate { tokens: self.tokens, nanos: self.period.as_nanos() };
@@ -57,7 +57,7 @@ struct Rate {
 }
 
 impl Rate {
-    /// The rate's count in `unit` nanoseconds, where that is a decimal of at most 18 digits.
+    /// Returns the rate's count in `unit` nanoseconds, if that is a decimal of at most 18 digits.
     fn count(self, unit: u64) -> Option<Count> {
         let tokens = u128::from(self.tokens) * u128::from(unit);
         let divisor = gcd(tokens, self.nanos);
@@ -78,7 +78,7 @@ impl Rate {
         Some(Count { digits, decimals })
     }
 
-    /// The largest unit that divides the period, how many of it there are, and its name.
+    /// Returns the largest unit that divides the period: the number of units, and the unit's name.
     fn period(self) -> (u128, &'static str) {
         let whole = PERIOD.iter().find(|unit| self.nanos.is_multiple_of(u128::from(unit.0)));
         let &(unit, name) = whole.unwrap_or(&(1, "ns"));

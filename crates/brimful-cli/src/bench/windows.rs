@@ -90,7 +90,7 @@ fn decide(
             let stale = if second_half && random.is_multiple_of(STALE_ONE_IN) { (random >> 8) % STALE_BY } else { 0 };
             let reading_ns = now.saturating_sub(stale);
             decisions += 1;
-            if limiter.try_acquire_n_at(reading_ns, cost).is_ok() {
+            if limiter.at(reading_ns).try_acquire_n(cost).is_ok() {
                 grants.push(Grant { reading_ns, cost });
             }
         }

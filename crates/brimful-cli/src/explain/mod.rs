@@ -70,9 +70,7 @@ fn print(quota: &Quota, out: &mut impl Write) -> io::Result<()> {
     let unit_nanos = (token_nanos(quota) * unit.as_f64() * 10.0).round() / 10.0;
     writeln!(out, "\nlayout of a lone bucket's word, as chosen for this quota")?;
     writeln!(out, "unit        what is earned in about {}: a bucket counts in these", text::span(unit_nanos))?;
-    writeln!(out, "resolution  {}, which is a unit: costs are rounded up to it, bursts down", tokens(unit))?;
-    writeln!(out, "tick        {}: a word tells in which of these it was written", span(quota.tick().as_nanos()))?;
-    writeln!(out, "horizon     {}: what was not asked for so long is full", span(quota.horizon().as_nanos()))
+    writeln!(out, "resolution  {}, which is a unit: costs are rounded up to it, bursts down", tokens(unit))
 }
 
 /// Which of several quotas admits the least in each window.
@@ -152,7 +150,5 @@ fn explained(quota: &Quota) -> Value {
         "debt": amount(quota.debt_limit()),
         "windows": windows.collect::<Vec<_>>(),
         "resolution": amount(quota.resolution()),
-        "tick_ns": nanos(quota.tick().as_nanos()),
-        "horizon_ns": nanos(quota.horizon().as_nanos()),
     })
 }

@@ -138,7 +138,7 @@ impl Replay {
     pub(crate) fn limiter_bytes(&self) -> u64 {
         match &self.limiter {
             Limiter::Lone(limiter) => size_of_val(&**limiter) as u64,
-            Limiter::Keyed(limiter) => limiter.memory_usage(),
+            Limiter::Keyed(limiter) => limiter.memory_usage() as u64,
         }
     }
 
@@ -197,21 +197,22 @@ impl Limiter {
     /// a log is replayed alike each time.
     fn keyed(quota: Quota, max_keys: u64) -> Result<Limiter> {
         let hasher = SipState::from_seed([0, 0]);
-        let limiter = KeyedRateLimiter::builder().quota(quota).max_keys(max_keys).hasher(hasher).build();
+        let limiter =
+            KeyedRateLimiter::builder().quota(quota).max_keys(usize::try_from(max_keys)?).hasher(hasher).build();
         Ok(Limiter::Keyed(Box::new(limiter.context("--max-keys")?)))
     }
 
     fn take(&self, reading: u64, key: u32, cost: Tokens) -> Result<(), TryAcquireError> {
         match self {
-            Limiter::Lone(limiter) => limiter.try_acquire_n_at(reading, cost),
-            Limiter::Keyed(limiter) => limiter.try_acquire_n_at(reading, &key, cost),
+            Limiter::Lone(limiter) => limiter.at(reading).try_acquire_n(cost),
+            Limiter::Keyed(limiter) => limiter.key(&key).at(reading).try_acquire_n(cost),
         }
     }
 
     /// The tokens that are there; `None` with keys, which have a level each.
     fn level(&self, reading: u64) -> Option<f64> {
         match self {
-            Limiter::Lone(limiter) => Some(limiter.available_tokens_at(reading)),
+            Limiter::Lone(limiter) => Some(limiter.at(reading).available_tokens()),
             Limiter::Keyed(_) => None,
         }
     }

@@ -30,8 +30,6 @@ worst windows: the most whole tokens that any time so long admits, burst + rate 
 layout of a lone bucket's word, as chosen for this quota
 unit        what is earned in about 1.4 ns: a bucket counts in these
 resolution  0.000000000167 tokens, which is a unit: costs are rounded up to it, bursts down
-tick        1 min 9 s: a word tells in which of these it was written
-horizon     4 min 35 s: what was not asked for so long is full
 ";
     assert_eq!(explained(&["7/min burst 2.5 initial 0 debt 10"]), expected);
 }
@@ -57,8 +55,6 @@ worst windows: the most whole tokens that any time so long admits, burst + rate 
 layout of a lone bucket's word, as chosen for this quota
 unit        what is earned in about 1 ns: a bucket counts in these
 resolution  0.0000001 tokens, which is a unit: costs are rounded up to it, bursts down
-tick        4.294967 s: a word tells in which of these it was written
-horizon     12.884902 s: what was not asked for so long is full
 
 5000/h burst 5000
 

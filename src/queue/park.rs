@@ -1,4 +1,4 @@
-//! Waiting by a thread.
+//! Blocking a thread until it is woken.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -38,7 +38,7 @@ impl Parker {
         &self.waker
     }
 
-    /// Sleeps until woken, and tells whether that was within `most`.
+    /// Sleeps until woken, for `most` at the longest. Returns whether it was woken.
     pub(crate) fn sleep(&self, most: Duration) -> bool {
         wait_for(&self.sleeper.condvar, &self.sleeper.woken, most)
     }

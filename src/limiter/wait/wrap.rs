@@ -1,4 +1,4 @@
-//! Functions that are limited.
+//! Functions that wait for a token before each call.
 
 use std::fmt;
 use std::future::Future;
@@ -6,20 +6,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::{Acquire, RateLimiter};
+use super::acquire::Acquire;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::AcquireError;
+use crate::limiter::single::RateLimiter;
 
 impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
-    /// The function, limited: each call of the one that is returned waits for a token first.
+    /// Returns a function that waits for a token and then calls `f`.
     ///
     /// # Errors
     ///
-    /// What is returned has those of [`acquire`](RateLimiter::acquire); `f` is not called then.
+    /// A call of the returned function fails as [`acquire`](RateLimiter::acquire) does; `f` is not
+    /// called then.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped while it waits has taken nothing. Dropped later, its token is spent.
+    /// A call that is dropped while it waits takes nothing. After `f` was called, the token is spent.
     ///
     /// # Examples
     ///
@@ -34,16 +36,16 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// # Ok::<(), brimful::AcquireError>(())
     /// # }).unwrap();
     /// ```
-    pub fn wrap<'a, A, F, R>(&'a self, f: F) -> impl Fn(A) -> Limited<'a, A, F, R, C>
+    pub fn wrap<'a, A, F, R>(&'a self, f: F) -> impl Fn(A) -> WrapFuture<'a, A, F, R, C>
     where
         F: Fn(A) -> R,
         R: Future,
     {
         let f = Arc::new(f);
-        move |argument| Limited { acquire: self.acquire(), call: Some((f.clone(), argument)), running: None }
+        move |argument| WrapFuture { acquire: self.acquire(), call: Some((f.clone(), argument)), running: None }
     }
 
-    /// The same by blocking the thread, for a function that is not async.
+    /// As [`wrap`](RateLimiter::wrap), for a function that is not async: it waits by blocking the thread.
     ///
     /// # Errors
     ///
@@ -68,9 +70,10 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
 }
 
 pin_project_lite::pin_project! {
-    /// A call of a function that is limited, made by [`RateLimiter::wrap`].
+    /// The future of a call of a wrapped function, made by [`RateLimiter::wrap`]: it waits for a token,
+    /// and then runs the function.
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct Limited<'a, A, F, R, C = QuantaClock>
+    pub struct WrapFuture<'a, A, F, R, C = QuantaClock>
     where
         C: Clock,
         C: Clone,
@@ -85,7 +88,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<A, F, R, C> Future for Limited<'_, A, F, R, C>
+impl<A, F, R, C> Future for WrapFuture<'_, A, F, R, C>
 where
     F: Fn(A) -> R,
     R: Future,
@@ -108,8 +111,8 @@ where
     }
 }
 
-impl<A, F, R, C: Clock + Clone + Send + Sync + 'static> fmt::Debug for Limited<'_, A, F, R, C> {
+impl<A, F, R, C: Clock + Clone + Send + Sync + 'static> fmt::Debug for WrapFuture<'_, A, F, R, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limited").field("acquire", &self.acquire).finish_non_exhaustive()
+        f.debug_struct("WrapFuture").field("acquire", &self.acquire).finish_non_exhaustive()
     }
 }

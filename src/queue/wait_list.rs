@@ -1,26 +1,26 @@
-//! Who waits, in the order in which they will be served.
+//! The wait list: the waiters in the order in which they will be served.
 
 use std::collections::BTreeSet;
 use std::task::Waker;
 
-use crate::algorithm::token_bucket::Ask;
+use crate::algorithm::token_bucket::Demand;
 use crate::word::{Due, Reading, Units};
 
-/// An entry's place. It belongs to whoever entered, until they take the entry out.
+/// The index of an entry. It belongs to the waiter until the waiter takes the entry out.
 pub(crate) type Id = u32;
 
-/// So many entries are kept when all are vacant.
+/// The number of entries that are kept when all are vacant.
 const SMALL: usize = 64;
 
-/// No entry.
+/// The id of no entry.
 const NONE: Id = Id::MAX;
 
-/// Somebody who waits.
+/// A waiter.
 pub(super) struct Waiting {
-    pub(super) ask: Ask,
-    /// The latest instant that the tokens may be there.
+    pub(super) demand: Demand,
+    /// The latest instant at which the tokens may be there.
     pub(super) deadline: Reading,
-    /// Microseconds after its grant that it is to be told.
+    /// The microseconds between the grant and the wake-up.
     pub(super) hold: u32,
     waker: Waker,
     previous: Id,
@@ -28,26 +28,26 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(ask: Ask, deadline: Reading, hold: u32, waker: Waker) -> Self {
-        Waiting { ask, deadline, hold, waker, previous: NONE, next: NONE }
+    pub(super) fn new(demand: Demand, deadline: Reading, hold: u32, waker: Waker) -> Self {
+        Waiting { demand, deadline, hold, waker, previous: NONE, next: NONE }
     }
 
-    /// The classes are told apart by this.
+    /// The units to be left in the bucket, which identify the waiter's class.
     fn leaving(&self) -> Units {
-        self.ask.leaving()
+        self.demand.leaving()
     }
 }
 
-/// Why somebody will not be served.
+/// The reason why a waiter will not be served.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Refusal {
-    /// The tokens will not be there in time: a new wait would end then.
+    /// The tokens will not be there before the deadline. A new wait would end at this instant.
     TooLate(Due),
-    /// The bucket that it waited on was forgotten.
+    /// The bucket that the waiter waited on was removed.
     Forgotten,
 }
 
-/// What became of somebody.
+/// The outcome of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Granted { cost: Units, at: Reading },
@@ -59,7 +59,7 @@ enum Entry {
         next: Id,
     },
     Waiting(Waiting),
-    /// Granted, and to be told later.
+    /// Granted, but woken later.
     Held {
         cost: Units,
         at: Reading,
@@ -69,48 +69,48 @@ enum Entry {
     Settled(Outcome),
 }
 
-/// What came of asking for somebody.
+/// The result of [`WaitList::collect`].
 pub(super) enum Collected {
     Settled(Outcome),
     Pending,
-    /// Another is to be woken for them: ask again, with it cloned. A clone may run anything, and is
-    /// made where no lock is held.
+    /// Another waker has to be registered: call again with a clone of it. A clone may run any code,
+    /// so it is made when no lock is held.
     Stale,
 }
 
-/// What was taken out.
+/// The content of an entry that was taken out.
 pub(super) enum Left {
     Waiting { was_first: bool },
     Settled(Outcome),
 }
 
-/// Those who are to leave as much in the bucket, first come, first served.
-struct Class {
+/// The waiters that leave the same amount in the bucket, first come, first served.
+struct PriorityClass {
     leaving: Units,
     first: Id,
     last: Id,
-    /// What all of them cost.
+    /// The sum of their costs.
     cost: u128,
 }
 
-/// The entries, in classes: a class is served before any that is to leave more.
-pub(super) struct Line {
+/// The entries, in classes. A class is served before every class that leaves more in the bucket.
+pub(super) struct WaitList {
     entries: Vec<Entry>,
     vacant: Id,
-    /// Entries that are not vacant.
+    /// The number of entries that are not vacant.
     taken: u32,
-    /// In order. As a rule there is one, and a map's node has room for eleven.
-    classes: Vec<Class>,
-    /// What all cost who wait.
+    /// Sorted by `leaving`. Usually there is one class, and a map's node has room for eleven.
+    classes: Vec<PriorityClass>,
+    /// The sum of the costs of all waiters.
     cost: u128,
     waiting: u32,
-    /// When who waits is to be refused, and who is held to be told.
+    /// The instants at which a waiter is to be refused or a held grant is to be released.
     timeouts: BTreeSet<(Reading, Id)>,
 }
 
-impl Line {
+impl WaitList {
     pub(super) const fn new() -> Self {
-        Line {
+        WaitList {
             entries: Vec::new(),
             vacant: NONE,
             taken: 0,
@@ -121,38 +121,38 @@ impl Line {
         }
     }
 
-    /// How many wait.
+    /// Returns the number of waiters.
     pub(super) fn waiting(&self) -> u32 {
         self.waiting
     }
 
-    /// What all cost that come before somebody who is to leave so much.
+    /// Returns the sum of the costs of all waiters that precede a caller with this `leaving`.
     pub(super) fn ahead_of(&self, leaving: Units) -> u128 {
         self.classes.iter().take_while(|class| class.leaving <= leaving).map(|class| class.cost).sum()
     }
 
-    /// Whether anybody comes before somebody who is to leave so much.
-    pub(super) fn is_led(&self, leaving: Units) -> bool {
+    /// Returns whether a waiter precedes a caller with this `leaving`.
+    pub(super) fn has_ahead(&self, leaving: Units) -> bool {
         self.classes.first().is_some_and(|class| class.leaving <= leaving)
     }
 
-    /// Whether somebody who is to leave so much comes before anybody.
-    pub(super) fn leads(&self, leaving: Units) -> bool {
+    /// Returns whether a caller with this `leaving` precedes a waiter.
+    pub(super) fn precedes_some(&self, leaving: Units) -> bool {
         self.classes.last().is_some_and(|class| class.leaving > leaving)
     }
 
-    /// Who is served next.
+    /// Returns the waiter that is served next.
     pub(super) fn first(&self) -> Option<(Id, &Waiting)> {
         let first = self.classes.first()?.first;
         Some((first, self.at(first)?))
     }
 
-    /// Where the class is, or would be.
+    /// Returns the index of the class, or the index at which to insert it.
     fn place_of(&self, leaving: Units) -> Result<usize, usize> {
         self.classes.binary_search_by_key(&leaving, |class| class.leaving)
     }
 
-    /// Who comes after somebody.
+    /// Returns the waiter that is served after `waiting`.
     fn after(&self, waiting: &Waiting) -> Option<(Id, &Waiting)> {
         let next = match waiting.next {
             NONE => {
@@ -164,13 +164,14 @@ impl Line {
         Some((next, self.at(next)?))
     }
 
-    /// The second, if anybody, and the last: what has to be earned for them, from an empty bucket.
+    /// Returns the units that have to be earned, from an empty bucket, for the second waiter and
+    /// for the last one. Returns `None` if there are fewer than two.
     pub(super) fn second_and_last(&self) -> Option<(u128, u128)> {
         let (_, first) = self.first()?;
         let (_, second) = self.after(first)?;
         let last = self.at(self.classes.last()?.last)?;
         let left_by_last = u128::from(last.leaving().0);
-        Some((u128::from(first.ask.cost.0) + u128::from(second.ask.needed.0), self.cost + left_by_last))
+        Some((u128::from(first.demand.cost.0) + u128::from(second.demand.needed.0), self.cost + left_by_last))
     }
 
     pub(super) fn at(&self, id: Id) -> Option<&Waiting> {
@@ -187,9 +188,9 @@ impl Line {
         }
     }
 
-    /// One more, last of its class. `None` where there is no number left for it.
+    /// Adds a waiter at the end of its class. Returns `None` if no id is left for it.
     pub(super) fn push(&mut self, mut waiting: Waiting) -> Option<Id> {
-        let (leaving, deadline, cost) = (waiting.leaving(), waiting.deadline, u128::from(waiting.ask.cost.0));
+        let (leaving, deadline, cost) = (waiting.leaving(), waiting.deadline, u128::from(waiting.demand.cost.0));
         let id = match self.vacant {
             NONE => Id::try_from(self.entries.len()).ok().filter(|&id| id != NONE)?,
             vacant => vacant,
@@ -198,7 +199,7 @@ impl Line {
             if self.classes.len() == self.classes.capacity() {
                 self.classes.reserve_exact(self.classes.len().max(1));
             }
-            self.classes.insert(place, Class { leaving, first: id, last: NONE, cost: 0 });
+            self.classes.insert(place, PriorityClass { leaving, first: id, last: NONE, cost: 0 });
             place
         });
         let class = &mut self.classes[place];
@@ -232,7 +233,7 @@ impl Line {
         }
     }
 
-    /// Takes somebody out of the line, and puts what became of them in the entry.
+    /// Unlinks a waiter from its class and puts `entry` in its place.
     fn unlink(&mut self, id: Id, entry: Entry) -> Option<Waiting> {
         self.at(id)?;
         let place = &mut self.entries[id as usize];
@@ -246,8 +247,8 @@ impl Line {
         }
         if let Ok(place) = self.place_of(waiting.leaving()) {
             let class = &mut self.classes[place];
-            class.cost -= u128::from(waiting.ask.cost.0);
-            self.cost -= u128::from(waiting.ask.cost.0);
+            class.cost -= u128::from(waiting.demand.cost.0);
+            self.cost -= u128::from(waiting.demand.cost.0);
             match (previous, next) {
                 (NONE, NONE) => drop(self.classes.remove(place)),
                 (NONE, next) => class.first = next,
@@ -262,9 +263,9 @@ impl Line {
         Some(waiting)
     }
 
-    /// The first is granted what they asked for, and to be told by the waker, if not later.
+    /// Grants a waiter. Returns its waker if it is to be woken now, `None` if it is woken later.
     pub(super) fn grant(&mut self, id: Id, at: Reading) -> Option<Waker> {
-        let cost = self.at(id)?.ask.cost;
+        let cost = self.at(id)?.demand.cost;
         let granted = || Entry::Settled(Outcome::Granted { cost, at });
         let Waiting { hold, deadline, waker, .. } = self.unlink(id, granted())?;
         if hold == 0 {
@@ -276,24 +277,25 @@ impl Line {
         None
     }
 
-    /// Somebody will not be served.
+    /// Refuses a waiter and returns its waker.
     pub(super) fn refuse(&mut self, id: Id, why: Refusal) -> Option<Waker> {
         self.unlink(id, Entry::Settled(Outcome::Refused(why))).map(|waiting| waiting.waker)
     }
 
-    /// The next instant at which something is to be told or refused.
+    /// Returns the next instant at which a waiter is to be refused or a held grant is to be
+    /// released.
     pub(super) fn first_timeout(&self) -> Option<Reading> {
         self.timeouts.first().map(|&(at, _)| at)
     }
 
-    /// What is to be done at that instant: tells who was held, by the waker, or who is to be
-    /// refused.
+    /// Handles the first timeout: returns the waker of a held grant, or the id of a waiter that is
+    /// to be refused.
     pub(super) fn time_out(&mut self) -> Option<Result<Waker, Id>> {
         let (_, id) = self.timeouts.pop_first()?;
         Some(self.tell(id).ok_or(id))
     }
 
-    /// Tells somebody who was held.
+    /// Releases a held grant and returns its waker.
     fn tell(&mut self, id: Id) -> Option<Waker> {
         let entry = self.entries.get_mut(id as usize)?;
         let Entry::Held { cost, at, .. } = *entry else { return None };
@@ -303,7 +305,7 @@ impl Line {
         }
     }
 
-    /// Tells all who were held.
+    /// Releases all held grants.
     pub(super) fn tell_all(&mut self) -> Vec<Waker> {
         let is_held = |&(_, id): &(Reading, Id)| matches!(self.entries.get(id as usize), Some(Entry::Held { .. }));
         let held: Vec<_> = self.timeouts.iter().copied().filter(is_held).collect();
@@ -311,13 +313,13 @@ impl Line {
         held.into_iter().filter_map(|(_, id)| self.tell(id)).collect()
     }
 
-    /// Those who wait, in order.
+    /// Returns the waiters in order.
     pub(super) fn ids(&self) -> impl Iterator<Item = (Id, &Waiting)> {
         std::iter::successors(self.first(), |(_, waiting)| self.after(waiting))
     }
 
-    /// Takes out what became of somebody, or exchanges who is to be woken for them: `fresh`, which
-    /// then is the old one, to be dropped where no lock is held.
+    /// Takes out the outcome of a waiter, or replaces its waker by `fresh`. Then `fresh` is the old
+    /// waker, which the caller drops when it holds no lock.
     pub(super) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected {
         let waker = match self.entries.get_mut(id as usize) {
             Some(Entry::Waiting(Waiting { waker, .. }) | Entry::Held { waker, .. }) => waker,
@@ -334,8 +336,8 @@ impl Line {
         Collected::Pending
     }
 
-    /// Takes an entry out, whatever became of it; with the waker, to be dropped where no lock is
-    /// held.
+    /// Takes out an entry in any state. Also returns the waker, which the caller drops when it
+    /// holds no lock.
     pub(super) fn take_out(&mut self, id: Id) -> Option<(Left, Option<Waker>)> {
         let vacant = Entry::Vacant { next: self.vacant };
         let was_first = self.first().is_some_and(|(first, _)| first == id);
@@ -355,7 +357,7 @@ impl Line {
             },
         };
         (self.vacant, self.taken) = (id, self.taken - 1);
-        // After a crowd, its memory is given back once all have gone.
+        // The memory of a crowd is freed once all entries are vacant.
         if self.taken == 0 && self.entries.len() > SMALL {
             (self.entries, self.vacant) = (Vec::new(), NONE);
         }

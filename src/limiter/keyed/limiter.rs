@@ -1,0 +1,255 @@
+//! The limiter of many keys: its state, its construction, and the numbers of its table.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::buckets::Buckets;
+use super::builder::KeyedRateLimiterBuilder;
+use super::hasher::SipState;
+use crate::clock::{Clock, QuantaClock};
+use crate::limiter::time::LiveClock;
+use crate::quota::Quota;
+use crate::table::{Fingerprint, FullEvent};
+
+/// A token bucket for each key, all with the same quota: for addresses, users, API keys.
+///
+/// A new key starts full, unless the quota has [`initial`](Quota::initial) tokens. Every type that
+/// hashes is a key; borrowed forms are accepted, as by a `HashMap`. The limiter stores a hash and
+/// never the key: a bucket takes 16 bytes. A call for a known key takes no lock and writes only
+/// that key's bucket.
+///
+/// # Memory
+///
+/// **A full bucket carries almost no information.** A key whose bucket is full again, and was not
+/// used for [`forget_after`](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
+/// needed. No clean-up has to be called, and no thread runs one. So memory follows the keys in
+/// use: 20 to 40 bytes a key, 29 on average, and never more than
+/// [`memory_limit`](KeyedRateLimiter::memory_limit). The limit is reserved at once; most systems
+/// (Linux, macOS, Windows) provide its pages as they are first used. Memory is not given back
+/// before the limiter is dropped.
+///
+/// [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. If
+/// that many are in use, [`OnFull`](crate::OnFull) decides what a new key gets: by default the
+/// bucket closest to full is forgotten, but not its debt. A key that has used up its quota is never
+/// forgotten for a new one, so a flood of keys resets no key.
+///
+/// # Which verb
+///
+/// | to | use |
+/// |---|---|
+/// | get yes or no | [`allow`](KeyedRateLimiter::allow) |
+/// | get yes, or when to retry | [`try_acquire`](KeyedRateLimiter::try_acquire), [`try_acquire_n`](KeyedRateLimiter::try_acquire_n) |
+/// | get the numbers for response headers | [`decide`](KeyedRateLimiter::decide) |
+/// | wait until the tokens are there | [`acquire`](KeyedRateLimiter::acquire), [`acquire_n`](KeyedRateLimiter::acquire_n) |
+/// | decide on many keys at once | [`try_acquire_many`](KeyedRateLimiter::try_acquire_many), [`try_acquire_many_n`](KeyedRateLimiter::try_acquire_many_n) |
+/// | do anything else with a key's bucket | [`key`](KeyedRateLimiter::key), which returns a [`Bucket`](crate::Bucket) with every verb |
+/// | forget keys | [`remove`](KeyedRateLimiter::remove), [`clear`](KeyedRateLimiter::clear) |
+///
+/// # Guarantees
+///
+/// Each key is held to the window bound of [`RateLimiter`](crate::RateLimiter), and counts in the
+/// same units. Moving, forgetting and coming back give no key more than its exact bucket would
+/// have granted. [`remove`](KeyedRateLimiter::remove), [`clear`](KeyedRateLimiter::clear) and
+/// [`reset`](crate::Bucket::reset) do: they are meant to. With [`Quota::initial`] below the
+/// burst, a key that was forgotten starts with that amount again.
+///
+/// Two keys whose hashes agree in 59 bits share a bucket: about one table of ten million keys in
+/// ten thousand has such a pair.
+///
+/// A clock reading that is far ahead is recorded, as by a single limiter. If a key is forgotten
+/// because of it, the other keys of its stripe (there are up to 64 stripes) start empty until the
+/// clock has caught up. [`reset`](crate::Bucket::reset) cures one key,
+/// [`clear`](KeyedRateLimiter::clear) all.
+///
+/// # Blocking
+///
+/// A call for a known key takes the lock of its stripe only if the key is being moved at that
+/// moment, if callers wait on it, or if no slot was found for it, which happens only with a hasher
+/// that does not spread keys. A call that finds its key outside its first place tries the lock, and
+/// moves the key if it gets it. A new key takes the lock for a fraction of a microsecond. If the
+/// table is full, the call looks at 32 groups of eight slots besides its own.
+/// [`clear`](KeyedRateLimiter::clear) holds the lock of each stripe while it forgets the stripe's
+/// keys, and the table does not grow meanwhile.
+///
+/// # Memory ordering
+///
+/// As of [`RateLimiter`](crate::RateLimiter), for each key by itself.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{KeyedRateLimiter, Quota};
+/// use std::net::IpAddr;
+/// use std::sync::LazyLock;
+///
+/// static LOGINS: LazyLock<KeyedRateLimiter<IpAddr>> =
+///     LazyLock::new(|| KeyedRateLimiter::new(Quota::per_minute(5)));
+///
+/// let client: IpAddr = "192.0.2.7".parse().unwrap();
+/// assert!((0..5).all(|_| LOGINS.allow(&client)));
+/// assert!(!LOGINS.allow(&client));
+///
+/// let by_name = KeyedRateLimiter::<String>::new(Quota::per_second(10));
+/// assert!(by_name.allow("alice")); // no String is made
+/// ```
+pub struct KeyedRateLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
+    pub(super) buckets: Arc<Buckets<C>>,
+    hasher: S,
+    keys: PhantomData<fn(&K)>,
+}
+
+impl<K: ?Sized> KeyedRateLimiter<K> {
+    /// Returns a limiter on the process's clock, with the default hasher, for up to a million keys.
+    ///
+    /// # Panics
+    ///
+    /// As [`with_clock`](KeyedRateLimiter::with_clock).
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        KeyedRateLimiter::with_clock(quota, QuantaClock)
+    }
+
+    /// Returns a builder, with the process's clock and the default hasher by default.
+    pub fn builder() -> KeyedRateLimiterBuilder<K> {
+        KeyedRateLimiterBuilder::new()
+    }
+}
+
+impl<K: ?Sized, C: Clock> KeyedRateLimiter<K, C> {
+    /// Returns a limiter on this clock, with the default hasher, for up to a million keys.
+    ///
+    /// # Panics
+    ///
+    /// Panics if 34 megabytes cannot be reserved. [`build`](KeyedRateLimiterBuilder::build) returns
+    /// an error instead.
+    #[must_use]
+    pub fn with_clock(quota: Quota, clock: C) -> Self {
+        match KeyedRateLimiter::builder().quota(quota).clock(clock).build() {
+            Ok(limiter) => limiter,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
+    pub(super) fn from_parts(buckets: Buckets<C>, hasher: S) -> Self {
+        KeyedRateLimiter { buckets: Arc::new(buckets), hasher, keys: PhantomData }
+    }
+
+    /// Returns the number of known keys: those in use, and those whose bucket is full but not yet
+    /// forgotten. An estimate while other threads bring new keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.buckets.table.len() as usize
+    }
+
+    /// Returns whether no key is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the most keys that can be known at once.
+    #[must_use]
+    pub fn max_keys(&self) -> usize {
+        self.buckets.table.max_keys() as usize
+    }
+
+    /// Returns the bytes in use: those of the groups of slots that have been used so far, of the
+    /// stripes, and of keys in no slot. The operating system provides about as much, if it
+    /// provides small pages as they are first used. (With transparent huge pages `always` on, it
+    /// provides 2 MB at a time.)
+    #[must_use]
+    pub fn memory_usage(&self) -> usize {
+        self.buckets.table.memory_usage() as usize
+    }
+
+    /// Returns the most bytes that will ever be in use, whatever the hasher does: 25 to 46 for each of
+    /// [`max_keys`](KeyedRateLimiter::max_keys), and a few kilobytes. Waiters are not included: up
+    /// to a kilobyte for a key that callers wait on, and sixty bytes for each waiter.
+    #[must_use]
+    pub fn memory_limit(&self) -> usize {
+        self.buckets.table.memory_limit() as usize
+    }
+
+    /// Returns the number of buckets in use that were forgotten for new keys.
+    #[must_use]
+    pub fn evictions(&self) -> u64 {
+        self.buckets.table.events(FullEvent::Evicted)
+    }
+
+    /// Returns the number of calls that were refused because their key was new and the table full.
+    #[must_use]
+    pub fn refusals(&self) -> u64 {
+        self.buckets.table.events(FullEvent::Refused)
+    }
+
+    /// Returns the number of keys that callers wait on, or waited on a moment ago. All of them count
+    /// towards [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys); a key without waiters
+    /// stops to count with the next operation on it.
+    #[must_use]
+    pub fn waiting_keys(&self) -> usize {
+        self.buckets.table.waiting_keys() as usize
+    }
+
+    /// Returns the quota of each key.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        *self.buckets.quota()
+    }
+
+    /// Returns the clock.
+    #[must_use]
+    pub fn clock(&self) -> &C {
+        self.buckets.clock()
+    }
+
+    /// Returns the hasher of keys.
+    #[must_use]
+    pub const fn hasher(&self) -> &S {
+        &self.hasher
+    }
+
+    /// Forgets all keys and what they have taken. Keys that come while this runs may stay. The
+    /// memory is kept for new keys.
+    pub fn clear(&self) {
+        self.buckets.table.clear();
+    }
+}
+
+impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
+    #[inline]
+    pub(super) fn live(&self) -> LiveClock<'_, C> {
+        LiveClock::new(self.buckets.clock())
+    }
+
+    /// Forgets every key whose bucket is full, and returns the number of those. This is never
+    /// needed: slots of full buckets are reused. It makes [`len`](Self::len) exact.
+    pub fn retain_recent(&self) -> usize {
+        self.buckets.table.retain_recent(self.live()) as usize
+    }
+}
+
+impl<K: Hash + ?Sized, C, S: BuildHasher> KeyedRateLimiter<K, C, S> {
+    #[inline]
+    pub(super) fn fingerprint<Q: Hash + ?Sized>(&self, key: &Q) -> Fingerprint
+    where
+        K: Borrow<Q>,
+    {
+        Fingerprint::of(self.hasher.hash_one(key))
+    }
+}
+
+impl<K: ?Sized, C, S> fmt::Debug for KeyedRateLimiter<K, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedRateLimiter")
+            .field("quota", &format_args!("{}", self.quota()))
+            .field("keys", &self.len())
+            .field("max_keys", &self.max_keys())
+            .field("memory_usage", &self.memory_usage())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! [`RateLimiterBuilder`].
+
+use core::fmt;
+
+use super::limiter::RateLimiter;
+use super::queue::MAX_WAITERS;
+use crate::clock::Timer;
+use crate::clock::{Clock, QuantaClock};
+use crate::error::{BuildError, BuildErrorKind};
+use crate::limiter::target::BACKGROUND;
+use crate::queue::TimerFactory;
+use crate::quota::Quota;
+
+/// A builder of a [`RateLimiter`]. Only [`quota`](Self::quota) is required.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{MockClock, Quota, RateLimiter};
+///
+/// let limiter = RateLimiter::builder()
+///     .quota(Quota::per_second(10).initial(0))
+///     .clock(MockClock::new())
+///     .build()?;
+/// assert!(!limiter.allow());
+/// # Ok::<(), brimful::BuildError>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct RateLimiterBuilder<C = QuantaClock> {
+    quota: Option<Quota>,
+    clock: C,
+    background: u8,
+    waiters: QueueConfig,
+}
+
+/// The limits of the queue, and its timer.
+#[derive(Clone)]
+struct QueueConfig {
+    most: Option<u32>,
+    timer: Option<TimerFactory>,
+}
+
+impl RateLimiter {
+    /// Returns a builder, with the process's clock by default.
+    pub const fn builder() -> RateLimiterBuilder {
+        RateLimiterBuilder {
+            quota: None,
+            clock: QuantaClock,
+            background: BACKGROUND,
+            waiters: QueueConfig { most: None, timer: None },
+        }
+    }
+}
+
+impl<C: Clock> RateLimiterBuilder<C> {
+    /// Sets the quota. Required.
+    pub fn quota(self, quota: Quota) -> Self {
+        RateLimiterBuilder { quota: Some(quota), ..self }
+    }
+
+    /// Sets the clock that the limiter reads.
+    pub fn clock<D: Clock>(self, clock: D) -> RateLimiterBuilder<D> {
+        RateLimiterBuilder { clock, quota: self.quota, background: self.background, waiters: self.waiters }
+    }
+
+    /// Sets the tokens that [`background`](RateLimiter::background) work leaves in the bucket, in
+    /// percent of the burst: 20 by default. At 100 or more, such work takes nothing.
+    pub fn background_leaves(self, percent: u8) -> Self {
+        RateLimiterBuilder { background: percent, ..self }
+    }
+
+    /// Sets the most waiters at a time: 1 048 576 by default. Further calls are refused with
+    /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). A waiter takes about 60 bytes
+    /// besides its own future.
+    pub fn max_waiters(self, most: u32) -> Self {
+        RateLimiterBuilder { waiters: QueueConfig { most: Some(most), ..self.waiters }, ..self }
+    }
+
+    /// Sets the timer that wakes waiters. `make` is called at the first wait, and again after a timer
+    /// panicked. By default, the clock's own timer is used if it has one, and the
+    /// [default timer](Timer) if not.
+    pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        let timer = Some(TimerFactory::new(make));
+        RateLimiterBuilder { waiters: QueueConfig { timer, ..self.waiters }, ..self }
+    }
+
+    /// Returns the limiter. Its bucket starts now.
+    ///
+    /// # Errors
+    ///
+    /// If no quota was given.
+    pub fn build(self) -> Result<RateLimiter<C>, BuildError> {
+        let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
+        let mut limiter = RateLimiter::with_clock(quota, self.clock);
+        limiter.background = self.background;
+        let limiter = match self.waiters {
+            QueueConfig { most: None, timer: None } => limiter,
+            QueueConfig { most, timer } => limiter.with_queue(most.unwrap_or(MAX_WAITERS), timer),
+        };
+        Ok(limiter)
+    }
+}
+
+impl<C> fmt::Debug for RateLimiterBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiterBuilder")
+            .field("quota", &self.quota.map(|quota| quota.to_string()))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,98 @@
+//! The queue of a lone limiter, and the operations on a word that was handed over to it.
+
+use std::sync::Arc;
+
+use crate::algorithm::token_bucket::{self, Demand};
+use crate::cell::{Taken, TimeSource};
+use crate::queue::{Queue, QueueCell, QueueConfig, Rule, TimeDriver, TimerFactory, WaitRequest};
+use crate::table::Arrival;
+use crate::word::{Reading, Snapshot, Units, Word};
+
+use super::limiter::RateLimiter;
+
+/// The most waiters on one limiter, by default.
+pub(super) const MAX_WAITERS: u32 = 1 << 20;
+
+impl<C> RateLimiter<C> {
+    fn rule(&self) -> Rule {
+        Rule { layout: *self.layout() }
+    }
+
+    /// Returns the same limiter, with a queue of at most `most` waiters on this timer.
+    pub(super) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
+        let waiters = QueueCell::on(QueueConfig::new(self.rule(), most, timer));
+        self.with_waiters(waiters)
+    }
+
+    fn queue(&self) -> &Arc<Queue> {
+        self.queue_cell().queue(|| QueueConfig::new(self.rule(), MAX_WAITERS, None))
+    }
+
+    /// Takes tokens after the word was seen to be with the queue.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_lent(&self, demand: Demand, source: impl TimeSource) -> Taken {
+        let queue = self.queue();
+        loop {
+            let lent = queue.work_for(self.cell(), |state| {
+                let mut source = source;
+                state.take(&queue.config().rule, demand, source.read())
+            });
+            let taken = lent.or_else(|| self.cell().take_at_length(self.layout(), self, demand, source));
+            if let Some(taken) = taken {
+                return taken;
+            }
+        }
+    }
+
+    /// Changes the word after it was seen to be with the queue. Returns `None` if it is back in its
+    /// cell by then.
+    #[cold]
+    pub(super) fn change_lent(
+        &self,
+        mut source: impl TimeSource,
+        change: impl FnOnce(Word, Reading) -> (Word, Units),
+    ) -> Option<Units> {
+        let queue = self.queue();
+        queue.work_for(self.cell(), |state| state.change(&queue.config().rule, source.read(), change))
+    }
+
+    /// Takes a snapshot after the word was seen to be with the queue. Returns `None` if it is back
+    /// in its cell by then.
+    #[cold]
+    pub(super) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
+        let queue = self.queue();
+        queue.work_for(self.cell(), |state| state.snapshot(&queue.config().rule, leaving, now))
+    }
+
+    /// Takes tokens or joins the queue.
+    #[cold]
+    pub(in crate::limiter) fn enter(
+        &self,
+        call: &mut WaitRequest,
+        now: Reading,
+        drive: impl FnOnce(Option<&TimerFactory>) -> TimeDriver,
+    ) -> Arrival {
+        let queue = self.queue();
+        queue.config().drive(drive);
+        let home = |word: Word| {
+            if word.is_special() {
+                token_bucket::started(self.layout(), now, self.quota_ref().initial_units())
+            } else {
+                word
+            }
+        };
+        let (enqueued, needs_dispatch) = queue.enter_for(self.cell(), home, call, now);
+        Arrival::Enqueued { queue: queue.clone(), enqueued, needs_dispatch }
+    }
+
+    /// Hands the word back to its cell if there are no waiters.
+    pub(in crate::limiter) fn take_back(&self) {
+        self.queue().hand_back_if_idle(self.cell());
+    }
+
+    /// Returns the number of waiters for which the timer is armed.
+    pub(in crate::limiter) fn waiting(&self) -> u32 {
+        self.queue_cell().waiting()
+    }
+}

@@ -1,0 +1,320 @@
+//! [`Target`]: a bucket, wherever it is kept, and the operations on it.
+
+use core::time::Duration;
+#[cfg(feature = "std")]
+use std::sync::Arc;
+
+use crate::algorithm::token_bucket::{self, Demand};
+use crate::cell::{Taken, TimeSource};
+use crate::clock::Clock;
+use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
+use crate::quota::Quota;
+use crate::tokens::Tokens;
+use crate::word::{Due, Layout, Level, Reading, Snapshot, Units, Word};
+
+use super::decision::Decision;
+use super::single::RateLimiter;
+use super::time::LiveClock;
+
+#[cfg(feature = "std")]
+use super::keyed::Buckets;
+#[cfg(feature = "std")]
+use crate::table::Fingerprint;
+
+/// A bucket: that of a lone limiter, or that of one key.
+pub(super) enum Target<'a, C> {
+    Single(&'a RateLimiter<C>),
+    #[cfg(feature = "std")]
+    Key(&'a Arc<Buckets<C>>, Fingerprint),
+}
+
+// By hand: the clock itself need not be `Clone`.
+impl<C> Clone for Target<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Target<'_, C> {}
+
+/// A borrow or a share of a limiter, and the bucket there.
+pub(super) trait Handle {
+    type Clock;
+
+    fn target(&self) -> Target<'_, Self::Clock>;
+}
+
+impl<C> Handle for Target<'_, C> {
+    type Clock = C;
+
+    #[inline]
+    fn target(&self) -> Target<'_, C> {
+        *self
+    }
+}
+
+/// A bucket that its owner keeps alive.
+#[cfg(feature = "std")]
+pub(super) enum OwnedTarget<C> {
+    Single(Arc<RateLimiter<C>>),
+    Key(Arc<Buckets<C>>, Fingerprint),
+}
+
+#[cfg(feature = "std")]
+impl<C> Handle for OwnedTarget<C> {
+    type Clock = C;
+
+    #[inline]
+    fn target(&self) -> Target<'_, C> {
+        match self {
+            OwnedTarget::Single(limiter) => Target::Single(limiter),
+            OwnedTarget::Key(buckets, key) => Target::Key(buckets, *key),
+        }
+    }
+}
+
+impl<'a, C> Target<'a, C> {
+    #[inline]
+    pub(super) fn layout(&self) -> &'a Layout {
+        match self {
+            Target::Single(limiter) => limiter.layout(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => buckets.layout(),
+        }
+    }
+
+    pub(super) fn quota(&self) -> &'a Quota {
+        match self {
+            Target::Single(limiter) => limiter.quota_ref(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => buckets.quota(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn clock(&self) -> &'a C {
+        match self {
+            Target::Single(limiter) => limiter.clock(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => buckets.clock(),
+        }
+    }
+
+    /// The share of the burst that background work leaves, in percent.
+    pub(super) fn background(&self) -> u8 {
+        match self {
+            Target::Single(limiter) => limiter.background_percent(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => buckets.background,
+        }
+    }
+
+    /// Returns the number of waiters for which the timer is armed.
+    #[cfg(feature = "std")]
+    pub(super) fn waiting(&self) -> u32 {
+        match self {
+            Target::Single(limiter) => limiter.waiting(),
+            Target::Key(buckets, key) => buckets.table.waiting_on(*key),
+        }
+    }
+
+    /// Takes the cost of `n` if `leaving` tokens are left then.
+    #[inline(always)]
+    pub(super) fn take(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Taken {
+        match self {
+            Target::Single(limiter) => limiter.take(n, leaving, now),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => buckets.take(*key, n, leaving, now),
+        }
+    }
+
+    /// The same, as an answer. A cost of zero is always admitted.
+    #[inline(always)]
+    pub(super) fn try_take(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Result<(), TryAcquireError> {
+        match self {
+            Target::Single(limiter) => limiter.try_take(n, leaving, now),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => buckets.try_take(*key, n, leaving, now),
+        }
+    }
+
+    /// Looks at the bucket for a call that leaves `leaving` units; `None` if there is no limit.
+    fn snapshot(&self, leaving: Units, now: impl TimeSource) -> Option<Snapshot> {
+        match self {
+            Target::Single(limiter) => limiter.peek(leaving, now),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => Some(buckets.table.peek(*key, leaving, now)),
+        }
+    }
+
+    /// Replaces the bucket's word by `change` of it, and returns the amount that was added or charged;
+    /// `None` if there is no limit.
+    pub(super) fn change(
+        &self,
+        now: impl TimeSource,
+        change: impl Fn(Word, Reading) -> (Word, Units),
+    ) -> Option<Units> {
+        match self {
+            Target::Single(limiter) => limiter.change(now, change),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => Some(buckets.table.change(*key, now, change)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn decide(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Decision {
+        if n.is_zero() { self.decide_nothing(now) } else { Decision::taken(self.layout(), self.take(n, leaving, now)) }
+    }
+
+    /// The decision on a cost of zero: admitted, also if a full table has no place for the key, because
+    /// it needs none.
+    fn decide_nothing(&self, now: impl TimeSource) -> Decision {
+        self.looked(self.snapshot(Units(0), now).map(|snapshot| Snapshot { no_place: None, ..snapshot }))
+    }
+
+    /// The decision of a call that takes nothing, and is refused if a full table has no place for the
+    /// key.
+    pub(super) fn peek(&self, now: impl TimeSource) -> Decision {
+        self.looked(self.snapshot(Units(0), now))
+    }
+
+    fn looked(&self, snapshot: Option<Snapshot>) -> Decision {
+        match snapshot {
+            Some(snapshot) => Decision::looked(self.layout(), snapshot),
+            None => Decision::unlimited(self.layout()),
+        }
+    }
+
+    pub(super) fn balance(&self, now: impl TimeSource) -> f64 {
+        match self.snapshot(Units(0), now) {
+            Some(snapshot) => as_f64(self.layout(), snapshot.held),
+            None => f64::INFINITY,
+        }
+    }
+
+    /// Returns the tokens that are there for a call that leaves `leaving`.
+    pub(super) fn available_tokens(&self, leaving: Tokens, now: impl TimeSource) -> f64 {
+        let leaving = Demand::new(self.layout(), Tokens::ZERO, leaving).leaving();
+        match self.snapshot(leaving, now) {
+            Some(Snapshot { no_place: Some(_), .. }) => 0.0,
+            Some(snapshot) => {
+                as_f64(self.layout(), Level(snapshot.available().0.saturating_sub(leaving.0 as i64))).max(0.0)
+            }
+            None => f64::INFINITY,
+        }
+    }
+
+    /// Returns the time until `n` tokens are there and `leaving` more; `None` if they never are.
+    pub(super) fn time_until(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Option<Duration> {
+        let demand = Demand::new(self.layout(), n, leaving);
+        match self.due_at(demand, now) {
+            Some(_) if demand.needed > self.layout().capacity() && !n.is_zero() => None,
+            Some(due) if !n.is_zero() => due.after(),
+            _ => Some(Duration::ZERO),
+        }
+    }
+
+    /// Returns the instant at which the bucket has what is asked for, if no other call comes between;
+    /// `None` if there is no limit.
+    pub(super) fn due_at(&self, demand: Demand, now: impl TimeSource) -> Option<Due> {
+        let Snapshot { now, held, queued, no_place } = self.snapshot(demand.leaving(), now)?;
+        // Behind a waiter, nothing is there.
+        let missing = held.missing(u128::from(demand.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)));
+        let missing = missing.max(no_place.unwrap_or_default());
+        Some(Due::new(self.layout().earned(), now, missing))
+    }
+
+    /// Adds `n` tokens, clipped at the burst, and returns the tokens that were added.
+    pub(super) fn add_tokens(&self, n: Tokens, now: impl TimeSource) -> Tokens {
+        self.give_back(self.layout().units_down(n), now)
+    }
+
+    pub(super) fn give_back(&self, units: u128, now: impl TimeSource) -> Tokens {
+        let layout = self.layout();
+        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
+        layout.tokens_down(added.unwrap_or_default())
+    }
+
+    /// Fills the bucket, and forgets its past.
+    pub(super) fn reset(&self, now: impl TimeSource) {
+        let full = token_bucket::full_since_origin(self.layout());
+        self.change(now, |_, _| (full, Units(0)));
+    }
+
+    /// Charges, into debt if need be, and returns the tokens that could not be charged.
+    fn charge(&self, units: u128, now: impl TimeSource) -> Tokens {
+        let layout = self.layout();
+        // A debt limit fits beside the capacity in a count's 62 bits.
+        let debt = Units(layout.units_down(self.quota().debt_limit()) as u64);
+        match self.change(now, |word, now| token_bucket::charge(layout, debt, word, now, units)) {
+            Some(charged) => layout.tokens_up(units - u128::from(charged.0)),
+            None => Tokens::ZERO,
+        }
+    }
+
+    /// Settles a reservation of `reserved` for `actual`, and returns the tokens that could not be
+    /// charged.
+    pub(super) fn settle(&self, reserved: Tokens, actual: Tokens, now: impl TimeSource) -> Tokens {
+        let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
+        match actual.checked_sub(reserved) {
+            Some(0) => Tokens::ZERO,
+            Some(more) => self.charge(more, now),
+            None => {
+                self.give_back(reserved - actual, now);
+                Tokens::ZERO
+            }
+        }
+    }
+}
+
+impl<'a, C: Clock> Target<'a, C> {
+    /// The limiter's clock, to be read by a call.
+    #[inline]
+    pub(super) fn live(&self) -> LiveClock<'a, C> {
+        LiveClock::new(self.clock())
+    }
+}
+
+/// The share of the burst that background work leaves by default, in percent.
+pub(super) const BACKGROUND: u8 = 20;
+
+/// So many percent of the burst, rounded up to 10⁻¹² token.
+pub(super) fn share(quota: &Quota, percent: u8) -> Tokens {
+    let capacity = quota.capacity();
+    let pico = u128::from(capacity.whole()) * u128::from(crate::tokens::PICO) + u128::from(capacity.pico());
+    Tokens::from_pico((pico * u128::from(percent)).div_ceil(100))
+}
+
+/// In tokens; whole tokens exactly, as far as an `f64` can hold them.
+pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
+    let per_token = layout.per_token() as i64;
+    (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
+}
+
+/// The answer to a call for `n` tokens that leaves `leaving`.
+#[inline(always)]
+pub(super) fn answer(layout: &Layout, (n, leaving): (Tokens, Tokens), taken: Taken) -> Result<(), TryAcquireError> {
+    match taken {
+        Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
+        Taken::Denied { needed, .. } if needed > layout.capacity() => {
+            Err(TryAcquireError::ExceedsBurst(exceeding(layout, n.total_pico(), leaving.total_pico())))
+        }
+        Taken::Denied { deficit, now, .. } => {
+            Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
+        }
+        Taken::TableFull { deficit, now } => Err(refused(layout, deficit, now)),
+    }
+}
+
+#[cold]
+fn refused(layout: &Layout, deficit: Units, now: Reading) -> TryAcquireError {
+    TryAcquireError::TableFull(TableFull(Due::new(layout.earned(), now, deficit)))
+}
+
+/// For amounts in 10⁻¹² token, which are passed in registers.
+#[cold]
+pub(super) fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
+    let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
+    ExceedsBurst { requested, leaving, burst: layout.tokens_down(layout.capacity()) }
+}

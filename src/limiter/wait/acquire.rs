@@ -1,0 +1,167 @@
+//! The futures of waits: [`Acquire`], [`OwnedAcquire`], and [`Reserve`].
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::future::{Answer, Limit, Wait};
+use super::granted::Granted;
+use crate::clock::{Clock, QuantaClock};
+use crate::error::AcquireError;
+use crate::limiter::reservation::Reservation;
+use crate::limiter::target::{OwnedTarget, Target};
+use crate::tokens::Tokens;
+use crate::word::Reading;
+
+/// The options of a wait, its future, and its blocking form. `$convert` makes the output of the
+/// outcome.
+macro_rules! wait {
+    ($name:ident, [$($generics:tt)*], $handle:ty, $output:ty, $convert:expr) => {
+        impl<$($generics)*> $name<$($generics)*>
+        where
+            C: Clock + Clone + Send + Sync + 'static,
+        {
+            #[inline]
+            pub(in crate::limiter) fn new(handle: $handle, n: Tokens, leaving: Tokens) -> Self {
+                $name(Wait::new(handle, n, leaving))
+            }
+
+            /// Fails with [`AcquireError::TooLate`] if the tokens cannot be granted within `timeout` of
+            /// the first poll. This is usually decided at the first poll. If a later settlement takes the
+            /// bucket into debt, the wait fails then; if waiters that leave less delay it, it fails at the
+            /// deadline.
+            pub fn within(mut self, timeout: Duration) -> Self {
+                self.0.limit = Limit::Within(timeout);
+                self
+            }
+
+            /// As `within`, with a deadline in nanoseconds since the origin of the limiter's clock. After
+            /// the deadline, a wait fails at once unless it costs nothing. Tokens that were there by the
+            /// deadline are granted even if the timer is late; [`granted_at`](Granted::granted_at) may
+            /// then be after the deadline.
+            pub fn until(mut self, deadline_ns: u64) -> Self {
+                self.0.limit = Limit::Until(Reading::from_nanos(deadline_ns));
+                self
+            }
+
+            /// Waits for tokens that leave `n` in the bucket. See [`Bucket`](crate::Bucket).
+            pub fn leaving(mut self, n: impl Into<Tokens>) -> Self {
+                self.0.leaving = n.into();
+                self
+            }
+
+            /// Delays the completion of a wait by a random time up to `max`, so that waiters that are
+            /// granted together do not resume together. In microseconds, up to 71 minutes; never beyond
+            /// the deadline. The tokens are granted as without it, so what callers do with them in a
+            /// window is bounded by `burst + rate × (window + max)`.
+            pub fn jitter(mut self, max: Duration) -> Self {
+                self.0.jitter = max;
+                self
+            }
+
+            /// Waits by blocking the thread. A future that has completed waits anew. If the clock stands
+            /// still, as a mock clock does, another thread has to move it.
+            ///
+            /// # Errors
+            ///
+            /// As the future.
+            #[inline]
+            pub fn wait(mut self) -> Result<$output, AcquireError> {
+                let answer = self.0.block();
+                $convert(&self.0, answer)
+            }
+        }
+
+        impl<$($generics)*> Future for $name<$($generics)*>
+        where
+            C: Clock + Clone + Send + Sync + 'static,
+        {
+            type Output = Result<$output, AcquireError>;
+
+            #[inline]
+            fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+                let wait = &mut self.0;
+                wait.poll(context.waker()).map(|answer| $convert(wait, answer))
+            }
+        }
+
+        impl<$($generics)*> fmt::Debug for $name<$($generics)*>
+        where
+            C: Clock + Clone + Send + Sync + 'static,
+        {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("tokens", &self.0.n).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// A wait for tokens, made by `acquire` and `acquire_n`: a future; or, by [`wait`](Acquire::wait), a
+/// call that blocks the thread.
+///
+/// It begins, and takes its place in the queue, when it is polled for the first time. The options
+/// have no effect after that.
+///
+/// # Cancel safety
+///
+/// A dropped future gives up its place, and any tokens that it was granted without having completed:
+/// nothing is lost, and later waiters move up. Dropping a completed future changes nothing. A future
+/// that is leaked (by [`mem::forget`](std::mem::forget)) is granted its tokens in its turn, and its
+/// entry stays in the queue.
+///
+/// # Errors
+///
+/// [`AcquireError`], as described at [`RateLimiter::acquire_n`](crate::RateLimiter::acquire_n).
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{Quota, RateLimiter};
+/// use std::time::Duration;
+///
+/// static API: RateLimiter = RateLimiter::new(Quota::per_second(1000).burst(2));
+///
+/// # async_io::block_on(async {
+/// API.acquire().await?;
+/// let granted = API.acquire_n(2).within(Duration::from_secs(60)).await?;
+/// println!("waited {:?}", granted.waited());
+/// # Ok::<(), brimful::AcquireError>(())
+/// # }).unwrap();
+/// ```
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct Acquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Target<'a, C>>);
+
+wait!(Acquire, ['a, C], Target<'a, C>, Granted, |_: &Wait<Target<'a, C>>, answer: Answer| answer);
+
+/// An [`Acquire`] that keeps its limiter alive, and so may go to another task. Made by
+/// `acquire_n_owned`.
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct OwnedAcquire<C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<OwnedTarget<C>>);
+
+wait!(OwnedAcquire, [C], OwnedTarget<C>, Granted, |_: &Wait<OwnedTarget<C>>, answer: Answer| answer);
+
+/// A wait for tokens whose use is known later, made by `reserve_n`: an [`Acquire`] that ends in a
+/// [`Reservation`].
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{Quota, RateLimiter};
+///
+/// static TOKENS: RateLimiter = RateLimiter::new(Quota::per_minute(90_000));
+///
+/// # async_io::block_on(async {
+/// let reservation = TOKENS.reserve_n(1_200).await?; // the estimate
+/// let used = 950; // what the call turned out to cost
+/// reservation.commit(used);
+/// # Ok::<(), brimful::AcquireError>(())
+/// # }).unwrap();
+/// ```
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct Reserve<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Target<'a, C>>);
+
+wait!(Reserve, ['a, C], Target<'a, C>, Reservation<'a, C>, |wait: &Wait<Target<'a, C>>, answer: Answer| {
+    answer.map(|_| Reservation::new(wait.handle, wait.n, None))
+});

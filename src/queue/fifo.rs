@@ -1,0 +1,238 @@
+//! [`Queue`]: the queue of one bucket.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use super::config::{QueueConfig, TimeDriver};
+use super::dispatcher::{self, Dispatch, Dispatcher, Pass};
+use super::state::{Enqueued, QueueState, Rule, WaitRequest};
+use super::wait_list::{Collected, Id, Outcome};
+use super::wake::{ignore_panic, wake};
+use crate::cell::Cell;
+use crate::sync::{Mutex, MutexGuard, OnceLock, lock, yield_now};
+use crate::word::{Due, Reading, Units, Word};
+
+/// The queue of a lone limiter, made when a caller waits for the first time.
+pub(crate) struct QueueCell(OnceLock<Arc<Queue>>);
+
+impl QueueCell {
+    pub(crate) const fn new() -> Self {
+        QueueCell(OnceLock::new())
+    }
+
+    pub(crate) fn on(config: Arc<QueueConfig>) -> Self {
+        QueueCell(OnceLock::from(Queue::new(config, None)))
+    }
+
+    pub(crate) fn queue(&self, config: impl FnOnce() -> Arc<QueueConfig>) -> &Arc<Queue> {
+        self.0.get_or_init(|| Queue::new(config(), None))
+    }
+
+    /// Returns the number of waiters.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.0.get().map_or(0, |queue| queue.waiting())
+    }
+}
+
+/// The queue of one bucket.
+pub(crate) struct Queue {
+    config: Arc<QueueConfig>,
+    state: Mutex<QueueState>,
+    dispatcher: Dispatcher,
+}
+
+impl Queue {
+    /// Makes a queue, with the bucket's word if the queue holds it from the start.
+    pub(crate) fn new(config: Arc<QueueConfig>, word: Option<Word>) -> Arc<Self> {
+        Arc::new_cyclic(|queue| Queue {
+            config,
+            state: Mutex::new(QueueState::new(word)),
+            dispatcher: Dispatcher::new(queue.clone()),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &QueueConfig {
+        &self.config
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        lock(&self.state)
+    }
+
+    /// Runs `work` on the state under the lock, and returns its result and whether a dispatch is
+    /// needed. If so, the caller has to [`dispatch`](Queue::dispatch) after it has released every
+    /// lock that a waker may take.
+    #[must_use = "a look may be called for"]
+    pub(crate) fn work_apart<T>(&self, work: impl FnOnce(&mut QueueState) -> T) -> (T, bool) {
+        let mut state = self.lock();
+        let result = work(&mut state);
+        // The request is made under the lock, so that a thread that sees the change also sees that
+        // a dispatch is to come.
+        let needs_dispatch = state.needs_dispatch() && self.dispatcher.request();
+        (result, needs_dispatch)
+    }
+
+    /// Grants the waiters that are due, wakes them, and arms the timer for the next one.
+    pub(crate) fn dispatch(&self) {
+        dispatcher::run(self);
+    }
+
+    /// Does the timer's work, for a caller that finds that its waiter is due.
+    pub(crate) fn notify(&self) {
+        dispatcher::notify(self);
+    }
+
+    /// Returns whether a dispatch is running, or a timer is about to be armed.
+    fn is_busy(&self) -> bool {
+        let shared = self.config.drive.get().and_then(|drive| drive.shared.as_ref());
+        self.dispatcher.is_busy() || shared.is_some_and(|shared| shared.dispatcher().is_busy())
+    }
+
+    /// Returns the number of waiters, once the timer is armed for them. Yields for a moment while a
+    /// dispatch runs.
+    pub(crate) fn waiting(&self) -> u32 {
+        // The number of tries is bounded: a call from within a clock or a timer would wait for
+        // itself.
+        const TRIES: usize = 1_000;
+        for _ in 0..TRIES {
+            let waiting = self.lock().waiting();
+            if !self.is_busy() {
+                return waiting;
+            }
+            yield_now();
+        }
+        self.lock().waiting()
+    }
+
+    /// Runs `work` on the state of a lone limiter's bucket, and dispatches if needed. Returns
+    /// `None` if the word is back in its cell by then.
+    pub(crate) fn work_for<T>(
+        self: &Arc<Self>,
+        cell: &Cell,
+        work: impl FnOnce(&mut QueueState) -> Option<T>,
+    ) -> Option<T> {
+        let (result, needs_dispatch) = self.work_apart(|state| {
+            hand_back_if_idle(state, cell);
+            work(state)
+        });
+        if needs_dispatch {
+            self.dispatch();
+        }
+        result
+    }
+
+    /// Takes tokens or joins the queue of a lone limiter's bucket. `home` converts a special word
+    /// from the cell into the word of a bucket. If the second result is `true`, the caller has to
+    /// [`dispatch`](Queue::dispatch) once it has recorded that it waits.
+    pub(crate) fn enter_for(
+        &self,
+        cell: &Cell,
+        home: impl FnOnce(Word) -> Word,
+        call: &mut WaitRequest,
+        now: Reading,
+    ) -> (Enqueued, bool) {
+        self.work_apart(|state| {
+            if !state.has_word() {
+                state.hand_over(home(cell.hand_over()));
+            }
+            let enqueued = state.enter(&self.config, call, now);
+            hand_back_if_idle(state, cell);
+            enqueued
+        })
+    }
+
+    /// Returns the outcome of a waiter, and whether the word can be handed back. Registers `by` to
+    /// be woken if there is no outcome yet.
+    pub(crate) fn poll(&self, id: Id, by: &Waker) -> Poll<(Outcome, bool)> {
+        let mut fresh = None;
+        loop {
+            let mut state = self.lock();
+            let collected = state.collect(id, by, &mut fresh);
+            let idle = state.is_idle();
+            drop(state);
+            match collected {
+                Collected::Settled(outcome) => {
+                    // The drop may panic, and the outcome would be lost.
+                    ignore_panic(|| drop(fresh));
+                    return Poll::Ready((outcome, idle));
+                }
+                Collected::Pending => return Poll::Pending,
+                Collected::Stale => fresh = Some(by.clone()),
+            }
+        }
+    }
+
+    /// Removes a waiter, and returns its outcome if it has one. If the second result is `true`, the
+    /// caller has to [`dispatch`](Queue::dispatch).
+    pub(crate) fn leave(&self, id: Id) -> (Option<Outcome>, bool) {
+        // The waker is dropped when no lock is held. The drop may panic, and the dispatch would be
+        // lost.
+        let ((outcome, waker), needs_dispatch) = self.work_apart(|state| state.leave(id));
+        ignore_panic(|| drop(waker));
+        (outcome, needs_dispatch)
+    }
+
+    /// Hands the word back to the cell of a lone limiter if there are no waiters.
+    pub(crate) fn hand_back_if_idle(&self, cell: &Cell) {
+        hand_back_if_idle(&mut self.lock(), cell);
+    }
+
+    /// Removes and returns the word if there are no waiters: the table puts it back into a slot and
+    /// drops the queue.
+    pub(crate) fn reclaim(&self) -> Option<Word> {
+        self.lock().reclaim()
+    }
+
+    /// Refuses every waiter and removes the bucket. The caller wakes the returned wakers when it
+    /// holds no lock.
+    pub(crate) fn forget(&self) -> Vec<Waker> {
+        self.lock().forget()
+    }
+}
+
+impl Dispatch for Queue {
+    fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    fn drive(&self) -> Option<&TimeDriver> {
+        self.config.drive.get()
+    }
+
+    fn look(&self, drive: &TimeDriver, _: bool) -> Pass {
+        let mut state = self.lock();
+        let now = (drive.now)();
+        state.look(&self.config.rule, now)
+    }
+
+    /// Returns the instant at which half of the bucket will be full. The other half is for the
+    /// lateness of the timer.
+    fn latest(&self, now: Reading) -> Reading {
+        let Rule { layout, .. } = &self.config.rule;
+        let Some(snapshot) = self.lock().snapshot(&self.config.rule, Units(0), now) else { return now };
+        let half = u128::from(layout.capacity().0 / 2);
+        Due::new(layout.earned(), now, snapshot.held.missing(half)).at().unwrap_or(now)
+    }
+
+    fn give_up(&self) {
+        let mut state = self.lock();
+        let told = state.give_up();
+        self.dispatcher.close();
+        drop(state);
+        wake(told);
+    }
+}
+
+/// Hands the word back to the cell if there are no waiters.
+fn hand_back_if_idle(state: &mut QueueState, cell: &Cell) {
+    if let Some(word) = state.reclaim() {
+        cell.hand_back(word);
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}

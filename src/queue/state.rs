@@ -1,0 +1,326 @@
+//! The state of a queue: the bucket's word and the wait list. All work here is done under the
+//! queue's lock, one call after the other, on a word that no other thread can reach.
+
+use std::task::Waker;
+
+use crate::algorithm::token_bucket::{self, Demand, Step};
+use crate::cell::Taken;
+use crate::word::{Due, Intercept, Layout, Level, Reading, Snapshot, Units, Word};
+
+use super::config::QueueConfig;
+use super::dispatcher::Pass;
+use super::wait_list::{Collected, Id, Left, Outcome, Refusal, WaitList, Waiting};
+use super::wake::random_up_to;
+
+/// The request of a caller that is ready to wait.
+pub(crate) struct WaitRequest {
+    pub(crate) demand: Demand,
+    /// The latest instant at which the tokens may be there; [`Reading::MAX`] for no deadline.
+    pub(crate) deadline: Reading,
+    /// The most microseconds between the grant and the wake-up.
+    pub(crate) hold: u32,
+    /// Taken if the call waits. It is cloned before the lock is taken, because a clone may run any
+    /// code.
+    pub(crate) waker: Option<Waker>,
+}
+
+/// The result of a [`WaitRequest`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Enqueued {
+    Granted(Reading),
+    /// Joined the wait list. `alone` is the instant of the grant if the waiter is first, `None` if
+    /// it is behind others.
+    Waiting {
+        id: Id,
+        alone: Option<Due>,
+    },
+    /// The tokens will be there only at this instant, after the deadline.
+    TooLate(Due),
+    /// The queue has its maximum number of waiters.
+    Full,
+}
+
+/// The longest time, in nanoseconds, that a due waiter is kept waiting if it is not alone. So a
+/// crowd is served with one dispatch per millisecond.
+const MOST_SLACK: u64 = 1_000_000;
+
+/// The state of a queue.
+pub(crate) struct QueueState {
+    /// `None` if the word is in its cell; then there are no waiters.
+    word: Option<Word>,
+    line: WaitList,
+    /// Set after a charge, which may make waiters behind the first miss their deadlines.
+    recheck: bool,
+    /// Whether a dispatch is needed, as of the last call.
+    needs_dispatch: bool,
+}
+
+/// The layout by which a bucket's word is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) layout: Layout,
+}
+
+impl QueueState {
+    pub(super) fn new(word: Option<Word>) -> Self {
+        QueueState { word, line: WaitList::new(), recheck: false, needs_dispatch: false }
+    }
+
+    /// Puts the word, which was handed over, into the state.
+    pub(super) fn hand_over(&mut self, word: Word) {
+        self.word = Some(word);
+    }
+
+    pub(super) fn has_word(&self) -> bool {
+        self.word.is_some()
+    }
+
+    /// Removes and returns the word if there are no waiters; the caller hands it back.
+    pub(super) fn reclaim(&mut self) -> Option<Word> {
+        if self.is_idle() { self.word.take() } else { None }
+    }
+
+    /// Returns the number of waiters.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.line.waiting()
+    }
+
+    /// Returns whether the word can be handed back.
+    pub(super) fn is_idle(&self) -> bool {
+        self.word.is_some() && self.line.waiting() == 0
+    }
+
+    /// Gives up the dispatches: the next call has to dispatch. Waiters that were granted and held
+    /// back are released now, because the next call may not come here. The caller wakes the
+    /// returned wakers when it holds no lock.
+    pub(super) fn give_up(&mut self) -> Vec<Waker> {
+        self.needs_dispatch = true;
+        self.line.tell_all()
+    }
+
+    /// Returns whether a dispatch is needed since the last call of this.
+    pub(super) fn needs_dispatch(&mut self) -> bool {
+        std::mem::take(&mut self.needs_dispatch)
+    }
+
+    /// Takes the tokens, unless they are not there or a waiter comes first. Returns `None` if the
+    /// word is not here.
+    pub(crate) fn take(&mut self, rule: &Rule, demand: Demand, now: Reading) -> Option<Taken> {
+        let Demand { cost, needed } = demand;
+        Some(match self.admit(rule, demand, now)? {
+            Ok(held) => Taken::Admitted { cost, held, now },
+            Err(deficit) => Taken::Denied { needed, deficit, now },
+        })
+    }
+
+    /// Returns whether a new caller would be admitted at `now`.
+    fn could_admit(&self, rule: &Rule, demand: Demand, now: Reading) -> bool {
+        let held = self.word.map(|word| token_bucket::level(&rule.layout, word, now).0);
+        !self.line.has_ahead(demand.leaving()) && held.is_some_and(|held| held >= demand.needed.0 as i64)
+    }
+
+    /// Charges `demand` if it can be admitted. Returns the amount held before the charge, or the
+    /// deficit: the units that are missing for it and for all waiters ahead of it.
+    fn admit(&mut self, rule: &Rule, demand: Demand, now: Reading) -> Option<Result<Units, Units>> {
+        let word = self.word?;
+        let leaving = demand.leaving();
+        if !self.line.has_ahead(leaving) {
+            match token_bucket::step_exact(&rule.layout, word, now, demand) {
+                Step::Admitted { next, held } => {
+                    self.word = Some(next);
+                    return Some(Ok(held));
+                }
+                Step::Denied { deficit, .. } => return Some(Err(deficit)),
+                Step::Cold => unreachable!("only special words are cold to the exact step"),
+            }
+        }
+        let held = token_bucket::level(&rule.layout, word, now);
+        // The first waiter is due and the timer is late: the caller may do the timer's work.
+        self.needs_dispatch |= self.line.first().is_some_and(|(_, first)| first.demand.needed.0 as i64 <= held.0);
+        let missing = held.missing(u128::from(demand.needed.0) + self.line.ahead_of(leaving));
+        Some(Err(missing.max(Units(1))))
+    }
+
+    /// Replaces the word by the result of `change`, and returns the amount that was added or
+    /// charged.
+    pub(crate) fn change(
+        &mut self,
+        rule: &Rule,
+        now: Reading,
+        change: impl FnOnce(Word, Reading) -> (Word, Units),
+    ) -> Option<Units> {
+        let before = self.word?;
+        let (word, amount) = change(before, now);
+        self.word = Some(word);
+        let (Intercept(was), Intercept(is)) =
+            (token_bucket::stored_intercept(&rule.layout, before), token_bucket::stored_intercept(&rule.layout, word));
+        // Only a lower level can make a waiter miss its deadline.
+        self.recheck |= is < was;
+        self.needs_dispatch |= is != was && self.line.waiting() > 0;
+        Some(amount)
+    }
+
+    /// Returns a snapshot of the bucket for a caller that has to leave `leaving` units.
+    pub(crate) fn snapshot(&self, rule: &Rule, leaving: Units, now: Reading) -> Option<Snapshot> {
+        let queued = self.line.ahead_of(leaving).min(1 << 62) as u64;
+        let snapshot = Snapshot::held(now, token_bucket::level(&rule.layout, self.word?, now));
+        Some(Snapshot { queued: Units(queued), ..snapshot })
+    }
+
+    /// Takes the tokens or joins the wait list. The word must be here.
+    pub(crate) fn enter(&mut self, config: &QueueConfig, call: &mut WaitRequest, now: Reading) -> Enqueued {
+        let rule = &config.rule;
+        let WaitRequest { demand, deadline, hold, ref mut waker } = *call;
+        // Other calls may have been served since the caller's reading. A new reading keeps the
+        // instants of grants in order.
+        let now = if self.could_admit(rule, demand, now) { config.now().unwrap_or(now) } else { now };
+        let deficit = match self.admit(rule, demand, now) {
+            Some(Ok(_)) => return Enqueued::Granted(now),
+            Some(Err(deficit)) => deficit,
+            None => unreachable!("it was lent under this lock"),
+        };
+        let due = Due::new(rule.layout.earned(), now, deficit);
+        if due.misses(deadline) {
+            return Enqueued::TooLate(due);
+        }
+        if self.line.waiting() >= config.max_waiters {
+            return Enqueued::Full;
+        }
+        let hold = random_up_to(hold);
+        let Some(id) = waker.take().and_then(|waker| self.line.push(Waiting::new(demand, deadline, hold, waker)))
+        else {
+            return Enqueued::Full;
+        };
+        // A deadline in front of other waiters may be earlier than the instant for which the timer
+        // is armed.
+        let is_first = self.line.first().is_some_and(|(first, _)| first == id);
+        self.needs_dispatch |= is_first || deadline < Reading::MAX && self.line.precedes_some(demand.leaving());
+        Enqueued::Waiting { id, alone: is_first.then_some(due) }
+    }
+
+    /// Makes one pass: grants the waiters that are due, refuses those that cannot be served in
+    /// time, and returns the instant of the next pass.
+    pub(super) fn look(&mut self, rule: &Rule, now: Reading) -> Pass {
+        let mut woken = Vec::new();
+        self.needs_dispatch = false;
+        if std::mem::take(&mut self.recheck) {
+            self.refuse_the_hopeless(rule, now, &mut woken);
+        }
+        loop {
+            self.serve(rule, now, &mut woken);
+            if self.line.first_timeout().is_none_or(|at| at > now) {
+                break;
+            }
+            match self.line.time_out() {
+                Some(Ok(waker)) => woken.push(waker),
+                // `serve` has granted every waiter that is due, so this waiter's deadline has
+                // passed.
+                Some(Err(id)) => woken.extend(self.refuse(rule, id, now)),
+                None => {}
+            }
+        }
+        Pass { now, next: self.next(rule, now), woken }
+    }
+
+    /// Grants the first waiters, one after the other, while the bucket holds enough.
+    fn serve(&mut self, rule: &Rule, now: Reading, woken: &mut Vec<Waker>) {
+        while let (Some(word), Some((id, first))) = (self.word, self.line.first()) {
+            let (demand, deadline) = (first.demand, first.deadline);
+            let missed = deadline < now && was_due_after(rule, word, demand, deadline);
+            match token_bucket::step_exact(&rule.layout, word, now, demand) {
+                Step::Admitted { next, .. } if !missed => {
+                    self.word = Some(next);
+                    woken.extend(self.line.grant(id, now));
+                }
+                Step::Denied { deficit, .. } if !after(rule, now, deficit, deadline) => return,
+                _ => woken.extend(self.refuse(rule, id, now)),
+            }
+        }
+    }
+
+    /// Refuses a waiter, and records when a new wait for the same amount would end.
+    fn refuse(&mut self, rule: &Rule, id: Id, now: Reading) -> Option<Waker> {
+        let demand = self.line.at(id)?.demand;
+        let held = self.word.map_or(Level(0), |word| token_bucket::level(&rule.layout, word, now));
+        let ahead = self.line.ahead_of(demand.leaving()) - u128::from(demand.cost.0);
+        let missing = held.missing(ahead + u128::from(demand.needed.0));
+        let due = Due::new(rule.layout.earned(), now, missing.max(Units(1)));
+        self.line.refuse(id, Refusal::TooLate(due))
+    }
+
+    /// Refuses every waiter whose deadline is before its grant, at any place in the wait list.
+    fn refuse_the_hopeless(&mut self, rule: &Rule, now: Reading, woken: &mut Vec<Waker>) {
+        let Some(word) = self.word.filter(|_| self.line.first_timeout().is_some()) else { return };
+        let held = token_bucket::level(&rule.layout, word, now);
+        let (mut ahead, mut hopeless) = (0, Vec::new());
+        for (id, waiting) in self.line.ids() {
+            let missing = held.missing(ahead + u128::from(waiting.demand.needed.0));
+            if after(rule, now, missing, waiting.deadline) {
+                hopeless.push(id);
+            } else {
+                ahead += u128::from(waiting.demand.cost.0);
+            }
+        }
+        for id in hopeless {
+            woken.extend(self.refuse(rule, id, now));
+        }
+    }
+
+    /// Returns the instant of the next pass: when the first waiter is due, or somewhat later if
+    /// more waiters are due soon after.
+    fn next(&self, rule: &Rule, now: Reading) -> Option<Reading> {
+        let due = self.word.and_then(|word| self.next_due(rule, word, now));
+        [due, self.line.first_timeout()].into_iter().flatten().min()
+    }
+
+    fn next_due(&self, rule: &Rule, word: Word, now: Reading) -> Option<Reading> {
+        let layout = &rule.layout;
+        let held = token_bucket::level(layout, word, now);
+        let due = |needed: u128| Due::new(layout.earned(), now, held.missing(needed)).at();
+        let needed = self.line.first()?.1.demand.needed.0;
+        let first = due(needed.into())?;
+        let Some((second, last)) = self.line.second_and_last() else { return Some(first) };
+        // While the first waiter is kept waiting, at most half of the free capacity may be
+        // refilled. The other half is for the lateness of the timer.
+        let half = (layout.capacity().0 - needed) / 2;
+        let filled = due(u128::from(needed) + u128::from(half)).unwrap_or(Reading::MAX);
+        let slack = Reading::from_nanos(first.nanos() + MOST_SLACK).min(filled);
+        let unhurried = due(second).is_some_and(|second| second <= slack);
+        Some(if unhurried { due(last).map_or(slack, |last| last.min(slack)) } else { first })
+    }
+
+    /// Returns the outcome of a waiter, or registers `by` to be woken for it.
+    pub(super) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected {
+        self.line.collect(id, by, fresh)
+    }
+
+    /// Removes a waiter. Returns its outcome, if it has one, and its waker, which the caller drops
+    /// when it holds no lock.
+    pub(super) fn leave(&mut self, id: Id) -> (Option<Outcome>, Option<Waker>) {
+        match self.line.take_out(id) {
+            Some((Left::Waiting { was_first }, waker)) => {
+                self.needs_dispatch |= was_first && self.line.waiting() > 0;
+                (None, waker)
+            }
+            Some((Left::Settled(outcome), waker)) => (Some(outcome), waker),
+            None => (None, None),
+        }
+    }
+
+    /// Refuses every waiter and removes the bucket's word.
+    pub(super) fn forget(&mut self) -> Vec<Waker> {
+        self.word = None;
+        let ids: Vec<Id> = self.line.ids().map(|(id, _)| id).collect();
+        ids.into_iter().filter_map(|id| self.line.refuse(id, Refusal::Forgotten)).collect()
+    }
+}
+
+/// Returns whether the units will have been earned only after the deadline.
+fn after(rule: &Rule, now: Reading, missing: Units, deadline: Reading) -> bool {
+    Due::new(rule.layout.earned(), now, missing).misses(deadline)
+}
+
+/// Returns whether the tokens that are there now were not yet there at the deadline.
+fn was_due_after(rule: &Rule, word: Word, demand: Demand, deadline: Reading) -> bool {
+    token_bucket::level(&rule.layout, word, deadline).0 < demand.needed.0 as i64
+}
