@@ -6,25 +6,16 @@ use anyhow::Result;
 
 use crate::call::{Call, Reported, root};
 use crate::loom::under_loom;
+use crate::versions::{FEATURES, minimal};
 use crate::{suite, tidy};
 
 /// A step that is one command.
-fn steps() -> [(&'static str, Call); 10] {
+fn steps() -> [(&'static str, Call); 7] {
     let doc = |call: Call| call.env("RUSTDOCFLAGS", "-D warnings");
     let strict = ["--", "-D", "warnings"];
     [
         ("format", Call::cargo(["fmt", "--all", "--check"])),
         ("clippy", Call::cargo(["clippy", "--workspace", "--all-targets", "--all-features"]).args(&strict)),
-        ("clippy of the core as it comes", Call::cargo(["clippy", "-p", "brimful", "--lib"]).args(&strict)),
-        (
-            "clippy without waiting",
-            Call::cargo(["clippy", "-p", "brimful", "--no-default-features", "--features", "std", "--lib"])
-                .args(&strict),
-        ),
-        (
-            "clippy without std",
-            Call::cargo(["clippy", "-p", "brimful", "--no-default-features", "--lib"]).args(&strict),
-        ),
         ("clippy of the models", under_loom(["clippy", "-p", "brimful-loom-tests", "--all-targets"]).args(&strict)),
         // With the private items first, so that what stays in the folder is what users see.
         (
@@ -57,6 +48,16 @@ pub(crate) fn verb() -> Result<()> {
     };
     if timed("tidy", || Ok(tidy::verb(&root()).is_ok())).is_err() {
         return fail("tidy", "cargo xtask tidy", 0, 1);
+    }
+    for features in FEATURES {
+        let call = Call::cargo(["clippy", "-p", "brimful", "--lib", "--no-default-features", "--features", features])
+            .args(&["--", "-D", "warnings"]);
+        if timed(&format!("clippy with the features \"{features}\""), || call.run()).is_err() {
+            return fail("clippy of a set of features", &call.to_string(), 0, 1);
+        }
+    }
+    if timed("the oldest dependencies", minimal).is_err() {
+        return fail("the oldest dependencies", "cargo xtask minimal", 0, 1);
     }
     for (name, call) in steps() {
         if timed(name, || call.run()).is_err() {

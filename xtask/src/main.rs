@@ -6,6 +6,7 @@ mod ci;
 mod loom;
 mod suite;
 mod tidy;
+mod versions;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,8 +44,10 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// The rules that the compiler does not check: floors, sizes of files, forbidden words.
+    /// The rules that the compiler does not check: floors, sizes of files, forbidden words, prose.
     Tidy,
+    /// Builds the library with the oldest dependencies that its manifest states.
+    Minimal,
     /// The property tests against the exact oracle, and a tenth as many operations of real
     /// threads against the window oracle, for long.
     OracleLong {
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Ci => ci::verb(),
         Verb::Bench { name, args } => bench::verb(name.as_deref(), &args),
         Verb::Tidy => tidy::verb(&root()),
+        Verb::Minimal => versions::minimal().and_then(|good| if good { Ok(()) } else { Err(call::Reported.into()) }),
         Verb::OracleLong { ops } => oracle_long(ops),
         Verb::Miri { args } => miri(&args),
         Verb::Bounded { seconds, program, args } => call::bounded(Duration::from_secs(seconds), &program, &args),

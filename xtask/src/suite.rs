@@ -99,8 +99,6 @@ pub(crate) fn run() -> Result<Tally> {
     tally.run("unit, integration and doc tests", &workspace)?;
     let bare = Call::cargo(["check", "-p", "brimful", "--no-default-features", "--lib"]);
     tally.run("the core without std", &bare)?;
-    let quiet = Call::cargo(["check", "-p", "brimful", "--no-default-features", "--features", "std", "--lib"]);
-    tally.run("the core without waiting", &quiet)?;
     tally.run("the models", &loom::bounded_call(MODELS_SECONDS))?;
     tally.skipped.extend(missing_traces(std::env::var_os("BRIMFUL_TRACES").as_deref().map(Path::new)));
     Ok(tally)

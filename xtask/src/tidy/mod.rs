@@ -2,6 +2,7 @@
 
 mod floors;
 mod lexed;
+mod prose;
 mod words;
 
 use std::fmt;
@@ -55,6 +56,7 @@ pub(crate) fn verb(root: &Path) -> Result<()> {
     findings.extend(words::check(&texts));
     findings.extend(lengths(&texts));
     findings.extend(documents(&texts));
+    findings.extend(prose::check(&texts));
     for finding in &findings {
         println!("{finding}");
     }
