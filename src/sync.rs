@@ -10,6 +10,8 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 pub(crate) type Hint = core::sync::atomic::AtomicBool;
 
 #[cfg(feature = "std")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(feature = "std")]
 use std::sync::PoisonError;
 #[cfg(feature = "std")]
 use std::time::{Duration, Instant};
@@ -103,3 +105,12 @@ macro_rules! const_unless_loom {
     };
 }
 pub(crate) use const_unless_loom;
+
+#[cfg(feature = "std")]
+/// Runs user code and discards a panic.
+pub(crate) fn ignore_panic(work: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+        // The payload of the panic may panic too when it is dropped.
+        std::mem::forget(panic);
+    }
+}

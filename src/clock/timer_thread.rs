@@ -1,12 +1,12 @@
 //! The default timer: one thread, which serves all limiters of a process.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::Timer;
 use super::timer_queue::{TimerQueue, TimerSlot};
+use crate::sync::ignore_panic;
 
 /// The thread ends after this time without a waker to wake, and the next arming starts another.
 const IDLE: Duration = Duration::from_secs(10);
@@ -82,7 +82,8 @@ impl TimerThread {
             let due = state.queue.pop_all(now);
             if !due.is_empty() {
                 drop(state);
-                due.into_iter().for_each(wake);
+                // A waker that panics must not end the thread.
+                due.into_iter().for_each(|waker| ignore_panic(|| waker.wake()));
                 state = self.lock();
                 continue;
             }
@@ -97,14 +98,6 @@ impl TimerThread {
                 return;
             }
         }
-    }
-}
-
-/// Wakes a waker. One that panics must not end the thread.
-fn wake(waker: Waker) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        // It may panic again when it is dropped.
-        std::mem::forget(panic);
     }
 }
 

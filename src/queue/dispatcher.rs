@@ -9,11 +9,11 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::clock::Timer;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, ignore_panic, lock};
 use crate::word::Reading;
 
 use super::config::TimeDriver;
-use super::wake::{ignore_panic, wake};
+use super::wake::wake;
 
 /// One request for a dispatch.
 const REQUEST: u64 = 1;

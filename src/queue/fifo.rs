@@ -8,9 +8,9 @@ use super::config::{QueueConfig, TimeDriver};
 use super::dispatcher::{self, Dispatch, Dispatcher, Pass};
 use super::state::{Enqueued, QueueState, Rule, WaitRequest};
 use super::wait_list::{Collected, Id, Outcome};
-use super::wake::{ignore_panic, wake};
+use super::wake::wake;
 use crate::cell::Cell;
-use crate::sync::{Mutex, MutexGuard, OnceLock, lock, yield_now};
+use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, yield_now};
 use crate::word::{Due, Reading, Units, Word};
 
 /// The queue of a lone limiter, made when a caller waits for the first time.

@@ -42,9 +42,10 @@ mod state;
 mod wait_list;
 mod wake;
 
+pub(crate) use crate::sync::ignore_panic;
 pub(crate) use config::{QueueConfig, TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;
 pub(crate) use state::{Enqueued, QueueState, Rule, WaitRequest};
 pub(crate) use wait_list::{Id, Outcome, Refusal};
-pub(crate) use wake::{ignore_panic, in_drop, wake};
+pub(crate) use wake::{in_drop, wake};

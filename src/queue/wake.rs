@@ -1,24 +1,15 @@
 //! Running wakers and other code of the user, which may panic.
 
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 
-use crate::sync::panicking;
+use crate::sync::{ignore_panic, panicking};
 
 /// Wakes them in order.
 pub(crate) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         // A waker that panics must not keep the others from being woken, nor end a timer's thread.
         ignore_panic(|| waker.wake());
-    }
-}
-
-/// Runs user code and discards a panic.
-pub(crate) fn ignore_panic(work: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-        // The payload of the panic may panic too when it is dropped.
-        std::mem::forget(panic);
     }
 }
 
