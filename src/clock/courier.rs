@@ -50,7 +50,7 @@ enum Task {
     Lost,
 }
 
-/// What the task does after it has served the queue.
+/// The next step of the task, after it has served the queue.
 enum Next {
     End,
     Yield,

@@ -253,7 +253,7 @@ impl Table {
 #[derive(Clone, Copy)]
 pub(super) struct Forgettable {
     pub(super) since: Reading,
-    /// What is earned at that reading.
+    /// The units earned at that reading.
     earned: Units,
     /// Also those that were filled by a reset and not used after it. Their word does not say when
     /// that was, and forgetting one may undo the reset.

@@ -38,12 +38,12 @@ pub(super) enum Hasher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) name: &'static str,
-    pub(super) library: Library,
+    pub(super) peer: Library,
     hasher: Hasher,
 }
 
-const fn contender(name: &'static str, library: Library, hasher: Hasher) -> Contender {
-    Contender { name, library, hasher }
+const fn contender(name: &'static str, peer: Library, hasher: Hasher) -> Contender {
+    Contender { name, peer, hasher }
 }
 
 const CLOCK: Contender = contender("clock", Library::Clock, Hasher::Default);
@@ -298,23 +298,23 @@ impl<'a> Plan<'a> {
 
 /// An empty table; an error if the library cannot express the quota.
 pub(super) fn build<K: Key, T: Time>(contender: Contender, plan: Plan<'_>) -> Result<Arc<dyn Table<K>>, String> {
-    match (contender.library, contender.hasher) {
+    match (contender.peer, contender.hasher) {
         (Library::RateNet, _) => rate_net::<K, T>(plan),
-        (Library::Governor, Hasher::Default) => hashed::<K, T, _>(contender.library, plan, RandomState::new()),
-        (library, Hasher::Default) => hashed::<K, T, _>(library, plan, SipState::new()),
-        (library, Hasher::Ahash) => hashed::<K, T, _>(library, plan, ahash::RandomState::new()),
-        (library, Hasher::Foldhash) => hashed::<K, T, _>(library, plan, foldhash::quality::RandomState::default()),
+        (Library::Governor, Hasher::Default) => hashed::<K, T, _>(contender.peer, plan, RandomState::new()),
+        (peer, Hasher::Default) => hashed::<K, T, _>(peer, plan, SipState::new()),
+        (peer, Hasher::Ahash) => hashed::<K, T, _>(peer, plan, ahash::RandomState::new()),
+        (peer, Hasher::Foldhash) => hashed::<K, T, _>(peer, plan, foldhash::quality::RandomState::default()),
     }
 }
 
-fn hashed<K, T, S>(library: Library, plan: Plan<'_>, hasher: S) -> Result<Arc<dyn Table<K>>, String>
+fn hashed<K, T, S>(peer: Library, plan: Plan<'_>, hasher: S) -> Result<Arc<dyn Table<K>>, String>
 where
     K: Key,
     T: Time,
     S: BuildHasher + Clone + Send + Sync + 'static,
 {
     let time = T::fresh();
-    Ok(match library {
+    Ok(match peer {
         Library::Clock => timed(ClockOnly(time.brimful()), time),
         Library::Floor => timed(Floor::new(plan.keys, hasher, time.brimful()), time),
         Library::Brimful => timed(brimful(plan, hasher, time.brimful())?, time),

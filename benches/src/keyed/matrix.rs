@@ -255,7 +255,7 @@ impl Section {
         let is_wrong = |(contender, admitted): (&Contender, &Option<f64>)| {
             let [least, most] = traffic.admitted();
             let outside = admitted.is_some_and(|share| !(least..=most).contains(&share));
-            (outside && contender.library != Library::Floor).then_some(contender.name)
+            (outside && contender.peer != Library::Floor).then_some(contender.name)
         };
         let wrong: Vec<&str> = contenders.iter().zip(&admitted).filter_map(is_wrong).collect();
         for (contender, filled) in contenders.iter().zip(&filled) {
@@ -263,7 +263,7 @@ impl Section {
                 println!("  {}, {}: {error}", contender.name, quota.name);
             }
         }
-        let of = |library: Library| contenders.iter().position(|contender| contender.library == library);
+        let of = |peer: Library| contenders.iter().position(|contender| contender.peer == peer);
         let places = of(Library::Brimful).zip(of(Library::Governor));
         let row = |timings: Vec<Option<Timing>>| Row {
             quota: quota.name,
@@ -310,7 +310,7 @@ fn spread<T>(filled: &[Result<T, String>], timings: &[Timing]) -> Vec<Option<Tim
 impl Group {
     /// rate-net takes about 200 bytes and a microsecond per key: not in the largest tables.
     fn at(&self, keys: u64) -> Vec<Contender> {
-        let fits = |contender: &&Contender| contender.library != Library::RateNet || keys <= 1_000_000;
+        let fits = |contender: &&Contender| contender.peer != Library::RateNet || keys <= 1_000_000;
         self.contenders.iter().filter(fits).copied().collect()
     }
 

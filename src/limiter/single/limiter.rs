@@ -77,7 +77,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     quota: Quota,
     order: ReadOrderHint,
     unlimited: bool,
-    /// What background work leaves, in percent of the burst.
+    /// The share of the burst that background work leaves, in percent.
     pub(super) background: u8,
     clock: C,
 }
