@@ -6,7 +6,7 @@ use crate::word::Reading;
 use super::config::FALLEN_BEHIND;
 use super::fingerprint::{Groups, LineIndex};
 use super::slots::{InSlot, tenants, vacant};
-use super::state::{Growth, Locked, Table};
+use super::state::{Locked, Table};
 
 /// The groups that are divided for a new key while the table doubles: more than it takes for the
 /// keys that come meanwhile.
@@ -49,9 +49,9 @@ impl Table {
         } else {
             try_lock(&self.growth)
         };
-        let Some(mut growth) = growth else { return };
+        let Some(_growth) = growth else { return };
         let groups = self.groups();
-        if groups.is_even() && (!self.is_crowded(self.keys(), groups) || self.sweep_ahead(&mut growth, now)) {
+        if groups.is_even() && (!self.is_crowded(self.keys(), groups) || self.sweep_ahead(now)) {
             return;
         }
         for _ in 0..DIVIDED_AT_ONCE {
@@ -62,27 +62,33 @@ impl Table {
         }
     }
 
-    /// Sweeps a group that was not swept for long; several if the last time freed slots. Returns
-    /// whether this time did.
-    fn sweep_ahead(&self, growth: &mut Growth, now: Reading) -> bool {
+    /// Sweeps the groups that were not swept for longest, until one has buckets to be forgotten.
+    /// Returns whether one of a few had.
+    fn sweep_ahead(&self, now: Reading) -> bool {
+        // If they all fail, the table doubles: so many that it does not for want of luck, if a fair
+        // share of its buckets is idle, and so few that a new key does not take long if hardly one is.
+        const GROUPS: u64 = 8;
         let idle = self.idle(now);
-        let groups = if growth.frees { 8 } else { 1 };
-        growth.frees = (0..groups).any(|_| {
-            growth.hand = (growth.hand + 1) % self.groups().count();
-            self.lock_group(growth.hand).sweep(growth.hand, idle) > 0
-        });
-        growth.frees
+        (0..GROUPS).any(|_| {
+            let group = self.next_to_sweep();
+            self.lock_group(group).sweep(group, idle) > 0
+        })
+    }
+
+    /// The group that was not swept for longest.
+    fn next_to_sweep(&self) -> u64 {
+        // Relaxed: a position, which orders nothing.
+        self.hand.fetch_add(1, Ordering::Relaxed) % self.groups().count()
     }
 
     /// Sweeps the table for full buckets, from where the last such sweep ended, until some are
     /// found or the call has looked at as many groups as it may.
     pub(super) fn sweep_on(&self, sweep: &mut Sweep, now: Reading) {
-        let (groups, full) = (self.groups().count(), self.full(now));
-        sweep.groups_left = sweep.groups_left.min(groups);
+        let full = self.full(now);
+        sweep.groups_left = sweep.groups_left.min(self.groups().count());
         while let Some(left) = sweep.groups_left.checked_sub(1) {
             sweep.groups_left = left;
-            // Relaxed: a position, which orders nothing.
-            let group = self.hand.fetch_add(1, Ordering::Relaxed) % groups;
+            let group = self.next_to_sweep();
             let is_first = group < self.stripes.len() as u64;
             // Most groups are not worth their lock.
             if !is_first && !self.group_tenants(group).any(|tenant| full.includes(self.layout(), tenant.word())) {

@@ -30,8 +30,9 @@ pub(crate) struct Table {
     keys: CachePadded<AtomicU64>,
     /// Of these, the keys in no slot.
     overflow: AtomicU64,
-    pub(super) growth: CachePadded<Mutex<Growth>>,
-    /// The next group to be swept when the table is full.
+    /// Held by the thread that adds groups.
+    pub(super) growth: CachePadded<Mutex<()>>,
+    /// The next group to be swept.
     pub(super) hand: CachePadded<AtomicU64>,
     pub(super) on_full: OnFull,
     pub(super) hook: Option<Hook>,
@@ -47,14 +48,6 @@ pub(super) struct Hot {
     groups: AtomicU64,
     pub(super) memory: Memory,
     pub(super) layout: Layout,
-}
-
-/// What doubling looks at, under one lock for all stripes.
-pub(super) struct Growth {
-    /// The next group to be swept before the table doubles.
-    pub(super) hand: u64,
-    /// Whether the last sweep freed slots: then there are more.
-    pub(super) frees: bool,
 }
 
 /// A part of the table, under one lock: every n-th group.
@@ -108,7 +101,7 @@ impl Table {
             stripes: (0..stripes).map(|_| CachePadded::new(Stripe::new())).collect(),
             keys: CachePadded::new(AtomicU64::new(0)),
             overflow: AtomicU64::new(0),
-            growth: CachePadded::new(Mutex::new(Growth { hand: 0, frees: false })),
+            growth: CachePadded::new(Mutex::new(())),
             hand: CachePadded::new(AtomicU64::new(0)),
             on_full,
             hook,
