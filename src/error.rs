@@ -5,7 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::tokens::Tokens;
-use crate::word::Due;
+use crate::word::{Due, Layout};
 
 /// A wait as `Debug` shows it: `never` if there is none that is long enough.
 pub(crate) struct Wait(pub(crate) Option<Duration>);
@@ -122,12 +122,16 @@ impl Error for RateLimited {}
 /// The cost, with the tokens that the call has to leave, is above the burst.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ExceedsBurst {
-    pub(crate) requested: Tokens,
-    pub(crate) leaving: Tokens,
-    pub(crate) burst: Tokens,
+    requested: Tokens,
+    leaving: Tokens,
+    burst: Tokens,
 }
 
 impl ExceedsBurst {
+    pub(crate) fn new(layout: &Layout, requested: Tokens, leaving: Tokens) -> Self {
+        ExceedsBurst { requested, leaving, burst: layout.tokens_down(layout.capacity()) }
+    }
+
     /// Returns the cost.
     #[must_use]
     pub fn requested(&self) -> Tokens {

@@ -1,9 +1,11 @@
-//! The atomic word of a bucket, and its compare-exchange loops.
+//! The cell of a bucket's word, and its compare-exchange loops.
 
-mod read_order;
+mod cold;
 mod word_cell;
 
-pub(crate) use read_order::ReadOrderHint;
 #[cfg(feature = "std")]
-pub(crate) use word_cell::MixedWord;
-pub(crate) use word_cell::{Cell, FixedTime, Location, Resolved, Seen, Taken, TimeSource};
+pub(crate) use cold::take_exact;
+pub(crate) use cold::{Seen, change, take_cold};
+#[cfg(feature = "std")]
+pub(crate) use word_cell::take_once;
+pub(crate) use word_cell::{Cell, ReadOrderHint, Resolved, Taken, TimeSource, WordCell, take};

@@ -6,52 +6,130 @@
 //! The word is the bucket's whole state, so its modification order is all that the promises rest
 //! on. No clock reading has to be ordered with it. Loads of a lone limiter's cell are relaxed,
 //! because a denial or a peek orders nothing. Loads of a table's slot acquire: see
-//! [`Location::LOAD`]. Every write is an acquire-release read-modify-write, so that the work of a
+//! [`WordCell::is_here`]. Every write is an acquire-release read-modify-write, so that the work of a
 //! thread before it gave tokens back happens before the work of a thread that is admitted with
 //! those tokens. On weakly ordered machines a load may return an older word than another core has
 //! written. That is a reading of the past: the compare-exchange then fails, or a denial is checked
 //! again.
 
-use crate::algorithm::token_bucket::{self, Demand, Started, Step};
-use crate::sync::{AtomicU64, Ordering, const_unless_loom};
+use crate::algorithm::token_bucket::{self, Demand, Step};
+use crate::clock::Clock;
+use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
+use crate::sync::{AtomicU64, Hint, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
-use crate::word::{Layout, Reading, Units, Word};
+use crate::word::{Due, Layout, Reading, Units, Word};
 
-use super::read_order::ReadOrderHint;
+use super::cold::Seen;
 
-/// The source of a call's readings. The cell asks for a first reading, and for at most one more. It
-/// asks for the second if a denial was decided on a reading that may have been overtaken, by
-/// another call's swap or because the word was loaded after the reading. The second reading
-/// *replaces* the first, also when it is earlier. A call is decided at its last reading, and the
-/// window bound counts the call there.
-pub(crate) trait TimeSource: Copy {
-    fn read(&mut self) -> Reading;
-    fn reread(&mut self) -> Option<Reading>;
+/// The source of a call's readings: a first one, and at most one more. The second is asked for if a
+/// denial was decided on a reading that may have been overtaken, by another call's swap or because
+/// the word was loaded after the reading. The second reading *replaces* the first, also when it is
+/// earlier. A call is decided at its last reading, and the window bound counts the call there.
+pub(crate) struct TimeSource<'a, C> {
+    /// The first reading, or [`Reading::NONE`]. So that a source is passed in two registers.
+    first: Reading,
+    /// The clock of the readings that are still to be taken.
+    clock: Option<&'a C>,
 }
 
-/// A single reading, without a second one.
-#[derive(Clone, Copy)]
-pub(crate) struct FixedTime(pub(crate) Reading);
-
-impl TimeSource for FixedTime {
+// Not derived: the clock itself need not be `Clone`.
+impl<C> Clone for TimeSource<'_, C> {
     #[inline]
-    fn read(&mut self) -> Reading {
-        self.0
-    }
-
-    fn reread(&mut self) -> Option<Reading> {
-        None
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-/// The place of a bucket's word, and the meaning of special words in that place.
-pub(crate) trait Location {
-    /// The ordering of loads. It is acquire if [`is_here`](Location::is_here) reads memory that was
-    /// written before the word.
-    const LOAD: Ordering = Ordering::Relaxed;
+impl<C> Copy for TimeSource<'_, C> {}
+
+impl<'a, C> TimeSource<'a, C> {
+    /// The clock, for both readings.
+    #[inline(always)]
+    pub(crate) const fn clock(clock: &'a C) -> Self {
+        TimeSource { first: Reading::NONE, clock: Some(clock) }
+    }
+
+    /// A reading that the caller gave, without a second one.
+    #[inline(always)]
+    pub(crate) const fn given(now: Reading) -> Self {
+        TimeSource { first: now, clock: None }
+    }
+
+    /// A reading that was taken before, and the clock for a second one.
+    #[cfg(feature = "std")]
+    pub(crate) const fn cached(now: Reading, clock: &'a C) -> Self {
+        TimeSource { first: now, clock: Some(clock) }
+    }
+}
+
+impl<C: Clock> TimeSource<'_, C> {
+    #[inline(always)]
+    pub(crate) fn read(self) -> Reading {
+        match self.clock {
+            Some(clock) if self.first == Reading::NONE => Reading::from_nanos(clock.now()),
+            _ => self.first,
+        }
+    }
+
+    /// Returns the second reading; `None` if there is none.
+    #[cold]
+    pub(super) fn reread(&mut self) -> Option<Reading> {
+        self.clock.take().map(|clock| Reading::from_nanos(clock.now()))
+    }
+}
+
+/// The order of the load of the word and the reading of the clock. Both are correct at any time.
+///
+/// The load comes first by default, so that a denial is true of one instant. If another thread
+/// charges the bucket between a reading and a later load, the bucket may look empty as of that
+/// reading, although it never was. But an admitted call has then held the loaded word for as long
+/// as the clock takes to read. If threads take from one bucket at the same time, another thread has
+/// usually swapped the word by then. So after failed compare-exchanges the clock is read first, and
+/// once more if the result would be a denial. The first such denial restores the default.
+pub(crate) struct ReadOrderHint(Hint);
+
+impl ReadOrderHint {
+    /// Starts with the load first.
+    pub(crate) const fn new() -> Self {
+        ReadOrderHint(Hint::new(false))
+    }
+
+    #[inline]
+    pub(crate) fn clock_first(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Called when a compare-exchange fails. Switches to clock-first with probability 1/1024, using
+    /// the reading as the random source. All threads read the hint, so it must not change with
+    /// every other call if some calls are admitted and some denied.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn on_cas_failure(&self, now: Reading) {
+        // The models switch it themselves, with a reading of zero.
+        const MANY: u64 = if cfg!(brimful_loom) { u64::MAX } else { 1_024 };
+        if now.nanos().is_multiple_of(MANY) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Called when a call is denied after the clock came first. Switches to load-first.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn on_denial(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The cell of a bucket's word, and the meaning of special words there.
+pub(crate) trait WordCell {
+    fn load(&self) -> Word;
+
+    /// Replaces the word if it is still `seen`; if not, returns the current word.
+    fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word>;
 
     /// Returns whether the cell still holds this bucket. Called after every load of the word and
-    /// before the word is used, because the slots of a table change tenants.
+    /// before the word is used, because the slots of a table change tenants. If this reads memory
+    /// that was written before the word, the loads of the word have to acquire.
     #[inline(always)]
     fn is_here(&self) -> bool {
         true
@@ -97,72 +175,136 @@ pub(crate) enum Taken {
     TableFull { deficit: Units, now: Reading },
 }
 
-/// An atomic word, stored as it is or mixed with a key.
-pub(crate) trait AtomicWord {
-    fn load(&self, ordering: Ordering) -> Word;
-
-    /// Replaces the word if it is still `seen`; if not, returns the current word, loaded with
-    /// `reload`.
-    fn compare_exchange(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word>;
-}
-
-impl AtomicWord for AtomicU64 {
-    #[inline]
-    fn load(&self, ordering: Ordering) -> Word {
-        Word::from_bits(self.load(ordering))
-    }
-
-    #[inline]
-    fn compare_exchange(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word> {
-        let swapped = self.compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, reload);
-        swapped.map(drop).map_err(Word::from_bits)
+impl Taken {
+    /// Returns the answer to a call for `n` tokens that leaves `leaving`.
+    #[inline(always)]
+    pub(crate) fn answer(self, layout: &Layout, (n, leaving): (Tokens, Tokens)) -> Result<(), TryAcquireError> {
+        match self {
+            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
+            Taken::Denied { needed, .. } if needed > layout.capacity() => {
+                Err(TryAcquireError::ExceedsBurst(exceeding(layout, n.total_pico(), leaving.total_pico())))
+            }
+            Taken::Denied { deficit, now, .. } => {
+                Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
+            }
+            Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(refused(layout, deficit, now))),
+        }
     }
 }
 
-/// A slot's word. Every word but CLAIMED is stored combined with its tenant's fingerprint by
-/// exclusive or, so that equal words of different tenants are different bits.
+#[cold]
+fn refused(layout: &Layout, deficit: Units, now: Reading) -> TableFull {
+    TableFull(Due::new(layout.earned(), now, deficit))
+}
+
+/// For amounts in 10⁻¹² token, which are passed in registers.
+#[cold]
+fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
+    let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
+    ExceedsBurst::new(layout, requested, leaving)
+}
+
+/// Takes the cost of `n` if `leaving` tokens are left then. Returns `Err` if this short loop cannot
+/// decide. Nothing was charged then, and [`take_cold`](super::take_cold) can decide.
+// The caller turns each outcome into its answer at once, in registers. So the cold outcome is not
+// merged with the others here.
+// Always inlined: otherwise the cost of the call is added to that of the clock. The cost in units is
+// computed after the clock was read, so that it needs no register across that read.
+#[inline(always)]
+pub(crate) fn take(
+    cell: &impl WordCell,
+    layout: &Layout,
+    (n, leaving): (Tokens, Tokens),
+    source: TimeSource<'_, impl Clock>,
+) -> Result<Taken, Seen> {
+    let order = cell.order();
+    let clock_first = order.is_some_and(ReadOrderHint::clock_first);
+    let (now, mut word);
+    if clock_first {
+        now = source.read();
+        word = cell.load();
+    } else {
+        word = cell.load();
+        now = source.read();
+    }
+    let demand = Demand::new(layout, n, leaving);
+    let mut overtaken = clock_first;
+    // No spin hint: a failed compare-exchange brings the cache line here, and a pause would give it
+    // away.
+    loop {
+        if !cell.is_here() {
+            return Err(Seen { word, now, overtaken });
+        }
+        match token_bucket::step(layout, word, now, demand) {
+            Step::Admitted { next, held } => match cell.compare_exchange(word, next) {
+                Ok(()) => return Ok(Taken::Admitted { cost: demand.cost, held, now }),
+                Err(current) => {
+                    if let (Some(order), false) = (order, overtaken) {
+                        order.on_cas_failure(now);
+                    }
+                    (word, overtaken) = (current, true);
+                }
+            },
+            Step::Denied { deficit, stale: false } if !overtaken => {
+                return Ok(Taken::Denied { needed: demand.needed, deficit, now });
+            }
+            step => {
+                if let (Some(order), true, Step::Denied { .. }) = (order, clock_first, step) {
+                    order.on_denial();
+                }
+                return Err(Seen { word, now, overtaken });
+            }
+        }
+    }
+}
+
+/// Takes in one attempt. Returns `None` if it does not decide, because another call came between or
+/// the word is cold to the fast step. Nothing was charged then. `demand` is called after the clock
+/// was read.
 #[cfg(feature = "std")]
-#[derive(Clone, Copy)]
-pub(crate) struct MixedWord<'a> {
-    atomic: &'a AtomicU64,
-    /// Bits of the fingerprint; none at or above bit 62.
-    mix: u64,
-}
-
-#[cfg(feature = "std")]
-impl AtomicWord for MixedWord<'_> {
-    /// CLAIMED becomes another special word, which no load takes for a bucket.
-    #[inline]
-    fn load(&self, ordering: Ordering) -> Word {
-        Word::from_bits(self.atomic.load(ordering) ^ self.mix)
+#[inline(always)]
+pub(crate) fn take_once(
+    cell: &impl WordCell,
+    layout: &Layout,
+    demand: impl FnOnce() -> Demand,
+    source: TimeSource<'_, impl Clock>,
+) -> Option<Taken> {
+    let word = cell.load();
+    let now = source.read();
+    let demand = demand();
+    if !cell.is_here() {
+        return None;
     }
-
-    #[inline]
-    fn compare_exchange(&self, seen: Word, next: Word, reload: Ordering) -> Result<(), Word> {
-        let (seen, next) = (seen.bits() ^ self.mix, next.bits() ^ self.mix);
-        let swapped = self.atomic.compare_exchange(seen, next, Ordering::AcqRel, reload);
-        swapped.map(drop).map_err(|bits| Word::from_bits(bits ^ self.mix))
+    match token_bucket::step(layout, word, now, demand) {
+        Step::Admitted { next, held } => {
+            cell.compare_exchange(word, next).ok()?;
+            Some(Taken::Admitted { cost: demand.cost, held, now })
+        }
+        Step::Denied { deficit, .. } => Some(Taken::Denied { needed: demand.needed, deficit, now }),
+        Step::Cold => None,
     }
 }
 
-/// The decision of one round of the loop.
-enum Next<T> {
-    /// Swap this word in. Return the result if the swap succeeds.
-    Swap(Word, T),
-    /// Return without a write.
-    Return(T),
-    /// Return without a write, unless the clock can be read again.
-    Recheck(T),
-}
-
-/// The cell of one bucket's word, in a lone limiter or in a table's slot.
-pub(crate) struct Cell<A = AtomicU64>(A);
+/// The word of a bucket, by itself.
+pub(crate) struct Cell(AtomicU64);
 
 impl Cell {
     const_unless_loom! {
         pub(crate) const fn new(word: Word) -> Cell {
             Cell(AtomicU64::new(word.bits()))
         }
+    }
+
+    /// Relaxed: a denial or a peek orders nothing.
+    #[inline]
+    pub(crate) fn load(&self) -> Word {
+        Word::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
+        let swapped = self.0.compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, Ordering::Relaxed);
+        swapped.map(drop).map_err(Word::from_bits)
     }
 
     /// Hands the word over to the queue, whose lock the caller holds. Every compare-exchange that
@@ -180,233 +322,20 @@ impl Cell {
     }
 }
 
-#[cfg(feature = "std")]
-impl<'a> Cell<MixedWord<'a>> {
-    #[inline]
-    pub(crate) fn mixed(atomic: &'a AtomicU64, mix: u64) -> Self {
-        Cell(MixedWord { atomic, mix })
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Claims the slot, which ends a tenancy, if the word is still `seen`. An earlier charge makes
-    /// the claim fail, and a later charge fails.
-    pub(crate) fn claim(&self, seen: Word) -> Result<(), Word> {
-        let MixedWord { atomic, mix } = self.0;
-        let claimed = Word::CLAIMED.bits();
-        let swapped = atomic.compare_exchange(seen.bits() ^ mix, claimed, Ordering::AcqRel, Ordering::Relaxed);
-        swapped.map(drop).map_err(|bits| Word::from_bits(bits ^ mix))
-    }
-
-    /// Begins a tenancy. Release: a call that loads the word sees the fingerprint that was stored
-    /// before it.
-    pub(crate) fn settle_in(&self, word: Word) {
-        self.0.atomic.store(word.bits() ^ self.0.mix, Ordering::Release);
-    }
-}
-
-impl<A: AtomicWord> Cell<A> {
-    #[inline]
-    pub(crate) fn load(&self, ordering: Ordering) -> Word {
-        self.0.load(ordering)
-    }
-
-    /// Takes the cost of `n` if `leaving` tokens are left then. Returns `Err` if this short loop
-    /// cannot decide. Nothing was charged then, and [`take_cold`](Cell::take_cold) can decide.
-    // The caller turns each outcome into its answer at once, in registers. So the cold outcome is
-    // not merged with the others here.
-    // Always inlined: otherwise the cost of the call is added to that of the clock. The cost in
-    // units is computed after the clock was read, so that it needs no register across that read.
-    #[inline(always)]
-    pub(crate) fn take<L: Location>(
-        &self,
-        layout: &Layout,
-        location: &L,
-        (n, leaving): (Tokens, Tokens),
-        mut source: impl TimeSource,
-    ) -> Result<Taken, Seen> {
-        let order = location.order();
-        let clock_first = order.is_some_and(ReadOrderHint::clock_first);
-        let (now, mut word);
-        if clock_first {
-            now = source.read();
-            word = self.load(L::LOAD);
-        } else {
-            word = self.load(L::LOAD);
-            now = source.read();
+    #[test]
+    fn one_lost_swap_in_many_turns_it_and_a_denial_turns_it_back() {
+        let (order, mut turns) = (ReadOrderHint::new(), 0);
+        assert!(!order.clock_first());
+        for nanos in 0..10_240 {
+            order.on_cas_failure(Reading::from_nanos(nanos));
+            turns += u32::from(order.clock_first());
+            order.on_denial();
+            assert!(!order.clock_first());
         }
-        let demand = Demand::new(layout, n, leaving);
-        let mut overtaken = clock_first;
-        // No spin hint: a failed compare-exchange brings the cache line here, and a pause would
-        // give it away.
-        loop {
-            if !location.is_here() {
-                return Err(Seen { word, now, overtaken });
-            }
-            match token_bucket::step(layout, word, now, demand) {
-                Step::Admitted { next, held } => match self.0.compare_exchange(word, next, L::LOAD) {
-                    Ok(()) => return Ok(Taken::Admitted { cost: demand.cost, held, now }),
-                    Err(current) => {
-                        if let (Some(order), false) = (order, overtaken) {
-                            order.on_cas_failure(now);
-                        }
-                        (word, overtaken) = (current, true);
-                    }
-                },
-                Step::Denied { deficit, stale: false } if !overtaken => {
-                    return Ok(Taken::Denied { needed: demand.needed, deficit, now });
-                }
-                step => {
-                    if let (Some(order), true, Step::Denied { .. }) = (order, clock_first, step) {
-                        order.on_denial();
-                    }
-                    return Err(Seen { word, now, overtaken });
-                }
-            }
-        }
+        assert_eq!(turns, 10);
     }
-
-    /// Takes in one attempt. Returns `None` if it does not decide, because another call came
-    /// between or the word is cold to the fast step. Nothing was charged then. `demand` is called
-    /// after the clock was read.
-    #[cfg(feature = "std")]
-    #[inline(always)]
-    pub(crate) fn take_once<L: Location>(
-        &self,
-        layout: &Layout,
-        location: &L,
-        demand: impl FnOnce() -> Demand,
-        mut source: impl TimeSource,
-    ) -> Option<Taken> {
-        let word = self.load(L::LOAD);
-        let now = source.read();
-        let demand = demand();
-        if !location.is_here() {
-            return None;
-        }
-        match token_bucket::step(layout, word, now, demand) {
-            Step::Admitted { next, held } => {
-                self.0.compare_exchange(word, next, Ordering::Relaxed).ok()?;
-                Some(Taken::Admitted { cost: demand.cost, held, now })
-            }
-            Step::Denied { deficit, .. } => Some(Taken::Denied { needed: demand.needed, deficit, now }),
-            Step::Cold => None,
-        }
-    }
-
-    /// Takes with the exact steps alone, for any word. Returns `None` if the bucket is not in this
-    /// cell.
-    #[cfg(feature = "std")]
-    pub(crate) fn take_at_length<L: Location>(
-        &self,
-        layout: &Layout,
-        location: &L,
-        demand: Demand,
-        mut source: impl TimeSource,
-    ) -> Option<Taken> {
-        let word = self.load(L::LOAD);
-        let now = source.read();
-        self.take_cold(layout, location, demand, source, Seen { word, now, overtaken: false })
-    }
-
-    /// Continues after the short loop: if the word is special or was written after the reading, or
-    /// if a denial may have been overtaken. Returns `None` if the bucket is not in this cell.
-    pub(crate) fn take_cold<L: Location>(
-        &self,
-        layout: &Layout,
-        location: &L,
-        demand: Demand,
-        source: impl TimeSource,
-        seen: Seen,
-    ) -> Option<Taken> {
-        let Demand { cost, needed } = demand;
-        self.cas_loop::<L, _>(seen, source, |seen, now, overtaken| {
-            if !location.is_here() {
-                return Next::Return(None);
-            }
-            let denied = |deficit| Some(Taken::Denied { needed, deficit, now });
-            let admitted = |held| Some(Taken::Admitted { cost, held, now });
-            let initial = match location.resolve(seen) {
-                Resolved::Bucket => None,
-                Resolved::NotStarted(initial) => Some(initial),
-                Resolved::Unlimited => return Next::Return(Some(Taken::Unlimited)),
-                Resolved::Elsewhere => return Next::Return(None),
-            };
-            if let Some(initial) = initial {
-                return match token_bucket::start(layout, now, initial, demand) {
-                    Started::Admitted { next, held } => Next::Swap(next, admitted(held)),
-                    // A denied call starts the bucket too, or it would never begin to refill.
-                    Started::Denied { next, deficit } => Next::Swap(next, denied(deficit)),
-                };
-            }
-            match token_bucket::step_exact(layout, seen, now, demand) {
-                Step::Admitted { next, held } => Next::Swap(next, admitted(held)),
-                Step::Denied { deficit, stale } if stale || overtaken => Next::Recheck(denied(deficit)),
-                Step::Denied { deficit, .. } => Next::Return(denied(deficit)),
-                Step::Cold => unreachable!("only special words are cold to the exact step"),
-            }
-        })
-    }
-
-    /// Replaces the word by the result of `change`, and returns the amount that was added or
-    /// charged, or zero if there is no limit. Returns `None` if the bucket is not in this cell.
-    #[cold]
-    pub(crate) fn change<L: Location>(
-        &self,
-        layout: &Layout,
-        location: &L,
-        mut source: impl TimeSource,
-        change: impl Fn(Word, Reading) -> (Word, Units),
-    ) -> Option<Units> {
-        let word = self.load(L::LOAD);
-        let now = source.read();
-        self.cas_loop::<L, _>(Seen { word, now, overtaken: false }, source, |seen, now, _| {
-            if !location.is_here() {
-                return Next::Return(None);
-            }
-            let word = match location.resolve(seen) {
-                Resolved::Bucket => seen,
-                Resolved::NotStarted(initial) => token_bucket::started(layout, now, initial),
-                Resolved::Unlimited => return Next::Return(Some(Units(0))),
-                Resolved::Elsewhere => return Next::Return(None),
-            };
-            let (next, amount) = change(word, now);
-            if next == seen { Next::Return(Some(amount)) } else { Next::Swap(next, Some(amount)) }
-        })
-    }
-
-    /// Swaps in the word that `decide` computes, and repeats until the swap succeeds. `decide`
-    /// receives the word, the reading, and whether another call may have changed the word since
-    /// that reading.
-    ///
-    /// The loop ends: a swap fails only if another call has succeeded, and the clock is read again
-    /// at most once.
-    /// at most once.
-    fn cas_loop<L: Location, T>(
-        &self,
-        Seen { mut word, mut now, mut overtaken }: Seen,
-        mut source: impl TimeSource,
-        decide: impl Fn(Word, Reading, bool) -> Next<T>,
-    ) -> T {
-        loop {
-            match decide(word, now, overtaken) {
-                Next::Swap(next, settled) => match self.0.compare_exchange(word, next, L::LOAD) {
-                    Ok(()) => return settled,
-                    Err(current) => (word, overtaken) = (current, true),
-                },
-                Next::Return(settled) => return settled,
-                Next::Recheck(settled) => match source.reread() {
-                    Some(reading) => (now, overtaken) = (reading, false),
-                    None => return settled,
-                },
-            }
-        }
-    }
-}
-
-/// What a round of the loop decides on.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    word: Word,
-    now: Reading,
-    /// Whether another call may have changed the word since the reading.
-    overtaken: bool,
 }

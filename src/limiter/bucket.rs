@@ -6,12 +6,12 @@ use core::time::Duration;
 use super::decision::Decision;
 use super::reservation::Reservation;
 use super::target::{Target, share};
-use super::time::given;
-use crate::cell::FixedTime;
+use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
 use crate::tokens::Tokens;
+use crate::word::Reading;
 
 #[cfg(feature = "std")]
 use super::wait::{Acquire, Granted, Reserve};
@@ -105,7 +105,7 @@ impl<'a, C> Bucket<'a, C> {
     #[inline]
     #[must_use]
     pub fn at(self, now_ns: u64) -> BucketAt<'a, C> {
-        BucketAt { bucket: self, now: given(now_ns) }
+        BucketAt { bucket: self, now: Reading::from_nanos(now_ns) }
     }
 
     /// Returns the quota that the bucket is held to.
@@ -279,7 +279,7 @@ impl<'a, C: Clock + Clone + Send + Sync + 'static> Bucket<'a, C> {
 /// ```
 pub struct BucketAt<'a, #[cfg(feature = "std")] C = QuantaClock, #[cfg(not(feature = "std"))] C> {
     bucket: Bucket<'a, C>,
-    now: FixedTime,
+    now: Reading,
 }
 
 impl<C> Clone for BucketAt<'_, C> {
@@ -292,7 +292,7 @@ impl<C> Copy for BucketAt<'_, C> {}
 
 impl<C> fmt::Debug for BucketAt<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let now = Duration::from_nanos(self.now.0.nanos());
+        let now = Duration::from_nanos(self.now.nanos());
         f.debug_struct("BucketAt").field("bucket", &self.bucket).field("now", &now).finish()
     }
 }
@@ -308,6 +308,13 @@ impl<'a, C> BucketAt<'a, C> {
     #[must_use]
     pub fn background(self) -> Self {
         BucketAt { bucket: self.bucket.background(), ..self }
+    }
+}
+
+impl<'a, C: Clock> BucketAt<'a, C> {
+    #[inline]
+    fn source(&self) -> TimeSource<'a, C> {
+        TimeSource::given(self.now)
     }
 
     /// As [`Bucket::allow`].
@@ -334,50 +341,48 @@ impl<'a, C> BucketAt<'a, C> {
     /// As [`RateLimiter::try_acquire_n`](crate::RateLimiter::try_acquire_n).
     #[inline]
     pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
-        self.bucket.target.try_take(n.into(), self.bucket.leaving, self.now)
+        self.bucket.target.try_take(n.into(), self.bucket.leaving, self.source())
     }
 
     /// As [`Bucket::decide`].
     #[inline]
     pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
-        self.bucket.target.decide(n.into(), self.bucket.leaving, self.now)
+        self.bucket.target.decide(n.into(), self.bucket.leaving, self.source())
     }
 
     /// As [`Bucket::peek`].
     pub fn peek(&self) -> Decision {
-        self.bucket.target.peek(self.now)
+        self.bucket.target.peek(self.source())
     }
 
     /// As [`Bucket::available_tokens`].
     #[must_use]
     pub fn available_tokens(&self) -> f64 {
-        self.bucket.target.available_tokens(self.bucket.leaving, self.now)
+        self.bucket.target.available_tokens(self.bucket.leaving, self.source())
     }
 
     /// As [`Bucket::balance`].
     #[must_use]
     pub fn balance(&self) -> f64 {
-        self.bucket.target.balance(self.now)
+        self.bucket.target.balance(self.source())
     }
 
     /// As [`Bucket::time_until`].
     #[must_use]
     pub fn time_until(&self, n: impl Into<Tokens>) -> Option<Duration> {
-        self.bucket.target.time_until(n.into(), self.bucket.leaving, self.now)
+        self.bucket.target.time_until(n.into(), self.bucket.leaving, self.source())
     }
 
     /// As [`Bucket::add_tokens`].
     pub fn add_tokens(&self, n: impl Into<Tokens>) -> Tokens {
-        self.bucket.target.add_tokens(n.into(), self.now)
+        self.bucket.target.add_tokens(n.into(), self.source())
     }
 
     /// As [`Bucket::reset`].
     pub fn reset(&self) {
-        self.bucket.target.reset(self.now);
+        self.bucket.target.reset(self.source());
     }
-}
 
-impl<'a, C: Clock> BucketAt<'a, C> {
     /// As [`Bucket::try_reserve_n`]. The reservation is settled as of the same time, unless
     /// [`Reservation::at`] gives another.
     ///

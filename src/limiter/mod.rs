@@ -7,7 +7,6 @@ mod keyed;
 mod reservation;
 mod single;
 mod target;
-mod time;
 #[cfg(feature = "std")]
 mod wait;
 

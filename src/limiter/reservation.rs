@@ -3,10 +3,10 @@
 use core::fmt;
 
 use super::target::{Handle, Target};
-use super::time::given;
-use crate::cell::FixedTime;
+use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::tokens::Tokens;
+use crate::word::Reading;
 
 #[cfg(feature = "std")]
 use super::target::OwnedTarget;
@@ -18,7 +18,7 @@ struct Pending<H: Handle<Clock: Clock>> {
     handle: H,
     tokens: Tokens,
     /// The time of the settlement; `None` for the limiter's clock.
-    at: Option<FixedTime>,
+    at: Option<Reading>,
 }
 
 impl<H: Handle<Clock: Clock>> Pending<H> {
@@ -26,7 +26,7 @@ impl<H: Handle<Clock: Clock>> Pending<H> {
         let reserved = core::mem::take(&mut self.tokens);
         let target = self.handle.target();
         match self.at {
-            Some(now) => target.settle(reserved, actual, now),
+            Some(now) => target.settle(reserved, actual, TimeSource::given(now)),
             None => target.settle(reserved, actual, target.live()),
         }
     }
@@ -45,7 +45,7 @@ macro_rules! reservation {
     ($name:ident, [$($generics:tt)*], $handle:ty) => {
         impl<$($generics)*> $name<$($generics)*> where C: Clock {
             #[inline]
-            pub(super) fn new(handle: $handle, tokens: Tokens, at: Option<FixedTime>) -> Self {
+            pub(super) fn new(handle: $handle, tokens: Tokens, at: Option<Reading>) -> Self {
                 $name(Pending { handle, tokens, at })
             }
 
@@ -68,7 +68,7 @@ macro_rules! reservation {
 
             /// Returns the same reservation, to be settled as of `now_ns`.
             pub fn at(mut self, now_ns: u64) -> Self {
-                self.0.at = Some(given(now_ns));
+                self.0.at = Some(Reading::from_nanos(now_ns));
                 self
             }
         }

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
-use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
+use crate::error::TryAcquireError;
 use crate::quota::Quota;
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Level, Reading, Snapshot, Units, Word};
 
 use super::decision::Decision;
 use super::single::RateLimiter;
-use super::time::LiveClock;
 
 #[cfg(feature = "std")]
 use super::keyed::Buckets;
@@ -118,29 +117,31 @@ impl<'a, C> Target<'a, C> {
             Target::Key(buckets, key) => buckets.table.waiting_on(*key),
         }
     }
+}
 
+impl<'a, C: Clock> Target<'a, C> {
     /// Takes the cost of `n` if `leaving` tokens are left then.
     #[inline(always)]
-    pub(super) fn take(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Taken {
+    pub(super) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
         match self {
             Target::Single(limiter) => limiter.take(n, leaving, now),
             #[cfg(feature = "std")]
-            Target::Key(buckets, key) => buckets.take(*key, n, leaving, now),
+            Target::Key(buckets, key) => buckets.table.take(*key, (n, leaving), now),
         }
     }
 
     /// The same, as an answer. A cost of zero is always admitted.
     #[inline(always)]
-    pub(super) fn try_take(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Result<(), TryAcquireError> {
+    pub(super) fn try_take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Result<(), TryAcquireError> {
         match self {
             Target::Single(limiter) => limiter.try_take(n, leaving, now),
             #[cfg(feature = "std")]
-            Target::Key(buckets, key) => buckets.try_take(*key, n, leaving, now),
+            Target::Key(buckets, key) => buckets.table.try_take(*key, (n, leaving), now),
         }
     }
 
     /// Looks at the bucket for a call that leaves `leaving` units; `None` if there is no limit.
-    fn snapshot(&self, leaving: Units, now: impl TimeSource) -> Option<Snapshot> {
+    fn snapshot(&self, leaving: Units, now: TimeSource<'_, C>) -> Option<Snapshot> {
         match self {
             Target::Single(limiter) => limiter.peek(leaving, now),
             #[cfg(feature = "std")]
@@ -152,7 +153,7 @@ impl<'a, C> Target<'a, C> {
     /// `None` if there is no limit.
     pub(super) fn change(
         &self,
-        now: impl TimeSource,
+        now: TimeSource<'_, C>,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         match self {
@@ -163,19 +164,19 @@ impl<'a, C> Target<'a, C> {
     }
 
     #[inline(always)]
-    pub(super) fn decide(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Decision {
+    pub(super) fn decide(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Decision {
         if n.is_zero() { self.decide_nothing(now) } else { Decision::taken(self.layout(), self.take(n, leaving, now)) }
     }
 
     /// The decision on a cost of zero: admitted, also if a full table has no place for the key, because
     /// it needs none.
-    fn decide_nothing(&self, now: impl TimeSource) -> Decision {
+    fn decide_nothing(&self, now: TimeSource<'_, C>) -> Decision {
         self.looked(self.snapshot(Units(0), now).map(|snapshot| Snapshot { no_place: None, ..snapshot }))
     }
 
     /// The decision of a call that takes nothing, and is refused if a full table has no place for the
     /// key.
-    pub(super) fn peek(&self, now: impl TimeSource) -> Decision {
+    pub(super) fn peek(&self, now: TimeSource<'_, C>) -> Decision {
         self.looked(self.snapshot(Units(0), now))
     }
 
@@ -186,7 +187,7 @@ impl<'a, C> Target<'a, C> {
         }
     }
 
-    pub(super) fn balance(&self, now: impl TimeSource) -> f64 {
+    pub(super) fn balance(&self, now: TimeSource<'_, C>) -> f64 {
         match self.snapshot(Units(0), now) {
             Some(snapshot) => as_f64(self.layout(), snapshot.held),
             None => f64::INFINITY,
@@ -194,7 +195,7 @@ impl<'a, C> Target<'a, C> {
     }
 
     /// Returns the tokens that are there for a call that leaves `leaving`.
-    pub(super) fn available_tokens(&self, leaving: Tokens, now: impl TimeSource) -> f64 {
+    pub(super) fn available_tokens(&self, leaving: Tokens, now: TimeSource<'_, C>) -> f64 {
         let leaving = Demand::new(self.layout(), Tokens::ZERO, leaving).leaving();
         match self.snapshot(leaving, now) {
             Some(Snapshot { no_place: Some(_), .. }) => 0.0,
@@ -206,7 +207,7 @@ impl<'a, C> Target<'a, C> {
     }
 
     /// Returns the time until `n` tokens are there and `leaving` more; `None` if they never are.
-    pub(super) fn time_until(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Option<Duration> {
+    pub(super) fn time_until(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Duration> {
         let demand = Demand::new(self.layout(), n, leaving);
         match self.due_at(demand, now) {
             Some(_) if demand.needed > self.layout().capacity() && !n.is_zero() => None,
@@ -217,7 +218,7 @@ impl<'a, C> Target<'a, C> {
 
     /// Returns the instant at which the bucket has what is asked for, if no other call comes between;
     /// `None` if there is no limit.
-    pub(super) fn due_at(&self, demand: Demand, now: impl TimeSource) -> Option<Due> {
+    pub(super) fn due_at(&self, demand: Demand, now: TimeSource<'_, C>) -> Option<Due> {
         let Snapshot { now, held, queued, no_place } = self.snapshot(demand.leaving(), now)?;
         // Behind a waiter, nothing is there.
         let missing = held.missing(u128::from(demand.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)));
@@ -226,24 +227,24 @@ impl<'a, C> Target<'a, C> {
     }
 
     /// Adds `n` tokens, clipped at the burst, and returns the tokens that were added.
-    pub(super) fn add_tokens(&self, n: Tokens, now: impl TimeSource) -> Tokens {
+    pub(super) fn add_tokens(&self, n: Tokens, now: TimeSource<'_, C>) -> Tokens {
         self.give_back(self.layout().units_down(n), now)
     }
 
-    pub(super) fn give_back(&self, units: u128, now: impl TimeSource) -> Tokens {
+    pub(super) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
         let layout = self.layout();
         let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
         layout.tokens_down(added.unwrap_or_default())
     }
 
     /// Fills the bucket, and forgets its past.
-    pub(super) fn reset(&self, now: impl TimeSource) {
+    pub(super) fn reset(&self, now: TimeSource<'_, C>) {
         let full = token_bucket::full_since_origin(self.layout());
         self.change(now, |_, _| (full, Units(0)));
     }
 
     /// Charges, into debt if need be, and returns the tokens that could not be charged.
-    fn charge(&self, units: u128, now: impl TimeSource) -> Tokens {
+    fn charge(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
         let layout = self.layout();
         // A debt limit fits beside the capacity in a count's 62 bits.
         let debt = Units(layout.units_down(self.quota().debt_limit()) as u64);
@@ -255,7 +256,7 @@ impl<'a, C> Target<'a, C> {
 
     /// Settles a reservation of `reserved` for `actual`, and returns the tokens that could not be
     /// charged.
-    pub(super) fn settle(&self, reserved: Tokens, actual: Tokens, now: impl TimeSource) -> Tokens {
+    pub(super) fn settle(&self, reserved: Tokens, actual: Tokens, now: TimeSource<'_, C>) -> Tokens {
         let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
         match actual.checked_sub(reserved) {
             Some(0) => Tokens::ZERO,
@@ -271,8 +272,8 @@ impl<'a, C> Target<'a, C> {
 impl<'a, C: Clock> Target<'a, C> {
     /// The limiter's clock, to be read by a call.
     #[inline]
-    pub(super) fn live(&self) -> LiveClock<'a, C> {
-        LiveClock::new(self.clock())
+    pub(super) fn live(&self) -> TimeSource<'a, C> {
+        TimeSource::clock(self.clock())
     }
 }
 
@@ -290,31 +291,4 @@ pub(super) fn share(quota: &Quota, percent: u8) -> Tokens {
 pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
     let per_token = layout.per_token() as i64;
     (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
-}
-
-/// The answer to a call for `n` tokens that leaves `leaving`.
-#[inline(always)]
-pub(super) fn answer(layout: &Layout, (n, leaving): (Tokens, Tokens), taken: Taken) -> Result<(), TryAcquireError> {
-    match taken {
-        Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
-        Taken::Denied { needed, .. } if needed > layout.capacity() => {
-            Err(TryAcquireError::ExceedsBurst(exceeding(layout, n.total_pico(), leaving.total_pico())))
-        }
-        Taken::Denied { deficit, now, .. } => {
-            Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
-        }
-        Taken::TableFull { deficit, now } => Err(refused(layout, deficit, now)),
-    }
-}
-
-#[cold]
-fn refused(layout: &Layout, deficit: Units, now: Reading) -> TryAcquireError {
-    TryAcquireError::TableFull(TableFull(Due::new(layout.earned(), now, deficit)))
-}
-
-/// For amounts in 10⁻¹² token, which are passed in registers.
-#[cold]
-pub(super) fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
-    let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
-    ExceedsBurst { requested, leaving, burst: layout.tokens_down(layout.capacity()) }
 }

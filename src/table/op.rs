@@ -1,7 +1,8 @@
 //! An operation on a bucket, wherever the bucket is: in a slot, out of it, or with a queue.
 
 use crate::algorithm::token_bucket::{self, Demand, Started, Step};
-use crate::cell::{Location, Resolved, Taken, TimeSource};
+use crate::cell::{self, Resolved, Taken, TimeSource, WordCell};
+use crate::clock::Clock;
 use crate::queue::{QueueState, Rule};
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
@@ -51,16 +52,16 @@ pub(super) trait BucketOp {
 }
 
 /// A call for tokens.
-pub(super) struct Take<N> {
+pub(super) struct Take<'a, C> {
     pub(super) demand: Demand,
-    pub(super) source: N,
+    pub(super) source: TimeSource<'a, C>,
 }
 
-impl<N: TimeSource> BucketOp for Take<N> {
+impl<C: Clock> BucketOp for Take<'_, C> {
     type Output = Taken;
 
     fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Taken> {
-        tenant.cell().take_at_length(layout, tenant, self.demand, self.source)
+        cell::take_exact(tenant, layout, self.demand, self.source)
     }
 
     fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Taken) {
@@ -85,8 +86,7 @@ impl<N: TimeSource> BucketOp for Take<N> {
     }
 
     fn now(&self) -> Reading {
-        let mut source = self.source;
-        source.read()
+        self.source.read()
     }
 
     fn starts(&self, layout: &Layout) -> bool {
@@ -106,16 +106,16 @@ impl<N: TimeSource> BucketOp for Take<N> {
 }
 
 /// Gives back, charges or fills. The output is the amount that was added or charged.
-pub(super) struct Change<N, F> {
-    pub(super) source: N,
+pub(super) struct Change<'a, C, F> {
+    pub(super) source: TimeSource<'a, C>,
     pub(super) change: F,
 }
 
-impl<N: TimeSource, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N, F> {
+impl<C: Clock, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<'_, C, F> {
     type Output = Units;
 
     fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Units> {
-        tenant.cell().change(layout, tenant, self.source, &self.change)
+        cell::change(tenant, layout, self.source, &self.change)
     }
 
     fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Units) {
@@ -127,8 +127,7 @@ impl<N: TimeSource, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N
     }
 
     fn now(&self) -> Reading {
-        let mut source = self.source;
-        source.read()
+        self.source.read()
     }
 
     fn refused(&self, _: Units, _: Units, _: Reading) -> Units {
@@ -137,12 +136,12 @@ impl<N: TimeSource, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<N
 }
 
 /// A look at what the bucket holds for a call that leaves `leaving`.
-pub(super) struct Look<N> {
-    pub(super) source: N,
+pub(super) struct Look<'a, C> {
+    pub(super) source: TimeSource<'a, C>,
     pub(super) leaving: Units,
 }
 
-impl<N: TimeSource> BucketOp for Look<N> {
+impl<C: Clock> BucketOp for Look<'_, C> {
     type Output = Snapshot;
 
     fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Snapshot> {
@@ -161,8 +160,7 @@ impl<N: TimeSource> BucketOp for Look<N> {
     }
 
     fn now(&self) -> Reading {
-        let mut source = self.source;
-        source.read()
+        self.source.read()
     }
 
     fn foresees(&self, _: &Layout, _: &Snapshot) -> Option<Units> {

@@ -1,6 +1,6 @@
 //! The memory of a table, a slot, and a tenant in its slot.
 
-use crate::cell::{Cell, Location, MixedWord, Resolved};
+use crate::cell::{Resolved, WordCell};
 use crate::sync::{Ordering, Pair, zeroed};
 use crate::word::Word;
 
@@ -60,12 +60,8 @@ impl<'a> Slot<'a> {
         }
         let tenancy = (vacant & !(TENANCY - 1)).wrapping_add(TENANCY);
         self.0[0].store(tenancy | key.bits(), Ordering::Release);
-        cell(self.0, key).settle_in(word);
+        self.0[1].store(word.bits() ^ key.bits(), Ordering::Release);
     }
-}
-
-fn cell(pair: &Pair, key: Fingerprint) -> Cell<MixedWord<'_>> {
-    Cell::mixed(&pair[1], key.bits())
 }
 
 /// A tenant in its slot, as it was found there.
@@ -78,20 +74,16 @@ pub(super) struct InSlot<'a> {
 }
 
 impl<'a> InSlot<'a> {
-    #[inline]
-    pub(super) fn cell(&self) -> Cell<MixedWord<'a>> {
-        Cell::mixed(&self.slot.0[1], self.key.bits())
-    }
-
+    /// The word, if the tenant is still here.
     pub(super) fn word(&self) -> Word {
-        self.cell().load(Ordering::Acquire)
+        self.load()
     }
 
     /// Claims the slot, however often its word is charged meanwhile, and returns the last word.
     /// The stripe's lock is held.
     pub(super) fn claim(&self) -> Word {
         let mut word = self.word();
-        while let Err(current) = self.cell().claim(word) {
+        while let Err(current) = self.swap(word, Word::CLAIMED.bits()) {
             word = current;
         }
         word
@@ -99,7 +91,7 @@ impl<'a> InSlot<'a> {
 
     /// Claims the slot if its word is still `seen`.
     pub(super) fn claim_if(&self, seen: Word) -> bool {
-        self.cell().claim(seen).is_ok()
+        self.swap(seen, Word::CLAIMED.bits()).is_ok()
     }
 
     /// The tenant leaves a slot that is claimed.
@@ -108,12 +100,34 @@ impl<'a> InSlot<'a> {
         self.slot.0[0].store(tenancy | VACATED, Ordering::Release);
         self.slot
     }
+
+    /// Replaces the tenant's word by these bits if it is still `seen`; if not, returns the current
+    /// word. Acquire, also if it fails: see [`load`](WordCell::load).
+    #[inline]
+    fn swap(&self, seen: Word, bits: u64) -> Result<(), Word> {
+        let mix = self.key.bits();
+        let swapped = self.slot.0[1].compare_exchange(seen.bits() ^ mix, bits, Ordering::AcqRel, Ordering::Acquire);
+        swapped.map(drop).map_err(|bits| Word::from_bits(bits ^ mix))
+    }
 }
 
-impl Location for InSlot<'_> {
+/// The word is stored combined with its tenant's fingerprint by exclusive or, so that equal words of
+/// different tenants are different bits, and a compare-exchange for the last tenant fails.
+impl WordCell for InSlot<'_> {
+    /// CLAIMED becomes another special word, which no load takes for a bucket: no bit of a
+    /// fingerprint is at or above bit 62.
+    ///
     /// Acquire: if the word is of a later tenancy, so is the first half that
-    /// [`is_here`](Location::is_here) then sees.
-    const LOAD: Ordering = Ordering::Acquire;
+    /// [`is_here`](WordCell::is_here) then sees.
+    #[inline]
+    fn load(&self) -> Word {
+        Word::from_bits(self.slot.0[1].load(Ordering::Acquire) ^ self.key.bits())
+    }
+
+    #[inline]
+    fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
+        self.swap(seen, next.bits() ^ self.key.bits())
+    }
 
     /// Relaxed: ordered after the load of the word, which acquires.
     #[inline(always)]

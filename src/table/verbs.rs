@@ -3,7 +3,9 @@
 use std::hint::black_box;
 
 use crate::algorithm::token_bucket::{self, Demand};
-use crate::cell::{Taken, TimeSource};
+use crate::cell::{self, Taken, TimeSource};
+use crate::clock::Clock;
+use crate::error::TryAcquireError;
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
@@ -28,26 +30,59 @@ enum Absent<T> {
 }
 
 impl Table {
-    /// Takes the cost of `n` from a key's bucket if `leaving` tokens are left then, or nothing.
-    /// `None`: the key is not in its home line, or one attempt does not decide, and nothing was
-    /// charged. [`take_cold`](Table::take_cold) begins anew then.
-    // One attempt and no loop: hits on different keys do not meet, and the state of a loop would
-    // cost every hit registers.
+    /// Takes the cost of `n` from a key's bucket if `leaving` tokens are left then, and returns the
+    /// answer. A cost of zero is always admitted, and does not make the key known.
+    // The outcome of the one attempt becomes the answer at once, in registers.
+    #[inline(always)]
+    pub(crate) fn try_take(
+        &self,
+        key: Fingerprint,
+        (n, leaving): (Tokens, Tokens),
+        source: TimeSource<'_, impl Clock>,
+    ) -> Result<(), TryAcquireError> {
+        if n.is_zero() {
+            return Ok(());
+        }
+        let layout = self.layout();
+        match self.take_once(key, (n, leaving), source) {
+            Some(taken) => taken.answer(layout, (n, leaving)),
+            None => self.take_cold(key, Demand::new(layout, n, leaving), source).answer(layout, (n, leaving)),
+        }
+    }
+
+    /// The same, as an outcome.
     #[inline(always)]
     pub(crate) fn take(
         &self,
         key: Fingerprint,
         (n, leaving): (Tokens, Tokens),
-        source: impl TimeSource,
+        source: TimeSource<'_, impl Clock>,
+    ) -> Taken {
+        match self.take_once(key, (n, leaving), source) {
+            Some(taken) => taken,
+            None => self.take_cold(key, Demand::new(self.layout(), n, leaving), source),
+        }
+    }
+
+    /// Takes in one attempt. `None`: the key is not in its home line, or the attempt does not decide,
+    /// and nothing was charged. [`take_cold`](Table::take_cold) begins anew then.
+    // One attempt and no loop: hits on different keys do not meet, and the state of a loop would
+    // cost every hit registers.
+    #[inline(always)]
+    fn take_once(
+        &self,
+        key: Fingerprint,
+        (n, leaving): (Tokens, Tokens),
+        source: TimeSource<'_, impl Clock>,
     ) -> Option<Taken> {
         let tenant = self.find_home(key)?;
-        tenant.cell().take_once(self.layout(), &tenant, || Demand::new(self.layout(), n, leaving), source)
+        cell::take_once(&tenant, self.layout(), || Demand::new(self.layout(), n, leaving), source)
     }
 
     /// Takes from a key's bucket, wherever it is.
     #[cold]
     #[inline(never)]
-    pub(crate) fn take_cold(&self, key: Fingerprint, demand: Demand, source: impl TimeSource) -> Taken {
+    fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
         self.run(key, &Take { demand, source })
     }
 
@@ -61,14 +96,14 @@ impl Table {
     pub(crate) fn change(
         &self,
         key: Fingerprint,
-        source: impl TimeSource,
+        source: TimeSource<'_, impl Clock>,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Units {
         self.run(key, &Change { source, change })
     }
 
     /// Looks at a key's bucket for a call that leaves `leaving`.
-    pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, source: impl TimeSource) -> Snapshot {
+    pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, source: TimeSource<'_, impl Clock>) -> Snapshot {
         self.run(key, &Look { source, leaving })
     }
 
@@ -151,7 +186,7 @@ impl Table {
     }
 
     /// Forgets every full bucket, and returns how many those were.
-    pub(crate) fn retain_recent(&self, mut source: impl TimeSource) -> u64 {
+    pub(crate) fn retain_recent(&self, source: TimeSource<'_, impl Clock>) -> u64 {
         let mut freed = 0;
         self.each_stripe(|locked| {
             locked.take_back_all(source.read());

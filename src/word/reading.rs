@@ -11,6 +11,9 @@ impl Reading {
     pub(crate) const BITS: u32 = 59;
     pub(crate) const MAX: Reading = Reading((1 << Reading::BITS) - 1);
 
+    /// In the place of a reading that was not taken. It never enters the arithmetic.
+    pub(crate) const NONE: Reading = Reading(u64::MAX);
+
     #[inline]
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
         // A branch, which costs nothing on the way from the clock to the decision.

@@ -7,7 +7,6 @@ use super::limiter::KeyedRateLimiter;
 use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
-use crate::limiter::time::CachedClock;
 use crate::table::Fingerprint;
 use crate::tokens::Tokens;
 
@@ -38,7 +37,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.many(keys, |key| (key, Tokens::ONE), CachedClock::new(self.buckets.clock()), out);
+        self.many(keys, |key| (key, Tokens::ONE), self.read_once(), out);
     }
 
     /// As [`try_acquire_many`](KeyedRateLimiter::try_acquire_many), for calls of `(key, cost)`.
@@ -46,14 +45,20 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.many(calls, |(key, n)| (key, *n), CachedClock::new(self.buckets.clock()), out);
+        self.many(calls, |(key, n)| (key, *n), self.read_once(), out);
+    }
+
+    /// The clock, read for all calls of a batch. A call whose denial may have been overtaken reads it
+    /// once more.
+    fn read_once(&self) -> TimeSource<'_, C> {
+        TimeSource::cached(self.live().read(), self.buckets.clock())
     }
 
     fn many<T, Q: Hash>(
         &self,
         calls: &[T],
         call: impl Fn(&T) -> (&Q, Tokens),
-        now: impl TimeSource,
+        now: TimeSource<'_, C>,
         out: &mut Vec<Result<(), TryAcquireError>>,
     ) where
         K: Borrow<Q>,
@@ -70,7 +75,9 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
                 self.buckets.table.touch(key);
             }
             out.extend(
-                keys.iter().zip(chunk).map(|(&key, item)| self.buckets.try_take(key, call(item).1, Tokens::ZERO, now)),
+                keys.iter()
+                    .zip(chunk)
+                    .map(|(&key, item)| self.buckets.table.try_take(key, (call(item).1, Tokens::ZERO), now)),
             );
         }
     }

@@ -1,18 +1,16 @@
 //! The limiter of many keys: its state, its construction, and the numbers of its table.
 
-use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::buckets::Buckets;
 use super::builder::KeyedRateLimiterBuilder;
 use super::hasher::SipState;
+use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::time::LiveClock;
 use crate::quota::Quota;
-use crate::table::{Fingerprint, FullEvent};
+use crate::table::FullEvent;
 
 /// A token bucket for each key, all with the same quota: for addresses, users, API keys.
 ///
@@ -222,24 +220,14 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
 
 impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     #[inline]
-    pub(super) fn live(&self) -> LiveClock<'_, C> {
-        LiveClock::new(self.buckets.clock())
+    pub(super) fn live(&self) -> TimeSource<'_, C> {
+        TimeSource::clock(self.buckets.clock())
     }
 
     /// Forgets every key whose bucket is full, and returns the number of those. This is never
     /// needed: slots of full buckets are reused. It makes [`len`](Self::len) exact.
     pub fn retain_recent(&self) -> usize {
         self.buckets.table.retain_recent(self.live()) as usize
-    }
-}
-
-impl<K: Hash + ?Sized, C, S: BuildHasher> KeyedRateLimiter<K, C, S> {
-    #[inline]
-    pub(super) fn fingerprint<Q: Hash + ?Sized>(&self, key: &Q) -> Fingerprint
-    where
-        K: Borrow<Q>,
-    {
-        Fingerprint::of(self.hasher.hash_one(key))
     }
 }
 

@@ -11,9 +11,18 @@ use crate::limiter::decision::Decision;
 use crate::limiter::reservation::OwnedReservation;
 use crate::limiter::target::{OwnedTarget, Target};
 use crate::limiter::wait::{Acquire, OwnedAcquire};
+use crate::table::Fingerprint;
 use crate::tokens::Tokens;
 
 impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
+    #[inline]
+    pub(super) fn fingerprint<Q: Hash + ?Sized>(&self, key: &Q) -> Fingerprint
+    where
+        K: Borrow<Q>,
+    {
+        Fingerprint::of(self.hasher().hash_one(key))
+    }
+
     #[inline]
     fn target<Q: Hash + ?Sized>(&self, key: &Q) -> Target<'_, C>
     where
@@ -86,7 +95,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.buckets.try_take(self.fingerprint(key), n.into(), Tokens::ZERO, self.live())
+        self.buckets.table.try_take(self.fingerprint(key), (n.into(), Tokens::ZERO), self.live())
     }
 
     /// As [`RateLimiter::decide`](crate::RateLimiter::decide), on the key's bucket.
@@ -113,7 +122,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         K: Borrow<Q>,
     {
         let (key, n) = (self.fingerprint(key), n.into());
-        self.buckets.try_take(key, n, Tokens::ZERO, self.live())?;
+        self.buckets.table.try_take(key, (n, Tokens::ZERO), self.live())?;
         Ok(OwnedReservation::new(OwnedTarget::Key(self.buckets.clone(), key), n, None))
     }
 

@@ -6,10 +6,11 @@ use core::time::Duration;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket::{self, Demand};
-use crate::cell::{Cell, FixedTime, Location, ReadOrderHint, Resolved, Seen, Taken, TimeSource};
+use crate::cell::{self, Cell, ReadOrderHint, Resolved, Seen, Taken, TimeSource, WordCell};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
-use crate::limiter::target::{answer, as_f64};
+use crate::limiter::decision::Decision;
+use crate::limiter::target::as_f64;
 use crate::quota::Quota;
 use crate::sync::const_unless_loom;
 use crate::tokens::Tokens;
@@ -203,40 +204,85 @@ impl<C> RateLimiter<C> {
         self.hot.waiters = waiters;
         self
     }
+}
 
-    /// Takes the cost of `n` if `leaving` tokens are left then.
-    #[inline(always)]
-    pub(in crate::limiter) fn take(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Taken {
-        match self.hot.cell.take(self.layout(), self, (n, leaving), now) {
-            Ok(taken) => taken,
-            Err(seen) => self.take_cold(Demand::new(self.layout(), n, leaving), now, seen),
-        }
+impl<C: Clock> RateLimiter<C> {
+    /// Takes one token if it is there, and returns whether it was.
+    #[inline]
+    pub fn allow(&self) -> bool {
+        self.try_acquire().is_ok()
     }
 
-    /// The same, as an answer. A cost of zero is always admitted.
+    /// Takes one token if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
+    #[inline]
+    pub fn try_acquire(&self) -> Result<(), TryAcquireError> {
+        self.try_acquire_n(Tokens::ONE)
+    }
+
+    /// Takes `n` tokens, all or none. A cost of zero is always admitted, and charges nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TryAcquireError::RateLimited`] if the tokens are not there yet,
+    /// [`TryAcquireError::ExceedsBurst`] if they never could be, and
+    /// [`TryAcquireError::TableFull`] if the key is new to a keyed limiter that has no room for it.
+    /// Nothing is charged then.
+    #[inline]
+    pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
+        self.try_take(n.into(), Tokens::ZERO, self.live())
+    }
+
+    /// Takes `n` tokens, all or none, and returns the decision with all its numbers, such as
+    /// response headers show, for one operation on the bucket. A cost of zero looks and takes nothing.
+    #[inline]
+    pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
+        self.target().decide(n.into(), Tokens::ZERO, self.live())
+    }
+
+    /// The limiter's clock, to be read by a call.
+    #[inline]
+    pub(super) fn live(&self) -> TimeSource<'_, C> {
+        TimeSource::clock(&self.clock)
+    }
+
+    /// Takes the cost of `n` if `leaving` tokens are left then, and returns the answer. A cost of zero
+    /// is always admitted.
     // The outcome of the short loop becomes the answer at once, in registers.
     #[inline(always)]
     pub(in crate::limiter) fn try_take(
         &self,
         n: Tokens,
         leaving: Tokens,
-        now: impl TimeSource,
+        now: TimeSource<'_, C>,
     ) -> Result<(), TryAcquireError> {
         if n.is_zero() {
             return Ok(());
         }
         let layout = self.layout();
-        match self.hot.cell.take(layout, self, (n, leaving), now) {
-            Ok(taken) => answer(layout, (n, leaving), taken),
-            Err(seen) => answer(layout, (n, leaving), self.take_cold(Demand::new(layout, n, leaving), now, seen)),
+        match cell::take(self, layout, (n, leaving), now) {
+            Ok(taken) => taken.answer(layout, (n, leaving)),
+            Err(seen) => self.take_cold(Demand::new(layout, n, leaving), now, seen).answer(layout, (n, leaving)),
+        }
+    }
+
+    /// The same, as an outcome.
+    #[inline(always)]
+    pub(in crate::limiter) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
+        match cell::take(self, self.layout(), (n, leaving), now) {
+            Ok(taken) => taken,
+            Err(seen) => self.take_cold(Demand::new(self.layout(), n, leaving), now, seen),
         }
     }
 
     /// Continues after the short loop.
     #[cold]
     #[inline(never)]
-    fn take_cold(&self, demand: Demand, now: impl TimeSource, seen: Seen) -> Taken {
-        match self.hot.cell.take_cold(self.layout(), self, demand, now, seen) {
+    fn take_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Taken {
+        match cell::take_cold(self, self.layout(), demand, now, seen) {
             Some(taken) => taken,
             #[cfg(feature = "std")]
             None => self.take_lent(demand, now),
@@ -245,34 +291,34 @@ impl<C> RateLimiter<C> {
         }
     }
 
-    /// Takes. `None`: the word is lent, and the caller goes to the queue itself.
+    /// Takes. `None`: the word is with the queue, and the caller goes there itself.
     #[cfg(feature = "std")]
     #[inline(always)]
-    pub(in crate::limiter) fn take_in_cell(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Option<Taken> {
-        match self.hot.cell.take(self.layout(), self, (n, leaving), now) {
+    pub(in crate::limiter) fn take_in_cell(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
+        match cell::take(self, self.layout(), (n, leaving), now) {
             Ok(taken) => Some(taken),
-            Err(seen) => self.retry_in_cell(Demand::new(self.layout(), n, leaving), now, seen),
+            Err(seen) => self.take_in_cell_cold(Demand::new(self.layout(), n, leaving), now, seen),
         }
     }
 
     #[cfg(feature = "std")]
     #[cold]
     #[inline(never)]
-    fn retry_in_cell(&self, demand: Demand, now: impl TimeSource, seen: Seen) -> Option<Taken> {
-        self.hot.cell.take_cold(self.layout(), self, demand, now, seen)
+    fn take_in_cell_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<Taken> {
+        cell::take_cold(self, self.layout(), demand, now, seen)
     }
 
     /// Looks at the bucket for a call that leaves `leaving` units; `None` if there is no limit.
     #[cfg_attr(not(feature = "std"), allow(unused_variables))]
-    pub(in crate::limiter) fn peek(&self, leaving: Units, mut now: impl TimeSource) -> Option<Snapshot> {
-        let mut word = self.hot.cell.load(Self::LOAD);
+    pub(in crate::limiter) fn peek(&self, leaving: Units, now: TimeSource<'_, C>) -> Option<Snapshot> {
+        let mut word = self.load();
         let now = now.read();
         loop {
             match self.resolve(word) {
                 Resolved::Unlimited => return None,
                 Resolved::Bucket => return Some(Snapshot::held(now, token_bucket::level(self.layout(), word, now))),
                 // A look starts the bucket too, or the tokens that it promises would never come.
-                Resolved::NotStarted(_) => drop(self.change(FixedTime(now), |word, _| (word, Units(0)))),
+                Resolved::NotStarted(_) => drop(self.change(TimeSource::given(now), |word, _| (word, Units(0)))),
                 Resolved::Elsewhere =>
                 {
                     #[cfg(feature = "std")]
@@ -281,7 +327,7 @@ impl<C> RateLimiter<C> {
                     }
                 }
             }
-            word = self.hot.cell.load(Self::LOAD);
+            word = self.load();
         }
     }
 
@@ -289,14 +335,14 @@ impl<C> RateLimiter<C> {
     /// if there is no limit.
     pub(in crate::limiter) fn change(
         &self,
-        now: impl TimeSource,
+        now: TimeSource<'_, C>,
         change: impl Fn(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         if self.unlimited {
             return None;
         }
         loop {
-            let changed = self.hot.cell.change(self.layout(), self, now, &change);
+            let changed = cell::change(self, self.layout(), now, &change);
             #[cfg(feature = "std")]
             let changed = changed.or_else(|| self.change_lent(now, &change));
             if changed.is_some() {
@@ -312,7 +358,17 @@ const fn first_word(quota: &Quota) -> Word {
     if quota.starts_full() { token_bucket::full_since_origin(quota.layout()) } else { Word::NOT_STARTED }
 }
 
-impl<C> Location for RateLimiter<C> {
+impl<C> WordCell for RateLimiter<C> {
+    #[inline]
+    fn load(&self) -> Word {
+        self.hot.cell.load()
+    }
+
+    #[inline]
+    fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
+        self.hot.cell.compare_exchange(seen, next)
+    }
+
     #[inline(always)]
     fn order(&self) -> Option<&ReadOrderHint> {
         Some(&self.order)
@@ -338,7 +394,7 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
             return debug.field("unlimited", &true).finish_non_exhaustive();
         }
         debug.field("quota", &format_args!("{}", self.quota));
-        let word = self.hot.cell.load(Self::LOAD);
+        let word = self.load();
         let (layout, now) = (self.layout(), Reading::from_nanos(self.clock.now()));
         match self.resolve(word) {
             #[cfg(feature = "std")]

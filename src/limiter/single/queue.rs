@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::algorithm::token_bucket::{self, Demand};
-use crate::cell::{Taken, TimeSource};
+use crate::cell::{self, Taken, TimeSource};
+use crate::clock::Clock;
 use crate::queue::{Queue, QueueCell, QueueConfig, Rule, TimeDriver, TimerFactory, WaitRequest};
 use crate::table::Arrival;
 use crate::word::{Reading, Snapshot, Units, Word};
@@ -26,35 +27,6 @@ impl<C> RateLimiter<C> {
 
     fn queue(&self) -> &Arc<Queue> {
         self.queue_cell().queue(|| QueueConfig::new(self.rule(), MAX_WAITERS, None))
-    }
-
-    /// Takes tokens after the word was seen to be with the queue.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn take_lent(&self, demand: Demand, source: impl TimeSource) -> Taken {
-        let queue = self.queue();
-        loop {
-            let lent = queue.work_for(self.cell(), |state| {
-                let mut source = source;
-                state.take(&queue.config().rule, demand, source.read())
-            });
-            let taken = lent.or_else(|| self.cell().take_at_length(self.layout(), self, demand, source));
-            if let Some(taken) = taken {
-                return taken;
-            }
-        }
-    }
-
-    /// Changes the word after it was seen to be with the queue. Returns `None` if it is back in its
-    /// cell by then.
-    #[cold]
-    pub(super) fn change_lent(
-        &self,
-        mut source: impl TimeSource,
-        change: impl FnOnce(Word, Reading) -> (Word, Units),
-    ) -> Option<Units> {
-        let queue = self.queue();
-        queue.work_for(self.cell(), |state| state.change(&queue.config().rule, source.read(), change))
     }
 
     /// Takes a snapshot after the word was seen to be with the queue. Returns `None` if it is back
@@ -94,5 +66,33 @@ impl<C> RateLimiter<C> {
     /// Returns the number of waiters for which the timer is armed.
     pub(in crate::limiter) fn waiting(&self) -> u32 {
         self.queue_cell().waiting()
+    }
+}
+
+impl<C: Clock> RateLimiter<C> {
+    /// Takes tokens after the word was seen to be with the queue.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
+        let queue = self.queue();
+        loop {
+            let lent = queue.work_for(self.cell(), |state| state.take(&queue.config().rule, demand, source.read()));
+            let taken = lent.or_else(|| cell::take_exact(self, self.layout(), demand, source));
+            if let Some(taken) = taken {
+                return taken;
+            }
+        }
+    }
+
+    /// Changes the word after it was seen to be with the queue. Returns `None` if it is back in its
+    /// cell by then.
+    #[cold]
+    pub(super) fn change_lent(
+        &self,
+        source: TimeSource<'_, C>,
+        change: impl FnOnce(Word, Reading) -> (Word, Units),
+    ) -> Option<Units> {
+        let queue = self.queue();
+        queue.work_for(self.cell(), |state| state.change(&queue.config().rule, source.read(), change))
     }
 }

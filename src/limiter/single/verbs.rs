@@ -1,14 +1,12 @@
-//! The verbs of a [`RateLimiter`].
+//! The verbs of a [`RateLimiter`] beside those that only take.
 
 use core::time::Duration;
 
 use super::limiter::RateLimiter;
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
-use crate::limiter::decision::Decision;
 use crate::limiter::reservation::Reservation;
 use crate::limiter::target::Target;
-use crate::limiter::time::LiveClock;
 use crate::tokens::Tokens;
 
 #[cfg(feature = "std")]
@@ -25,49 +23,8 @@ use std::sync::Arc;
 
 impl<C: Clock> RateLimiter<C> {
     #[inline]
-    fn live(&self) -> LiveClock<'_, C> {
-        LiveClock::new(self.clock())
-    }
-
-    #[inline]
-    fn target(&self) -> Target<'_, C> {
+    pub(super) fn target(&self) -> Target<'_, C> {
         Target::Single(self)
-    }
-
-    /// Takes one token if it is there, and returns whether it was.
-    #[inline]
-    pub fn allow(&self) -> bool {
-        self.try_acquire().is_ok()
-    }
-
-    /// Takes one token if it is there.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_acquire_n`](RateLimiter::try_acquire_n).
-    #[inline]
-    pub fn try_acquire(&self) -> Result<(), TryAcquireError> {
-        self.try_acquire_n(Tokens::ONE)
-    }
-
-    /// Takes `n` tokens, all or none. A cost of zero is always admitted, and charges nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`TryAcquireError::RateLimited`] if the tokens are not there yet,
-    /// [`TryAcquireError::ExceedsBurst`] if they never could be, and
-    /// [`TryAcquireError::TableFull`] if the key is new to a keyed limiter that has no room for it.
-    /// Nothing is charged then.
-    #[inline]
-    pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), TryAcquireError> {
-        self.try_take(n.into(), Tokens::ZERO, self.live())
-    }
-
-    /// Takes `n` tokens, all or none, and returns the decision with all its numbers, such as
-    /// response headers show, for one operation on the bucket. A cost of zero looks and takes nothing.
-    #[inline]
-    pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
-        self.target().decide(n.into(), Tokens::ZERO, self.live())
     }
 
     /// Takes `n` tokens now, for a call whose cost is known later.

@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::granted::Granted;
 use super::target::WaitHandle;
 use crate::algorithm::token_bucket::Demand;
-use crate::cell::{FixedTime, Taken};
-use crate::error::{AcquireError, KeyRemoved, QueueFull, QueueLimit, TableFull, TooLate};
-use crate::limiter::target::exceeding;
+use crate::cell::{Taken, TimeSource};
+use crate::error::{AcquireError, ExceedsBurst, KeyRemoved, QueueFull, QueueLimit, TableFull, TooLate};
 use crate::queue::{Enqueued, Id, Outcome, Parker, Queue, Refusal, WaitRequest, ignore_panic, in_drop};
 use crate::table::Arrival;
 use crate::tokens::Tokens;
@@ -104,11 +103,11 @@ impl<H: WaitHandle> Wait<H> {
         let (layout, now) = (target.layout(), target.read());
         let demand = Demand::new(layout, self.n, self.leaving);
         if now > deadline && demand.needed <= layout.capacity() {
-            if let Some(due) = target.due_at(demand, FixedTime(now)) {
+            if let Some(due) = target.due_at(demand, TimeSource::given(now)) {
                 return Err(AcquireError::TooLate(TooLate(due)));
             }
         }
-        Ok(target.take_or_queue(self.n, self.leaving, FixedTime(now)))
+        Ok(target.take_or_queue(self.n, self.leaving, TimeSource::given(now)))
     }
 
     #[cold]
@@ -169,8 +168,8 @@ impl<H: WaitHandle> Wait<H> {
             Some(Taken::Unlimited) => return Begun::Over(Ok(granted_now(target.read()))),
             Some(Taken::TableFull { deficit, now }) => return Begun::Over(full(deficit, now)),
             _ if demand.needed > layout.capacity() => {
-                let exceeding = exceeding(layout, self.n.total_pico(), self.leaving.total_pico());
-                return Begun::Over(Err(AcquireError::ExceedsBurst(exceeding)));
+                let exceeds = ExceedsBurst::new(layout, self.n, self.leaving);
+                return Begun::Over(Err(AcquireError::ExceedsBurst(exceeds)));
             }
             Some(Taken::Denied { deficit, now, .. }) => (Some(due_at(now, deficit)), now),
             None => (None, target.read()),

@@ -23,10 +23,10 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
 
     /// Takes. `None`: the queue decides.
     #[inline(always)]
-    pub(super) fn take_or_queue(&self, n: Tokens, leaving: Tokens, now: impl TimeSource) -> Option<Taken> {
+    pub(super) fn take_or_queue(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
         match self {
             Target::Single(limiter) => limiter.take_in_cell(n, leaving, now),
-            Target::Key(buckets, key) => Some(buckets.take(*key, n, leaving, now)),
+            Target::Key(buckets, key) => Some(buckets.table.take(*key, (n, leaving), now)),
         }
     }
 

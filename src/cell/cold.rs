@@ -1,0 +1,132 @@
+//! The compare-exchange loop for everything that the short loop of a call leaves: special words,
+//! denials that may have been overtaken, and changes.
+
+use crate::algorithm::token_bucket::{self, Demand, Started, Step};
+use crate::clock::Clock;
+use crate::word::{Layout, Reading, Units, Word};
+
+use super::word_cell::{Resolved, Taken, TimeSource, WordCell};
+
+/// What a round of the loop decides on.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub(super) word: Word,
+    pub(super) now: Reading,
+    /// Whether another call may have changed the word since the reading.
+    pub(super) overtaken: bool,
+}
+
+impl Seen {
+    /// Loads the word and reads the clock.
+    fn first(cell: &impl WordCell, source: TimeSource<'_, impl Clock>) -> Seen {
+        let word = cell.load();
+        Seen { word, now: source.read(), overtaken: false }
+    }
+}
+
+/// The decision of one round of the loop.
+enum Next<T> {
+    /// Swap this word in. Return the result if the swap succeeds.
+    Swap(Word, T),
+    /// Return without a write.
+    Return(T),
+    /// Return without a write, unless the clock can be read again.
+    Recheck(T),
+}
+
+/// Takes with the exact steps alone, for any word. Returns `None` if the bucket is not in this cell.
+#[cfg(feature = "std")]
+pub(crate) fn take_exact(
+    cell: &impl WordCell,
+    layout: &Layout,
+    demand: Demand,
+    source: TimeSource<'_, impl Clock>,
+) -> Option<Taken> {
+    take_cold(cell, layout, demand, source, Seen::first(cell, source))
+}
+
+/// Continues after [`take`](super::take): if the word is special or was written after the reading, or
+/// if a denial may have been overtaken. Returns `None` if the bucket is not in this cell.
+pub(crate) fn take_cold(
+    cell: &impl WordCell,
+    layout: &Layout,
+    demand: Demand,
+    source: TimeSource<'_, impl Clock>,
+    seen: Seen,
+) -> Option<Taken> {
+    let Demand { cost, needed } = demand;
+    cas_loop(cell, seen, source, |seen, now, overtaken| {
+        let denied = |deficit| Some(Taken::Denied { needed, deficit, now });
+        let admitted = |held| Some(Taken::Admitted { cost, held, now });
+        let initial = match cell.resolve(seen) {
+            Resolved::Bucket => None,
+            Resolved::NotStarted(initial) => Some(initial),
+            Resolved::Unlimited => return Next::Return(Some(Taken::Unlimited)),
+            Resolved::Elsewhere => return Next::Return(None),
+        };
+        if let Some(initial) = initial {
+            return match token_bucket::start(layout, now, initial, demand) {
+                Started::Admitted { next, held } => Next::Swap(next, admitted(held)),
+                // A denied call starts the bucket too, or it would never begin to refill.
+                Started::Denied { next, deficit } => Next::Swap(next, denied(deficit)),
+            };
+        }
+        match token_bucket::step_exact(layout, seen, now, demand) {
+            Step::Admitted { next, held } => Next::Swap(next, admitted(held)),
+            Step::Denied { deficit, stale } if stale || overtaken => Next::Recheck(denied(deficit)),
+            Step::Denied { deficit, .. } => Next::Return(denied(deficit)),
+            Step::Cold => unreachable!("only special words are cold to the exact step"),
+        }
+    })
+}
+
+/// Replaces the word by the result of `change`, and returns the amount that was added or charged, or
+/// zero if there is no limit. Returns `None` if the bucket is not in this cell.
+#[cold]
+pub(crate) fn change(
+    cell: &impl WordCell,
+    layout: &Layout,
+    source: TimeSource<'_, impl Clock>,
+    change: impl Fn(Word, Reading) -> (Word, Units),
+) -> Option<Units> {
+    cas_loop(cell, Seen::first(cell, source), source, |seen, now, _| {
+        let word = match cell.resolve(seen) {
+            Resolved::Bucket => seen,
+            Resolved::NotStarted(initial) => token_bucket::started(layout, now, initial),
+            Resolved::Unlimited => return Next::Return(Some(Units(0))),
+            Resolved::Elsewhere => return Next::Return(None),
+        };
+        let (next, amount) = change(word, now);
+        if next == seen { Next::Return(Some(amount)) } else { Next::Swap(next, Some(amount)) }
+    })
+}
+
+/// Swaps in the word that `decide` computes, and repeats until the swap succeeds. `decide` receives
+/// the word, the reading, and whether another call may have changed the word since that reading.
+/// Returns `None` if the bucket is not in this cell.
+///
+/// The loop ends: a swap fails only if another call has succeeded, and the clock is read again at
+/// most once.
+fn cas_loop<T>(
+    cell: &impl WordCell,
+    Seen { mut word, mut now, mut overtaken }: Seen,
+    mut source: TimeSource<'_, impl Clock>,
+    decide: impl Fn(Word, Reading, bool) -> Next<Option<T>>,
+) -> Option<T> {
+    loop {
+        if !cell.is_here() {
+            return None;
+        }
+        match decide(word, now, overtaken) {
+            Next::Swap(next, settled) => match cell.compare_exchange(word, next) {
+                Ok(()) => return settled,
+                Err(current) => (word, overtaken) = (current, true),
+            },
+            Next::Return(settled) => return settled,
+            Next::Recheck(settled) => match source.reread() {
+                Some(reading) => (now, overtaken) = (reading, false),
+                None => return settled,
+            },
+        }
+    }
+}
