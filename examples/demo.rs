@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    println!("\none that waits:");
+    println!("\na call that waits:");
     let granted = limiter.acquire_blocking()?;
     println!("  granted after {:?}", granted.waited());
 
