@@ -1,4 +1,4 @@
-//! A bucket watched for five seconds: `cargo run --example demo`.
+//! Shows the tokens of a bucket for five seconds: `cargo run --example demo`.
 
 use std::error::Error;
 use std::thread::sleep;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// A contender: its name, and how to run it.
+/// A contender: its name, and its runs.
 pub struct Contender<'a> {
     /// The name in the table.
     pub name: String,

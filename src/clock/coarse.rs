@@ -18,8 +18,8 @@ use super::{Clock, QuantaClock};
 /// A clock that returns the reading of [`QuantaClock`] at which it was last moved on. A reading is
 /// one load, which is cheaper than a reading of the counter.
 ///
-/// A [`CoarseUpkeep`] moves the clock on: a thread does so at an interval, or an event loop each time
-/// around. While no upkeep lives, each reading is a reading of [`QuantaClock`], and costs a
+/// A [`CoarseUpkeep`] moves the clock on: a thread does so at an interval, or an event loop in each
+/// of its turns. While no upkeep lives, each reading is a reading of [`QuantaClock`], and costs a
 /// compare-exchange more than that.
 ///
 /// `CoarseClock` is a handle without state: all handles return the same time.

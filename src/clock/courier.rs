@@ -46,7 +46,7 @@ enum Task {
     Called(std::time::Instant),
     /// The task sleeps until the first instant of the queue.
     Asleep(Waker),
-    /// The runtime dropped the task: it was shut down, and will run no other.
+    /// The runtime was shut down: it dropped the task, and will run no other task.
     Lost,
 }
 

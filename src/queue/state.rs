@@ -98,7 +98,7 @@ impl QueueState {
         self.line.tell_all()
     }
 
-    /// Returns whether a dispatch has been needed since the last call of this method.
+    /// Returns whether a dispatch is needed since the previous call of this function.
     pub(super) fn needs_dispatch(&mut self) -> bool {
         std::mem::take(&mut self.needs_dispatch)
     }

@@ -18,7 +18,7 @@ pub(super) trait Limiter: Send + Sync + 'static {
     /// Takes a token.
     fn take(&self) -> bool;
 
-    /// Takes several.
+    /// Takes `n` tokens.
     fn take_n(&self, n: u32) -> bool;
 }
 

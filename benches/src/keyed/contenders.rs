@@ -71,7 +71,7 @@ pub(super) trait Keyed<K>: Send + Sync {
     /// Takes one token.
     fn hit(&self, key: &K) -> bool;
 
-    /// Takes several.
+    /// Takes `n` tokens.
     fn take(&self, key: &K, n: u32) -> bool;
 
     /// Takes one token for each key, and counts the admitted calls.
@@ -193,7 +193,7 @@ pub(super) trait Table<K>: Send + Sync {
     /// Calls in batches of `size` keys at a cost of one, and counts the admitted calls.
     fn batches(&self, keys: &[K], size: usize) -> u64;
 
-    /// Takes `n` tokens once, at the time that the last run ended with.
+    /// Takes `n` tokens once, at the time at which the last run ended.
     fn take(&self, key: &K, n: u32) -> bool;
 
     fn len(&self) -> Option<u64>;

@@ -17,7 +17,8 @@ use crate::resident::{most_resident, resident};
 
 const MAX_KEYS: u64 = 1_000_000;
 
-/// Keys that owe half a burst at first, more than a key of the flood, and that are hit meanwhile.
+/// Keys that owe half a burst at first, more than a key of the flood, and that are hit during the
+/// flood.
 const RESIDENTS: u64 = 100_000;
 
 /// Keys that have no tokens left, and that ask now and then.
@@ -55,7 +56,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Hits residents until it is stopped, and asks for an exhausted key after every 64 hits.
+    /// Hits residents until it is stopped, and takes from an exhausted key after every 64 hits.
     fn watch(&self, stop: &AtomicBool) -> Seen {
         pin(0);
         let mut seen = Seen { ticks: Histogram::new(), asked: 0, admitted: vec![0; self.exhausted.len()] };

@@ -239,7 +239,8 @@ impl Section {
         let contenders = group.at(calls.len());
         let filled: Vec<_> = contenders.iter().map(|&contender| calls.filled(contender, quota, traffic)).collect();
         let run = |serial: bool, threads: usize| timings(&filled, serial, threads, scale);
-        // Throughput and latency take turns as well, so that a slow moment of the machine meets both.
+        // Throughput and latency take turns as well, so that a slow moment of the machine affects
+        // both.
         let timings: Vec<Vec<Option<Timing>>> = match self.modes {
             [Mode::Throughput, Mode::Serial] => both(&filled, scale),
             modes => modes

@@ -232,8 +232,8 @@ pub(super) fn full(scale: &Scale, report: &mut Report) -> io::Result<()> {
 const NEW: u64 = 100_000;
 
 /// Answers `full`: the times, the share of the room that was in use, and the share of the new keys
-/// that was admitted. The clock is driven: on the real one the buckets of fast quotas would be full
-/// again, and free, before the table is.
+/// that was admitted. The clock is driven: on the real clock, the buckets of fast quotas would be
+/// full again, and free, before the table is full.
 pub(super) fn full_child(name: &str, policy: &str, quota: &str, max_keys: u64) -> Option<Vec<f64>> {
     pin(0);
     let (contender, quota) = (Contender::named(name)?, Quota::named(quota)?);
@@ -241,7 +241,8 @@ pub(super) fn full_child(name: &str, policy: &str, quota: &str, max_keys: u64) -
     let plan = Plan { quota, keys: max_keys, max_keys, on_full };
     let table = build::<u64, Driven<true>>(contender, plan).ok()?;
     let mut numbers = Numbers::new(1);
-    // More than fit, because a key may be refused a little before the table is full.
+    // More tries than keys that fit, because a key may be refused a little before the table is
+    // full.
     let mut tries = 2 * max_keys;
     while tries > 0 && table.len()? < max_keys {
         table.take(&numbers.next(), quota.limit.burst / 2);

@@ -37,7 +37,7 @@ pub(super) struct Row {
 }
 
 impl Ranking {
-    /// Prints the table, keeps its figures, and holds the worst ratio against the bar.
+    /// Prints the table, keeps its figures, and compares the worst ratio with the bar.
     pub(super) fn publish(mut self, report: &mut Report) {
         self.rows.sort_by(|one, other| {
             let key = |row: &Row| row.ratio.unwrap_or(f64::INFINITY);

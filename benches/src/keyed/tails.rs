@@ -61,7 +61,8 @@ impl Tails {
         Ok(())
     }
 
-    /// Prints the table, the worst call first, and holds the worst of brimful's rows against the bars.
+    /// Prints the table, the worst call first, and compares the worst of brimful's rows with the
+    /// bars.
     pub(super) fn publish(mut self, report: &mut Report) {
         let worst = |line: &Line| line.figures.get(2).copied().unwrap_or_default();
         self.rows.sort_by(|one, other| worst(other).total_cmp(&worst(one)));

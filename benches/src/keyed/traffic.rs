@@ -14,14 +14,15 @@ use crate::harness;
 
 /// The state in which a call finds its bucket.
 ///
-/// With a real clock, most pairs of a quota and a size allow only one of these states: a bucket of
-/// 1000000/s burst 1000 is full again before any of 10^5 other keys is done, one of 60/min is
-/// exhausted at once. So the first three drive the clock. Every contender gets the same calls at the
-/// same times, and the time of a call is exact to 2^-32 ns. Tables are filled at 20 ns per call, as
-/// fast as a real table can grow.
+/// With a real clock, most pairs of a quota and a size allow only one of these states. A bucket of
+/// 1000000/s burst 1000 is full again before any of 10^5 other keys is done; a bucket of 60/min is
+/// exhausted at once. So the first three states drive the clock. Every contender gets the same
+/// calls at the same times, and the time of a call is exact to 2^-32 ns. Tables are filled at 20 ns
+/// per call, as fast as a real table can grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
-    /// Half full, and a call takes what the bucket has earned since the last one: admitted.
+    /// Half full, and a call takes the tokens that the bucket has earned since the last call:
+    /// admitted.
     InUse,
     /// Full again at each call (at 99.8% of them: the order is random): healthy clients.
     Healthy,
@@ -67,7 +68,7 @@ impl Traffic {
             // Two calls of a key are closer together than a sixteenth of a pass in one of 500
             // cases.
             Traffic::Healthy => earned_in_a_pass(16.0),
-            // Less than one call's cost in all runs.
+            // The clock advances by less than one call's cost in all runs.
             Traffic::Exhausted => Step::nanos(quota.call_nanos() / 1e10),
             Traffic::Real | Traffic::Zipf => Step::NONE,
         }
@@ -126,8 +127,8 @@ impl<K: Key> Calls<K> {
 /// The clock by which a run is timed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Timer {
-    /// By the thread's CPU time: another process on its core does not count. For one thread, which
-    /// never sleeps on a lock.
+    /// The thread's CPU time, in which another process on the core does not count. For one thread,
+    /// which never sleeps on a lock.
     Cpu,
     Wall,
 }
@@ -150,7 +151,7 @@ impl Timer {
     }
 }
 
-/// A table whose runs walk on through the calls.
+/// A table whose runs go on through the calls.
 pub(super) struct Filled<K> {
     pub(super) table: Arc<dyn Table<K>>,
     how: How,
