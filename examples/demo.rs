@@ -1,4 +1,4 @@
-//! A bucket watched for five seconds: `cargo run --example demo`.
+//! Shows the tokens of a bucket for five seconds: `cargo run --example demo`.
 
 use std::error::Error;
 use std::thread::sleep;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    println!("\none that waits:");
+    println!("\na call that waits:");
     let granted = limiter.acquire_blocking()?;
     println!("  granted after {:?}", granted.waited());
 

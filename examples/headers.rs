@@ -7,7 +7,7 @@ use brimful::{Decision, Quota, RateLimiter};
 static API: RateLimiter = RateLimiter::new(Quota::per_minute(60).burst(3));
 
 fn main() {
-    // The last one costs more than the burst: no wait would help, so it gets no `Retry-After`.
+    // The last request costs more than the burst. No wait would help, so it gets no `Retry-After`.
     for (request, cost) in (1..).zip([1, 1, 1, 1, 4]) {
         let decision = API.decide(cost);
         println!("request {request} of cost {cost}: {}", if decision.allowed() { 200 } else { 429 });
@@ -30,7 +30,7 @@ fn headers(decision: &Decision) -> Vec<(&'static str, u64)> {
     headers
 }
 
-/// Rounded up: rounded down, a client would come back too early.
+/// Rounds up to whole seconds. If it rounded down, a client would come back too early.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }

@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use brimful::{Decision, FullEvent, KeyedRateLimiter, OnFull, Quota};
 
-/// What a server answers: whole seconds rounded up, so that a client is never sent 0.
+/// Returns the answer of a server. Seconds are rounded up, so that a client is never sent 0.
 fn response(decision: Decision) -> String {
     if decision.allowed() {
         return format!("200, {} of {} left", decision.remaining(), decision.limit());
@@ -33,11 +33,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..4 {
         println!("{alice}: {}", response(clients.decide(&alice, 1)));
     }
-    // Each client has a bucket of its own, and looking makes nobody known.
+    // Each client has its own bucket, and a look does not make a client known.
     println!("{bob}: {}", response(clients.decide(&bob, 0)));
     assert_eq!(clients.len(), 1);
 
-    // A flood of new clients: those who have used up their quota stay so.
+    // A flood of new clients. A client that has used up its quota stays exhausted.
     for n in 0..100_000u32 {
         clients.allow(&IpAddr::from(n.to_be_bytes()));
     }

@@ -1,12 +1,12 @@
-//! Code that limits, and its test on a clock that only the test moves:
+//! A program with a limiter, and its test on a clock that only the test moves:
 //! `cargo run --example mock_clock`.
 
 use std::time::Duration;
 
 use brimful::{Clock, MockClock, QuantaClock, Quota, RateLimiter};
 
-/// Locks a login for a while after too many attempts. Generic over the clock, with the
-/// process's as the default.
+/// A login that is locked for a while after too many attempts. It is generic over the clock, and
+/// the default is the process's clock.
 struct Login<C = QuantaClock> {
     attempts: RateLimiter<C>,
 }
@@ -22,7 +22,8 @@ impl<C: Clock> Login<C> {
         Login { attempts: RateLimiter::with_clock(Quota::per_minute(1).burst(3), clock) }
     }
 
-    /// Whether the password is right; or how long the login is locked, `None` for ever.
+    /// Returns whether the password is right. The error is the time for which the login is locked,
+    /// or `None` if it is locked for ever.
     fn try_password(&self, password: &str) -> Result<bool, Option<Duration>> {
         self.attempts.try_acquire().map_err(|refused| refused.retry_after())?;
         let right = password == "correct horse";
@@ -33,7 +34,7 @@ impl<C: Clock> Login<C> {
     }
 }
 
-/// No sleep: the test moves the clock to the last nanosecond of the wait, and past it.
+/// The test does not sleep. It moves the clock to the last nanosecond of the wait, and past it.
 fn three_wrong_passwords_lock_for_a_minute() {
     let clock = MockClock::new();
     let login = Login::with_clock(clock.clone());

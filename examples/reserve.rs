@@ -1,4 +1,4 @@
-//! Tokens taken for a cost that is known later: `cargo run --example reserve`.
+//! Tokens that are reserved for a cost that is known later: `cargo run --example reserve`.
 
 use std::time::Duration;
 
@@ -10,22 +10,23 @@ fn main() -> Result<(), TryAcquireError> {
     let clock = MockClock::new();
     let limiter = RateLimiter::with_clock(quota, clock.clone());
 
-    // Cheaper than it was estimated: the rest goes back.
+    // The call was cheaper than its estimate: the rest goes back.
     let reservation = limiter.try_reserve_n(600)?;
     reservation.commit(450);
     show("600 reserved, 450 used", &limiter);
 
-    // The call failed: dropping the reservation gives all back.
+    // The call failed: the dropped reservation gives all tokens back.
     drop(limiter.try_reserve_n(500)?);
     show("500 reserved, call failed", &limiter);
 
-    // Dearer: the rest is charged, into debt, and what the debt limit leaves is told.
+    // The call was dearer: the rest is charged, into debt. `commit` returns the part beyond the
+    // debt limit, which is not charged.
     let reservation = limiter.try_reserve_n(500)?;
     let uncharged = reservation.commit(800);
     show("500 reserved, 800 used", &limiter);
     println!("  not charged: {uncharged}");
 
-    // Until the debt is earned back, nothing is admitted.
+    // No call is admitted until the debt is earned back.
     let wait = limiter.time_until(100).expect("100 are within the burst");
     println!("  100 more in {wait:?}");
     clock.advance(wait - Duration::from_nanos(1));

@@ -1,4 +1,5 @@
-//! Code that waits, and its test on a clock that only the test moves: `cargo run --example wait_mock`.
+//! A program that waits, and its test on a clock that only the test moves: `cargo run --example
+//! wait_mock`.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use brimful::{AcquireError, Clock, MockClock, QuantaClock, Quota, RateLimiter};
 
-/// Sends one mail a minute. Generic over the clock, with the process's as the default.
+/// A mailer that sends one mail a minute. It is generic over the clock, and the default is the
+/// process's clock.
 struct Mailer<C = QuantaClock> {
     pace: RateLimiter<C>,
 }
@@ -17,14 +19,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Mailer<C> {
         Mailer { pace: RateLimiter::with_clock(Quota::per_minute(1), clock) }
     }
 
-    /// Waits for its turn, and returns the minute in which the mail went out.
+    /// Waits for the mail's turn, and returns the minute in which the mail went out.
     async fn send(&self, _mail: &str) -> Result<u64, AcquireError> {
         let granted = self.pace.acquire().await?;
         Ok(granted.granted_at() / 60_000_000_000)
     }
 }
 
-/// In one thread, without a runtime: the future is polled by hand, and served by the clock.
+/// One thread, without a runtime: the test polls the future, and the clock serves it.
 fn the_second_mail_waits_for_a_minute() {
     let clock = MockClock::new();
     let mailer = Mailer::with_clock(clock.clone());
@@ -39,7 +41,7 @@ fn the_second_mail_waits_for_a_minute() {
     assert!(second.as_mut().poll(&mut by_hand).is_ready());
 }
 
-/// Whenever all of it waits, the clock is moved to where it is due.
+/// Moves the clock to the next due instant whenever the future is pending.
 fn an_hour_of_mails_takes_no_time() -> Result<(), AcquireError> {
     let clock = MockClock::new();
     let mailer = Mailer::with_clock(clock.clone());
@@ -61,7 +63,7 @@ fn an_hour_of_mails_takes_no_time() -> Result<(), AcquireError> {
     Ok(())
 }
 
-/// A thread that waits is served by the clock too; it is moved by another.
+/// A blocked thread is served by the clock too, when another thread moves the clock.
 fn a_thread_waits_for_a_day() -> Result<(), AcquireError> {
     let clock = MockClock::new();
     let daily = RateLimiter::with_clock(Quota::per_day(1), clock.clone());

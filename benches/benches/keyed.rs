@@ -1,5 +1,5 @@
-//! `cargo xtask bench criterion`: what a call for a known key costs one thread. The same
-//! contenders as in the keyed bench, with criterion's statistics.
+//! `cargo xtask bench criterion`: the cost of a call for a known key, by one thread. The contenders
+//! are those of the keyed bench, and the statistics are criterion's.
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
-//! `cargo xtask bench criterion`: what one decision costs one thread, in each state that a
-//! limiter can be in. The same contenders as in the contention bench, with criterion's
-//! statistics.
+//! `cargo xtask bench criterion`: the cost of one decision by one thread, in each state of a
+//! limiter. The contenders are those of the contention bench, and the statistics are criterion's.
 
 use std::time::Duration;
 

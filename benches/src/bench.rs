@@ -1,5 +1,5 @@
-//! What the benches have in common: sections that are measured in turn, how much of everything,
-//! and where the figures go.
+//! The common parts of the benches: sections that are measured in turn, the amount of work, and the
+//! files for the figures.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,32 +9,34 @@ use clap::Args;
 use crate::child;
 use crate::report::Report;
 
-/// A part of a bench. It measures what is asked for of it, and nothing where nothing is.
+/// A part of a bench. It measures the scenarios that the filter selects.
 pub(crate) type Section = fn(&Scale, &mut Report) -> io::Result<()>;
 
 /// A bench.
 pub struct Bench {
     pub(crate) sections: &'static [Section],
-    /// What is measured in a process of its own, by its words; `None` where they mean nothing.
+    /// Measures in a process of its own, as the words ask. Returns `None` if the words mean
+    /// nothing.
     pub(crate) child: fn(&[&str]) -> io::Result<Option<Vec<f64>>>,
-    /// Runs of every contender, and where it is quick.
+    /// The runs of every contender, in full and with `--quick`.
     pub(crate) runs: [usize; 2],
-    /// Operations in a run that is timed as a whole.
+    /// The operations in a run that is timed as a whole.
     pub(crate) operations: u64,
 }
 
-/// Which figures, and where they go.
+/// The figures to measure, and the files to write.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Only what has a name that contains this: a section's, or more of it ("crowd b", "hit: u64").
+    /// Measures only scenarios whose name contains this: a section, or more of the name ("crowd b",
+    /// "hit: u64").
     filter: Option<String>,
-    /// Runs of every contender, in turns; the median counts. Each bench knows how many it wants.
+    /// The runs of every contender, in turns; the median counts. Each bench has its own default.
     #[arg(long)]
     runs: Option<usize>,
-    /// Operations in a run that is timed as a whole.
+    /// The operations in a run that is timed as a whole.
     #[arg(long)]
     operations: Option<u64>,
-    /// Little of everything, and few runs: to see that it works.
+    /// Measures little of everything, in few runs, to check that the bench works.
     #[arg(long)]
     quick: bool,
     /// Also writes all figures to this file, as CSV.
@@ -46,38 +48,39 @@ pub struct Options {
     /// Measures for the process that started this one.
     #[arg(long, hide = true)]
     child: Vec<String>,
-    /// What a bench with a matrix is narrowed to; see its own options.
+    /// The part of a matrix to measure, for a bench that has a matrix.
     #[arg(skip)]
     pub narrow: Narrow,
 }
 
-/// Which part of a matrix is measured.
+/// The part of a matrix to measure.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Narrow {
-    /// Only tables of so many keys, such as 1000,1e6. Without it each section has its own sizes.
+    /// Measures only tables of these numbers of keys, such as 1000,1e6. By default each section has
+    /// its own sizes.
     #[arg(long, value_delimiter = ',', value_parser = size)]
     pub sizes: Vec<u64>,
-    /// Only quotas whose name contains one of these, such as 60/min,MB/s.
+    /// Measures only quotas whose name contains one of these, such as 60/min,MB/s.
     #[arg(long, value_delimiter = ',')]
     pub quotas: Vec<String>,
 }
 
-/// A count, also as a power of ten.
+/// Parses a count, which may be written as a power of ten.
 fn size(text: &str) -> Result<u64, String> {
     let number: f64 = text.parse().map_err(|error| format!("{error}"))?;
     if (1.0..1e9).contains(&number) { Ok(number as u64) } else { Err("not between 1 and 1e9".to_owned()) }
 }
 
-/// What is measured, and how much of it.
+/// The scenarios to measure, and the amount of work.
 #[derive(Clone, Debug)]
 pub(crate) struct Scale {
     filter: Option<String>,
-    /// Runs of every contender; the median counts.
+    /// The runs of every contender; the median counts.
     pub(crate) runs: usize,
     pub(crate) operations: u64,
     pub(crate) quick: bool,
     pub(crate) narrow: Narrow,
-    /// Where the plots go.
+    /// The folder for the plots.
     pub(crate) svg: Option<PathBuf>,
 }
 
@@ -88,12 +91,12 @@ impl Scale {
 }
 
 impl Bench {
-    /// Answers the process that started this one, if one did, or else measures what is asked for,
-    /// and writes what came out.
+    /// Answers the process that started this one, if there is one. Otherwise measures the selected
+    /// scenarios, and writes the figures.
     ///
     /// # Errors
     ///
-    /// Where a part that needs a process of its own had none, or something cannot be written.
+    /// Fails if a part that needs a process of its own had none, or if a file cannot be written.
     pub fn run(&self, options: Options) -> io::Result<()> {
         let Options { filter, runs, operations, quick, csv, svg, child, narrow } = options;
         if !child.is_empty() {

@@ -1,10 +1,10 @@
-//! Processes of their own, for what an earlier measurement would leave its traces in: memory
-//! that was given back, pages that are there already, threads that still run.
+//! Measurements in processes of their own. In one process, an earlier measurement would leave its
+//! traces: freed memory, pages that are there already, threads that still run.
 
 use std::io;
 use std::process::{Command, Stdio};
 
-/// Asks this program's child to measure; it answers with numbers.
+/// Asks a child of this program to measure, and returns the numbers that it prints.
 pub(crate) fn ask(words: &[&str]) -> io::Result<Vec<f64>> {
     let output = Command::new(std::env::current_exe()?)
         .args(words.iter().flat_map(|word| ["--child", word]))
@@ -18,14 +18,14 @@ pub(crate) fn ask(words: &[&str]) -> io::Result<Vec<f64>> {
     }
 }
 
-/// Asks several times, and returns the median of each number: a moment in which the machine did
-/// something else comes in one child, the cost of a limiter in all of them.
+/// Asks several times, and returns the median of each number. A moment in which the machine did
+/// other work affects one child. The cost of a limiter is in all of them.
 pub(crate) fn ask_again(times: usize, words: &[&str]) -> io::Result<Vec<f64>> {
     let answers = (0..times.max(1)).map(|_| ask(words)).collect::<io::Result<Vec<_>>>()?;
     Ok(medians(&answers))
 }
 
-/// Asks several children in turns, `runs` times; returns the answers of each.
+/// Asks several children in turns, `runs` times, and returns the answers of each.
 pub(crate) fn ask_in_turns(runs: usize, children: &[Vec<&str>]) -> io::Result<Vec<Vec<Vec<f64>>>> {
     let mut answers = vec![Vec::new(); children.len()];
     for run in 0..runs.max(1) {
@@ -37,7 +37,7 @@ pub(crate) fn ask_in_turns(runs: usize, children: &[Vec<&str>]) -> io::Result<Ve
     Ok(answers)
 }
 
-/// The median of each number over several answers.
+/// Returns the median of each number over several answers.
 pub(crate) fn medians(answers: &[Vec<f64>]) -> Vec<f64> {
     let median = |place: usize| {
         let mut numbers: Vec<f64> = answers.iter().filter_map(|answer| answer.get(place)).copied().collect();
@@ -47,7 +47,7 @@ pub(crate) fn medians(answers: &[Vec<f64>]) -> Vec<f64> {
     (0..answers.first().map_or(0, Vec::len)).map(median).collect()
 }
 
-/// Answers whoever asked.
+/// Prints the numbers for the parent process.
 pub(crate) fn tell(words: &[&str], numbers: Option<Vec<f64>>) -> io::Result<()> {
     let numbers = numbers.ok_or_else(|| io::Error::other(format!("no such measurement: {words:?}")))?;
     for number in numbers {
@@ -56,7 +56,7 @@ pub(crate) fn tell(words: &[&str], numbers: Option<Vec<f64>>) -> io::Result<()> 
     Ok(())
 }
 
-/// A number among the words.
+/// Parses a number among the words.
 pub(crate) fn number(word: &str) -> io::Result<u64> {
     word.parse().map_err(io::Error::other)
 }

@@ -1,4 +1,4 @@
-//! What is measured: the floors, brimful, and its peers.
+//! The contenders: the floors, brimful, and its peers.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,11 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 
-/// Reads the time-stamp counter as the default clock does, and then tells a time of its own
-/// that goes on by a fixed step with every reading: a limiter stays in the state that a bench
-/// is about, and a decision still waits for the counter.
+/// A clock that reads the time-stamp counter as the default clock does, and then returns a time of
+/// its own. That time goes on by a fixed step with every reading. So a limiter stays in the state
+/// that a bench is about, and a decision still waits for the counter.
 ///
-/// For one thread: the readings of several would be lost among each other.
+/// For one thread only: the readings of several threads would overwrite each other.
 #[derive(Debug)]
 pub struct Stepped {
     now: AtomicU64,
@@ -23,7 +23,7 @@ pub struct Stepped {
 }
 
 impl Stepped {
-    /// Goes on by `step` nanoseconds with every reading.
+    /// Returns a clock that goes on by `step` nanoseconds with every reading.
     #[must_use]
     pub fn new(step: u64) -> Self {
         Stepped { now: AtomicU64::new(1_000_000_000), step }
@@ -33,7 +33,7 @@ impl Stepped {
     fn read(&self) -> u64 {
         let now = self.now.load(Ordering::Relaxed);
         self.now.store(now + self.step, Ordering::Relaxed);
-        // The counter's value is always below 2⁶³; the processor does not know.
+        // The counter's value is always below 2⁶³, which the processor does not know.
         now + (QuantaClock.now() >> 63)
     }
 }
@@ -45,7 +45,7 @@ impl Clock for Stepped {
     }
 }
 
-/// The same for governor, which wants a clock that clones.
+/// [`Stepped`] for governor, which needs a clock that clones.
 #[derive(Debug)]
 pub struct GovernorStepped(pub Stepped);
 
@@ -55,7 +55,7 @@ impl Clone for GovernorStepped {
     }
 }
 
-/// governor's idea of an instant.
+/// An instant for governor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At(u64);
 
@@ -89,10 +89,10 @@ impl GovernorClock for GovernorStepped {
     }
 }
 
-/// governor's limiter for one bucket, on a clock of ours.
+/// governor's limiter for one bucket, on any clock.
 pub type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as GovernorClock>::Instant>>;
 
-/// The machine's floor: what no limiter with one shared word and a clock can beat.
+/// The machine's floor: the work that no limiter with one shared word and a clock can avoid.
 #[derive(Debug, Default)]
 pub struct Floor(CachePadded<AtomicU64>);
 
@@ -110,14 +110,14 @@ impl Floor {
         word == clock.now()
     }
 
-    /// Loads the word, reads the clock, and swaps until it has succeeded.
+    /// Loads the word, reads the clock, and swaps the word until a swap succeeds.
     #[inline]
     pub fn swap(&self, clock: &impl Clock) -> u64 {
         self.swap_for(clock, u64::wrapping_add)
     }
 
-    /// The same where the word is a time and a count: takes one, whether it is there or not. Both
-    /// are as wide as in a limiter whose tick is 2^k ns.
+    /// Like [`swap`](Floor::swap), for a word that holds a time and a count. Takes one token, even
+    /// if none is there. Both fields are as wide as in a limiter whose tick is 2^k ns.
     #[inline]
     pub fn swap_packed(&self, clock: &impl Clock, k: u32) -> u64 {
         let mask = (1 << (k + 3)) - 1;
@@ -137,7 +137,7 @@ impl Floor {
         }
     }
 
-    /// The same without a clock.
+    /// Loads and swaps the word, without a clock.
     #[inline]
     pub fn swap_timeless(&self) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
@@ -146,7 +146,7 @@ impl Floor {
     }
 }
 
-/// What one writes without a library: a bucket of floats behind a mutex.
+/// A limiter that is written by hand, without a library: a bucket of floats behind a mutex.
 #[derive(Debug)]
 pub struct MutexBucket {
     state: Mutex<(f64, Instant)>,
@@ -155,7 +155,7 @@ pub struct MutexBucket {
 }
 
 impl MutexBucket {
-    /// A full bucket.
+    /// Returns a full bucket.
     #[must_use]
     pub fn new(rate: f64, burst: f64) -> Self {
         MutexBucket { state: Mutex::new((burst, Instant::now())), rate, burst }
@@ -166,7 +166,7 @@ impl MutexBucket {
         self.try_acquire_at(n, Instant::now)
     }
 
-    /// The same at a time of the caller's, which is read under the lock.
+    /// Takes `n` tokens if they are there, at a time of the caller's that is read under the lock.
     #[inline]
     pub fn try_acquire_at(&self, n: f64, now: impl FnOnce() -> Instant) -> bool {
         let Ok(mut state) = self.state.lock() else { return false };

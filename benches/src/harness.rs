@@ -1,27 +1,27 @@
-//! Timing in turns.
+//! The timing of contenders, in turns.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// A contender: its name, and how to run it.
+/// A contender: its name, and its runs.
 pub struct Contender<'a> {
-    /// As it stands in the table.
+    /// The name in the table.
     pub name: String,
-    /// Each thread takes the next, and the first again after the last.
+    /// Each thread takes the next run, and the first run again after the last.
     runs: Vec<Run<'a>>,
 }
 
 type Run<'a> = Box<dyn Fn(u64) -> f64 + Sync + 'a>;
 
 impl<'a> Contender<'a> {
-    /// One whose every operation is a call of `operation`. The loop is compiled for it alone,
-    /// so that nothing but the loop's counter stands between two operations.
+    /// Returns a contender whose every operation is a call of `operation`. The loop is compiled for
+    /// this operation alone, so that nothing but the loop's counter stands between two operations.
     pub fn new<T: 'a>(name: impl Into<String>, operation: impl Fn() -> T + Sync + 'a) -> Self {
         Contender::timed(name, repeated(operation))
     }
 
-    /// One with an operation for each of so many threads.
+    /// Returns a contender with an operation of its own for each of `threads` threads.
     pub fn each<T: 'a, O: Fn() -> T + Sync + 'a>(
         name: impl Into<String>,
         threads: usize,
@@ -31,12 +31,13 @@ impl<'a> Contender<'a> {
         Contender { name: name.into(), runs: (0..threads).map(run).collect() }
     }
 
-    /// One that times itself: `run` does so many operations, and tells the nanoseconds.
+    /// Returns a contender that times itself: `run` makes the given number of operations, and
+    /// returns the nanoseconds.
     pub fn timed(name: impl Into<String>, run: impl Fn(u64) -> f64 + Sync + 'a) -> Self {
         Contender { name: name.into(), runs: vec![Box::new(run)] }
     }
 
-    /// The nanoseconds that so many operations take.
+    /// Returns the nanoseconds that `operations` operations take.
     #[must_use]
     pub fn run(&self, operations: u64) -> f64 {
         self.run_on(0, operations)
@@ -57,7 +58,7 @@ fn repeated<T>(operation: impl Fn() -> T) -> impl Fn(u64) -> f64 {
     }
 }
 
-/// Nanoseconds an operation: what the middle run of a contender took.
+/// The nanoseconds per operation of a contender.
 #[derive(Clone, Debug)]
 pub struct Timing {
     /// The median of the runs.
@@ -69,7 +70,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// One of the times of its runs; `None` if there are none.
+    /// Returns the timing of these runs; `None` if there are none.
     #[must_use]
     pub fn of(runs: Vec<f64>) -> Option<Self> {
         let median = median(runs.clone())?;
@@ -77,8 +78,8 @@ impl Timing {
         Some(Timing { median, least, runs })
     }
 
-    /// The median of the ratios of the runs that were next to each other in time: a slow moment of
-    /// the machine meets both.
+    /// Returns the median of the ratios of runs that were next to each other in time: a slow moment
+    /// of the machine affects both.
     #[must_use]
     pub fn ratio_to(&self, other: &Self) -> Option<f64> {
         median(self.runs.iter().zip(&other.runs).map(|(ours, theirs)| ours / theirs).collect())
@@ -90,8 +91,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Pins the calling thread to the core of that number, counted from the last one: the first is
-/// where interrupts go. After the first comes the last again.
+/// Pins the calling thread to the core of this number. Cores are counted from the last one, because
+/// the first core handles interrupts. After the first core comes the last again.
 pub fn pin(thread: usize) {
     let Some(cores) = core_affinity::get_core_ids() else { return };
     if let Some(&core) = cores.iter().rev().cycle().nth(thread) {
@@ -101,8 +102,8 @@ pub fn pin(thread: usize) {
 
 /// Runs the contenders in turns, each `runs` times for `operations`, on one pinned thread.
 ///
-/// The thread is one of its own: threads start on the cores of the one that spawns them, and a
-/// pinned caller could not pin others elsewhere.
+/// This is a new thread. Threads start on the cores of the thread that spawns them, so a pinned
+/// caller could not pin other threads to other cores.
 #[must_use]
 pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<Timing> {
     let measure = || {
@@ -113,12 +114,13 @@ pub fn alone(contenders: &[Contender<'_>], runs: usize, operations: u64) -> Vec<
     timings.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The same on `threads` pinned threads at once, until the first has done its operations. An
-/// operation's time is the inverse of the throughput of all.
+/// Runs the contenders in turns on `threads` pinned threads at once, until the first thread has
+/// made its operations. The time of an operation is the inverse of the throughput of all threads.
 #[must_use]
 pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, operations: u64) -> Vec<Timing> {
     let cores = core_affinity::get_core_ids().map_or(1, |cores| cores.len());
-    // Threads that take turns do so many times in a run: longer runs, and fewer.
+    // Threads that take turns on the cores have to do so many times in a run: the runs are longer,
+    // and fewer.
     let (operations, runs) =
         if threads > cores { (operations * 8, runs.div_ceil(8).max(3)) } else { (operations, runs) };
     let at_a_time = (operations / 64).max(1);
@@ -129,7 +131,7 @@ pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, opera
                 let (there, is_over) = (&there, &is_over);
                 move || {
                     pin(thread);
-                    // Whoever slept until all are there would start late.
+                    // A thread that sleeps until all are there would start late.
                     there.fetch_add(1, Ordering::AcqRel);
                     while there.load(Ordering::Acquire) < threads {
                         std::thread::yield_now();
@@ -156,7 +158,7 @@ pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, opera
         });
         let done = times.iter().map(|stint| stint.done).sum::<u64>() as f64;
         if threads > cores {
-            // They take turns, and some begin when others have ended.
+            // The threads take turns, and some begin when others have ended.
             let (begun, ended) =
                 (times.iter().map(|stint| stint.begun).min(), times.iter().map(|stint| stint.ended).max());
             begun.zip(ended).map_or(f64::NAN, |(begun, ended)| (ended - begun).as_nanos() as f64 / done)
@@ -166,7 +168,7 @@ pub fn together(contenders: &[Contender<'_>], threads: usize, runs: usize, opera
     })
 }
 
-/// What a thread did in a run.
+/// The work of a thread in a run.
 struct Stint {
     begun: Instant,
     ended: Instant,
@@ -177,7 +179,7 @@ struct Stint {
 fn in_turns(contenders: &[Contender<'_>], runs: usize, run: impl Fn(&Contender<'_>) -> f64) -> Vec<Timing> {
     let mut times = vec![Vec::with_capacity(runs); contenders.len()];
     for round in 0..=runs {
-        // Every contender has every other one before it at some time.
+        // Every contender has every other contender before it at some time.
         for place in 0..contenders.len() {
             let index = (place + round) % contenders.len();
             let time = run(&contenders[index]);

@@ -1,13 +1,13 @@
-//! Counts by size, for percentiles of more values than one would keep.
+//! Counts by size, for percentiles of more values than can be kept.
 
-/// Within 1.6 %.
+/// A histogram whose percentiles are exact within 1.6 %.
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram {
     counts: Vec<u64>,
     worst: u64,
 }
 
-/// Sixty-four places to an octave.
+/// There are 2^6 = 64 places per octave.
 const BITS: u32 = 6;
 
 impl Histogram {
@@ -18,7 +18,8 @@ impl Histogram {
     #[inline]
     pub(crate) fn add(&mut self, value: u64) {
         let shift = (64 - BITS - 1).saturating_sub(value.leading_zeros());
-        // Below 128 every value has its own; above, the octave, and the bits below the first.
+        // Every value below 128 has its own place. Above, the place follows from the octave and the
+        // bits below the first one.
         let place = (u64::from(shift) << BITS) + (value >> shift);
         self.counts[place as usize] += 1;
         self.worst = self.worst.max(value);
@@ -32,7 +33,7 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// The value that a share of all is not above.
+    /// Returns the value that a share of all values does not exceed.
     pub(crate) fn percentile(&self, share: f64) -> u64 {
         let mut left = (self.count() as f64 * share).ceil() as u64;
         for (place, &count) in self.counts.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The harness of the benches: contenders run in turns on pinned threads, and what counts is
-//! the median.
+//! The harness of the benches. Contenders run in turns on pinned threads, and the median of the
+//! runs counts.
 
 pub mod bench;
 mod child;

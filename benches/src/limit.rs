@@ -1,9 +1,9 @@
-//! What everybody is held to, as each of them wants to be told.
+//! The limit of all contenders, in the form that each library takes.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// So many tokens in a period, and a burst.
+/// A number of tokens per period, and a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit {
     pub(crate) tokens: u32,
@@ -16,12 +16,12 @@ impl Limit {
         Limit { tokens, period: Duration::from_secs(1), burst }
     }
 
-    /// A token's time, rounded down to a nanosecond.
+    /// Returns a token's time, rounded down to a nanosecond.
     pub(crate) fn token(self) -> Duration {
         self.period / self.tokens
     }
 
-    /// The least seconds in which so many can be served.
+    /// Returns the least seconds in which `tokens` tokens can be served.
     pub(crate) fn ideal(self, tokens: u64) -> f64 {
         tokens.saturating_sub(self.burst.into()) as f64 * self.token().as_secs_f64()
     }
@@ -30,7 +30,7 @@ impl Limit {
         brimful::Quota::new(self.tokens.into(), self.period).burst(self.burst)
     }
 
-    /// governor's constructors by name do the same division.
+    /// Returns governor's quota, by the division that its named constructors do.
     pub(crate) fn governors(self) -> governor::Quota {
         let Some(quota) = governor::Quota::with_period(self.token()) else {
             panic!("governor has no interval for {self:?}")
@@ -48,11 +48,12 @@ impl Limit {
 
     pub(crate) fn ratelimit<C: ratelimit::Clock>(self, clock: C) -> ratelimit::Ratelimiter<C> {
         let builder = ratelimit::Builder::with_clock(self.tokens.into(), clock).period(self.period);
-        // Without initial tokens it starts empty.
+        // Without initial tokens the limiter starts empty.
         valid(builder.max_tokens(self.burst.into()).initial_available(self.burst.into()).build())
     }
 
-    /// It fills in lumps, each after a time that is at least a millisecond.
+    /// Returns a constructor for leaky-bucket, which fills in lumps, each after a time of at least
+    /// a millisecond.
     pub(crate) fn leaky_buckets(
         self,
         interval: Duration,
@@ -67,7 +68,7 @@ impl Limit {
     }
 }
 
-/// What is known to be valid.
+/// Returns a value that is known to be valid.
 fn valid<T, E: std::fmt::Display>(built: Result<T, E>) -> T {
     built.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -11,9 +11,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::{count, figure};
 
-/// What a page looks like.
+/// The colours of a page.
 struct Theme {
-    /// In the file's name.
+    /// The end of the file's name.
     name: &'static str,
     paper: RGBColor,
     ink: RGBColor,
@@ -24,7 +24,7 @@ struct Theme {
     others: [RGBColor; 6],
 }
 
-/// Okabe and Ito's colours, for all kinds of eyes, as dark or as light as the page asks for.
+/// Okabe and Ito's colours, which suit colour-blind readers, as dark or as light as the page needs.
 const THEMES: [Theme; 2] = [
     Theme {
         name: "light",
@@ -63,7 +63,8 @@ const THEMES: [Theme; 2] = [
 ];
 
 impl Theme {
-    /// brimful's, governor's, and the floors' are the same in all plots.
+    /// Returns a colour for each name. The colours of brimful, governor and the floors are the same
+    /// in all plots.
     fn colours<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<RGBColor> {
         let mut others = self.others.iter().cycle();
         let colour = |name: &str| match name {
@@ -82,12 +83,12 @@ const WIDTH: u32 = 900;
 
 const HEIGHT: u32 = 500;
 
-/// Names stand to the right of the lines, and to the left of the bars.
+/// The width of the names, which stand to the right of the lines and to the left of the bars.
 const NAMES: i32 = 240;
 
 const FONT: &str = "sans-serif";
 
-/// Somebody's points.
+/// The points of a contender.
 pub(crate) struct Line {
     name: String,
     points: Vec<(f64, f64)>,
@@ -98,18 +99,18 @@ pub(crate) fn lines(lines: impl IntoIterator<Item = (String, Vec<(f64, f64)>)>) 
     lines.filter(|line| !line.points.is_empty()).collect()
 }
 
-/// What the horizontal axis tells.
+/// The horizontal axis.
 pub(crate) enum Axis<'a> {
-    /// Counts, by their logarithm.
+    /// Counts, on a logarithmic scale.
     Counts,
     /// Names for 1, 2, 3, ...
     Names(&'a [&'static str]),
 }
 
-/// What a plot says.
+/// The texts of a plot.
 pub(crate) struct Words<'a> {
     pub(crate) title: &'a str,
-    /// With their units.
+    /// The labels of the axes, with their units.
     pub(crate) across: &'a str,
     pub(crate) up: &'a str,
 }
@@ -138,7 +139,7 @@ fn failed(error: &impl Display) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// A line for each contender.
+/// Draws a line for each contender.
 pub(crate) fn draw_lines(
     folder: &Path,
     name: &str,
@@ -162,7 +163,7 @@ pub(crate) fn draw_lines(
     };
     let heights = if logarithmic { (least.1 / 1.3, most.1 * 1.3) } else { (0.0, most.1 * 1.1) };
     on_all_pages(folder, name, HEIGHT, |area, theme| {
-        // The four kinds of axes are four types.
+        // The four combinations of axes have four types.
         let x = sides.0..sides.1;
         let y = heights.0..heights.1;
         match (axis, logarithmic) {
@@ -198,7 +199,7 @@ where
         .y_label_area_size(84)
         .build_cartesian_2d(x, y)?;
     let across = |value: &f64| match axis {
-        // Others stand too close to the next decade.
+        // Labels that begin with these digits stand too close to the next decade.
         Axis::Counts => Some(count(*value as u64)).filter(|text| !text.starts_with(CROWDED)).unwrap_or_default(),
         Axis::Names(names) => {
             let whole = (value.fract().abs() < 1e-9).then_some(*value as usize);
@@ -226,7 +227,7 @@ where
             names.push((chart.backend_coord(&last), line, colour));
         }
     }
-    // Each name beside its line's end, or below the one above it.
+    // Each name stands beside the end of its line, or below the name above it.
     names.sort_by_key(|((_, y), ..)| *y);
     let mut free = 0;
     for ((x, y), line, colour) in names {
@@ -244,7 +245,7 @@ const TITLE: i32 = 48;
 
 const BELOW: i32 = 40;
 
-/// A bar to the right for each contender, with its figure; `across` says what of.
+/// Draws a horizontal bar for each contender, with its figure. `across` is the unit.
 pub(crate) fn draw_bars(folder: &Path, name: &str, title: &str, across: &str, bars: &[(&str, f64)]) -> io::Result<()> {
     let most = bars.iter().map(|&(_, value)| value).fold(0.0, f64::max);
     if most <= 0.0 {
@@ -259,7 +260,7 @@ pub(crate) fn draw_bars(folder: &Path, name: &str, title: &str, across: &str, ba
         area.draw(&Text::new(title.to_owned(), (middle, TITLE / 2), text(23, &theme.ink, HPos::Center)))?;
         area.draw(&Text::new(across.to_owned(), (middle, bottom + BELOW / 2), text(18, &theme.ink, HPos::Center)))?;
         let colours = theme.colours(bars.iter().map(|&(name, _)| name));
-        // What is left for the figure of the longest.
+        // The width that is left beside the figure of the longest bar.
         let room = f64::from(WIDTH as i32 - NAMES - 90);
         for ((place, &(name, value)), colour) in (0..).zip(bars).zip(colours) {
             let (top, end) = (TITLE + BAR * place, NAMES + (value / most * room) as i32);

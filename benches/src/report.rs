@@ -1,4 +1,4 @@
-//! What came out: values for people and for plots, and the bars.
+//! The results: figures for readers and for plots, and the bars.
 
 use std::fmt::Write as _;
 use std::io;
@@ -10,11 +10,11 @@ use crate::table;
 /// One figure.
 #[derive(Clone, Debug)]
 pub struct Value {
-    /// What was measured, beginning with the section.
+    /// The scenario, beginning with the section.
     pub scenario: String,
-    /// Who was measured.
+    /// The contender.
     pub contender: String,
-    /// Which figure of theirs, with its unit.
+    /// The measure, with its unit.
     pub measure: String,
     /// The figure.
     pub value: f64,
@@ -24,11 +24,11 @@ pub struct Value {
 #[derive(Debug, Default)]
 pub struct Report {
     values: Vec<Value>,
-    /// Those of the section that is measured just now.
+    /// The bars of the section that is being measured.
     bars: Vec<String>,
 }
 
-/// On which side of its limit a figure is to be.
+/// The limit of a figure, and on which side of it the figure has to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bar {
     AtMost(f64),
@@ -56,8 +56,8 @@ impl Report {
         }
     }
 
-    /// Prints a table without its heading, a line for each contender. What is not a number was not
-    /// measured.
+    /// Prints a table without its heading, with a line for each contender. A figure that is not a
+    /// number was not measured.
     pub(crate) fn figures<N: AsRef<str>>(
         &mut self,
         scenario: &str,
@@ -81,20 +81,20 @@ impl Report {
         }
     }
 
-    /// The figure that was added for these three.
+    /// Returns the figure that was added for this scenario, contender and measure.
     pub(crate) fn get(&self, scenario: &str, contender: &str, measure: &str) -> Option<f64> {
         let same =
             |value: &&Value| value.scenario == scenario && value.contender == contender && value.measure == measure;
         self.values.iter().find(same).map(|value| value.value)
     }
 
-    /// One's median over another's.
+    /// Returns the median of one contender over the median of another.
     pub(crate) fn ratio(&self, scenario: &str, one: &str, other: &str) -> Option<f64> {
         let median = |contender| self.get(scenario, contender, "median ns");
         Some(median(one)? / median(other)?)
     }
 
-    /// Who has figures of a scenario, in the order of its table.
+    /// Returns the contenders that have figures of a scenario, in the order of its table.
     pub(crate) fn contenders(&self, scenario: &str) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for value in self.values.iter().filter(|value| value.scenario == scenario) {
@@ -105,7 +105,7 @@ impl Report {
         names
     }
 
-    /// Holds a figure against a limit; printed with the verdicts.
+    /// Compares a figure with its limit. The result is printed with the verdicts.
     pub(crate) fn bar(&mut self, what: &str, bar: Bar, measured: Option<f64>) {
         let (sign, limit) = match bar {
             Bar::AtMost(limit) => ("<=", limit),
@@ -121,7 +121,7 @@ impl Report {
         self.bars.push(format!("bar: {what} {sign} {}: {verdict}", figure(limit)));
     }
 
-    /// Ends a part whose bars are complete.
+    /// Prints the verdicts of a part whose bars are complete.
     pub(crate) fn verdicts(&mut self) {
         if !self.bars.is_empty() {
             println!();
@@ -135,7 +135,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn csv(&self, path: &Path) -> io::Result<()> {
         let mut text = String::from("scenario,contender,measure,value\n");
         for Value { scenario, contender, measure, value } in &self.values {
@@ -145,7 +145,7 @@ impl Report {
     }
 }
 
-/// With as many decimals as it needs.
+/// Formats a figure with as many decimals as it needs.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
         whole if whole >= 1_000.0 || value.fract() == 0.0 => format!("{value:.0}"),
@@ -154,7 +154,7 @@ pub(crate) fn figure(value: f64) -> String {
     }
 }
 
-/// A count as people write it: `3·10^5`.
+/// Formats a count as `3·10^5`.
 pub(crate) fn count(n: u64) -> String {
     let power = n.max(1).ilog10();
     let digits = n as f64 / 10f64.powi(power as i32);

@@ -1,20 +1,20 @@
-//! What this process has in memory, where the system tells.
+//! The memory of this process that is resident, if the system reports it.
 
 use std::fs::read_to_string;
 
-/// The resident bytes.
+/// Returns the resident bytes.
 pub(crate) fn resident() -> Option<f64> {
-    // The roll-up walks the pages; the status is an estimate between threads.
+    // The roll-up walks the pages. The status is an estimate if there are several threads.
     read("/proc/self/smaps_rollup", "Rss:").or_else(|| read("/proc/self/status", "VmRSS:"))
 }
 
-/// Those of them that are not a file's: the program's code comes to be resident where it is first
-/// run, and is no part of a limiter.
+/// Returns the resident bytes that do not belong to a file. The program's code becomes resident
+/// when it first runs, and is no part of a limiter.
 pub(crate) fn anonymous() -> Option<f64> {
     read("/proc/self/smaps_rollup", "Anonymous:").or_else(|| read("/proc/self/status", "RssAnon:"))
 }
 
-/// The most that were resident so far.
+/// Returns the most bytes that were resident so far.
 pub(crate) fn most_resident() -> Option<f64> {
     read("/proc/self/status", "VmHWM:")
 }

@@ -1,4 +1,4 @@
-//! Tables of what contenders took, in turns.
+//! Tables of the times of contenders, in turns.
 
 use std::fmt::Write as _;
 
@@ -9,14 +9,14 @@ use crate::harness::Timing;
 pub(crate) struct Row {
     pub(crate) contender: String,
     pub(crate) timing: Timing,
-    /// The median over the floor's of the same scenario, where it has one.
+    /// The median over the floor's median of the same scenario, if there is a floor.
     pub(crate) to_floor: Option<f64>,
-    /// The median over governor's of the same scenario, where it is there.
+    /// The median over governor's median of the same scenario, if governor was measured.
     pub(crate) to_governor: Option<f64>,
 }
 
-/// Ratios within one scenario. The floor is the contender whose name begins with `floor`, the
-/// last of them.
+/// Returns the rows of one scenario, with the ratios within it. The floor is the last contender
+/// whose name begins with `floor`.
 pub(crate) fn rows(names: &[&str], timings: &[Timing]) -> Vec<Row> {
     let median_of = |prefix: &str| {
         let index = names.iter().rposition(|name| name.starts_with(prefix))?;
@@ -32,7 +32,7 @@ pub(crate) fn rows(names: &[&str], timings: &[Timing]) -> Vec<Row> {
     names.iter().zip(timings).map(row).collect()
 }
 
-/// The rows of one scenario as text.
+/// Formats the rows of one scenario as text.
 pub(crate) fn text(scenario: &str, rows: &[Row]) -> String {
     let mut text = format!("\n{scenario}\n");
     let _ = writeln!(text, "  {:<34} {:>9} {:>9} {:>8} {:>11}", "", "ns", "least", "/ floor", "/ governor");

@@ -1,3 +1,3 @@
-//! Pure steps over a [`Word`](crate::word::Word), one file an algorithm.
+//! Pure steps over a [`Word`](crate::word::Word), with one file per algorithm.
 
 pub(crate) mod token_bucket;

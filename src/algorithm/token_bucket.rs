@@ -34,36 +34,36 @@ impl Demand {
 /// The outcome of a demand on a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Write `next` and the call is admitted. `held` less the cost is what `next` holds at the
-    /// same reading.
+    /// The call is admitted when `next` is written. `held` less the cost is the amount that `next`
+    /// holds at the same reading.
     Admitted { next: Word, held: Units },
-    /// Nothing is written. `deficit` units are missing; always some if more is needed than the
-    /// capacity. `stale`: the reading is from an earlier tick than the word, so that a second
-    /// reading may decide otherwise.
+    /// Nothing is written. `deficit` units are missing; it is never zero if more than the capacity
+    /// is needed. `stale` is set if the reading is from an earlier tick than the word, so that a
+    /// second reading may decide otherwise.
     Denied { deficit: Units, stale: bool },
     /// The word is special, or was written in a later tick than the reading's.
     Cold,
 }
 
-/// The outcome of the first demand on a bucket that does not start full. `next` is written in
-/// both cases, or the bucket would never begin to refill.
+/// The outcome of the first demand on a bucket that does not start full. `next` is written in both
+/// cases; otherwise the bucket would never begin to refill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Started {
     Admitted { next: Word, held: Units },
     Denied { next: Word, deficit: Units },
 }
 
-/// The outcome of `demand` at `now`.
+/// Returns the outcome of `demand` at `now`.
 #[inline(always)]
 pub(crate) const fn step(layout: &Layout, word: Word, now: Reading, demand: Demand) -> Step {
-    // A word that is not cold was not written after the reading's tick, so that tick is the next
-    // word's.
+    // A word that is not cold was not written after the reading's tick, so the reading's tick is
+    // the next word's tick.
     let (age, tick) = (layout.age(word, now), layout.tick(now));
     let earned = layout.earned().product(now);
     if age <= layout.horizon() {
         let count = word.bits().wrapping_add(earned.floor().0) & layout.mask();
-        // Branches, not conditional moves: a limiter that is mostly full, or mostly not, is
-        // predicted, and the chain from the clock to the write is shorter.
+        // Branches, not conditional moves: the processor predicts a limiter that is mostly full, or
+        // mostly not, and the chain from the clock to the write is shorter.
         if count < layout.full() {
             let needed = layout.offset() + demand.needed.0;
             if count < needed {
@@ -85,20 +85,21 @@ const fn step_full(layout: &Layout, earned: Product, tick: u64, demand: Demand) 
         return Step::Denied { deficit: Units((layout.offset() as i64 - left) as u64), stale: false };
     }
     let empty = layout.full().wrapping_sub(demand.cost.0);
-    // The count of capacity − cost − near_ceil, in the order that has the clock last.
+    // The count of capacity − cost − near_ceil, in the order that adds the clock's value last.
     let count = empty.wrapping_add(earned.minus_near_ceil()) & layout.mask();
     Step::Admitted { next: Word::from_bits(tick | count), held: anchored(layout.capacity(), earned) }
 }
 
-/// What a bucket that is anchored at a reading with `amount` holds at that reading: a unit less
-/// if the reading lies between two units.
+/// Returns the units that a bucket that is anchored at a reading with `amount` holds at that
+/// reading: `amount`, or a unit less if the reading lies between two units.
 #[inline(always)]
 const fn anchored(amount: Units, earned: Product) -> Units {
     Units(amount.0.wrapping_add(earned.floor().0).wrapping_add(earned.minus_near_ceil()))
 }
 
-/// The first demand on a bucket that starts at `now` with `initial`, below the capacity: the
-/// start and the call are one step at one reading, so the call finds exactly `initial`.
+/// Returns the outcome of the first demand on a bucket that starts at `now` with `initial`, which
+/// is below the capacity. The start and the call are one step at one reading, so the call finds
+/// exactly `initial`.
 #[cold]
 pub(crate) const fn start(layout: &Layout, now: Reading, initial: Units, demand: Demand) -> Started {
     let word = started(layout, now, initial);
@@ -111,7 +112,7 @@ pub(crate) const fn start(layout: &Layout, now: Reading, initial: Units, demand:
     Started::Admitted { next, held }
 }
 
-/// [`step`] for any word that is not special, the late ones included.
+/// Like [`step`], for any word that is not special, including a word from a later tick.
 pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, demand: Demand) -> Step {
     match step(layout, word, now, demand) {
         Step::Cold => {}
@@ -123,41 +124,42 @@ pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, demand
         return step_full(layout, layout.earned().product(now), tick, demand);
     }
     if held < demand.needed.0 as i64 {
-        // Far ahead, the word may be 2⁶⁰ units short, and what is needed anything below 2⁶³.
+        // A word that is far ahead may be 2⁶⁰ units short, and the needed units may be any number
+        // below 2⁶³.
         return Step::Denied { deficit: Units(demand.needed.0.wrapping_sub(held as u64)), stale: true };
     }
     let next = layout.word(Intercept(x - demand.cost.0 as i64), tick);
     Step::Admitted { next, held: Units(held as u64) }
 }
 
-/// The intercept of a bucket that is full at `now`.
+/// Returns the intercept of a bucket that is full at `now`.
 #[inline]
 pub(crate) const fn full(layout: &Layout, now: Reading) -> Intercept {
     Intercept(layout.capacity().0 as i64 - layout.earned().near_ceil(now).0 as i64)
 }
 
-/// The intercept of a word that is not special; that of a bucket full at `now` if the word is so
-/// old that its bucket is surely full.
+/// Returns the intercept of a word that is not special. If the word is so old that its bucket is
+/// surely full, returns the intercept of a bucket that is full at `now`.
 pub(crate) const fn intercept(layout: &Layout, word: Word, now: Reading) -> Intercept {
     if is_expired(layout, word, now) { full(layout, now) } else { stored_intercept(layout, word) }
 }
 
-/// Whether the word is so old that its bucket is surely full at `now`, and its count no longer
-/// exact then.
+/// Returns whether the word is so old that its bucket is surely full at `now`, and that its count
+/// is then no longer exact.
 const fn is_expired(layout: &Layout, word: Word, now: Reading) -> bool {
     let age = layout.age(word, now);
     age > layout.horizon() && age <= Layout::OLDEST
 }
 
-/// The intercept that a word that is not special holds, full or not: exact at the start of the
-/// word's own tick, whatever the time is.
+/// Returns the intercept that a word that is not special holds, whether its bucket is full or not.
+/// It is exact at the start of the word's own tick, whatever the time is.
 pub(crate) const fn stored_intercept(layout: &Layout, word: Word) -> Intercept {
     let earned = layout.earned().at(layout.start(word)).0;
     let count = word.bits().wrapping_add(earned) & layout.mask();
     Intercept(count as i64 - layout.offset() as i64 - earned as i64)
 }
 
-/// What a word that is not special holds at `now`.
+/// Returns the level of the bucket of a word that is not special, at `now`.
 pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
     let capacity = layout.capacity().0 as i64;
     if is_expired(layout, word, now) {
@@ -182,18 +184,18 @@ pub(crate) const fn is_full_by(layout: &Layout, word: Word, now: Reading, earned
     }
 }
 
-/// [`is_full_by`] for one word.
+/// Like [`is_full_by`], for one word.
 #[cfg(feature = "std")]
 pub(crate) const fn is_full(layout: &Layout, word: Word, now: Reading) -> bool {
     is_full_by(layout, word, now, layout.earned().at(now))
 }
 
-/// The word of a bucket that has been full since the clock's origin.
+/// Returns the word of a bucket that has been full since the clock's origin.
 pub(crate) const fn full_since_origin(layout: &Layout) -> Word {
     layout.word(Intercept(layout.capacity().0 as i64), 0)
 }
 
-/// The word of a bucket that starts at `now` with `initial`, at most the capacity.
+/// Returns the word of a bucket that starts at `now` with `initial`, at most the capacity.
 pub(crate) const fn started(layout: &Layout, now: Reading, initial: Units) -> Word {
     let Intercept(full) = full(layout, now);
     let x = full - (layout.capacity().0 - initial.0) as i64;
@@ -201,7 +203,7 @@ pub(crate) const fn started(layout: &Layout, now: Reading, initial: Units) -> Wo
 }
 
 /// Gives `amount` back, clipped at the capacity as of `now` or the start of the word's tick,
-/// whichever is later. Returns the word and what was added.
+/// whichever is later. Returns the next word and the units that were added.
 pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount: u128) -> (Word, Units) {
     let Intercept(x) = intercept(layout, word, now);
     let start = layout.start(word);
@@ -214,7 +216,8 @@ pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount:
     (layout.word(Intercept(x + added as i64), later(layout, word, now)), Units(added))
 }
 
-/// Charges as much of `amount` as leaves at most `debt`. Returns the word and what was charged.
+/// Charges as much of `amount` as leaves at most `debt`. Returns the next word and the units that
+/// were charged.
 pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Reading, amount: u128) -> (Word, Units) {
     let Intercept(x) = intercept(layout, word, now);
     let Intercept(most) = full(layout, now);
@@ -227,14 +230,14 @@ pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Readin
     (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
 }
 
-/// A lower bound for every bucket that was full at `now`.
+/// Returns a word that is a lower bound for every bucket that was full at `now`.
 #[cfg(feature = "std")]
 pub(crate) const fn least_full(layout: &Layout, now: Reading) -> Word {
     let x = layout.capacity().0 as i64 - layout.earned().at(now).0 as i64;
     layout.word(Intercept(x), layout.tick(now))
 }
 
-/// The word of a bucket that holds the lesser of two at every reading.
+/// Returns the word of a bucket that holds the lesser amount of two buckets at every reading.
 #[cfg(feature = "std")]
 pub(crate) const fn min_of(layout: &Layout, a: Word, b: Word) -> Word {
     let (Intercept(x), Intercept(y)) = (stored_intercept(layout, a), stored_intercept(layout, b));
@@ -242,7 +245,7 @@ pub(crate) const fn min_of(layout: &Layout, a: Word, b: Word) -> Word {
     layout.word(Intercept(if x < y { x } else { y }), if a_tick > b_tick { a_tick } else { b_tick })
 }
 
-/// The later of a word's tick and a reading's, in place.
+/// Returns the later of a word's tick and a reading's, in place.
 #[inline]
 const fn later(layout: &Layout, word: Word, now: Reading) -> u64 {
     let (bits, eighths) = (word.bits(), now.eighths());

@@ -1,4 +1,4 @@
-//! A clock that is read in a load, and moved on by an upkeep.
+//! A clock whose reading is one load. An upkeep moves it on.
 
 use std::fmt;
 use std::io;
@@ -15,11 +15,11 @@ use crossbeam_utils::CachePadded;
 use super::Timer;
 use super::{Clock, QuantaClock};
 
-/// A clock that returns the reading of [`QuantaClock`] at which it was last moved on. A reading is one
-/// load, which is cheaper than the counter.
+/// A clock that returns the reading of [`QuantaClock`] at which it was last moved on. A reading is
+/// one load, which is cheaper than a reading of the counter.
 ///
-/// A [`CoarseUpkeep`] moves the clock on: a thread does so at an interval, or an event loop each time
-/// around. While no upkeep lives, each reading is a reading of [`QuantaClock`], and costs a
+/// A [`CoarseUpkeep`] moves the clock on: a thread does so at an interval, or an event loop in each
+/// of its turns. While no upkeep lives, each reading is a reading of [`QuantaClock`], and costs a
 /// compare-exchange more than that.
 ///
 /// `CoarseClock` is a handle without state: all handles return the same time.
@@ -36,14 +36,14 @@ use super::{Clock, QuantaClock};
 ///   ([`clock_health`](crate::clock_health)).
 ///
 /// A limiter is exact for the readings of its clock. In real time it admits in no window more than
-/// `burst + rate × (window + σ)`, because calls that are admitted in a window have readings in one that
-/// begins at most σ earlier. Tokens are seen up to σ after they were earned: a call that comes back
-/// after its `retry_after` may be refused for up to σ more, and timeouts are off by as much. A burst
-/// that is smaller than what is earned in σ limits the rate to one burst per σ. Waiters are woken by
-/// the precise time, which then moves this clock on.
+/// `burst + rate × (window + σ)`, because calls that are admitted in a window have readings in a
+/// window that begins at most σ earlier. Tokens are seen up to σ after they were earned: a call
+/// that comes back after its `retry_after` may be refused for up to σ more, and timeouts are off by
+/// up to σ. A burst that is smaller than the tokens earned in σ limits the rate to one burst per σ.
+/// Waiters are woken by the precise time, which then moves this clock on.
 ///
-/// The coarse clocks of operating systems would be no better: a reading takes about as long as one of
-/// the counter, and they move every 1 to 16 ms.
+/// The coarse clocks of operating systems would be no better: a reading of them takes about as long
+/// as a reading of the counter, and they move every 1 to 16 ms.
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ use super::{Clock, QuantaClock};
 /// use brimful::{CoarseClock, CoarseUpkeep, Quota, RateLimiter};
 /// use std::time::Duration;
 ///
-/// // For as long as it lives.
+/// // Moves the clock on until it is dropped.
 /// let _upkeep = CoarseUpkeep::start(Duration::from_millis(1))?;
 ///
 /// let limiter = RateLimiter::with_clock(Quota::per_second(1_000_000), CoarseClock);
@@ -75,8 +75,8 @@ static LIVE: Mutex<usize> = Mutex::new(0);
 /// └──────┴──────────────────────────────────┘
 /// ```
 ///
-/// Relaxed throughout: the only promise is about this one word, and the changes of one word have one
-/// order, which readings that happen one after the other follow.
+/// All accesses are relaxed: the only promise is about this one word. The changes of one word have
+/// one order, and readings that happen one after the other follow it.
 struct Time(CachePadded<AtomicU64>);
 
 const KEPT: u64 = 1 << 63;
@@ -96,24 +96,25 @@ impl Time {
         }
     }
 
-    /// Records the reading: a later one, on a core whose counter is behind, or after an upkeep began
-    /// with a time that it read earlier, must not be lower.
+    /// Reads the precise time, and records it so that no later reading is lower. A later reading
+    /// could be lower on a core whose counter is behind, or after an upkeep began with a time that
+    /// it had read earlier.
     #[cold]
     #[inline(never)]
     fn read_precisely(&self, precise: impl FnOnce() -> u64) -> u64 {
         let now = precise() & !KEPT;
-        // A kept word is greater than any other, and stays as it is.
+        // A kept word is greater than any other word, and stays as it is.
         let before = self.0.fetch_max(now, Ordering::Relaxed);
         if before & KEPT != 0 { before & !KEPT } else { before.max(now) }
     }
 
-    /// Moves the kept time on, or begins to keep it.
+    /// Moves the kept time on, or begins to keep the time.
     fn keep(&self, now: u64) {
         let later = |word: u64| Some(KEPT | (word & !KEPT).max(now & !KEPT));
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
-    /// Ends what [`keep`](Time::keep) began.
+    /// Ends the keeping that [`keep`](Time::keep) began.
     fn let_go(&self) {
         self.0.fetch_and(!KEPT, Ordering::Relaxed);
     }
@@ -130,7 +131,7 @@ impl Clock for CoarseClock {
     }
 }
 
-/// A timer by the precise time, which moves the coarse one on before it wakes.
+/// A timer on the precise time. It moves the coarse time on before it wakes a waiter.
 struct Punctual(Box<dyn Timer>);
 
 impl Timer for Punctual {
@@ -143,7 +144,8 @@ struct Strike(Waker);
 
 impl Wake for Strike {
     fn wake(self: Arc<Self>) {
-        // Under the lock: after the last upkeep has gone, no other would move it on again.
+        // Under the lock: after the last upkeep is gone, no other upkeep would move the time on
+        // again.
         let live = live();
         if *live > 0 {
             move_on();
@@ -157,10 +159,11 @@ fn live() -> MutexGuard<'static, usize> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Moves [`CoarseClock`] on, for as long as it lives.
+/// Moves [`CoarseClock`] on until it is dropped.
 ///
-/// If several live, each moves the clock on. While one by hand lives that is not refreshed, and no
-/// thread, the time stands still for all handles. After a `fork`, start another in the child.
+/// If several upkeeps live, each of them moves the clock on. If an upkeep by hand lives that is not
+/// refreshed, and no upkeep with a thread, the time stands still for all handles. After a `fork`,
+/// start another upkeep in the child.
 ///
 /// # Examples
 ///
@@ -173,7 +176,7 @@ fn live() -> MutexGuard<'static, usize> {
 /// let began = CoarseClock.now();
 /// for _event in 0..3 {
 ///     upkeep.refresh();
-///     // All that is decided until the next time around is decided as of now.
+///     // Every decision until the next refresh is made as of now.
 /// }
 /// assert!(CoarseClock.now() >= began);
 /// ```
@@ -226,7 +229,8 @@ impl fmt::Debug for CoarseUpkeep {
     }
 }
 
-/// Sets the time to now, unless another thread has set a later one. An upkeep lives.
+/// Sets the time to now, unless another thread has set a later one. Called only while an upkeep
+/// lives.
 fn move_on() {
     TIME.keep(QuantaClock.now());
 }
@@ -240,7 +244,8 @@ impl Drop for CoarseUpkeep {
         let mut live = live();
         *live -= 1;
         if *live == 0 {
-            // No upkeep moves it on any longer: one that is made meanwhile waits for the lock.
+            // No upkeep moves the time on any longer. An upkeep that is made meanwhile waits for
+            // the lock.
             TIME.let_go();
         }
     }

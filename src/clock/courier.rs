@@ -23,7 +23,7 @@ pub(super) struct Courier {
     state: Mutex<State>,
 }
 
-/// A place on a queue, until it is given up. Its lock is taken under the courier's.
+/// A place on a queue; `None` once it is given up. Its lock is taken under the courier's.
 pub(super) struct Place(Mutex<Option<TimerSlot>>);
 
 impl Place {
@@ -46,7 +46,7 @@ enum Task {
     Called(std::time::Instant),
     /// The task sleeps until the first instant of the queue.
     Asleep(Waker),
-    /// The runtime dropped the task: it was shut down, and will run no other.
+    /// The runtime was shut down: it dropped the task, and will run no other task.
     Lost,
 }
 
@@ -54,7 +54,7 @@ enum Task {
 enum Next {
     End,
     Yield,
-    /// Sleeps until this instant, unless it stops to be the first of the queue.
+    /// Sleeps until this instant, or until it is no longer the first of the queue.
     Sleep(u64),
 }
 
@@ -89,19 +89,20 @@ impl Courier {
         Place(Mutex::new(Some(self.state().queue.join())))
     }
 
-    /// Whether the runtime was shut down.
+    /// Returns whether the runtime was shut down.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.state().task, Task::Lost)
     }
 
-    /// Wakes `waker` from the place, in the runtime, as soon as that runs. Returns `false`, and does
-    /// nothing, if the runtime was shut down or has not run the task for `patience`.
+    /// Puts `waker` into the place, to be woken in the runtime as soon as the runtime runs. Returns
+    /// `false`, and does nothing, if the runtime was shut down or has not run the task for
+    /// `patience`.
     pub(super) fn call(self: &Arc<Self>, place: &Place, waker: &Waker, patience: Duration) -> bool {
         self.put(place, 0, waker, patience)
     }
 
-    /// Wakes `waker` from the place at an instant of the runtime's time. Returns `false`, and does nothing,
-    /// if the runtime was shut down.
+    /// Puts `waker` into the place, to be woken at an instant of the runtime's time. Returns
+    /// `false`, and does nothing, if the runtime was shut down.
     ///
     /// # Panics
     ///
@@ -132,7 +133,7 @@ impl Courier {
         true
     }
 
-    /// Takes the place off the queue, for good.
+    /// Removes the place from the queue for good.
     pub(super) fn leave(self: &Arc<Self>, place: &Place) {
         let mut state = self.state();
         let slot = place.slot().take();
@@ -141,7 +142,7 @@ impl Courier {
         drop(waker);
     }
 
-    /// Has the task look at the queue, if it may have changed.
+    /// Makes the task look at the queue again, if the queue may have changed.
     fn wake_task(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let called = Task::Called(std::time::Instant::now());
         match std::mem::replace(&mut state.task, called) {
@@ -162,7 +163,7 @@ impl Courier {
         let now = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut state = self.state();
         state.task = Task::Called(std::time::Instant::now());
-        // Those that are there now: a waker may put itself on the queue again.
+        // Only the wakers that are due now: a waker may put itself on the queue again.
         let due: Vec<Waker> = state.queue.pop_all(now);
         drop(state);
         due.into_iter().for_each(Waker::wake);
@@ -177,7 +178,7 @@ impl Courier {
         }
     }
 
-    /// Waits for an instant, or until it is not the first of the queue any longer.
+    /// Waits for an instant, or until it is no longer the first of the queue.
     async fn sleep(&self, until: u64) {
         let mut sleep = pin!(sleep_until(self.origin + Duration::from_nanos(until)));
         poll_fn(|context| {
@@ -194,7 +195,7 @@ impl Courier {
     }
 }
 
-/// Is dropped with the task, whether that ends or is dropped by its runtime.
+/// Dropped with the task, when the task ends or when its runtime drops it.
 struct Serving {
     courier: Arc<Courier>,
     has_ended: bool,

@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use super::courier::{Courier, Place};
 use super::{Timer, default_timer};
 
-/// A timer that wakes waiters from within a tokio runtime. To wake a crowd of its tasks costs less from
-/// within than from another thread.
+/// A timer that wakes waiters from within a tokio runtime. To wake many tasks of the runtime costs
+/// less from within than from another thread.
 ///
 /// The timer lives in the runtime in which the first waiter, or the last one that was served, was
 /// polled. When a waiter is due, the default timer calls one task of that runtime, and the task wakes
@@ -21,12 +21,12 @@ use super::{Timer, default_timer};
 /// # Lateness
 ///
 /// A lone waiter is served as soon as the default timer has fired and the runtime has run the task:
-/// tokio's own timers, which have a resolution of a millisecond, are not in the way. A lone task on a
+/// tokio's own timers, which have a resolution of a millisecond, are not involved. A lone task on a
 /// bucket with a burst of 1 reached 0.98 of the rate at 50/s, 0.95 at 200/s and at 500/s, 0.92 at
-/// 1000/s and 0.86 at 5000/s; with the default timer it reached 0.99, 0.98, 0.97, 0.93 and 0.86 (two
-/// busy virtual cores; one task in place of the crowd of `cargo xtask bench waiting`). After a wake that served
-/// more than one waiter, the next is put off by up to a millisecond, but never so long that tokens are
-/// lost.
+/// 1000/s and 0.86 at 5000/s; with the default timer it reached 0.99, 0.98, 0.97, 0.93 and 0.86
+/// (two busy virtual cores; one task in place of the crowd of `cargo xtask bench waiting`). After a
+/// wake that served more than one waiter, the next wake is put off by up to a millisecond, but
+/// never so long that tokens are lost.
 ///
 /// # A runtime that is not driven
 ///
@@ -46,8 +46,8 @@ use super::{Timer, default_timer};
 ///
 /// # Panics
 ///
-/// If time is paused in a runtime without a time driver, tokio's sleep panics in the task. tokio has no
-/// way to demand for a time driver.
+/// If time is paused in a runtime without a time driver, tokio's sleep panics in the task. tokio
+/// has no way to ask for a time driver.
 ///
 /// # Examples
 ///
@@ -75,7 +75,7 @@ pub struct TokioTimer {
 /// The time that a runtime has to wake the queue before the default timer does.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// To wake a thread of the runtime costs more than to grant ten tokens.
+/// The slack of the timer: to wake a thread of the runtime costs more than to grant ten tokens.
 const SLACK: Duration = Duration::from_millis(1);
 
 /// The default timer, and the instant that it was armed for.
@@ -85,8 +85,8 @@ struct Alarm {
 }
 
 impl Alarm {
-    /// Arms the timer, made if there is none, for an instant. Leaves it as it is if it will fire at
-    /// most `soon` after that instant.
+    /// Arms the timer for an instant, and makes the timer if there is none. Leaves the timer as it
+    /// is if it will fire at most `soon` after that instant.
     fn arm(alarm: &mut Option<Alarm>, now: Instant, at: Instant, soon: Duration, waker: &Waker) {
         if alarm.as_ref().is_some_and(|alarm| now < alarm.at && alarm.at <= at + soon) {
             return;
@@ -106,7 +106,7 @@ struct Seat {
     seen: Option<Seen>,
 }
 
-/// Is woken by the default timer, and wakes the queue from within the runtime.
+/// A waker that the default timer wakes. It wakes the queue from within the runtime.
 struct Ring {
     courier: Arc<Courier>,
     place: Place,
@@ -125,7 +125,7 @@ impl Wake for Ring {
     }
 }
 
-/// What three clocks read when the timer was armed.
+/// The readings of three clocks when the timer was armed.
 #[derive(Clone, Copy)]
 struct Seen {
     limiter: u64,
@@ -141,8 +141,9 @@ enum Pace {
 }
 
 impl Seen {
-    /// Compares the times that passed since the arming before. tokio's time must be much the closer one:
-    /// a clock that stands still for a while, as a coarse one does, is told apart at a later arming.
+    /// Compares the times that have passed since the previous arming. Decides for tokio's time only
+    /// if it is much closer to the limiter's: a clock that stands still for a while, as a coarse
+    /// one does, is recognised at a later arming.
     fn pace(self, before: Option<Seen>) -> Pace {
         let Some(before) = before else { return Pace::Unknown };
         let limiter = Duration::from_nanos(self.limiter.saturating_sub(before.limiter));
@@ -158,9 +159,9 @@ impl Seat {
         Seat { waker: Waker::from(ring.clone()), ring, seen: None }
     }
 
-    /// Arms tokio's own timer and returns `true`, if tokio's time is paused and the limiter's clock follows
-    /// it. If that is not known yet, has the queue arm the timer again at once, with a second reading;
-    /// meanwhile the runtime is not idle, and does not advance its time.
+    /// Arms tokio's own timer and returns `true`, if tokio's time is paused and the limiter's clock
+    /// follows it. If that is not known yet, makes the queue arm the timer again at once, with a
+    /// second reading. Meanwhile the runtime is not idle, and does not advance its time.
     fn arm_on_tokio(&mut self, now: Instant, now_ns: u64, wait: Duration) -> bool {
         let tokio = tokio::time::Instant::now();
         if (now..=Instant::now()).contains(&tokio.into_std()) || tokio != tokio::time::Instant::now() {
@@ -195,12 +196,12 @@ impl TokioTimer {
         TokioTimer::default()
     }
 
-    /// Takes a seat in the runtime in which this is called, or keeps the one that there is.
+    /// Takes a seat in the runtime, or keeps the present seat.
     fn sit(&mut self, runtime: Option<Handle>, bell: &Waker) -> Option<&mut Seat> {
         if let Some(runtime) = runtime {
             let fits = |seat: &Seat| seat.ring.courier.runtime() == runtime.id() && seat.ring.bell.will_wake(bell);
             if !self.seat.as_ref().is_some_and(fits) {
-                // It would call the runtime before.
+                // The alarm would call the previous runtime.
                 self.alarm = None;
                 self.seat = Some(Seat::new(Courier::of(runtime), bell));
             }
@@ -211,7 +212,7 @@ impl TokioTimer {
 
 impl Timer for TokioTimer {
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
-        // Beyond the system's clock is as good as never.
+        // An instant beyond the range of the system's clock is as good as never.
         const NEVER: Duration = Duration::from_secs(1 << 32);
         let now = Instant::now();
         let wait = Duration::from_nanos(at_ns.saturating_sub(now_ns)).min(NEVER);
@@ -222,7 +223,8 @@ impl Timer for TokioTimer {
             return Alarm::arm(&mut self.alarm, now, due, Duration::ZERO, waker);
         };
         if is_within && seat.arm_on_tokio(now, now_ns, wait) {
-            // Their threads would read the clock outside of the runtime, where its time is not paused.
+            // The threads of these timers would read the clock outside of the runtime, in which
+            // alone the time is paused.
             (self.alarm, self.guard) = (None, None);
             return;
         }

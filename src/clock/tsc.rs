@@ -1,4 +1,5 @@
-//! The default clock: the CPU's time-stamp counter where it can be trusted.
+//! The default clock: the CPU's time-stamp counter if it can be trusted, otherwise the operating
+//! system's clock.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,22 +7,22 @@ use std::time::{Duration, Instant};
 
 use super::Clock;
 
-/// The default clock: the CPU's time-stamp counter, read through [`quanta`], or
-/// [`Instant`] where the counter cannot be trusted. [`clock_health`] says which, and why.
+/// The default clock. It reads the CPU's time-stamp counter through [`quanta`], or [`Instant`] if
+/// the counter cannot be trusted. [`clock_health`] reports which of the two is read, and why.
 ///
-/// It is a handle without state: all of them share one origin (a second before the first use)
-/// and one calibration, made at the first use, which takes about 5 ms. Call
-/// [`now`](Clock::now) once at start-up where the first request should not pay that.
+/// `QuantaClock` is a handle without state. All handles share one origin (a second before the first
+/// use) and one calibration. The calibration happens at the first use and takes about 5 ms. Call
+/// [`now`](Clock::now) once at start-up if the first request should not pay for it.
 ///
-/// Its error against the operating system's clock is typically below 5 parts per million; it
-/// does not follow later corrections of that clock (NTP slewing). Whether time goes on while
-/// the machine is suspended is up to the source: on Linux neither the counter's common
-/// behaviour nor `Instant` counts it, on Windows and macOS `Instant` may.
+/// The error against the operating system's clock is typically below 5 parts per million. The clock
+/// does not follow later corrections of the system's clock (NTP slewing). The source decides
+/// whether time passes while the machine is suspended: on Linux, neither the counter (as it
+/// commonly behaves) nor `Instant` counts that time; on Windows and macOS, `Instant` may.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QuantaClock;
 
 impl QuantaClock {
-    /// The process's clock.
+    /// Returns the process's clock.
     #[must_use]
     pub const fn new() -> Self {
         QuantaClock
@@ -39,22 +40,22 @@ impl Clock for QuantaClock {
     }
 }
 
-/// The origin lies this long before the first use, so that a core whose counter is behind
-/// still reads above zero.
+/// The nanoseconds from the origin to the first use. They keep the readings of a core whose counter
+/// is behind above zero.
 const EARLIER: u64 = 1_000_000_000;
 
 struct Source {
     reader: Reader,
     reason: &'static str,
-    /// Where both clocks stood when the calibration was done.
+    /// The readings of the system's clock and of this clock at the end of the calibration.
     anchor: (Instant, u64),
     uncertainty: f64,
 }
 
 enum Reader {
-    /// One that ticks more often than once a nanosecond: x86's.
+    /// A counter that ticks more often than once a nanosecond, as on x86.
     Counter(Counter),
-    /// One that does not: ARM's, on many machines.
+    /// A counter that does not, as on many ARM machines.
     SlowCounter(Counter),
     Os(Instant),
 }
@@ -70,7 +71,7 @@ impl Counter {
     #[inline]
     fn now(&self) -> u64 {
         let raw = self.clock.raw();
-        // A branch, which costs nothing on the way from the counter to the decision.
+        // A branch, because it costs nothing on the path from the counter to the decision.
         if raw < self.origin {
             return before_origin();
         }
@@ -101,7 +102,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// `None` for a counter that stands still, or is slower than any there is.
+    /// Returns the scale of a counter that made `counts` in `nanos`. Returns `None` if the counter
+    /// stands still, or is slower than any known counter.
     fn new(nanos: u64, counts: u64) -> Option<Self> {
         let slow = (0..=10).find(|slow| u128::from(nanos) < u128::from(counts) << slow)?;
         let factor = (u128::from(nanos) << 64) / (u128::from(counts) << slow);
@@ -112,7 +114,7 @@ impl Scale {
         self.nanos_of_fast(counts << self.slow)
     }
 
-    /// Where `slow` is zero.
+    /// Converts counts to nanoseconds for a counter whose `slow` is zero.
     #[inline]
     fn nanos_of_fast(self, counts: u64) -> u64 {
         ((u128::from(counts) * u128::from(self.factor)) >> 64) as u64
@@ -158,8 +160,11 @@ fn choose() -> Source {
     Source { reader, reason: "the system trusts the counter", anchor, uncertainty }
 }
 
-/// Why the operating system does not trust the counter; `None` where it does, or does not say.
-/// quanta asks the CPU alone, and there are machines whose cores disagree by a second.
+/// Returns the reason why the operating system does not trust the counter. Returns `None` if the
+/// system trusts the counter, or does not say.
+///
+/// This check is needed because quanta asks only the CPU, and there are machines whose cores differ
+/// by a second.
 #[cfg(target_os = "linux")]
 fn unsound() -> Option<&'static str> {
     const CURRENT: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
@@ -171,7 +176,7 @@ fn unsound() -> Option<&'static str> {
     None
 }
 
-/// Why a kernel that keeps its own time by `source` does not trust the counter.
+/// Returns the reason why a kernel that keeps its own time by `source` does not trust the counter.
 #[cfg(target_os = "linux")]
 fn distrust(source: &str) -> Option<&'static str> {
     match source {
@@ -187,14 +192,14 @@ struct Calibration {
     uncertainty: f64,
 }
 
-/// One look at both clocks: the counter's value, read between two readings of the system's.
+/// One look at both clocks: the counter's value, read between two readings of the system's clock.
 struct Look {
     at: Instant,
     raw: u64,
     width: Duration,
 }
 
-/// How often both clocks are read for one look.
+/// The number of times that both clocks are read for one look.
 const LOOKS: u32 = 64;
 
 fn look(raw: &impl Fn() -> u64) -> Look {
@@ -204,7 +209,7 @@ fn look(raw: &impl Fn() -> u64) -> Look {
         let width = before.elapsed();
         Look { at: before + width / 2, raw, width }
     };
-    // The narrowest of some: whoever was interrupted has a wide one.
+    // The narrowest of several readings, because a reading that was interrupted is wide.
     let mut best = once();
     for _ in 1..LOOKS {
         let next = once();
@@ -215,9 +220,9 @@ fn look(raw: &impl Fn() -> u64) -> Look {
     best
 }
 
-/// Measures the counter against the system's clock: two looks some milliseconds apart. Where
-/// a look was wide, which is how an interrupted or emulated machine shows, it is done again
-/// over a longer time.
+/// Measures the counter against the system's clock with two looks, some milliseconds apart. If a
+/// look was wide, as it is on an interrupted or emulated machine, measures again over a longer
+/// time. Returns `None` if no measurement is usable.
 fn calibrate(raw: impl Fn() -> u64) -> Option<Calibration> {
     const GOOD: f64 = 10e-6;
     const USABLE: f64 = 1e-3;
@@ -248,7 +253,7 @@ fn since(origin: Instant) -> u64 {
     u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What [`QuantaClock`] reads.
+/// The source of time that [`QuantaClock`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClockSource {
@@ -258,35 +263,35 @@ pub enum ClockSource {
     Os,
 }
 
-/// What [`QuantaClock`] reads, why, and how well it keeps time.
+/// A report on [`QuantaClock`]: its source of time, the reason for that source, and its precision.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ClockHealth {
-    /// What is read.
+    /// The source of time.
     pub source: ClockSource,
-    /// Why that one.
+    /// The reason for this source.
     pub reason: &'static str,
-    /// How far off the calibrated rate may be, at worst: a fraction, so 2e-6 is 2 parts per
-    /// million. Typically a tenth of it. Zero for [`ClockSource::Os`].
+    /// The greatest error that the calibrated rate may have, as a fraction: 2e-6 is 2 parts per
+    /// million. The error is typically a tenth of it. Zero for [`ClockSource::Os`].
     pub rate_uncertainty: f64,
-    /// How far the clock has drifted from [`Instant`] since it was calibrated, as a fraction of
-    /// the time that has passed: above zero where it is fast. `None` in the first second,
+    /// The drift of the clock from [`Instant`] since the calibration, as a fraction of the time
+    /// that has passed. It is above zero if the clock is fast. It is `None` in the first second,
     /// while the comparison itself would be the larger error.
     pub drift: Option<f64>,
 }
 
 impl ClockHealth {
-    /// Compares the cores: threads, as many as there are cores, read the counter in turns for
-    /// `duration`, and every reading that is earlier than one already seen counts. Returns the
-    /// largest step back, in nanoseconds; zero where the cores agree.
+    /// Compares the cores. As many threads as there are cores read the counter at the same time for
+    /// `duration`, and each reading that is earlier than one already seen counts. Returns the
+    /// largest step back in nanoseconds, or zero if the cores agree.
     ///
-    /// The operating system is left to spread the threads, which it does where the machine is
+    /// The operating system spreads the threads over the cores, which it does if the machine is
     /// otherwise idle.
     ///
     /// # Blocking
     ///
-    /// For `duration`, using every core. Ten milliseconds show a disagreement above a
-    /// cache line's transfer, about 100 ns.
+    /// Blocks for `duration`, and uses every core. Ten milliseconds show a disagreement that is
+    /// larger than the transfer of a cache line, about 100 ns.
     #[must_use]
     pub fn compare_cores(&self, duration: Duration) -> u64 {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -294,17 +299,17 @@ impl ClockHealth {
     }
 }
 
-/// The largest step back that `threads` see among their readings of `now`.
+/// Returns the largest step back that `threads` threads see among their readings of `now`.
 fn largest_step_back(threads: usize, duration: Duration, now: impl Fn() -> u64 + Sync) -> u64 {
     let (latest, worst, start) = (AtomicU64::new(0), AtomicU64::new(0), Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                // At least once, however late the thread comes to run.
+                // Once at least, even if the thread starts late.
                 loop {
                     for _ in 0..64 {
-                        // Acquire, paired with the release of the same operation in the other
-                        // threads: what is read below was read after `seen`.
+                        // Acquire: pairs with the release of the `fetch_max` below in the other
+                        // threads. So the reading below happens after the reading `seen`.
                         let seen = latest.load(Ordering::Acquire);
                         let now = now();
                         worst.fetch_max(seen.saturating_sub(now), Ordering::Relaxed);
@@ -330,7 +335,7 @@ impl std::fmt::Display for ClockHealth {
     }
 }
 
-/// What [`QuantaClock`] reads, why, and how well it keeps time.
+/// Reports the source of time that [`QuantaClock`] reads, the reason for it, and its precision.
 ///
 /// # Examples
 ///
@@ -370,8 +375,8 @@ mod tests {
 
     #[test]
     fn a_slow_calibration_is_done_again() {
-        // The first two looks are interrupted at every try; what they make of the counter's
-        // rate is not what is kept.
+        // Each reading of the first two looks is interrupted. Their estimate of the counter's rate
+        // is not the one that is kept.
         let (start, reads) = (Instant::now(), std::cell::Cell::new(0u32));
         let raw = || {
             reads.set(reads.get() + 1);

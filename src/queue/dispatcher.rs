@@ -1,7 +1,7 @@
 //! The dispatcher: runs one dispatch at a time, arms the timer, and is woken by the timer.
 //!
-//! Each queue has one. So has the timer that all queues of a table share
-//! ([`SharedTimer`](super::shared_timer::SharedTimer)).
+//! Each queue has a dispatcher. The timer that all queues of a table share
+//! ([`SharedTimer`](super::shared_timer::SharedTimer)) has one too.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
@@ -31,7 +31,7 @@ pub(super) trait Dispatch: Send + Sync + 'static {
     /// Returns `None` if no caller has ever waited.
     fn drive(&self) -> Option<&TimeDriver>;
 
-    /// Makes one pass. `fired` reports whether the timer has fired since the pass before.
+    /// Makes one pass. `fired` is `true` if the timer has fired since the pass before.
     fn look(&self, drive: &TimeDriver, fired: bool) -> Pass;
 
     /// Returns the latest instant to which the next pass may be put off, after a pass at `now` that
@@ -67,7 +67,7 @@ struct ArmedTimer {
     timer: Option<Box<dyn Timer>>,
     /// The reading at which the timer was armed, and the instant for which it was armed.
     armed: Option<(Reading, Reading)>,
-    /// Whether the clock had not moved when the timer last fired.
+    /// Set if the clock had not moved when the timer last fired.
     clock_stalled: bool,
 }
 

@@ -78,7 +78,7 @@ impl Queue {
         dispatcher::run(self);
     }
 
-    /// Does the timer's work, for a caller that finds that its waiter is due.
+    /// Runs a dispatch in place of the timer, for a caller that finds that its waiter is due.
     pub(crate) fn notify(&self) {
         dispatcher::notify(self);
     }

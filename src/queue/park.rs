@@ -1,4 +1,4 @@
-//! Blocking a thread until it is woken.
+//! Blocks a thread until it is woken.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};

@@ -51,7 +51,7 @@ pub(crate) struct QueueState {
     line: WaitList,
     /// Set after a charge, which may make waiters behind the first miss their deadlines.
     recheck: bool,
-    /// Whether a dispatch is needed, as of the last call.
+    /// Set if a dispatch is needed, as of the last call.
     needs_dispatch: bool,
 }
 
@@ -98,7 +98,7 @@ impl QueueState {
         self.line.tell_all()
     }
 
-    /// Returns whether a dispatch is needed since the last call of this.
+    /// Returns whether a dispatch is needed since the previous call of this function.
     pub(super) fn needs_dispatch(&mut self) -> bool {
         std::mem::take(&mut self.needs_dispatch)
     }

@@ -1,11 +1,11 @@
-//! Running wakers and other code of the user, which may panic.
+//! Runs wakers and other user code, which may panic.
 
 use std::hash::{BuildHasher, RandomState};
 use std::task::Waker;
 
 use crate::sync::{ignore_panic, panicking};
 
-/// Wakes them in order.
+/// Wakes the wakers in order.
 pub(crate) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         // A waker that panics must not keep the others from being woken, nor end a timer's thread.

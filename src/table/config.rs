@@ -1,4 +1,4 @@
-//! What a table is made for, and how large it may become.
+//! The configuration of a table, and the bounds on its size.
 
 use crate::queue::TimerFactory;
 use crate::tokens::Tokens;
@@ -10,10 +10,10 @@ use super::policy::{FullEvent, OnFull};
 /// The configuration of a table.
 pub(crate) struct TableConfig {
     pub(crate) layout: Layout,
-    /// What a new key's bucket holds; the capacity or more if it starts full.
+    /// The amount in a new key's bucket; the capacity or more if buckets start full.
     pub(crate) initial: Tokens,
     pub(crate) max_keys: u64,
-    /// A bucket that has been full for so many nanoseconds may be forgotten.
+    /// A bucket that has been full for this many nanoseconds may be forgotten.
     pub(crate) forget_after: u64,
     pub(crate) on_full: OnFull,
     pub(crate) hook: Option<Hook>,
@@ -23,7 +23,7 @@ pub(crate) struct TableConfig {
 /// Called after a full table evicted or refused a key, on the calling thread, with no lock held.
 pub(crate) type Hook = Box<dyn Fn(FullEvent) + Send + Sync>;
 
-/// The bounds of waiting.
+/// The bounds on waiters.
 #[derive(Clone)]
 pub(crate) struct Waiters {
     /// The most waiters on one key.
@@ -33,10 +33,10 @@ pub(crate) struct Waiters {
     pub(crate) timer: Option<TimerFactory>,
 }
 
-/// Groups double when they hold more than four keys for five slots.
+/// Groups double when they hold more than four keys per five slots.
 pub(super) const MOST_LOADED: Load = Load { keys: 4, slots: 5 };
 
-/// The load of groups that do not double as fast as keys come.
+/// The load of groups that do not double as fast as new keys come.
 pub(super) const FALLEN_BEHIND: Load = Load { keys: 7, slots: 8 };
 
 pub(super) struct Load {
@@ -49,7 +49,7 @@ impl Load {
         keys * self.slots > slots * self.keys
     }
 
-    /// The slots for so many keys.
+    /// Returns the slots that `keys` keys need.
     const fn slots_for(&self, keys: u64) -> u64 {
         (keys * self.slots).div_ceil(self.keys)
     }
@@ -58,16 +58,16 @@ impl Load {
 /// The most keys of a table.
 pub(crate) const MOST_KEYS: u64 = 1 << 31;
 
-/// The most groups for so many keys: a power of two. From 1.7 × 10⁹ keys on, groups have no more
-/// numbers, and fill up beyond the load.
+/// Returns the most groups for `max_keys` keys, a power of two. From 1.7 × 10⁹ keys on, there are
+/// no more numbers for groups, and the groups fill up beyond the load.
 pub(super) const fn max_groups(max_keys: u64) -> u64 {
     let groups = MOST_LOADED.slots_for(max_keys).div_ceil(GROUP_SLOTS as u64).next_power_of_two();
     if groups > 1 << GROUP_BITS { 1 << GROUP_BITS } else { groups }
 }
 
-/// The stripes of a table, a power of two: few if it is small.
+/// Returns the number of stripes of a table, a power of two. A small table has few stripes.
 pub(super) const fn stripes(max_keys: u64) -> u64 {
-    // The models have two, and as many keys as they need for them.
+    // The models have two stripes, and as many keys as they need for two stripes.
     let (least, few, many, large) = if cfg!(brimful_loom) { (4, 2, 2, 64) } else { (16, 16, 64, 1 << 15) };
     let groups = max_groups(max_keys);
     if groups >= large {
@@ -81,7 +81,8 @@ pub(super) const fn stripes(max_keys: u64) -> u64 {
     }
 }
 
-/// The most keys that no slot was found for. With a hasher that spreads keys there are none.
+/// Returns the most keys that may be in the overflow, because no slot was found for them. With a
+/// hasher that spreads keys, there are none.
 pub(super) const fn max_overflow(max_keys: u64) -> u64 {
     let share = max_keys / 8;
     if share > 64 { share } else { 64 }

@@ -1,4 +1,4 @@
-//! A place for a new key, when the table holds all the keys that it may.
+//! Room for a new key when the table holds its maximum number of keys.
 
 use crate::algorithm::token_bucket;
 use crate::word::{Level, Reading, Units, Word};
@@ -8,21 +8,22 @@ use super::policy::OnFull;
 use super::slots::{Candidates, InSlot};
 use super::state::Locked;
 
-/// What was found for one more key.
+/// The outcome of the search for room for one more key.
 pub(super) enum Room {
-    /// The key is counted; the keys are so many now, if it was not in the place of another.
+    /// The key is counted. Contains the new number of keys, unless the key takes the place of
+    /// another key.
     Counted(Option<u64>),
-    /// The same, after a bucket in use was forgotten.
+    /// The key is counted, and a bucket in use was forgotten for it.
     Evicted,
     /// The table is full, and has not been swept for this key.
     Full,
-    /// There is none until `deficit` units more have been earned.
+    /// There is no room until `deficit` more units have been earned.
     Refused { deficit: Units },
 }
 
 impl<'a> Locked<'a> {
-    /// Counts one more key, in the place of another if the table is full. Unless the table was
-    /// `swept`, no bucket in use is forgotten.
+    /// Counts one more key. If the table is full, the key takes the place of another key. A bucket
+    /// in use is forgotten only if the table was `swept`.
     #[inline]
     pub(super) fn make_room(
         &mut self,
@@ -50,7 +51,7 @@ impl<'a> Locked<'a> {
         if !swept {
             return Room::Full;
         }
-        // A victim that is charged meanwhile is looked at anew.
+        // If the victim is charged meanwhile, the search begins anew.
         while let Some((victim, word)) = self.victim(&rivals, now) {
             if victim.claim_if(word) {
                 self.lower_floor(word);
@@ -61,7 +62,8 @@ impl<'a> Locked<'a> {
         Room::Refused { deficit: self.refusal(&rivals, now) }
     }
 
-    /// What [`make_room`](Locked::make_room) would find, as far as a look can say.
+    /// Returns the outcome that [`make_room`](Locked::make_room) would have, as far as a look can
+    /// show.
     pub(super) fn foresee_room(
         &self,
         key: Fingerprint,
@@ -85,10 +87,10 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// The slots whose tenants a new key may replace: its own. If they are all vacant, those of the
-    /// first group of the stripe, among a few, that is not.
+    /// Returns the slots whose tenants a new key may replace: the key's own slots. If those are all
+    /// vacant, returns the slots of the first group of the stripe, among a few, that is not vacant.
     ///
-    /// A call that comes back finds the same ones, so the wait that it was told is sufficient.
+    /// A call that comes back finds the same slots, so the wait that it was given is sufficient.
     fn rivals(&self, key: Fingerprint, candidates: &Candidates<'a>) -> Candidates<'a> {
         const MOST_GROUPS: usize = 32;
         if candidates.tenants().next().is_some() {
@@ -100,8 +102,9 @@ impl<'a> Locked<'a> {
         groups.find(|slots| slots.tenants().next().is_some()).unwrap_or(*candidates)
     }
 
-    /// The bucket to be forgotten for a new key, and its word: the one closest to full, never one
-    /// that is exhausted. None if the policy forbids it.
+    /// Returns the bucket to be forgotten for a new key, and its word: the bucket closest to full,
+    /// never one that is exhausted. Returns `None` if there is no such bucket, or if the policy
+    /// forbids it.
     fn victim(&self, rivals: &Candidates<'a>, now: Reading) -> Option<(InSlot<'a>, Word)> {
         let OnFull::EvictLeastDebt = self.table.on_full else { return None };
         let candidates = rivals.tenants().filter_map(|tenant| {
@@ -112,17 +115,17 @@ impl<'a> Locked<'a> {
         candidates.max_by_key(|&(held, ..)| held).map(|(_, tenant, word)| (tenant, word))
     }
 
-    /// The units that must be earned until one of the rivals may be forgotten.
+    /// Returns the units that must be earned until one of the rivals may be forgotten.
     fn refusal(&self, rivals: &Candidates<'a>, now: Reading) -> Units {
         let capacity = self.layout().capacity().0 as i64;
         let enough = if self.table.on_full == OnFull::EvictLeastDebt { self.token() } else { capacity };
         let levels = rivals.tenants().map(|tenant| token_bucket::level(self.layout(), tenant.word(), now).0);
-        // If there are none, all keys are waited on or elsewhere: a guess.
+        // Without rivals, all keys are waited on or elsewhere. The result is a guess then.
         let missing = levels.max().map_or(capacity, |most| enough - most);
         Units(missing.max(1) as u64)
     }
 
-    /// A bucket that holds less is exhausted.
+    /// Returns the units below which a bucket is exhausted.
     fn token(&self) -> i64 {
         self.layout().per_token().min(self.layout().capacity().0) as i64
     }

@@ -1,9 +1,10 @@
 //! A key's fingerprint, and the lines that it belongs in.
 
-/// The slots of a line: one cache line. The models have one, and every path of the real ones.
+/// The slots of a line, which is one cache line. In the models a line has one slot, and every path
+/// that the real lines have.
 pub(super) const LINE_SLOTS: usize = if cfg!(brimful_loom) { 1 } else { 4 };
 
-/// Two lines are a group.
+/// The slots of a group, which is two lines.
 pub(super) const GROUP_SLOTS: usize = 2 * LINE_SLOTS;
 
 /// A key's hash, cut to 60 bits and made odd: an even number in a fingerprint's place marks a
@@ -21,10 +22,10 @@ pub(super) const GROUP_SLOTS: usize = 2 * LINE_SLOTS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fingerprint(u64);
 
-/// Where the number of the home group begins.
+/// The lowest bit of the home group's number.
 const HOME: u32 = 32;
 
-/// Where the number of the second group begins.
+/// The lowest bit of the second group's number.
 const SECOND: u32 = 4;
 
 /// The bits of a group's number.
@@ -36,8 +37,8 @@ const SLOT_BITS: u32 = GROUP_SLOTS.ilog2();
 impl Fingerprint {
     pub(super) const BITS: u32 = 60;
 
-    /// Mixes the hash first, so that weak hashers will do. The models choose the lines of their
-    /// keys, and do not mix.
+    /// Returns the fingerprint of a hash. Mixes the hash first, so that weak hashers are
+    /// sufficient. The models choose the lines of their keys, and do not mix.
     #[inline]
     pub(crate) const fn of(hash: u64) -> Self {
         let mixed = if cfg!(brimful_loom) {
@@ -50,8 +51,8 @@ impl Fingerprint {
         Fingerprint((mixed & ((1 << Fingerprint::BITS) - 1)) | 1)
     }
 
-    /// The fingerprint that a slot's first half holds in its lower bits; `None` if the slot is
-    /// vacant.
+    /// Returns the fingerprint that the first half of a slot holds in its lower bits; `None` if the
+    /// slot is vacant.
     #[inline]
     pub(super) const fn from_slot(bits: u64) -> Option<Self> {
         if bits & 1 == 1 { Some(Fingerprint(bits & ((1 << Fingerprint::BITS) - 1))) } else { None }
@@ -62,38 +63,39 @@ impl Fingerprint {
         self.0
     }
 
-    /// The bits that tell the stripe: the lowest of the number of either group.
+    /// Returns the stripe: the lowest bits of the number of either group.
     #[inline]
     pub(super) const fn stripe(self, mask: usize) -> usize {
         (self.0 >> HOME) as usize & mask
     }
 
-    /// The number that the home line is chosen by.
+    /// Returns the number that chooses the home line.
     #[inline]
     const fn home(self) -> u32 {
         (self.0 >> (HOME - SLOT_BITS)) as u32
     }
 
-    /// The same for the second group, which has the same stripe.
+    /// Returns the number that chooses the better line of the second group, which has the same
+    /// stripe.
     const fn second(self, stripe_mask: usize) -> u32 {
         let stripe = ((stripe_mask as u64) << SLOT_BITS) as u32;
         ((self.0 >> (SECOND - SLOT_BITS)) as u32 & !stripe) | (self.home() & stripe)
     }
 
-    /// The home line.
+    /// Returns the home line.
     #[inline]
     pub(super) const fn home_line(self, groups: Groups) -> LineIndex {
         groups.line(self.home())
     }
 
-    /// The better line of the second group.
+    /// Returns the better line of the second group.
     #[inline]
     pub(super) const fn second_line(self, groups: Groups, stripe_mask: usize) -> LineIndex {
         groups.line(self.second(stripe_mask))
     }
 }
 
-/// A line, by the number of its first slot.
+/// A line, identified by the number of its first slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LineIndex(u32);
 
@@ -103,7 +105,7 @@ impl LineIndex {
         self.0 as usize
     }
 
-    /// The other line of the group.
+    /// Returns the other line of the group.
     #[inline]
     pub(super) const fn other(self) -> Self {
         LineIndex(self.0 ^ LINE_SLOTS as u32)
@@ -113,7 +115,7 @@ impl LineIndex {
         self.0 as u64 / GROUP_SLOTS as u64
     }
 
-    /// The lines of a group.
+    /// Returns the lines of a group.
     #[inline]
     pub(super) const fn of_group(group: u64) -> [Self; 2] {
         let first = LineIndex((group * GROUP_SLOTS as u64) as u32);
@@ -121,9 +123,8 @@ impl LineIndex {
     }
 }
 
-/// The number of groups, at least one. It grows by one group at a time, and each time only the
-/// keys of one other group may find that they belong in the new one: linear hashing (W. Litwin,
-/// 1980).
+/// The number of groups, at least one. It grows by one group at a time. Each time, only the keys of
+/// one other group may find that they belong in the new group: linear hashing (W. Litwin, 1980).
 ///
 /// ```text
 ///  63        62 …… 32   31 …… 0
@@ -136,7 +137,7 @@ impl LineIndex {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Groups(u64);
 
-/// The bit that tells the line in its group.
+/// The bit that chooses the line within its group.
 const LINE_BIT: u32 = LINE_SLOTS as u32;
 
 const UNEVEN: u64 = 1 << 63;
@@ -171,25 +172,25 @@ impl Groups {
         Groups::new(self.count() + 1)
     }
 
-    /// The group whose keys are divided with the next new one.
+    /// Returns the group whose keys are divided when the next group is added.
     pub(super) const fn divided(self) -> u64 {
         self.count() - (1 << self.count().ilog2())
     }
 
-    /// Whether every group has been divided as often as every other.
+    /// Returns whether every group has been divided as often as every other.
     #[inline]
     pub(super) const fn is_even(self) -> bool {
         self.0 & UNEVEN == 0
     }
 
-    /// The line that a number chooses.
+    /// Returns the line that a number chooses.
     #[inline]
     const fn line(self, number: u32) -> LineIndex {
         if self.is_even() { LineIndex(number & self.0 as u32) } else { self.uneven_line(number) }
     }
 
-    /// Chooses by one bit less if the group is still to come. Out of line: at rest, hits do not pay
-    /// for it.
+    /// Returns the line that a number chooses while the groups double: by one bit less if the group
+    /// is still to come. Out of line, so that hits do not pay for it when the table is at rest.
     #[cold]
     #[inline(never)]
     const fn uneven_line(self, number: u32) -> LineIndex {

@@ -1,4 +1,4 @@
-//! Sweeping for buckets that may be forgotten, and doubling.
+//! Sweeping for buckets that may be forgotten, and doubling the groups.
 
 use crate::sync::{Ordering, lock, try_lock};
 use crate::word::Reading;
@@ -8,11 +8,11 @@ use super::fingerprint::{Groups, LineIndex};
 use super::slots::{InSlot, tenants, vacant};
 use super::state::{Locked, Table};
 
-/// The groups that are divided for a new key while the table doubles: more than it takes for the
-/// keys that come meanwhile.
+/// The groups that are divided for each new key while the table doubles: more than the keys that
+/// come meanwhile need.
 const DIVIDED_AT_ONCE: u32 = 4;
 
-/// What one call may still sweep for a place.
+/// The groups that one call may still sweep for a place.
 pub(super) struct Sweep {
     groups_left: u64,
 }
@@ -22,16 +22,16 @@ impl Sweep {
         Sweep { groups_left: 32 }
     }
 
-    /// Whether the call has swept as much as it may.
+    /// Returns whether the call has swept as much as it may.
     pub(super) const fn is_over(&self) -> bool {
         self.groups_left == 0
     }
 }
 
 impl Table {
-    /// A key has come, and there are so many now. Doubles the groups, a few for every new key,
-    /// from when they are crowded until each has been divided; unless there are buckets to be
-    /// forgotten instead.
+    /// Called for each new key, with the new number of keys. If the groups are crowded, doubles
+    /// them: divides a few groups for every new key, until each group has been divided. Does not
+    /// begin to do so if there are buckets to be forgotten instead.
     #[inline]
     pub(super) fn grow_if_crowded(&self, keys: u64, now: Reading) {
         let groups = self.groups();
@@ -42,8 +42,9 @@ impl Table {
 
     #[cold]
     fn grow(&self, keys: u64, now: Reading) {
-        // One thread at a time; the keys of others come meanwhile. But if that thread falls
-        // behind, they wait for it, or they would find no slot.
+        // One thread divides groups at a time, and the keys of other threads come meanwhile. But if
+        // that thread falls behind, the other threads wait for it; otherwise they would find no
+        // slot.
         let growth = if FALLEN_BEHIND.is_exceeded(keys, self.groups().slots()) {
             Some(lock(&self.growth))
         } else {
@@ -62,11 +63,12 @@ impl Table {
         }
     }
 
-    /// Sweeps the groups that were not swept for longest, until one has buckets to be forgotten.
-    /// Returns whether one of a few had.
+    /// Sweeps a few groups, the one that was not swept for longest first, until one has buckets to
+    /// be forgotten. Returns whether one of them had.
     fn sweep_ahead(&self, now: Reading) -> bool {
-        // If they all fail, the table doubles: so many that it does not for want of luck, if a fair
-        // share of its buckets is idle, and so few that a new key does not take long if hardly one is.
+        // If all these groups fail, the table doubles. There are enough of them that a table does
+        // not double for want of luck if a fair share of its buckets is idle. There are few enough
+        // that a new key does not take long if hardly any bucket is idle.
         const GROUPS: u64 = 8;
         let idle = self.idle(now);
         (0..GROUPS).any(|_| {
@@ -75,14 +77,14 @@ impl Table {
         })
     }
 
-    /// The group that was not swept for longest.
+    /// Returns the group that was not swept for longest.
     fn next_to_sweep(&self) -> u64 {
         // Relaxed: a position, which orders nothing.
         self.hand.fetch_add(1, Ordering::Relaxed) % self.groups().count()
     }
 
-    /// Sweeps the table for full buckets, from where the last such sweep ended, until some are
-    /// found or the call has looked at as many groups as it may.
+    /// Sweeps the table for full buckets, from the end of the last such sweep on. Stops when some
+    /// are found, or when the call has looked at as many groups as it may.
     pub(super) fn sweep_on(&self, sweep: &mut Sweep, now: Reading) {
         let full = self.full(now);
         sweep.groups_left = sweep.groups_left.min(self.groups().count());
@@ -90,7 +92,7 @@ impl Table {
             sweep.groups_left = left;
             let group = self.next_to_sweep();
             let is_first = group < self.stripes.len() as u64;
-            // Most groups are not worth their lock.
+            // Most groups hold no full bucket, and are not worth their lock.
             if !is_first && !self.group_tenants(group).any(|tenant| full.includes(self.layout(), tenant.word())) {
                 continue;
             }
@@ -110,25 +112,26 @@ impl Table {
         self.lock(group as usize & (self.stripes.len() - 1))
     }
 
-    /// Adds a group, and moves the keys that belong there.
+    /// Adds a group, and moves the keys that belong in it.
     fn divide(&self) {
         let groups = self.groups();
         let (from, after) = (groups.divided(), groups.one_more());
-        // The new group is of the same stripe.
+        // The new group belongs to the same stripe.
         let mut locked = self.lock_group(from);
         for at in LineIndex::of_group(from) {
             for tenant in tenants(self.line(at)) {
                 locked.resettle(tenant, at, after);
             }
         }
-        // Before the lock is free: a thread that misses a key looks again under it. A change, even
-        // if no tenant moved: a new key must not come to a slot of its lines by the old number.
+        // Published before the lock is free, because a thread that misses a key looks again under
+        // the lock. This is a change even if no tenant moved: a new key must not come to a slot of
+        // the lines that follow from the old number of groups.
         self.publish(after);
         locked.changed = true;
         locked.place_some_overflown();
     }
 
-    /// Locks what doubling holds, so that no group is added meanwhile.
+    /// Runs `work` under the lock that doubling holds, so that no group is added meanwhile.
     pub(super) fn without_growth<T>(&self, work: impl FnOnce() -> T) -> T {
         let _growth = lock(&self.growth);
         work()
@@ -136,8 +139,8 @@ impl Table {
 }
 
 impl<'a> Locked<'a> {
-    /// Moves a tenant of a group that is divided to where it belongs then: to the new group if it
-    /// has to, and to its home line if there is room.
+    /// Moves a tenant of a group that is divided to the line in which it belongs then: to the new
+    /// group if it has to go there, and to its home line if there is room.
     fn resettle(&mut self, tenant: InSlot<'a>, at: LineIndex, after: Groups) {
         let home = tenant.key.home_line(after);
         if home == at {
@@ -146,7 +149,7 @@ impl<'a> Locked<'a> {
         let (table, from, new) = (self.table, at.group(), after.count() - 1);
         let vacant = |line| vacant(table.line(line));
         let slot = vacant(home).or_else(|| {
-            // The new group has a slot for each of the old one's.
+            // The new group has a slot for each slot of the old group.
             let second = tenant.key.second_line(after, table.stripes.len() - 1);
             match (home.group(), second.group()) {
                 (group, _) if group == new => vacant(home.other()),
@@ -160,7 +163,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Moves some keys in no slot to one, as far as there is room.
+    /// Moves some keys from the overflow into slots, as far as there is room.
     fn place_some_overflown(&mut self) {
         const MOST: usize = 16;
         if self.state.overflow.is_empty() {

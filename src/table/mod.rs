@@ -1,25 +1,25 @@
 //! The keyed table: fingerprints to buckets, with lock-free hits and bounded memory.
 //!
 //! A **slot** holds a fingerprint and the packed word of its tenant's bucket. Four slots are a
-//! **line** (one cache line), two lines a **group**. A key has four candidate lines: its home
-//! line, the other line of that group, and the two lines of a second group. A call for a known
-//! key loads and swaps its word, and checks between the two that the slot is still the key's; it
+//! **line** (one cache line), and two lines are a **group**. A key has four candidate lines: its
+//! home line, the other line of that group, and the two lines of a second group. A call for a known
+//! key loads its word and swaps it. Between the two it checks that the slot is still the key's; it
 //! takes no lock. Tenants come, go and move under the lock of their **stripe**: every n-th group
-//! belongs to one stripe, and both groups of a key are of the same one.
+//! belongs to one stripe, and both groups of a key belong to the same stripe.
 //!
 //! | file | concern |
 //! |---|---|
 //! | `fingerprint` | a key's hash, and the lines that it belongs in |
 //! | `slots` | the memory, a slot, and a tenant in its slot |
-//! | `policy` | what a full table does with a new key |
-//! | `config` | what a table is made for, and how large it may become |
+//! | `policy` | the policy for a new key at a full table |
+//! | `config` | the configuration of a table, and the bounds on its size |
 //! | `state` | the table, its stripes, and finding a key |
 //! | `stripe` | a stripe under its lock: placing, displacing and forgetting tenants |
-//! | `eviction` | a place for a new key when the table is full |
-//! | `growth` | sweeping for forgettable buckets, and doubling |
+//! | `eviction` | room for a new key when the table is full |
+//! | `growth` | sweeping for buckets that may be forgotten, and doubling |
 //! | `op` | an operation on a bucket, in a slot or out of it |
 //! | `queued` | keys that callers wait on |
-//! | `verbs` | what limiters call |
+//! | `verbs` | the operations that limiters call |
 //! | `sizes` | the memory that a table takes |
 //!
 //! [`internals`](crate::internals) explains the protocol and proves it.

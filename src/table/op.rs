@@ -20,34 +20,36 @@ pub(super) enum Detached {
 pub(super) trait BucketOp {
     type Output;
 
-    /// Runs it on a tenant's bucket. `None`, and nothing is done, if the tenant has moved.
+    /// Runs the operation on a tenant's bucket. Returns `None`, and does nothing, if the tenant has
+    /// moved.
     fn run_in_slot(&self, layout: &Layout, tenant: &InSlot<'_>) -> Option<Self::Output>;
 
-    /// Runs it on a detached bucket, and returns the bucket's new word as well.
+    /// Runs the operation on a detached bucket, and returns the bucket's new word as well.
     fn run(&self, layout: &Layout, bucket: Detached, now: Reading) -> (Word, Self::Output);
 
-    /// Runs it on a bucket that callers wait on. `None` if the queue has no word.
+    /// Runs the operation on a bucket that callers wait on. Returns `None` if the queue has no
+    /// word.
     fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Self::Output>;
 
     /// Reads the clock.
     fn now(&self) -> Reading;
 
-    /// Whether it starts a bucket that does not start full.
+    /// Returns whether the operation starts a bucket that does not start full.
     fn starts(&self, _: &Layout) -> bool {
         true
     }
 
-    /// The units that a later call has to wait for, if an `output` that leaves a new key unknown
-    /// says when that call will be admitted: the key needs a place then.
+    /// Returns the units that a later call has to wait for, if an `output` that leaves a new key
+    /// unknown states when that call will be admitted. The key needs a place then.
     fn foresees(&self, _: &Layout, _: &Self::Output) -> Option<Units> {
         None
     }
 
-    /// Whether it only looks, so that no refusal is counted for it.
+    /// Set if the operation only looks, so that no refusal is counted for it.
     const LOOKS: bool = false;
 
-    /// What is returned in place of `output`, if there is no place for the key until `deficit`
-    /// units more than at `now` have been earned.
+    /// Returns the output that replaces `output` if there is no place for the key until `deficit`
+    /// more units than at `now` have been earned.
     fn refused(&self, output: Self::Output, deficit: Units, now: Reading) -> Self::Output;
 }
 
@@ -105,7 +107,8 @@ impl<C: Clock> BucketOp for Take<'_, C> {
     }
 }
 
-/// Gives back, charges or fills. The output is the amount that was added or charged.
+/// An operation that gives back, charges or fills. The output is the amount that was added or
+/// charged.
 pub(super) struct Change<'a, C, F> {
     pub(super) source: TimeSource<'a, C>,
     pub(super) change: F,
@@ -135,7 +138,7 @@ impl<C: Clock, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<'_, C,
     }
 }
 
-/// A look at what the bucket holds for a call that leaves `leaving`.
+/// A look at a bucket, for a call that leaves `leaving`.
 pub(super) struct Look<'a, C> {
     pub(super) source: TimeSource<'a, C>,
     pub(super) leaving: Units,
@@ -175,7 +178,7 @@ impl<C: Clock> BucketOp for Look<'_, C> {
 }
 
 impl Detached {
-    /// The bucket's word, which starts at `now` if it has not started.
+    /// Returns the bucket's word. A bucket that has not started starts at `now`.
     pub(super) fn word(self, layout: &Layout, now: Reading) -> Word {
         match self {
             Detached::Bucket(word) => word,

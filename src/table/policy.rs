@@ -1,29 +1,30 @@
-//! What a full table does with a new key.
+//! The policy for a new key at a full table.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// What a table that holds all the keys that it may does with a new one, if it finds no full
-/// bucket to forget: in the two groups of the new key, and then in 32 more of the table.
+/// The policy for a new key if the table holds its maximum number of keys, and no full bucket was
+/// found that can be forgotten. The search covers the two groups of the new key, and then 32 more
+/// groups of the table.
 ///
-/// So a key may be refused, or another evicted, although a bucket elsewhere in a large table is
-/// full. The search goes on with the next new key from where it ended.
+/// So a key may be refused, or another key evicted, although a bucket elsewhere in a large table is
+/// full. The search for the next new key goes on from the end of this search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFull {
-    /// The bucket in the new key's groups that is closest to full is forgotten. Its debt is kept
-    /// in a bucket that all forgotten keys of its stripe share, and from which new keys start: no
-    /// key is granted more than its exact bucket would have granted. A bucket that holds less
-    /// than a token is never forgotten; if all candidates hold less, the new key is refused.
+    /// Forgets the bucket in the new key's groups that is closest to full. The debt of that bucket
+    /// is kept in a bucket that all forgotten keys of its stripe share, and from which new keys
+    /// start: no key is granted more than its exact bucket would have granted. A bucket that holds
+    /// less than a token is never forgotten. If all candidates hold less, the new key is refused.
     ///
-    /// In a lasting flood of new keys the shared debt grows until new keys are denied. Keys that
-    /// have used up their quota stay so all the while.
+    /// In a lasting flood of new keys, the shared debt grows until new keys are denied. All the
+    /// while, keys that have used up their quota stay exhausted.
     #[default]
     EvictLeastDebt,
-    /// The new key is refused.
+    /// Refuses the new key.
     Deny,
 }
 
-/// What a full table did.
+/// A decision that a full table forced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FullEvent {
@@ -33,7 +34,7 @@ pub enum FullEvent {
     Refused,
 }
 
-/// How often a full table did what.
+/// The number of events of each kind.
 pub(super) struct Counters {
     evicted: AtomicU64,
     refused: AtomicU64,

@@ -1,8 +1,9 @@
-//! Keys that callers wait on: their word is lent to a queue, and they are in no slot. They keep
-//! their place among the keys.
+//! Keys that callers wait on. Their word is handed over to a queue, and they are in no slot. They
+//! keep their place among the keys.
 //!
 //! A queue is in its stripe's map from the first wait until the word is taken back. It is found
-//! there under the stripe's lock, which is taken before its own. No waker is called under either.
+//! there under the stripe's lock, which is taken before the queue's lock. No waker is called under
+//! either lock.
 
 use std::collections::btree_map::Entry;
 use std::ops::Bound;
@@ -22,22 +23,22 @@ use super::state::{Locked, Table};
 
 /// The outcome of an attempt to wait.
 pub(crate) enum Arrival {
-    /// The queue, the outcome there, and whether a look is called for once the caller knows the
+    /// The queue, the outcome there, and whether the caller has to dispatch once it knows the
     /// outcome.
     Enqueued { queue: Arc<Queue>, enqueued: Enqueued, needs_dispatch: bool },
-    /// Callers wait on as many keys as they may.
+    /// Callers wait on the maximum number of keys, which is this.
     TooManyKeys(u64),
-    /// The key is new, and there is no place for it until so much more has been earned.
+    /// The key is new, and there is no place for it until `deficit` more units have been earned.
     NoPlace { deficit: Units, now: Reading },
 }
 
 impl Table {
-    /// The keys that callers wait on, or waited on a moment ago.
+    /// Returns the number of keys that callers wait on, or waited on a moment ago.
     pub(crate) fn waiting_keys(&self) -> u64 {
         self.waiting_keys.load(Ordering::Relaxed)
     }
 
-    /// Takes from a key's bucket, or waits.
+    /// Takes tokens from a key's bucket, or joins its queue.
     #[cold]
     pub(crate) fn enter(
         &self,
@@ -65,7 +66,7 @@ impl Table {
         self.lock(self.stripe_of(key)).take_back(key, queue, now);
     }
 
-    /// The number of waiters on a key.
+    /// Returns the number of waiters on a key.
     pub(crate) fn waiting_on(&self, key: Fingerprint) -> u32 {
         let queue = self.lock(self.stripe_of(key)).state.queued.get(&key).cloned();
         queue.map_or(0, |queue| queue.waiting())
@@ -87,7 +88,7 @@ impl Table {
 
 /// The outcome of one attempt to wait, under the lock.
 enum Attempt {
-    /// The outcome, and what a full table did for it.
+    /// The outcome, and the event if the table was full.
     Arrived(Arrival, Option<FullEvent>),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full,
@@ -97,12 +98,12 @@ enum Attempt {
 #[must_use = "waiters may be due"]
 pub(super) struct QueuedOutput<T> {
     output: T,
-    /// The queue, if a look is due when no lock is held.
+    /// The queue, if a dispatch is due when no lock is held.
     needs_dispatch: Option<Arc<Queue>>,
 }
 
 impl<T> QueuedOutput<T> {
-    /// The output. No lock is held any longer.
+    /// Dispatches if that is due, and returns the output. No lock is held any longer.
     pub(super) fn finish(self) -> T {
         if let Some(queue) = self.needs_dispatch {
             queue.dispatch();
@@ -112,7 +113,7 @@ impl<T> QueuedOutput<T> {
 }
 
 impl Locked<'_> {
-    /// Takes from a key's bucket, or waits.
+    /// Takes tokens from a key's bucket, or joins its queue.
     fn enter(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
         let mut event = None;
         let queue = match self.state.queued.get(&key) {
@@ -141,7 +142,7 @@ impl Locked<'_> {
         Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch }, event)
     }
 
-    /// Counts one more key that is waited on, if there may be one.
+    /// Counts one more key that callers wait on, if there may be one more.
     fn count_waiting(&mut self, now: Reading) -> bool {
         if !self.table.count_waiting() {
             self.take_back_some(now);
@@ -150,7 +151,7 @@ impl Locked<'_> {
         true
     }
 
-    /// Takes a key's word out of its place, or makes a new one.
+    /// Takes a key's word out of its place, or makes a new word.
     fn hand_over(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Attempt> {
         let candidates = self.table.candidates(key);
         if let Some((_, tenant)) = candidates.find(key) {
@@ -173,7 +174,7 @@ impl Locked<'_> {
         }
     }
 
-    /// The queue of a key, if it has waiters. If not, the word is taken back.
+    /// Returns the queue of a key if the queue has waiters. Otherwise takes the word back.
     fn queue_of(&mut self, key: Fingerprint, now: impl FnOnce() -> Reading) -> Option<Arc<Queue>> {
         let queue = self.state.queued.get(&key)?.clone();
         let is_back = self.take_back(key, &queue, now());
@@ -183,7 +184,7 @@ impl Locked<'_> {
     /// Takes a word back if its queue has no waiters, and returns whether it did.
     fn take_back(&mut self, key: Fingerprint, queue: &Arc<Queue>, now: Reading) -> bool {
         let Entry::Occupied(entry) = self.state.queued.entry(key) else { return false };
-        // A queue whose key was removed has no word, and another may be in its place.
+        // A queue whose key was removed has no word, and another queue may be in its place.
         if !Arc::ptr_eq(entry.get(), queue) {
             return false;
         }
@@ -195,7 +196,8 @@ impl Locked<'_> {
         true
     }
 
-    /// Takes back the words of a few keys, others each time, that may have no waiters any longer.
+    /// Takes back the words of a few keys that may have no waiters any longer. Each call looks at
+    /// other keys.
     pub(super) fn take_back_some(&mut self, now: Reading) {
         const SOME: usize = 8;
         let after = self.state.last_checked.map_or(Bound::Unbounded, Bound::Excluded);
@@ -216,14 +218,14 @@ impl Locked<'_> {
         }
     }
 
-    /// Runs an operation on a key that is waited on.
+    /// Runs an operation on a key that callers wait on.
     pub(super) fn run_queued<O: BucketOp>(&mut self, key: Fingerprint, op: &O) -> Option<QueuedOutput<O::Output>> {
         let (queue, rule) = (self.queue_of(key, || op.now())?, self.table.rule());
         let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, rule));
         Some(QueuedOutput { output: output?, needs_dispatch: needs_dispatch.then_some(queue) })
     }
 
-    /// Forgets a key that is waited on, and refuses its waiters.
+    /// Forgets a key that callers wait on, and refuses its waiters.
     pub(super) fn remove_queued(&mut self, key: Fingerprint) -> Option<PendingWakes> {
         let queue = self.state.queued.remove(&key)?;
         self.table.uncount_waiting(1);
@@ -231,7 +233,7 @@ impl Locked<'_> {
         Some(PendingWakes(queue.forget()))
     }
 
-    /// The same for all keys of this stripe.
+    /// Forgets all keys of this stripe that callers wait on, and refuses their waiters.
     pub(super) fn remove_all_queued(&mut self) -> PendingWakes {
         let all = std::mem::take(&mut self.state.queued);
         self.table.uncount_waiting(all.len() as u64);
@@ -245,7 +247,7 @@ impl Locked<'_> {
 pub(super) struct PendingWakes(Vec<Waker>);
 
 impl PendingWakes {
-    /// Wakes them. No lock is held any longer.
+    /// Wakes the waiters. No lock is held any longer.
     pub(super) fn send(self) {
         wake(self.0);
     }

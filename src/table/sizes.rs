@@ -4,17 +4,17 @@ use super::config::{MOST_KEYS, max_groups, max_overflow, stripes};
 use super::slots::Memory;
 use super::state::{STRIPE_BYTES, Table};
 
-/// The most bytes that a key without a slot takes: in a B-tree all of whose nodes are as empty as
+/// The most bytes that a key in the overflow takes: in a B-tree whose nodes are all as empty as
 /// they may be, with five of eleven entries of two words and six edges.
 const OVERFLOW_BYTES: u64 = 42;
 
-/// The bytes of a table with so many groups, and so many keys in no slot.
+/// Returns the bytes of a table with `groups` groups and `overflow` keys in the overflow.
 pub(super) const fn bytes(max_keys: u64, groups: u64, overflow: u64) -> u64 {
     let fixed = size_of::<Table>() as u64 + stripes(max_keys) * STRIPE_BYTES;
     Memory::bytes(groups) + overflow * OVERFLOW_BYTES + fixed
 }
 
-/// The most bytes of a table for so many keys.
+/// Returns the most bytes of a table for `max_keys` keys.
 pub(crate) const fn memory_limit(max_keys: u64) -> u64 {
     let overflow = max_overflow(max_keys);
     // The root of a B-tree may be emptier than its other nodes.
@@ -22,7 +22,7 @@ pub(crate) const fn memory_limit(max_keys: u64) -> u64 {
     bytes(max_keys, max_groups(max_keys), overflow) + stripes(max_keys) * ROOTS
 }
 
-/// The most keys that a table of so many bytes can hold.
+/// Returns the most keys that a table of `bytes` bytes can hold.
 pub(crate) const fn keys_within(bytes: u64) -> u64 {
     // The bytes rise with the keys: the largest count is found by bisection.
     let (mut fits, mut too_many) = (0, MOST_KEYS + 1);

@@ -10,7 +10,7 @@ pub(super) const GROUP_BYTES: u64 = (GROUP_SLOTS * size_of::<Pair>()) as u64;
 
 pub(super) type Line = [Pair; LINE_SLOTS];
 
-/// One bucket's place: a fingerprint with the number of the tenancy, and the packed word.
+/// The place of one bucket: a fingerprint with the number of the tenancy, and the packed word.
 ///
 /// ```text
 ///               63 … 60   59 … 0
@@ -34,26 +34,27 @@ const VACATED: u64 = 2;
 const TENANCY: u64 = 1 << Fingerprint::BITS;
 
 impl<'a> Slot<'a> {
-    /// The first half. Acquire: a thread that sees a tenant's fingerprint sees the slot claimed
-    /// for it, or later.
+    /// Returns the first half. Acquire: a thread that sees a tenant's fingerprint sees the slot as
+    /// it was claimed for the tenant, or in a later state.
     #[inline]
     pub(super) fn bits(self) -> u64 {
         self.0[0].load(Ordering::Acquire)
     }
 
-    /// The tenant whose first half was `bits`.
+    /// Returns the tenant whose first half was `bits`.
     #[inline]
     pub(super) fn tenant(self, bits: u64) -> Option<InSlot<'a>> {
         Some(InSlot { slot: self, key: Fingerprint::from_slot(bits)?, bits })
     }
 
-    /// A tenant moves in. The slot is vacant, and its stripe's lock is held.
+    /// Moves a tenant in. The slot is vacant, and its stripe's lock is held.
     ///
     /// The fingerprint is stored before the word, both with release: a thread that finds the new
-    /// tenant's word in the slot finds its fingerprint too, and does not take the word for the
-    /// last tenant's. A slot that was never used is claimed first, so that no call uses its zero.
+    /// tenant's word in the slot finds the new tenant's fingerprint too, and does not take the word
+    /// for the last tenant's. A slot that was never used is claimed first, so that no call uses its
+    /// zero.
     pub(super) fn occupy(self, key: Fingerprint, word: Word) {
-        // Relaxed: only written under the lock.
+        // Relaxed: the first half is written only under the lock.
         let vacant = self.0[0].load(Ordering::Relaxed);
         if vacant & VACATED == 0 {
             self.0[1].store(Word::CLAIMED.bits(), Ordering::Release);
@@ -69,7 +70,7 @@ impl<'a> Slot<'a> {
 pub(super) struct InSlot<'a> {
     slot: Slot<'a>,
     pub(super) key: Fingerprint,
-    /// The slot's first half, which is another in every tenancy.
+    /// The slot's first half, which is different in every tenancy.
     bits: u64,
 }
 
@@ -94,7 +95,7 @@ impl<'a> InSlot<'a> {
         self.swap(seen, Word::CLAIMED.bits()).is_ok()
     }
 
-    /// The tenant leaves a slot that is claimed.
+    /// Moves the tenant out of the slot, which is claimed.
     pub(super) fn vacate(&self) -> Slot<'a> {
         let tenancy = self.bits & !(TENANCY - 1);
         self.slot.0[0].store(tenancy | VACATED, Ordering::Release);
@@ -129,7 +130,7 @@ impl WordCell for InSlot<'_> {
         self.swap(seen, next.bits() ^ self.key.bits())
     }
 
-    /// Relaxed: ordered after the load of the word, which acquires.
+    /// Relaxed: this load is ordered after the load of the word, which acquires.
     #[inline(always)]
     fn is_here(&self) -> bool {
         self.slot.0[0].load(Ordering::Relaxed) == self.bits
@@ -140,23 +141,23 @@ impl WordCell for InSlot<'_> {
     }
 }
 
-/// The slots of a line.
+/// Returns the slots of a line.
 #[inline]
 fn slots(line: &Line) -> impl Iterator<Item = Slot<'_>> {
     line.iter().map(Slot)
 }
 
-/// The tenants of a line.
+/// Returns the tenants of a line.
 pub(super) fn tenants(line: &Line) -> impl Iterator<Item = InSlot<'_>> {
     slots(line).filter_map(|slot| slot.tenant(slot.bits()))
 }
 
-/// A vacant slot of a line, whose stripe's lock is held.
+/// Returns a vacant slot of a line. The lock of the line's stripe is held.
 pub(super) fn vacant(line: &Line) -> Option<Slot<'_>> {
     slots(line).find(|slot| slot.bits() & 1 == 0)
 }
 
-/// The tenant of a line with that key.
+/// Returns the tenant of a line that has this key.
 #[inline]
 fn find(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
     slots(line).find_map(|slot| {
@@ -165,10 +166,11 @@ fn find(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
     })
 }
 
-/// The same for a key that most probably is there; it may miss the key once in 2³¹.
+/// Returns the tenant of a line that has this key, for a key that most probably is there. May miss
+/// the key once in 2³¹.
 ///
-/// Without a branch up to the last check: where a key is in its line is random, and a wrong
-/// guess of the processor's costs more than to compare all. The comparisons of the lower halves
+/// There is no branch before the last check: the place of a key in its line is random, and a wrong
+/// guess of the processor costs more than comparing all slots. The comparisons of the lower halves
 /// only choose the slot, so they need no ordering.
 #[inline(always)]
 pub(super) fn search(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
@@ -193,23 +195,24 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// `None` if there is not enough memory.
+    /// Returns `None` if there is not enough memory.
     pub(super) fn new(groups: u64) -> Option<Self> {
         let pairs = zeroed(usize::try_from(Memory::bytes(groups)).ok()? / size_of::<Pair>())?;
         let skip = pairs.as_ptr().align_offset(GROUP_BYTES as usize);
-        // An address that is no multiple of a pair's size cannot be mended.
+        // An address that is not a multiple of a pair's size cannot be aligned.
         let skip = if skip < GROUP_SLOTS { skip as u32 } else { 0 };
         Some(Memory { pairs, skip })
     }
 
-    /// The bytes of `groups` groups, and of one more to align them.
+    /// Returns the bytes of `groups` groups, and of one more to align them.
     pub(super) const fn bytes(groups: u64) -> u64 {
         (groups + 1) * GROUP_BYTES
     }
 
     #[inline(always)]
     pub(super) fn line(&self, at: LineIndex) -> &Line {
-        // Both are small, so that the sum is known not to overflow, and one check is enough.
+        // Both numbers are small, so that the sum is known not to overflow, and one check is
+        // enough.
         let first = self.skip as usize + at.first_slot() as u32 as usize;
         let Ok(line) = self.pairs[first..first + LINE_SLOTS].try_into() else { unreachable!("the length is right") };
         line
@@ -225,27 +228,27 @@ impl<'a> Candidates<'a> {
     /// The number of candidate lines.
     pub(super) const LINES: usize = 4;
 
-    /// The key, if it is in one of the lines, and how many of the lines are better. The two of the
-    /// second group are equally good.
+    /// Returns the key, if it is in one of the lines, and how many of the lines are better. The two
+    /// lines of the second group are equally good.
     #[inline]
     pub(super) fn find(&self, key: Fingerprint) -> Option<(usize, InSlot<'a>)> {
         self.0.iter().enumerate().find_map(|(at, line)| Some((at.min(2), find(line, key)?)))
     }
 
-    /// The tenants, best line first.
+    /// Returns the tenants, best line first.
     pub(super) fn tenants(&self) -> impl Iterator<Item = InSlot<'a>> + use<'a> {
         self.0.into_iter().flat_map(tenants)
     }
 
-    /// A vacant slot of the first `lines` lines, best first. It stays so only if the stripe's lock
-    /// is held.
+    /// Returns a vacant slot of the first `lines` lines, best first. It stays vacant only if the
+    /// stripe's lock is held.
     #[inline]
     pub(super) fn vacant(&self, lines: usize) -> Option<Slot<'a>> {
         self.0[..lines].iter().find_map(|line| vacant(line))
     }
 }
 
-/// Whether the first half of a slot is that of this tenant, whatever the tenancy is.
+/// Returns whether the first half of a slot is that of this tenant, whatever the tenancy is.
 #[inline]
 const fn holds(bits: u64, key: Fingerprint) -> bool {
     (bits ^ key.bits()) << (u64::BITS - Fingerprint::BITS) == 0

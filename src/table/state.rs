@@ -16,19 +16,19 @@ use super::fingerprint::{Fingerprint, Groups, LineIndex};
 use super::policy::{Counters, OnFull};
 use super::slots::{Candidates, InSlot, Line, Memory, search, tenants};
 
-/// Buckets by fingerprint.
+/// A table of buckets, by fingerprint.
 pub(crate) struct Table {
     pub(super) hot: CachePadded<Hot>,
-    /// `None` if a bucket starts full.
+    /// The units in a new bucket; `None` if buckets start full.
     pub(super) initial: Option<Units>,
     pub(super) forget_after: u64,
     pub(super) max_keys: u64,
     pub(super) max_groups: u64,
     max_overflow: u64,
     pub(super) stripes: Box<[CachePadded<Stripe>]>,
-    /// The known keys: in slots, in no slot, and waited on.
+    /// The number of known keys: in slots, in the overflow, and waited on.
     keys: CachePadded<AtomicU64>,
-    /// Of these, the keys in no slot.
+    /// Of these, the number of keys in the overflow.
     overflow: AtomicU64,
     /// Held by the thread that adds groups.
     pub(super) growth: CachePadded<Mutex<()>>,
@@ -42,7 +42,8 @@ pub(crate) struct Table {
     pub(super) waiting_keys: AtomicU64,
 }
 
-/// All that a hit reads besides its line: seldom written, and in two adjacent cache lines.
+/// The data that a hit reads besides its line. It is seldom written, and lies in two adjacent cache
+/// lines.
 pub(super) struct Hot {
     /// [`Groups`], as bits.
     groups: AtomicU64,
@@ -52,7 +53,7 @@ pub(super) struct Hot {
 
 /// A part of the table, under one lock: every n-th group.
 pub(super) struct Stripe {
-    /// Counts the holds of the lock in which tenants or the number of groups changed.
+    /// The number of times that the lock was held and tenants or the number of groups changed.
     changes: AtomicU64,
     state: Mutex<StripeState>,
 }
@@ -61,16 +62,16 @@ pub(super) const STRIPE_BYTES: u64 = size_of::<CachePadded<Stripe>>() as u64;
 
 /// The parts of a stripe that are in no slot.
 pub(super) struct StripeState {
-    /// A bucket that holds no more than any that the stripe has forgotten; new keys start from
-    /// it.
+    /// A bucket that holds no more than any bucket that the stripe has forgotten. New keys start
+    /// from it.
     pub(super) floor: Option<Word>,
-    /// Buckets that no slot was found for.
+    /// Buckets for which no slot was found.
     pub(super) overflow: BTreeMap<Fingerprint, Word>,
-    /// The last of those that was looked at, to see whether it may be forgotten.
+    /// The last key of the overflow that was looked at, to see whether it may be forgotten.
     pub(super) last_swept: Option<Fingerprint>,
     /// Buckets that callers wait on, or waited on a moment ago.
     pub(super) queued: BTreeMap<Fingerprint, Arc<Queue>>,
-    /// The last of those that were looked at, to see whether their waiters are gone.
+    /// The last key of `queued` that was looked at, to see whether its waiters are gone.
     pub(super) last_checked: Option<Fingerprint>,
 }
 
@@ -79,12 +80,12 @@ pub(super) struct Locked<'a> {
     pub(super) table: &'a Table,
     stripe: &'a Stripe,
     pub(super) state: MutexGuard<'a, StripeState>,
-    /// Whether a tenant came, went or moved, or a group was divided.
+    /// Set if a tenant came, went or moved, or if a group was divided.
     pub(super) changed: bool,
 }
 
 impl Table {
-    /// An empty table; `None` if there is not enough memory.
+    /// Returns an empty table; `None` if there is not enough memory.
     pub(crate) fn new(config: TableConfig) -> Option<Self> {
         let waiters = config.waiters;
         let TableConfig { layout, initial, max_keys, forget_after, on_full, hook, .. } = config;
@@ -117,14 +118,14 @@ impl Table {
         &self.hot.layout
     }
 
-    /// Acquire: a thread that sees a new group sees its tenants.
+    /// Returns the number of groups. Acquire: a thread that sees a new group sees its tenants.
     #[inline]
     pub(super) fn groups(&self) -> Groups {
         Groups::from_bits(self.hot.groups.load(Ordering::Acquire))
     }
 
-    /// The new group is filled, and the lock of its stripe held. Release: see
-    /// [`groups`](Table::groups).
+    /// Publishes the number of groups. The new group is filled, and the lock of its stripe is held.
+    /// Release: see [`groups`](Table::groups).
     pub(super) fn publish(&self, groups: Groups) {
         self.hot.groups.store(groups.bits(), Ordering::Release);
     }
@@ -134,13 +135,13 @@ impl Table {
         self.hot.memory.line(at)
     }
 
-    /// The key in its home line. It may be gone by the time that its word is loaded.
+    /// Returns the key in its home line. The key may be gone by the time that its word is loaded.
     #[inline(always)]
     pub(super) fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
         search(self.line(key.home_line(self.groups())), key)
     }
 
-    /// The lines that a key may be in now.
+    /// Returns the lines that a key may be in now.
     #[inline]
     pub(super) fn candidates(&self, key: Fingerprint) -> Candidates<'_> {
         let groups = self.groups();
@@ -148,13 +149,13 @@ impl Table {
         Candidates([home, home.other(), second, second.other()].map(|at| self.line(at)))
     }
 
-    /// The lines of a group, each twice.
+    /// Returns the lines of a group, each twice.
     pub(super) fn group(&self, group: u64) -> Candidates<'_> {
         let [first, other] = LineIndex::of_group(group).map(|at| self.line(at));
         Candidates([first, other, first, other])
     }
 
-    /// The tenants of a group.
+    /// Returns the tenants of a group.
     pub(super) fn group_tenants(&self, group: u64) -> impl Iterator<Item = InSlot<'_>> {
         LineIndex::of_group(group).into_iter().flat_map(|line| tenants(self.line(line)))
     }
@@ -179,19 +180,20 @@ impl Table {
         (0..self.stripes.len()).for_each(|stripe| visit(&mut self.lock(stripe)));
     }
 
-    /// The changes of a stripe so far. A thread that then finds a key nowhere, and finds the same
-    /// number under the lock, need not look again. Acquire: it sees those changes.
+    /// Returns the number of changes of a stripe so far. A thread that then finds a key nowhere,
+    /// and finds the same number under the lock, need not look again. Acquire: the thread sees
+    /// those changes.
     #[inline]
     pub(super) fn changes(&self, stripe: usize) -> u64 {
         self.stripes[stripe].changes.load(Ordering::Acquire)
     }
 
-    /// The known keys. Relaxed: a count, which orders nothing.
+    /// Returns the number of known keys. Relaxed: a count, which orders nothing.
     pub(super) fn keys(&self) -> u64 {
         self.keys.load(Ordering::Relaxed)
     }
 
-    /// One more key, if there may be one: returns their number.
+    /// Counts one more key, if there may be one more, and returns the new number of keys.
     #[inline]
     pub(super) fn count(&self) -> Option<u64> {
         let one_more = |keys: u64| (keys < self.max_keys).then_some(keys + 1);
@@ -204,7 +206,7 @@ impl Table {
         }
     }
 
-    /// One more key in no slot, if there may be one.
+    /// Counts one more key in the overflow, if there may be one more.
     pub(super) fn count_overflow(&self) -> bool {
         let one_more = |keys: u64| (keys < self.max_overflow).then_some(keys + 1);
         self.overflow.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
@@ -223,33 +225,34 @@ impl Table {
         self.overflow.load(Ordering::Relaxed)
     }
 
-    /// Whether so many keys are too many for the groups.
+    /// Returns whether `keys` keys are too many for the groups, and the groups may still grow.
     #[inline]
     pub(super) fn is_crowded(&self, keys: u64, groups: Groups) -> bool {
         MOST_LOADED.is_exceeded(keys, groups.slots()) && groups.count() < self.max_groups
     }
 
-    /// The buckets that have not been used for long.
+    /// Returns the test for buckets that have not been used for long.
     pub(super) fn idle(&self, now: Reading) -> Forgettable {
         let since = Reading::from_nanos(now.nanos().saturating_sub(self.forget_after));
         Forgettable { since, earned: self.layout().earned().at(since), or_reset: false }
     }
 
-    /// The buckets that are full at `now`.
+    /// Returns the test for buckets that are full at `now`.
     pub(super) fn full(&self, now: Reading) -> Forgettable {
         Forgettable { since: now, earned: self.layout().earned().at(now), or_reset: true }
     }
 }
 
-/// Which buckets may be forgotten: those that were full at a reading already, so that they can
-/// have been used after it only if they were full again.
+/// The test for buckets that may be forgotten. They were full at a reading already, so they can
+/// have been used after that reading only if they were full again.
 #[derive(Clone, Copy)]
 pub(super) struct Forgettable {
     pub(super) since: Reading,
     /// The units earned at that reading.
     earned: Units,
-    /// Also those that were filled by a reset and not used after it. Their word does not say when
-    /// that was, and forgetting one may undo the reset.
+    /// Set if the test includes buckets that were filled by a reset and not used after it. The word
+    /// of such a bucket does not show when the reset was, and forgetting the bucket may undo the
+    /// reset.
     or_reset: bool,
 }
 
@@ -280,7 +283,8 @@ impl Stripe {
 }
 
 impl Locked<'_> {
-    /// The changes of the stripe before the lock was taken. Relaxed: only written under it.
+    /// Returns the number of changes of the stripe before the lock was taken. Relaxed: it is
+    /// written only under the lock.
     #[inline]
     pub(super) fn changes(&self) -> u64 {
         self.stripe.changes.load(Ordering::Relaxed)

@@ -15,8 +15,8 @@ impl<'a> Locked<'a> {
         self.table.layout()
     }
 
-    /// Gives a counted key a slot, or a place in the overflow. If that is full too, the key is
-    /// forgotten at once; its debt is kept in the floor.
+    /// Gives a counted key a slot, or a place in the overflow. If the overflow is full too, the key
+    /// is forgotten at once, and its debt is kept in the floor.
     #[inline]
     pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) {
         match candidates.vacant(Candidates::LINES) {
@@ -39,7 +39,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Whether a new key would find neither a vacant slot nor a place in the overflow.
+    /// Returns whether a new key would find neither a vacant slot nor a place in the overflow.
     #[inline]
     pub(super) fn is_crowded_out(&self, candidates: &Candidates<'a>) -> bool {
         self.table.overflow_is_full() && candidates.vacant(Candidates::LINES).is_none()
@@ -51,23 +51,23 @@ impl<'a> Locked<'a> {
         slot.occupy(key, word);
     }
 
-    /// A tenant leaves its slot, which is claimed.
+    /// Moves a tenant out of its slot, which is claimed.
     pub(super) fn vacate(&mut self, tenant: InSlot<'a>) -> Slot<'a> {
         self.changed = true;
         tenant.vacate()
     }
 
-    /// Forgets a candidate, and returns its slot.
+    /// Forgets a candidate that may be forgotten, and returns its slot.
     fn reuse(&mut self, candidates: &Candidates<'a>, forgettable: Forgettable) -> Option<Slot<'a>> {
         let tenant = candidates.tenants().find(|tenant| self.claim_if(tenant, forgettable))?;
         self.table.uncount(1);
         Some(self.vacate(tenant))
     }
 
-    /// Claims the slot of a tenant that may be forgotten.
+    /// Claims the slot of a tenant if the tenant may be forgotten.
     pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable) -> bool {
         let word = tenant.word();
-        // A charge that is under way makes the claim fail: then the bucket is in use again.
+        // A charge that is under way makes the claim fail. The bucket is in use again then.
         let claimed = forgettable.includes(self.layout(), word) && tenant.claim_if(word);
         if claimed {
             self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
@@ -75,13 +75,13 @@ impl<'a> Locked<'a> {
         claimed
     }
 
-    /// A bucket is forgotten that held at least as much as `word`.
+    /// Lowers the floor, because a bucket is forgotten that held at least as much as `word`.
     pub(super) fn lower_floor(&mut self, word: Word) {
         let lower = |floor| token_bucket::min_of(self.layout(), floor, word);
         self.state.floor = Some(self.state.floor.map_or(word, lower));
     }
 
-    /// A candidate's slot whose tenant has moved to another of its own lines.
+    /// Moves a candidate tenant to another of its own lines, and returns the slot that it left.
     fn displace(&mut self, candidates: &Candidates<'a>) -> Option<Slot<'a>> {
         candidates.tenants().find_map(|tenant| {
             let to = self.table.candidates(tenant.key).vacant(Candidates::LINES)?;
@@ -91,7 +91,8 @@ impl<'a> Locked<'a> {
 
     /// Moves a tenant, and returns the slot that it left.
     ///
-    /// The source is claimed before the destination lives: a charge would else find two buckets.
+    /// The source is claimed before the destination lives; otherwise a charge would find two
+    /// buckets.
     pub(super) fn move_tenant(&mut self, tenant: InSlot<'a>, to: Slot<'a>) -> Slot<'a> {
         let word = tenant.claim();
         self.occupy(to, tenant.key, word);
@@ -107,7 +108,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Forgets what it may of a group, and returns how many keys those were.
+    /// Forgets the buckets of a group that may be forgotten, and returns their number.
     pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable) -> u64 {
         let mut freed = 0;
         for tenant in self.table.group_tenants(group) {
@@ -120,8 +121,8 @@ impl<'a> Locked<'a> {
         freed
     }
 
-    /// Looks at a few buckets in no slot, others each time, forgets what it may, and returns how
-    /// many keys those were.
+    /// Looks at a few buckets in the overflow, others at each call. Forgets those that may be
+    /// forgotten, and returns their number.
     pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable) -> u64 {
         const FEW: usize = 64;
         let (layout, state) = (self.layout(), &mut *self.state);
@@ -138,7 +139,8 @@ impl<'a> Locked<'a> {
         self.forgot_overflown(freed, forgettable)
     }
 
-    /// The same for all of them.
+    /// Looks at all buckets in the overflow. Forgets those that may be forgotten, and returns their
+    /// number.
     pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable) -> u64 {
         let (layout, before) = (self.layout(), self.state.overflow.len());
         self.state.overflow.retain(|_, word| !forgettable.includes(layout, *word));
@@ -154,8 +156,8 @@ impl<'a> Locked<'a> {
         freed
     }
 
-    /// Moves a key in no slot to one of its own, if one is vacant or can be made so. Otherwise the
-    /// key keeps its place in the overflow, with this word.
+    /// Moves a key from the overflow to a slot of its own lines, if one is vacant or can be made
+    /// vacant. Otherwise the key stays in the overflow, with this word.
     pub(super) fn place_overflown(&mut self, key: Fingerprint, word: Word) {
         let candidates = self.table.candidates(key);
         match candidates.vacant(Candidates::LINES).or_else(|| self.displace(&candidates)) {
@@ -168,7 +170,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Forgets a key and what it has taken, and returns whether it was known.
+    /// Forgets a key and the tokens that it has taken. Returns whether the key was known.
     pub(super) fn remove(&mut self, key: Fingerprint) -> bool {
         let candidates = self.table.candidates(key);
         if let Some((_, tenant)) = candidates.find(key) {
@@ -183,7 +185,7 @@ impl<'a> Locked<'a> {
         known
     }
 
-    /// Forgets all keys of the stripe, and what earlier ones have taken.
+    /// Forgets all keys of the stripe, and the tokens that earlier keys have taken.
     pub(super) fn remove_all(&mut self, groups: impl Iterator<Item = u64>) {
         for group in groups {
             self.table.group_tenants(group).for_each(|tenant| self.forget(tenant));

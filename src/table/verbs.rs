@@ -1,4 +1,4 @@
-//! What limiters call.
+//! The operations that limiters call.
 
 use std::hint::black_box;
 
@@ -18,12 +18,13 @@ use super::sizes::{bytes, memory_limit};
 use super::slots::{Candidates, InSlot};
 use super::state::{Locked, Table};
 
-/// What came of an operation on a bucket that is in no slot.
+/// The outcome of an operation on a bucket that is in no slot.
 enum Absent<T> {
     Done(T),
-    /// The bucket is in a slot now, and the keys are so many.
+    /// The bucket is in a slot now. Contains the new number of keys, unless the key took the place
+    /// of another key.
     Placed(T, Option<u64>, Reading),
-    /// A bucket in use was forgotten for it, or it was refused.
+    /// A bucket in use was forgotten for the key, or the key was refused.
     Forced(T, FullEvent),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full(Reading),
@@ -64,10 +65,10 @@ impl Table {
         }
     }
 
-    /// Takes in one attempt. `None`: the key is not in its home line, or the attempt does not decide,
-    /// and nothing was charged. [`take_cold`](Table::take_cold) begins anew then.
-    // One attempt and no loop: hits on different keys do not meet, and the state of a loop would
-    // cost every hit registers.
+    /// Takes in one attempt. Returns `None` if the key is not in its home line, or if the attempt does
+    /// not decide. Nothing was charged then, and [`take_cold`](Table::take_cold) begins anew.
+    // One attempt and no loop: hits on different keys do not collide, and the state of a loop would
+    // cost registers on every hit.
     #[inline(always)]
     fn take_once(
         &self,
@@ -79,20 +80,21 @@ impl Table {
         cell::take_once(&tenant, self.layout(), || Demand::new(self.layout(), n, leaving), source)
     }
 
-    /// Takes from a key's bucket, wherever it is.
+    /// Takes from a key's bucket, in a slot or elsewhere.
     #[cold]
     #[inline(never)]
     fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
         self.run(key, &Take { demand, source })
     }
 
-    /// Asks for the line in which a key is looked for first, and does not wait for it.
+    /// Asks for the line in which a key is looked for first, without waiting for it.
     #[inline]
     pub(crate) fn touch(&self, key: Fingerprint) {
         black_box(self.find_home(key).is_some());
     }
 
-    /// Replaces a key's word by `change` of it, and returns the amount that was added or charged.
+    /// Replaces a key's word by the result of `change`, and returns the amount that was added or
+    /// charged.
     pub(crate) fn change(
         &self,
         key: Fingerprint,
@@ -102,7 +104,7 @@ impl Table {
         self.run(key, &Change { source, change })
     }
 
-    /// Looks at a key's bucket for a call that leaves `leaving`.
+    /// Returns a snapshot of a key's bucket, for a call that leaves `leaving`.
     pub(crate) fn peek(&self, key: Fingerprint, leaving: Units, source: TimeSource<'_, impl Clock>) -> Snapshot {
         self.run(key, &Look { source, leaving })
     }
@@ -112,7 +114,8 @@ impl Table {
         let stripe = self.stripe_of(key);
         let mut sweep = Sweep::new();
         loop {
-            // Before the look without the lock, so that it need not be repeated under the lock.
+            // Read before the look without the lock, so that the look need not be repeated under
+            // the lock.
             let changes = self.changes(stripe);
             let mut candidates = self.candidates(key);
             let found = candidates.find(key);
@@ -143,13 +146,14 @@ impl Table {
                     self.report(event);
                     return output;
                 }
-                // Other threads may take what is freed before this one is back.
+                // Other threads may take the freed places before this thread is back.
                 Absent::Full(now) => self.sweep_on(&mut sweep, now),
             }
         }
     }
 
-    /// Runs an operation on a key that was found in a slot. `None` if it is not there any longer.
+    /// Runs an operation on a key that was found in a slot. Returns `None` if the key is not there
+    /// any longer.
     #[inline]
     fn run_in_slot<O: BucketOp>(
         &self,
@@ -166,7 +170,7 @@ impl Table {
         Some(output)
     }
 
-    /// Counts what a full table did, and reports it. No lock is held.
+    /// Counts an event of a full table, and reports it. No lock is held.
     pub(super) fn report(&self, event: FullEvent) {
         self.counters.count(event);
         if let Some(hook) = &self.hook {
@@ -174,7 +178,7 @@ impl Table {
         }
     }
 
-    /// Forgets a key and what it has taken, and returns whether it was known.
+    /// Forgets a key and the tokens that it has taken. Returns whether the key was known.
     pub(crate) fn remove(&self, key: Fingerprint) -> bool {
         let mut locked = self.lock(self.stripe_of(key));
         if let Some(wakes) = locked.remove_queued(key) {
@@ -185,15 +189,20 @@ impl Table {
         locked.remove(key)
     }
 
+<<<<<<< HEAD
     /// Forgets every full bucket, and returns how many those were.
     pub(crate) fn retain_recent(&self, source: TimeSource<'_, impl Clock>) -> u64 {
+=======
+    /// Forgets every full bucket, and returns the number of forgotten buckets.
+    pub(crate) fn retain_recent(&self, mut source: impl TimeSource) -> u64 {
+>>>>>>> wt-benches
         let mut freed = 0;
         self.each_stripe(|locked| {
             locked.take_back_all(source.read());
             freed += locked.sweep_whole_overflow(self.full(source.read()));
         });
         // One group at a time, so that no lock is held for long. A key that moves meanwhile, to a
-        // group that comes with doubling, is found there.
+        // group that doubling adds, is found there.
         let mut group = 0;
         while group < self.groups().count() {
             freed += self.lock_group(group).sweep(group, self.full(source.read()));
@@ -202,7 +211,7 @@ impl Table {
         freed
     }
 
-    /// Forgets all keys and what they have taken.
+    /// Forgets all keys and the tokens that they have taken.
     pub(crate) fn clear(&self) {
         let mut wakes = Vec::new();
         self.without_growth(|| {
@@ -222,22 +231,22 @@ impl Table {
         self.max_keys
     }
 
-    /// The known keys, among them those whose bucket is full again.
+    /// Returns the number of known keys, including those whose bucket is full again.
     pub(crate) fn len(&self) -> u64 {
         self.keys()
     }
 
-    /// The bytes in use.
+    /// Returns the bytes in use.
     pub(crate) fn memory_usage(&self) -> u64 {
         bytes(self.max_keys, self.groups().count(), self.overflow()).min(self.memory_limit())
     }
 
-    /// The most bytes that will ever be in use.
+    /// Returns the most bytes that will ever be in use.
     pub(crate) fn memory_limit(&self) -> u64 {
         memory_limit(self.max_keys)
     }
 
-    /// How often a full table did this.
+    /// Returns the number of events of this kind.
     pub(crate) fn events(&self, event: FullEvent) -> u64 {
         self.counters.read(event)
     }
@@ -253,7 +262,7 @@ impl<'a> Locked<'a> {
         candidates: &Candidates<'a>,
         swept: bool,
     ) -> Absent<O::Output> {
-        // The clock is the user's and may panic: it is read before anything is changed.
+        // The clock is user code and may panic, so it is read before anything is changed.
         let (layout, now) = (self.layout(), op.now());
         if let Some(&word) = self.state.overflow.get(&key) {
             let (word, output) = op.run(layout, Detached::Bucket(word), now);
@@ -280,8 +289,8 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// Completes an operation that leaves a new key unknown. If the output says when a call will be
-    /// admitted, the key needs a place then.
+    /// Completes an operation that leaves a new key unknown. If the output states when a call will
+    /// be admitted, the key needs a place then.
     fn run_unkept<O: BucketOp>(
         &self,
         key: Fingerprint,
@@ -301,7 +310,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// The bucket of a key that is not known: full, or what is left by those that were forgotten,
+    /// Returns the bucket of a key that is not known: full, or the floor of the forgotten buckets,
     /// or less if buckets do not start full.
     #[inline]
     pub(super) fn new_bucket(&self, now: Reading) -> Detached {
@@ -316,7 +325,8 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Whether a new bucket's word says more than that the key is new: not if both are full.
+/// Returns whether a new bucket's word contains more than that the key is new. It does not if both
+/// buckets are full.
 fn differs(layout: &Layout, new: Detached, word: Word, now: Reading) -> bool {
     let before = new.word(layout, now);
     word != before && !(token_bucket::is_full(layout, word, now) && token_bucket::is_full(layout, before, now))

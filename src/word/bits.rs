@@ -9,23 +9,23 @@ use core::fmt;
 /// ┌─────────┬────────────────┬─────────────────────────────┐
 /// │ special │ tick: 60−k bit │ count: B = k+3 bit          │
 /// └─────────┴────────────────┴─────────────────────────────┘
-/// tick   the last write, in steps of 2^k ns of the clock; never falls, but by a reset
+/// tick   the last write, in steps of 2^k ns of the clock; never falls, except by a reset
 /// count  (intercept + offset) mod 2^B, in units; see `Layout`
 ///
 /// special, the rest 0:  in a table CLAIMED, a vacant or moving slot; in a lone cell NOT_STARTED
 /// special, the rest 1:  in a lone cell IN_QUEUE, handed over to the wait queue
 /// ```
 ///
-/// What follows the special bit has to be small, so that no reading takes such a word for one of
-/// its own time: see [`Layout::age`](super::Layout::age).
+/// The bits below the special bit have to be small, so that no reading takes a special word for a
+/// word of its own time: see [`Layout::age`](super::Layout::age).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
 impl Word {
     const SPECIAL: u64 = 1 << 63;
 
-    /// There is no bucket yet. A limiter without a limit keeps this for good; one with initial
-    /// tokens keeps it until the first call or look.
+    /// There is no bucket yet. A limiter without a limit keeps this word for good. A limiter with
+    /// initial tokens keeps it until the first call or look.
     pub(crate) const NOT_STARTED: Word = Word(Word::SPECIAL);
 
     /// The bucket's word is with the queue.
@@ -46,7 +46,7 @@ impl Word {
         self.0
     }
 
-    /// Whether the word has to go the cold way.
+    /// Returns whether the word has to take the cold path.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn is_special(self) -> bool {

@@ -7,8 +7,8 @@ use super::{Reading, Units};
 /// The rate, as a binary fraction: `m / 2^(61+s)` units per nanosecond, with m in
 /// [2⁶³, 2⁶⁴) rounded *up*, so that the rate is high by less than one part in 2⁶³.
 ///
-/// Everything a bucket earns is a difference of values of this one function, so that rounding
-/// never adds up.
+/// All amounts that a bucket earns are differences of values of this one function, so rounding
+/// errors never add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Earned {
     pub(super) m: u64,
@@ -62,7 +62,7 @@ impl Earned {
         Some(Earned { m, s: s as u8 })
     }
 
-    /// `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
+    /// Returns `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
     #[inline]
     pub(crate) const fn at(self, now: Reading) -> Units {
         self.product(now).floor()
@@ -74,11 +74,11 @@ impl Earned {
         Units(self.product(now).minus_near_ceil().wrapping_neg())
     }
 
-    /// `v · m`, from which both roundings are read.
+    /// Returns `v · m`, from which both roundings are read.
     #[inline]
     pub(crate) const fn product(self, now: Reading) -> Product {
-        // In eighths of a nanosecond a reading has the place that it has in a word, and the
-        // product still fits.
+        // In eighths of a nanosecond a reading has the same position as in a word, and the product
+        // still fits.
         let product = now.eighths() as u128 * self.m as u128;
         Product { high: (product >> 64) as u64, low: product as u64, eighths: now.eighths(), s: self.s }
     }
@@ -94,7 +94,7 @@ impl Earned {
         if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
     }
 
-    /// What `nanos` earn, rounded up, for the layout; needs nanos < 2⁶².
+    /// Returns the units that `nanos` earn, rounded up, for the layout. Requires nanos < 2⁶².
     pub(super) const fn ceil(self, nanos: u64) -> u128 {
         let shift = 61 + self.s as u32;
         (nanos as u128 * self.m as u128).div_ceil(1 << shift)
@@ -122,16 +122,18 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// The whole units.
+    /// Returns the whole units.
     #[inline]
     pub(crate) const fn floor(self) -> Units {
         Units(self.high >> self.s)
     }
 
-    /// The ceiling, negated modulo 2⁶⁴, except that what lies within m's own rounding error
-    /// above a whole unit counts as that unit: with the plain ceiling a full bucket emptied at
-    /// nice instants would be denied at the next one. The floor of the negative is one step
-    /// nearer to the processor.
+    /// Returns the ceiling, negated modulo 2⁶⁴, with one exception: an amount that lies within m's
+    /// own rounding error above a whole unit counts as that unit. With the plain ceiling, a full
+    /// bucket that is emptied at round instants would be denied at the next one.
+    ///
+    /// The result is computed as the floor of the negative, which is one step less for the
+    /// processor.
     #[inline]
     pub(crate) const fn minus_near_ceil(self) -> u64 {
         let above = (self.low > self.eighths) as u64;

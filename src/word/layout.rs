@@ -26,22 +26,22 @@ pub(crate) struct Layout {
     horizon: u64,
 }
 
-/// The fewest bits a count has beside the tick's: `B = k + 3`.
+/// The bits by which a count is wider than the `k` of its tick: `B = k + 3`.
 const SPARE: u32 = 3;
 
-/// The most units in a token that are tried: 10¹⁵, a thousand times which is below 2⁶³.
+/// The most units in a token that are tried: 10¹⁵. A thousand times this is below 2⁶³.
 const MOST_UNITS: u128 = 1_000_000_000_000_000;
 
 impl Layout {
-    /// The layout for `tokens` per `nanos`, in lowest terms, with the finest unit that earns at
-    /// most one a nanosecond and whose counts fit.
+    /// Returns the layout for `tokens` per `nanos`, in lowest terms. It has the finest unit that
+    /// earns at most one a nanosecond and whose counts fit.
     ///
-    /// What a full bucket loses when it is first taken from is less than a unit, so with units
-    /// this fine a burst finds all its tokens however fast it is taken. Where one token takes a
-    /// whole number of nanoseconds the unit is what one of them earns, and nothing is ever
-    /// rounded. Where it does not, the unit is an everyday fraction of a token in which whole
-    /// milliseconds earn whole units, if there is one. A capacity that is not a whole number of
-    /// those units gets decimal units, so that 12 decimals show exactly what the bucket holds.
+    /// A full bucket loses less than a unit when it is first taken from, so with units this fine a
+    /// burst finds all its tokens however fast it is taken. If one token takes a whole number of
+    /// nanoseconds, the unit is the amount that one nanosecond earns, and nothing is ever rounded.
+    /// Otherwise the unit is an everyday fraction of a token in which whole milliseconds earn whole
+    /// units, if there is such a fraction. A capacity that is not a whole number of those units
+    /// gets decimal units, so that 12 decimals show exactly the amount that the bucket holds.
     pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
         let wanted = Wanted { tokens, nanos, capacity, debt };
         if tokens == 1 && nanos <= MOST_UNITS && is_whole(capacity, nanos as u64) {
@@ -77,7 +77,7 @@ impl Layout {
         self.full
     }
 
-    /// 2⁶³ − 1, far above any capacity.
+    /// The largest cost: 2⁶³ − 1, far above any capacity.
     pub(crate) const MOST_COST: Units = Units(i64::MAX as u64);
 
     /// Returns the units that `tokens` cost, rounded up; [`MOST_COST`](Layout::MOST_COST) if they
@@ -94,34 +94,34 @@ impl Layout {
         }
     }
 
-    /// The units in `tokens`, rounded up, however many.
+    /// Returns the units in `tokens`, rounded up, however many.
     pub(crate) const fn units_up(&self, tokens: Tokens) -> u128 {
         units_up(tokens, self.per_token)
     }
 
-    /// The units in `tokens`, rounded down, however many.
+    /// Returns the units in `tokens`, rounded down, however many.
     pub(crate) const fn units_down(&self, tokens: Tokens) -> u128 {
         units_down(tokens, self.per_token)
     }
 
-    /// The units in `tokens`, rounded down, at most the capacity.
+    /// Returns the units in `tokens`, rounded down, at most the capacity.
     pub(crate) const fn units_clipped(&self, tokens: Tokens) -> Units {
         let units = self.units_down(tokens);
         if units > self.capacity().0 as u128 { self.capacity() } else { Units(units as u64) }
     }
 
-    /// Rounded up to 10⁻¹² token and clipped at [`Tokens::MAX`].
+    /// Returns the tokens in `units`, rounded up to 10⁻¹² token and clipped at [`Tokens::MAX`].
     pub(crate) const fn tokens_up(&self, units: u128) -> Tokens {
         let per_token = self.per_token as u128;
         let (whole, rest) = (units / per_token, units % per_token);
         if whole > u32::MAX as u128 {
             return Tokens::MAX;
         }
-        // By parts: a large amount in units of a slow rate, times 10¹², does not fit.
+        // In parts: a large amount in units of a slow rate, times 10¹², does not fit.
         Tokens::from_pico(whole * PICO as u128 + (rest * PICO as u128).div_ceil(per_token))
     }
 
-    /// Rounded down to 10⁻¹² token.
+    /// Returns the tokens in `units`, rounded down to 10⁻¹² token.
     pub(crate) const fn tokens_down(&self, units: Units) -> Tokens {
         Tokens::from_pico(units.0 as u128 * PICO as u128 / self.per_token as u128)
     }
@@ -132,35 +132,36 @@ impl Layout {
         self.mask
     }
 
-    /// The tick of a reading, in place: a tick of 2^k ns stands above k + 3 bits, where a
-    /// reading in eighths of a nanosecond has it.
+    /// Returns the tick of a reading, in place. A tick of 2^k ns stands above k + 3 bits, the same
+    /// position as in a reading in eighths of a nanosecond.
     #[inline]
     pub(crate) const fn tick(&self, now: Reading) -> u64 {
         now.eighths() & !self.mask
     }
 
-    /// The tick of a word that is not special, in place.
+    /// Returns the tick of a word that is not special, in place.
     #[inline]
     pub(crate) const fn tick_of(&self, word: Word) -> u64 {
         word.bits() & !self.mask
     }
 
-    /// The start of a word's tick.
+    /// Returns the start of a word's tick.
     pub(crate) const fn start(&self, word: Word) -> Reading {
         Reading::from_nanos(self.tick_of(word) >> SPARE)
     }
 
-    /// The end of a word's tick: the word was written then or a little before.
+    /// Returns the end of a word's tick. The word was written at that time or a little before.
     pub(crate) const fn end(&self, word: Word) -> Reading {
         Reading::from_nanos(self.start(word).nanos() + (1 << self.k) - 1)
     }
 
-    /// The distance from a word to the end of a reading's tick, in eighths of a nanosecond and
-    /// units mixed. One comparison of it tells the three cases apart:
+    /// Returns the distance from a word to the end of a reading's tick, in eighths of a nanosecond
+    /// and units mixed. One comparison distinguishes three cases:
     ///
-    /// - at most [`horizon`](Layout::horizon): written in the reading's tick or not long
-    ///   before, the count is exact;
-    /// - at most [`OLDEST`](Layout::OLDEST): so long before that the bucket is surely full;
+    /// - at most [`horizon`](Layout::horizon): the word was written in the reading's tick or not
+    ///   long before, and the count is exact;
+    /// - at most [`OLDEST`](Layout::OLDEST): the word was written so long before that the bucket is
+    ///   surely full;
     /// - above: the word is special, or was written in a later tick.
     #[inline]
     pub(crate) const fn age(&self, word: Word, now: Reading) -> u64 {
@@ -172,18 +173,18 @@ impl Layout {
         self.horizon
     }
 
-    /// The age of a word of tick 0 and count 0 at the last reading. Later words are younger,
-    /// special ones and those from a later tick wrap around to more.
+    /// The age of a word of tick 0 and count 0 at the last reading. Later words are younger. The
+    /// ages of special words, and of words from a later tick, wrap around to more.
     pub(crate) const OLDEST: u64 = (1 << 62) - 1;
 
-    /// The word with this intercept and tick.
+    /// Returns the word with this intercept and tick.
     #[inline]
     pub(crate) const fn word(&self, intercept: Intercept, tick: u64) -> Word {
         Word::from_bits(tick | (intercept.0.wrapping_add(self.offset as i64) as u64 & self.mask))
     }
 }
 
-/// What a layout is derived from.
+/// The quota that a layout is derived from.
 #[derive(Clone, Copy)]
 struct Wanted {
     /// The rate in lowest terms: `tokens` per `nanos`.
@@ -194,7 +195,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// With the finest unit whose counts fit.
+    /// Returns the layout with the finest unit whose counts fit.
     const fn finest(self) -> Option<Layout> {
         match self.finest_of(odd_part(self.nanos)) {
             Some(layout) if is_whole(self.capacity, layout.per_token) => Some(layout),
@@ -202,7 +203,7 @@ impl Wanted {
         }
     }
 
-    /// With the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
+    /// Returns the layout with the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
     const fn finest_of(self, odd: u64) -> Option<Layout> {
         let mut scale = MOST_UNITS as u64;
         let mut step = 0;
@@ -237,7 +238,7 @@ impl Wanted {
             let refill = earned.steps(capacity + debt + tick + 2, k);
             let ticks = 1u64 << (Reading::BITS - k);
             let span = if refill + 1 < ticks { refill + 1 } else { ticks };
-            // Beside the span, the rest of the reader's own tick.
+            // Beside the span, this includes the rest of the reader's own tick.
             let top = offset + capacity + earned.ceil(span << k) + 2 * tick + 3;
             if top < 1 << (k + SPARE) {
                 return Some(Layout {
@@ -257,9 +258,9 @@ impl Wanted {
     }
 }
 
-/// What is left of a period without its factors of two and five: 3 for most rates a minute.
-/// With it in the unit, whole milliseconds earn whole units. Where it is large there is no such
-/// everyday instant, and the unit is decimal.
+/// Returns a period without its factors of two and five: 3 for most rates per minute. With this
+/// factor in the unit, whole milliseconds earn whole units. If the factor is large, there is no
+/// such everyday instant; the result is 1, and the unit is decimal.
 const fn odd_part(mut nanos: u128) -> u64 {
     while nanos.is_multiple_of(2) {
         nanos /= 2;
@@ -270,7 +271,7 @@ const fn odd_part(mut nanos: u128) -> u64 {
     if nanos < 1_000 { nanos as u64 } else { 1 }
 }
 
-/// Whether `tokens` are a whole number of units.
+/// Returns whether `tokens` are a whole number of units.
 const fn is_whole(tokens: Tokens, per_token: u64) -> bool {
     (tokens.pico() as u128 * per_token as u128).is_multiple_of(PICO as u128)
 }

@@ -16,7 +16,7 @@ impl Reading {
 
     #[inline]
     pub(crate) const fn from_nanos(nanos: u64) -> Self {
-        // A branch, which costs nothing on the way from the clock to the decision.
+        // A branch, because it costs nothing on the path from the clock to the decision.
         if nanos > Reading::MAX.0 {
             return beyond();
         }
@@ -28,7 +28,7 @@ impl Reading {
         self.0
     }
 
-    /// In eighths of a nanosecond: 62 bits.
+    /// Returns the reading in eighths of a nanosecond: 62 bits.
     #[inline]
     pub(crate) const fn eighths(self) -> u64 {
         self.0 << 3

@@ -1,4 +1,4 @@
-//! What is measured in processes of their own.
+//! The measurements that need processes of their own.
 
 use std::io;
 

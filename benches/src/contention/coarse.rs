@@ -1,4 +1,4 @@
-//! Clocks that a thread keeps, and that are read with a load.
+//! Clocks that a thread keeps, and whose reading is a load.
 
 use std::hint::black_box;
 use std::io;
@@ -16,7 +16,7 @@ use crate::harness::Contender;
 use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
-/// How often everybody's thread looks at the time.
+/// The interval at which each library's thread reads the time.
 const INTERVAL: Duration = Duration::from_millis(1);
 
 const FLOOR: &str = "floor: coarse clock, load, CAS";

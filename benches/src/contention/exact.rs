@@ -1,4 +1,4 @@
-//! Whether a limiter admits what its quota says, on a clock that is driven.
+//! Compares the tokens that a limiter admits with its quota, on a driven clock.
 
 use std::cell::Cell;
 use std::io;
@@ -17,12 +17,12 @@ use crate::bench::Scale;
 use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
-/// A limit, and how time goes on.
+/// A limit, and the steps of the time.
 struct Case {
     name: &'static str,
     limit: Limit,
     time: Duration,
-    /// The shortest step, and the longest, which is well below what fills the bucket.
+    /// The shortest step, and the longest step, which is well below the time that fills the bucket.
     steps: [Duration; 2],
 }
 
@@ -30,7 +30,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Where a bucket fills in a millisecond, or with governor's intervals in 0.6 of it.
+/// Steps for a bucket that fills in a millisecond, or with governor's intervals in 0.6 of it.
 const WITHIN_A_MILLISECOND: [Duration; 2] = [Duration::from_micros(50), Duration::from_micros(500)];
 
 const CASES: [Case; 4] = [
@@ -60,7 +60,7 @@ const CASES: [Case; 4] = [
     },
 ];
 
-/// The clock of its kin, for ratelimit.
+/// clock-lib's manual clock, for ratelimit.
 struct Driven(Arc<ManualClock>);
 
 impl ratelimit::Clock for Driven {
@@ -70,13 +70,14 @@ impl ratelimit::Clock for Driven {
 }
 
 impl Case {
-    /// The burst, and what comes in.
+    /// Returns the burst, and the tokens that are earned in the time.
     fn exact(&self) -> u64 {
         let earned = u128::from(self.limit.tokens) * self.time.as_nanos() / self.limit.period.as_nanos();
         u64::from(self.limit.burst) + earned as u64
     }
 
-    /// Asks until there is no more, at once and after each step; the last ends with the time.
+    /// Counts the tokens that are admitted until there are no more, at the start and after each
+    /// step. The last step ends with the time.
     fn admitted(&self, mut advance: impl FnMut(Duration), take: impl Fn() -> bool) -> u64 {
         let [least, most] = self.steps;
         let span = (most - least).as_nanos() as u64;
@@ -88,7 +89,7 @@ impl Case {
             if left.is_zero() {
                 return admitted;
             }
-            // Numbers that fill the span evenly, each far from the last.
+            // These numbers fill the span evenly, and each is far from the one before it.
             seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let step = (least + Duration::from_nanos((seed >> 11) % span)).min(left);
             left -= step;
@@ -96,7 +97,7 @@ impl Case {
         }
     }
 
-    /// What the one of that name admits, on a clock of its own.
+    /// Returns the tokens that the contender of this name admits, on a clock of its own.
     fn measure(&self, name: &str) -> Option<u64> {
         let limit = self.limit;
         Some(match name {
@@ -126,8 +127,8 @@ impl Case {
                 self.admitted(|step| clock.advance(step), || limiter.take())
             }
             LEAKY_BUCKET => {
-                // Its clock is the runtime's. Once one is driven, all in the process are read more
-                // slowly: nothing is timed after this.
+                // leaky-bucket's clock is the runtime's. Once one runtime's clock is driven, all
+                // clocks in the process are read more slowly: nothing is timed after this.
                 let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().ok()?;
                 let _entered = runtime.enter();
                 let limiter = limit.leaky_buckets(limit.token())();

@@ -1,4 +1,4 @@
-//! Who is measured: the floors, brimful, and its peers, each as its users would configure it.
+//! The contenders: the floors, brimful, and its peers, each as its users would configure it.
 
 use std::num::NonZeroU32;
 
@@ -18,7 +18,7 @@ pub(super) trait Limiter: Send + Sync + 'static {
     /// Takes a token.
     fn take(&self) -> bool;
 
-    /// Takes several.
+    /// Takes `n` tokens.
     fn take_n(&self, n: u32) -> bool;
 }
 
@@ -109,7 +109,7 @@ impl Limiter for MutexBucket {
     }
 }
 
-/// Does what admitting takes at least, however many.
+/// The least work of an admission, for any number of tokens.
 struct Admits(Floor);
 
 impl Limiter for Admits {
@@ -124,7 +124,7 @@ impl Limiter for Admits {
     }
 }
 
-/// Does what refusing takes at least.
+/// The least work of a refusal.
 struct Refuses(Floor);
 
 impl Limiter for Refuses {
@@ -152,14 +152,14 @@ pub(super) const MUTEX: &str = "Mutex<(f64, Instant)>";
 /// brimful and its peers, in the order of the tables.
 pub(super) const FIELD: [&str; 7] = [BRIMFUL, GOVERNOR, RATELIMIT, BETTER_BUCKET, RATE_NET, LEAKY_BUCKET, MUTEX];
 
-/// What is done with any of them.
+/// A measurement that any contender can be used for.
 pub(super) trait Job {
     type Answer;
 
     fn run<L: Limiter>(self, make: impl Fn() -> L + Send + Sync + 'static) -> Self::Answer;
 }
 
-/// Does it with the one of that name.
+/// Runs a job with the contender of this name.
 pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer> {
     // The first reading calibrates.
     let _ = QuantaClock.now();

@@ -1,4 +1,4 @@
-//! Memory: what a limiter is by itself, and what a process grows by for each.
+//! Memory: the size of a limiter, and the growth of the process for each limiter.
 
 use std::hint::black_box;
 use std::io;
@@ -12,7 +12,7 @@ use crate::resident::anonymous;
 
 const MEASURES: [&str; 3] = ["by value", "on the heap", "resident, each"];
 
-/// The bytes of [`MEASURES`], of so many in a row that were asked once.
+/// Returns the bytes of [`MEASURES`] for `n` limiters in a row, each of which was asked once.
 pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
     struct Make(u64);
 
@@ -20,7 +20,7 @@ pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
         type Answer = Option<Vec<f64>>;
 
         fn run<L: Limiter>(self, make: impl Fn() -> L) -> Self::Answer {
-            // Twice: what the first reading allocates is there by the second.
+            // Read twice, because the first reading allocates.
             let before = anonymous().and_then(|_| anonymous())?;
             let mut limiters = Vec::with_capacity(self.0 as usize);
             limiters.extend((0..self.0).map(|_| make()));

@@ -1,5 +1,4 @@
-//! A limiter of one bucket: what a decision costs, by one thread and by several, and whether it
-//! is right.
+//! A limiter of one bucket: the cost of a decision by one thread and by several, and its exactness.
 
 mod child;
 mod coarse;
@@ -17,7 +16,7 @@ use crate::bench::{Bench, Scale};
 use crate::harness::{Contender, alone};
 use crate::report::{Bar, Report};
 
-/// Every section, in turn.
+/// All sections, in turn.
 pub const BENCH: Bench = Bench {
     sections: &[
         admitted,
@@ -37,19 +36,20 @@ pub const BENCH: Bench = Bench {
     operations: 100_000,
 };
 
-/// What one thread does, and who is measured doing it.
+/// The work of one thread, and the contenders that do it.
 pub struct Scenario {
-    /// Beginning with the section.
+    /// The name, beginning with the section.
     pub name: String,
-    /// In the order of the table; the last whose name begins with `floor` is the floor.
+    /// The contenders, in the order of the table. The last whose name begins with `floor` is the
+    /// floor.
     pub contenders: Vec<Contender<'static>>,
     bars: Vec<Held>,
 }
 
-/// One's time over another's, and what it is held to.
+/// Two contenders, and the bar for the ratio of their times.
 type Held = (&'static str, &'static str, Bar);
 
-/// All that one thread does.
+/// Returns all scenarios of one thread.
 #[must_use]
 pub fn scenarios() -> Vec<Scenario> {
     let sections =

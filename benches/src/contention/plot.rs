@@ -1,4 +1,4 @@
-//! What is drawn of limiters of one bucket.
+//! Plots of limiters of one bucket.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::bench::Scale;
 use crate::plot::{Axis, Words, draw_bars, draw_lines, lines};
 use crate::report::Report;
 
-/// What everybody took.
+/// Draws the median of each contender.
 pub(super) fn bars(scale: &Scale, scenario: &str, name: &str, title: &str, report: &Report) -> io::Result<()> {
     let Some(folder) = &scale.svg else { return Ok(()) };
     let bar = |name| Some((name, report.get(scenario, name, "median ns")?));
@@ -16,7 +16,7 @@ pub(super) fn bars(scale: &Scale, scenario: &str, name: &str, title: &str, repor
     draw_bars(folder, name, title, "ns per decision", &bars)
 }
 
-/// What all threads do together, by their number.
+/// Draws the throughput of all threads together, by the number of threads.
 pub(super) fn threads(
     scale: &Scale,
     name: &str,

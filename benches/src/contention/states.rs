@@ -1,4 +1,4 @@
-//! The states that a limiter can be in, and the ways to ask it, by one thread.
+//! The states of a limiter, and the ways to ask it, by one thread.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -15,11 +15,12 @@ use crate::harness::Contender;
 use crate::limit::Limit;
 use crate::report::Bar;
 
-/// A second's worth, as the constructors by name give it: always full while a bench asks.
+/// A second's worth of tokens, as the named constructors give it. The bucket is always full while a
+/// bench asks.
 pub(super) const FULL: Limit = Limit::per_second(1_000_000_000, 1_000_000_000);
-/// Never used up while a bench lasts, and never full again.
+/// A bucket that is never used up while a bench lasts, and never full again.
 const ENDLESS: Limit = Limit::per_second(1, u32::MAX);
-/// Has nothing to give.
+/// A bucket that has nothing to give.
 pub(super) const DRAINED: Limit = Limit::per_second(1, 1);
 
 pub(super) const NOT_FULL: &str = "admitted: the real clock, not full";
@@ -30,7 +31,7 @@ fn stepped(limit: Limit, step: u64) -> (RateLimiter<Stepped>, Governor<GovernorS
     (RateLimiter::with_clock(limit.quota(), Stepped::new(step)), theirs)
 }
 
-/// What everybody's `take` takes.
+/// A contender that takes one token.
 struct Takes(&'static str);
 
 impl Job for Takes {
@@ -42,13 +43,14 @@ impl Job for Takes {
     }
 }
 
-/// A floor and the field, on the real clock.
+/// Returns a floor and the field, on the real clock.
 fn field(floor: &'static str, limit: Limit) -> Vec<Contender<'static>> {
     let names = [floor].into_iter().chain(FIELD);
     names.filter_map(|name| with(name, limit, Takes(name))).collect()
 }
 
-/// How much slower the peers are to be that read the system's clock.
+/// Returns the bars for the peers that read the system's clock: each is to be at least three times
+/// slower.
 fn three_times() -> [Held; 3] {
     [RATELIMIT, BETTER_BUCKET, RATE_NET].map(|peer| (peer, BRIMFUL, Bar::AtLeast(3.0)))
 }

@@ -1,4 +1,4 @@
-//! Several threads, on one limiter and on one each.
+//! Several threads, on one limiter and on a limiter each.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::bench::Scale;
 use crate::harness::{Contender, together};
 use crate::report::{Bar, Report};
 
-/// Of them, more than there are cores take turns.
+/// The numbers of threads. If there are more threads than cores, the threads take turns.
 pub(super) const THREADS: [usize; 4] = [1, 2, 4, 8];
 
 fn measure(name: &str, threads: usize, contenders: &[Contender<'_>], scale: &Scale, report: &mut Report) {
@@ -32,7 +32,7 @@ pub(super) fn shared(scale: &Scale, report: &mut Report) -> io::Result<()> {
 
         fn run<L: Limiter>(self, make: impl Fn() -> L) -> Self::Answer {
             let limiter = CachePadded::new(make());
-            // Where there is one token to have, it is gone then.
+            // If there is only one token, it is gone then.
             let _ = limiter.take();
             Contender::new(self.0, move || limiter.take())
         }
@@ -72,7 +72,7 @@ fn apart_name(threads: usize) -> String {
 }
 
 pub(super) fn apart(scale: &Scale, report: &mut Report) -> io::Result<()> {
-    /// Nobody's limiter shares a cache line with another, however large it is by itself.
+    /// Limiters that share no cache line with each other, whatever their size is.
     struct Apart(&'static str, usize);
 
     impl Job for Apart {

@@ -1,4 +1,4 @@
-//! A decision in front of other work, with which it can overlap.
+//! A decision before other work, with which it can overlap.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,8 +8,9 @@ use super::states::{DRAINED, FULL};
 use crate::harness::Contender;
 use crate::limit::Limit;
 
-/// About 100 cycles of multiplications, three cycles each (four on some processors), in
-/// chains that wait for the last time's: what a decision adds is what cannot overlap.
+/// About 100 cycles of multiplications, three cycles each (four on some processors), in chains that
+/// wait for their results of the previous call. So a decision adds only the time that cannot
+/// overlap.
 trait Work: Sync + 'static {
     fn new() -> Self;
     fn run(&self) -> u64;
@@ -17,7 +18,7 @@ trait Work: Sync + 'static {
 
 const STEPS: usize = 33;
 
-/// In floating point, which leaves the integer units to the decision.
+/// Work in floating point, which leaves the integer units to the decision.
 struct Floats<const CHAINS: usize>([AtomicU64; CHAINS]);
 
 impl<const CHAINS: usize> Work for Floats<CHAINS> {
@@ -32,8 +33,8 @@ impl<const CHAINS: usize> Work for Floats<CHAINS> {
     }
 }
 
-/// In integers: four chains keep the one integer multiplier busy, for which a decision
-/// then has to wait. The worst neighbour it can have.
+/// Work in integers. Four chains keep the one integer multiplier busy, and a decision then has to
+/// wait for it: the worst neighbour that a decision can have.
 struct Integers<const CHAINS: usize>([AtomicU64; CHAINS]);
 
 impl<const CHAINS: usize> Work for Integers<CHAINS> {
@@ -74,7 +75,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
 }
 
-/// The decision comes first.
+/// A contender that decides, and then does the work.
 struct Before<W>(&'static str, W);
 
 impl<W: Work> Job for Before<W> {

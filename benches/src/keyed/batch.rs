@@ -15,7 +15,7 @@ const NAMES: [&str; 5] = ["brimful-sip", "in fours", "in 16s", "in 64s", "govern
 
 const SIZES: [usize; 3] = [4, 16, 64];
 
-/// One limiter for all of brimful's ways to ask, on the real clock.
+/// Measures one limiter with all of brimful's ways to ask, on the real clock.
 pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for keys in sizes(scale, &[10_000_000]) {
         let title = format!("batch: {}, {} keys, default hashers", u64::KIND, count(keys));

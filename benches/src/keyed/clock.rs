@@ -17,7 +17,7 @@ pub(super) trait Time: Clone + Send + Sync + 'static {
     type Governor: governor::clock::Clock<Instant: Send + Sync> + Send + Sync + 'static;
     type RateNet: clock_lib::Clock + Clone + 'static;
 
-    /// A clock that no other table reads.
+    /// Returns a clock that no other table reads.
     fn fresh() -> Self;
 
     fn brimful(&self) -> Self::Brimful;
@@ -61,12 +61,13 @@ impl Time for Real {
     fn set(&self, _: u64) {}
 }
 
-/// A clock that shows the time that the bench sets before each call, so that every contender meets
-/// each bucket in the same state, however fast it is. A reading costs as much as one of the default
-/// clock: the counter (for rate-net the system's clock) is read and waited for. Without `COUNTER`
-/// it is not: Valgrind emulates a processor whose counter is not trusted.
+/// A clock that shows the time that the bench sets before each call. So every contender meets each
+/// bucket in the same state, however fast the contender is. A reading costs as much as a reading of
+/// the default clock, because it reads the counter (for rate-net, the system's clock) and waits for
+/// it. Without `COUNTER` it does not, because Valgrind emulates a processor whose counter is not
+/// trusted.
 ///
-/// For one thread: the times that two threads set would be mixed.
+/// For one thread only: the times that two threads set would be mixed.
 #[derive(Clone, Debug)]
 pub(super) struct Driven<const COUNTER: bool>(Arc<CachePadded<AtomicU64>>);
 
@@ -83,7 +84,7 @@ impl<const COUNTER: bool> Driven<COUNTER> {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The time, after a reading of the counter.
+    /// Returns the time, after a reading of the counter.
     #[inline]
     fn read(&self) -> u64 {
         // The reading is always below 2^63, which the processor does not know.
@@ -152,14 +153,15 @@ impl<const COUNTER: bool> clock_lib::Clock for DrivenRateNet<COUNTER> {
     }
 }
 
-/// The driven time of one table, with the fractions of a nanosecond that a call may advance it by.
+/// The driven time of one table, including the fractions of a nanosecond by which a call may
+/// advance it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ticker {
     /// In units of 2^-32 ns.
     at: u128,
 }
 
-/// By how much a call advances a driven clock, in units of 2^-32 ns.
+/// The time by which a call advances a driven clock, in units of 2^-32 ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step(u128);
 
@@ -172,7 +174,7 @@ impl Step {
 }
 
 impl Ticker {
-    /// Away from the origin, as a process is that has run for a while.
+    /// Returns a ticker that starts away from the origin, like a process that has run for a while.
     pub(super) fn start() -> Self {
         Ticker { at: 1_000_000_000 << 32 }
     }

@@ -34,7 +34,7 @@ pub(super) enum Hasher {
     Foldhash,
 }
 
-/// What is measured.
+/// A library with a hasher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) name: &'static str,
@@ -54,7 +54,7 @@ pub(super) const FLOOR_AHASH: Contender = contender("floor-ahash", Library::Floo
 pub(super) const BRIMFUL_AHASH: Contender = contender("brimful-ahash", Library::Brimful, Hasher::Ahash);
 pub(super) const BRIMFUL_FOLDHASH: Contender = contender("brimful-foldhash", Library::Brimful, Hasher::Foldhash);
 pub(super) const GOVERNOR_AHASH: Contender = contender("governor-ahash", Library::Governor, Hasher::Ahash);
-/// It always hashes with ahash.
+/// rate-net always hashes with ahash.
 pub(super) const RATE_NET: Contender = contender("rate-net", Library::RateNet, Hasher::Default);
 
 pub(super) const CONTENDERS: [Contender; 9] =
@@ -71,27 +71,27 @@ pub(super) trait Keyed<K>: Send + Sync {
     /// Takes one token.
     fn hit(&self, key: &K) -> bool;
 
-    /// Takes several.
+    /// Takes `n` tokens.
     fn take(&self, key: &K, n: u32) -> bool;
 
-    /// Takes one token for each key; counts the admitted calls.
+    /// Takes one token for each key, and counts the admitted calls.
     fn batch(&self, keys: &[K], answers: &mut Answers) -> u64 {
         let _ = answers;
         keys.iter().map(|key| u64::from(self.hit(key))).sum()
     }
 
-    /// How many keys it holds, if it counts them.
+    /// Returns the number of keys, if the limiter counts them.
     fn len(&self) -> Option<u64> {
         None
     }
 
-    /// The memory that it states as its limit, and its evictions and refusals.
+    /// Returns the memory that the limiter states as its limit, and its evictions and refusals.
     fn limits(&self) -> [f64; 3] {
         [f64::NAN; 3]
     }
 }
 
-/// The answers to a batch of brimful's.
+/// The answers to a batch of calls to brimful.
 pub(super) type Answers = Vec<Result<(), brimful::TryAcquireError>>;
 
 impl<K: Key, C: brimful::Clock + Send + Sync, S: BuildHasher + Send + Sync> Keyed<K> for KeyedRateLimiter<K, C, S> {
@@ -175,25 +175,25 @@ impl<K, C: brimful::Clock + Send + Sync> Keyed<K> for ClockOnly<C> {
     }
 }
 
-/// How the calls of a run are made.
+/// The way in which the calls of a run are made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct How {
     pub(super) cost: u32,
-    /// No call begins before the one before it has ended.
+    /// No call begins before the previous call has ended.
     pub(super) serial: bool,
-    /// By how much each call advances the clock, if it is driven.
+    /// The time by which each call advances the clock, if the clock is driven.
     pub(super) step: Step,
 }
 
 /// A table under test. One virtual call makes a whole run; the loops are compiled for each limiter.
 pub(super) trait Table<K>: Send + Sync {
-    /// Calls for each key in turn; counts the admitted calls.
+    /// Calls for each key in turn, and counts the admitted calls.
     fn run(&self, keys: &[K], how: How) -> u64;
 
-    /// The same in batches of `size` keys, at a cost of one.
+    /// Calls in batches of `size` keys at a cost of one, and counts the admitted calls.
     fn batches(&self, keys: &[K], size: usize) -> u64;
 
-    /// Takes `n` tokens once, at the time that the last run ended with.
+    /// Takes `n` tokens once, at the time at which the last run ended.
     fn take(&self, key: &K, n: u32) -> bool;
 
     fn len(&self) -> Option<u64>;
@@ -248,7 +248,7 @@ impl<K: Key, L: Keyed<K>, T: Time> Table<K> for Timed<L, T> {
     }
 }
 
-/// Throughput: the processor may begin a call before the last one has ended.
+/// Throughput: the processor may begin a call before the previous call has ended.
 #[inline(never)]
 fn back_to_back<K>(keys: &[K], mut advance: impl FnMut(), call: impl Fn(&K) -> bool) -> u64 {
     let mut admitted = 0;
@@ -260,9 +260,10 @@ fn back_to_back<K>(keys: &[K], mut advance: impl FnMut(), call: impl Fn(&K) -> b
 }
 
 /// Latency: the answer is swapped into memory, and the place of the next key is computed from the
-/// value that the swap returns. A swap (on x86 a locked instruction) is done after all instructions
-/// before it, so the next key is loaded after the last call has ended. A dependency on the answer
-/// alone would not do: the processor guesses it, because it follows from a branch.
+/// value that the swap returns. A swap (on x86, a locked instruction) is done after all
+/// instructions before it, so the next key is loaded after the previous call has ended. A
+/// dependency on the answer alone would not be sufficient: the processor guesses the answer,
+/// because it follows from a branch.
 #[inline(never)]
 fn one_after_the_other<K>(keys: &[K], mut advance: impl FnMut(), call: impl Fn(&K) -> bool) -> u64 {
     let gate = AtomicU64::new(0);
@@ -278,7 +279,7 @@ fn one_after_the_other<K>(keys: &[K], mut advance: impl FnMut(), call: impl Fn(&
     admitted
 }
 
-/// What a table is built for.
+/// The purpose of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan<'a> {
     pub(super) quota: &'a Quota,
@@ -290,13 +291,13 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// With room for twice the keys, so that none has to go.
+    /// Returns a plan with room for twice the keys, so that no key has to go.
     pub(super) fn roomy(quota: &'a Quota, keys: u64) -> Self {
         Plan { quota, keys, max_keys: (2 * keys).max(1_000_000), on_full: OnFull::default() }
     }
 }
 
-/// An empty table; an error if the library cannot express the quota.
+/// Returns an empty table, or an error if the library cannot express the quota.
 pub(super) fn build<K: Key, T: Time>(contender: Contender, plan: Plan<'_>) -> Result<Arc<dyn Table<K>>, String> {
     match (contender.peer, contender.hasher) {
         (Library::RateNet, _) => rate_net::<K, T>(plan),
@@ -333,8 +334,8 @@ fn timed<K: Key, T: Time>(limiter: impl Keyed<K> + 'static, time: T) -> Arc<dyn 
     Arc::new(Timed { limiter, time, ticker: Mutex::new(ticker) })
 }
 
-/// Every limiter of brimful's that the keyed bench measures is built here, with the defaults of the
-/// builder for all that is not named.
+/// Builds every limiter of brimful that the keyed bench measures. All options that are not set here
+/// have the builder's defaults.
 fn brimful<K: Key, S: BuildHasher, C: brimful::Clock>(
     plan: Plan<'_>,
     hasher: S,

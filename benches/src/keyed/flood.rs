@@ -17,10 +17,11 @@ use crate::resident::{most_resident, resident};
 
 const MAX_KEYS: u64 = 1_000_000;
 
-/// Keys that owe half a burst at first, more than a key of the flood, and that are hit meanwhile.
+/// Keys that owe half a burst at first, more than a key of the flood, and that are hit during the
+/// flood.
 const RESIDENTS: u64 = 100_000;
 
-/// Keys that have nothing left, and that ask now and then.
+/// Keys that have no tokens left, and that ask now and then.
 const EXHAUSTED: u64 = 1_000;
 
 /// The figures that a child answers with.
@@ -38,7 +39,7 @@ const FIGURES: [&str; 11] = [
     "evicted",
 ];
 
-/// What the hitting thread sees.
+/// The observations of the hitting thread.
 struct Seen {
     ticks: Histogram,
     asked: u64,
@@ -55,7 +56,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Hits residents until it is stopped, and asks for an exhausted key after every 64 hits.
+    /// Hits residents until it is stopped, and takes from an exhausted key after every 64 hits.
     fn watch(&self, stop: &AtomicBool) -> Seen {
         pin(0);
         let mut seen = Seen { ticks: Histogram::new(), asked: 0, admitted: vec![0; self.exhausted.len()] };
@@ -107,11 +108,12 @@ pub(super) fn answer(quota: &str, flood: u64) -> Option<Vec<f64>> {
     let table = build::<u64, Real>(BRIMFUL, Plan { max_keys: MAX_KEYS, ..Plan::roomy(quota, MAX_KEYS) }).ok()?;
     let scene = Scene { table: &*table, clock: quanta::Clock::new(), cost: quota.cost, exhausted, order };
     known.iter().for_each(|key| _ = table.take(key, quota.limit.burst / 2));
-    // Read before: an exhausted key earns from the time at which it was emptied.
+    // Read before the keys are emptied: an exhausted key earns from the time at which it was
+    // emptied.
     let emptied = Instant::now();
     scene.exhausted.iter().for_each(|key| _ = table.take(key, quota.limit.burst));
 
-    // As many threads on the same table, without new keys.
+    // The calm part has as many threads on the same table, and no new keys.
     let calm_for = Duration::from_millis((flood / 50_000).clamp(200, 5_000));
     let calm = scene.beside(|| {
         let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! The floor: the least that a limiter does to find a word by a key and to change it.
+//! The floor: the least work of a limiter that finds a word by a key and changes it.
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};

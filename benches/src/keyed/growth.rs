@@ -16,7 +16,7 @@ use crate::harness::pin;
 use crate::histogram::Histogram;
 use crate::report::{Report, count};
 
-/// The keys that are hit meanwhile.
+/// The keys that are hit during the growth.
 const KNOWN: usize = 1_000;
 
 const MEASURES: [&str; 5] = ["median", "p99.9", "worst", "wall p99.9", "wall worst"];

@@ -9,7 +9,7 @@ pub(super) trait Key: Hash + Eq + Clone + Send + Sync + 'static {
 
     fn of(number: u64) -> Self;
 
-    /// Takes from a limiter of rate-net's, whose key is converted from a few types, or bytes.
+    /// Takes from a limiter of rate-net, which converts its keys from a few types or from bytes.
     fn take_from<C: clock_lib::Clock + Clone>(&self, limiter: &rate_net::RateLimiter<C>, n: u32) -> bool;
 }
 
@@ -70,7 +70,7 @@ impl Key for (u64, String) {
     }
 }
 
-/// Random numbers (Marsaglia's xorshift). None comes twice within 2⁶⁴.
+/// Random numbers (Marsaglia's xorshift). No number comes twice within 2⁶⁴.
 #[derive(Clone, Debug)]
 pub(super) struct Numbers(u64);
 
@@ -93,15 +93,15 @@ impl Numbers {
     }
 }
 
-/// The keys of a table.
+/// Returns the keys of a table.
 pub(super) fn keys<K: Key>(n: u64) -> Vec<K> {
     let mut numbers = Numbers::new(1);
     (0..n).map(|_| K::of(numbers.next())).collect()
 }
 
-/// Passes over all keys, each pass in an order of its own: between two calls of a key lie as many
-/// other calls as there are keys on average, and at most twice as many. The accesses stand one
-/// after the other in memory, so that reading the next key costs next to nothing.
+/// Returns passes over all keys, each pass in an order of its own. Between two calls of a key there
+/// are as many other calls as there are keys on average, and at most twice as many. The accesses
+/// stand one after the other in memory, so that reading the next key costs next to nothing.
 pub(super) fn passes<K: Key>(keys: &[K], least: usize) -> Vec<K> {
     let mut numbers = Numbers::new(2);
     let mut places: Vec<u32> = (0..keys.len() as u32).collect();
@@ -115,7 +115,7 @@ pub(super) fn passes<K: Key>(keys: &[K], least: usize) -> Vec<K> {
     order
 }
 
-/// Accesses at random, the k-th key as often as 1/k^1.1.
+/// Returns random accesses, in which the k-th key has a frequency of 1/k^1.1.
 pub(super) fn zipf<K: Key>(keys: &[K], accesses: usize) -> Vec<K> {
     let mut numbers = Numbers::new(2);
     let mut sum = 0.0;

@@ -35,18 +35,18 @@ enum Kind {
     Pair,
 }
 
-/// How the calls of a run follow each other.
+/// The way in which the calls of a run follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     /// One thread, back to back.
     Throughput,
-    /// One thread; each call begins after the last one has ended.
+    /// One thread; each call begins after the previous call has ended.
     Serial,
-    /// So many threads, each on its core, back to back on one table.
+    /// This many threads, each on its own core, back to back on one table.
     Threads(usize),
 }
 
-/// Contenders that hash alike; the ratio is brimful's first to governor.
+/// Contenders with the same hasher. The ratio is that of brimful's first contender to governor.
 struct Group {
     name: &'static str,
     contenders: &'static [Contender],
@@ -56,7 +56,7 @@ struct Group {
 struct Bars {
     group: &'static str,
     mode: Mode,
-    /// Which kinds of keys.
+    /// The kinds of keys that the bars are for.
     kinds: &'static [Kind],
     limits: &'static [(u64, f64)],
 }
@@ -155,7 +155,7 @@ impl Mode {
     }
 }
 
-/// All sections that time hits.
+/// Runs all sections that time hits.
 pub(super) fn sections(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for section in &SECTIONS {
         for kind in section.kinds {
@@ -227,7 +227,7 @@ impl Section {
         bars.kinds.contains(&kind).then_some(limit.1)
     }
 
-    /// A row for each mode. All contenders are filled, and then run in turns.
+    /// Returns a row for each mode. All contenders are filled, and then run in turns.
     fn rows<K: Key>(
         &self,
         group: &Group,
@@ -239,7 +239,8 @@ impl Section {
         let contenders = group.at(calls.len());
         let filled: Vec<_> = contenders.iter().map(|&contender| calls.filled(contender, quota, traffic)).collect();
         let run = |serial: bool, threads: usize| timings(&filled, serial, threads, scale);
-        // Throughput and latency take turns as well, so that a slow moment of the machine meets both.
+        // Throughput and latency take turns as well, so that a slow moment of the machine affects
+        // both.
         let timings: Vec<Vec<Option<Timing>>> = match self.modes {
             [Mode::Throughput, Mode::Serial] => both(&filled, scale),
             modes => modes
@@ -308,7 +309,8 @@ fn spread<T>(filled: &[Result<T, String>], timings: &[Timing]) -> Vec<Option<Tim
 }
 
 impl Group {
-    /// rate-net takes about 200 bytes and a microsecond per key: not in the largest tables.
+    /// Returns the contenders for a table of `keys` keys. rate-net takes about 200 bytes and a
+    /// microsecond per key, so it is not in the largest tables.
     fn at(&self, keys: u64) -> Vec<Contender> {
         let fits = |contender: &&Contender| contender.peer != Library::RateNet || keys <= 1_000_000;
         self.contenders.iter().filter(fits).copied().collect()
@@ -319,7 +321,7 @@ impl Group {
     }
 }
 
-/// The contenders that criterion measures: buckets in use, default hashers.
+/// Returns the contenders that criterion measures: buckets in use, default hashers.
 #[must_use]
 pub fn in_use(keys: u64) -> Vec<crate::harness::Contender<'static>> {
     let calls = Calls::<u64>::new(keys, Traffic::InUse);

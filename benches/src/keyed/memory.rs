@@ -1,4 +1,4 @@
-//! Memory: by how much a process grows for each key that is live.
+//! Memory: the growth of a process for each live key.
 
 use std::io;
 use std::path::Path;
@@ -53,10 +53,10 @@ pub(super) fn answer(name: &str, kind: &str, quota: &str, n: u64) -> Option<Vec<
 }
 
 fn grown<K: Key>(contender: Contender, quota: &Quota, n: u64) -> Option<Vec<f64>> {
-    // Several small tables: pages are large beside one of them.
+    // Several tables if they are small, because pages are large beside one of them.
     let tables = 50_000u64.div_ceil(n).min(50);
     let mut built = Vec::with_capacity(tables as usize);
-    // Twice: the first reading allocates.
+    // Read twice, because the first reading allocates.
     let before = anonymous().and_then(|_| anonymous())?;
     let mut numbers = Numbers::new(3);
     for _ in 0..tables {
@@ -80,7 +80,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         return Ok(());
     }
     let sizes = sizes(scale, SIZES);
-    // An entry of the peers is as large for each quota: the first one stands for all.
+    // An entry of a peer is as large for each quota, so the first quota stands for all.
     let mut worst = [(0.0f64, 0.0f64); 2];
     for quota in selected(scale) {
         let columns = COLUMNS.iter().filter(|column| column.is_brimful() || quota.name == QUOTAS[0].name);
@@ -98,8 +98,8 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     scale.svg.as_deref().map_or(Ok(()), |folder| plot(folder, &title, &sizes, report))
 }
 
-/// One quota's table. Returns the most bytes of a size and the mean of the sizes, for each column of
-/// brimful's.
+/// Measures and prints one quota's table. Returns the most bytes of a size and the mean of the
+/// sizes, for each of brimful's columns.
 fn one(
     scenario: &str,
     quota: &Quota,

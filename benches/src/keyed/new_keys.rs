@@ -1,4 +1,4 @@
-//! New keys: what they cost on average, and each by itself.
+//! New keys: their average cost, and the cost of each.
 
 use std::io;
 use std::net::Ipv6Addr;
@@ -21,7 +21,7 @@ use crate::report::{Report, count};
 const SIZES: &[u64] = &[1_000, 100_000, 1_000_000, 10_000_000];
 const TO_10_6: &[u64] = &[1_000, 100_000, 1_000_000];
 
-/// What one insertion section measures.
+/// One insertion section.
 struct Insertion {
     kind: &'static str,
     hashers: &'static str,
@@ -61,11 +61,11 @@ const INSERTIONS: [Insertion; 4] = [
     },
 ];
 
-/// Keys that small tables insert together, so that the time is long enough to be measured.
+/// The keys that small tables insert together, so that the time is long enough to be measured.
 const AT_LEAST: u64 = 200_000;
 
-/// CPU time per new key, from an empty table on: growth and the first touch of each page included.
-/// Each run is a process of its own.
+/// Measures the CPU time per new key, from an empty table on, including growth and the first touch
+/// of each page. Each run is a process of its own.
 pub(super) fn insert(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for insertion in &INSERTIONS {
         for keys in sizes(scale, insertion.sizes) {
@@ -108,7 +108,7 @@ impl Insertion {
     }
 }
 
-/// The first figure of each answer; none if a contender gave none.
+/// Returns the timing of the first figure of each answer; `None` if a contender gave none.
 fn timing(answers: &[Vec<f64>]) -> Option<Timing> {
     let times: Vec<f64> = answers.iter().filter_map(|answer| answer.first()).copied().collect();
     Timing::of(times.into_iter().filter(|time| !time.is_nan()).collect())
@@ -142,7 +142,7 @@ fn mean<K: Key>(contender: Contender, quota: &Quota, n: u64) -> Option<Vec<f64>>
     Some(vec![if admitted == keys.len() as u64 { nanos } else { f64::NAN }])
 }
 
-/// New keys one by one, by the thread's CPU time.
+/// Times new keys one by one, by the thread's CPU time.
 fn tails(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for keys in sizes(scale, SIZES) {
         let title = format!("insert: u64, from 0 to {} keys, each by itself", count(keys));
@@ -163,7 +163,7 @@ fn tails(scale: &Scale, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-/// The reading of the time by itself.
+/// The name of the row for the reading of the time by itself.
 const NOTHING: &str = "the reading itself";
 
 /// Answers `tail`: the median, the 99.9th percentile and the worst, in nanoseconds.
@@ -184,8 +184,8 @@ pub(super) fn tail_child(name: &str, quota: &str, n: u64) -> Option<Vec<f64>> {
     Some(Tail::of(&times))
 }
 
-/// Times each of so many calls by the thread's CPU time: another process on the machine does not
-/// count.
+/// Times each of `calls` calls by the thread's CPU time, so that other processes on the machine do
+/// not count.
 pub(super) fn each(calls: u64, times: &mut Histogram, mut call: impl FnMut(u64)) {
     let mut last = ThreadTime::now();
     for number in 0..calls {
@@ -198,7 +198,7 @@ pub(super) fn each(calls: u64, times: &mut Histogram, mut call: impl FnMut(u64))
 
 const POLICIES: [(&str, OnFull); 2] = [("evict", OnFull::EvictLeastDebt), ("deny", OnFull::Deny)];
 
-/// New keys at a table that is full of buckets in use, one by one.
+/// Times new keys at a table that is full of buckets in use, one by one.
 pub(super) fn full(scale: &Scale, report: &mut Report) -> io::Result<()> {
     for keys in sizes(scale, SIZES) {
         let title = format!("full: a new u64 key, {} keys in use and no room", count(keys));
@@ -232,8 +232,8 @@ pub(super) fn full(scale: &Scale, report: &mut Report) -> io::Result<()> {
 const NEW: u64 = 100_000;
 
 /// Answers `full`: the times, the share of the room that was in use, and the share of the new keys
-/// that was admitted. The clock is driven: on the real one the buckets of fast quotas would be full
-/// again, and free, before the table is.
+/// that was admitted. The clock is driven: on the real clock, the buckets of fast quotas would be
+/// full again, and free, before the table is full.
 pub(super) fn full_child(name: &str, policy: &str, quota: &str, max_keys: u64) -> Option<Vec<f64>> {
     pin(0);
     let (contender, quota) = (Contender::named(name)?, Quota::named(quota)?);
@@ -241,14 +241,16 @@ pub(super) fn full_child(name: &str, policy: &str, quota: &str, max_keys: u64) -
     let plan = Plan { quota, keys: max_keys, max_keys, on_full };
     let table = build::<u64, Driven<true>>(contender, plan).ok()?;
     let mut numbers = Numbers::new(1);
-    // More than fit, because a key may be refused a little before the table is full.
+    // More tries than keys that fit, because a key may be refused a little before the table is
+    // full.
     let mut tries = 2 * max_keys;
     while tries > 0 && table.len()? < max_keys {
         table.take(&numbers.next(), quota.limit.burst / 2);
         tries -= 1;
     }
     let held = table.len()? as f64 / max_keys as f64;
-    // At the real speed, but so that no bucket is full again at the end.
+    // The time goes on at the real speed, or more slowly so that no bucket is full again at the
+    // end.
     let step = Step::nanos((quota.refill_nanos() / 8.0 / NEW as f64).min(20.0));
     let how = How { cost: quota.cost, serial: false, step };
     let (mut times, mut admitted) = (Histogram::new(), 0);

@@ -40,30 +40,31 @@ impl Quota {
         Quota { name, limit: Limit { tokens, period, burst }, cost }
     }
 
-    /// The quota of that name, for a child process.
+    /// Returns the quota of that name, for a child process.
     pub(super) fn named(name: &str) -> Option<&'static Quota> {
         QUOTAS.iter().find(|quota| quota.name == name)
     }
 
-    /// The nanoseconds in which a bucket earns the cost of one call.
+    /// Returns the nanoseconds in which a bucket earns the cost of one call.
     pub(super) fn call_nanos(&self) -> f64 {
         self.limit.token().as_nanos() as f64 * f64::from(self.cost)
     }
 
-    /// The nanoseconds in which an empty bucket refills.
+    /// Returns the nanoseconds in which an empty bucket refills.
     pub(super) fn refill_nanos(&self) -> f64 {
         self.limit.token().as_nanos() as f64 * f64::from(self.limit.burst)
     }
 }
 
-/// The quotas that `--quotas` asks for; all without it.
+/// Returns the quotas that `--quotas` asks for; all quotas without it.
 pub(super) fn selected(scale: &Scale) -> Vec<&'static Quota> {
     let asked = &scale.narrow.quotas;
     let wanted = |quota: &&Quota| asked.is_empty() || asked.iter().any(|text| quota.name.contains(text.as_str()));
     QUOTAS.iter().filter(wanted).collect()
 }
 
-/// The sizes that `--sizes` asks for, or those of a section. Small ones with `--quick`.
+/// Returns the sizes that `--sizes` asks for, or those of a section. With `--quick`, the sizes are
+/// small.
 pub(super) fn sizes(scale: &Scale, section: &[u64]) -> Vec<u64> {
     match () {
         () if !scale.narrow.sizes.is_empty() => scale.narrow.sizes.clone(),

@@ -17,7 +17,7 @@ pub(super) struct Ranking {
     pub(super) title: String,
     pub(super) contenders: Vec<&'static str>,
     pub(super) rows: Vec<Row>,
-    /// What the ratio is of.
+    /// The name of the ratio.
     pub(super) ratio: &'static str,
     /// The most that the worst ratio may be.
     pub(super) bar: Option<f64>,
@@ -28,16 +28,16 @@ pub(super) struct Row {
     pub(super) traffic: &'static str,
     /// In the order of the contenders; a gap if a library cannot express the quota.
     pub(super) timings: Vec<Option<Timing>>,
-    /// The first of brimful's contenders to governor, unless the table says otherwise.
+    /// The ratio of brimful's first contender to governor, unless the table states another.
     pub(super) ratio: Option<f64>,
     /// The shares that brimful and governor admitted.
     pub(super) admitted: [Option<f64>; 2],
-    /// The contenders that admitted another share than the traffic says.
+    /// The contenders that admitted a share of the calls that is outside the traffic's bounds.
     pub(super) wrong: String,
 }
 
 impl Ranking {
-    /// Prints the table, keeps its figures, and holds the worst ratio against the bar.
+    /// Prints the table, keeps its figures, and compares the worst ratio with the bar.
     pub(super) fn publish(mut self, report: &mut Report) {
         self.rows.sort_by(|one, other| {
             let key = |row: &Row| row.ratio.unwrap_or(f64::INFINITY);
@@ -100,7 +100,7 @@ impl Ranking {
     }
 }
 
-/// One percentage if both are alike.
+/// Formats both shares, as one percentage if they are alike.
 fn shares([ours, theirs]: [Option<f64>; 2]) -> String {
     let text = |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.0}", share * 100.0));
     let (ours, theirs) = (text(ours), text(theirs));

@@ -11,7 +11,7 @@ use crate::report::{Bar, Report, figure};
 pub(super) struct Tail;
 
 impl Tail {
-    /// The median, the 99.9th percentile and the worst, in nanoseconds.
+    /// Returns the median, the 99.9th percentile and the worst, in nanoseconds.
     pub(super) fn of(times: &Histogram) -> Vec<f64> {
         [times.percentile(0.5), times.percentile(0.999), times.worst()].map(|nanos| nanos as f64).into()
     }
@@ -21,7 +21,7 @@ impl Tail {
 pub(super) struct Tails {
     title: String,
     measures: &'static [&'static str],
-    /// Measures of brimful's, and the most microseconds that each may be.
+    /// Measures of brimful, and the most microseconds that each may be.
     bars: &'static [(&'static str, f64)],
     rows: Vec<Line>,
 }
@@ -35,7 +35,7 @@ struct Line {
     worst: f64,
 }
 
-/// The measures that are no times.
+/// The measures that are not times.
 const SHARES: [&str; 2] = ["held", "admitted"];
 
 impl Tails {
@@ -61,7 +61,8 @@ impl Tails {
         Ok(())
     }
 
-    /// Prints the table, the worst call first, and holds the worst of brimful's rows against the bars.
+    /// Prints the table, the worst call first, and compares the worst of brimful's rows with the
+    /// bars.
     pub(super) fn publish(mut self, report: &mut Report) {
         let worst = |line: &Line| line.figures.get(2).copied().unwrap_or_default();
         self.rows.sort_by(|one, other| worst(other).total_cmp(&worst(one)));

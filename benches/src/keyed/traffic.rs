@@ -12,25 +12,27 @@ use super::keys::{Key, keys, passes, zipf};
 use super::quotas::Quota;
 use crate::harness;
 
-/// In which state a call finds its bucket.
+/// The state in which a call finds its bucket.
 ///
-/// With a real clock, most pairs of a quota and a size allow only one of these states: a bucket of
-/// 1000000/s burst 1000 is full again before any of 10^5 other keys is done, one of 60/min is
-/// exhausted at once. So the first three drive the clock. Every contender gets the same calls at the
-/// same times, and the time of a call is exact to 2^-32 ns. Tables are filled at 20 ns per call, as
-/// fast as a real table can grow.
+/// With a real clock, most pairs of a quota and a size allow only one of these states. A bucket of
+/// 1000000/s burst 1000 is full again before any of 10^5 other keys is done; a bucket of 60/min is
+/// exhausted at once. So the first three states drive the clock. Every contender gets the same
+/// calls at the same times, and the time of a call is exact to 2^-32 ns. Tables are filled at 20 ns
+/// per call, as fast as a real table can grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Traffic {
-    /// Half full, and a call takes what the bucket has earned since the last one: admitted.
+    /// Half full, and a call takes the tokens that the bucket has earned since the last call:
+    /// admitted.
     InUse,
     /// Full again at each call (at 99.8% of them: the order is random): healthy clients.
     Healthy,
-    /// Nothing left, and nothing earned: denied.
+    /// Nothing is left, and nothing is earned: denied.
     Exhausted,
-    /// The real clock, each library's default. Buckets are half full at first, then in the state
-    /// that back-to-back calls leave them in; the table shows which share was admitted.
+    /// The real clock, each library's default. Buckets are half full at first, and then in the
+    /// state that back-to-back calls leave them in. The table shows the share of calls that was
+    /// admitted.
     Real,
-    /// The same, but the k-th key calls as often as 1/k^1.1.
+    /// Like `Real`, but the k-th key calls with a frequency of 1/k^1.1.
     Zipf,
 }
 
@@ -49,7 +51,7 @@ impl Traffic {
         matches!(self, Traffic::Real | Traffic::Zipf)
     }
 
-    /// The share of the calls that is to be admitted, at least and at most.
+    /// Returns the share of the calls that is to be admitted, at least and at most.
     pub(super) fn admitted(self) -> [f64; 2] {
         match self {
             Traffic::InUse | Traffic::Healthy => [1.0, 1.0],
@@ -58,32 +60,33 @@ impl Traffic {
         }
     }
 
-    /// By how much each of `keys` keys' calls advances the clock.
+    /// Returns the time by which each call of `keys` keys advances the clock.
     fn step(self, quota: &Quota, keys: u64) -> Step {
         let earned_in_a_pass = |calls: f64| Step::nanos(quota.call_nanos() * calls / keys as f64);
         match self {
             Traffic::InUse => earned_in_a_pass(1.0),
-            // Two calls of a key lie nearer than a sixteenth of a pass in one of 500 cases.
+            // Two calls of a key are closer together than a sixteenth of a pass in one of 500
+            // cases.
             Traffic::Healthy => earned_in_a_pass(16.0),
-            // Less than one call's cost in all runs.
+            // The clock advances by less than one call's cost in all runs.
             Traffic::Exhausted => Step::nanos(quota.call_nanos() / 1e10),
             Traffic::Real | Traffic::Zipf => Step::NONE,
         }
     }
 
-    /// Brings a bucket that has just been taken from into its state.
+    /// Brings a bucket into its state, just after a call has taken from it.
     fn settle<K>(self, quota: &Quota, table: &dyn Table<K>, key: &K) {
         let (burst, cost) = (quota.limit.burst, quota.cost);
         let _ = match self {
             Traffic::InUse | Traffic::Real | Traffic::Zipf => table.take(key, burst / 2),
             Traffic::Healthy => true,
-            // It may have refilled while the table was filled.
+            // The bucket may have refilled while the table was filled.
             Traffic::Exhausted => table.take(key, burst) || table.take(key, burst - cost),
         };
     }
 }
 
-/// How long a call takes while a table is filled, if the clock is driven.
+/// The time of a call while a table is filled, if the clock is driven.
 const FILL_NANOS: f64 = 20.0;
 
 /// The keys of a table, and the calls.
@@ -104,7 +107,7 @@ impl<K: Key> Calls<K> {
         self.keys.len() as u64
     }
 
-    /// A full table, in the state of a traffic.
+    /// Returns a full table, in the state of a traffic.
     pub(super) fn filled(&self, contender: Contender, quota: &Quota, traffic: Traffic) -> Result<Filled<K>, String> {
         let plan = Plan::roomy(quota, self.len());
         let table = match traffic.is_real() {
@@ -121,11 +124,11 @@ impl<K: Key> Calls<K> {
     }
 }
 
-/// How a run is timed.
+/// The clock by which a run is timed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Timer {
-    /// By the thread's CPU time: another process on its core does not count. For one thread, which
-    /// never sleeps on a lock.
+    /// The thread's CPU time, in which another process on the core does not count. For one thread,
+    /// which never sleeps on a lock.
     Cpu,
     Wall,
 }
@@ -148,7 +151,7 @@ impl Timer {
     }
 }
 
-/// A table whose runs walk on through the calls.
+/// A table whose runs go on through the calls.
 pub(super) struct Filled<K> {
     pub(super) table: Arc<dyn Table<K>>,
     how: How,
@@ -170,13 +173,13 @@ impl<K> Clone for Walk<K> {
 }
 
 impl<K: Key> Filled<K> {
-    /// A contender of the harness, whose name says which of its runs it is.
+    /// Returns a contender of the harness, whose name states which run of the table it is.
     pub(super) fn contender(&self, name: &str, serial: bool, timer: Timer) -> harness::Contender<'static> {
         let (table, how) = (self.table.clone(), How { serial, ..self.how });
         self.timed(name, timer, move |keys| table.run(keys, how))
     }
 
-    /// One that calls in batches, on the real clock.
+    /// Returns a contender that calls in batches, on the real clock.
     pub(super) fn batches(&self, name: &str, size: usize) -> harness::Contender<'static> {
         let table = self.table.clone();
         self.timed(name, Timer::Cpu, move |keys| table.batches(keys, size))
@@ -192,7 +195,7 @@ impl<K: Key> Filled<K> {
         harness::Contender::timed(name, move |calls| walk.timed(calls as usize, timer, &run))
     }
 
-    /// The share of the calls that was admitted.
+    /// Returns the share of the calls that was admitted.
     pub(super) fn admitted(&self) -> f64 {
         let [calls, admitted] = &*self.walk.counts;
         admitted.load(Ordering::Relaxed) as f64 / calls.load(Ordering::Relaxed) as f64
@@ -200,7 +203,8 @@ impl<K: Key> Filled<K> {
 }
 
 impl<K> Walk<K> {
-    /// The nanoseconds of so many calls, after half as many that warm the caches again.
+    /// Returns the nanoseconds of `calls` calls, after half as many calls that warm the caches
+    /// again.
     fn timed(&self, calls: usize, timer: Timer, run: &impl Fn(&[K]) -> u64) -> f64 {
         let ahead = calls / 2;
         let start = self.place.fetch_add(ahead + calls, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Somebody who waits alone: each time for a token that is due further away than a timer's tick.
+//! A lone waiter: each time for a token that is due further away than a timer's tick.
 
 use std::io;
 
@@ -38,7 +38,7 @@ pub(super) fn measure(name: &str, tokens: u64) -> Option<Vec<f64>> {
         type Answer = tokio::task::JoinHandle<(Records, bool)>;
 
         fn run<L: Waits>(self, limiter: L) -> Self::Answer {
-            // On a worker, as tasks are.
+            // Runs on a worker, as tasks do.
             tokio::spawn(async move {
                 let mut records = Vec::with_capacity(self.0 as usize);
                 for _ in 0..self.0 {
@@ -62,7 +62,7 @@ pub(super) fn measure(name: &str, tokens: u64) -> Option<Vec<f64>> {
     Some(figures(&records, charges_late))
 }
 
-/// By the thread itself.
+/// Waits with the thread itself.
 fn blocking(name: &str, tokens: u64) -> Records {
     let (ours, floor) = (RateLimiter::new(LIMIT.quota()), ReserveBlocking::new(LIMIT));
     let wait = || {

@@ -1,4 +1,4 @@
-//! Who is measured: brimful, its peers, and what one writes by hand.
+//! The contenders: brimful, its peers, and hand-written limiters.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use crate::limit::Limit;
 
 /// A limiter whose tokens can be waited for.
 pub(super) trait Waits: Send + Sync + 'static {
-    /// Waits for one; and when it was granted, by the process's clock, where that is told.
+    /// Waits for one token. Returns the instant of the grant by the process's clock, if the limiter
+    /// reports it.
     fn acquire(&self) -> impl Future<Output = Option<u64>> + Send;
 
-    /// Whether a late grant is charged when it is made, and not when it was due: then the next is
-    /// due later, where the bucket is full meanwhile.
+    /// Set if a late grant is charged when it is made, and not when it was due. The next grant is
+    /// due later then, if the bucket is full meanwhile.
     const CHARGES_LATE: bool = false;
 }
 
@@ -66,7 +67,7 @@ impl Waits for async_speed_limit::Limiter {
     }
 }
 
-/// The process's clock, which counts how often it is read.
+/// The process's clock, with a count of its readings.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counted {
     reads: Arc<AtomicU64>,
@@ -85,7 +86,7 @@ impl Clock for Counted {
     }
 }
 
-/// The same for governor.
+/// [`Counted`] for governor.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GovernorCounted {
     clock: GovernorQuanta,
@@ -110,22 +111,22 @@ pub(super) const RESERVE: &str = "floor: reserve, tokio sleep";
 const NOTHING: &str = "floor: tasks without a limit";
 const PERMITS: &str = "floor: tokio Semaphore";
 
-/// In the order of the tables.
+/// The names, in the order of the tables.
 pub(super) const NAMES: [&str; 8] =
     [RESERVE, PERMITS, BRIMFUL, ON_TOKIO, GOVERNOR, "rate-net", "leaky-bucket", "async-speed-limit"];
 
-/// With what the tasks themselves cost, and the bench.
+/// The names with the cost of the tasks themselves, and of the bench.
 pub(super) const CONTENDERS: [&str; 9] =
     [NOTHING, RESERVE, PERMITS, BRIMFUL, ON_TOKIO, GOVERNOR, "rate-net", "leaky-bucket", "async-speed-limit"];
 
-/// What is done with any of them.
+/// A measurement that any contender can be used for.
 pub(super) trait Job {
     type Answer;
 
     fn run<L: Waits>(self, limiter: L) -> Self::Answer;
 }
 
-/// Does it with the one of that name, in a runtime.
+/// Runs a job with the contender of this name, in a runtime.
 pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer> {
     // The first reading calibrates.
     let _ = QuantaClock.now();
@@ -135,14 +136,14 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
         GOVERNOR => job.run(governor::RateLimiter::direct_with_clock(limit.governors(), GovernorQuanta::default())),
         "rate-net" => job.run(rate_net::DirectLimiter::with_quota(limit.rate_net())),
         "leaky-bucket" => {
-            // The longest ticks that the burst has room for: each comes a millisecond late, and
-            // that much of the rate is lost.
+            // The longest ticks that the burst has room for. Each tick comes a millisecond late,
+            // and that much of the rate is lost.
             job.run(limit.leaky_buckets(limit.token() * limit.burst)())
         }
         "async-speed-limit" => {
             let refill = limit.token() * limit.burst;
             let mut builder = async_speed_limit::Limiter::builder(limit.tokens.into());
-            // Else whoever waits waits for a whole refill more.
+            // Otherwise each waiter waits for a whole refill more.
             job.run(builder.refill(refill).min_wait(Duration::ZERO).build())
         }
         NOTHING => job.run(Nothing),
@@ -152,7 +153,7 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
     })
 }
 
-/// Does it with one that counts how often it reads the clock, and tells how often.
+/// Runs a job with a contender that counts its readings of the clock. Returns the count as well.
 pub(super) fn with_counted<J: Job>(name: &str, limit: Limit, job: J) -> Option<(J::Answer, u64)> {
     let clock = Counted::default();
     let builder = RateLimiter::builder().quota(limit.quota()).clock(clock.clone());

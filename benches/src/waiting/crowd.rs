@@ -19,12 +19,12 @@ use crate::bench::Scale;
 use crate::limit::Limit;
 use crate::report::{Bar, Report, count};
 
-/// The runtime of all contenders.
+/// Returns the runtime of all contenders.
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).enable_time().build()
 }
 
-/// Waits once, and tells what happened.
+/// Waits once, and returns the record of the wait.
 pub(super) async fn watch<L: Waits>(limiter: &L) -> Record {
     let mut future = pin!(limiter.acquire());
     let mut record = Record::default();
@@ -45,13 +45,13 @@ pub(super) async fn watch<L: Waits>(limiter: &L) -> Record {
     record
 }
 
-/// Whoever has not served a crowd after so many seconds, and so many times the ideal time, is
-/// stopped; its figures are of those whom it served.
+/// A contender that has not served a crowd after this many seconds, and [`PATIENCE`] times the
+/// ideal time, is stopped. Its figures are those of the waiters that it served.
 const PATIENCE_S: f64 = 10.0;
 /// See [`PATIENCE_S`].
 const PATIENCE: f64 = 4.0;
 
-/// So many tasks, each of which waits so often.
+/// A number of tasks, each of which waits a number of times.
 #[derive(Clone, Copy)]
 pub(super) struct Crowd {
     pub(super) tasks: usize,
@@ -64,7 +64,7 @@ impl Crowd {
         (self.tasks * self.rounds) as u64
     }
 
-    /// Whoever takes longer is stopped.
+    /// Returns the seconds after which a contender is stopped.
     fn patience(self) -> f64 {
         PATIENCE_S + PATIENCE * self.limit.ideal(self.tokens())
     }
@@ -81,7 +81,7 @@ impl Crowd {
 }
 
 impl Job for Crowd {
-    /// With the CPU seconds that it took.
+    /// The records, and the CPU seconds that the crowd took.
     type Answer = (Records, f64);
 
     fn run<L: Waits>(self, limiter: L) -> Self::Answer {
@@ -113,11 +113,12 @@ impl Job for Crowd {
     }
 }
 
-/// What a child tells of a crowd: what it cost,
+/// The measures of the cost of a crowd, which come first in a child's answer.
 const COST: [Measure; 4] =
     [("served", Of::Least), ("CPU µs/token", Of::Median), ("achieved", Of::Median), ("wakes/grant", Of::Median)];
 
-/// and when each was served: at the grant, and when they went on.
+/// The measures of the instants of service, at the grant and when the waiters went on. They come
+/// after [`COST`] in a child's answer.
 const INSTANTS: [Measure; 9] = [
     ("inverted at grant", Of::Most),
     ("on return", Of::Median),
@@ -163,7 +164,7 @@ fn figures(records: &Records, cpu: f64, crowd: Crowd) -> Vec<f64> {
     ]
 }
 
-/// Who waits, in the order of the tables, with a letter for the plot.
+/// Returns the crowds, in the order of the tables, each with a letter for the plot.
 fn crowds(quick: bool) -> [(&'static str, Crowd, String); 4] {
     let many = if quick { 20_000 } else { 100_000 };
     let crowd = |letter, tasks, rounds, rate, burst| {
@@ -175,7 +176,7 @@ fn crowds(quick: bool) -> [(&'static str, Crowd, String); 4] {
     [
         crowd("a", 1_000, if quick { 1 } else { 3 }, 1_000, 10),
         crowd("b", many, 1, 50_000, 500),
-        // To spawn them takes as long as their tokens do: it is after that, that they wait.
+        // Spawning these tasks takes as long as earning their tokens. They wait only after that.
         crowd("c1", many, 10, 1_000_000, 1_000),
         crowd("c2", many, 10, 1_000_000, 10_000),
     ]
@@ -254,7 +255,7 @@ fn bars(letter: &str, scenario: &str, report: &mut Report) {
                 ("CPU a token, µs", Bar::AtMost(4.0), cpu_of(name)),
                 ("CPU / governor's", Bar::AtMost(0.125), to(GOVERNOR)),
                 ("CPU / the floor's that reserves", Bar::AtMost(1.4), to(RESERVE)),
-                // What one may be late alone, and a millisecond.
+                // The lateness that a lone waiter may have, and a millisecond.
                 ("late at the grant, p50 µs", Bar::AtMost(1_150.0), get("late p50 µs at grant")),
                 ("late at the grant, p99 µs", Bar::AtMost(2_500.0), get("p99 at grant")),
             ]);
@@ -265,7 +266,7 @@ fn bars(letter: &str, scenario: &str, report: &mut Report) {
     }
 }
 
-/// How often those read the clock that can be counted.
+/// Returns the readings of the clock per grant, for contenders whose readings can be counted.
 pub(super) fn count_reads(name: &str, numbers: [u64; 4]) -> Option<Vec<f64>> {
     let crowd = Crowd::of(numbers);
     let runtime = runtime().ok()?;
@@ -276,7 +277,7 @@ pub(super) fn count_reads(name: &str, numbers: [u64; 4]) -> Option<Vec<f64>> {
     Some(vec![reads as f64 / records.len() as f64])
 }
 
-/// Readings of the clock for each grant: in crowds, and by one task after its own.
+/// Measures the readings of the clock for each grant: in crowds, and by one task after its own.
 pub(super) fn reads(scale: &Scale, report: &mut Report) -> io::Result<()> {
     const SCENARIO: &str = "reads: readings of the limiter's clock per grant";
     if !scale.wants(SCENARIO) {

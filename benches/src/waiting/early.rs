@@ -1,4 +1,5 @@
-//! Whether anything is granted before it is there, or more than a window allows.
+//! Checks that no token is granted before it is earned, and that no window has more grants than it
+//! allows.
 
 use std::io;
 

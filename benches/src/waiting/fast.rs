@@ -1,4 +1,4 @@
-//! The fast path: to be ready to wait, where the tokens are there.
+//! The fast path: calls that would wait, if the tokens are already there.
 
 use std::future::Future;
 use std::io;
@@ -16,13 +16,14 @@ use crate::harness::{Contender, alone};
 use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
-/// Never used up.
+/// A limit that is never used up.
 const LIMIT: Limit = Limit::per_second(1_000_000_000, u32::MAX);
 
-/// Of the others, the burst that they all have room for.
+/// The limit of the peers, with a burst that they all have room for.
 const MODEST: Limit = Limit::per_second(1_000_000_000, 500_000_000);
 
-/// Whether it is ready at once. Not a function: the future would be moved there.
+/// Evaluates to whether a future is ready at once. It is not a function, because the future would
+/// be moved into it.
 macro_rules! ready {
     ($future:expr) => {
         pin!($future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -34,7 +35,7 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     if !scale.wants(SCENARIO) {
         return Ok(());
     }
-    // Timers of some peers want one.
+    // The timers of some peers need a runtime.
     let runtime = runtime().ok();
     let _entered = runtime.as_ref().map(|runtime| runtime.enter());
     let (floor, ours) = (Floor::default(), Arc::new(RateLimiter::new(LIMIT.quota())));

@@ -1,5 +1,5 @@
-//! What one writes by hand: an exact schedule with tokio's sleep, and tokio's semaphore that a
-//! task fills.
+//! Hand-written limiters: an exact schedule with tokio's sleep, and tokio's semaphore that a task
+//! fills.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::contenders::Waits;
 use crate::limit::Limit;
 
-/// No limit.
+/// A limiter without a limit.
 #[derive(Debug)]
 pub(super) struct Nothing;
 
@@ -22,11 +22,11 @@ impl Waits for Nothing {
     }
 }
 
-/// An exact schedule: each call is told when it is due.
+/// An exact schedule, which returns the instant at which each call is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
     token: u64,
-    /// What the bucket holds beyond one.
+    /// The time of the tokens that the bucket holds beyond one.
     slack: u64,
     next: Mutex<u64>,
 }
@@ -37,7 +37,7 @@ impl Schedule {
         Schedule { token, slack: token * u64::from(limit.burst - 1), next: Mutex::new(0) }
     }
 
-    /// When a call of now is due; later ones come after it.
+    /// Returns the instant at which a call of now is due. Later calls are due after it.
     pub(super) fn reserve(&self, now: u64) -> u64 {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let due = now.max(next.saturating_sub(self.slack));
@@ -46,7 +46,7 @@ impl Schedule {
     }
 }
 
-/// A place in the schedule, and a sleep. What was reserved is lost where the future is dropped.
+/// A place in the schedule, and a sleep. A reservation is lost if the future is dropped.
 #[derive(Debug)]
 pub(super) struct Reserve {
     start: Instant,
@@ -55,7 +55,7 @@ pub(super) struct Reserve {
 
 impl Reserve {
     pub(super) fn new(limit: Limit) -> Self {
-        // Full for long.
+        // The bucket has been full for long.
         let start = Instant::now();
         Reserve { start, schedule: Schedule::new(limit) }
     }
@@ -72,12 +72,12 @@ impl Waits for Reserve {
     }
 }
 
-/// The same for threads.
+/// Like [`Reserve`], for threads.
 #[derive(Debug)]
 pub(super) struct ReserveBlocking {
     start: std::time::Instant,
     schedule: Schedule,
-    /// How many sleep.
+    /// The number of threads that sleep.
     asleep: AtomicU64,
 }
 
@@ -103,7 +103,7 @@ impl ReserveBlocking {
     }
 }
 
-/// tokio's fair semaphore, and a task that puts in what was earned, every millisecond.
+/// tokio's fair semaphore, and a task that adds the earned permits every millisecond.
 #[derive(Debug)]
 pub(super) struct Permits {
     semaphore: Arc<Semaphore>,
@@ -154,7 +154,7 @@ mod tests {
         let schedule = Schedule::new(Limit::per_second(1_000, 3));
         let due: Vec<u64> = [10, 10, 10, 10, 11, 5_000_010].map(|now| schedule.reserve(now)).into();
         assert_eq!(due, [10, 10, 10, 1_000_010, 2_000_010, 5_000_010]);
-        // Full again, less one.
+        // The bucket is full again, less one token.
         let due: Vec<u64> = [5_000_010, 5_000_010, 5_000_010].map(|now| schedule.reserve(now)).into();
         assert_eq!(due, [5_000_010, 5_000_010, 6_000_010]);
     }

@@ -1,4 +1,4 @@
-//! Many keys, on each of which one waits.
+//! Many keys, with one waiter on each.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,14 +15,14 @@ use super::turns::{Measure, Of, in_turns, table};
 use crate::bench::Scale;
 use crate::report::{Bar, Report, count};
 
-/// A token's time: longer than it takes until all wait.
+/// A token's time. It is longer than the time until all tasks wait.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// The time in which they come, as many in each millisecond.
+/// The time in which the tasks come, as many in each millisecond.
 const MILLISECONDS: u64 = 4_000;
 
-/// What a unit of a key's bucket takes here, in nanoseconds: instants that are not further apart are
-/// one to it.
+/// The time of a unit of a key's bucket, in nanoseconds. Instants that are not further apart are
+/// the same to the bucket.
 const UNIT: u64 = 4;
 
 const MEASURES: [Measure; 9] = [
@@ -37,8 +37,8 @@ const MEASURES: [Measure; 9] = [
     ("late returned p99 µs", Of::Median),
 ];
 
-/// Empties the bucket of each key, and waits for the next token of each. What was emptied first is
-/// due first: exactly a token's time after the instant at which it was.
+/// Empties the bucket of each key, and waits for the next token of each. The bucket that was
+/// emptied first is due first, exactly a token's time after the instant at which it was emptied.
 pub(super) fn measure(name: &str, n: u64) -> Option<Vec<f64>> {
     let _ = QuantaClock.now();
     let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::new(1, PERIOD).burst(1)).max_keys(2 * n as usize);

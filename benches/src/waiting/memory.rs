@@ -1,4 +1,4 @@
-//! Memory: what a process grows by for each who waits, beside their futures.
+//! Memory: the growth of a process for each waiter, beside the waiter's future.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -16,14 +16,14 @@ use crate::limit::Limit;
 use crate::report::{Bar, Report, count};
 use crate::resident::anonymous;
 
-/// So slow that nobody is served while it is measured, and as fast as leaky-bucket's ticks and a
-/// whole number of nanoseconds allow.
+/// So slow that no waiter is served during the measurement, and as fast as leaky-bucket's ticks and
+/// a whole number of nanoseconds allow.
 const LIMIT: Limit = Limit::per_second(1, 1);
 
-/// Polls each once, and tells the bytes that are resident afterwards and were not before, each; and
-/// the bytes of a future.
+/// Polls each future once. Returns the bytes per future that became resident, and the bytes of a
+/// future.
 fn grown<F: Future>(mut futures: Vec<Pin<Box<F>>>) -> Option<Vec<f64>> {
-    // Twice: what the first reading allocates is there by the second.
+    // Read twice, because the first reading allocates.
     let before = anonymous().and_then(|_| anonymous())?;
     let mut context = Context::from_waker(Waker::noop());
     for future in &mut futures {
@@ -32,7 +32,7 @@ fn grown<F: Future>(mut futures: Vec<Pin<Box<F>>>) -> Option<Vec<f64>> {
     let bytes = anonymous()? - before;
     let size = futures.first().map_or(0, |future| size_of_val(&**future));
     let figures = vec![bytes / futures.len() as f64, size as f64];
-    // Who is served while the others go would come into it.
+    // Not dropped, because waiters would be served while others are dropped.
     std::mem::forget(futures);
     Some(figures)
 }
@@ -44,7 +44,7 @@ pub(super) fn tasks(name: &str, n: u64) -> Option<Vec<f64>> {
         type Answer = Option<Vec<f64>>;
 
         fn run<L: Waits>(self, limiter: L) -> Self::Answer {
-            // What is there for the first who waits is no other's.
+            // The first waiters allocate memory that is not counted for the other waiters.
             let mut first: Vec<_> = (0..3).map(|_| Box::pin(limiter.acquire())).collect();
             for future in &mut first {
                 let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -61,7 +61,7 @@ pub(super) fn tasks(name: &str, n: u64) -> Option<Vec<f64>> {
     figures
 }
 
-/// The same with a key for each.
+/// Like [`tasks`], with a key for each waiter.
 pub(super) fn keys(name: &str, n: u64) -> Option<Vec<f64>> {
     let builder = KeyedRateLimiter::<u64>::builder().quota(Quota::per_hour(1).burst(1)).max_keys(2 * n as usize);
     let limiter = match name {

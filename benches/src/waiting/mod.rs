@@ -1,4 +1,4 @@
-//! Waiting: crowds of tasks and of threads, one alone, many keys, memory, the fast path.
+//! Waiting: crowds of tasks and of threads, a lone waiter, many keys, memory, the fast path.
 
 mod alone;
 mod child;
@@ -16,7 +16,7 @@ mod turns;
 
 use crate::bench::Bench;
 
-/// Every section, in turn.
+/// All sections, in turn.
 pub const BENCH: Bench = Bench {
     sections: &[
         crowd::section,

@@ -1,4 +1,4 @@
-//! What happened to each who waited, and what follows from it.
+//! The records of waits, and the figures that follow from them.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -7,16 +7,16 @@ use brimful_oracle::window::{Bound, WindowScan};
 use super::floors::Schedule;
 use crate::limit::Limit;
 
-/// Instants of one acquisition, by the process's clock.
+/// The instants of one acquisition, by the process's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
-    /// Before it was polled for the first time.
+    /// Before the first poll.
     pub(super) begun: u64,
-    /// After that: from then on, it had its place.
+    /// After the first poll: from then on, the waiter had its place.
     pub(super) entered: u64,
-    /// When the limiter says that it granted it; zero where it does not say.
+    /// The instant of the grant as the limiter reports it; zero if it does not.
     pub(super) granted: u64,
-    /// When whoever waited went on.
+    /// The instant at which the waiter went on.
     pub(super) returned: u64,
     pub(super) polls: u32,
 }
@@ -37,7 +37,7 @@ impl Slot {
         self.entered.store(record.entered, Ordering::Relaxed);
         self.granted.store(record.granted, Ordering::Relaxed);
         self.polls.store(record.polls, Ordering::Relaxed);
-        // What was written before is there for whoever reads this.
+        // A thread that reads this value also sees the values that were written before.
         self.returned.store(record.returned, Ordering::Release);
     }
 
@@ -53,12 +53,12 @@ impl Slot {
     }
 }
 
-/// The records that were written.
+/// Returns the records that were written.
 pub(super) fn served(slots: &[Slot]) -> Vec<Record> {
     slots.iter().filter_map(Slot::read).collect()
 }
 
-/// Those who were served, in the order in which they began.
+/// The records of the waiters that were served, in the order in which they began.
 #[derive(Clone, Debug)]
 pub(super) struct Records(Vec<Record>);
 
@@ -76,7 +76,7 @@ impl Records {
         self.0.len() as u64
     }
 
-    /// Whether the limiter says when it granted.
+    /// Returns whether the limiter reports the instants of its grants.
     pub(super) fn tell_grants(&self) -> bool {
         self.0.iter().all(|record| record.granted > 0) && !self.0.is_empty()
     }
@@ -89,14 +89,15 @@ impl Records {
         self.0.iter().map(|record| record.returned).collect()
     }
 
-    /// Seconds from the first beginning to the last return.
+    /// Returns the seconds from the first beginning to the last return.
     pub(super) fn seconds(&self) -> f64 {
         let end = self.0.iter().map(|record| record.returned).max().unwrap_or(0);
         let begin = self.0.first().map_or(0, |record| record.begun);
         end.saturating_sub(begin) as f64 / 1e9
     }
 
-    /// How often those who had to wait were woken, each; by how often they were polled again.
+    /// Returns the mean number of wakes of those waiters that had to wait, counted as the polls
+    /// after the first.
     pub(super) fn wakes(&self) -> f64 {
         let waited = self.0.iter().filter(|record| record.polls > 1);
         let (count, wakes) =
@@ -104,30 +105,30 @@ impl Records {
         wakes as f64 / count as f64
     }
 
-    /// How many neighbours there are of whom the earlier had its place before the later began, and
-    /// the later was first all the same.
+    /// Returns the number of pairs of neighbours in which the earlier waiter had its place before
+    /// the later waiter began, and the later waiter was first nevertheless.
     pub(super) fn inversions(&self, instants: &[u64]) -> f64 {
         let pairs = self.0.windows(2).zip(instants.windows(2));
         pairs.filter(|(two, at)| two[0].entered < two[1].begun && at[1] < at[0]).count() as f64
     }
 
-    /// How much later than due, in nanoseconds, each was there. They are due by the exact schedule
-    /// of those who began in this order.
+    /// Returns the lateness of each instant, in nanoseconds. The waiters are due by the exact
+    /// schedule of waiters that began in this order.
     pub(super) fn lateness(&self, instants: &[u64], limit: Limit) -> Vec<u64> {
         let schedule = Schedule::new(limit);
         let late = |(record, &at): (&Record, &u64)| at.saturating_sub(schedule.reserve(record.begun));
         self.0.iter().zip(instants).map(late).collect()
     }
 
-    /// The same one after the other, with a burst of one, where a late grant makes the next one due
-    /// later.
+    /// Like [`lateness`](Records::lateness), for waits one after the other with a burst of one. A
+    /// late grant makes the next grant due later then.
     pub(super) fn lateness_alone(&self, charged: &[u64], instants: &[u64], limit: Limit) -> Vec<u64> {
         let late = |(at, before): (&u64, &u64)| at.saturating_sub(before + limit.token().as_nanos() as u64);
         instants.iter().skip(1).zip(charged).map(late).collect()
     }
 }
 
-/// The most tokens beyond `burst + rate × window` in any window.
+/// Returns the most tokens beyond `burst + rate × window` in any window.
 pub(super) fn excess(instants: &[u64], limit: Limit) -> f64 {
     let mut instants = instants.to_vec();
     instants.sort_unstable();
@@ -138,7 +139,7 @@ pub(super) fn excess(instants: &[u64], limit: Limit) -> f64 {
     scan.worst().map_or(0.0, |worst| (-worst.margin.as_f64()).max(0.0))
 }
 
-/// How many were granted before the exact bucket had a token for them.
+/// Returns the number of grants that came before the exact bucket had a token for them.
 pub(super) fn early(instants: &[u64], limit: Limit) -> u64 {
     let mut instants = instants.to_vec();
     instants.sort_unstable();
@@ -146,7 +147,7 @@ pub(super) fn early(instants: &[u64], limit: Limit) -> u64 {
     instants.into_iter().filter(|&at| schedule.reserve(at) > at).count() as u64
 }
 
-/// A percentile of numbers, which it sorts.
+/// Returns a percentile of the numbers, which it sorts.
 pub(super) fn percentile(numbers: &mut [u64], share: f64) -> f64 {
     numbers.sort_unstable();
     let place = (numbers.len().saturating_sub(1)) as f64 * share;
@@ -165,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn only_who_had_its_place_before_is_passed() {
+    fn only_a_waiter_that_had_its_place_before_is_passed() {
         let one_passed = Records::new(vec![record(1, 2, 30), record(3, 4, 20), record(5, 6, 40)]);
         assert_eq!(one_passed.inversions(&one_passed.returned()), 1.0);
         let at_once = Records::new(vec![record(1, 4, 30), record(3, 5, 20)]);
-        assert_eq!(at_once.inversions(&at_once.returned()), 0.0, "nobody is before the other");
+        assert_eq!(at_once.inversions(&at_once.returned()), 0.0, "neither is before the other");
     }
 
     #[test]

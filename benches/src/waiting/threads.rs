@@ -22,9 +22,10 @@ const FLOOR: &str = "floor: reserve, thread::sleep";
 
 const NAMES: [&str; 2] = [FLOOR, BRIMFUL];
 
-/// What a thread does.
+/// A limiter that blocks a thread.
 trait Blocks: Sync {
-    /// When it was granted, or zero.
+    /// Waits for a token. Returns the instant of the grant, or zero if the limiter does not report
+    /// it.
     fn acquire(&self) -> u64;
 
     fn waiting(&self) -> u64;
@@ -73,14 +74,14 @@ fn crowd(limiter: &impl Blocks, threads: u64) -> Option<Vec<f64>> {
                 let returned = QuantaClock.now();
                 let _ = sender.send(Record { begun, entered: begun, granted, returned, polls: 1 });
                 done.fetch_add(1, Ordering::AcqRel);
-                // Ends when all do, so that no thread's end is counted.
+                // A thread ends when all threads do, so that the end of no thread is counted.
                 end.wait();
             };
             if std::thread::Builder::new().stack_size(1 << 16).spawn_scoped(scope, wait).is_err() {
-                // Nobody can be waited for who is not there.
+                // The other threads would wait for the missing thread.
                 std::process::exit(1);
             }
-            // The next comes when this one has its place: the order is known then.
+            // The next thread comes when this one has its place, so that the order is known.
             while done.load(Ordering::Acquire) + limiter.waiting() <= thread {
                 std::thread::yield_now();
             }

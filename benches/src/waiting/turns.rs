@@ -5,19 +5,19 @@ use std::io;
 use crate::child;
 use crate::report::Report;
 
-/// One figure of a run, and which of all runs' counts.
+/// The choice of the run whose figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Median,
-    /// What must never be.
+    /// For a figure that must always be small.
     Most,
-    /// What must always be.
+    /// For a figure that must always be large.
     Least,
 }
 
 pub(super) type Measure = (&'static str, Of);
 
-/// Asks a child for each contender and run, in turns, for so many numbers.
+/// Asks a child for each contender and run, in turns, for the figures of the measures.
 pub(super) fn in_turns<N: AsRef<str>>(
     names: &[N],
     runs: usize,
@@ -26,7 +26,7 @@ pub(super) fn in_turns<N: AsRef<str>>(
 ) -> io::Result<Vec<Vec<f64>>> {
     let mut answers = vec![Vec::with_capacity(runs); names.len()];
     for round in 0..runs.max(1) {
-        // Every contender has every other one before it at some time.
+        // Every contender has every other contender before it at some time.
         for place in 0..names.len() {
             let index = (place + round) % names.len();
             let words = words(names[index].as_ref());
@@ -52,8 +52,8 @@ fn summed_up(answers: &[Vec<f64>], measures: &[Measure]) -> Vec<f64> {
     measures.iter().enumerate().map(figure).collect()
 }
 
-/// Prints a table, a line for each contender, and reports what is in it. What is not a number was
-/// not measured.
+/// Prints a table with a line for each contender, and adds its figures to the report. A figure that
+/// is not a number was not measured.
 pub(super) fn table<N: AsRef<str>>(
     scenario: &str,
     names: &[N],
@@ -65,7 +65,7 @@ pub(super) fn table<N: AsRef<str>>(
     rows(scenario, names, measures, figures, report);
 }
 
-/// The same without the heading, where more is told of the same scenario.
+/// Like [`table`], without the heading, for a scenario that has several tables.
 pub(super) fn rows<N: AsRef<str>>(
     scenario: &str,
     names: &[N],
