@@ -37,7 +37,7 @@ fn whatever_looks_starts_the_bucket_so_that_what_it_foretells_comes() {
     ];
     for call in calls {
         let limiter = not_started();
-        look(&limiter, 10 * SECOND);
+        call(&limiter, 10 * SECOND);
         assert!(!limiter.at(11 * SECOND - 1).allow());
         assert!(limiter.at(11 * SECOND).allow());
     }
