@@ -1,4 +1,4 @@
-//! The limiter's verbs, recorded.
+//! The limiter's methods. Each call is recorded.
 
 use std::sync::Arc;
 
@@ -6,50 +6,50 @@ use brimful::{Tokens, TryAcquireError};
 use loom::sync::atomic::AtomicU64;
 
 use crate::PICO;
-use crate::alarms::Alarms;
 use crate::history::{Op, Recorder, When};
-use crate::subject::{Key, Pledge, Subject, Table};
-use crate::waits::Waits;
+use crate::subject::{Key, ReservationOps, Subject, Table};
+use crate::timers::ModelTimers;
+use crate::waits::ParkedWaits;
 
-/// One thread of a model, and its hands on the limiter.
+/// One thread of a model, with its access to the limiter.
 pub struct Actor<L> {
-    pub(crate) who: usize,
+    pub(crate) caller: usize,
     pub(crate) key: Key,
     pub(crate) limiter: Arc<L>,
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) alarms: Arc<Alarms>,
-    pub(crate) waits: Arc<Waits>,
-    /// A place to leave something for another thread in, without ordering of its own.
+    pub(crate) timers: Arc<ModelTimers>,
+    pub(crate) waits: Arc<ParkedWaits>,
+    /// Passes a value to another thread, with no memory ordering of its own.
     pub mailbox: Arc<AtomicU64>,
 }
 
-// By hand: the limiter need not be.
+// Written by hand, because a derived `Clone` requires `L: Clone`.
 impl<L> Clone for Actor<L> {
     fn clone(&self) -> Self {
-        let (limiter, recorder, alarms) = (self.limiter.clone(), self.recorder.clone(), self.alarms.clone());
+        let (limiter, recorder, timers) = (self.limiter.clone(), self.recorder.clone(), self.timers.clone());
         let (waits, mailbox) = (self.waits.clone(), self.mailbox.clone());
-        Actor { who: self.who, key: self.key, limiter, recorder, alarms, waits, mailbox }
+        Actor { caller: self.caller, key: self.key, limiter, recorder, timers, waits, mailbox }
     }
 }
 
 fn pico(tokens: Tokens) -> i64 {
-    i64::from(tokens.whole()) * PICO + i64::try_from(tokens.pico()).expect("below a token")
+    i64::from(tokens.whole()) * PICO + i64::try_from(tokens.pico()).expect("a fraction is less than one token")
 }
 
 fn take(n: u32, result: Result<(), TryAcquireError>) -> (Op, bool) {
     let refused = match result {
-        Err(TryAcquireError::TableFull(_)) => return (Op::NoPlace, false),
-        result => result.err().map(|error| error.retry_after().expect("within the burst")),
+        Err(TryAcquireError::TableFull(_)) => return (Op::TableFull, false),
+        result => result.err().map(|error| error.retry_after().expect("the cost is within the burst")),
     };
     (Op::Take { cost: pico(n.into()), refused }, refused.is_none())
 }
 
 impl<L: Subject> Actor<L> {
     fn call<R>(&self, at: Option<u64>, call: impl FnOnce() -> (Op, R)) -> R {
-        self.recorder.call(self.who, Some(self.key), at.map_or(When::Clock, When::At), call)
+        self.recorder.call(self.caller, Some(self.key), at.map_or(When::Clock, When::At), call)
     }
 
-    /// Takes `n`, and tells whether it was granted.
+    /// Takes `n` tokens. Returns whether they were granted.
     #[allow(clippy::must_use_candidate)]
     pub fn take(&self, n: u32) -> bool {
         self.call(None, || take(n, self.limiter.take(self.key, None, n)))
@@ -61,7 +61,7 @@ impl<L: Subject> Actor<L> {
         self.call(Some(now), || take(n, self.limiter.take(self.key, Some(now), n)))
     }
 
-    /// Reserves `n`, if they are there.
+    /// Reserves `n` tokens, if the bucket holds them.
     #[must_use]
     pub fn reserve(&self, n: u32) -> Option<L::Reservation<'_>> {
         self.call(None, || match self.limiter.reserve(self.key, n) {
@@ -70,7 +70,7 @@ impl<L: Subject> Actor<L> {
         })
     }
 
-    /// Gives all of a reservation back.
+    /// Cancels a reservation, which gives all its tokens back.
     pub fn cancel(&self, reservation: L::Reservation<'_>) {
         let amount = pico(reservation.tokens());
         self.call(None, || {
@@ -79,7 +79,7 @@ impl<L: Subject> Actor<L> {
         });
     }
 
-    /// Commits to something else than what was reserved.
+    /// Commits a reservation with an actual cost that differs from the reserved one.
     pub fn commit(&self, reservation: L::Reservation<'_>, actual: u32) {
         let more = pico(actual.into()) - pico(reservation.tokens());
         self.call(None, || {
@@ -89,7 +89,7 @@ impl<L: Subject> Actor<L> {
         });
     }
 
-    /// Puts `n` tokens in.
+    /// Adds `n` tokens.
     pub fn add(&self, n: u32) {
         self.put(None, n);
     }
@@ -116,30 +116,30 @@ impl<L: Subject> Actor<L> {
 }
 
 impl Actor<Table> {
-    /// The same, on this key's bucket.
+    /// Returns this actor for another key.
     #[must_use]
     pub fn on(&self, key: Key) -> Self {
         Actor { key, ..self.clone() }
     }
 
-    /// Forgets the key.
+    /// Removes the key.
     pub fn remove(&self) {
-        self.recorder.call(self.who, Some(self.key), When::Never, || {
-            let there = self.limiter.remove(&self.key);
-            (Op::Remove { there }, ())
+        self.recorder.call(self.caller, Some(self.key), When::Never, || {
+            let known = self.limiter.remove(&self.key);
+            (Op::Remove { known }, ())
         });
     }
 
-    /// Forgets all keys.
+    /// Removes all keys.
     pub fn clear(&self) {
-        self.recorder.call(self.who, None, When::Never, || {
+        self.recorder.call(self.caller, None, When::Never, || {
             self.limiter.clear();
             (Op::Clear, ())
         });
     }
-    /// Has the table forget all full buckets.
+    /// Removes all full buckets from the table.
     pub fn sweep(&self) {
-        self.recorder.call(self.who, None, When::Clock, || {
+        self.recorder.call(self.caller, None, When::Clock, || {
             self.limiter.retain_recent();
             (Op::Sweep, ())
         });

@@ -1,28 +1,28 @@
-//! A clock whose readings differ from thread to thread, and move between a call's reading and
-//! its write; and what wakes those who wait by it.
+//! A clock whose readings differ between threads, and move between a call's reading and its write.
+//! The timers of the waiters follow it.
 
 use std::sync::Arc;
 
 use brimful::{Clock, Timer};
 use loom::sync::atomic::{AtomicU64, Ordering};
 
-use crate::alarms::Alarms;
 use crate::history::Recorder;
+use crate::timers::ModelTimers;
 
-/// What a thread reads from the clock.
+/// The readings that a thread gets from the clock.
 #[derive(Clone, Copy)]
-pub enum Hand {
-    /// The readings of its first call, of its second, and so on. A reading more than the
-    /// script foresees fails the model.
+pub enum Readings {
+    /// The readings of the first call, of the second call, and so on. One reading more than the
+    /// script has fails the model.
     Script(&'static [&'static [u64]]),
-    /// The one reading of its first call, of its second, and so on, however often they look.
+    /// One reading for each call. A call that reads the clock again gets the same value.
     Calls(&'static [u64]),
-    /// The time that all such threads share, plus this thread's skew. Every reading moves that
-    /// time on by `step`, so it differs with the interleaving.
+    /// A time that all such threads share, plus the skew of this thread. Every reading advances the
+    /// time by `step`, so the readings differ with the interleaving.
     Shared {
         /// Nanoseconds from one reading to the next.
         step: u64,
-        /// Nanoseconds by which this thread is ahead.
+        /// Nanoseconds by which this thread is ahead of the shared time.
         skew: i64,
     },
 }
@@ -30,30 +30,35 @@ pub enum Hand {
 /// The clock of a model.
 pub struct ModelClock {
     time: Arc<AtomicU64>,
-    hands: Arc<Vec<Hand>>,
+    readings: Arc<Vec<Readings>>,
     recorder: Arc<Recorder>,
-    alarms: Arc<Alarms>,
-    /// It is a queue's.
+    timers: Arc<ModelTimers>,
+    /// The clock belongs to a queue.
     copied: bool,
 }
 
 impl ModelClock {
-    pub(crate) fn new(time: Arc<AtomicU64>, hands: Vec<Hand>, recorder: Arc<Recorder>, alarms: Arc<Alarms>) -> Self {
-        ModelClock { time, hands: Arc::new(hands), recorder, alarms, copied: false }
+    pub(crate) fn new(
+        time: Arc<AtomicU64>,
+        readings: Vec<Readings>,
+        recorder: Arc<Recorder>,
+        timers: Arc<ModelTimers>,
+    ) -> Self {
+        ModelClock { time, readings: Arc::new(readings), recorder, timers, copied: false }
     }
 
-    /// Moves the shared time, when all threads are over.
+    /// Sets the shared time, after all threads have ended.
     pub(crate) fn set(&self, nanos: u64) {
         self.time.store(nanos, Ordering::Relaxed);
     }
 }
 
-/// The limiter keeps the clock, and its queues have a copy, which reads the time that all share.
+/// The limiter keeps the clock. Each queue has a copy, which reads the shared time.
 impl Clone for ModelClock {
     fn clone(&self) -> Self {
-        let ModelClock { time, hands, recorder, alarms, .. } = self;
-        let (time, hands) = (time.clone(), hands.clone());
-        ModelClock { time, hands, recorder: recorder.clone(), alarms: alarms.clone(), copied: true }
+        let ModelClock { time, readings, recorder, timers, .. } = self;
+        let (time, readings) = (time.clone(), readings.clone());
+        ModelClock { time, readings, recorder: recorder.clone(), timers: timers.clone(), copied: true }
     }
 }
 
@@ -62,27 +67,27 @@ impl Clock for ModelClock {
     fn now(&self) -> u64 {
         if self.copied {
             let value = self.time.load(Ordering::Relaxed);
-            self.recorder.looked(value);
+            self.recorder.queue_read(value);
             return value;
         }
-        let (who, call, nth) = self.recorder.reader();
-        // Before and after the threads, only timers move it.
-        let hand = self.hands.get(who).copied().unwrap_or(Hand::Shared { step: 0, skew: 0 });
-        let value = match hand {
-            Hand::Script(calls) => *calls
+        let (caller, call, nth) = self.recorder.reader();
+        // Before the threads start and after they end, only timers move the time.
+        let readings = self.readings.get(caller).copied().unwrap_or(Readings::Shared { step: 0, skew: 0 });
+        let value = match readings {
+            Readings::Script(calls) => *calls
                 .get(call)
                 .and_then(|call| call.get(nth))
-                .unwrap_or_else(|| panic!("thread {who} read the clock once more: call {call}, reading {nth}")),
-            Hand::Calls(calls) => {
-                *calls.get(call).unwrap_or_else(|| panic!("thread {who} read the clock in call {call}"))
+                .unwrap_or_else(|| panic!("thread {caller} read the clock once more: call {call}, reading {nth}")),
+            Readings::Calls(calls) => {
+                *calls.get(call).unwrap_or_else(|| panic!("thread {caller} read the clock in call {call}"))
             }
-            Hand::Shared { step, skew } => self.time.fetch_add(step, Ordering::Relaxed).saturating_add_signed(skew),
+            Readings::Shared { step, skew } => self.time.fetch_add(step, Ordering::Relaxed).saturating_add_signed(skew),
         };
-        self.recorder.read(who, value);
+        self.recorder.read(caller, value);
         value
     }
 
     fn timer(&self) -> Option<Box<dyn Timer>> {
-        Some(Alarms::timer(&self.alarms))
+        Some(ModelTimers::timer(&self.timers))
     }
 }

@@ -1,4 +1,4 @@
-//! What the threads of one execution did.
+//! The record of the calls of one execution.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,83 +7,83 @@ use std::time::Duration;
 use loom::thread::ThreadId;
 
 use crate::PICO;
-use crate::line::Place;
+use crate::queue::Waiter;
 use crate::subject::Key;
 
-/// Who calls before the threads start.
+/// The number of the caller before the threads start.
 pub(crate) const SETUP: usize = usize::MAX;
 
-/// Who calls when they are through.
+/// The number of the caller after the threads have ended.
 pub(crate) const CLOSING: usize = usize::MAX - 1;
 
-/// A call's effect and answer, in 10⁻¹² tokens.
+/// The effect and the answer of a call. Amounts are in 10⁻¹² tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
     /// Asked for tokens.
     Take {
-        /// What it asked for.
+        /// The tokens that it asked for.
         cost: i64,
-        /// The time to retry after, where it was denied.
+        /// The time to retry after, if the call was denied.
         refused: Option<Duration>,
     },
-    /// Asked for tokens, and found no place for a bucket.
-    NoPlace,
-    /// Gave tokens back, or put some in.
+    /// Asked for tokens, but the table had no room for the key.
+    TableFull,
+    /// Gave tokens back, or added some.
     Give {
-        /// What it offered.
+        /// The tokens that were offered.
         amount: i64,
-        /// What there was room for, where the verb tells.
+        /// The tokens that fitted, if the method returns them.
         added: Option<i64>,
     },
-    /// Charged, into debt if need be.
+    /// Charged a cost, into debt if necessary.
     Charge {
-        /// What was to be charged.
+        /// The tokens to charge.
         amount: i64,
-        /// What was not, for the debt's limit.
+        /// The tokens that the debt limit left uncharged.
         left: i64,
     },
     /// Filled the bucket.
     Reset,
-    /// Forgot the key.
+    /// Removed the key.
     Remove {
-        /// Whether it was known.
-        there: bool,
+        /// Whether the table had the key.
+        known: bool,
     },
-    /// Forgot all keys.
+    /// Removed all keys.
     Clear,
-    /// Forgot all full buckets.
+    /// Removed all full buckets.
     Sweep,
-    /// Came to wait.
-    Enter(Place),
-    /// Was granted what it waited for.
+    /// Joined the queue.
+    Enter(Waiter),
+    /// Waited, and was granted its tokens.
     Serve {
-        /// Whose wait.
-        place: Place,
-        /// Nobody but the timer was there to serve it.
+        /// The waiter.
+        waiter: Waiter,
+        /// Only the timer served it: no thread ran a dispatch for it.
         by_timer: bool,
     },
-    /// Waited, and could not be served in time.
+    /// Waited, and failed because it could not be served by its deadline.
     Late {
-        /// Whose wait.
-        place: Place,
-        /// Nobody but the timer was there to tell.
+        /// The waiter.
+        waiter: Waiter,
+        /// Only the timer's dispatch reported it.
         by_timer: bool,
     },
-    /// Waited, and its key was forgotten.
-    Forgotten(Place),
-    /// Waits on.
+    /// Waited, and failed because its key was removed.
+    KeyRemoved(Waiter),
+    /// Polled, and still waits.
     Pending,
-    /// Gave its wait up.
+    /// Cancelled its wait.
     Leave {
-        /// Whose wait.
-        place: Place,
+        /// The waiter.
+        waiter: Waiter,
         /// The limiter has one bucket.
         lone: bool,
     },
-    /// Did not begin to wait, for it would not have been served in time.
-    Hopeless(Place),
-    /// Waited, or not, and was granted it at that instant.
-    Block(Place, u64),
+    /// Did not join the queue, because it would not have been served by its deadline.
+    WaitRefused(Waiter),
+    /// Blocked, with or without waiting, and was granted its tokens at that time.
+    Block(Waiter, u64),
 }
 
 impl Op {
@@ -92,155 +92,158 @@ impl Op {
     }
 
     fn writes(&self) -> bool {
-        !matches!(self, Op::Take { refused: Some(_), .. } | Op::NoPlace | Op::Pending | Op::Hopeless(_) | Op::Sweep)
+        !matches!(
+            self,
+            Op::Take { refused: Some(_), .. } | Op::TableFull | Op::Pending | Op::WaitRefused(_) | Op::Sweep
+        )
     }
 
-    /// What it took, where it did.
+    /// The tokens that it took, if it took any.
     pub(crate) fn took(&self) -> Option<i64> {
         match *self {
             Op::Take { cost, refused: None } => Some(cost),
-            Op::Serve { place, .. } | Op::Block(place, _) => Some(place.cost),
+            Op::Serve { waiter, .. } | Op::Block(waiter, _) => Some(waiter.cost),
             _ => None,
         }
     }
 
-    /// What became of a wait: when that was, its thread does not know.
-    fn is_told(&self) -> bool {
-        matches!(self, Op::Serve { .. } | Op::Late { .. } | Op::Forgotten(_))
+    /// Whether it is the end of a wait. The thread does not know when that happened.
+    fn ends_wait(&self) -> bool {
+        matches!(self, Op::Serve { .. } | Op::Late { .. } | Op::KeyRemoved(_))
     }
 
-    /// Whose fate it tells.
+    /// The waiter whose outcome this call reports.
     fn settles(&self) -> Option<u64> {
         match *self {
-            Op::Serve { place, .. } | Op::Late { place, .. } | Op::Forgotten(place) => Some(place.id),
+            Op::Serve { waiter, .. } | Op::Late { waiter, .. } | Op::KeyRemoved(waiter) => Some(waiter.id),
             _ => None,
         }
     }
 }
 
-/// The time that a call stands on.
+/// The source of the time of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// It reads the clock.
+    /// The call reads the clock.
     Clock,
-    /// It was given the time.
+    /// The call was given the time.
     At(u64),
-    /// It has none.
+    /// The call has no time.
     Never,
 }
 
-/// One call. Stamps count the recorded events of the execution, which runs one thread at a
-/// time; they are finer than what the threads themselves could order.
+/// One call. Stamps number the recorded events of the execution. loom runs one thread at a time, so
+/// stamps order more events than the threads themselves can order.
 #[derive(Clone, Debug)]
 pub struct Call {
-    who: usize,
-    /// Whose bucket it was about; `None` for all.
+    caller: usize,
+    /// The key of the call; `None` for a call on all keys.
     key: Option<Key>,
     pub(crate) op: Op,
     when: When,
-    /// The clock's values and their stamps, or the one time that was given.
+    /// The readings of the clock with their stamps, or the one time that was given.
     readings: Vec<(u64, u64)>,
     began: u64,
     ended: u64,
 }
 
 impl Call {
-    /// The thread, in the model's order.
+    /// The number of the thread in the model.
     #[must_use]
-    pub fn who(&self) -> usize {
-        self.who
+    pub fn caller(&self) -> usize {
+        self.caller
     }
 
     pub(crate) fn key(&self) -> Option<Key> {
         self.key
     }
 
-    /// The last reading: the one that the answer stands on. The origin for a call without time.
+    /// The last reading, which decides the answer; 0 for a call without a time.
     pub(crate) fn reading(&self) -> u64 {
         self.readings.last().map_or(0, |reading| reading.0)
     }
 
-    /// How often it read the clock; 0 where the time was given.
+    /// How many times the call read the clock; 0 if the time was given.
     #[must_use]
-    pub fn looks(&self) -> usize {
+    pub fn clock_reads(&self) -> usize {
         if self.when == When::Clock { self.readings.len() } else { 0 }
     }
 
-    /// Whether it took tokens.
+    /// Whether the call took tokens.
     #[must_use]
     pub fn granted(&self) -> bool {
         self.op.took().is_some()
     }
 
-    /// Another call at this one's place.
+    /// Another operation in the place of this call.
     pub(crate) fn with(&self, op: Op, at: u64) -> Call {
         Call { op, readings: vec![(at, self.ended)], ..self.clone() }
     }
 
-    /// Whose wait it tells the end of.
+    /// The waiter whose outcome this call reports.
     pub(crate) fn settles(&self) -> Option<u64> {
         self.op.settles()
     }
 
-    /// Whose wait it gave up, and when.
+    /// The waiter that this call cancelled, and the stamp.
     pub(crate) fn leaves(&self) -> Option<(u64, u64)> {
-        if let Op::Leave { place, .. } = self.op { Some((place.id, self.ended)) } else { None }
+        if let Op::Leave { waiter, .. } = self.op { Some((waiter.id, self.ended)) } else { None }
     }
 
-    pub(crate) fn is_single_look(&self) -> bool {
-        self.looks() == 1
+    pub(crate) fn reads_clock_once(&self) -> bool {
+        self.clock_reads() == 1
     }
 
-    /// How an outcome shows it.
+    /// The letter of the call in an outcome.
     pub(crate) fn glyph(&self) -> String {
         match self.op {
             Op::Take { refused: None, .. } => "+".into(),
             Op::Take { refused: Some(_), .. } => "-".into(),
-            Op::NoPlace => "f".into(),
+            Op::TableFull => "f".into(),
             Op::Give { added: None, .. } => "g".into(),
             Op::Give { added: Some(added), .. } => format!("a{}", added / PICO),
             Op::Charge { left, .. } => format!("d{}", left / PICO),
             Op::Reset => "r".into(),
-            Op::Remove { there: true } => "x".into(),
-            Op::Remove { there: false } => "o".into(),
+            Op::Remove { known: true } => "x".into(),
+            Op::Remove { known: false } => "o".into(),
             Op::Clear => "c".into(),
             Op::Sweep => "s".into(),
             Op::Enter(_) => "w".into(),
             Op::Serve { .. } | Op::Block(..) => "+".into(),
             Op::Late { by_timer: true, .. } => "T".into(),
-            Op::Late { .. } | Op::Hopeless(_) => "t".into(),
-            Op::Forgotten(_) => "n".into(),
+            Op::Late { .. } | Op::WaitRefused(_) => "t".into(),
+            Op::KeyRemoved(_) => "n".into(),
             Op::Pending => ".".into(),
-            Op::Leave { lone: true, .. } if self.looks() > 0 => "b".into(),
+            Op::Leave { lone: true, .. } if self.clock_reads() > 0 => "b".into(),
             Op::Leave { .. } => "l".into(),
         }
     }
 
-    /// Whether the bucket must have seen `self` before `other`.
+    /// Whether every order has `self` before `other`.
     pub(crate) fn precedes(&self, other: &Call) -> bool {
-        if self.who == SETUP && other.who != SETUP {
+        if self.caller == SETUP && other.caller != SETUP {
             return true;
         }
-        if self.who == other.who && !self.op.is_told() && !other.op.is_told() {
+        if self.caller == other.caller && !self.op.ends_wait() && !other.op.ends_wait() {
             return self.began < other.began;
         }
         if self.op.writes() && other.op.writes() {
             return self.ended < other.began;
         }
-        // A denial may have seen an old word, but none that is newer than its only look: who
-        // reads the clock once has loaded the word before that, and has not had to load it again.
-        // Who would wait may have seen two.
-        let denied = !self.op.writes() && !matches!(self.op, Op::Hopeless(_));
-        denied && self.is_single_look() && other.op.writes() && self.readings[0].1 < other.began
+        // A denial may have loaded an old word. But a call that read the clock only once loaded the
+        // word before that reading, and did not load it again. So its word is no newer than the
+        // reading. A call that would join the queue may have loaded two words.
+        let denied = !self.op.writes() && !matches!(self.op, Op::WaitRefused(_));
+        denied && self.reads_clock_once() && other.op.writes() && self.readings[0].1 < other.began
     }
 }
 
-/// Collects the calls. Its lock is the standard library's: loom runs one thread at a time and
-/// switches only at its own atomics, none of which is touched under it.
+/// Collects the calls. The lock is the standard library's: loom runs one thread at a time and
+/// switches threads only at its own atomics, and no such atomic is used under the lock.
 pub(crate) struct Recorder {
     record: Mutex<Record>,
-    /// How often a call may read the clock.
-    looks: usize,
+    /// The most readings of the clock in one call.
+    max_clock_reads: usize,
 }
 
 #[derive(Default)]
@@ -249,8 +252,8 @@ struct Record {
     threads: HashMap<ThreadId, usize>,
     open: HashMap<usize, Open>,
     calls: Vec<Call>,
-    /// The times at which queues looked, and their stamps.
-    looks: Vec<(u64, u64)>,
+    /// The times at which queues read the clock, with their stamps.
+    queue_readings: Vec<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -267,94 +270,103 @@ impl Record {
 }
 
 impl Recorder {
-    pub(crate) fn new(looks: usize) -> Self {
-        Recorder { record: Mutex::default(), looks }
+    pub(crate) fn new(max_clock_reads: usize) -> Self {
+        Recorder { record: Mutex::default(), max_clock_reads }
     }
 
     fn record(&self) -> std::sync::MutexGuard<'_, Record> {
         self.record.lock().expect("a failed model ends at once")
     }
 
-    pub(crate) fn enrol(&self, who: usize) {
+    pub(crate) fn register(&self, caller: usize) {
         let id = loom::thread::current().id();
-        self.record().threads.insert(id, who);
+        self.record().threads.insert(id, caller);
     }
 
-    /// The thread that reads the clock, which of its calls that is, and which reading of it.
+    /// The thread that reads the clock, the number of its call, and the number of the reading in
+    /// that call.
     pub(crate) fn reader(&self) -> (usize, usize, usize) {
         let id = loom::thread::current().id();
         let record = self.record();
-        let who = record.threads[&id];
-        record.open.get(&who).map_or((who, 0, 0), |open| (who, open.calls, open.readings.len()))
+        let caller = record.threads[&id];
+        record.open.get(&caller).map_or((caller, 0, 0), |open| (caller, open.calls, open.readings.len()))
     }
 
-    pub(crate) fn read(&self, who: usize, value: u64) {
+    pub(crate) fn read(&self, caller: usize, value: u64) {
         let mut record = self.record();
         let stamp = record.stamp();
-        record.open.entry(who).or_default().readings.push((value, stamp));
+        record.open.entry(caller).or_default().readings.push((value, stamp));
     }
 
-    /// A queue has looked.
-    pub(crate) fn looked(&self, value: u64) {
+    /// Records that a queue read the clock.
+    pub(crate) fn queue_read(&self, value: u64) {
         let mut record = self.record();
         let stamp = record.stamp();
-        record.looks.push((value, stamp));
+        record.queue_readings.push((value, stamp));
     }
 
-    /// The times at which queues looked, each with its first stamp.
-    pub(crate) fn looks(&self) -> Vec<(u64, u64)> {
-        let mut looks = self.record().looks.clone();
-        looks.sort_unstable();
-        looks.dedup_by_key(|look| look.0);
-        looks
+    /// The times at which queues read the clock, each with its first stamp.
+    pub(crate) fn queue_readings(&self) -> Vec<(u64, u64)> {
+        let mut queue_readings = self.record().queue_readings.clone();
+        queue_readings.sort_unstable();
+        queue_readings.dedup_by_key(|reading| reading.0);
+        queue_readings
     }
 
     /// Runs and records a call.
-    pub(crate) fn call<R>(&self, who: usize, key: Option<Key>, when: When, call: impl FnOnce() -> (Op, R)) -> R {
-        let began = self.begin(who);
+    pub(crate) fn call<R>(&self, caller: usize, key: Option<Key>, when: When, call: impl FnOnce() -> (Op, R)) -> R {
+        let began = self.begin(caller);
         let (op, result) = call();
-        let (ended, mut readings) = self.end(who);
-        assert_eq!(readings.is_empty(), when != When::Clock, "given a time, or read the clock");
-        assert!(readings.len() <= self.looks, "a call reads the clock at most {} times", self.looks);
+        let (ended, mut readings) = self.end(caller);
+        assert_eq!(
+            readings.is_empty(),
+            when != When::Clock,
+            "a call reads the clock exactly if it is not given the time"
+        );
+        assert!(
+            readings.len() <= self.max_clock_reads,
+            "a call reads the clock at most {} times",
+            self.max_clock_reads
+        );
         if let When::At(now) = when {
             readings.push((now, began));
         }
-        self.record().calls.push(Call { who, key, op, when, readings, began, ended });
+        self.record().calls.push(Call { caller, key, op, when, readings, began, ended });
         result
     }
 
-    /// Runs and records a call that waits. `call` returns what it came to, and when it was granted
-    /// what it waited for. What becomes of a wait may become of it from when it began to wait, if
-    /// that is told.
+    /// Runs and records a call on a wait. `call` returns the operation, and the time of the grant
+    /// if there was one. The end of a wait may have happened at any time after `waits_since`, so
+    /// the call is recorded as one that began then.
     pub(crate) fn wait<R>(
         &self,
-        who: usize,
+        caller: usize,
         key: Key,
         waits_since: Option<u64>,
         call: impl FnOnce(u64) -> (Op, Option<u64>, R),
     ) -> R {
-        let began = self.begin(who);
+        let began = self.begin(caller);
         let (op, at, result) = call(began);
-        let (ended, mut readings) = self.end(who);
+        let (ended, mut readings) = self.end(caller);
         if let Some(at) = at {
             readings = vec![(at, ended)];
         }
-        let began = waits_since.filter(|_| op.is_told()).unwrap_or(began);
-        self.record().calls.push(Call { who, key: Some(key), op, when: When::Clock, readings, began, ended });
+        let began = waits_since.filter(|_| op.ends_wait()).unwrap_or(began);
+        self.record().calls.push(Call { caller, key: Some(key), op, when: When::Clock, readings, began, ended });
         result
     }
 
-    fn begin(&self, who: usize) -> u64 {
+    fn begin(&self, caller: usize) -> u64 {
         let mut record = self.record();
         let began = record.stamp();
-        record.open.entry(who).or_default().readings.clear();
+        record.open.entry(caller).or_default().readings.clear();
         began
     }
 
-    fn end(&self, who: usize) -> (u64, Vec<(u64, u64)>) {
+    fn end(&self, caller: usize) -> (u64, Vec<(u64, u64)>) {
         let mut record = self.record();
         let ended = record.stamp();
-        let open = record.open.get_mut(&who).expect("it was begun");
+        let open = record.open.get_mut(&caller).expect("the call has begun");
         open.calls += 1;
         (ended, std::mem::take(&mut open.readings))
     }

@@ -1,4 +1,4 @@
-//! Running a model to its end.
+//! A model, and its exploration.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,58 +9,59 @@ use brimful::{KeyedRateLimiter, OnFull, Quota, RateLimiter};
 
 use crate::T;
 use crate::actor::Actor;
-use crate::alarms::{Alarms, Whims};
 use crate::bucket::Bucket;
-use crate::clock::{Hand, ModelClock};
+use crate::clock::{ModelClock, Readings};
 use crate::explain::{explain, outcome};
 use crate::history::{CLOSING, Call, Recorder, SETUP};
-use crate::subject::{AsIs, Key, Subject, Table};
-use crate::waits::{Waited, Waits};
+use crate::subject::{IdentityState, Key, Subject, Table};
+use crate::timers::{ModelTimers, TimerFaults};
+use crate::waits::{ParkedWaits, Waitable};
 
-/// The nanoseconds for which a bucket stays full before a table forgets it, unless told otherwise.
-const DEFAULT: u64 = 10_000_000_000;
+/// The nanoseconds for which a bucket must have been full before a table forgets it, by default.
+const FORGET_AFTER: u64 = 10_000_000_000;
 
-/// What a thread does.
-type Does<L> = fn(&Actor<L>);
+/// The calls of one thread.
+type Body<L> = fn(&Actor<L>);
 
-/// How a limiter is made.
+/// The constructor of the limiter.
 type Make<L> = Box<dyn Fn(Quota, ModelClock) -> L + Send + Sync>;
 
-/// A limiter, and what threads do to it.
+/// A limiter, and the threads that use it.
 pub struct Model<L: Subject> {
     quota: Quota,
     limiter: Make<L>,
-    setup: Does<L>,
-    threads: Vec<(Hand, Does<L>)>,
+    setup: Body<L>,
+    threads: Vec<(Readings, Body<L>)>,
     /// The keys that may be forgotten.
     forgettable: &'static [Key],
     check: fn(&[Call]),
     preemptions: Option<usize>,
-    /// The most that a call may read the clock.
-    looks: usize,
-    /// What is to be seen where calls begin by reading the clock, if not the same.
+    /// The most readings of the clock in one call.
+    max_clock_reads: usize,
+    /// The outcomes if calls read the clock before they load the word, if they differ.
     clock_first: Option<&'static [&'static str]>,
-    /// The thread that keeps the time, if one does.
-    keeper: Option<usize>,
-    whims: Whims,
-    see_off: Does<L>,
+    /// The thread that fires the timers, if there is one.
+    timekeeper: Option<usize>,
+    faults: TimerFaults,
+    drain: Body<L>,
 }
 
 impl Model<RateLimiter<ModelClock>> {
-    /// On a limiter with the model's clock.
+    /// A model of a limiter of one bucket.
     #[must_use]
     pub fn new(quota: Quota) -> Self {
         Model::on(quota, RateLimiter::with_clock)
     }
 
-    /// The same, which can be waited on.
+    /// A model of a limiter of one bucket whose callers may wait.
     ///
     /// # Panics
     ///
-    /// Where it cannot be built.
+    /// If the limiter cannot be built.
     #[must_use]
     pub fn waited_on(quota: Quota) -> Self {
-        // Its queue is made with it: what makes it later is not loom's.
+        // `max_waiters` makes the queue with the limiter. A queue that is made later uses a lock
+        // that loom does not see.
         let limiter =
             |quota, clock| RateLimiter::builder().quota(quota).clock(clock).max_waiters(8).build().expect("a limiter");
         Model::on(quota, limiter).waits()
@@ -68,41 +69,42 @@ impl Model<RateLimiter<ModelClock>> {
 }
 
 impl Model<Table> {
-    /// On a limiter for so many keys.
+    /// A model of a limiter of up to `max_keys` keys.
     ///
     /// # Panics
     ///
-    /// Where it cannot be built.
+    /// If the limiter cannot be built.
     #[must_use]
     pub fn table(quota: Quota, max_keys: usize, on_full: OnFull) -> Self {
-        Model::table_that_forgets(quota, max_keys, on_full, DEFAULT)
+        Model::table_that_forgets(quota, max_keys, on_full, FORGET_AFTER)
     }
 
-    /// The same, if buckets may be forgotten when they have been full for so many nanoseconds.
+    /// A model of a table that may forget a bucket after `forget_after` nanoseconds of being full.
     ///
     /// # Panics
     ///
-    /// Where it cannot be built.
+    /// If the limiter cannot be built.
     #[must_use]
     pub fn table_that_forgets(quota: Quota, max_keys: usize, on_full: OnFull, forget_after: u64) -> Self {
         Model::on(quota, move |quota, clock| {
             let builder = KeyedRateLimiter::<Key>::builder();
-            let builder = builder.quota(quota).max_keys(max_keys).on_full(on_full).clock(clock).hasher(AsIs);
+            let builder = builder.quota(quota).max_keys(max_keys).on_full(on_full).clock(clock).hasher(IdentityState);
             builder.forget_after(Duration::from_nanos(forget_after)).build().expect("a table")
         })
     }
 
-    /// The same, which can be waited on.
+    /// A model of a limiter of many keys whose callers may wait.
     ///
     /// # Panics
     ///
-    /// Where it cannot be built.
+    /// If the limiter cannot be built.
     #[must_use]
     pub fn waited_on_table(quota: Quota, max_keys: usize, on_full: OnFull) -> Self {
         Model::table(quota, max_keys, on_full).waits()
     }
 
-    /// These keys may be forgotten, and then start with less than they would have had.
+    /// Allows the table to forget these keys. They then start with fewer tokens than their exact
+    /// buckets.
     #[must_use]
     pub fn forgettable(self, forgettable: &'static [Key]) -> Self {
         Model { forgettable, ..self }
@@ -110,11 +112,11 @@ impl Model<Table> {
 }
 
 impl<L: Subject> Model<L> {
-    /// On a limiter that is made otherwise.
+    /// A model of a limiter with another constructor.
     pub fn on(quota: Quota, limiter: impl Fn(Quota, ModelClock) -> L + Send + Sync + 'static) -> Self {
         let limiter: Make<L> = Box::new(limiter);
-        let (setup, check): (Does<L>, fn(&[Call])) = (|_| {}, |_| {});
-        let (threads, looks) = (Vec::new(), L::LOOKS);
+        let (setup, check): (Body<L>, fn(&[Call])) = (|_| {}, |_| {});
+        let (threads, max_clock_reads) = (Vec::new(), L::MAX_CLOCK_READS);
         Model {
             quota,
             limiter,
@@ -123,75 +125,76 @@ impl<L: Subject> Model<L> {
             forgettable: &[],
             check,
             preemptions: None,
-            looks,
+            max_clock_reads,
             clock_first: None,
-            keeper: None,
-            whims: Whims::default(),
-            see_off: |_| {},
+            timekeeper: None,
+            faults: TimerFaults::default(),
+            drain: |_| {},
         }
     }
 
-    /// What happens before the threads start, at times that are given.
+    /// Sets the calls before the threads start. They are given their times.
     #[must_use]
     pub fn setup(self, setup: fn(&Actor<L>)) -> Self {
         Model { setup, ..self }
     }
 
-    /// One more thread.
+    /// Adds a thread.
     #[must_use]
-    pub fn thread(mut self, hand: Hand, does: fn(&Actor<L>)) -> Self {
-        self.threads.push((hand, does));
+    pub fn thread(mut self, readings: Readings, body: fn(&Actor<L>)) -> Self {
+        self.threads.push((readings, body));
         self
     }
 
-    /// One more thread, which fires whatever timer is armed, until the others are through.
+    /// Adds a thread that fires every armed timer, until the other threads have ended.
     #[must_use]
     pub fn timekeeper(self) -> Self {
-        let keeper = Some(self.threads.len());
-        Model { keeper, ..self.thread(Hand::Calls(&[]), Actor::keep_time) }
+        let timekeeper = Some(self.threads.len());
+        Model { timekeeper, ..self.thread(Readings::Calls(&[]), Actor::keep_time) }
     }
 
-    /// Timers wake at once, from within, where they are armed for the first time.
+    /// Makes each timer wake its waker from within `arm`, the first time that it is armed.
     #[must_use]
-    pub fn hasty_timers(self) -> Self {
-        let whims = Whims { hasty: true, ..self.whims };
-        Model { whims, ..self }
+    pub fn waking_timers(self) -> Self {
+        let faults = TimerFaults { wake_when_armed: true, ..self.faults };
+        Model { faults, ..self }
     }
 
-    /// So many armings of timers go well, and so many then panic.
+    /// Makes `count` armings panic, after `after` armings that succeed.
     #[must_use]
-    pub fn broken_timers(self, well: usize, broken: usize) -> Self {
-        let whims = Whims { broken: well..well + broken, ..self.whims };
-        Model { whims, ..self }
+    pub fn panicking_timers(self, after: usize, count: usize) -> Self {
+        let faults = TimerFaults { panicking: after..after + count, ..self.faults };
+        Model { faults, ..self }
     }
 
-    /// What is to be asserted of the calls of an execution, besides what always is.
+    /// Adds an assertion on the calls of each execution.
     #[must_use]
     pub fn check(self, check: fn(&[Call])) -> Self {
         Model { check, ..self }
     }
 
-    /// What is to be seen where calls read the clock before they load the word, if not the same.
+    /// Sets the outcomes if calls read the clock before they load the word, if they differ.
     #[must_use]
     pub fn clock_first(self, outcomes: &'static [&'static str]) -> Self {
         Model { clock_first: Some(outcomes), ..self }
     }
 
-    /// At most so many preemptions in an execution, where all of them would take too long.
+    /// Limits the preemptions of an execution, if the full search takes too long.
     #[must_use]
     pub fn preemptions(self, bound: usize) -> Self {
         Model { preemptions: Some(bound), ..self }
     }
 
-    /// Explores the model with its threads started in every order, since loom remembers only
-    /// the last access to an object where it looks for interleavings, so that one order can
-    /// miss some. `outcomes` are all that occur, no more and no less: a model that no longer
-    /// reaches what it is about fails too. All of it is done once more with the clock read first, where
-    /// the limiter may do that.
+    /// Explores the model. `outcomes` is the exact set of outcomes: a model that no longer reaches
+    /// its hazard fails too.
+    ///
+    /// The threads are started in every order. loom remembers only the last access to an object
+    /// when it looks for interleavings, so one order can miss some. If the limiter can read the
+    /// clock first, the model is explored once more with that order of load and clock.
     ///
     /// # Panics
     ///
-    /// Where the model fails.
+    /// If the model fails.
     #[track_caller]
     pub fn explore(self, outcomes: &[&str]) {
         note_panics();
@@ -219,17 +222,18 @@ impl<L: Subject> Model<L> {
                 let outcome = run.execute(&order, clock_first);
                 seen.lock().expect("a failed model ends at once").insert(outcome);
             });
-            assert!(executions.load(Ordering::Relaxed) - before > 1, "nothing was interleaved");
+            assert!(executions.load(Ordering::Relaxed) - before > 1, "the threads were not interleaved");
         }
         let seen = seen.lock().expect("a failed model ends at once");
         let outcomes: BTreeSet<String> = outcomes.iter().map(|&outcome| outcome.into()).collect();
         let clock_first = clock_first.is_some();
-        assert_eq!(*seen, outcomes, "outcomes seen (left), and to be seen; the clock first: {clock_first}");
+        assert_eq!(*seen, outcomes, "outcomes found (left) and expected (right); reads the clock first: {clock_first}");
         executions.load(Ordering::Relaxed)
     }
 
-    /// loom ends silently at its limits of time and number: without them, and whatever the
-    /// environment says, `check` returns when all is explored. Too many branches panic.
+    /// Removes loom's limits of time and number, at which it ends without an error. So `check`
+    /// returns after a full search, whatever the environment variables say. An execution with too
+    /// many branches panics.
     fn builder(&self) -> loom::model::Builder {
         let mut builder = loom::model::Builder::new();
         builder.max_threads = self.threads.len() + 1;
@@ -244,30 +248,32 @@ impl<L: Subject> Model<L> {
 
     fn execute(&self, order: &[usize], clock_first: Option<fn(&L)>) -> String {
         PANICKED.set(false);
-        let recorder = Arc::new(Recorder::new(self.looks));
+        let recorder = Arc::new(Recorder::new(self.max_clock_reads));
         let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
-        let (alarms, waits) =
-            (Alarms::new(time.clone(), self.threads.len() - 1, self.whims.clone()), Arc::new(Waits::default()));
-        let hands = self.threads.iter().map(|thread| thread.0).collect();
-        recorder.enrol(SETUP);
-        let limiter = (self.limiter)(self.quota, ModelClock::new(time, hands, recorder.clone(), alarms.clone()));
-        let bucket = Bucket::new(&self.quota, limiter.grain());
+        let (timers, waits) = (
+            ModelTimers::new(time.clone(), self.threads.len() - 1, self.faults.clone()),
+            Arc::new(ParkedWaits::default()),
+        );
+        let readings = self.threads.iter().map(|thread| thread.0).collect();
+        recorder.register(SETUP);
+        let limiter = (self.limiter)(self.quota, ModelClock::new(time, readings, recorder.clone(), timers.clone()));
+        let bucket = Bucket::new(&self.quota, limiter.unit_and_tick());
         let mailbox = Arc::new(loom::sync::atomic::AtomicU64::new(0));
-        let actor = Actor { who: SETUP, key: 0, limiter: Arc::new(limiter), recorder, alarms, waits, mailbox };
+        let actor = Actor { caller: SETUP, key: 0, limiter: Arc::new(limiter), recorder, timers, waits, mailbox };
         (self.setup)(&actor);
         if let Some(read_clock_first) = clock_first {
             read_clock_first(&actor.limiter);
         }
         let handles: Vec<_> = order
             .iter()
-            .map(|&who| {
-                let (actor, does) = (Actor { who, ..actor.clone() }, self.threads[who].1);
-                let keeper = self.keeper;
+            .map(|&caller| {
+                let (actor, body) = (Actor { caller, ..actor.clone() }, self.threads[caller].1);
+                let timekeeper = self.timekeeper;
                 loom::thread::spawn(move || {
-                    actor.recorder.enrol(who);
-                    does(&actor);
-                    if keeper.is_some_and(|keeper| keeper != who) {
-                        actor.alarms.through();
+                    actor.recorder.register(caller);
+                    body(&actor);
+                    if timekeeper.is_some_and(|timekeeper| timekeeper != caller) {
+                        actor.timers.done();
                     }
                 })
             })
@@ -275,38 +281,39 @@ impl<L: Subject> Model<L> {
         for handle in handles {
             handle.join().expect("a failed model ends at once");
         }
-        actor.recorder.enrol(CLOSING);
-        (self.see_off)(&Actor { who: CLOSING, ..actor.clone() });
+        actor.recorder.register(CLOSING);
+        (self.drain)(&Actor { caller: CLOSING, ..actor.clone() });
         let Actor { limiter, recorder, waits, .. } = actor;
-        assert!(waits.leaked() || limiter.is_home(), "a word is left lent");
+        assert!(waits.leaked() || limiter.has_every_word(), "a queue still has its word");
         let calls = recorder.calls();
         (self.check)(&calls);
         for key in calls.iter().filter_map(Call::key).collect::<BTreeSet<_>>() {
             let calls: Vec<Call> = calls.iter().filter(|call| call.key().is_none_or(|of| of == key)).cloned().collect();
             let bucket = bucket.forgettable(self.forgettable.contains(&key));
-            explain(bucket, &calls, &recorder.looks(), limiter.at_origin(key));
+            explain(bucket, &calls, &recorder.queue_readings(), limiter.at_origin(key));
         }
         limiter.close();
-        assert!(limiter.is_home(), "a word is left lent");
-        assert!(!PANICKED.get(), "somebody panicked, and the queue went on");
+        assert!(limiter.has_every_word(), "a queue still has its word");
+        assert!(!PANICKED.get(), "user code panicked, and the queue discarded the panic");
         outcome(&calls, self.threads.len())
     }
 }
 
-impl<L: Waited> Model<L> {
-    /// Somebody may wait: a call reads the clock as often as it comes to the queue, and nobody is
-    /// left waiting at the end.
+impl<L: Waitable> Model<L> {
+    /// Allows callers to wait. A call reads the clock each time that it comes to the queue, and no
+    /// waiter may be left at the end.
     fn waits(self) -> Self {
-        Model { looks: usize::MAX, see_off: Actor::see_off, ..self }
+        Model { max_clock_reads: usize::MAX, drain: Actor::drain, ..self }
     }
 }
 
 thread_local! {
-    /// Whether anything panicked on this thread, on which loom runs all of a model.
+    /// Whether user code panicked on this thread. loom runs all threads of a model on one thread.
     static PANICKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// The queue goes on where what it calls panics: an assertion that fails there has to be noted.
+/// Notes every panic. The queue discards the panics of user code, so an assertion that fails in a
+/// waker would be lost.
 fn note_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {

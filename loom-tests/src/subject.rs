@@ -1,4 +1,4 @@
-//! What a model is about: the limiter of one bucket, or the one of many keys.
+//! The limiter of a model: of one bucket, or of many keys.
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
@@ -7,70 +7,71 @@ use brimful::{Clock, KeyedRateLimiter, Quota, RateLimiter, Reservation, Tokens, 
 
 use crate::clock::ModelClock;
 
-/// Whose bucket. The limiter of one bucket does not ask.
+/// The key of a call. A limiter of one bucket ignores it.
 pub type Key = u64;
 
-/// A limiter that models can be made of.
+/// A limiter that can be modelled.
 pub trait Subject: Send + Sync + Sized + 'static {
-    /// What it gives out for a reservation.
-    type Reservation<'a>: Pledge;
+    /// The limiter's reservation.
+    type Reservation<'a>: ReservationOps;
 
-    /// How often a call may read the clock.
-    const LOOKS: usize;
+    /// The most readings of the clock in one call.
+    const MAX_CLOCK_READS: usize;
 
-    /// Has its calls read the clock before they load the word; `None` where they never do.
+    /// Makes all calls read the clock before they load the word; `None` if the limiter never does
+    /// so.
     const READ_CLOCK_FIRST: Option<fn(&Self)> = None;
 
-    /// Its unit, and the nanoseconds to which a word knows when it was written.
-    fn grain(&self) -> (Tokens, u64);
+    /// The unit, and the length of a tick in nanoseconds.
+    fn unit_and_tick(&self) -> (Tokens, u64);
 
-    /// Takes `n`, at a given time or on the clock.
+    /// Takes `n` tokens, at a given time or by the clock.
     ///
     /// # Errors
     ///
-    /// The limiter's own.
+    /// The error of the limiter.
     fn take(&self, key: Key, at: Option<u64>, n: u32) -> Result<(), TryAcquireError>;
 
-    /// Reserves `n`.
+    /// Reserves `n` tokens.
     ///
     /// # Errors
     ///
-    /// The limiter's own.
+    /// The error of the limiter.
     fn reserve(&self, key: Key, n: u32) -> Result<Self::Reservation<'_>, TryAcquireError>;
 
-    /// Puts `n` in, at a given time or on the clock, and tells what there was room for.
+    /// Adds `n` tokens, at a given time or by the clock. Returns the tokens that fitted.
     fn add(&self, key: Key, at: Option<u64>, n: u32) -> Tokens;
 
     /// Fills the bucket.
     fn reset(&self, key: Key);
 
-    /// What the bucket holds as of the clock's origin, where nothing has been earned, and nothing
-    /// is clipped.
+    /// The tokens that the bucket holds as of the clock's origin, at which nothing has been earned
+    /// and nothing is clipped.
     fn at_origin(&self, key: Key) -> f64;
 
-    /// Whether anybody waits, or their word is not yet home.
-    fn is_waited_on(&self) -> bool;
+    /// Whether a queue has waiters, or has not handed its word back.
+    fn has_waiters(&self) -> bool;
 
-    /// Whether all words are home.
-    fn is_home(&self) -> bool;
+    /// Whether every word is in its cell or slot, and not in a queue.
+    fn has_every_word(&self) -> bool;
 
-    /// Asserts what must hold of the limiter itself when all is over, and may change it.
+    /// Asserts invariants of the limiter after an execution. May change the limiter.
     fn close(&self) {}
 }
 
-/// Tokens that are taken, to be settled.
-pub trait Pledge {
-    /// What was reserved.
+/// A reservation that is not settled yet.
+pub trait ReservationOps {
+    /// The tokens that are reserved.
     fn tokens(&self) -> Tokens;
 
-    /// Gives all back.
+    /// Gives all tokens back.
     fn cancel(self);
 
-    /// Settles for `actual`, and returns what was left uncharged.
+    /// Settles for `actual`, and returns the tokens that were left uncharged.
     fn commit(self, actual: u32) -> Tokens;
 }
 
-impl<C: Clock> Pledge for Reservation<'_, C> {
+impl<C: Clock> ReservationOps for Reservation<'_, C> {
     fn tokens(&self) -> Tokens {
         Reservation::tokens(self)
     }
@@ -87,11 +88,11 @@ impl<C: Clock> Pledge for Reservation<'_, C> {
 impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
     type Reservation<'a> = Reservation<'a, C>;
 
-    const LOOKS: usize = 2;
+    const MAX_CLOCK_READS: usize = 2;
 
     const READ_CLOCK_FIRST: Option<fn(&Self)> = Some(RateLimiter::read_clock_first);
 
-    fn grain(&self) -> (Tokens, u64) {
+    fn unit_and_tick(&self) -> (Tokens, u64) {
         (self.quota().resolution(), tick(self.quota()))
     }
 
@@ -121,16 +122,16 @@ impl<C: Clock + Send + Sync + 'static> Subject for RateLimiter<C> {
         self.at(0).balance()
     }
 
-    fn is_waited_on(&self) -> bool {
+    fn has_waiters(&self) -> bool {
         self.waiters() > 0
     }
 
-    fn is_home(&self) -> bool {
+    fn has_every_word(&self) -> bool {
         !format!("{self:?}").contains("waiters")
     }
 }
 
-/// A clock that nobody follows.
+/// A clock that stands still.
 struct Stopped;
 
 impl Clock for Stopped {
@@ -139,24 +140,25 @@ impl Clock for Stopped {
     }
 }
 
-/// The tick's length, which a fresh limiter shows: it was last written in the first one.
+/// The length of a tick in nanoseconds. The debug text of a fresh limiter shows it, because the
+/// limiter was last written in the first tick.
 fn tick(quota: Quota) -> u64 {
     let shown = format!("{:?}", RateLimiter::with_clock(quota, Stopped));
     let first = |k: u32| format!("last_refill: 0ns..{:?}", Duration::from_nanos((1 << k) - 1));
-    (1..59).find(|&k| shown.contains(&first(k))).map(|k| 1 << k).expect("a limiter shows its tick")
+    (1..59).find(|&k| shown.contains(&first(k))).map(|k| 1 << k).expect("the debug text of a limiter shows its tick")
 }
 
 /// The limiter of many keys.
-pub type Table = KeyedRateLimiter<Key, ModelClock, AsIs>;
+pub type Table = KeyedRateLimiter<Key, ModelClock, IdentityState>;
 
 impl Subject for Table {
     type Reservation<'a> = Reservation<'a, ModelClock>;
 
-    // A call that finds its key gone starts anew.
-    const LOOKS: usize = usize::MAX;
+    // A call that finds its key removed begins anew.
+    const MAX_CLOCK_READS: usize = usize::MAX;
 
-    /// The layout is that of a limiter of one bucket.
-    fn grain(&self) -> (Tokens, u64) {
+    /// The layout is that of a limiter of one bucket with the same quota.
+    fn unit_and_tick(&self) -> (Tokens, u64) {
         (self.quota().resolution(), tick(self.quota()))
     }
 
@@ -186,51 +188,52 @@ impl Subject for Table {
         self.key(&key).at(0).balance()
     }
 
-    fn is_waited_on(&self) -> bool {
+    fn has_waiters(&self) -> bool {
         self.waiting_keys() > 0
     }
 
-    fn is_home(&self) -> bool {
+    fn has_every_word(&self) -> bool {
         self.waiting_keys() == 0
     }
 
-    /// The keys are counted right: there are no more than there may be, and none when all are full
-    /// and forgotten.
+    /// The table counts its keys correctly: it has at most `max_keys`, and none after all buckets
+    /// are full and were removed.
     fn close(&self) {
         const LATE: u64 = 1 << 50;
         assert!(self.len() <= self.max_keys(), "{} keys of {}", self.len(), self.max_keys());
         self.clock().set(LATE);
         self.retain_recent();
-        assert_eq!(self.len(), 0, "keys that are counted, and nowhere");
+        assert_eq!(self.len(), 0, "keys that are counted, but are in no slot");
     }
 }
 
-/// The key with these lines: the home line and, in the second group, the preferred one. Lines 2n
-/// and 2n + 1 are group n. `name` tells the key from others there.
+/// A key with a given home line, and a given preferred line in its second group. Lines 2n and 2n +
+/// 1 are group n. `name` distinguishes keys with the same lines.
 ///
-/// A table's fingerprints are not mixed in the models, and a line has one slot. The name stands
-/// above all ticks and counts of the models' words, so that no word of one key is another's.
+/// In the models, a line has one slot, and the fingerprint of a key is the key. The bits of the
+/// name are above all ticks and counts of the models' words, so no word of one key is a word of
+/// another.
 #[must_use]
 pub const fn key(name: u8, home: u64, second: u64) -> Key {
     ((name as u64) << 52) | (home << 31) | (second << 3) | 1
 }
 
-/// A key's hash is the key.
+/// Hashes a key to itself.
 #[derive(Clone, Copy, Default)]
-pub struct AsIs;
+pub struct IdentityState;
 
-impl BuildHasher for AsIs {
-    type Hasher = Copied;
+impl BuildHasher for IdentityState {
+    type Hasher = IdentityHasher;
 
-    fn build_hasher(&self) -> Copied {
-        Copied(0)
+    fn build_hasher(&self) -> IdentityHasher {
+        IdentityHasher(0)
     }
 }
 
-/// The hasher of [`AsIs`].
-pub struct Copied(u64);
+/// The hasher of [`IdentityState`].
+pub struct IdentityHasher(u64);
 
-impl Hasher for Copied {
+impl Hasher for IdentityHasher {
     fn write(&mut self, _: &[u8]) {
         unreachable!("keys are u64");
     }

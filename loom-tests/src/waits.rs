@@ -1,4 +1,4 @@
-//! The limiter's verbs that wait, recorded.
+//! The limiter's methods that wait. Each call is recorded.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,85 +12,85 @@ use crate::PICO;
 use crate::actor::Actor;
 use crate::clock::ModelClock;
 use crate::history::Op;
-use crate::line::Place;
+use crate::queue::Waiter;
 use crate::subject::{Key, Subject, Table};
 
-/// What a wait comes to.
+/// The result of a wait.
 type Answer = Result<Granted, AcquireError>;
 
 /// A wait that has not ended.
-type Acquire = Pin<Box<dyn Future<Output = Answer> + Send>>;
+type AcquireFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// What is asked for.
+/// The tokens that a caller waits for.
 #[derive(Clone, Copy)]
-pub struct Ask {
-    /// So many tokens.
+pub struct WaitRequest {
+    /// The tokens to take.
     pub n: u32,
-    /// So many are to be left.
+    /// The tokens that must be left in the bucket.
     pub leaving: u32,
-    /// By then, if ever.
+    /// The deadline, if there is one.
     pub until: Option<u64>,
-    /// Whoever is woken looks at the bucket at once, on the thread that wakes them.
-    pub eager: bool,
+    /// The waker reads the bucket at once, on the thread that wakes it.
+    pub peeking: bool,
 }
 
-impl Ask {
-    /// So many tokens, whenever they are there.
+impl WaitRequest {
+    /// A wait for `n` tokens, without a deadline.
     #[must_use]
-    pub const fn of(n: u32) -> Ask {
-        Ask { n, leaving: 0, until: None, eager: false }
+    pub const fn of(n: u32) -> WaitRequest {
+        WaitRequest { n, leaving: 0, until: None, peeking: false }
     }
 
-    /// What leaves so many.
+    /// The same, with `leaving` tokens left in the bucket.
     #[must_use]
-    pub const fn leaving(self, leaving: u32) -> Ask {
-        Ask { leaving, ..self }
+    pub const fn leaving(self, leaving: u32) -> WaitRequest {
+        WaitRequest { leaving, ..self }
     }
 
-    /// If it is there by then.
+    /// The same, with a deadline.
     #[must_use]
-    pub const fn until(self, deadline: u64) -> Ask {
-        Ask { until: Some(deadline), ..self }
+    pub const fn until(self, deadline: u64) -> WaitRequest {
+        WaitRequest { until: Some(deadline), ..self }
     }
 
-    /// With a waker that looks at the bucket.
+    /// The same, with a waker that reads the bucket.
     #[must_use]
-    pub const fn eager(self) -> Ask {
-        Ask { eager: true, ..self }
+    pub const fn peeking(self) -> WaitRequest {
+        WaitRequest { peeking: true, ..self }
     }
 }
 
-/// A limiter that can be waited on.
-pub trait Waited: Subject {
-    /// It has one bucket.
+/// A limiter whose callers may wait.
+pub trait Waitable: Subject {
+    /// Whether the limiter has one bucket.
     const LONE: bool;
 
-    /// A wait that is not begun.
-    fn acquire(self: &Arc<Self>, key: Key, ask: Ask) -> Acquire;
+    /// A future that has not been polled.
+    fn acquire(self: &Arc<Self>, key: Key, request: WaitRequest) -> AcquireFuture;
 
-    /// Waits by blocking the thread.
+    /// Blocks the thread until the tokens are granted.
     ///
     /// # Errors
     ///
-    /// The limiter's own.
+    /// The error of the limiter.
     fn acquire_blocking(&self, key: Key, n: u32) -> Answer;
 }
 
 macro_rules! acquire {
-    ($acquire:expr, $ask:expr) => {{
-        let acquire = $acquire.leaving(Tokens::from($ask.leaving));
-        match $ask.until {
+    ($acquire:expr, $request:expr) => {{
+        let acquire = $acquire.leaving(Tokens::from($request.leaving));
+        match $request.until {
             Some(deadline) => Box::pin(acquire.until(deadline)),
             None => Box::pin(acquire),
         }
     }};
 }
 
-impl Waited for RateLimiter<ModelClock> {
+impl Waitable for RateLimiter<ModelClock> {
     const LONE: bool = true;
 
-    fn acquire(self: &Arc<Self>, _: Key, ask: Ask) -> Acquire {
-        acquire!(self.acquire_n_owned(ask.n), ask)
+    fn acquire(self: &Arc<Self>, _: Key, request: WaitRequest) -> AcquireFuture {
+        acquire!(self.acquire_n_owned(request.n), request)
     }
 
     fn acquire_blocking(&self, _: Key, n: u32) -> Answer {
@@ -98,11 +98,11 @@ impl Waited for RateLimiter<ModelClock> {
     }
 }
 
-impl Waited for Table {
+impl Waitable for Table {
     const LONE: bool = false;
 
-    fn acquire(self: &Arc<Self>, key: Key, ask: Ask) -> Acquire {
-        acquire!(self.acquire_n_owned(&key, ask.n), ask)
+    fn acquire(self: &Arc<Self>, key: Key, request: WaitRequest) -> AcquireFuture {
+        acquire!(self.acquire_n_owned(&key, request.n), request)
     }
 
     fn acquire_blocking(&self, key: Key, n: u32) -> Answer {
@@ -110,7 +110,7 @@ impl Waited for Table {
     }
 }
 
-/// Counts how often it was woken.
+/// A waker that counts how many times it was woken.
 struct Wakes {
     count: AtomicUsize,
     then: Option<Box<dyn Fn() + Send + Sync>>,
@@ -131,162 +131,162 @@ impl Wake for Wakes {
     }
 }
 
-/// A wait that was begun, in somebody's hands.
-pub struct Waiting {
+/// A wait that has been polled, and that a thread owns.
+pub struct PendingWait {
     key: Key,
-    place: Place,
+    waiter: Waiter,
     wakes: Arc<Wakes>,
-    acquire: Acquire,
+    acquire: AcquireFuture,
 }
 
-impl Waiting {
+impl PendingWait {
     fn poll(&mut self) -> Poll<Answer> {
         let waker = Waker::from(self.wakes.clone());
         self.acquire.as_mut().poll(&mut Context::from_waker(&waker))
     }
 
-    fn told(&self, answer: &Answer, by_timer: bool) -> (Op, Option<u64>) {
+    fn answered(&self, answer: &Answer, by_timer: bool) -> (Op, Option<u64>) {
         match answer {
-            Ok(granted) => (Op::Serve { place: self.place, by_timer }, Some(granted.granted_at())),
-            Err(AcquireError::TooLate(_)) => (Op::Late { place: self.place, by_timer }, None),
-            Err(AcquireError::KeyRemoved(_)) => (Op::Forgotten(self.place), None),
-            Err(error) => unreachable!("{error} in the queue"),
+            Ok(granted) => (Op::Serve { waiter: self.waiter, by_timer }, Some(granted.granted_at())),
+            Err(AcquireError::TooLate(_)) => (Op::Late { waiter: self.waiter, by_timer }, None),
+            Err(AcquireError::KeyRemoved(_)) => (Op::KeyRemoved(self.waiter), None),
+            Err(error) => unreachable!("unexpected {error} of a waiter"),
         }
     }
 }
 
-/// The waits that are in nobody's hands. Its lock is the standard library's, as the recorder's is.
+/// The waits that no thread owns. The lock is the standard library's, like that of the recorder.
 #[derive(Default)]
-pub(crate) struct Waits {
-    parked: Mutex<Vec<Option<Waiting>>>,
+pub(crate) struct ParkedWaits {
+    parked: Mutex<Vec<Option<PendingWait>>>,
     leaked: AtomicBool,
 }
 
-impl Waits {
-    fn parked(&self) -> MutexGuard<'_, Vec<Option<Waiting>>> {
+impl ParkedWaits {
+    fn parked(&self) -> MutexGuard<'_, Vec<Option<PendingWait>>> {
         self.parked.lock().expect("a failed model ends at once")
     }
 
-    /// Whether somebody waits who will not come for what they are granted.
+    /// Whether a wait was leaked, so that its grant is never collected.
     pub(crate) fn leaked(&self) -> bool {
         self.leaked.load(Ordering::Relaxed)
     }
 }
 
-impl<L: Waited> Actor<L> {
-    /// Takes, or begins to wait.
+impl<L: Waitable> Actor<L> {
+    /// Takes the tokens, or begins to wait.
     #[must_use]
-    pub fn enter(&self, ask: Ask) -> Option<Waiting> {
+    pub fn enter(&self, request: WaitRequest) -> Option<PendingWait> {
         let pico = |n: u32| i64::from(n) * PICO;
-        self.recorder.wait(self.who, self.key, None, |id| {
-            let deadline = ask.until.unwrap_or(u64::MAX);
-            let place = Place { id, cost: pico(ask.n), leaving: pico(ask.leaving), deadline };
+        self.recorder.wait(self.caller, self.key, None, |id| {
+            let deadline = request.until.unwrap_or(u64::MAX);
+            let waiter = Waiter { id, cost: pico(request.n), leaving: pico(request.leaving), deadline };
             let (limiter, key) = (Arc::downgrade(&self.limiter), self.key);
             let look: Box<dyn Fn() + Send + Sync> =
                 Box::new(move || _ = limiter.upgrade().map(|limiter| limiter.at_origin(key)));
-            let wakes = Arc::new(Wakes { count: AtomicUsize::new(0), then: Some(look).filter(|_| ask.eager) });
-            let acquire = self.limiter.acquire(self.key, ask);
-            let mut waiting = Waiting { key: self.key, place, wakes, acquire };
+            let wakes = Arc::new(Wakes { count: AtomicUsize::new(0), then: Some(look).filter(|_| request.peeking) });
+            let acquire = self.limiter.acquire(self.key, request);
+            let mut waiting = PendingWait { key: self.key, waiter, wakes, acquire };
             match waiting.poll() {
-                Poll::Pending => (Op::Enter(place), None, Some(waiting)),
+                Poll::Pending => (Op::Enter(waiter), None, Some(waiting)),
                 Poll::Ready(Ok(granted)) => {
-                    (Op::Take { cost: place.cost, refused: None }, Some(granted.granted_at()), None)
+                    (Op::Take { cost: waiter.cost, refused: None }, Some(granted.granted_at()), None)
                 }
-                Poll::Ready(Err(AcquireError::TooLate(_))) => (Op::Hopeless(place), None, None),
-                Poll::Ready(Err(error)) => unreachable!("{error} at first"),
+                Poll::Ready(Err(AcquireError::TooLate(_))) => (Op::WaitRefused(waiter), None, None),
+                Poll::Ready(Err(error)) => unreachable!("unexpected {error} at the first poll"),
             }
         })
     }
 
-    /// Begins to wait, and leaves the wait to whoever claims it, or to the end.
-    pub fn enter_and_park(&self, ask: Ask) {
-        if let Some(waiting) = self.enter(ask) {
+    /// Begins to wait, and parks the wait.
+    pub fn enter_and_park(&self, request: WaitRequest) {
+        if let Some(waiting) = self.enter(request) {
             self.park(waiting);
         }
     }
 
-    /// Polls a wait, and parks it if it is not over.
-    pub fn poll_and_park(&self, waiting: Waiting) {
+    /// Polls a wait, and parks it if it is still pending.
+    pub fn poll_and_park(&self, waiting: PendingWait) {
         if let Some(waiting) = self.poll(waiting) {
             self.park(waiting);
         }
     }
 
-    /// Polls a wait, which is returned if it is not over.
+    /// Polls a wait, and returns it if it is still pending.
     #[must_use]
-    pub fn poll(&self, waiting: Waiting) -> Option<Waiting> {
+    pub fn poll(&self, waiting: PendingWait) -> Option<PendingWait> {
         self.poll_as(waiting, false)
     }
 
-    fn poll_as(&self, mut waiting: Waiting, by_timer: bool) -> Option<Waiting> {
-        let (key, since) = (waiting.key, waiting.place.id);
-        self.recorder.wait(self.who, key, Some(since), |_| match waiting.poll() {
+    fn poll_as(&self, mut waiting: PendingWait, by_timer: bool) -> Option<PendingWait> {
+        let (key, since) = (waiting.key, waiting.waiter.id);
+        self.recorder.wait(self.caller, key, Some(since), |_| match waiting.poll() {
             Poll::Pending => (Op::Pending, None, Some(waiting)),
             Poll::Ready(answer) => {
-                let (op, at) = waiting.told(&answer, by_timer);
+                let (op, at) = waiting.answered(&answer, by_timer);
                 (op, at, None)
             }
         })
     }
 
-    /// Gives a wait up.
-    pub fn leave(&self, waiting: Waiting) {
-        let Waiting { key, place, acquire, .. } = waiting;
-        self.recorder.wait(self.who, key, None, |_| {
+    /// Cancels a wait.
+    pub fn leave(&self, waiting: PendingWait) {
+        let PendingWait { key, waiter, acquire, .. } = waiting;
+        self.recorder.wait(self.caller, key, None, |_| {
             drop(acquire);
-            (Op::Leave { place, lone: L::LONE }, None, ())
+            (Op::Leave { waiter, lone: L::LONE }, None, ())
         });
     }
 
-    /// Forgets a wait without giving it up.
-    pub fn leak(&self, waiting: Waiting) {
+    /// Leaks a wait, without cancelling it.
+    pub fn leak(&self, waiting: PendingWait) {
         self.waits.leaked.store(true, Ordering::Relaxed);
         std::mem::forget(waiting);
     }
 
-    /// Leaves a wait to whoever claims it, or to the end.
-    pub fn park(&self, waiting: Waiting) {
+    /// Parks a wait for a thread that claims it, or for the end of the execution.
+    pub fn park(&self, waiting: PendingWait) {
         self.waits.parked().push(Some(waiting));
     }
 
-    /// The wait that was parked after so many others.
+    /// Claims the wait that was parked as number `number`, counted from zero.
     ///
     /// # Panics
     ///
-    /// Where there is none.
+    /// If it is not parked.
     #[must_use]
-    pub fn claim(&self, number: usize) -> Waiting {
-        self.waits.parked()[number].take().expect("nobody else claims it")
+    pub fn claim(&self, number: usize) -> PendingWait {
+        self.waits.parked()[number].take().expect("no other thread claims it")
     }
 
-    /// Waits by blocking the thread.
+    /// Blocks the thread until the tokens are granted.
     ///
     /// # Panics
     ///
-    /// Where it is refused.
+    /// If the limiter refuses.
     pub fn block(&self, n: u32) {
-        self.recorder.wait(self.who, self.key, None, |id| {
-            let place = Place { id, cost: i64::from(n) * PICO, leaving: 0, deadline: u64::MAX };
-            let granted = self.limiter.acquire_blocking(self.key, n).expect("it may wait for ever");
-            (Op::Block(place, granted.granted_at()), None, ())
+        self.recorder.wait(self.caller, self.key, None, |id| {
+            let waiter = Waiter { id, cost: i64::from(n) * PICO, leaving: 0, deadline: u64::MAX };
+            let granted = self.limiter.acquire_blocking(self.key, n).expect("there is no deadline");
+            (Op::Block(waiter, granted.granted_at()), None, ())
         });
     }
 
-    /// When all threads are through, nobody is left waiting: whoever waits was woken, or will be by
-    /// the timer.
-    pub(crate) fn see_off(&self) {
+    /// Fires timers after all threads have ended, until no waiter is left. Each waiter was woken
+    /// once already, or the timer wakes it.
+    pub(crate) fn drain(&self) {
         let mut by_timer = false;
         loop {
             let (woken, asleep): (Vec<_>, Vec<_>) =
                 self.waits.parked().drain(..).flatten().partition(|waiting| waiting.wakes.count() > 0);
             for waiting in woken {
-                assert_eq!(waiting.wakes.count(), 1, "woken once");
-                assert!(self.poll_as(waiting, by_timer).is_none(), "woken in vain");
+                assert_eq!(waiting.wakes.count(), 1, "the number of wake-ups");
+                assert!(self.poll_as(waiting, by_timer).is_none(), "woken, but still pending");
             }
             let strands = !asleep.is_empty();
             *self.waits.parked() = asleep.into_iter().map(Some).collect();
-            if !(strands || self.limiter.is_waited_on()) || !self.alarms.fire() {
-                assert!(!strands, "somebody is left waiting");
+            if !(strands || self.limiter.has_waiters()) || !self.timers.fire() {
+                assert!(!strands, "a waiter is left, and no timer is armed");
                 return;
             }
             by_timer = true;
@@ -295,13 +295,13 @@ impl<L: Waited> Actor<L> {
 }
 
 impl<L: Subject> Actor<L> {
-    /// The first timer fires, if one is armed.
+    /// Fires the first armed timer, if there is one.
     pub fn fire(&self) {
-        self.alarms.fire();
+        self.timers.fire();
     }
 
-    /// Fires whatever timer is armed, until the other threads are through.
+    /// Fires every armed timer, until the other threads have ended.
     pub(crate) fn keep_time(&self) {
-        self.alarms.keep();
+        self.timers.fire_until_done();
     }
 }

@@ -2,20 +2,20 @@
 
 use ethnum::I256;
 
-/// Parts of 10⁻¹² token in a token: the unit in which amounts are given.
+/// The number of parts of a token in which amounts are given: 10⁻¹² token.
 pub const PICO: u64 = 1_000_000_000_000;
 
-/// A token bucket without rounding: everything is a whole number of 1/(period × 10¹²) token, or
-/// of 1/(period × unit) where another unit was chosen.
+/// A token bucket without rounding. Everything is a whole number of 1/(period × 10¹²) token, or of
+/// 1/(period × unit) with another unit.
 ///
-/// A reading of the clock counts as itself: what is held at t is
-/// `min(capacity, intercept + rate × t)`, for every t, also one that is earlier than the last.
+/// A reading of the clock counts as itself. At every t, also one earlier than the last reading, the
+/// bucket holds `min(capacity, intercept + rate × t)`.
 #[derive(Clone, Debug)]
 pub struct ExactBucket {
     /// Tokens per `period` nanoseconds.
     tokens: u64,
     period: u128,
-    /// Units in a token.
+    /// The number of units in a token.
     per_token: u128,
     capacity: I256,
     debt: I256,
@@ -23,14 +23,14 @@ pub struct ExactBucket {
 }
 
 impl ExactBucket {
-    /// A full bucket that earns `tokens` per `period` nanoseconds and holds `capacity`; amounts
-    /// are in 10⁻¹² token.
+    /// Creates a full bucket that earns `tokens` per `period` nanoseconds and holds `capacity`.
+    /// Amounts are in 10⁻¹² token.
     #[must_use]
     pub fn new(tokens: u64, period: u128, capacity: u128, debt: u128) -> Self {
         ExactBucket::in_units(u128::from(PICO), tokens, period, capacity, debt)
     }
 
-    /// The same with amounts in 1/`per_token` token, here and in all that follows.
+    /// The same with amounts in 1/`per_token` token, for this call and all later ones.
     #[must_use]
     pub fn in_units(per_token: u128, tokens: u64, period: u128, capacity: u128, debt: u128) -> Self {
         let scaled = |amount: u128| I256::from(amount) * I256::from(period);
@@ -38,35 +38,35 @@ impl ExactBucket {
         ExactBucket { tokens, period, per_token, capacity, debt, intercept: capacity }
     }
 
-    /// Starts anew at `now` with `amount`.
+    /// Restarts the bucket at `now` with `amount`.
     pub fn start(&mut self, now: u64, amount: u128) {
         self.intercept = self.scaled(amount).min(self.capacity) - self.earned(now);
     }
 
-    /// What is held at `now`, rounded down to 10⁻¹² token; below zero in debt.
+    /// The amount held at `now`, rounded down to 10⁻¹² token. Negative if the bucket is in debt.
     #[must_use]
     pub fn held_pico(&self, now: u64) -> i128 {
         self.held(now).div_euclid(I256::from(self.period)).as_i128()
     }
 
-    /// What is held at `now` beyond `amount`, to the nearest `f64`: its sign is exact.
+    /// The amount held at `now` above `amount`, rounded to the nearest `f64`. Its sign is exact.
     #[must_use]
     pub fn beyond(&self, now: u64, amount: i128) -> f64 {
         (self.held(now) - I256::from(amount) * I256::from(self.period)).as_f64() / self.period as f64
     }
 
-    /// Whether `cost` and `slack` more are there at `now`; `slack` may be negative.
+    /// Whether the bucket holds `cost + slack` at `now`. `slack` may be negative.
     #[must_use]
     pub fn has(&self, now: u64, cost: u128, slack: i128) -> bool {
         self.held(now) >= self.scaled(cost) + I256::from(slack) * I256::from(self.period)
     }
 
-    /// Takes `cost` at `now`, be it there or not.
+    /// Takes `cost` at `now`, even if the bucket does not hold it.
     pub fn take(&mut self, now: u64, cost: u128) {
         self.intercept = self.held(now) - self.scaled(cost) - self.earned(now);
     }
 
-    /// Takes `cost` at `now` if it is there.
+    /// Takes `cost` at `now` if the bucket holds it. Returns whether it did.
     pub fn try_take(&mut self, now: u64, cost: u128) -> bool {
         let there = self.has(now, cost, 0);
         if there {
@@ -75,7 +75,8 @@ impl ExactBucket {
         there
     }
 
-    /// Charges what the debt limit allows of `cost`, and returns it, rounded down.
+    /// Charges as much of `cost` as the debt limit allows. Returns the charged amount, rounded
+    /// down.
     pub fn charge(&mut self, now: u64, cost: u128) -> u128 {
         let room = (self.held(now) + self.debt).max(I256::ZERO);
         let charged = self.scaled(cost).min(room);
@@ -83,13 +84,13 @@ impl ExactBucket {
         (charged / I256::from(self.period)).as_u128()
     }
 
-    /// Gives `amount` back at `now`, clipped at the capacity.
+    /// Gives `amount` back at `now`, up to the capacity.
     pub fn give_back(&mut self, now: u64, amount: u128) {
         let after = (self.held(now) + self.scaled(amount)).min(self.capacity);
         self.intercept = after - self.earned(now);
     }
 
-    /// The first instant from `now` on at which `cost` is there; `None` where it never is.
+    /// The first instant from `now` on at which the bucket holds `cost`; `None` if it never does.
     #[must_use]
     pub fn first(&self, now: u64, cost: u128) -> Option<u64> {
         let missing = self.scaled(cost) - self.held(now);
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_unit_of_ones_own() {
-        // Thirds of a token, which 10⁻¹² cannot say.
+        // A third of a token is not a multiple of 10⁻¹² token.
         let mut bucket = ExactBucket::in_units(3, 1, 1_000_000_000, 5, 0);
         assert!(bucket.try_take(0, 5));
         assert_eq!(bucket.first(0, 1), Some(333_333_334));

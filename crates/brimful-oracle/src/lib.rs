@@ -1,5 +1,5 @@
-//! What brimful is held against: a token bucket in exact integers, as slow and as plain as it
-//! can be, and an oracle for the window bound. Nothing here knows how brimful counts.
+//! The reference for brimful's tests: a token bucket in exact integers, slow and simple, and an
+//! oracle for the window bound. It shares no code with brimful.
 
 pub mod bucket;
 pub mod window;

@@ -1,21 +1,24 @@
-//! The oracle for the window bound: the window in which the most was granted beyond what the
-//! rate had earned.
+//! The oracle for the window bound. It finds the worst window: the one with the largest excess of
+//! grants over what the rate earned.
 //!
-//! The excess of a window [a, b] is `granted(a..=b) − rate × (b − a)`, and the bound says that
-//! it is at most the burst. A window that does not begin and end at a grant can be narrowed
-//! until it does without granting less, so only grants' readings are looked at. The
-//! worst window that ends at a reading is the worst one that ended at the reading before,
-//! extended, or, where that has been earned back by then, begins anew: one pass over grants
-//! in order of their readings finds the worst of all, with one run in memory.
+//! The excess of a window [a, b] is `granted(a..=b) − rate × (b − a)`. The bound says that the
+//! excess is at most the burst. A window that does not begin and end at a grant can be narrowed
+//! until it does, without granting less. So only the readings of grants matter.
 //!
-//! Everything is a whole number of 1/nanos unit in 256 bits, where nothing overflows: a
-//! reading has 64 bits, a rate's tokens 128, its period 80.
+//! The worst window that ends at a reading is the worst one that ended at the previous reading,
+//! extended; or a new one, if the excess of the previous one has been earned back by then. So one
+//! pass over the grants, in the order of their readings, finds the worst window, with one run in
+//! memory.
+//!
+//! All amounts are whole numbers of 1/nanos unit in 256 bits, so nothing overflows: a reading has
+//! 64 bits, the tokens of a rate 128, its period 80.
 
 use core::cmp::Ordering;
 
 use ethnum::{I256, U256};
 
-/// The right-hand side: `burst + tokens / nanos × (b − a)`, in a unit of the caller's choice.
+/// The right-hand side of the bound: `burst + tokens / nanos × (b − a)`. The caller chooses the
+/// unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     burst: u128,
@@ -24,24 +27,24 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// A burst, and a rate of `tokens` per `nanos`. The unit of `burst` and `tokens` is that of
-    /// the costs to come.
+    /// Creates the bound of a burst, and of a rate of `tokens` per `nanos`. The costs of the grants
+    /// are in the unit of `burst` and `tokens`.
     ///
     /// # Panics
     ///
-    /// Where `nanos` is zero or 2⁸⁰ and more.
+    /// If `nanos` is zero, or 2⁸⁰ or more.
     #[must_use]
     pub fn new(burst: u128, tokens: u128, nanos: u128) -> Self {
-        assert!(nanos > 0 && nanos >> 80 == 0, "a period of {nanos} ns");
+        assert!(nanos > 0 && nanos >> 80 == 0, "a period of {nanos} ns is not in 1..2^80");
         Bound { burst, tokens, nanos }
     }
 
-    /// What the bound leaves in a window of `span` nanoseconds in which `granted` was granted:
-    /// `burst + rate × span − granted`.
+    /// The margin of a window of `span` nanoseconds in which `granted` was granted: `burst + rate ×
+    /// span − granted`.
     ///
     /// # Panics
     ///
-    /// Where the margin leaves 128 bits.
+    /// If the margin does not fit in 128 bits.
     #[must_use]
     pub fn margin(&self, span: u64, granted: i128) -> Margin {
         let nanos = I256::from(self.nanos);
@@ -51,22 +54,22 @@ impl Bound {
     }
 }
 
-/// What a window leaves of the bound, exactly: `whole + numerator / denominator` units, the
-/// fraction in [0, 1) and in lowest terms. Below zero, the bound is broken.
+/// The distance of a window from the bound, exactly: `whole + numerator / denominator` units, with
+/// the fraction in [0, 1) and in lowest terms. A negative margin violates the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Margin {
-    /// Rounded down, so that the sign is this one's.
+    /// Rounded down, so its sign is the sign of the margin.
     pub whole: i128,
-    /// Of the fraction beyond it.
+    /// The numerator of the fraction.
     pub numerator: u128,
-    /// Of the fraction beyond it.
+    /// The denominator of the fraction.
     pub denominator: u128,
 }
 
 impl Margin {
     fn new(numerator: I256, denominator: u128) -> Self {
         let nanos = I256::from(denominator);
-        let whole = i128::try_from(numerator.div_euclid(nanos)).expect("a margin beyond 128 bits");
+        let whole = i128::try_from(numerator.div_euclid(nanos)).expect("the margin does not fit in 128 bits");
         let rest = numerator.rem_euclid(nanos).as_u128();
         let divisor = gcd(rest, denominator);
         Margin { whole, numerator: rest / divisor, denominator: denominator / divisor }
@@ -78,7 +81,7 @@ impl Margin {
         self.whole < 0
     }
 
-    /// As a number of units, nearly.
+    /// The margin in units, approximately.
     #[must_use]
     pub fn as_f64(&self) -> f64 {
         self.whole as f64 + self.numerator as f64 / self.denominator as f64
@@ -100,26 +103,26 @@ impl Ord for Margin {
     }
 }
 
-/// A window, and what it leaves of the bound.
+/// A window of grants, and its margin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The reading of its first grants.
+    /// The reading of its first grant.
     pub start_ns: u64,
-    /// The reading of its last grants.
+    /// The reading of its last grant.
     pub end_ns: u64,
-    /// The cost granted in it, less what was given back.
+    /// The cost that was granted in it, less what was given back.
     pub granted: i128,
     /// `burst + rate × (end − start) − granted`.
     pub margin: Margin,
 }
 
-/// Finds the worst window of grants that come in order of their readings.
+/// Finds the worst window of grants that arrive in the order of their readings.
 #[derive(Clone, Debug)]
 pub struct WindowScan {
     bound: Bound,
-    /// The worst window that ends at the last reading, with all of that reading's grants so far.
+    /// The worst window that ends at the last reading, with all grants of that reading so far.
     run: Option<Run>,
-    /// The worst of those that ended earlier.
+    /// The worst window that ended earlier.
     worst: Option<Run>,
 }
 
@@ -133,18 +136,19 @@ struct Run {
 }
 
 impl WindowScan {
-    /// Without grants so far.
+    /// Creates a scan without grants.
     #[must_use]
     pub fn new(bound: Bound) -> Self {
         WindowScan { bound, run: None, worst: None }
     }
 
-    /// A grant of `cost` to a call with this reading; below zero, `cost` was given back. Grants
-    /// with the same reading are in the same windows, whatever their order.
+    /// Adds a grant of `cost` to a call with this reading. A negative `cost` was given back. Grants
+    /// with the same reading are in the same windows, so their order does not matter.
     ///
     /// # Panics
     ///
-    /// Where the reading is earlier than the last, or the sum of the costs leaves 128 bits.
+    /// If the reading is earlier than the last one, or the sum of the costs does not fit in 128
+    /// bits.
     pub fn push(&mut self, reading_ns: u64, cost: i128) {
         let anew = Run { start: reading_ns, end: reading_ns, granted: 0, excess: I256::ZERO };
         let mut run = match self.run {
@@ -158,17 +162,16 @@ impl WindowScan {
             }
             None => anew,
         };
-        run.granted = run.granted.checked_add(cost).expect("a sum of costs beyond 128 bits");
+        run.granted = run.granted.checked_add(cost).expect("the sum of the costs does not fit in 128 bits");
         run.excess += I256::from(cost) * I256::from(self.bound.nanos);
         self.run = Some(run);
     }
 
-    /// The window with the smallest margin so far, the earliest of several; `None` without
-    /// grants.
+    /// The window with the smallest margin so far, the first of several; `None` without grants.
     ///
     /// # Panics
     ///
-    /// Where the margin leaves 128 bits.
+    /// If the margin does not fit in 128 bits.
     #[must_use]
     pub fn worst(&self) -> Option<Window> {
         heavier(self.worst, self.run).map(|Run { start, end, granted, .. }| Window {
@@ -180,7 +183,7 @@ impl WindowScan {
     }
 }
 
-/// The one with more excess, the first where they are equal.
+/// The run with more excess, or the first one if they are equal.
 fn heavier(a: Option<Run>, b: Option<Run>) -> Option<Run> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if b.excess > a.excess { b } else { a }),
@@ -188,11 +191,11 @@ fn heavier(a: Option<Run>, b: Option<Run>) -> Option<Run> {
     }
 }
 
-/// The worst window of grants in any order, which are sorted by reading: `(reading_ns, cost)`.
+/// The worst window of grants in any order, as `(reading_ns, cost)`. Sorts the grants by reading.
 ///
 /// # Panics
 ///
-/// As [`WindowScan::push`] and [`WindowScan::worst`].
+/// Under the conditions of [`WindowScan::push`] and [`WindowScan::worst`].
 pub fn worst_window<C: Copy + Into<i128>>(bound: Bound, grants: &mut [(u64, C)]) -> Option<Window> {
     grants.sort_unstable_by_key(|&(reading, _)| reading);
     let mut scan = WindowScan::new(bound);
@@ -213,7 +216,7 @@ fn gcd(mut a: u128, mut b: u128) -> u128 {
 mod tests {
     use super::*;
 
-    /// All windows between two readings, each summed anew.
+    /// The margins of all windows between two readings, each summed separately.
     fn brute(bound: Bound, grants: &[(u64, i64)]) -> Option<Margin> {
         let mut margins = Vec::new();
         for &(a, _) in grants {
@@ -228,7 +231,7 @@ mod tests {
         margins.into_iter().min()
     }
 
-    /// Numbers without pattern, the same in every run.
+    /// Pseudo-random numbers, the same in every run.
     struct Random(u64);
 
     impl Random {
@@ -267,7 +270,7 @@ mod tests {
 
     #[test]
     fn one_grant_too_many_breaks_the_bound_and_none_too_many_leaves_nothing() {
-        // A burst of 5 and one per 10 ns.
+        // A burst of 5, and one token per 10 ns.
         let bound = Bound::new(5, 1, 10);
         let mut grants = vec![(110u64, 1i64), (100, 5), (120, 1)];
         let window = worst_window(bound, &mut grants).unwrap();

@@ -1,9 +1,10 @@
-//! What a thread did before it gave tokens back is seen by who is admitted with them.
+//! Everything that a thread did before it gave tokens back is visible to the thread that is
+//! admitted with them.
 
-use brimful_loom_tests::{Hand, Model, T, quota};
+use brimful_loom_tests::{Model, Readings, T, quota};
 use loom::sync::atomic::Ordering::Relaxed;
 
-const NOW: Hand = Hand::Script(&[&[4 * T, 4 * T], &[4 * T, 4 * T]]);
+const NOW: Readings = Readings::Script(&[&[4 * T, 4 * T], &[4 * T, 4 * T]]);
 
 #[test]
 fn given_back_happens_before_admitted() {

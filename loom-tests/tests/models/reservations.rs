@@ -1,8 +1,8 @@
-//! Reservations against takers: what was taken is settled once, whatever comes between.
+//! Reservations against takers: each reservation is settled once, whatever happens in between.
 
-use brimful_loom_tests::{Hand, Model, T, quota};
+use brimful_loom_tests::{Model, Readings, T, quota};
 
-const NOW: Hand = Hand::Script(&[&[4 * T, 4 * T], &[4 * T]]);
+const NOW: Readings = Readings::Script(&[&[4 * T, 4 * T], &[4 * T]]);
 
 #[test]
 fn cancel_against_a_taker() {
@@ -16,7 +16,7 @@ fn cancel_against_a_taker() {
         .explore(&["+g|+", "+g|-", "-|+"]);
 }
 
-/// Both give back, and nothing is clipped away.
+/// Both give back, and nothing is clipped.
 #[test]
 fn two_cancels_against_a_taker() {
     Model::new(quota(3))
@@ -35,32 +35,33 @@ fn two_cancels_against_a_taker() {
         .explore(&["+g|+g|+", "+g|+g|-", "+g|-|+"]);
 }
 
-/// Time passes, so that a give-back of a call that began on a full bucket is clipped.
+/// Time passes, so the give-back of a call that began on a full bucket is clipped.
 #[test]
 fn cancel_is_clipped() {
     Model::new(quota(2))
-        .thread(Hand::Script(&[&[4 * T, 4 * T], &[5 * T]]), |actor| {
+        .thread(Readings::Script(&[&[4 * T, 4 * T], &[5 * T]]), |actor| {
             if let Some(reservation) = actor.reserve(2) {
                 actor.cancel(reservation);
             }
         })
-        .thread(Hand::Script(&[&[5 * T, 6 * T], &[6 * T, 6 * T]]), |actor| {
+        .thread(Readings::Script(&[&[5 * T, 6 * T], &[6 * T, 6 * T]]), |actor| {
             actor.take(1);
             actor.take(1);
         })
         .explore(&["+g|++", "-|++"]);
 }
 
-/// A cancel whose reading is older than what another has written clips as of the word.
+/// The reading of a cancel is older than the word. The room for its tokens is then computed as of
+/// the word's tick.
 #[test]
 fn cancel_with_an_old_reading() {
     Model::new(quota(2))
-        .thread(Hand::Script(&[&[4 * T, 4 * T], &[4 * T]]), |actor| {
+        .thread(Readings::Script(&[&[4 * T, 4 * T], &[4 * T]]), |actor| {
             if let Some(reservation) = actor.reserve(2) {
                 actor.cancel(reservation);
             }
         })
-        .thread(Hand::Script(&[&[8 * T, 8 * T]]), |actor| _ = actor.take(1))
+        .thread(Readings::Script(&[&[8 * T, 8 * T]]), |actor| _ = actor.take(1))
         .explore(&["+g|+", "-|+"]);
 }
 
@@ -76,7 +77,7 @@ fn commit_of_less() {
         .explore(&["+g|+", "+g|-", "-|+"]);
 }
 
-/// The debt ends two below zero: what the taker had is left uncharged.
+/// The debt limit is two tokens, so the tokens that the taker got are left uncharged.
 #[test]
 fn commit_of_more() {
     Model::new(quota(2))
@@ -105,16 +106,16 @@ fn two_commits_of_more() {
         .explore(&["+d0|+d3", "+d0|-", "+d2|+d1", "-|+d0"]);
 }
 
-/// What is charged late is charged to a full bucket, not to all that was earned since; so soon
-/// that the word is not yet past its horizon, where it is full without being asked.
+/// A late charge is taken from a full bucket, not from everything that was earned since. The word
+/// is still within its horizon, so the count must show that the bucket is full.
 #[test]
 fn commit_of_more_when_full_again() {
     Model::new(quota(2))
-        .thread(Hand::Script(&[&[4 * T, 4 * T], &[7 * T]]), |actor| {
+        .thread(Readings::Script(&[&[4 * T, 4 * T], &[7 * T]]), |actor| {
             if let Some(reservation) = actor.reserve(1) {
                 actor.commit(reservation, 3);
             }
         })
-        .thread(Hand::Script(&[&[7 * T, 7 * T]]), |actor| _ = actor.take(1))
+        .thread(Readings::Script(&[&[7 * T, 7 * T]]), |actor| _ = actor.take(1))
         .explore(&["+d0|+", "+d0|-", "-|+"]);
 }

@@ -1,10 +1,10 @@
-//! Reset and added tokens against takers.
+//! Resets and added tokens against takers.
 
-use brimful_loom_tests::{Hand, Model, T, quota};
+use brimful_loom_tests::{Model, Readings, T, quota};
 
-const NOW: Hand = Hand::Script(&[&[4 * T, 4 * T], &[4 * T, 4 * T]]);
+const NOW: Readings = Readings::Script(&[&[4 * T, 4 * T], &[4 * T, 4 * T]]);
 
-/// It fills the bucket, whoever takes from it meanwhile.
+/// The reset fills the bucket, even if another thread takes from it meanwhile.
 #[test]
 fn reset_while_tokens_are_taken() {
     Model::new(quota(3))
@@ -17,7 +17,7 @@ fn reset_while_tokens_are_taken() {
         .explore(&["r|++"]);
 }
 
-/// A reset forgets a word that is far ahead, not what is taken after it.
+/// A reset discards a word that is far ahead, but not the tokens that are taken after the reset.
 #[test]
 fn reset_of_a_clock_that_was_ahead() {
     Model::new(quota(2))
@@ -28,8 +28,8 @@ fn reset_of_a_clock_that_was_ahead() {
         .explore(&["r|+|-", "r|-|+", "r|-|-"]);
 }
 
-/// The bucket has been used: a reset of one that has been full since the origin writes nothing, and
-/// may rest on an old word.
+/// The bucket has been used. A reset of a bucket that has been full since the origin writes
+/// nothing, and may rest on an old word.
 #[test]
 fn reset_against_a_reservation() {
     Model::new(quota(2))
@@ -43,7 +43,7 @@ fn reset_against_a_reservation() {
         .explore(&["+d0|r"]);
 }
 
-/// What is added is clipped at the burst: how much there is room for is the taker's doing.
+/// Added tokens are clipped at the burst. The taker decides how many of them fit.
 #[test]
 fn added_tokens_are_clipped() {
     Model::new(quota(2))

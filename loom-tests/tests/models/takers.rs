@@ -1,9 +1,9 @@
-//! Takers of the same tokens: each is charged once, and nobody gets what another got.
+//! Takers of the same tokens: each is charged once, and no token is granted twice.
 
-use brimful_loom_tests::{Hand, Model, STEP, T, quota};
+use brimful_loom_tests::{Model, Readings, STEP, T, quota};
 
-/// Whoever loses looks again, half a token later: still not enough.
-const HALF_LATER: Hand = Hand::Script(&[&[4 * T, 4 * T + T / 2]]);
+/// A call that fails reads the clock again, half a token later, which is still too early.
+const HALF_LATER: Readings = Readings::Script(&[&[4 * T, 4 * T + T / 2]]);
 
 #[test]
 fn two_takers_of_the_last_token() {
@@ -22,7 +22,7 @@ fn three_takers_of_the_last_token() {
         .explore(&["+|-|-", "-|+|-", "-|-|+"]);
 }
 
-/// The last token is not that of a full bucket: nothing is clipped.
+/// The last token is not taken from a full bucket, so nothing is clipped.
 #[test]
 fn two_takers_of_the_last_of_two() {
     Model::new(quota(2))
@@ -32,14 +32,14 @@ fn two_takers_of_the_last_of_two() {
         .explore(&["+|-", "-|+"]);
 }
 
-/// All readings together span less than a token.
+/// All readings together span less than the time of a token.
 #[test]
 fn three_takers_while_time_passes() {
-    let hand = Hand::Shared { step: STEP, skew: 0 };
+    let readings = Readings::Shared { step: STEP, skew: 0 };
     Model::new(quota(1))
-        .thread(hand, |actor| _ = actor.take(1))
-        .thread(hand, |actor| _ = actor.take(1))
-        .thread(hand, |actor| _ = actor.take(1))
+        .thread(readings, |actor| _ = actor.take(1))
+        .thread(readings, |actor| _ = actor.take(1))
+        .thread(readings, |actor| _ = actor.take(1))
         .preemptions(3)
         .explore(&["+|-|-", "-|+|-", "-|-|+"]);
 }

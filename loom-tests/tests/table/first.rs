@@ -1,11 +1,11 @@
-//! A key's bucket that does not start full is started and charged in one step by its first call.
+//! The bucket of a key does not start full: its first call starts and charges it in one step.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
+use brimful_loom_tests::{Key, Model, Readings, T, key, quota};
 
 const A: Key = key(1, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
 #[test]
 fn two_first_calls() {
@@ -20,7 +20,7 @@ fn two_first_calls() {
 fn two_first_calls_that_disagree() {
     Model::table(quota(3).initial(1), 3, Deny)
         .thread(NOW, |actor| _ = actor.on(A).take(1))
-        .thread(Hand::Calls(&[6 * T]), |actor| _ = actor.on(A).take(2))
+        .thread(Readings::Calls(&[6 * T]), |actor| _ = actor.on(A).take(2))
         .explore(&["+|+", "-|-"]);
 }
 
@@ -28,7 +28,7 @@ fn two_first_calls_that_disagree() {
 #[test]
 fn denied_first_calls() {
     Model::table(quota(1).initial(0), 3, Deny)
-        .thread(Hand::Calls(&[4 * T, 5 * T]), |actor| {
+        .thread(Readings::Calls(&[4 * T, 5 * T]), |actor| {
             actor.on(A).take(1);
             actor.on(A).take(1);
         })
@@ -37,7 +37,7 @@ fn denied_first_calls() {
         .explore(&["-+|-"]);
 }
 
-/// A key that is forgotten starts anew.
+/// A key that was removed starts anew.
 #[test]
 fn first_calls_against_a_removal() {
     Model::table(quota(2).initial(1), 3, Deny)

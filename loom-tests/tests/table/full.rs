@@ -1,14 +1,14 @@
-//! The table has all the keys that it may have.
+//! The table has as many keys as it may have.
 
 use brimful::OnFull::{Deny, EvictLeastDebt};
-use brimful_loom_tests::{Actor, Hand, Key, Model, T, Table, key, quota};
+use brimful_loom_tests::{Actor, Key, Model, Readings, T, Table, key, quota};
 
 const A: Key = key(1, 0, 0);
 const B: Key = key(2, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
-/// Who was evicted comes back to what it had left, or less.
+/// An evicted key comes back to at most what it had left.
 #[test]
 fn eviction_and_return() {
     Model::table(quota(3), 1, EvictLeastDebt)
@@ -23,7 +23,7 @@ fn eviction_and_return() {
         .explore(&["+|+-", "f|+-"]);
 }
 
-/// A charge on the victim is not lost with it.
+/// A charge on the evicted key is not lost.
 #[test]
 fn eviction_against_a_hit() {
     Model::table(quota(3), 1, EvictLeastDebt)
@@ -43,8 +43,9 @@ fn two_inserts_for_the_last_place() {
         .explore(&["+|f", "f|+"]);
 }
 
-/// The newcomer looks for full buckets elsewhere than in its own homes. Where the hit comes back
-/// before it, it is refused, and unknown: it would start with what was forgotten.
+/// The newcomer looks for full buckets outside of its own lines. If the hit comes back before the
+/// newcomer, it is refused as an unknown key, because it would start with the balance that was
+/// removed.
 #[test]
 fn room_is_made_against_a_hit() {
     const ELSEWHERE: Key = key(3, 2, 2);
@@ -59,8 +60,8 @@ fn room_is_made_against_a_hit() {
         .explore(&["+|f", "f|+"]);
 }
 
-/// Of seven places in two stripes, six are taken for long. Groups 0, 2, 4 and 6 are the first
-/// stripe, and all eight groups are there.
+/// Of seven places in two stripes, six are in use. Groups 0, 2, 4 and 6 are the first stripe, and
+/// all eight groups exist.
 fn six_of_seven(actor: &Actor<Table>) {
     for name in 1..=3 {
         let (first, second) = (4 * u64::from(name), 4 * u64::from(name) + 2);
@@ -69,7 +70,7 @@ fn six_of_seven(actor: &Actor<Table>) {
     }
 }
 
-/// The seventh key has the groups double, and goes.
+/// The seventh key makes the groups double, and is removed.
 fn one_comes_and_goes(actor: &Actor<Table>) {
     let seventh = actor.on(key(4, 0, 0));
     assert!(seventh.take_at(4 * T, 1));
@@ -89,7 +90,7 @@ fn last_place_of_two_stripes() {
         .explore(&["+|f", "f|+"]);
 }
 
-/// The place of the newcomer is made in the other stripe, under that stripe's lock.
+/// Room for the newcomer is made in the other stripe, under the lock of that stripe.
 #[test]
 fn room_is_made_in_the_other_stripe() {
     const FULL: Key = key(9, 2, 2);

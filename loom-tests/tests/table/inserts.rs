@@ -1,15 +1,15 @@
-//! Keys that come at once.
+//! New keys that arrive at the same time.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
+use brimful_loom_tests::{Key, Model, Readings, T, key, quota};
 
 const A: Key = key(1, 0, 0);
 const B: Key = key(2, 0, 0);
 const OLD: Key = key(9, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
-/// Both find it nowhere, and one brings it in.
+/// Both calls find the key in no slot, and one of them inserts it.
 #[test]
 fn two_inserts_of_one_key() {
     Model::table(quota(1), 3, Deny)
@@ -18,7 +18,7 @@ fn two_inserts_of_one_key() {
         .explore(&["+|-", "-|+"]);
 }
 
-/// The first takes an old tenant's slot over, and leaves a vacant one for a second.
+/// The first call takes over the slot of an old tenant, and leaves a vacant slot for a second one.
 #[test]
 fn two_inserts_beside_an_old_tenant() {
     Model::table_that_forgets(quota(1), 3, Deny, 0)
@@ -29,7 +29,7 @@ fn two_inserts_beside_an_old_tenant() {
         .explore(&["+|-", "-|+"]);
 }
 
-/// Hits come while the key is brought in, to a slot that was never used.
+/// Hits arrive while the key is inserted into a slot that was never used.
 #[test]
 fn hits_on_a_newcomer() {
     Model::table(quota(2), 3, Deny)
@@ -42,8 +42,8 @@ fn hits_on_a_newcomer() {
         .explore(&["+|+-", "-|++"]);
 }
 
-/// The count of changes tells one of them that the other has brought the key in. A third key comes
-/// before that, so that the count is not the first one.
+/// The change count shows one call that the other has inserted the key. A third key arrives before
+/// that, so the count does not start at its first value.
 #[test]
 fn inserts_that_skip_the_second_look() {
     Model::table(quota(2), 3, Deny)

@@ -1,29 +1,30 @@
-//! A key is moved to its other home for a newcomer, and back by a hit, while it is hit.
+//! A newcomer displaces a key to its second group, and a hit moves it back, while other calls hit
+//! it.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Actor, Hand, Key, Model, T, Table, key, quota};
+use brimful_loom_tests::{Actor, Key, Model, Readings, T, Table, key, quota};
 
-/// Can be moved.
+/// Can be displaced.
 const A: Key = key(1, 0, 2);
-/// Cannot.
+/// Cannot be displaced.
 const P: Key = key(2, 0, 0);
 const NEW: Key = key(3, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T, 4 * T]);
 
-/// Set 0 is full, and set 1 empty.
+/// Group 0 is full, and group 1 is empty.
 fn crowded(actor: &Actor<Table>) {
     assert!(actor.on(A).take_at(4 * T, 1));
     assert!(actor.on(P).take_at(4 * T, 1));
 }
 
-/// Where a hit has to look again, it reads a time at which it has nothing.
+/// A hit that must search again reads a time at which the bucket is empty.
 #[test]
 fn hits_against_a_move() {
     Model::table(quota(3), 3, Deny)
         .setup(crowded)
         .thread(NOW, |actor| _ = actor.on(NEW).take(1))
-        .thread(Hand::Script(&[&[4 * T, 2 * T, 2 * T, 2 * T], &[4 * T, 4 * T, 4 * T]]), |actor| {
+        .thread(Readings::Script(&[&[4 * T, 2 * T, 2 * T, 2 * T], &[4 * T, 4 * T, 4 * T]]), |actor| {
             actor.on(A).take(1);
             actor.on(A).take(1);
         })
@@ -31,7 +32,7 @@ fn hits_against_a_move() {
         .explore(&["+|++", "+|-+"]);
 }
 
-/// Two hits that race for the last tokens, one by the newcomer's thread.
+/// Two hits compete for the last tokens, one by the newcomer's thread.
 #[test]
 fn two_hits_against_a_move() {
     Model::table(quota(3), 3, Deny)
@@ -45,7 +46,7 @@ fn two_hits_against_a_move() {
         .explore(&["++|-", "+-|+"]);
 }
 
-/// It is in its second home, and there is room in the first.
+/// The key is in its second group, and there is room in the first.
 fn away(actor: &Actor<Table>) {
     crowded(actor);
     assert!(actor.on(NEW).take_at(4 * T, 1));
@@ -68,7 +69,7 @@ fn hits_against_a_move_back() {
         .explore(&["++|+-", "+-|++"]);
 }
 
-/// It is moved back by a hit, and away again by a newcomer.
+/// A hit moves the key back, and a newcomer displaces it again.
 #[test]
 fn there_and_back() {
     Model::table(quota(4), 3, Deny)

@@ -1,14 +1,14 @@
-//! Keys for which no slot was open are kept apart, and move to a slot as soon as one is.
+//! Keys that found no slot are kept in the overflow, and move to a slot as soon as one is vacant.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Actor, Hand, Key, Model, T, Table, key, quota};
+use brimful_loom_tests::{Actor, Key, Model, Readings, T, Table, key, quota};
 
 const P: Key = key(1, 0, 0);
 const Q: Key = key(2, 0, 0);
 /// Finds no slot.
 const APART: Key = key(3, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
 fn three_in_a_set(actor: &Actor<Table>) {
     for name in [P, Q, APART] {
@@ -25,7 +25,7 @@ fn two_takers_apart() {
         .explore(&["+|-", "-|+"]);
 }
 
-/// It moves in where another was removed.
+/// The key moves to the slot of a key that was removed.
 #[test]
 fn takers_against_a_removal() {
     Model::table(quota(3), 3, Deny)
@@ -40,7 +40,7 @@ fn takers_against_a_removal() {
         .explore(&["x|++|-", "x|+-|+"]);
 }
 
-/// A newcomer for whom no slot is open goes there too.
+/// A newcomer that finds no slot goes to the overflow too.
 #[test]
 fn newcomer_against_a_removal() {
     Model::table(quota(2), 3, Deny)

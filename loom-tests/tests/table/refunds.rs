@@ -1,18 +1,18 @@
-//! Tokens that are given back, charged late or filled up, while the bucket is elsewhere.
+//! Tokens are given back, charged late or reset, while the bucket moves or its slot is reused.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Actor, Hand, Key, Model, T, Table, key, quota};
+use brimful_loom_tests::{Actor, Key, Model, Readings, T, Table, key, quota};
 use loom::sync::atomic::Ordering::Relaxed;
 
-/// Can be moved.
+/// Can be displaced.
 const A: Key = key(1, 0, 2);
-/// Cannot.
+/// Cannot be displaced.
 const P: Key = key(2, 0, 0);
 const NEW: Key = key(3, 0, 0);
-/// Keeps its slot for long.
+/// Keeps its slot for a long time.
 const STAYS: Key = key(9, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
 #[test]
 fn added_against_a_take() {
@@ -37,7 +37,7 @@ fn reset_against_takes() {
         .explore(&["r|++", "r|+-"]);
 }
 
-/// Set 0 is full, and a newcomer moves the key to set 1.
+/// Group 0 is full, and a newcomer displaces the key to group 1.
 fn crowded(actor: &Actor<Table>) {
     assert!(actor.on(A).take_at(4 * T, 2));
     assert!(actor.on(P).take_at(4 * T, 1));
@@ -52,8 +52,8 @@ fn added_against_a_move() {
         .explore(&["+|a1"]);
 }
 
-/// A thread that is admitted with given-back tokens sees what was done before they were given
-/// back, also if the bucket has moved in between.
+/// A thread that is admitted with given-back tokens sees everything that was done before they were
+/// given back, even if the bucket has moved in between.
 #[test]
 fn given_back_happens_before_admitted_elsewhere() {
     Model::table(quota(2), 3, Deny)
@@ -109,21 +109,21 @@ fn commit_of_more_against_a_move() {
         .explore(&["+|+d0"]);
 }
 
-/// Set 0 is full, with a bucket that a newcomer may find full.
+/// Group 0 is full, with a bucket that may be full at a newcomer's reading.
 fn old(actor: &Actor<Table>, n: u32) {
     assert!(actor.on(STAYS).take_at(100 * T, 1));
     assert!(actor.on(A).take_at(T, n));
 }
 
-/// What is given back by a reading at which the bucket was not yet full, after it was forgotten as
-/// full: it is not the newcomer's.
+/// The tokens are given back at a reading at which the bucket was not yet full, after the bucket
+/// was removed as full. They do not go to the newcomer.
 #[test]
 fn added_against_reuse() {
     Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 2))
-        .thread(Hand::Calls(&[2 * T]), |actor| actor.on(A).add(1))
-        .thread(Hand::Calls(&[3 * T]), |actor| _ = actor.on(NEW).take(1))
+        .thread(Readings::Calls(&[2 * T]), |actor| actor.on(A).add(1))
+        .thread(Readings::Calls(&[3 * T]), |actor| _ = actor.on(NEW).take(1))
         .explore(&["a1|+"]);
 }
 
@@ -132,29 +132,29 @@ fn cancel_against_reuse() {
     Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 1))
-        .thread(Hand::Calls(&[4 * T, 4 * T]), |actor| {
+        .thread(Readings::Calls(&[4 * T, 4 * T]), |actor| {
             let actor = actor.on(A);
             if let Some(reservation) = actor.reserve(1) {
                 actor.cancel(reservation);
             }
         })
-        .thread(Hand::Calls(&[8 * T]), |actor| _ = actor.on(NEW).take(1))
+        .thread(Readings::Calls(&[8 * T]), |actor| _ = actor.on(NEW).take(1))
         .explore(&["+g|+", "-|+"]);
 }
 
-/// A debt that is charged late is not the newcomer's either.
+/// A late charge is not charged to the newcomer either.
 #[test]
 fn commit_of_more_against_reuse() {
     Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 1))
-        .thread(Hand::Calls(&[4 * T, 8 * T]), |actor| {
+        .thread(Readings::Calls(&[4 * T, 8 * T]), |actor| {
             let actor = actor.on(A);
             if let Some(reservation) = actor.reserve(1) {
                 actor.commit(reservation, 3);
             }
         })
-        .thread(Hand::Calls(&[8 * T]), |actor| _ = actor.on(NEW).take(1))
+        .thread(Readings::Calls(&[8 * T]), |actor| _ = actor.on(NEW).take(1))
         .explore(&["+d0|+", "-|+"]);
 }
 
@@ -163,7 +163,7 @@ fn reset_against_reuse() {
     Model::table_that_forgets(quota(2), 3, Deny, 0)
         .forgettable(&[A])
         .setup(|actor| old(actor, 2))
-        .thread(Hand::Calls(&[2 * T]), |actor| actor.on(A).reset())
-        .thread(Hand::Calls(&[3 * T]), |actor| _ = actor.on(NEW).take(1))
+        .thread(Readings::Calls(&[2 * T]), |actor| actor.on(A).reset())
+        .thread(Readings::Calls(&[3 * T]), |actor| _ = actor.on(NEW).take(1))
         .explore(&["r|+"]);
 }

@@ -1,15 +1,15 @@
-//! Keys are forgotten because somebody says so.
+//! Callers remove keys.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
+use brimful_loom_tests::{Key, Model, Readings, T, key, quota};
 
 const A: Key = key(1, 0, 0);
 const B: Key = key(2, 0, 0);
 const C: Key = key(3, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
-/// What is taken before it is forgiven, what after is not.
+/// A charge before the removal is forgiven, a charge after it is not.
 #[test]
 fn remove_against_hits() {
     Model::table(quota(2), 3, Deny)
@@ -22,12 +22,12 @@ fn remove_against_hits() {
         .explore(&["x|++", "x|+-"]);
 }
 
-/// The newcomer's bucket would be the old one's to the bit, but for its tick.
+/// Except for its tick, the newcomer's bucket would be the old one, bit for bit.
 #[test]
 fn remove_against_hit_and_insert() {
     Model::table(quota(2), 3, Deny)
         .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
-        .thread(Hand::Calls(&[4 * T, 4 * T]), |actor| {
+        .thread(Readings::Calls(&[4 * T, 4 * T]), |actor| {
             actor.on(A).remove();
             actor.on(B).take(1);
         })
@@ -73,7 +73,7 @@ fn clear_against_hits() {
         .explore(&["c|++", "c|+-"]);
 }
 
-/// It may stay, but not half.
+/// The new key is kept or removed, as a whole.
 #[test]
 fn clear_against_an_insert() {
     Model::table(quota(2), 3, Deny)
@@ -86,7 +86,7 @@ fn clear_against_an_insert() {
         .explore(&["c|++"]);
 }
 
-/// What was forgotten as full is forgiven too: by an earlier reading it was not.
+/// `clear` also discards the floor. At an earlier reading, the forgotten bucket was not full.
 #[test]
 fn clear_forgives_what_was_forgotten() {
     Model::table_that_forgets(quota(2), 3, Deny, 0)
@@ -97,6 +97,6 @@ fn clear_forgives_what_was_forgotten() {
             assert!(actor.on(B).take_at(4 * T, 1));
         })
         .thread(NOW, |actor| actor.clear())
-        .thread(Hand::Calls(&[2 * T]), |actor| _ = actor.on(C).take(1))
+        .thread(Readings::Calls(&[2 * T]), |actor| _ = actor.on(C).take(1))
         .explore(&["c|+", "c|-"]);
 }

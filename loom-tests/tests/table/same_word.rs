@@ -1,19 +1,20 @@
-//! A slot changes its tenant several times within one call, on a clock that stands still, and the
-//! last tenant has the very word that was there.
+//! A slot changes its tenant several times within one call, while the clock stands still, and the
+//! last tenant has the same word as the first.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
+use brimful_loom_tests::{Key, Model, Readings, T, key, quota};
 
-/// The two fingerprints differ in one low bit only, so that one bucket's word, read as the other
+/// The two fingerprints differ in one low bit only. So the word of one bucket, read as the other
 /// key's, is a plausible bucket with tokens.
 const F: Key = key(1, 0, 0);
 const G: Key = key(1, 0, 1);
-/// Its fingerprint differs in a high bit: its word, read as F's, is of a far later tick.
+/// The fingerprint differs in a high bit. So its word, read as F's, has a far later tick.
 const FAR: Key = key(2, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T; 6]);
+const NOW: Readings = Readings::Calls(&[4 * T; 6]);
 
-/// The next tenant has the same word, and only the mixture tells it from the first.
+/// The next tenant has the same word. Only the mixing with the fingerprint distinguishes it from
+/// the first tenant.
 #[test]
 fn same_word_of_another_key() {
     Model::table(quota(2), 3, Deny)
@@ -43,7 +44,7 @@ fn back_after_another_tenant() {
         .explore(&["+|x+x+"]);
 }
 
-/// F, G, F, G: what F takes is not charged to G, which is back with the same word.
+/// F, G, F, G: the tokens that F takes are not charged to G, which is back with the same word.
 #[test]
 fn both_back_with_the_same_word() {
     Model::table(quota(2), 3, Deny)

@@ -1,23 +1,23 @@
-//! A set is divided, and its keys move to a new one.
+//! A group is split, and its keys move to a new group.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Hand, Key, Model, T, key, quota};
+use brimful_loom_tests::{Key, Model, Readings, T, key, quota};
 
-/// Moves with the first split.
+/// Moves in the first split.
 const A: Key = key(1, 2, 2);
 const B: Key = key(2, 0, 0);
 const C: Key = key(3, 2, 2);
 const STAYS: Key = key(9, 0, 0);
 
-const NOW: Hand = Hand::Calls(&[4 * T, 4 * T]);
+const NOW: Readings = Readings::Calls(&[4 * T, 4 * T]);
 
-/// Where a hit has to look again, it reads a time at which it has nothing.
+/// A hit that must search again reads a time at which the bucket is empty.
 #[test]
 fn split_against_hits() {
     Model::table(quota(3), 3, Deny)
         .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
         .thread(NOW, |actor| _ = actor.on(B).take(1))
-        .thread(Hand::Script(&[&[4 * T, 2 * T, 2 * T, 2 * T], &[4 * T, 4 * T, 4 * T]]), |actor| {
+        .thread(Readings::Script(&[&[4 * T, 2 * T, 2 * T, 2 * T], &[4 * T, 4 * T, 4 * T]]), |actor| {
             actor.on(A).take(1);
             actor.on(A).take(1);
         })
@@ -25,7 +25,7 @@ fn split_against_hits() {
         .explore(&["+|++", "+|-+"]);
 }
 
-/// The key that is brought in belongs in the new set, if that is there by then.
+/// The inserted key belongs in the new group, if that exists by then.
 #[test]
 fn split_against_inserts_of_one_key() {
     Model::table(quota(1), 3, Deny)
@@ -52,7 +52,7 @@ fn split_against_hit_and_insert() {
         .explore(&["+|++"]);
 }
 
-/// From two sets to four, for one newcomer.
+/// One newcomer makes two groups become four.
 #[test]
 fn two_splits_in_a_row() {
     const SECOND: Key = key(4, 6, 6);
@@ -72,9 +72,9 @@ fn two_splits_in_a_row() {
         .explore(&["+|++"]);
 }
 
-/// A group is divided though no tenant moves. A newcomer that has searched by the old number of
-/// groups must not come to a slot that is no longer its own. One key in no slot leaves that slot
-/// vacant while the table is crowded.
+/// A group is split, but no tenant moves. A newcomer that searched with the old number of groups
+/// must not use a slot that no longer belongs to its key. One key is in the overflow, so that slot
+/// is vacant while the table is crowded.
 #[test]
 fn split_of_nothing_against_an_insert() {
     const A: Key = key(1, 6, 6);
@@ -94,14 +94,14 @@ fn split_of_nothing_against_an_insert() {
         .explore(&["+|+-"]);
 }
 
-/// The groups double twice within one call.
+/// The number of groups doubles twice within one call.
 #[test]
 fn two_doublings_against_a_hit() {
     const A: Key = key(1, 6, 6);
     const D: Key = key(4, 4, 4);
     Model::table(quota(2), 4, Deny)
         .setup(|actor| assert!(actor.on(A).take_at(4 * T, 1)))
-        .thread(Hand::Calls(&[4 * T; 3]), |actor| {
+        .thread(Readings::Calls(&[4 * T; 3]), |actor| {
             actor.on(B).take(1);
             actor.on(STAYS).take(1);
             actor.on(D).take(1);

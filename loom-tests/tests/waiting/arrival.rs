@@ -1,10 +1,10 @@
-//! Somebody comes to wait while others take, and come, and are served.
+//! A caller joins the queue while others take tokens, join, or are served.
 
 use brimful_loom_tests::{Model, quota};
 
-use super::{BLIND, LATER, NOW, ONE, TWO, emptied, long, one_waits};
+use super::{LATER, NO_CLOCK, NOW, ONE, TWO, emptied, long, one_waits};
 
-/// The taker's swap fails, or what it left is lent.
+/// The taker's swap fails, or the word is handed over after the taker's swap.
 #[test]
 fn arrival_against_a_taker() {
     Model::waited_on(quota(1))
@@ -13,7 +13,7 @@ fn arrival_against_a_taker() {
         .explore(&["+|-", "w|+|+"]);
 }
 
-/// By a later reading the taker has a token; not if somebody waits for it.
+/// At its later reading the taker finds a token, but only if no waiter comes first.
 #[test]
 fn nobody_overtakes() {
     Model::waited_on(quota(2))
@@ -26,7 +26,7 @@ fn nobody_overtakes() {
         .explore(&["w|+-|+", "w|--|+"]);
 }
 
-/// The arrival and the takers want the last token.
+/// The arrival and the takers compete for the last token.
 #[test]
 fn arrival_against_two_takers() {
     Model::waited_on(quota(1))
@@ -37,7 +37,7 @@ fn arrival_against_two_takers() {
         .explore(&["+|-|-", "w|+|-|+", "w|-|+|+"]);
 }
 
-/// Both find the bucket empty, and one lends its word.
+/// Both find the bucket empty, and one of them hands the word over.
 #[test]
 fn two_arrivals() {
     Model::waited_on(quota(1))
@@ -47,24 +47,24 @@ fn two_arrivals() {
         .explore(&["w|w|++"]);
 }
 
-/// Whoever comes while the first is served is served by the next fire of the timer.
+/// A caller that joins while the first waiter is served is served when the timer fires next.
 #[test]
 fn arrival_against_a_grant() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(NOW, |actor| actor.enter_and_park(ONE))
         .explore(&["|w|++"]);
 }
 
-/// The timer may fire while it is armed for another.
+/// The timer may fire while it is armed for the next waiter.
 #[test]
 fn arrival_against_its_own_grant() {
     Model::waited_on(quota(1))
         .setup(emptied::<_, 1>)
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(NOW, |actor| actor.enter_and_park(ONE))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .preemptions(3)
         .explore(&["|w||+"]);
 }
@@ -75,7 +75,7 @@ fn two_arrivals_against_a_grant() {
         .setup(one_waits::<_, 1>)
         .thread(NOW, |actor| actor.enter_and_park(ONE))
         .thread(NOW, |actor| actor.enter_and_park(ONE))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .preemptions(if long() { 3 } else { 2 })
         .explore(&["w|w||+++"]);
 }

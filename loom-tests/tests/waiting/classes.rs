@@ -1,10 +1,10 @@
-//! Who is to leave less is served first.
+//! Waiters that leave fewer tokens are served first.
 
 use brimful_loom_tests::{Model, quota};
 
-use super::{BLIND, LATER, NOW, ONE, emptied};
+use super::{LATER, NO_CLOCK, NOW, ONE, emptied};
 
-/// The lower class is due when the higher one comes.
+/// The lower class is due when the higher one arrives.
 #[test]
 fn higher_class_against_a_grant() {
     Model::waited_on(quota(2))
@@ -13,11 +13,11 @@ fn higher_class_against_a_grant() {
             actor.enter_and_park(ONE.leaving(1));
         })
         .thread(NOW, |actor| actor.enter_and_park(ONE))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["w||++"]);
 }
 
-/// A taker comes before a lower class, and may keep it from being served.
+/// A taker comes before a lower class, and may delay it.
 #[test]
 fn taker_before_a_lower_class() {
     Model::waited_on(quota(2))
@@ -26,11 +26,11 @@ fn taker_before_a_lower_class() {
             actor.enter_and_park(ONE.leaving(1));
         })
         .thread(LATER, |actor| _ = actor.take(1))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["+||+", "-||+"]);
 }
 
-/// The higher class goes before it is served.
+/// The waiter of the higher class is cancelled, and may have been served.
 #[test]
 fn higher_class_leaves() {
     Model::waited_on(quota(2))
@@ -40,11 +40,11 @@ fn higher_class_leaves() {
             actor.enter_and_park(ONE);
         })
         .thread(LATER, |actor| actor.leave(actor.claim(1)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["b||+", "l||+"]);
 }
 
-/// Two classes come at once.
+/// Waiters of two classes arrive at the same time.
 #[test]
 fn two_classes_arrive() {
     Model::waited_on(quota(2))

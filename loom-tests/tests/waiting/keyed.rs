@@ -1,30 +1,30 @@
-//! A key is waited on: its word is lent, its slot vacant, and others come to it.
+//! Callers wait on a key: the queue has its word, its slot is vacant, and other calls come to it.
 
 use brimful::OnFull::Deny;
-use brimful_loom_tests::{Actor, Ask, Hand, Key, Model, T, Table, key, quota};
+use brimful_loom_tests::{Actor, Key, Model, Readings, T, Table, WaitRequest, key, quota};
 
-use super::{BLIND, LATER, NOW, ONE, TWO, long};
+use super::{LATER, NO_CLOCK, NOW, ONE, TWO, long};
 
 const A: Key = key(1, 0, 0);
 const B: Key = key(2, 0, 0);
-/// Keeps the other slot for long.
+/// Keeps the other slot for a long time.
 const STAYS: Key = key(9, 0, 0);
-/// Can be moved.
+/// Can be displaced.
 const MOVES: Key = key(3, 0, 2);
 
-/// The set is full, and A has one of two.
+/// Group 0 is full, and A has one token of two.
 fn crowded(actor: &Actor<Table>) {
     assert!(actor.on(STAYS).take_at(100 * T, 1));
     assert!(actor.on(A).take_at(4 * T, 1));
 }
 
-/// The same, and A is waited on.
+/// The same, and a caller waits on A.
 fn a_waits(actor: &Actor<Table>) {
     crowded(actor);
     actor.on(A).enter_and_park(TWO);
 }
 
-/// The hit's swap fails, or the lender's claim does.
+/// The hit's swap fails, or the claim of the caller that joins the queue fails.
 #[test]
 fn arrival_against_hits() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -37,13 +37,13 @@ fn arrival_against_hits() {
         .explore(&["w|+-|+", "w|--|+"]);
 }
 
-/// A newcomer gets the lent key's slot while that is still hit.
+/// A newcomer gets the slot of the waited-on key while that key is still hit.
 #[test]
 fn lent_against_reuse() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(crowded)
         .thread(NOW, |actor| _ = actor.on(A).take(1))
-        .thread(Hand::Calls(&[4 * T, 100 * T]), |actor| {
+        .thread(Readings::Calls(&[4 * T, 100 * T]), |actor| {
             actor.on(A).enter_and_park(TWO);
             actor.on(B).take(1);
         })
@@ -51,7 +51,7 @@ fn lent_against_reuse() {
         .explore(&["+|w+|+", "-|w+|+"]);
 }
 
-/// It is moved for a newcomer while it is lent.
+/// A newcomer displaces the key while the word is handed over.
 #[test]
 fn lent_against_a_move() {
     Model::waited_on_table(quota(3), 3, Deny)
@@ -59,7 +59,7 @@ fn lent_against_a_move() {
             assert!(actor.on(STAYS).take_at(100 * T, 1));
             assert!(actor.on(MOVES).take_at(4 * T, 1));
         })
-        .thread(NOW, |actor| actor.on(MOVES).enter_and_park(Ask::of(3)))
+        .thread(NOW, |actor| actor.on(MOVES).enter_and_park(WaitRequest::of(3)))
         .thread(NOW, |actor| _ = actor.on(B).take(3))
         .explore(&["w|+|+"]);
 }
@@ -71,14 +71,14 @@ fn lent_against_a_move_and_a_hit() {
             assert!(actor.on(STAYS).take_at(100 * T, 1));
             assert!(actor.on(MOVES).take_at(4 * T, 1));
         })
-        .thread(NOW, |actor| actor.on(MOVES).enter_and_park(Ask::of(3)))
+        .thread(NOW, |actor| actor.on(MOVES).enter_and_park(WaitRequest::of(3)))
         .thread(NOW, |actor| _ = actor.on(B).take(3))
         .thread(NOW, |actor| _ = actor.on(MOVES).take(1))
         .preemptions(if long() { 2 } else { 1 })
         .explore(&["w|+|+|+", "w|+|-|+"]);
 }
 
-/// The word comes home, or a hit brings it.
+/// The word is handed back by the cancelled wait or by a hit.
 #[test]
 fn last_leaves_against_hits() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -91,7 +91,7 @@ fn last_leaves_against_hits() {
         .explore(&["l|+-", "l|-+", "l|--"]);
 }
 
-/// It is lent again while it comes home.
+/// The word is handed over again while it is handed back.
 #[test]
 fn last_leaves_against_an_arrival() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -101,7 +101,7 @@ fn last_leaves_against_an_arrival() {
         .explore(&["l|w|+"]);
 }
 
-/// It comes home while a newcomer takes what was its slot.
+/// The word is handed back while a newcomer takes the slot that the key had.
 #[test]
 fn home_against_an_insert() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -113,7 +113,7 @@ fn home_against_an_insert() {
         .explore(&["l|+|+", "l|+|-"]);
 }
 
-/// It keeps its place among the keys: there is none for another.
+/// The key keeps its place among the keys of the table, so a newcomer gets none.
 #[test]
 fn home_against_an_insert_into_a_full_table() {
     Model::waited_on_table(quota(2), 2, Deny)
@@ -127,32 +127,33 @@ fn home_against_an_insert_into_a_full_table() {
 fn arrival_against_a_grant() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(a_waits)
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(NOW, |actor| actor.on(A).enter_and_park(ONE))
         .explore(&["|w|++"]);
 }
 
-/// The timer is late, and who comes serves the first, who looks at the key at once.
+/// The timer is late, so the caller that joins serves the first waiter, whose waker reads the
+/// bucket at once.
 #[test]
 fn arrival_against_a_grant_of_one_who_looks() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(|actor| {
             crowded(actor);
-            actor.on(A).enter_and_park(TWO.eager());
+            actor.on(A).enter_and_park(TWO.peeking());
         })
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(LATER, |actor| actor.on(A).enter_and_park(ONE))
         .preemptions(2)
         .explore(&["|w|++"]);
 }
 
-/// What was granted is given back to the key, wherever that is.
+/// The granted tokens are given back to the key, wherever its word is.
 #[test]
 fn cancel_against_its_grant() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(a_waits)
         .thread(LATER, |actor| actor.on(A).leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["l|"]);
 }
 
@@ -174,7 +175,7 @@ fn reset_against_an_arrival() {
         .explore(&["+|r", "w|r|+"]);
 }
 
-/// Two keys and two queues.
+/// Two keys with two queues.
 #[test]
 fn two_keys() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -193,19 +194,19 @@ fn two_are_empty(actor: &Actor<Table>) {
     assert!(actor.on(B).take_at(4 * T, 2));
 }
 
-/// The same, and somebody waits on A.
+/// The same, and a caller waits on A.
 fn a_waits_beside_b(actor: &Actor<Table>) {
     two_are_empty(actor);
     actor.on(A).enter_and_park(TWO);
 }
 
-/// Both arm the one timer.
+/// Both queues arm the one shared timer.
 #[test]
 fn arrivals_on_two_keys() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(|actor| {
             a_waits_beside_b(actor);
-            // The timer is there, and is not armed for anybody who waits.
+            // The timer exists, but is not armed for any waiter.
             actor.on(A).leave(actor.claim(0));
         })
         .thread(NOW, |actor| actor.on(A).enter_and_park(TWO))
@@ -213,7 +214,7 @@ fn arrivals_on_two_keys() {
         .explore(&["w|w|++"]);
 }
 
-/// The same while somebody waits on a third, all for the same instant.
+/// The same while a caller waits on a third key. All are due at the same instant.
 #[test]
 fn arrivals_beside_another_key() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -227,7 +228,7 @@ fn arrivals_beside_another_key() {
         .explore(&["w|w|+++"]);
 }
 
-/// B arms the timer while it fires for A.
+/// B's queue arms the timer while it fires for A's.
 #[test]
 fn arrival_against_the_grant_of_another_key() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -235,12 +236,12 @@ fn arrival_against_the_grant_of_another_key() {
             two_are_empty(actor);
             actor.on(A).enter_and_park(ONE);
         })
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
         .explore(&["|w|++"]);
 }
 
-/// The same where A's next arms it too, for later than B.
+/// The same, if A's next waiter also arms the timer, for later than B's.
 #[test]
 fn arrival_against_one_of_two_grants_of_another_key() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -249,7 +250,7 @@ fn arrival_against_one_of_two_grants_of_another_key() {
             actor.on(A).enter_and_park(ONE);
             actor.on(A).enter_and_park(TWO);
         })
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(NOW, |actor| actor.on(B).enter_and_park(TWO))
         .explore(&["|w|+++"]);
 }
@@ -263,11 +264,11 @@ fn last_leaves_against_a_grant_of_two_keys() {
             actor.on(B).enter_and_park(TWO);
         })
         .thread(NOW, |actor| actor.on(A).leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["l||+"]);
 }
 
-/// The second is due earlier than the first was.
+/// The second waiter is due earlier than the first was.
 #[test]
 fn first_leaves_against_an_arrival() {
     Model::waited_on_table(quota(2), 3, Deny)

@@ -1,9 +1,9 @@
-//! A key that is waited on is forgotten because somebody says so.
+//! A caller removes a key that other callers wait on.
 
 use brimful::OnFull::Deny;
 use brimful_loom_tests::{Actor, Key, Model, T, Table, key, quota};
 
-use super::{BLIND, LATER, NOW, TWO};
+use super::{LATER, NO_CLOCK, NOW, TWO};
 
 const A: Key = key(1, 0, 0);
 
@@ -16,7 +16,7 @@ fn a_waits(actor: &Actor<Table>) {
     actor.on(A).enter_and_park(TWO);
 }
 
-/// Who waits is told, or comes to a key that starts full.
+/// The waiter fails with `KeyRemoved`, or it arrives at a key that starts full.
 #[test]
 fn remove_against_an_arrival() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -26,17 +26,17 @@ fn remove_against_an_arrival() {
         .explore(&["+|x", "w|x|n"]);
 }
 
-/// They were served before, or never are.
+/// The waiter was served before the removal, or is not served.
 #[test]
 fn remove_against_a_grant() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(a_waits)
         .thread(NOW, |actor| actor.on(A).remove())
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["x||+", "x||n"]);
 }
 
-/// The queue that was forgotten does not bring its word home, nor the next one's.
+/// The queue of the removed key hands back neither its own word nor that of the next queue.
 #[test]
 fn last_leaves_against_a_remove_and_an_arrival() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -50,7 +50,7 @@ fn last_leaves_against_a_remove_and_an_arrival() {
         .explore(&["l|x+w|+"]);
 }
 
-/// What was granted before is forgiven, and given back to nobody.
+/// The tokens that were granted before the removal are forgiven, and are not given back.
 #[test]
 fn granted_leaves_against_a_remove() {
     Model::waited_on_table(quota(2), 3, Deny)
@@ -75,12 +75,12 @@ fn clear_against_an_arrival() {
         .explore(&["+|c", "w|c|n"]);
 }
 
-/// Who is told that the key is forgotten looks at it at once.
+/// The waker of a waiter that fails with `KeyRemoved` reads the key at once.
 #[test]
 fn forgotten_and_woken_to_look() {
     Model::waited_on_table(quota(2), 3, Deny)
         .setup(a_taken)
-        .thread(NOW, |actor| actor.on(A).enter_and_park(TWO.eager()))
+        .thread(NOW, |actor| actor.on(A).enter_and_park(TWO.peeking()))
         .thread(NOW, |actor| actor.on(A).remove())
         .explore(&["+|x", "w|x|n"]);
 }

@@ -1,10 +1,10 @@
-//! Somebody gives their wait up: before they are served, then, or after.
+//! A caller cancels its wait before, while or after it is served.
 
-use brimful_loom_tests::{Hand, Model, T, quota};
+use brimful_loom_tests::{Model, Readings, T, quota};
 
-use super::{BLIND, LATER, NOW, ONE, one_granted, one_waits, two_before_one, two_wait};
+use super::{LATER, NO_CLOCK, NOW, ONE, one_granted, one_waits, two_before_one, two_wait};
 
-/// The word goes home, and a taker has what nobody waits for any longer.
+/// The word is handed back, and a taker gets the tokens that no caller waits for any longer.
 #[test]
 fn last_leaves_against_a_taker() {
     Model::waited_on(quota(1))
@@ -17,7 +17,7 @@ fn last_leaves_against_a_taker() {
         .explore(&["l|+-", "l|-+", "l|--"]);
 }
 
-/// The word is lent again while it goes home.
+/// The word is handed over again while it is handed back.
 #[test]
 fn last_leaves_against_an_arrival() {
     Model::waited_on(quota(1))
@@ -38,17 +38,18 @@ fn last_leaves_against_an_arrival_and_a_taker() {
         .explore(&["l|w|+|+", "l|w|-|+"]);
 }
 
-/// The second is due earlier than the first was.
+/// The second waiter is due earlier than the first was.
 #[test]
 fn first_leaves_against_a_grant() {
     Model::waited_on(quota(2))
         .setup(two_before_one)
         .thread(NOW, |actor| actor.leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["b||+", "l||+"]);
 }
 
-/// The second is served when it is due then: no timer has fired, and none is armed for so early.
+/// The second waiter is served if it is due then. No timer has fired, and none is armed for an
+/// instant so early.
 #[test]
 fn first_leaves_against_an_arrival() {
     Model::waited_on(quota(2))
@@ -63,11 +64,11 @@ fn first_leaves_against_a_poll() {
     Model::waited_on(quota(2))
         .setup(two_before_one)
         .thread(NOW, |actor| actor.leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.poll_and_park(actor.claim(1)))
+        .thread(NO_CLOCK, |actor| actor.poll_and_park(actor.claim(1)))
         .explore(&["l|.|+"]);
 }
 
-/// The first leaves while the second does.
+/// Both waiters are cancelled at the same time.
 #[test]
 fn both_leave() {
     Model::waited_on(quota(2))
@@ -77,23 +78,23 @@ fn both_leave() {
         .explore(&["l|l"]);
 }
 
-/// Either it was not granted, or it is given back.
+/// The wait was not granted, or its tokens are given back.
 #[test]
 fn cancel_against_its_grant() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
         .thread(LATER, |actor| actor.leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["b|", "l|"]);
 }
 
-/// What is given back is the next one's, at once.
+/// The tokens that are given back go to the next waiter at once.
 #[test]
 fn cancel_against_its_grant_before_another() {
     Model::waited_on(quota(1))
         .setup(two_wait::<_, 1>)
         .thread(LATER, |actor| actor.leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["b||+", "l||+"]);
 }
 
@@ -102,12 +103,12 @@ fn cancel_against_its_grant_before_another() {
 fn poll_against_its_grant() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
-        .thread(BLIND, |actor| actor.poll_and_park(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.poll_and_park(actor.claim(0)))
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["+|", ".||+"]);
 }
 
-/// What was granted is given back while somebody comes to wait.
+/// The granted tokens are given back while another caller joins the queue.
 #[test]
 fn granted_leaves_against_an_arrival() {
     Model::waited_on(quota(1))
@@ -129,7 +130,7 @@ fn granted_leaves_against_a_taker() {
         .explore(&["b|+-", "b|-+", "b|--"]);
 }
 
-/// It is the next one's, and not a taker's.
+/// The tokens go to the next waiter, and not to a taker.
 #[test]
 fn granted_leaves_before_another() {
     Model::waited_on(quota(1))
@@ -144,12 +145,12 @@ fn granted_leaves_before_another() {
         .explore(&["b|+|b", "b|+|l", "b|-|b", "b|-|l"]);
 }
 
-/// Who is forgotten is served in its turn, and who comes after it in theirs.
+/// A leaked waiter is served in its turn, and the next one after it.
 #[test]
 fn leaked_before_an_arrival() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
-        .thread(BLIND, |actor| {
+        .thread(NO_CLOCK, |actor| {
             actor.leak(actor.claim(0));
             actor.fire();
         })
@@ -157,7 +158,7 @@ fn leaked_before_an_arrival() {
         .explore(&["|w|+"]);
 }
 
-/// The word of one who was served and forgotten is brought home by whoever comes by.
+/// A leaked waiter was served. The next call hands the word back.
 #[test]
 fn leaked_before_takers() {
     Model::waited_on(quota(1))
@@ -165,8 +166,8 @@ fn leaked_before_takers() {
             one_waits::<_, 1>(actor);
             actor.leak(actor.claim(0));
         })
-        .thread(BLIND, |actor| actor.fire())
-        .thread(Hand::Calls(&[6 * T]), |actor| _ = actor.take(1))
+        .thread(NO_CLOCK, |actor| actor.fire())
+        .thread(Readings::Calls(&[6 * T]), |actor| _ = actor.take(1))
         .thread(LATER, |actor| _ = actor.take(1))
         .preemptions(2)
         .explore(&["|+|-", "|-|-"]);

@@ -1,11 +1,11 @@
-//! The word is lent, and comes home, whatever is done to it meanwhile.
+//! The word is handed over to the queue and handed back, while other calls change it.
 
 use brimful_loom_tests::{Model, T, quota};
 use loom::sync::atomic::Ordering::Relaxed;
 
-use super::{BLIND, LATER, LATEST, NOW, ONE, TWO, emptied, one_granted, one_waits};
+use super::{LATER, LATEST, NO_CLOCK, NOW, ONE, TWO, emptied, one_granted, one_waits};
 
-/// Lent and brought home by one, while another takes.
+/// One thread hands the word over and back, while another takes.
 #[test]
 fn there_and_back_against_takers() {
     Model::waited_on(quota(2))
@@ -22,12 +22,12 @@ fn there_and_back_against_takers() {
         .explore(&["wl|+-", "wl|-+", "wl|--"]);
 }
 
-/// The last who is served brings it home.
+/// The last waiter that is served hands the word back.
 #[test]
 fn served_against_a_taker() {
     Model::waited_on(quota(1))
         .setup(one_granted::<_, 1>)
-        .thread(BLIND, |actor| actor.poll_and_park(actor.claim(0)))
+        .thread(NO_CLOCK, |actor| actor.poll_and_park(actor.claim(0)))
         .thread(LATEST, |actor| {
             actor.take(1);
             actor.take(1);
@@ -35,12 +35,12 @@ fn served_against_a_taker() {
         .explore(&["+|+-"]);
 }
 
-/// It is brought home by one and lent again by another.
+/// One thread hands the word back, and another hands it over again.
 #[test]
 fn served_against_an_arrival() {
     Model::waited_on(quota(1))
         .setup(one_granted::<_, 1>)
-        .thread(BLIND, |actor| actor.poll_and_park(actor.claim(0)))
+        .thread(NO_CLOCK, |actor| actor.poll_and_park(actor.claim(0)))
         .thread(LATER, |actor| actor.enter_and_park(ONE))
         .thread(LATEST, |actor| _ = actor.take(1))
         .preemptions(2)
@@ -85,7 +85,7 @@ fn home_against_a_charge() {
         .explore(&["wl|+d0", "wl|-"]);
 }
 
-/// A bucket that does not start full is started once, and waited on from then.
+/// A bucket that does not start full is started once, and has a queue from then on.
 #[test]
 fn first_calls() {
     Model::waited_on(quota(2).initial(1))
@@ -94,8 +94,8 @@ fn first_calls() {
         .explore(&["w|+|+", "w|-|+"]);
 }
 
-/// What was done before tokens were given back is seen by who is admitted with them: to the queue
-/// and from it, and to the word that has come home.
+/// A thread that is admitted with given-back tokens sees everything that was done before they were
+/// given back: through the queue, and through the word that was handed back.
 #[test]
 fn given_back_to_the_queue_happens_before_admitted() {
     Model::waited_on(quota(2))
@@ -117,7 +117,7 @@ fn given_back_to_the_queue_happens_before_admitted() {
         .explore(&["a1|l|+", "a1|l|-"]);
 }
 
-/// The same by who comes to wait.
+/// A thread that joins the queue sees it too.
 #[test]
 fn given_back_happens_before_granted() {
     Model::waited_on(quota(1))

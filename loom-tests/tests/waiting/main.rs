@@ -1,8 +1,31 @@
-//! One model per hazard of the queue of those who wait. Nothing without `--cfg brimful_loom`.
+//! Models of a bucket's queue, one for each hazard. Empty without `--cfg brimful_loom`.
 //!
-//! It is 4 T when the threads start. A timer that fires makes it the time for which it was armed.
-//! What is parked is left to the end, when timers fire until nobody waits: who is served there, in
-//! the outcome's last column, was woken, and served to the nanosecond.
+//! The time is 4 T when the threads start. A timer that fires moves the time to the instant for
+//! which it was armed. At the end, timers fire until no parked wait is left. A wait that ends there
+//! was woken once, and a wait that only the timer served was served at the exact nanosecond.
+//!
+//! An outcome has the calls of each thread in order, and a bar between threads. The waits that were
+//! still parked at the end are in a last column:
+//!
+//! | letter | the call |
+//! |---|---|
+//! | `+` | granted |
+//! | `-` | denied |
+//! | `g` | gave tokens back |
+//! | `aN` | added N tokens: the number that fitted |
+//! | `dN` | charged a late cost, and left N tokens of it uncharged |
+//! | `r` | reset |
+//! | `w` | joined the queue |
+//! | `.` | was polled, and still waits |
+//! | `l` | cancelled its wait |
+//! | `b` | cancelled its wait after the grant, so the tokens were given back (not shown for keys) |
+//! | `t` | failed: too late for its deadline |
+//! | `T` | the same, found by the timer alone |
+//! | `n` | failed: the key was removed |
+//! | `f` | refused: the table is full |
+//! | `x` | removed the key |
+//! | `o` | found no key to remove |
+//! | `c` | removed all keys (`clear`) |
 #![cfg(brimful_loom)]
 
 mod arrival;
@@ -16,54 +39,54 @@ mod lending;
 mod refunds;
 mod threads;
 
-use brimful_loom_tests::{Actor, Ask, Hand, Subject, T, Waited};
+use brimful_loom_tests::{Actor, Readings, Subject, T, WaitRequest, Waitable};
 
-/// Reads 4 T, whatever it calls.
-const NOW: Hand = Hand::Calls(&[4 * T; 4]);
+/// Every call reads 4 T.
+const NOW: Readings = Readings::Calls(&[4 * T; 4]);
 
-/// Reads a token later.
-const LATER: Hand = Hand::Calls(&[5 * T; 4]);
+/// Every call reads 5 T: one token later.
+const LATER: Readings = Readings::Calls(&[5 * T; 4]);
 
-/// Two tokens later.
-const LATEST: Hand = Hand::Calls(&[6 * T; 4]);
+/// Every call reads 6 T: two tokens later.
+const LATEST: Readings = Readings::Calls(&[6 * T; 4]);
 
-/// Calls nothing that reads the clock.
-const BLIND: Hand = Hand::Calls(&[]);
+/// No call reads the clock.
+const NO_CLOCK: Readings = Readings::Calls(&[]);
 
-const ONE: Ask = Ask::of(1);
-const TWO: Ask = Ask::of(2);
+const ONE: WaitRequest = WaitRequest::of(1);
+const TWO: WaitRequest = WaitRequest::of(2);
 
-/// Nothing is left of a burst of so many.
+/// A full burst was taken, so the bucket is empty.
 fn emptied<L: Subject, const BURST: u32>(actor: &Actor<L>) {
     assert!(actor.take_at(4 * T, BURST));
 }
 
-/// The same, and somebody waits for one.
-fn one_waits<L: Waited, const BURST: u32>(actor: &Actor<L>) {
+/// The same, and a caller waits for one token.
+fn one_waits<L: Waitable, const BURST: u32>(actor: &Actor<L>) {
     emptied::<L, BURST>(actor);
     actor.enter_and_park(ONE);
 }
 
-/// The same, and somebody else waits behind them.
-fn two_wait<L: Waited, const BURST: u32>(actor: &Actor<L>) {
+/// The same, and a second caller waits for one token.
+fn two_wait<L: Waitable, const BURST: u32>(actor: &Actor<L>) {
     one_waits::<L, BURST>(actor);
     actor.enter_and_park(ONE);
 }
 
-/// Somebody waits for two, and somebody behind them for one.
-fn two_before_one<L: Waited>(actor: &Actor<L>) {
+/// The bucket is empty, a caller waits for two tokens, and another behind it for one.
+fn two_before_one<L: Waitable>(actor: &Actor<L>) {
     emptied::<L, 2>(actor);
     actor.enter_and_park(TWO);
     actor.enter_and_park(ONE);
 }
 
-/// Somebody was granted one, and has not been told.
-fn one_granted<L: Waited, const BURST: u32>(actor: &Actor<L>) {
+/// A waiter was granted one token, and has not been polled since.
+fn one_granted<L: Waitable, const BURST: u32>(actor: &Actor<L>) {
     one_waits::<L, BURST>(actor);
     actor.fire();
 }
 
-/// Whether the models that are bounded for their time's sake are to be run with a wider bound.
+/// Whether the models with a preemption bound are to run with a wider one.
 fn long() -> bool {
     std::env::var_os("BRIMFUL_LOOM_LONG").is_some()
 }

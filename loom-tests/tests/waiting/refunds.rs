@@ -1,8 +1,8 @@
-//! Tokens are given back: they are whose turn it is, at once.
+//! Tokens that are given back go to the first waiter at once.
 
 use brimful_loom_tests::{Model, quota};
 
-use super::{BLIND, LATER, NOW, ONE, emptied, long, one_waits, two_before_one};
+use super::{LATER, NO_CLOCK, NOW, ONE, emptied, long, one_waits, two_before_one};
 
 #[test]
 fn added_against_an_arrival() {
@@ -25,7 +25,7 @@ fn cancel_against_an_arrival() {
         .explore(&["+g|+", "+g|w|+", "-|+"]);
 }
 
-/// The taker may have them before somebody waits, not after.
+/// The taker may get them before a caller waits, but not after.
 #[test]
 fn added_against_an_arrival_and_a_taker() {
     Model::waited_on(quota(1))
@@ -37,7 +37,7 @@ fn added_against_an_arrival_and_a_taker() {
         .explore(&["a1|+|-", "a1|w|+|+", "a1|w|-|+"]);
 }
 
-/// Too few for the first, but enough for the second.
+/// The tokens are too few for the first waiter, but enough for the second.
 #[test]
 fn added_against_a_cancel_of_the_first() {
     Model::waited_on(quota(2))
@@ -47,7 +47,7 @@ fn added_against_a_cancel_of_the_first() {
         .explore(&["a1|l|+"]);
 }
 
-/// Who is granted them goes.
+/// The waiter that is granted them is cancelled.
 #[test]
 fn added_against_a_cancel_of_the_last() {
     Model::waited_on(quota(1))
@@ -57,7 +57,7 @@ fn added_against_a_cancel_of_the_last() {
         .explore(&["a1|b", "a1|l"]);
 }
 
-/// Two give back at once, each too few.
+/// Two threads give back at once. Each refund alone is too small.
 #[test]
 fn two_who_add() {
     Model::waited_on(quota(2))
@@ -72,18 +72,18 @@ fn added_against_a_grant() {
     Model::waited_on(quota(2))
         .setup(two_before_one)
         .thread(NOW, |actor| actor.add(1))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .explore(&["a1||++"]);
 }
 
-/// The first goes, the timer fires, and tokens are given back.
+/// The first waiter is cancelled, the timer fires, and tokens are given back.
 #[test]
 fn added_against_a_grant_and_a_cancel() {
     Model::waited_on(quota(2))
         .setup(two_before_one)
         .thread(NOW, |actor| actor.add(1))
         .thread(LATER, |actor| actor.leave(actor.claim(0)))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NO_CLOCK, |actor| actor.fire())
         .preemptions(if long() { 3 } else { 2 })
         .explore(&["a1|b||+", "a1|l||+"]);
 }

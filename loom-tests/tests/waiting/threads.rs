@@ -1,10 +1,10 @@
-//! Threads that block, which sleep until they are served; and wakers and timers that come back at once.
+//! Threads that block until they are served. Wakers and timers that call back from within.
 
 use brimful_loom_tests::{Model, quota};
 
-use super::{BLIND, NOW, ONE, emptied, long, one_waits};
+use super::{NO_CLOCK, NOW, ONE, emptied, long, one_waits};
 
-/// Nobody but the timer is there.
+/// Only the timer can serve it.
 #[test]
 fn blocked_until_the_timer_fires() {
     Model::waited_on(quota(1)).setup(emptied::<_, 1>).thread(NOW, |actor| actor.block(1)).timekeeper().explore(&["+|"]);
@@ -19,7 +19,7 @@ fn blocked_until_tokens_are_given_back() {
         .explore(&["+|a1"]);
 }
 
-/// The first goes before it is served.
+/// The first waiter is cancelled, and may have been served.
 #[test]
 fn blocked_behind_one_who_leaves() {
     Model::waited_on(quota(1))
@@ -31,7 +31,7 @@ fn blocked_behind_one_who_leaves() {
         .explore(&["+|b|", "+|l|"]);
 }
 
-/// A thread and a task.
+/// A blocked thread and a task.
 #[test]
 fn blocked_beside_a_task() {
     Model::waited_on(quota(1))
@@ -43,7 +43,7 @@ fn blocked_beside_a_task() {
         .explore(&["+|w||+"]);
 }
 
-/// Two threads, and tokens for one that are given back; the timer fires for the other.
+/// Two threads block. Tokens for one are given back, and the timer fires for the other.
 #[test]
 fn two_blocked() {
     Model::waited_on(quota(2))
@@ -55,35 +55,35 @@ fn two_blocked() {
         .explore(&["+|+|"]);
 }
 
-/// Whoever was served and forgets it does not keep a thread waiting.
+/// A waiter that was served and leaked does not delay a blocked thread.
 #[test]
 fn blocked_behind_one_who_is_leaked() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
         .thread(NOW, |actor| actor.block(1))
-        .thread(BLIND, |actor| actor.leak(actor.claim(0)))
+        .thread(NO_CLOCK, |actor| actor.leak(actor.claim(0)))
         .timekeeper()
         .preemptions(if long() { 3 } else { 2 })
         .explore(&["+||"]);
 }
 
-/// A waker may come to the queue, from within.
+/// A waker may read the bucket from within the dispatch that wakes it.
 #[test]
 fn woken_to_look_at_the_bucket() {
     Model::waited_on(quota(1))
         .setup(emptied::<_, 1>)
-        .thread(NOW, |actor| actor.enter_and_park(ONE.eager()))
-        .thread(BLIND, |actor| actor.fire())
+        .thread(NOW, |actor| actor.enter_and_park(ONE.peeking()))
+        .thread(NO_CLOCK, |actor| actor.fire())
         .thread(NOW, |actor| actor.add(1))
         .preemptions(2)
         .explore(&["+||a1", "w||a1|+"]);
 }
 
-/// So may a timer, by its waker.
+/// A timer may wake its waker from within `arm`.
 #[test]
 fn timer_that_fires_as_it_is_armed() {
     Model::waited_on(quota(1))
-        .hasty_timers()
+        .waking_timers()
         .setup(emptied::<_, 1>)
         .thread(NOW, |actor| actor.enter_and_park(ONE))
         .thread(NOW, |actor| actor.enter_and_park(ONE))
