@@ -189,13 +189,8 @@ impl Table {
         locked.remove(key)
     }
 
-<<<<<<< HEAD
-    /// Forgets every full bucket, and returns how many those were.
-    pub(crate) fn retain_recent(&self, source: TimeSource<'_, impl Clock>) -> u64 {
-=======
     /// Forgets every full bucket, and returns the number of forgotten buckets.
-    pub(crate) fn retain_recent(&self, mut source: impl TimeSource) -> u64 {
->>>>>>> wt-benches
+    pub(crate) fn retain_recent(&self, source: TimeSource<'_, impl Clock>) -> u64 {
         let mut freed = 0;
         self.each_stripe(|locked| {
             locked.take_back_all(source.read());
