@@ -325,7 +325,7 @@ fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
             Op::Reset => {
                 inflow += 2 * BURST * TOKEN;
                 (real.reset)();
-                simulation.x = BURST * TOKEN - i128::from(simulation.now);
+                simulation.intercept = BURST * TOKEN - i128::from(simulation.now);
                 simulation.refuse_late();
                 simulation.serve_due();
             }
