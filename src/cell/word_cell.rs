@@ -60,6 +60,15 @@ impl<'a, C> TimeSource<'a, C> {
     pub(crate) const fn cached(now: Reading, clock: &'a C) -> Self {
         TimeSource { first: now, clock: Some(clock) }
     }
+
+    /// The same source for a call that begins anew: the clock, if there is one.
+    #[cfg(feature = "std")]
+    pub(crate) const fn anew(self) -> Self {
+        match self.clock {
+            Some(clock) => TimeSource::clock(clock),
+            None => self,
+        }
+    }
 }
 
 impl<C: Clock> TimeSource<'_, C> {

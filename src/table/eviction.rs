@@ -10,9 +10,8 @@ use super::state::Locked;
 
 /// The outcome of the search for room for one more key.
 pub(super) enum Room {
-    /// The key is counted. Contains the new number of keys, unless the key takes the place of
-    /// another key.
-    Counted(Option<u64>),
+    /// The key is counted.
+    Counted,
     /// The key is counted, and a bucket in use was forgotten for it.
     Evicted,
     /// The table is full, and has not been swept for this key.
@@ -32,10 +31,8 @@ impl<'a> Locked<'a> {
         now: Reading,
         swept: bool,
     ) -> Room {
-        if !self.is_crowded_out(candidates) {
-            if let Some(keys) = self.table.count() {
-                return Room::Counted(Some(keys));
-            }
+        if !self.is_crowded_out(candidates) && self.table.count() {
+            return Room::Counted;
         }
         self.make_room_at_limit(key, candidates, now, swept)
     }
@@ -46,7 +43,7 @@ impl<'a> Locked<'a> {
         let full = self.table.full(now);
         if let Some(tenant) = rivals.tenants().find(|tenant| self.claim_if(tenant, full)) {
             self.vacate(tenant);
-            return Room::Counted(None);
+            return Room::Counted;
         }
         if !swept {
             return Room::Full;
@@ -72,11 +69,11 @@ impl<'a> Locked<'a> {
         swept: bool,
     ) -> Room {
         if !self.is_crowded_out(candidates) && self.table.keys() < self.table.max_keys {
-            return Room::Counted(None);
+            return Room::Counted;
         }
-        let rivals = self.rivals(key, candidates);
-        if rivals.tenants().any(|tenant| token_bucket::is_full(self.layout(), tenant.word(), now)) {
-            return Room::Counted(None);
+        let (rivals, full) = (self.rivals(key, candidates), self.table.full(now));
+        if rivals.tenants().any(|tenant| full.includes(self.layout(), tenant.word())) {
+            return Room::Counted;
         }
         if !swept {
             return Room::Full;

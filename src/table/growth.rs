@@ -1,6 +1,6 @@
 //! Sweeping for buckets that may be forgotten, and doubling the groups.
 
-use crate::sync::{Ordering, lock, try_lock};
+use crate::sync::{MutexGuard, Ordering, lock, try_lock};
 use crate::word::Reading;
 
 use super::config::FALLEN_BEHIND;
@@ -29,12 +29,11 @@ impl Sweep {
 }
 
 impl Table {
-    /// Called for each new key, with the new number of keys. If the groups are crowded, doubles
-    /// them: divides a few groups for every new key, until each group has been divided. Does not
-    /// begin to do so if there are buckets to be forgotten instead.
+    /// Called after a new key has come. If the groups are crowded, begins to double them, unless there
+    /// are buckets to be forgotten instead. If they are being doubled, divides a few more.
     #[inline]
-    pub(super) fn grow_if_crowded(&self, keys: u64, now: Reading) {
-        let groups = self.groups();
+    pub(super) fn grow_if_crowded(&self, now: Reading) {
+        let (keys, groups) = (self.keys(), self.groups());
         if !groups.is_even() || self.is_crowded(keys, groups) {
             self.grow(keys, now);
         }
@@ -50,40 +49,56 @@ impl Table {
         } else {
             try_lock(&self.growth)
         };
-        let Some(_growth) = growth else { return };
+        let Some(growth) = growth else { return };
         let groups = self.groups();
-        if groups.is_even() && (!self.is_crowded(self.keys(), groups) || self.sweep_ahead(now)) {
-            return;
+        if groups.is_even() && self.is_crowded(self.keys(), groups) && !self.sweep_ahead(now) {
+            self.divide(&growth);
         }
-        for _ in 0..DIVIDED_AT_ONCE {
-            self.divide();
-            if self.groups().is_even() {
-                return;
+        self.divide_more(&growth);
+    }
+
+    /// Divides a few groups if the table is being doubled.
+    pub(super) fn divide_some(&self) {
+        if !self.groups().is_even() {
+            if let Some(growth) = try_lock(&self.growth) {
+                self.divide_more(&growth);
             }
         }
     }
 
-    /// Sweeps a few groups, the one that was not swept for longest first, until one has buckets to
-    /// be forgotten. Returns whether one of them had.
+    fn divide_more(&self, growth: &MutexGuard<'_, ()>) {
+        for _ in 0..DIVIDED_AT_ONCE {
+            if self.groups().is_even() {
+                return;
+            }
+            self.divide(growth);
+        }
+    }
+
+    /// Sweeps a few groups, the one that was not swept for longest first, until one has buckets to be forgotten. Returns whether one
+    /// of them had.
     fn sweep_ahead(&self, now: Reading) -> bool {
         // If all these groups fail, the table doubles. There are enough of them that a table does
         // not double for want of luck if a fair share of its buckets is idle. There are few enough
         // that a new key does not take long if hardly any bucket is idle.
         const GROUPS: u64 = 8;
         let idle = self.idle(now);
-        (0..GROUPS).any(|_| {
+        (0..GROUPS.min(self.groups().count())).any(|_| {
             let group = self.next_to_sweep();
             self.lock_group(group).sweep(group, idle) > 0
         })
     }
 
-    /// Returns the group that was not swept for longest.
+    /// Returns the group that was not swept for longest: each in its turn, also if groups are added.
     fn next_to_sweep(&self) -> u64 {
+        let groups = self.groups().count();
+        let after = |group: u64| Some(if group + 1 < groups { group + 1 } else { 0 });
         // Relaxed: a position, which orders nothing.
-        self.hand.fetch_add(1, Ordering::Relaxed) % self.groups().count()
+        let next = self.hand.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
+        next.unwrap_or_default()
     }
 
-    /// Sweeps the table for full buckets, from the end of the last such sweep on. Stops when some
+    /// Sweeps the table for full buckets, from the end of the last sweep on. Stops when some
     /// are found, or when the call has looked at as many groups as it may.
     pub(super) fn sweep_on(&self, sweep: &mut Sweep, now: Reading) {
         let full = self.full(now);
@@ -113,7 +128,7 @@ impl Table {
     }
 
     /// Adds a group, and moves the keys that belong in it.
-    fn divide(&self) {
+    fn divide(&self, _: &MutexGuard<'_, ()>) {
         let groups = self.groups();
         let (from, after) = (groups.divided(), groups.one_more());
         // The new group belongs to the same stripe.
@@ -129,12 +144,6 @@ impl Table {
         self.publish(after);
         locked.changed = true;
         locked.place_some_overflown();
-    }
-
-    /// Runs `work` under the lock that doubling holds, so that no group is added meanwhile.
-    pub(super) fn without_growth<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _growth = lock(&self.growth);
-        work()
     }
 }
 

@@ -5,7 +5,6 @@
 //! there under the stripe's lock, which is taken before the queue's lock. No waker is called under
 //! either lock.
 
-use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::task::Waker;
@@ -19,7 +18,7 @@ use super::fingerprint::Fingerprint;
 use super::growth::Sweep;
 use super::op::BucketOp;
 use super::policy::FullEvent;
-use super::state::{Locked, Table};
+use super::state::{Locked, Table, raise};
 
 /// The outcome of an attempt to wait.
 pub(crate) enum Arrival {
@@ -54,6 +53,7 @@ impl Table {
             match enqueued {
                 Attempt::Full => self.sweep_on(&mut sweep, now),
                 Attempt::Arrived(arrival, event) => {
+                    self.grow_if_crowded(now);
                     event.into_iter().for_each(|event| self.report(event));
                     return arrival;
                 }
@@ -73,8 +73,7 @@ impl Table {
     }
 
     fn count_waiting(&self) -> bool {
-        let one_more = |keys: u64| (keys < self.max_waiting_keys).then_some(keys + 1);
-        self.waiting_keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+        raise(&self.waiting_keys, self.max_waiting_keys)
     }
 
     fn uncount_waiting(&self, keys: u64) {
@@ -165,7 +164,7 @@ impl Locked<'_> {
         }
         let word = self.new_bucket(now).word(self.layout(), now);
         match self.make_room(key, &candidates, now, swept) {
-            Room::Counted(_) => Ok((word, None)),
+            Room::Counted => Ok((word, None)),
             Room::Evicted => Ok((word, Some(FullEvent::Evicted))),
             Room::Full => Err(Attempt::Full),
             Room::Refused { deficit } => {
@@ -181,18 +180,23 @@ impl Locked<'_> {
         (!is_back).then_some(queue)
     }
 
-    /// Takes a word back if its queue has no waiters, and returns whether it did.
+    /// Takes a word back if its queue has no waiters, and returns whether it did. If there is no place
+    /// for the word, it stays with its queue, which serves calls as well.
     fn take_back(&mut self, key: Fingerprint, queue: &Arc<Queue>, now: Reading) -> bool {
-        let Entry::Occupied(entry) = self.state.queued.entry(key) else { return false };
         // A queue whose key was removed has no word, and another queue may be in its place.
-        if !Arc::ptr_eq(entry.get(), queue) {
+        if !self.state.queued.get(&key).is_some_and(|current| Arc::ptr_eq(current, queue)) {
+            return false;
+        }
+        let candidates = self.table.candidates(key);
+        if self.is_crowded_out(&candidates) {
             return false;
         }
         let Some(word) = queue.reclaim() else { return false };
-        entry.remove();
+        self.state.queued.remove(&key);
         self.table.uncount_waiting(1);
-        let candidates = self.table.candidates(key);
-        self.place(key, word, &candidates, now);
+        if !self.place(key, word, &candidates, now) {
+            self.table.counters.count(FullEvent::Evicted);
+        }
         true
     }
 

@@ -176,10 +176,6 @@ impl Table {
         Some(Locked { table: self, stripe, state: try_lock(&stripe.state)?, changed: false })
     }
 
-    pub(super) fn each_stripe(&self, mut visit: impl FnMut(&mut Locked<'_>)) {
-        (0..self.stripes.len()).for_each(|stripe| visit(&mut self.lock(stripe)));
-    }
-
     /// Returns the number of changes of a stripe so far. A thread that then finds a key nowhere,
     /// and finds the same number under the lock, need not look again. Acquire: the thread sees
     /// those changes.
@@ -188,16 +184,16 @@ impl Table {
         self.stripes[stripe].changes.load(Ordering::Acquire)
     }
 
-    /// Returns the number of known keys. Relaxed: a count, which orders nothing.
-    pub(super) fn keys(&self) -> u64 {
+    /// Returns the number of known keys, including those whose bucket is full again. Relaxed: a
+    /// count, which orders nothing.
+    pub(crate) fn keys(&self) -> u64 {
         self.keys.load(Ordering::Relaxed)
     }
 
-    /// Counts one more key, if there may be one more, and returns the new number of keys.
+    /// Counts one more key, if there may be one more.
     #[inline]
-    pub(super) fn count(&self) -> Option<u64> {
-        let one_more = |keys: u64| (keys < self.max_keys).then_some(keys + 1);
-        self.keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok().map(|keys| keys + 1)
+    pub(super) fn count(&self) -> bool {
+        raise(&self.keys, self.max_keys)
     }
 
     pub(super) fn uncount(&self, keys: u64) {
@@ -208,8 +204,7 @@ impl Table {
 
     /// Counts one more key in the overflow, if there may be one more.
     pub(super) fn count_overflow(&self) -> bool {
-        let one_more = |keys: u64| (keys < self.max_overflow).then_some(keys + 1);
-        self.overflow.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+        raise(&self.overflow, self.max_overflow)
     }
 
     pub(super) fn uncount_overflow(&self, keys: u64) {
@@ -241,6 +236,14 @@ impl Table {
     pub(super) fn full(&self, now: Reading) -> Forgettable {
         Forgettable { since: now, earned: self.layout().earned().at(now), or_reset: true }
     }
+}
+
+/// Raises a counter by one, unless that makes it more than `most`. Relaxed: a count, which orders
+/// nothing.
+#[inline]
+pub(super) fn raise(counter: &AtomicU64, most: u64) -> bool {
+    let one_more = |count: u64| (count < most).then_some(count + 1);
+    counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
 }
 
 /// The test for buckets that may be forgotten. They were full at a reading already, so they can

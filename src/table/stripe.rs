@@ -6,7 +6,6 @@ use crate::algorithm::token_bucket;
 use crate::word::{Layout, Reading, Word};
 
 use super::fingerprint::Fingerprint;
-use super::policy::FullEvent;
 use super::slots::{Candidates, InSlot, Slot};
 use super::state::{Forgettable, Locked};
 
@@ -16,17 +15,21 @@ impl<'a> Locked<'a> {
     }
 
     /// Gives a counted key a slot, or a place in the overflow. If the overflow is full too, the key
-    /// is forgotten at once, and its debt is kept in the floor.
+    /// is forgotten at once, and its debt is kept in the floor; returns `false` then.
     #[inline]
-    pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) {
+    #[must_use = "an eviction has to be counted"]
+    pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) -> bool {
         match candidates.vacant(Candidates::LINES) {
-            Some(slot) => self.occupy(slot, key, word),
+            Some(slot) => {
+                self.occupy(slot, key, word);
+                true
+            }
             None => self.place_crowded(key, word, candidates, now),
         }
     }
 
     #[cold]
-    fn place_crowded(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) {
+    fn place_crowded(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) -> bool {
         let slot = self.reuse(candidates, self.table.idle(now)).or_else(|| self.displace(candidates));
         if let Some(slot) = slot {
             self.occupy(slot, key, word);
@@ -35,8 +38,9 @@ impl<'a> Locked<'a> {
         } else {
             self.lower_floor(word);
             self.table.uncount(1);
-            self.table.counters.count(FullEvent::Evicted);
+            return false;
         }
+        true
     }
 
     /// Returns whether a new key would find neither a vacant slot nor a place in the overflow.

@@ -6,6 +6,7 @@ use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{self, Taken, TimeSource};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
+use crate::sync::lock;
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
@@ -21,9 +22,8 @@ use super::state::{Locked, Table};
 /// The outcome of an operation on a bucket that is in no slot.
 enum Absent<T> {
     Done(T),
-    /// The bucket is in a slot now. Contains the new number of keys, unless the key took the place
-    /// of another key.
-    Placed(T, Option<u64>, Reading),
+    /// The bucket is in a slot or in the overflow now.
+    Placed(T, Reading),
     /// A bucket in use was forgotten for the key, or the key was refused.
     Forced(T, FullEvent),
     /// Nothing was done: the table is full, and has not been swept for this call.
@@ -84,7 +84,8 @@ impl Table {
     #[cold]
     #[inline(never)]
     fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
-        self.run(key, &Take { demand, source })
+        // A reading that was cached for many calls may be older than what the table has forgotten since.
+        self.run(key, &Take { demand, source: source.anew() })
     }
 
     /// Asks for the line in which a key is looked for first, without waiting for it.
@@ -138,8 +139,8 @@ impl Table {
             drop(locked);
             match absent {
                 Absent::Done(output) => return output,
-                Absent::Placed(output, keys, now) => {
-                    self.grow_if_crowded(keys.unwrap_or_else(|| self.keys()), now);
+                Absent::Placed(output, now) => {
+                    self.grow_if_crowded(now);
                     return output;
                 }
                 Absent::Forced(output, event) => {
@@ -167,6 +168,10 @@ impl Table {
                 locked.move_home(tenant.key);
             }
         }
+        // Else a table to which no new keys come would be uneven for good, and every hit slower.
+        if better > 0 {
+            self.divide_some();
+        }
         Some(output)
     }
 
@@ -189,15 +194,17 @@ impl Table {
         locked.remove(key)
     }
 
-    /// Forgets every full bucket, and returns the number of forgotten buckets.
+    /// Forgets every full bucket, but for those that are moved meanwhile, and returns the number of
+    /// forgotten buckets.
     pub(crate) fn retain_recent(&self, source: TimeSource<'_, impl Clock>) -> u64 {
         let mut freed = 0;
-        self.each_stripe(|locked| {
+        for stripe in 0..self.stripes.len() {
+            let mut locked = self.lock(stripe);
             locked.take_back_all(source.read());
             freed += locked.sweep_whole_overflow(self.full(source.read()));
-        });
+        }
         // One group at a time, so that no lock is held for long. A key that moves meanwhile, to a
-        // group that doubling adds, is found there.
+        // group that was swept already, stays.
         let mut group = 0;
         while group < self.groups().count() {
             freed += self.lock_group(group).sweep(group, self.full(source.read()));
@@ -209,26 +216,22 @@ impl Table {
     /// Forgets all keys and the tokens that they have taken.
     pub(crate) fn clear(&self) {
         let mut wakes = Vec::new();
-        self.without_growth(|| {
-            let groups = self.groups().count();
-            // Each stripe is held for its whole clear, so that no key moves from a group that is not
-            // yet cleared to one that is.
-            for stripe in 0..self.stripes.len() {
-                let mut locked = self.lock(stripe);
-                locked.remove_all((stripe as u64..groups).step_by(self.stripes.len()));
-                wakes.push(locked.remove_all_queued());
-            }
-        });
+        // No group is added meanwhile.
+        let growth = lock(&self.growth);
+        let groups = self.groups().count();
+        // Each stripe is held for its whole clear, so that no key moves from a group that is not yet
+        // cleared to one that is.
+        for stripe in 0..self.stripes.len() {
+            let mut locked = self.lock(stripe);
+            locked.remove_all((stripe as u64..groups).step_by(self.stripes.len()));
+            wakes.push(locked.remove_all_queued());
+        }
+        drop(growth);
         wakes.into_iter().for_each(super::queued::PendingWakes::send);
     }
 
     pub(crate) fn max_keys(&self) -> u64 {
         self.max_keys
-    }
-
-    /// Returns the number of known keys, including those whose bucket is full again.
-    pub(crate) fn len(&self) -> u64 {
-        self.keys()
     }
 
     /// Returns the bytes in use.
@@ -271,14 +274,13 @@ impl<'a> Locked<'a> {
             return self.run_unkept(key, op, output, candidates, now, swept);
         }
         match self.make_room(key, candidates, now, swept) {
-            Room::Counted(keys) => {
-                self.place(key, word, candidates, now);
-                Absent::Placed(output, keys, now)
-            }
-            Room::Evicted => {
-                self.place(key, word, candidates, now);
+            Room::Counted if self.place(key, word, candidates, now) => Absent::Placed(output, now),
+            Room::Evicted if !self.place(key, word, candidates, now) => {
+                // Another stripe took the last place. Two buckets in use are forgotten then.
+                self.table.counters.count(FullEvent::Evicted);
                 Absent::Forced(output, FullEvent::Evicted)
             }
+            Room::Counted | Room::Evicted => Absent::Forced(output, FullEvent::Evicted),
             Room::Full => Absent::Full(now),
             Room::Refused { deficit } => Absent::Forced(op.refused(output, deficit, now), FullEvent::Refused),
         }
@@ -301,7 +303,7 @@ impl<'a> Locked<'a> {
             Room::Full => Absent::Full(now),
             Room::Refused { deficit } if O::LOOKS => Absent::Done(refused(output, deficit)),
             Room::Refused { deficit } => Absent::Forced(refused(output, deficit), FullEvent::Refused),
-            Room::Counted(_) | Room::Evicted => Absent::Done(output),
+            Room::Counted | Room::Evicted => Absent::Done(output),
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! - a stale clock that wraps, tokens and time in two atomics: `window_bound`
 //! - the remainder dropped at each refill, the interval in whole nanoseconds, a burst that comes
-//! back twice: `no_lost_tokens`
+//!   back twice: `no_lost_tokens`
 //! - a limiter created late on a running clock: `total`
 //! - cancelling restores the wrong number, tokens counted after the call: `charge_once`
 

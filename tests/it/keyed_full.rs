@@ -347,3 +347,33 @@ fn a_refusal_by_a_full_table_shows_no_tokens() {
     assert!(matches!(limiter.key(&NEW).at(0).try_acquire_n(11), Err(TryAcquireError::ExceedsBurst(_))));
     assert_eq!((limiter.key(&NEW).at(0).time_until(11), limiter.refusals()), (None, refusals));
 }
+
+/// The last wait on a key ends, and there is no place left for the key: its debt stays its own, and no
+/// other key pays for it.
+#[test]
+fn an_exhausted_key_is_not_forgotten_when_its_last_wait_ends() {
+    for on_full in POLICIES {
+        // All keys share two groups, and an eighth of 1000 keys may be in no slot.
+        let limiter = table(Quota::per_hour(1).burst(10), 1_000, Places::Same, on_full);
+        let exhausted = 0;
+        assert!(limiter.key(&exhausted).try_acquire_n(10).is_ok());
+        let mut wait = limiter.acquire(&exhausted);
+        assert!(poll(&mut wait).is_none());
+        let mut key = 1;
+        while limiter.refusals() + limiter.evictions() == 0 {
+            let _ = limiter.try_acquire_n(&key, 1);
+            key += 1;
+        }
+        assert!(key > 16 + 64, "the last of them found no place");
+        let (evictions, new) = (limiter.evictions(), key);
+        let tokens_of_a_new_key = limiter.key(&new).balance();
+        drop(wait);
+        assert!(!limiter.allow(&exhausted));
+        assert_eq!(limiter.key(&exhausted).balance(), 0.0, "{on_full:?}");
+        assert_eq!((limiter.evictions(), limiter.key(&new).balance()), (evictions, tokens_of_a_new_key));
+        // A place comes free, and the key has it.
+        assert!(limiter.remove(&1));
+        assert!(!limiter.allow(&exhausted));
+        assert_eq!((limiter.waiting_keys(), limiter.key(&exhausted).balance()), (0, 0.0));
+    }
+}

@@ -93,3 +93,26 @@ fn bytes_are_used_for_as_many_keys_as_they_hold() {
     // More keys never take fewer bytes.
     assert!((1..5_000).all(|keys| limit(keys) <= limit(keys + 1)));
 }
+
+/// Calls for known keys complete a doubling that new keys began: a table at rest is a power of two.
+#[test]
+fn a_table_that_gets_no_new_keys_completes_its_doubling() {
+    // Beside the slots, a few keys that found no slot.
+    const FEW: usize = 2_000;
+    let limiter = builder().build().unwrap();
+    let (mut keys, mut before) = (0, limiter.memory_usage());
+    for slots in [1_024, 2_048, 4_096, 8_192] {
+        // Until the first groups are divided.
+        while limiter.memory_usage() < before + FEW {
+            assert!(limiter.allow(&keys));
+            keys += 1;
+        }
+        let after = before + slots / 2 * 16;
+        assert!(limiter.memory_usage() < after - FEW, "{limiter:?}");
+        for _ in 0..100 {
+            (0..keys).for_each(|key| assert!(limiter.key(&key).balance() > 0.0));
+        }
+        assert!((after..after + FEW).contains(&limiter.memory_usage()), "{limiter:?}");
+        before = after;
+    }
+}

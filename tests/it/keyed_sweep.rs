@@ -86,8 +86,6 @@ fn every_full_bucket_is_found_within_one_round() {
         let on_full = if keys % 2 == 0 { OnFull::Deny } else { OnFull::EvictLeastDebt };
         let limiter = exhausted(keys, on_full);
         let (mut known, mut newcomers) = ((0..keys).collect::<Vec<_>>(), keys..);
-        // While the table still grows, the sweep skips some groups each time that groups are added.
-        let rounds = if limiter.memory_usage() as u64 / GROUP_BYTES < most_groups(keys) { 2 } else { 1 };
         for most in [1, 2, 5, 50] {
             // Refusing a few keys first lets the sweep start anywhere.
             assert!(newcomers.by_ref().take(random.below(8) as usize).all(|key| !limiter.key(&key).at(SECOND).allow()));
@@ -99,9 +97,9 @@ fn every_full_bucket_is_found_within_one_round() {
             for at in filled {
                 known[at] = refused_until_admitted(&limiter, &mut newcomers).1;
                 let refused = limiter.refusals() - before;
-                assert!(refused <= rounds * ((most_groups(keys) - 1) / SWEPT), "{keys} keys: {refused} were refused");
+                assert!(refused <= (most_groups(keys) - 1) / SWEPT, "{keys} keys: {refused} were refused");
             }
-            let round = rounds * (1 + most_groups(keys) / SWEPT);
+            let round = 1 + most_groups(keys) / SWEPT;
             assert!(newcomers.by_ref().take(round as usize).all(|key| !limiter.key(&key).at(SECOND).allow()));
             assert_eq!((limiter.len(), limiter.evictions()), (keys as usize, 0));
         }

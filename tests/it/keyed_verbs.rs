@@ -1,6 +1,7 @@
 //! The methods of a keyed limiter: tables of time, key, cost and answer; which calls make a key
 //! known and which remove it; and the errors of the builder.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::catch_unwind;
 use std::sync::Arc;
@@ -241,7 +242,7 @@ fn remove_clear_and_retain_recent_forget_what_they_say() {
 }
 
 /// A slot takes one new tenant for each tick. Keys that come back within the same tick are kept in
-/// the overflow, and behave the same.
+/// the overflow, and behave the limiter.
 #[test]
 fn keys_that_are_removed_and_come_back_at_once_are_counted_as_others() {
     for places in [Places::Anywhere, Places::Same] {
@@ -390,6 +391,37 @@ fn a_batch_answers_as_one_by_one() {
     }
     println!("{admitted} admitted, {denied} denied");
     assert!(admitted > 1_000 && denied > 1_000);
+}
+
+/// A key whose hash runs other calls, as another thread might at that moment.
+struct Meanwhile<'a>(u64, &'a dyn Fn());
+
+impl Hash for Meanwhile<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.1)();
+        self.0.hash(state);
+    }
+}
+
+/// Buckets that are forgotten while a batch runs take nothing from the batch's new keys.
+#[test]
+fn a_batch_admits_new_keys_whatever_is_forgotten_meanwhile() {
+    let quota = Quota::per_second(10).burst(1);
+    let limiter = KeyedRateLimiter::<Meanwhile<'_>, _>::with_clock(quota, MockClock::new());
+    let nothing = || ();
+    let forget = || {
+        limiter.clock().advance(Duration::from_millis(5));
+        assert!(limiter.retain_recent() <= 1_000);
+    };
+    let old: Vec<_> = (0..1_000).map(|key| Meanwhile(key, &nothing)).collect();
+    assert!(old.iter().all(|key| limiter.allow(key)));
+    limiter.clock().set(SECOND);
+    // The clock was read for the batch before its keys are hashed.
+    let new: Vec<_> = (0..100).map(|nth| Meanwhile(2_000 + nth, if nth == 0 { &forget } else { &nothing })).collect();
+    let mut out = Vec::new();
+    limiter.try_acquire_many(&new, &mut out);
+    assert_eq!(limiter.len(), 100, "the others were forgotten");
+    assert_eq!(out.iter().filter(|answer| answer.is_err()).count(), 0);
 }
 
 #[test]

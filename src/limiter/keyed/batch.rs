@@ -13,9 +13,9 @@ use crate::tokens::Tokens;
 /// So many keys are looked for while the first of them is decided on.
 const AHEAD: usize = 16;
 
-/// Verbs for many keys at once. The clock is read once for all of them. The memory of each key is
-/// requested before the keys ahead of it are decided, so the cache misses overlap if the table is far
-/// larger than the caches.
+/// Verbs for many keys at once. The clock is read once for all of them, and again for each key that is
+/// new or not in its first place. The memory of each key is requested before the keys ahead of it are
+/// decided, so the cache misses overlap if the table is far larger than the caches.
 ///
 /// Each call is decided by itself, in order: a batch is not all or nothing.
 impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
@@ -48,8 +48,8 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.many(calls, |(key, n)| (key, *n), self.read_once(), out);
     }
 
-    /// The clock, read for all calls of a batch. A call whose denial may have been overtaken reads it
-    /// once more.
+    /// The clock, read for all calls of a batch. A call that finds its key outside its home line, or
+    /// whose denial may have been overtaken, reads it itself.
     fn read_once(&self) -> TimeSource<'_, C> {
         TimeSource::cached(self.live().read(), self.buckets.clock())
     }

@@ -27,7 +27,7 @@ use crate::table::FullEvent;
 /// use: 20 to 40 bytes a key, 29 on average, and never more than
 /// [`memory_limit`](KeyedRateLimiter::memory_limit). The limit is reserved at once; most systems
 /// (Linux, macOS, Windows) provide its pages as they are first used. Memory is not given back
-/// before the limiter is dropped.
+/// before the limiter is dropped, and its owned waits and reservations with it.
 ///
 /// [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. If
 /// that many are in use, [`OnFull`](crate::OnFull) decides what a new key gets: by default the
@@ -67,8 +67,11 @@ use crate::table::FullEvent;
 /// A call for a known key takes the lock of its stripe only if the key is being moved at that
 /// moment, if callers wait on it, or if no slot was found for it, which happens only with a hasher
 /// that does not spread keys. A call that finds its key outside its first place tries the lock, and
-/// moves the key if it gets it. A new key takes the lock for a fraction of a microsecond. If the
-/// table is full, the call looks at 32 groups of eight slots besides its own.
+/// moves the key if it gets it. A new key takes the lock for a fraction of a microsecond. While the
+/// table grows, such calls also divide up to five groups of eight slots, each under the lock of its
+/// stripe, after they have looked at up to eight groups for buckets to forget. If the table is full,
+/// a new key looks at 32 groups besides its own. If more than seven of eight slots are taken, a new
+/// key waits for the thread that makes the table grow.
 /// [`clear`](KeyedRateLimiter::clear) holds the lock of each stripe while it forgets the stripe's
 /// keys, and the table does not grow meanwhile.
 ///
@@ -141,7 +144,7 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
     /// forgotten. An estimate while other threads bring new keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.buckets.table.len() as usize
+        self.buckets.table.keys() as usize
     }
 
     /// Returns whether no key is known.
@@ -225,7 +228,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     }
 
     /// Forgets every key whose bucket is full, and returns the number of those. This is never
-    /// needed: slots of full buckets are reused. It makes [`len`](Self::len) exact.
+    /// needed: slots of full buckets are reused. It makes [`len`](Self::len) exact, unless other calls
+    /// move keys meanwhile.
     pub fn retain_recent(&self) -> usize {
         self.buckets.table.retain_recent(self.live()) as usize
     }
