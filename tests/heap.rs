@@ -1,7 +1,7 @@
-//! What a keyed limiter takes from the allocator is within its stated limit, whatever the hasher
-//! does. A binary of its own, because the counter replaces the allocator of the whole binary.
+//! The memory that a keyed limiter takes from the allocator is within its stated limit, with any
+//! hasher. A separate binary, because the counter replaces the allocator of the whole binary.
 
-#![allow(dead_code, reason = "shared with the other tests, which use more of it")]
+#![allow(dead_code, reason = "shared with the other tests, which use the rest of it")]
 
 use std::hash::BuildHasher;
 
@@ -22,7 +22,7 @@ fn build<S: BuildHasher>(max_keys: u64, hasher: S) -> Limiter<S> {
     keyed(Quota::per_hour(1).burst(2), max_keys).hasher(hasher).on_full(OnFull::Deny).build().unwrap()
 }
 
-/// The most bytes that a limiter has at a time while `run` uses it, and the limit that it states.
+/// The most bytes that a limiter has at once while `run` uses it, and the limit that it states.
 #[track_caller]
 fn within_limit<S: BuildHasher>(max_keys: u64, hasher: S, run: impl FnOnce(&Limiter<S>)) -> (u64, u64) {
     let mut limit = 0;
@@ -32,9 +32,9 @@ fn within_limit<S: BuildHasher>(max_keys: u64, hasher: S, run: impl FnOnce(&Limi
         run(&limiter);
         assert!(limiter.memory_usage() as u64 <= limit, "{limiter:?} of {limit}");
     });
-    assert_eq!(heap.bytes_current, 0, "all is given back");
+    assert_eq!(heap.bytes_current, 0, "all memory is freed");
     assert!(heap.bytes_max <= limit, "{} bytes of {limit}, for {max_keys} keys", heap.bytes_max);
-    assert!(heap.bytes_max > 16 * max_keys, "{} bytes for {max_keys} keys are not all", heap.bytes_max);
+    assert!(heap.bytes_max > 16 * max_keys, "{} bytes for {max_keys} keys are too few to be all", heap.bytes_max);
     (heap.bytes_max, limit)
 }
 
@@ -64,13 +64,13 @@ fn hashers_of_all_kinds_stay_within_the_limit() {
     }
 }
 
-/// Calls once for each of the keys, of which some are refused.
+/// Calls once for each key, and returns the number of admitted calls.
 fn call<'a, S: BuildHasher>(limiter: &Limiter<S>, keys: impl IntoIterator<Item = &'a u64>) -> usize {
     keys.into_iter().filter(|&key| limiter.key(key).at(0).try_acquire().is_ok()).count()
 }
 
-/// Keys that have the same five groups in a table of 2^`bits` groups and 16 stripes, in the order
-/// of their fingerprints.
+/// Keys whose groups are among the same five, in a table of 2^`bits` groups and 16 stripes, in the
+/// order of their fingerprints.
 fn colliding(bits: u32, count: usize) -> Vec<u64> {
     let in_place = |&hash: &u64| {
         let (home, second) = groups_of(hash, bits);
@@ -81,7 +81,7 @@ fn colliding(bits: u32, count: usize) -> Vec<u64> {
     keys
 }
 
-/// Keys without a slot are in trees whose nodes are as empty as removals can make them.
+/// Keys of the overflow are in trees, whose nodes become as empty as removals can make them.
 #[test]
 fn keys_without_a_slot_stay_within_the_limit_in_any_order() {
     const MAX_KEYS: u64 = 16_384;
@@ -103,13 +103,14 @@ fn keys_without_a_slot_stay_within_the_limit_in_any_order() {
             }
             let mut without = 0;
             let (most, limit) = within_limit(MAX_KEYS, Places::Anywhere, |limiter| {
-                // The table doubles as far as it can first, so that the slots are those of the end.
+                // The table doubles as far as it can first, so that it has its final slots.
                 assert_eq!(call(limiter, &others), others.len());
                 let before = limiter.memory_usage();
                 let (first, rest) = keys.split_at(MOST_WITHOUT + 40);
                 call(limiter, first);
                 without = (limiter.memory_usage() - before) / 42;
-                // Leaves lose keys until they are as empty as they may be, and the tree is filled again.
+                // Leaves lose keys until they are as empty as possible, and then the tree is filled
+                // again.
                 for round in 0..4 {
                     let thinned = first.iter().skip(round).step_by(every as usize + 1);
                     assert!(thinned.filter(|key| limiter.remove(key)).count() > 0 || round > 0);
@@ -124,10 +125,10 @@ fn keys_without_a_slot_stay_within_the_limit_in_any_order() {
     println!("at most {:.1}% of the limit", 100.0 * fullest);
 }
 
-/// Some keys without a slot in each of the stripes: each has a tree of its own.
+/// Some keys in the overflow of each stripe, which has its own tree.
 #[test]
 fn a_few_keys_without_a_slot_in_every_stripe_stay_within_the_limit() {
-    // In a table of 2^10 groups and 16 stripes: 32 keys without a slot for each.
+    // In a table of 2^10 groups and 16 stripes: 32 keys for the overflow of each stripe.
     let mut keys: Vec<Vec<u64>> = vec![Vec::new(); 16];
     for hash in 1u64.. {
         let (home, second) = groups_of(hash, 10);

@@ -1,5 +1,5 @@
-//! The burst that a quota reports is the burst that its bucket holds: a full bucket admits one
-//! call for all of it, and none for more.
+//! The burst that a quota reports is the burst that its bucket holds: a full bucket admits one call
+//! for the whole burst, and no call for more.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn full_quota([kind, rate, terms, burst, debt]: [u64; 5]) -> Quota {
     any_quota([kind, rate, terms, burst, 0, debt])
 }
 
-/// All that reports the burst of `quota` agrees, and is what a full bucket admits.
+/// Every report of the burst of `quota` agrees with the amount that a full bucket admits.
 fn is_true(quota: Quota, now: u64) -> TestCaseResult {
     let burst = quota.capacity();
     let full = || limiter(quota);
@@ -37,7 +37,7 @@ fn is_true(quota: Quota, now: u64) -> TestCaseResult {
         prop_assert!(refused.is_some(), "{} of {} admitted", more, quota);
         prop_assert_eq!(refused.map(|exceeds| exceeds.burst()), Some(burst));
     }
-    // The text has the same burst, and makes the same quota.
+    // The text has the same burst, and parses as the same quota.
     let text = quota.to_string();
     let read: Quota = text.parse().unwrap();
     prop_assert_eq!((read, read.capacity()), (quota, burst), "{}", text);
@@ -46,7 +46,7 @@ fn is_true(quota: Quota, now: u64) -> TestCaseResult {
     Ok(())
 }
 
-/// A burst with digits behind the point, of any size.
+/// A burst with decimals, of any size.
 fn burst(gene: u64) -> Tokens {
     let fraction = u128::from(any_size(gene >> 8, 40)) % PICO;
     let whole = u128::from(any_size(gene >> 4, 32)) * u128::from(!gene.is_multiple_of(3));
@@ -61,7 +61,7 @@ proptest! {
         let quota = full_quota(genes);
         is_true(quota, any_size(time, 60))?;
         let asked = burst(size);
-        // Where the rate cannot count a fraction that small, there is an error.
+        // If the rate cannot count a fraction that small, there is an error.
         let Ok(quota) = quota.try_burst(asked) else { return Ok(()) };
         prop_assert!(quota.capacity() <= asked, "{} for {}", quota.capacity(), asked);
         is_true(quota, any_size(time, 60))?;
@@ -77,7 +77,7 @@ proptest! {
         prop_assert!(lost <= burst * 1e-15 + quota.resolution().as_f64(), "{} lost of {}", lost, burst);
     }
 
-    /// What a bucket starts with is reported as it is counted, too.
+    /// The reported initial tokens are those that the bucket starts with.
     #[test]
     fn what_is_reported_as_initial_can_be_taken(genes in any::<[u64; 5]>(), part in any::<u64>()) {
         let quota = full_quota(genes);
@@ -92,7 +92,7 @@ proptest! {
 
 #[test]
 fn is_rounded_down_to_what_can_be_counted() {
-    // Rate, burst asked for, burst held.
+    // Rate, requested burst, held burst.
     let table = [
         ("10/s", "0.333333333333", "0.33333333"),
         ("1/s", "2.5", "2.5"),
@@ -110,14 +110,14 @@ fn is_rounded_down_to_what_can_be_counted() {
     let third = Quota::try_from_rate(10.0, 1.0 / 3.0).unwrap();
     assert_eq!(third.to_string(), "10/s burst 0.33333333");
     assert!(limiter(third).at(0).try_acquire_n(third.capacity()).is_ok());
-    // A period that no power of ten divides: the unit is chosen so that the burst is kept.
+    // No power of ten divides the period, so the unit is chosen to keep the burst.
     let odd = Quota::new(1, Duration::from_nanos(86_413)).try_burst(tokens("2.5")).unwrap();
     assert_eq!(odd.capacity(), tokens("2.5"));
     is_true(odd, 1).unwrap();
     let odd = Quota::new(1, Duration::from_nanos(86_413)).try_burst(tokens("2.123456789")).unwrap();
     assert!(odd.capacity() > tokens("2.1234"), "{odd}");
     is_true(odd, 1).unwrap();
-    // A debt that makes the unit coarser makes the burst coarser, too.
+    // A debt that makes the unit coarser also makes the burst coarser.
     let deep = "1/s burst 1.000000001 debt 4294967295".parse::<Quota>().unwrap();
     is_true(deep, 1).unwrap();
 }

@@ -1,5 +1,4 @@
-//! Promise 3: a call charges its cost once, or nothing at all, and what is given back is
-//! exactly that.
+//! Promise 3: a call charges its cost once or not at all, and a give-back returns exactly that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::support::{Counted, PICO, SECOND, any_quota, any_size, from_pico, limiter, pico, tokens};
 
-/// A burst of ten at one a second, on a clock that stands.
+/// A burst of ten at one token per second, on a clock that stands still.
 fn ten() -> (RateLimiter<MockClock>, MockClock) {
     let clock = MockClock::new();
     (RateLimiter::with_clock(Quota::per_second(1).burst(10), clock.clone()), clock)
@@ -67,7 +66,7 @@ fn a_look_changes_nothing() {
 
 #[test]
 fn settling_charges_what_it_really_cost() {
-    // Reserved, committed, balance after, uncharged.
+    // Reserved, committed, balance afterwards, uncharged.
     let table = [
         ("4", "4", 6.0, "0"),
         ("4", "1", 9.0, "0"),
@@ -93,7 +92,7 @@ fn settling_charges_what_it_really_cost() {
 
 #[test]
 fn debt_ends_where_the_quota_says() {
-    // The limit, committed, balance after, uncharged.
+    // The debt limit, committed, balance afterwards, uncharged.
     let table =
         [(0u32, 12u32, 0.0, 2u32), (3, 12, -2.0, 0), (3, 14, -3.0, 1), (100, 110, -100.0, 0), (100, 111, -100.0, 1)];
     for (debt, committed, balance, uncharged) in table {
@@ -104,7 +103,7 @@ fn debt_ends_where_the_quota_says() {
             (balance, Tokens::new(uncharged)),
             "{committed} within {debt}"
         );
-        // Deeper it does not get, and nothing is given back by trying.
+        // The debt does not grow, and the attempt gives nothing back.
         let left = limiter.at(SECOND).try_reserve_n(0).unwrap().at(SECOND).commit(200);
         assert_eq!(limiter.at(SECOND).balance(), -f64::from(debt));
         assert_eq!(left.as_f64(), 200.0 - (balance + f64::from(debt)));
@@ -112,10 +111,11 @@ fn debt_ends_where_the_quota_says() {
     }
 }
 
-/// What is left uncharged is exact, however many units it is.
+/// The uncharged rest is exact for any number of units.
 #[test]
 fn the_rest_is_exact_at_the_extremes() {
-    // A token takes 1000 weeks, 10 000 years, a nanosecond; and neither unit is decimal.
+    // A token takes 1000 weeks, 10 000 years, or a nanosecond. The last rates have units that are
+    // not decimal.
     for rate in ["1 per 1000 weeks", "1 per 3660000 days", "1000000000/s", "7 per 999 weeks", "3/s", "1 per 86413ns"] {
         let quota: Quota = rate.parse().unwrap();
         let limiter = limiter(quota);
@@ -131,7 +131,7 @@ fn the_rest_is_exact_at_the_extremes() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Held against 256-bit integers.
+    /// Compared with 256-bit integers.
     #[test]
     fn the_rest_is_what_the_debt_limit_leaves(
         [kind, rate, terms, burst, debt] in any::<[u64; 5]>(),
@@ -152,7 +152,7 @@ proptest! {
         let (reserved, actual) = (counted.up(reserved), counted.up(actual));
         let room = counted.capacity - reserved + counted.debt;
         let rest = actual.saturating_sub(reserved).saturating_sub(room);
-        // The smallest amount of 10⁻¹² token that is no less, unless there is none.
+        // The smallest amount in 10⁻¹² token that is not less, unless there is none.
         let scaled = |amount: u128, by: u128| U256::from(amount) * U256::from(by);
         let is_enough = |amount: Tokens| scaled(pico(amount), counted.per_token) >= scaled(rest, PICO);
         prop_assert!(is_enough(left) || left == Tokens::MAX, "{left} for {rest} of {counted:?}");
@@ -170,7 +170,7 @@ fn debt_is_earned_back_before_anything_is_admitted() {
     }
 }
 
-/// Reserve and cancel, in every order of two of them and with time between.
+/// Two reservations, cancelled in either order, with time in between.
 #[test]
 fn cancelling_leaves_what_would_have_been_without() {
     for first in 0..=10u32 {
@@ -187,12 +187,12 @@ fn cancelling_leaves_what_would_have_been_without() {
                 assert_eq!(
                     with.at(now).balance(),
                     clipped.min(10.0),
-                    "{first} cancelled beside {second} at {seconds} s"
+                    "{first} cancelled, {second} held, at {seconds} s"
                 );
                 assert_eq!(with.at(now).balance(), without.at(now).balance());
                 other.at(now).cancel();
                 assert_eq!(with.at(now).balance(), 10.0);
-                // Nothing above the burst lies hidden.
+                // No tokens are hidden above the burst.
                 assert!(with.at(now).try_acquire_n(10).is_ok());
                 assert_eq!(with.at(now).balance(), 0.0);
             }
@@ -202,7 +202,7 @@ fn cancelling_leaves_what_would_have_been_without() {
 
 #[test]
 fn what_is_given_back_is_clipped_at_the_burst() {
-    // Held before, added, returned.
+    // Held before, given back, added.
     let table = [("0", "3", "3"), ("8", "3", "2"), ("10", "3", "0"), ("9.5", "4294967295", "0.5"), ("2", "0", "0")];
     for (held, given, added) in table {
         let (limiter, clock) = ten();
@@ -211,15 +211,15 @@ fn what_is_given_back_is_clipped_at_the_burst() {
         assert_eq!(limiter.add_tokens(tokens(given)), tokens(added), "{given} to {held}");
         let balance = tokens(held).saturating_add(tokens(added));
         assert_eq!(limiter.balance(), balance.as_f64());
-        // What was clipped does not come back with time.
+        // Clipped tokens do not come back later.
         clock.advance(Duration::from_secs(100));
         assert_eq!(limiter.balance(), 10.0);
         assert!(limiter.try_acquire_n(10).is_ok() && !limiter.allow());
     }
 }
 
-/// A give-back with a reading from before the last write: the bucket was full since, and what
-/// it earns until then must not come on top.
+/// The reading of a give-back is from before the last write. The bucket was full at that write, so
+/// the tokens that it earned by then must not be added again.
 #[test]
 fn a_late_give_back_is_clipped_as_of_the_last_write() {
     let limiter = limiter(Quota::per_second(1).burst(10));
@@ -228,8 +228,8 @@ fn a_late_give_back_is_clipped_as_of_the_last_write() {
     assert_eq!(limiter.at(3_600 * SECOND).balance(), 0.0);
     reserved.at(SECOND).cancel();
     assert_eq!(limiter.at(3_600 * SECOND).balance(), 5.0);
-    // The word knows the time of its last write only to the tick, so that more may be added
-    // than there was room for then; what is held is clipped all the same.
+    // The word knows the time of its last write only to the tick. So more may be added than there
+    // was room for, but the balance is clipped all the same.
     assert!(limiter.at(SECOND).add_tokens(100) < Tokens::new(100));
     assert_eq!(limiter.at(3_600 * SECOND).balance(), 10.0);
     assert!(limiter.at(3_600 * SECOND).try_acquire_n(10).is_ok() && !limiter.at(3_600 * SECOND).allow());
@@ -252,23 +252,24 @@ fn a_dropped_reservation_gives_back_once() {
     let (limiter, clock) = ten();
     drop(limiter.try_reserve_n(6).unwrap());
     assert_eq!(limiter.balance(), 10.0);
-    // A committed one gives nothing back when it is dropped.
+    // A committed reservation gives nothing back when it is dropped.
     limiter.try_reserve_n(6).unwrap().commit(6);
     clock.advance(Duration::from_secs(1));
     assert_eq!(limiter.balance(), 5.0);
-    // A leaked one costs its tokens, once.
+    // A leaked reservation costs its tokens, once.
     std::mem::forget(limiter.try_reserve_n(5).unwrap());
     assert_eq!(limiter.balance(), 0.0);
 }
 
-/// Where the time was given, a drop does not read the clock: it would see another time.
+/// If the reservation was given its time, a drop does not read the clock, which may have another
+/// time.
 #[test]
 fn a_dropped_reservation_gives_back_as_of_its_own_time() {
     let (limiter, clock) = ten();
     clock.set(1_000_000 * SECOND);
     drop(limiter.at(5 * SECOND).try_reserve_n(6).unwrap());
     assert_eq!(limiter.at(5 * SECOND).balance(), 10.0);
-    // Had it been given back at the clock's time, this would be in debt.
+    // If it were given back at the clock's time, the bucket would be in debt here.
     assert_eq!(limiter.at(SECOND).balance(), 6.0);
 }
 
@@ -298,7 +299,7 @@ fn concurrent_calls_charge_their_costs_and_nothing_else() {
     const CALLS: u32 = 20_000;
     let (limiter, _) = ten();
     let limiter = Arc::new(limiter);
-    // Each takes one and gives it back: whatever the order, nothing is gained or lost.
+    // Each thread takes a token and gives it back, so nothing is gained or lost in any order.
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

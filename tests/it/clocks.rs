@@ -1,5 +1,5 @@
-//! The clocks. These tests alone run in real time, so they measure and print rather than
-//! demand: what they bound is only what no machine could excuse.
+//! The clocks. Only these tests run in real time. They print their measurements, and assert only
+//! bounds that every machine meets.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn clones_of_a_mock_clock_share_the_time() {
     assert_eq!(clock.now(), 7);
     thread::spawn(move || other.set(3)).join().unwrap();
     assert_eq!(clock.now(), 3);
-    assert_eq!(MockClock::default().now(), 0, "another clock has another time");
+    assert_eq!(MockClock::default().now(), 0, "another clock does not share the time");
     // Advances from several threads add up.
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -48,7 +48,7 @@ fn clones_of_a_mock_clock_share_the_time() {
 fn the_default_clock_does_not_run_backwards_on_a_thread() {
     let clock = QuantaClock::new();
     let mut last = clock.now();
-    // The origin lies a second before the first use.
+    // The origin is a second before the first use.
     assert!(last >= 1_000_000_000, "{last}");
     let (first, mut steps) = (last, 0u32);
     for _ in 0..1_000_000 {
@@ -84,7 +84,8 @@ fn the_default_clock_keeps_the_time_of_the_system() {
     let (ours_later, theirs_later) = read();
     let (ours, theirs) = ((ours_later - ours) as f64, (theirs_later - theirs).as_nanos() as f64);
     println!("{:+.2} ppm in {:.2} s", (ours / theirs - 1.0) * 1e6, theirs / 1e9);
-    // Loose by a factor of hundreds: an interrupted reading is no fault of the clock.
+    // The bound is hundreds of times looser than the clock, because an interrupted reading is not a
+    // fault of the clock.
     assert!((ours / theirs - 1.0).abs() < 1e-3);
 
     let health = clock_health();
@@ -94,8 +95,8 @@ fn the_default_clock_keeps_the_time_of_the_system() {
     assert!(health.source == ClockSource::Counter || drift == 0.0);
 }
 
-/// In a process of its own, since the calibration is the process's: at first nothing can be
-/// said of the drift.
+/// Runs in its own process, because the calibration belongs to the process. In the first second
+/// nothing is known about the drift.
 #[test]
 fn in_the_first_second_the_drift_is_not_known() {
     const CHILD: &str = "BRIMFUL_FIRST_SECOND";
@@ -117,5 +118,5 @@ fn the_cores_can_be_compared() {
     let apart = clock_health().compare_cores(duration);
     assert!(start.elapsed() >= duration);
     println!("cores disagree by up to {apart} ns");
-    // A disagreement costs accuracy, never the bound, so it is no failure.
+    // A disagreement costs accuracy, but never the bound. So the test does not fail on it.
 }

@@ -1,6 +1,6 @@
-//! The coarse clock: who moves it, what it tells without that, and the bound that holds with it.
+//! The coarse clock: what advances it, its time without an upkeep, and the window bound with it.
 //!
-//! There is one time for all, so these take turns.
+//! All of these tests share one coarse time, so they take turns.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The precise time is another now.
+/// Waits until the precise time has advanced.
 fn later() {
     let began = QuantaClock.now();
     while QuantaClock.now() == began {}
 }
 
-/// Whether it tells the precise time.
+/// Whether the coarse clock returns the precise time.
 fn is_precise() -> bool {
     later();
     let before = QuantaClock.now();
@@ -62,7 +62,7 @@ fn it_is_behind_and_never_ahead_nor_goes_back() {
     let (mut before, mut moves) = (0, 0);
     while moves < 1_000 {
         let now = CoarseClock.now();
-        // Counters of cores may differ.
+        // The counters of different cores may differ.
         assert!(now <= QuantaClock.now() + 10_000);
         assert!(before <= now, "{before} then {now}");
         moves += u64::from(before < now);
@@ -76,11 +76,11 @@ fn no_interval_is_an_error_that_says_what_would_be_right() {
     assert_eq!(error.to_string(), "the time cannot be moved on every 0 ns: 1 ms is usual");
 }
 
-/// In every window of the precise time it is `burst + rate × (window + σ)`, and that is reached: what
-/// was there at a reading is taken late, and what came in since at once.
+/// The bound in every window of the precise time is `burst + rate × (window + σ)`, and it is
+/// reached: the tokens of an old reading are taken late, and those earned since are taken at once.
 #[test]
 fn no_window_is_granted_more_than_in_it_and_in_the_staleness() {
-    // A token in 100 microseconds; in millionths of one.
+    // A token in 100 microseconds. Costs are in millionths of a token.
     const BURST: u64 = 10;
     const TOKEN: u64 = 100_000;
     let pass = |nanos: u64| {
@@ -92,7 +92,8 @@ fn no_window_is_granted_more_than_in_it_and_in_the_staleness() {
     let limiter = RateLimiter::with_clock(Quota::per_second(10_000).burst(BURST as u32), CoarseClock);
     let mut reached = 0;
     for _ in 0..100 {
-        // So that it is full at the first reading, and would be again at the second if it were empty.
+        // The bucket is full at the first reading. It would be full again at the second, if it were
+        // empty at the first.
         pass(BURST * TOKEN);
         let refreshed = QuantaClock.now();
         upkeep.refresh();
@@ -116,7 +117,7 @@ fn no_window_is_granted_more_than_in_it_and_in_the_staleness() {
     assert!(reached > 0);
 }
 
-/// Where nobody refreshes it, those who wait are served all the same, and not early.
+/// Waiters are served in time and never early, even if nothing refreshes the clock.
 #[test]
 fn whoever_waits_by_it_is_served_in_time() {
     let _turn = alone();
@@ -131,15 +132,15 @@ fn whoever_waits_by_it_is_served_in_time() {
     }
 }
 
-/// Readers on two threads hand each other the latest reading, while upkeeps start, stop and start again:
-/// no reading is lower than one that happened before it.
+/// Readers on two threads pass each other the latest reading, while upkeeps start and stop. No
+/// reading is lower than one that happened before it.
 #[test]
 fn it_does_not_go_back_while_upkeeps_come_and_go() {
     const TURNS: u32 = 2_000;
     let _turn = alone();
     let (latest, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let read = || {
-        // Acquire, and release below: the readings that are seen here happened before.
+        // Acquire pairs with the release below: the readings that are seen here happened before.
         let before = latest.load(Ordering::Acquire);
         let now = CoarseClock.now();
         latest.fetch_max(now, Ordering::AcqRel);
@@ -153,7 +154,7 @@ fn it_does_not_go_back_while_upkeeps_come_and_go() {
                 }
             });
         }
-        // Also if a reading fails, or the readers would go on for ever.
+        // Runs even if a reading fails, because the readers would not stop otherwise.
         let result = std::panic::catch_unwind(|| {
             for turn in 0..TURNS {
                 read();

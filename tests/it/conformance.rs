@@ -1,5 +1,5 @@
-//! What other libraries' own tests say of a bucket, as facts: tables of time, cost and what is
-//! expected. Where a row follows from another model than ours, the table says so.
+//! The expectations of other libraries' own tests, as tables of time, cost and answer. If a row
+//! follows from another model than ours, its table says so.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::{SECOND, limiter, tokens};
 /// A tenth of a second, the step of Go's tables.
 const T: u64 = SECOND / 10;
 
-/// What is expected of a call: admitted, refused, or a balance before the call.
+/// The expected answer of a call: admitted, denied, or the balance before the call.
 #[derive(Clone, Copy, Debug)]
 enum Row {
     Yes(u64, u32),
@@ -40,7 +40,7 @@ fn play(quota: Quota, rows: &[Row]) {
 fn go_burst_of_one() {
     let rows = [Holds(0, 1.0), Yes(0, 1), No(0, 1), No(0, 1), Yes(1, 1), No(1, 1), No(1, 1)];
     play(Quota::per_second(10).burst(1), &rows);
-    // A cost of 2 is above the burst, there as here.
+    // A cost of 2 is above the burst, in Go and here.
     let rows = [Yes(0, 1), Yes(1, 1), No(1, 1), No(2, 2), Yes(2, 1), No(2, 1)];
     play(Quota::per_second(10).burst(1), &rows);
 }
@@ -72,8 +72,8 @@ fn go_burst_of_three() {
     play(quota, &rows);
 }
 
-/// Go moves its state to the earlier time and so earns the interval twice: at t0 it admits
-/// two, and at t1 one that was minted. A reading that counts as itself sees less, never more.
+/// Go moves its state to the earlier time, and so earns the interval twice: it admits two calls at
+/// t0, and then one more at t1. A reading that counts as itself sees fewer tokens, never more.
 #[test]
 fn go_a_clock_that_jumps_back() {
     let rows = [
@@ -96,7 +96,7 @@ fn go_a_clock_that_jumps_back() {
 fn go_odd_rates() {
     let odd = Quota::try_from_rate(0.769_230_769_230_769_3, 1.0).unwrap();
     play(odd, &[Yes(0, 1), No(0, 1), No(12, 1), Yes(14, 1)]);
-    // One in 300 years and more.
+    // One token in more than 300 years.
     play(Quota::try_from_rate(1e-10, 1.0).unwrap(), &[Yes(0, 1), No(0, 1), No(1_000_000_000, 1)]);
 }
 
@@ -110,7 +110,8 @@ fn go_fifteen_threads_at_a_burst_of_five() {
     assert_eq!(admitted, 5);
 }
 
-/// On a clock without jitter Go's 599 to 601 is one number: the burst, and 5 s of the rate.
+/// Go accepts 599 to 601. On a clock without jitter the number is exact: the burst, plus 5 s of the
+/// rate.
 #[test]
 fn go_polled_for_five_seconds() {
     let limiter = limiter(Quota::per_second(100).burst(100));
@@ -147,7 +148,8 @@ fn folly_drained_every_millisecond() {
             while limiter.at(now).allow() {
                 drained += 1;
             }
-            // Above a burst a millisecond, what is not drained in time is clipped.
+            // If the rate is above a burst per millisecond, the tokens that are not drained in time
+            // are clipped.
             let earned = millisecond * u64::from(rate.min(1_000 * burst)) / 1_000;
             assert!(drained <= earned, "({rate}, {burst}): {drained} at {millisecond} ms");
             assert!(drained + u64::from(burst) + 1 >= earned, "({rate}, {burst}): {drained} at {millisecond} ms");
@@ -159,7 +161,7 @@ fn folly_drained_every_millisecond() {
 fn folly_giving_back_and_debt() {
     let limiter_of_ten = limiter(Quota::per_second(10).burst(10));
     assert!(limiter_of_ten.at(0).try_acquire_n(10).is_ok());
-    // folly lets a bucket hold more than its burst until the next take; ours is clipped at once.
+    // In folly, a bucket may hold more than its burst until the next take. This one clips at once.
     assert_eq!(limiter_of_ten.at(0).add_tokens(50), Tokens::new(10));
     assert!(limiter_of_ten.at(0).try_acquire_n(10).is_ok());
     assert!(limiter_of_ten.at(0).try_acquire_n(1).is_err());
@@ -173,8 +175,8 @@ fn folly_giving_back_and_debt() {
     assert_eq!((limiter.at(0).available_tokens(), limiter.at(0).balance()), (0.0, -50.0));
 }
 
-/// redis-cell answers with what is left and two times in seconds. Its retry-after of an
-/// admitted call is −1; ours is zero. Its GCRA with a limit of 5 is our burst of 5.
+/// redis-cell answers with the tokens left and two times in seconds. Its retry-after of an admitted
+/// call is −1, ours is zero. Its GCRA with a limit of 5 is a burst of 5 here.
 #[test]
 fn redis_cell() {
     // Milliseconds, cost, admitted, remaining, reset after, retry after (both in milliseconds).
@@ -195,7 +197,7 @@ fn redis_cell() {
         (9_500, "0", true, 4, 1_000, 0),
         (9_500, "2", true, 2, 3_000, 0),
         (9_500, "5", false, 2, 3_000, 3_000),
-        // Beyond redis-cell, which counts in whole tokens.
+        // redis-cell counts in whole tokens, so it has no such row.
         (9_500, "0.5", true, 1, 3_500, 0),
         (9_750, "2", false, 1, 3_250, 250),
         (10_000, "2", true, 0, 5_000, 0),

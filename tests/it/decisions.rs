@@ -1,4 +1,4 @@
-//! A decision shows what a look at the same reading shows, and the tokens that it shows can be
+//! A decision shows the same as a peek at the same reading, and the tokens that it shows can be
 //! taken in one call.
 
 use brimful::{Decision, KeyedRateLimiter, MockClock, Quota, Tokens};
@@ -8,14 +8,14 @@ use proptest::test_runner::TestCaseResult;
 use crate::exact_waits::{pasts, with_a_past};
 use crate::support::{LAST, SECOND, any_size, from_pico, limiter, pico, tokens};
 
-/// One bucket at given times: how it is called, and how it is looked at.
+/// The calls and the peeks on one bucket, at given times.
 struct Calls<'a> {
     decide: &'a dyn Fn(u64, Tokens) -> Decision,
     peek: &'a dyn Fn(u64) -> Decision,
 }
 
 impl Calls<'_> {
-    /// What is decided on `cost` at `now` is what a look finds then, to the token.
+    /// A decision on `cost` at `now` agrees with a peek at `now`, to the token.
     fn agree(&self, now: u64, cost: Tokens) -> TestCaseResult {
         let before = (self.peek)(now);
         let decision = (self.decide)(now, cost);
@@ -43,7 +43,7 @@ impl Calls<'_> {
     }
 }
 
-/// A time to be called at: soon after `now`, long after, or before.
+/// The time of a next call: soon after `now`, long after it, or before it.
 fn later(now: u64, gene: u64) -> u64 {
     let step = any_size(gene / 4, 59);
     match gene % 4 {
@@ -71,7 +71,7 @@ proptest! {
         time in any::<u64>(),
     ) {
         let limiter = keyed(quota);
-        // The first call starts the bucket, be it admitted or not.
+        // The first call starts the bucket, admitted or not.
         let _ = limiter.key("a").at(0).try_acquire();
         let mut now = 0u64;
         for (step, cost) in calls {
@@ -98,7 +98,7 @@ impl OfKey<'_> {
     }
 }
 
-/// At most instants of these rates a full bucket lies between two units.
+/// At most instants, the level of a full bucket of these rates is between two units.
 #[test]
 fn a_full_bucket_shows_what_is_left_of_it() {
     let quotas = [
@@ -127,7 +127,7 @@ fn a_full_bucket_shows_what_is_left_of_it() {
     assert!(!three.at(1).decide(2).allowed());
 }
 
-/// Calls by the clock stand on its reading as those do that are given one.
+/// Calls that read the clock give the same answers as calls that are given the reading.
 #[test]
 fn the_live_forms_show_the_same() {
     let clock = MockClock::new();

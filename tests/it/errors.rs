@@ -1,4 +1,4 @@
-//! What errors say: each names the value, and what would be right.
+//! The texts of errors: each names the value, and the right one.
 
 use std::error::Error;
 use std::future::Future;
@@ -13,7 +13,7 @@ use crate::support::tokens;
 fn says<T>(result: Result<T, impl Error>, text: &str) {
     let error = result.err().unwrap_or_else(|| panic!("refused: {text}"));
     assert_eq!(error.to_string(), text);
-    assert!(error.source().is_none(), "the message has all of it");
+    assert!(error.source().is_none(), "the message is complete without a source");
 }
 
 fn fresh(quota: Quota) -> RateLimiter<MockClock> {
@@ -66,7 +66,7 @@ fn of_waits() {
     );
 }
 
-/// `unwrap` prints one short line with what a reader needs, and nothing that is ours.
+/// `unwrap` prints one short line for the user, without internal names.
 #[track_caller]
 fn shows<T>(result: Result<T, impl Error>, text: &str) {
     let error = result.err().unwrap_or_else(|| panic!("refused: {text}"));
@@ -114,7 +114,7 @@ fn of_waits_by_debug() {
     let mut poll = || Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop()));
     assert!(poll().is_pending());
     assert!(keyed.remove(&1));
-    let Poll::Ready(forgotten) = poll() else { panic!("forgotten, and waiting") };
+    let Poll::Ready(forgotten) = poll() else { panic!("the key was removed, but the wait is pending") };
     shows(forgotten, "KeyRemoved");
 }
 
@@ -137,7 +137,7 @@ fn of_what_is_constructed_by_debug() {
     shows(Quota::const_parse("100/month"), &format!("QuotaTextError {{ span: 4..9, message: \"{month}\" }}"));
 }
 
-/// What is not an error shows itself in its user's words, too.
+/// The debug texts of types that are not errors are in the user's terms, too.
 #[test]
 fn of_other_types_by_debug() {
     let clock = MockClock::new();

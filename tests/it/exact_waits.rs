@@ -1,5 +1,5 @@
-//! What is promised about the time is exact: that instant is sufficient, one nanosecond
-//! earlier is not.
+//! The promised time is exact: at that instant the tokens are there, and one nanosecond earlier
+//! they are not.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::support::{Counted, LAST, SECOND, any_quota, any_size, from_pico, limiter, pico};
 
-/// A limiter with a past: some calls, the last of them at the time returned.
+/// A limiter after some calls. Returns the time of the last call, too.
 pub(crate) fn with_a_past(quota: Quota, calls: &[(u64, u64)]) -> (RateLimiter<MockClock>, u64) {
     let (limiter, counted) = (limiter(quota), Counted::new(quota));
     let fill = counted.earning(counted.capacity).clamp(1, u128::from(LAST)) as u64;
@@ -26,7 +26,7 @@ pub(crate) fn pasts() -> impl Strategy<Value = (Quota, Vec<(u64, u64)>)> {
     (any::<[u64; 6]>(), vec((any::<u64>(), any::<u64>()), 0..6)).prop_map(|(genes, calls)| (any_quota(genes), calls))
 }
 
-/// The wait in nanoseconds; `None` where it is for ever.
+/// The wait in nanoseconds; `None` if it never ends.
 fn nanos(wait: Option<Duration>) -> Option<u64> {
     wait.map(|wait| u64::try_from(wait.as_nanos()).expect("a wait within the clock's range"))
 }
@@ -46,14 +46,14 @@ proptest! {
         prop_assert_eq!(decision.retry_after(), until);
         prop_assert_eq!(decision.allowed(), until == Some(Duration::ZERO));
         match limiter.at(now).try_acquire_n(cost) {
-            // Where the decision was admitted, its tokens are gone now.
+            // If the decision was admitted, its tokens are gone now.
             _ if decision.allowed() => return Ok(()),
-            Ok(()) => prop_assert!(false, "decided against, and admitted"),
+            Ok(()) => prop_assert!(false, "denied by `decide`, but admitted by `try_acquire_n`"),
             Err(TryAcquireError::RateLimited(limited)) => prop_assert_eq!(limited.retry_after(), until),
             Err(error) => prop_assert!(until.is_none() && error.retry_after().is_none()),
         }
         let Some(wait) = nanos(until) else {
-            prop_assert!(limiter.at(LAST).try_acquire_n(cost).is_err(), "told that it never would be");
+            prop_assert!(limiter.at(LAST).try_acquire_n(cost).is_err(), "admitted, although the wait is endless");
             return Ok(());
         };
         prop_assert!(wait > 0 && now + wait <= LAST);
@@ -67,13 +67,13 @@ proptest! {
         size in any::<u64>(),
         rest in 0..4u8,
     ) {
-        // A burst in whole tokens is a whole number of units, so that it can be asked for.
+        // A burst in whole tokens is a whole number of units, so a call can ask for it.
         let quota = quota.burst(quota.capacity().whole().max(1));
         let (limiter, mut now) = with_a_past(quota, &calls);
         match rest {
             0 => limiter.at(now).reset(),
-            // Full again, at an instant at which no unit is due: what is taken then is taken
-            // from what is rounded.
+            // Full again, at an instant at which no unit is due. The next charge is taken from a
+            // rounded balance.
             1 | 2 => {
                 let counted = Counted::new(quota);
                 let fill = counted.earning(counted.capacity).min(u128::from(LAST / 8)) as u64;
@@ -89,7 +89,7 @@ proptest! {
         prop_assert!(remaining <= left * (1.0 + 1e-15), "{remaining} remaining, {left} left");
         prop_assert!(left <= remaining + 1.0 + left * 1e-15, "{remaining} remaining, {left} left");
         let Some(reset) = nanos(decision.reset_after()) else {
-            prop_assert!(limiter.at(LAST).try_acquire_n(burst).is_err(), "told that it never would be full");
+            prop_assert!(limiter.at(LAST).try_acquire_n(burst).is_err(), "full, although it never should be");
             return Ok(());
         };
         prop_assert_eq!(limiter.at(now + reset).decide(0).reset_after(), Some(Duration::ZERO));
@@ -115,14 +115,14 @@ fn the_time_of_a_token_is_rounded_up() {
         assert!(limiter.at(0).allow());
         let error = limiter.at(0).try_acquire().unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_nanos(expected)), "{quota}");
-        // A part of the last nanosecond is a whole one, never zero.
+        // A part of the last nanosecond counts as a whole nanosecond, never as zero.
         let error = limiter.at(expected - 1).try_acquire().unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_nanos(1)), "{quota}");
         assert!(limiter.at(expected).allow(), "{quota}");
     }
 }
 
-/// The slowest rates and the fastest, the largest bursts and debts, held against exact integers.
+/// The slowest and the fastest rates, the largest bursts and debts, compared with exact integers.
 #[test]
 fn waits_are_exact_at_the_extremes() {
     const DAY: u64 = 86_400;
@@ -138,15 +138,15 @@ fn waits_are_exact_at_the_extremes() {
             }
             for now in [0, 1, SECOND, LAST / 3, LAST - 1, LAST] {
                 for cost in [quota.resolution(), Tokens::ONE, quota.capacity(), Tokens::MAX] {
-                    let told = nanos(limiter.at(now).time_until(cost));
+                    let reported = nanos(limiter.at(now).time_until(cost));
                     let right = exact.first(now, counted.up(cost)).filter(|&at| at <= LAST).map(|at| at - now);
-                    // The rate is high by less than a sixteenth of a nanosecond.
-                    let agree = match (told, right) {
-                        (Some(told), Some(right)) => told == right || told + 1 == right,
-                        (Some(told), None) => now + told == LAST && counted.up(cost) <= counted.capacity,
+                    // The rounded rate is too high by less than a sixteenth of a nanosecond.
+                    let agree = match (reported, right) {
+                        (Some(reported), Some(right)) => reported == right || reported + 1 == right,
+                        (Some(reported), None) => now + reported == LAST && counted.up(cost) <= counted.capacity,
                         (None, right) => right.is_none(),
                     };
-                    assert!(agree, "{quota}, {cost} at {now}: {told:?}, and exactly {right:?}");
+                    assert!(agree, "{quota}, {cost} at {now}: {reported:?}, but exactly {right:?}");
                 }
             }
         }

@@ -1,10 +1,10 @@
-//! What went wrong in other limiters, where it concerns a single bucket: one test each. What
-//! has a module of its own is there, under the promise that it would break:
+//! Bugs of other limiters that concern a single bucket, with a test for each. Some are tested in
+//! the module of the guarantee that they would break:
 //!
 //! - a stale clock that wraps, tokens and time in two atomics: `window_bound`
-//! - the remainder dropped at each refill, the interval in whole nanoseconds, a burst that
-//!   comes back twice: `no_lost_tokens`
-//! - a limiter created late on a clock that runs: `total`
+//! - the remainder dropped at each refill, the interval in whole nanoseconds, a burst that comes
+//! back twice: `no_lost_tokens`
+//! - a limiter created late on a running clock: `total`
 //! - cancelling restores the wrong number, tokens counted after the call: `charge_once`
 
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn a_peek_settles() {
     }
 }
 
-/// Clients were told to come back after zero seconds.
+/// Clients were asked to retry after zero seconds.
 #[test]
 fn a_refused_call_is_never_told_to_come_back_at_once() {
     let quotas = [Quota::per_second(3), Quota::per_second(999_999_999).burst(1), Quota::per_minute(7)];
@@ -71,7 +71,7 @@ fn a_refused_call_is_never_told_to_come_back_at_once() {
     }
 }
 
-/// With the state in each clone there is no limit at all: here what is shared is shared.
+/// A limiter with its state in each clone does not limit at all.
 #[test]
 fn whoever_shares_the_limiter_shares_its_limit() {
     let limiter = Arc::new(RateLimiter::with_clock(Quota::per_second(1).burst(7), MockClock::new()));
@@ -84,8 +84,8 @@ fn whoever_shares_the_limiter_shares_its_limit() {
     assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>(), 7);
 }
 
-/// A jump ahead earns a burst at most; a jump back earns nothing until it is made up; and a
-/// reset cures a clock that was far ahead.
+/// A jump ahead earns a burst at most. A jump back earns nothing until the clock has caught up. A
+/// reset repairs a limiter whose clock was far ahead.
 #[test]
 fn a_clock_that_jumps_earns_no_more_than_a_burst() {
     let clock = MockClock::new();

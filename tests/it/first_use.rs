@@ -1,5 +1,4 @@
-//! What is there before and at the first use: a bucket that was made in a constant starts
-//! then, whatever that use is.
+//! A bucket that was made in a constant starts at its first use, whatever that use is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +7,14 @@ use brimful::{Clock, Decision, MockClock, Quota, RateLimiter};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// One a second, and nothing to begin with.
-fn unborn() -> RateLimiter {
+/// One token per second, and no initial tokens.
+fn not_started() -> RateLimiter {
     RateLimiter::new(Quota::per_second(1).burst(5).initial(0))
 }
 
 #[test]
 fn a_denied_first_call_starts_the_bucket() {
-    let limiter = unborn();
+    let limiter = not_started();
     assert!(!limiter.at(10 * SECOND).allow());
     assert!(!limiter.at(11 * SECOND - 1).allow());
     assert!(limiter.at(11 * SECOND).allow());
@@ -23,7 +22,7 @@ fn a_denied_first_call_starts_the_bucket() {
 
 #[test]
 fn a_first_call_that_never_could_be_admitted_starts_it_too() {
-    let limiter = unborn();
+    let limiter = not_started();
     assert!(limiter.at(10 * SECOND).try_acquire_n(6).is_err());
     assert!(limiter.at(11 * SECOND).allow());
 }
@@ -37,7 +36,7 @@ fn whatever_looks_starts_the_bucket_so_that_what_it_foretells_comes() {
         |limiter, now| assert_eq!(limiter.at(now).add_tokens(0), 0.into()),
     ];
     for look in looks {
-        let limiter = unborn();
+        let limiter = not_started();
         look(&limiter, 10 * SECOND);
         assert!(!limiter.at(11 * SECOND - 1).allow());
         assert!(limiter.at(11 * SECOND).allow());
@@ -59,12 +58,12 @@ fn a_limiter_shows_what_it_holds_now() {
 #[test]
 fn a_decision_tells_never_from_not_yet() {
     let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(5), MockClock::new());
-    let told = |decision: Decision| (decision.allowed(), decision.exceeds_burst(), decision.retry_after());
-    assert_eq!(told(limiter.decide(6)), (false, true, None));
+    let reported = |decision: Decision| (decision.allowed(), decision.exceeds_burst(), decision.retry_after());
+    assert_eq!(reported(limiter.decide(6)), (false, true, None));
     assert_eq!(limiter.decide(6).remaining(), 5);
-    assert_eq!(told(limiter.decide(4)), (true, false, Some(Duration::ZERO)));
-    assert_eq!(told(limiter.decide(3)), (false, false, Some(Duration::from_secs(2))));
-    assert_eq!(told(limiter.decide(u32::MAX)), (false, true, None));
+    assert_eq!(reported(limiter.decide(4)), (true, false, Some(Duration::ZERO)));
+    assert_eq!(reported(limiter.decide(3)), (false, false, Some(Duration::from_secs(2))));
+    assert_eq!(reported(limiter.decide(u32::MAX)), (false, true, None));
     assert_eq!(limiter.decide(u32::MAX).remaining(), 1);
 }
 
@@ -75,7 +74,7 @@ fn any_clock_behind_a_pointer_is_a_clock() {
     let limiter = Arc::new(RateLimiter::with_clock(Quota::per_second(1), boxed));
     assert!(limiter.allow() && !limiter.allow());
     clock.advance(Duration::from_secs(1));
-    let reservation = limiter.try_reserve_n_owned(1).expect("a second is a token");
+    let reservation = limiter.try_reserve_n_owned(1).expect("a token is earned in a second");
     assert_eq!(limiter.balance(), 0.0);
     std::thread::spawn(move || drop(reservation)).join().expect("a drop does not panic");
     assert_eq!(limiter.balance(), 1.0);

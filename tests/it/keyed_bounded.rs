@@ -1,5 +1,5 @@
-//! Promise 5: a keyed limiter never exceeds its number of keys nor its memory; a flood of keys
-//! resets nobody; and nobody is refused while there is room.
+//! Promise 5: a keyed limiter never exceeds its number of keys or its memory limit, a flood of new
+//! keys resets no known key, and no key is refused while there is room.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,18 +14,18 @@ use crate::support::{Counted, Random, SECOND, operations};
 
 const POLICIES: [OnFull; 2] = [OnFull::EvictLeastDebt, OnFull::Deny];
 
-/// Brute force passed a limiter that forgot a limited key for the sake of new ones.
+/// An attacker got past a limiter that forgot a limited key to make room for new ones.
 #[test]
 fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
     const EXHAUSTED: u64 = 1_000;
     const PROBES: u64 = 20;
     let flood = operations("BRIMFUL_FLOOD_KEYS", 1_000_000);
     for on_full in POLICIES {
-        let told = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let reported = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
         let hook = {
-            let told = Arc::clone(&told);
+            let reported = Arc::clone(&reported);
             move |event| {
-                told[usize::from(event == FullEvent::Evicted)].fetch_add(1, Ordering::Relaxed);
+                reported[usize::from(event == FullEvent::Evicted)].fetch_add(1, Ordering::Relaxed);
             }
         };
         let quota = Quota::per_hour(60).burst(10);
@@ -34,7 +34,7 @@ fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
             assert!(limiter.key(&key).at(0).try_acquire_n(10).is_ok());
         }
         let (mut admitted, mut full, mut limited) = (0, 0, 0);
-        // It takes less than a token's time.
+        // The flood takes less than the time of a token.
         for nth in 0..flood {
             let now = nth * 59 * SECOND / flood;
             match limiter.key(&(EXHAUSTED + nth)).at(now).try_acquire() {
@@ -52,9 +52,9 @@ fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
         println!(
             "{on_full:?}: {flood} new keys: {admitted} admitted, {evicted} evicted, {refused} refused, {limited} limited"
         );
-        assert_eq!([refused, evicted], [&told[0], &told[1]].map(|told| told.load(Ordering::Relaxed)));
+        assert_eq!([refused, evicted], [&reported[0], &reported[1]].map(|reported| reported.load(Ordering::Relaxed)));
         assert_eq!(full, refused);
-        // Every new key has a place of its own, or took another's.
+        // Every new key has a free slot, or evicted another key.
         assert_eq!(admitted, 100_000 - EXHAUSTED + evicted);
         assert_eq!(admitted + full + limited, flood);
         match on_full {
@@ -66,7 +66,7 @@ fn an_exhausted_key_stays_exhausted_through_a_flood_of_new_keys() {
     }
 }
 
-/// Keys that ask once and never again, of which a quarter of the table's are in use at a time.
+/// Keys that call once and never again. A quarter of the table's keys are in use at a time.
 #[test]
 fn keys_that_come_and_go_need_no_more_than_those_in_use() {
     const IN_USE: u64 = 2_500;
@@ -88,8 +88,8 @@ fn keys_that_come_and_go_need_no_more_than_those_in_use() {
     }
 }
 
-/// The same from several threads, which look for room at the same time: in each token's time new
-/// keys come, and those that came before are full again.
+/// The same from several threads that look for room at the same time. In the time of each token new
+/// keys arrive, and the earlier ones become full.
 #[test]
 fn threads_that_bring_new_keys_are_not_refused_while_there_is_room() {
     const THREADS: u64 = 4;
@@ -124,14 +124,14 @@ fn threads_that_bring_new_keys_are_not_refused_while_there_is_room() {
     }
 }
 
-/// A charge that meets the forgetting of its bucket is not lost: of a key and a newcomer at a table
-/// for one, one is admitted.
+/// A charge is not lost if its bucket is forgotten meanwhile. Of a key and a newcomer at a table
+/// for one key, exactly one is admitted.
 #[test]
 fn of_a_call_and_a_new_key_that_want_the_same_slot_one_gets_it() {
     let trials = operations("BRIMFUL_TRIALS", 100_000);
     let limiter = keyed(Quota::per_second(1).burst(1), 1).hasher(Places::Same).on_full(OnFull::Deny).build().unwrap();
     let arrived = AtomicU64::new(0);
-    // The keys take turns: whoever got the slot is the one that is full the next time.
+    // The keys take turns: the one that got the slot is the full one the next time.
     let run = |parity: u64| {
         let (mut admitted, mut random) = (Vec::with_capacity(trials as usize), Random::new(parity));
         for trial in 0..trials {
@@ -141,7 +141,7 @@ fn of_a_call_and_a_new_key_that_want_the_same_slot_one_gets_it() {
                 spins += 1;
                 if spins % 128 == 0 { thread::yield_now() } else { spin_loop() }
             }
-            // Whoever arrives last would else always be the first to go on.
+            // Without this, the last thread to arrive would always be the first to go on.
             (0..random.below(60)).for_each(|_| spin_loop());
             admitted.push(limiter.key(&parity).at((trial + 1) * 2 * SECOND).allow());
         }
@@ -154,7 +154,7 @@ fn of_a_call_and_a_new_key_that_want_the_same_slot_one_gets_it() {
     let both = one.iter().zip(&other).filter(|&(&one, &other)| one && other).count();
     let none = one.iter().zip(&other).filter(|&(&one, &other)| !one && !other).count();
     println!("the one got {} of {trials}", one.iter().filter(|&&got| got).count());
-    assert_eq!((both, none), (0, 0), "both and none, of {trials} trials");
+    assert_eq!((both, none), (0, 0), "trials that admitted both, and none, of {trials}");
 }
 
 /// A key that came back just before it expired had its burst doubled.
@@ -178,7 +178,7 @@ fn a_key_that_returns_gets_what_its_exact_bucket_has() {
                 let mut exact = counted.exact();
                 assert!(limiter.key(&0).at(0).try_acquire_n(burst as u32).is_ok());
                 exact.take(0, counted.capacity);
-                // Others come and go meanwhile, of which six are in use at a time.
+                // Other keys come and go meanwhile. Six of them are in use at a time.
                 let (mut now, token) = (0, counted.earning(counted.per_token) as u64);
                 for other in 1.. {
                     now += token.div_ceil(6).next_multiple_of(grain);
@@ -196,14 +196,14 @@ fn a_key_that_returns_gets_what_its_exact_bucket_has() {
     }
 }
 
-/// With as many keys as there may be, the next one is refused, and told when to come back.
+/// With as many keys as permitted, the next one is refused, and the refusal says when to retry.
 #[test]
 fn nobody_is_refused_below_the_most_keys() {
     let quota = Quota::per_second(100).burst(200);
     let token = SECOND / 100;
     for max_keys in (1..=40).chain([100, 1_000, 5_000, 20_000]) {
         for places in [Places::Anywhere, Places::Few(3), Places::Same] {
-            // Of keys that collide, only so many find a place.
+            // If keys collide, only some of them find a place.
             if places != Places::Anywhere && max_keys > 40 {
                 continue;
             }
@@ -217,7 +217,7 @@ fn nobody_is_refused_below_the_most_keys() {
             assert_eq!(refused.retry_after(), Some(Duration::from_nanos(token)), "{max_keys}, {places:?}");
             assert!(refused.to_string().contains("max_keys"), "{refused}");
             assert!(!limiter.key(&max_keys).at(SECOND).decide(1).allowed());
-            // Those that are known are served.
+            // Known keys are served.
             assert!(limiter.key(&0).at(SECOND).allow() && limiter.refusals() == 2);
             let then = SECOND + 2 * token;
             for key in max_keys..2 * max_keys {
@@ -228,13 +228,13 @@ fn nobody_is_refused_below_the_most_keys() {
     }
 }
 
-/// Buckets that found no slot are full again as others are, and make room then.
+/// Buckets in the overflow become full like others, and then make room.
 #[test]
 fn a_bucket_without_a_slot_makes_room_when_it_is_full() {
     let limiter =
         keyed(Quota::per_second(100).burst(200), 20).hasher(Places::Same).on_full(OnFull::Deny).build().unwrap();
     for key in 0..20 {
-        // The first sixteen have all slots that they may be in.
+        // The first sixteen keys fill all slots of their groups.
         let cost = if key < 16 { 200 } else { 1 };
         assert!(limiter.key(&key).at(0).try_acquire_n(cost).is_ok());
     }
@@ -243,8 +243,8 @@ fn a_bucket_without_a_slot_makes_room_when_it_is_full() {
     assert!(limiter.key(&25).at(SECOND / 100).try_acquire().is_err());
 }
 
-/// A bucket that starts with less begins to fill with its first call, also where another's place
-/// has to be found for it.
+/// A bucket that starts with less begins to fill at its first call, even if another key must be
+/// evicted for it.
 #[test]
 fn a_bucket_that_starts_empty_fills_in_a_table_of_full_ones() {
     const KEYS: u64 = 40;
@@ -252,7 +252,8 @@ fn a_bucket_that_starts_empty_fills_in_a_table_of_full_ones() {
     for newcomer in KEYS..2 * KEYS {
         let limiter = keyed(quota, KEYS).hasher(Places::Anywhere).on_full(OnFull::Deny).build().unwrap();
         assert!((0..KEYS).all(|key| !limiter.key(&key).at(0).allow()));
-        // All are full by now; then all but one are empty, and that one's place is another set's.
+        // All buckets are full by now. Then all but one are emptied, and that one is in another
+        // group.
         assert!((1..KEYS).all(|key| limiter.key(&key).at(SECOND).try_acquire_n(5).is_ok()));
         assert!(!limiter.key(&newcomer).at(SECOND).allow());
         assert!(limiter.key(&newcomer).at(SECOND + SECOND / 100).allow(), "{newcomer}");
@@ -283,13 +284,13 @@ fn memory_is_what_was_promised() {
     }
 }
 
-/// Other limiters took 38 to 250 bytes a key, for ever. Measured in a process of its own, so that
-/// what other tests take does not count.
+/// Other limiters took 38 to 250 bytes for each key, forever. Measured in a separate process, so
+/// that the memory of other tests does not count.
 #[test]
 #[cfg(target_os = "linux")]
 fn resident_memory_is_at_most_40_bytes_a_key() {
     const KEYS: u64 = 1_000_000;
-    // Names the kind of keys to the process that does nothing but hold them.
+    // Names the kind of keys, for the child process that only holds them.
     const CHILD: &str = "BRIMFUL_RESIDENT_KEYS";
     let resident = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -328,8 +329,8 @@ fn resident_memory_is_at_most_40_bytes_a_key() {
     }
 }
 
-/// Full buckets are found wherever they are: a call looks at its own slots and at 32 groups more,
-/// and the next call goes on from there.
+/// Full buckets are found in every group: a call looks at its own slots and at 32 more groups, and
+/// the next call continues from there.
 #[test]
 fn the_last_full_buckets_make_room_too() {
     const KEYS: u64 = 20_000;
@@ -345,8 +346,8 @@ fn the_last_full_buckets_make_room_too() {
     assert_eq!((admitted, limiter.len()), (filled.len(), KEYS as usize));
 }
 
-/// A bucket in no slot that is full, and is moved at a reading far later, holds at an earlier one
-/// what it held: its word was marked with a tick that is long past.
+/// A full bucket in the overflow is moved at a far later reading. At an earlier reading it still
+/// holds what it held: its word was given a tick that is long past.
 #[test]
 fn a_bucket_that_is_moved_late_is_not_filled_by_that() {
     let start = 1_000 * SECOND;

@@ -1,5 +1,5 @@
 //! Tables whose keys come, go and move all the time at one reading of the clock, so that the same
-//! words return to the same slots: each key's bucket is counted exactly.
+//! words return to the same slots. The bucket of each key is counted exactly.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,11 +12,11 @@ use crate::support::{Random, SECOND, operations};
 
 const BURST: u32 = 20;
 
-/// Nothing is earned at one reading, so tokens are counted exactly.
+/// Nothing is earned at one reading, so tokens can be counted exactly.
 const NOW: u64 = SECOND;
 
-/// A table, and the number of keys that call at it. The keys of a few groups are more than those
-/// have slots for, and no more than the slots and the overflow.
+/// A table, and the number of keys that call it. The keys of a few groups are more than the slots
+/// of those groups, but no more than the slots and the overflow.
 const TABLES: [(Places, u64); 5] = [
     (Places::Anywhere, 3_000),
     (Places::Anywhere, 60),
@@ -29,7 +29,7 @@ fn table(places: Places, keys: u64) -> Keyed {
     keyed(Quota::per_hour(1).burst(BURST), keys).hasher(places).on_full(OnFull::Deny).build().unwrap()
 }
 
-/// Takes, gives back, removes and resets, against a map of what each key has left.
+/// Takes, gives back, removes and resets, compared with a map of the tokens that each key has left.
 #[test]
 fn keys_that_return_to_their_slots_are_counted_exactly() {
     let steps = operations("BRIMFUL_CHURN_OPS", 400_000) / TABLES.len() as u64;
@@ -39,7 +39,7 @@ fn keys_that_return_to_their_slots_are_counted_exactly() {
         while done < steps {
             let limiter = table(places, keys);
             let mut left: HashMap<u64, u32> = HashMap::new();
-            // Few keys at first, then all: the table doubles again and again.
+            // Few keys at first, then all, so that the table doubles again and again.
             let length = 2_000 + 2 * keys;
             for step in 0..length {
                 let key = random.below(1 + step.min(keys - 1));
@@ -90,16 +90,16 @@ fn keys_that_return_to_their_slots_are_counted_exactly() {
     }
 }
 
-/// What the threads did to a key.
+/// The calls of all threads on a key.
 #[derive(Default)]
 struct Account {
     granted: AtomicU64,
-    /// How often it was forgotten.
+    /// How many times the key was removed.
     removed: AtomicU64,
 }
 
-/// Several threads take from all keys, and remove those from `stable` on, all at one reading.
-/// `also` is done now and then by one of them.
+/// Several threads take from all keys, and remove the keys from `stable` on, all at one reading.
+/// One thread also calls `also` now and then.
 fn contend(limiter: &Keyed, accounts: &[Account], stable: u64, calls: u64, seed: u64, also: impl Fn(u64) + Sync) {
     const THREADS: u64 = 3;
     let keys = accounts.len() as u64;
@@ -114,7 +114,8 @@ fn contend(limiter: &Keyed, accounts: &[Account], stable: u64, calls: u64, seed:
                     let account = &accounts[key as usize];
                     match random.below(8) {
                         0..=2 if key >= stable => {
-                            // Counted before: a grant that it makes possible comes after.
+                            // Counted before the removal, because a grant that it permits comes
+                            // after.
                             account.removed.fetch_add(1, Ordering::Relaxed);
                             limiter.remove(&key);
                         }
@@ -133,9 +134,9 @@ fn contend(limiter: &Keyed, accounts: &[Account], stable: u64, calls: u64, seed:
     });
 }
 
-/// A key that is never removed has been granted what its bucket lacks, however often its slot was
-/// another's and however often it moved; the others no more than a burst for each time that they
-/// were forgotten.
+/// A key that is never removed was granted exactly the tokens that its bucket lacks, however many
+/// tenants its slot had and however many times it moved. The other keys were granted at most a
+/// burst for each removal.
 #[test]
 fn keys_among_others_that_come_and_go_lose_nothing_and_gain_nothing() {
     let calls = operations("BRIMFUL_CHURN_OPS", 400_000) / 10;
@@ -163,7 +164,7 @@ fn keys_among_others_that_come_and_go_lose_nothing_and_gain_nothing() {
     }
 }
 
-/// While another thread clears the table, a key is granted a burst for each time, and no more.
+/// While another thread clears the table, a key is granted at most a burst for each `clear`.
 #[test]
 fn a_table_that_is_cleared_under_its_callers_grants_a_burst_each_time() {
     let calls = operations("BRIMFUL_CHURN_OPS", 400_000) / 10;

@@ -1,5 +1,6 @@
-//! A bucket is forgotten only after it was full for `forget_after`, so keys that call again within
-//! that time keep their buckets through any flood, and memory follows the keys of that time.
+//! A bucket is forgotten only after it was full for `forget_after`. So keys that call again within
+//! that time keep their buckets through any flood, and memory follows the number of keys in that
+//! time.
 
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use brimful::{KeyedRateLimiter, MockClock, OnFull, Quota, Tokens, TryAcquireErro
 use crate::keyed_support::{Keyed, Places, keyed};
 use crate::support::{LAST, Random, SECOND, operations};
 
-/// A bucket takes 10 ms to be full again after one call.
+/// A bucket is full again 10 ms after one call.
 const TOKEN: u64 = SECOND / 100;
 
-/// The time for which a bucket is remembered without `forget_after`.
+/// The default of `forget_after`.
 const DEFAULT: Duration = Duration::from_secs(10);
 
-/// Sixteen keys in all the slots of two groups, that called at `SECOND`; and the known keys after a
-/// new one called at `now`.
+/// Sixteen keys in all slots of two groups have called at `SECOND`. Returns the number of known
+/// keys after a new one called at `now`.
 fn known_after_a_new_key(forget_after: Option<Duration>, now: u64) -> u64 {
     let builder = keyed(Quota::per_second(100).burst(10), 60).hasher(Places::Same);
     let builder = match forget_after {
@@ -25,12 +26,12 @@ fn known_after_a_new_key(forget_after: Option<Duration>, now: u64) -> u64 {
     let limiter = builder.build().unwrap();
     assert!((0..16).all(|key| limiter.key(&key).at(SECOND).allow()));
     assert!(limiter.key(&16).at(now).allow());
-    assert!((0..17).all(|key| limiter.key(&key).at(now).balance() >= 9.0), "no decision depends on it");
+    assert!((0..17).all(|key| limiter.key(&key).at(now).balance() >= 9.0), "all buckets are full, known or not");
     limiter.len() as u64
 }
 
-/// A new key takes the slot of one whose bucket has been full for `forget_after`, and not a
-/// nanosecond before.
+/// A new key takes the slot of a bucket that has been full for `forget_after`, and not a nanosecond
+/// earlier.
 #[test]
 fn a_slot_is_reused_when_its_bucket_was_full_for_so_long() {
     let times = [0, 1, 1_000_000, SECOND, 10 * SECOND, 3_600 * SECOND];
@@ -47,8 +48,8 @@ fn a_slot_is_reused_when_its_bucket_was_full_for_so_long() {
     }
 }
 
-/// At its limit a table forgets a full bucket at once, however long it is to be remembered; a call
-/// that makes it so remembers all others.
+/// At its limit a table forgets a full bucket at once, whatever `forget_after` is. A call that
+/// makes the table full keeps all the others.
 #[test]
 fn a_full_bucket_makes_room_at_the_limit_at_once() {
     for idle in [Duration::ZERO, DEFAULT, Duration::MAX] {
@@ -63,7 +64,7 @@ fn a_full_bucket_makes_room_at_the_limit_at_once() {
     }
 }
 
-/// Healthy clients, below their limit and full again at every call, and keys that call once.
+/// Healthy clients, which are full again at every call, and keys that call once.
 ///
 /// A client that is forgotten starts with one token, and is then denied the five that it asks for.
 struct Flood {
@@ -86,15 +87,15 @@ impl Flood {
         flood
     }
 
-    /// One second, in which each client calls once and `new` keys come. Returns the clients that
-    /// were forgotten.
+    /// One second, in which each client calls once and `new` keys call. Returns the number of
+    /// clients that were forgotten.
     fn second(&mut self, second: u64, new: u64) -> u64 {
         let mut forgotten = 0;
         let calls = self.healthy + new;
         let (mut client, start) = (0, second * SECOND);
         for nth in 0..calls {
             let now = start + nth * (SECOND / calls);
-            // The clients' calls are spread over those of the new keys.
+            // The calls of the clients are spread among those of the new keys.
             if (nth + 1) * self.healthy / calls > client {
                 forgotten += u64::from(self.limiter.key(&client).at(now).try_acquire_n(5).is_err());
                 client += 1;
@@ -109,9 +110,9 @@ impl Flood {
     }
 }
 
-/// The slots that a table has, or will have when it has doubled, if it uses so many bytes: a power
-/// of two, at 16 bytes each. Beside them are its stripes, and the few keys that found no free slot
-/// in their two groups.
+/// The number of slots of a table that uses `bytes`, now or after it has doubled. The slots are a
+/// power of two, at 16 bytes each. The rest is for its stripes, and for the few keys of the
+/// overflow.
 fn slots_in(bytes: usize) -> usize {
     const STRIPES_AND_A_FEW_KEYS: usize = 16 << 10;
     ((bytes - STRIPES_AND_A_FEW_KEYS) / 16).next_power_of_two()
@@ -122,8 +123,9 @@ fn no_client_that_calls_within_the_time_is_forgotten_in_a_flood() {
     const CLIENTS: u64 = 10_000;
     const NEW: u64 = 8_000;
     let seconds = operations("BRIMFUL_FLOOD_SECONDS", 40);
-    // The default: ten seconds of new keys are 80 000, which with the clients fit 2^17 slots. A table
-    // doubles once more if it finds few idle buckets as it becomes full, which depends on the hashes.
+    // By default, ten seconds of new keys are 80 000, and with the clients they fit into 2^17
+    // slots. A table that finds few idle buckets when it becomes full doubles once more, which
+    // depends on the hashes.
     for (forget_after, idle, slots) in [(None, 10, 1 << 18), (Some(Duration::from_secs(2)), 2, 1 << 16)] {
         let mut flood = Flood::new(CLIENTS, 1_000_000, forget_after);
         for second in 1..=seconds {
@@ -134,7 +136,8 @@ fn no_client_that_calls_within_the_time_is_forgotten_in_a_flood() {
         println!("{forget_after:?}: {} keys came, {len} are known in {usage} bytes", flood.next);
         assert!(slots_in(usage) <= slots, "{forget_after:?}: {usage} bytes");
         assert!(len >= (CLIENTS + (idle - 1) * NEW) as usize, "{len} are known");
-        // The flood is over, and its keys are idle for long enough: those to come take their slots.
+        // The flood is over, and its keys have been idle for long enough. The next keys take their
+        // slots.
         let pause = seconds + 2 * idle;
         let mut idle_clients = 0;
         for second in seconds + 1..=pause {
@@ -149,8 +152,8 @@ fn no_client_that_calls_within_the_time_is_forgotten_in_a_flood() {
     }
 }
 
-/// With no time to be remembered, a client's bucket is forgotten as soon as it is full and its slot
-/// is needed; with all time, never. Neither takes more than the limit.
+/// With a zero time, a client's bucket is forgotten as soon as it is full and its slot is needed.
+/// With an endless time, it is never forgotten. Both stay within the memory limit.
 #[test]
 fn the_time_may_be_zero_or_without_end() {
     const CLIENTS: u64 = 1_000;
@@ -174,8 +177,8 @@ fn the_time_may_be_zero_or_without_end() {
     assert_eq!([never.evictions(), never.refusals(), always.evictions(), always.refusals()], [0; 4]);
 }
 
-/// Keys that have used up their quota keep their debt, however short the time, wherever they are,
-/// and whatever else is done to the table.
+/// Keys that have used up their quota keep their debt, whatever `forget_after` is, wherever they
+/// are kept, and whatever else happens to the table.
 #[test]
 fn an_exhausted_key_is_never_forgotten() {
     const EXHAUSTED: u64 = 40;
@@ -186,7 +189,7 @@ fn an_exhausted_key_is_never_forgotten() {
             let limiter: Keyed = builder.forget_after(Duration::ZERO).build().unwrap();
             assert!((0..EXHAUSTED).all(|key| limiter.key(&key).at(0).try_acquire_n(10).is_ok()));
             let (mut random, mut full) = (Random::new(5), 0);
-            // There are hashes for 4096 keys in one place.
+            // There are hashes for 4096 keys with the same groups.
             let keys = if places == Places::Same { 4_096 } else { u64::MAX };
             for nth in 0..flood {
                 let now = nth * 59 * SECOND / flood;

@@ -1,5 +1,5 @@
-//! A full table: a new key gets the place of another, or a counted refusal that says when to come
-//! back; and a look at a new key shows what a call for it finds.
+//! A full table: a new key gets the place of another key, or a counted refusal that says when to
+//! retry. A peek at a new key shows the same as a call for it.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use crate::waiting::poll;
 
 const POLICIES: [OnFull; 2] = [OnFull::EvictLeastDebt, OnFull::Deny];
 
-/// The first number that is no key of a full table.
+/// The first number that is not a key of a full table.
 const NEW: u64 = 1_000;
 
 fn table(quota: Quota, keys: u64, places: Places, on_full: OnFull) -> Keyed {
     keyed(quota, keys).hasher(places).on_full(on_full).build().unwrap()
 }
 
-/// How much the keys of a full table have taken.
+/// The tokens that the keys of a full table have taken.
 #[derive(Clone, Copy, Debug)]
 enum Used {
-    /// Something, each another amount.
+    /// Some tokens, a different amount for each key.
     Some(u64),
-    /// So much that less than a token is left, or a debt.
+    /// So many that less than a token is left, or a debt.
     Exhausted(u64),
     /// Half a token, or half of a smaller burst.
     Alike,
 }
 
-/// Fills a table: all its keys are in use at `now`.
+/// Fills a table with keys that are in use at `now`.
 fn fill(limiter: &Keyed, now: u64, used: Used) {
     let burst = limiter.quota().capacity();
     for key in 0..limiter.max_keys() as u64 {
@@ -58,7 +58,7 @@ fn fill(limiter: &Keyed, now: u64, used: Used) {
     assert_eq!((limiter.len(), limiter.evictions(), limiter.refusals()), (limiter.max_keys(), 0, 0));
 }
 
-/// The wait that a refusal by a full table states.
+/// The wait that a full table's refusal states.
 fn refused_for(answer: Result<(), TryAcquireError>) -> Option<Option<Duration>> {
     match answer {
         Err(TryAcquireError::TableFull(full)) => Some(full.retry_after()),
@@ -66,25 +66,27 @@ fn refused_for(answer: Result<(), TryAcquireError>) -> Option<Option<Duration>> 
     }
 }
 
-/// What a new key is told at a full table in which nothing else happens: after the wait the same
-/// call is admitted, and if it is the `earliest`, not one nanosecond before.
+/// Asserts the refusal of a new key at a full table with no other calls: after the stated wait the
+/// same call is admitted. If the wait is the `earliest`, it is not admitted one nanosecond before.
 fn retries(make: impl Fn() -> Keyed, now: u64, cost: Tokens, earliest: bool) -> TestCaseResult {
     let limiter = make();
-    let told = refused_for(limiter.key(&NEW).at(now).try_acquire_n(cost));
-    prop_assert!(told.is_some(), "the table has no place");
-    let told = told.flatten();
+    let reported = refused_for(limiter.key(&NEW).at(now).try_acquire_n(cost));
+    prop_assert!(reported.is_some(), "the table has room");
+    let reported = reported.flatten();
     prop_assert_eq!(limiter.refusals(), 1);
     let decision = limiter.key(&NEW).at(now).decide(cost);
-    prop_assert_eq!((decision.table_is_full(), decision.retry_after()), (true, told));
-    prop_assert_eq!(limiter.key(&NEW).at(now).time_until(cost), told);
+    prop_assert_eq!((decision.table_is_full(), decision.retry_after()), (true, reported));
+    prop_assert_eq!(limiter.key(&NEW).at(now).time_until(cost), reported);
     prop_assert_eq!((limiter.key(&NEW).at(now).peek().table_is_full(), limiter.refusals()), (true, 2));
     limiter.clock().set(now);
     let waited = poll(&mut limiter.acquire_n(&NEW, cost));
-    let Some(Err(AcquireError::TableFull(full))) = waited else { panic!("{waited:?}: no place to wait in") };
-    prop_assert_eq!((full.retry_after(), limiter.refusals()), (told, 3));
-    let Some(wait) = told else {
+    let Some(Err(AcquireError::TableFull(full))) = waited else {
+        panic!("{waited:?}: the table has room for a waiter")
+    };
+    prop_assert_eq!((full.retry_after(), limiter.refusals()), (reported, 3));
+    let Some(wait) = reported else {
         let never = !earliest || limiter.key(&NEW).at(LAST).try_acquire_n(cost).is_err();
-        prop_assert!(never, "told that there never is a place");
+        prop_assert!(never, "admitted, although the wait for a place is endless");
         return Ok(());
     };
     let then = now + wait.as_nanos() as u64;
@@ -117,7 +119,7 @@ fn explained(quota: Quota, now: u64) -> impl Fn(TestCaseError) -> TestCaseError 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// All keys have the same sixteen slots, so that these are all that a new key can hope for.
+    /// All keys have the same sixteen slots, so a new key can only get one of these.
     #[test]
     fn a_refused_key_is_admitted_when_it_was_told_and_not_before(
         genes in any::<[u64; 6]>(),
@@ -142,8 +144,9 @@ proptest! {
         retries(evicts, now, cost, true).map_err(explained(quota, now))?;
     }
 
-    /// With keys in many places, and in none, another bucket may be full before those of the new
-    /// key's slots; the wait is sufficient. If all owe the same, it is the earliest as well.
+    /// With keys in many groups and in the overflow, another bucket may be full before those of the
+    /// new key's slots. So the wait is sufficient. If all keys owe the same, it is also the
+    /// earliest.
     #[test]
     fn a_wait_for_a_place_is_sufficient_wherever_the_keys_are(
         genes in any::<[u64; 6]>(),
@@ -173,7 +176,7 @@ proptest! {
     }
 }
 
-/// What a look at a new key shows, and what a call for it then finds.
+/// A peek at a new key, and then a call for it.
 fn look_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
     let peek = limiter.key(&key).at(now).peek();
     let available = limiter.key(&key).at(now).available_tokens();
@@ -183,11 +186,11 @@ fn look_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseR
     prop_assert_eq!(f64::from(peek.remaining()), available.floor().min(f64::from(u32::MAX)));
     let call = limiter.key(&key).at(now).decide(cost);
     prop_assert_eq!(call.table_is_full(), peek.table_is_full(), "{:?}, and {:?}", peek, call);
-    let told = call.retry_after();
-    prop_assert!(call.allowed() || told == wait, "{:?}, and a look told {:?}", call, wait);
+    let reported = call.retry_after();
+    prop_assert!(call.allowed() || reported == wait, "{:?}, and a look told {:?}", call, wait);
     prop_assert_eq!(call.allowed(), wait == Some(Duration::ZERO), "{:?} after {:?}", call, wait);
     prop_assert!(!peek.table_is_full() || available == 0.0 && peek.remaining() == 0);
-    prop_assert_eq!(limiter.refusals(), looks.2 + u64::from(peek.table_is_full()), "the call alone is counted");
+    prop_assert_eq!(limiter.refusals(), looks.2 + u64::from(peek.table_is_full()), "only the call is counted");
     if let Some(wait) = wait.filter(|_| !call.allowed()) {
         let then = now + wait.as_nanos() as u64;
         let answer = limiter.key(&key).at(then).try_acquire_n(cost);
@@ -224,8 +227,8 @@ proptest! {
     }
 }
 
-/// A new key whose bucket starts with less than the call asks for, at a full table: the calls come
-/// back when they are told to, and each refusal is counted.
+/// The bucket of a new key at a full table starts with less than the cost. The call is repeated
+/// after each stated wait, and each refusal is counted.
 #[test]
 fn a_new_key_that_starts_with_too_little_is_admitted_or_counted() {
     const TOKEN: u64 = SECOND / 10;
@@ -239,7 +242,7 @@ fn a_new_key_that_starts_with_too_little_is_admitted_or_counted() {
                     limiter.key(&key).at(SECOND).reset();
                     assert!(limiter.key(&key).at(SECOND).try_acquire_n(10 - held).is_ok());
                 }
-                let (mut now, mut told) = (SECOND, Vec::new());
+                let (mut now, mut reported) = (SECOND, Vec::new());
                 let tries = (0..8).find(|_| {
                     let before = (limiter.evictions(), limiter.refusals());
                     let answer = limiter.key(&NEW).at(now).try_acquire_n(cost);
@@ -251,16 +254,16 @@ fn a_new_key_that_starts_with_too_little_is_admitted_or_counted() {
                         Err(_) => assert!(known && after.1 == 0),
                     }
                     let wait = answer.unwrap_err().retry_after().unwrap();
-                    told.push((answer, after, wait));
+                    reported.push((answer, after, wait));
                     now += wait.as_nanos() as u64;
                     false
                 });
-                let context = format!("{quota}, {cost} at {on_full:?}, {places:?}, {held} held: {told:?}");
+                let context = format!("{quota}, {cost} at {on_full:?}, {places:?}, {held} held: {reported:?}");
                 assert!(tries.is_some(), "{context}");
                 let evicts = held > 0 && on_full == OnFull::EvictLeastDebt;
-                assert_eq!(told[0].1, if evicts { (1, 0) } else { (0, 1) }, "{context}");
-                // A place, then the tokens: nothing is waited for twice.
-                assert!(told.len() <= 2, "{context}");
+                assert_eq!(reported[0].1, if evicts { (1, 0) } else { (0, 1) }, "{context}");
+                // At most a wait for a place, and then one for the tokens.
+                assert!(reported.len() <= 2, "{context}");
                 let room = if evicts {
                     0
                 } else if on_full == OnFull::Deny {
@@ -275,7 +278,7 @@ fn a_new_key_that_starts_with_too_little_is_admitted_or_counted() {
     }
 }
 
-/// A caller that waits on a new key at a full table is counted as well.
+/// A wait on a new key at a full table gets a place, or is counted as a refusal.
 #[test]
 fn a_wait_on_a_new_key_at_a_full_table_has_a_place_or_is_counted() {
     for (initial, cost) in [(0, 1), (1, 2), (10, 10)] {
@@ -303,20 +306,20 @@ fn a_wait_on_a_new_key_at_a_full_table_has_a_place_or_is_counted() {
     }
 }
 
-/// `remove` forgives what the key itself has taken, `clear` also what evicted keys have left.
+/// `remove` forgives the debt of the key itself, `clear` also the debt of evicted keys.
 #[test]
 fn what_was_evicted_is_forgiven_by_clear_and_not_by_remove() {
     let limiter = table(Quota::per_second(10).burst(10), 16, Places::Same, OnFull::EvictLeastDebt);
-    // One key is left with six tokens, and the others with two: the one is evicted.
+    // One key has six tokens left, and the others two. The one is evicted.
     for key in 0..16 {
         assert!(limiter.key(&key).at(0).try_acquire_n(if key == 5 { 4 } else { 8 }).is_ok());
     }
     assert!(limiter.key(&NEW).at(0).try_acquire_n(9).is_ok());
     assert_eq!((limiter.evictions(), limiter.len()), (1, 16));
-    // The evicted key starts with what it had, and so does every other one.
-    assert!(!limiter.remove(&5), "it is not known");
+    // The evicted key starts with what it had left, and so does every other new key.
+    assert!(!limiter.remove(&5), "the key was evicted");
     assert_eq!((limiter.key(&5).at(0).balance(), limiter.key(&(NEW + 1)).at(0).balance()), (6.0, 6.0));
-    // Its own debt is forgiven.
+    // The key's own debt is forgiven.
     assert_eq!(limiter.key(&7).at(0).balance(), 2.0);
     assert!(limiter.remove(&7) && !limiter.remove(&7));
     assert_eq!((limiter.key(&7).at(0).balance(), limiter.len()), (6.0, 15));
@@ -328,7 +331,7 @@ fn what_was_evicted_is_forgiven_by_clear_and_not_by_remove() {
     }
 }
 
-/// A decision shows what is asked of it at a full table, and nothing else.
+/// A decision at a full table shows the refusal, and no tokens.
 #[test]
 fn a_refusal_by_a_full_table_shows_no_tokens() {
     let limiter = table(Quota::per_second(10).burst(10), 16, Places::Same, OnFull::Deny);
@@ -337,7 +340,8 @@ fn a_refusal_by_a_full_table_shows_no_tokens() {
     assert_eq!(shown(limiter.key(&NEW).at(0).decide(1)), (false, 0, false));
     assert_eq!(shown(limiter.key(&NEW).at(0).peek()), (false, 0, false));
     assert_eq!(shown(limiter.key(&3).at(0).peek()), (true, 9, false));
-    // A cost above the burst is never admitted, place or not, and no refusal is counted for it.
+    // A cost above the burst is never admitted, with or without a place, and is not counted as a
+    // refusal.
     let refusals = limiter.refusals();
     assert!(limiter.key(&NEW).at(0).decide(11).exceeds_burst());
     assert!(matches!(limiter.key(&NEW).at(0).try_acquire_n(11), Err(TryAcquireError::ExceedsBurst(_))));

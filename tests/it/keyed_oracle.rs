@@ -1,6 +1,6 @@
-//! Decision by decision, a keyed limiter is held against a map of exact buckets, while its keys
-//! are forgotten, moved and brought back all the time: what was admitted was there, and as long
-//! as the keys in use fit into the table, what was denied was not.
+//! A keyed limiter is compared with a map of exact buckets after every decision, while its keys are
+//! forgotten, moved and brought back all the time. Every admitted cost was there. As long as the
+//! keys in use fit into the table, every denied cost was not.
 
 use std::cell::Cell;
 
@@ -12,19 +12,19 @@ use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use crate::keyed_support::{Bounds, Keyed, Model, Places, keyed};
 use crate::support::{LAST, from_pico, operations, pico};
 
-/// One operation, in numbers that mean something once the quota is known.
+/// One operation, as numbers that get their meaning from the quota.
 type Gene = (u8, u64, u64, u64, u64);
 
-/// A day in the life of a table.
+/// The conditions of a run.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     quota: Quota,
     max_keys: u64,
-    /// The keys that call.
+    /// The number of keys that call.
     keys: u64,
     places: Places,
     on_full: OnFull,
-    /// Times are whole numbers of units, at which nothing is rounded.
+    /// Times are whole numbers of units, so nothing is rounded.
     whole: bool,
     /// A third of the readings are stale.
     back: bool,
@@ -45,7 +45,7 @@ fn quotas() -> Vec<Quota> {
     whole.into_iter().flat_map(partly).collect()
 }
 
-/// What happened, that something did.
+/// Counts of what happened. A run without grants or denials proves nothing.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     done: u64,
@@ -58,7 +58,7 @@ struct Run<'a> {
     limiter: &'a Keyed,
     setting: Setting,
     model: Model,
-    /// The keys in use always fit.
+    /// The keys in use always fit into the table.
     fits: bool,
     tally: Tally,
 }
@@ -68,12 +68,12 @@ impl Run<'_> {
         if self.setting.whole { 0.0 } else { 0.5 }
     }
 
-    /// Whether what is this far above ours is as it should be.
+    /// Whether an exact balance this far above the limiter's is right.
     fn near(&self, beyond: f64) -> bool {
         beyond <= 0.0 || !self.setting.whole && beyond < 2.0
     }
 
-    /// The key's balance in units. A look starts a bucket that does not start full.
+    /// The limiter's balance of the key in units. A peek starts a bucket that does not start full.
     fn ours(&mut self, now: u64, key: u64) -> i128 {
         if self.model.starts_with_less() {
             self.model.enter(key, now);
@@ -89,7 +89,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What was decided is right, and the exact bucket follows.
+    /// Asserts that the decision is right, and applies it to the exact bucket.
     fn decided(&mut self, now: u64, key: u64, cost: Tokens, answer: Result<(), TryAcquireError>) -> TestCaseResult {
         let (units, above) = (self.model.counted.up(cost), self.above());
         let exceeds = units > self.model.counted.capacity;
@@ -126,16 +126,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// After up to `units` were given back, where ours was `before`.
+    /// Asserts a give-back of up to `units`, if the limiter's balance was `before`.
     fn given(&mut self, now: u64, key: u64, before: i128, units: u128) -> Result<u128, TestCaseError> {
         let capacity = self.model.counted.capacity;
         let added = self.ours(now, key) - before;
-        // What is full may be forgotten at once, and then starts with less, or from what was full
-        // at a later reading.
+        // A full bucket may be forgotten at once. It then starts with less, or full as of a later
+        // reading.
         let filled = before + units as i128 >= capacity as i128 - 2;
         let forgotten = filled && (self.model.starts_with_less() || now < self.model.latest);
-        // Where a key in use was forgotten for this one, it started from less; and a full bucket
-        // that moves is rounded to a unit first.
+        // If a key in use was evicted for this one, it started with less. A full bucket that moves
+        // is rounded to a unit first.
         let rounded = i128::from(!self.setting.whole && before == capacity as i128);
         prop_assert!(added >= -rounded || forgotten || !self.fits, "{key} lost {added} at {now}");
         let added = added.max(0) as u128;
@@ -143,7 +143,7 @@ impl Run<'_> {
         let most_added = if forgotten { (capacity as i128 - before).clamp(0, units as i128) as u128 } else { added };
         let Bounds { most, least } = self.model.enter(key, now);
         for (bucket, added) in [(most, most_added), (least, added)] {
-            // What is full stays so, for earlier readings too.
+            // A full bucket stays full, also at earlier readings.
             if added > 0 && !bucket.has(now, capacity, 0) {
                 bucket.give_back(now, added);
             }
@@ -164,11 +164,11 @@ impl Run<'_> {
             }
             return Ok(());
         }
-        // 10⁻¹² token does not always tell the units, but the balance does.
+        // 10⁻¹² token does not always determine the units, but the balance does.
         let charged = if uncharged.is_zero() { (units - held) as i128 } else { before - self.ours(now, key) };
         prop_assert!(charged <= (units - held) as i128 + 1, "{charged} of {} charged at {now}", units - held);
         let Bounds { most, least } = self.model.enter(key, now);
-        // From a full bucket the charge is rounded to a unit first.
+        // A charge on a full bucket is rounded to a unit first.
         let rounded = i128::from(!self.setting.whole && before == counted.capacity as i128 && !uncharged.is_zero());
         for (bucket, charged) in [(most, charged - rounded), (least, charged)] {
             if charged > 0 {
@@ -181,7 +181,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The wait until `cost` is there ends when it is there.
+    /// Asserts that the wait until `cost` is there ends when it is there.
     fn waits(&mut self, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
         let units = self.model.counted.up(cost) as i128;
         self.ours(now, key);
@@ -198,7 +198,7 @@ impl Run<'_> {
             "{cost} not there {wait} after {now}"
         );
         let early = wait > 0 && least.beyond(then - 1, units) >= 2.0;
-        // A new key waits for a place as well.
+        // A new key waits for a place, too.
         let early = early && !self.limiter.key(&key).at(now).peek().table_is_full();
         prop_assert!(!early || !self.fits, "{cost} there for {key} before {wait} after {now}");
         Ok(())
@@ -216,14 +216,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether the key may come: those in use fit.
+    /// Whether the key may call: the keys in use still fit.
     fn may_come(&self, now: u64, key: u64) -> bool {
         let most = self.limiter.max_keys();
         !self.fits || self.setting.keys <= most as u64 || self.model.perhaps(now, Some(key)) < most as u64
     }
 }
 
-/// The times, keys and costs of a run, as its quota makes them interesting.
+/// The times, keys and costs of a run, scaled to its quota.
 struct Script {
     now: u64,
     token: u64,
@@ -254,7 +254,7 @@ impl Script {
         }
     }
 
-    /// Time goes on, and a third of the readings are stale.
+    /// Advances the time. A third of the readings are stale.
     fn reading(&mut self, setting: &Setting, step: u64, back: u64) -> u64 {
         let on = (self.now + self.span(step)).min(LAST);
         let whole = |now: u64| if setting.whole { now / self.grain * self.grain } else { now };
@@ -286,7 +286,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
         let (key, cost) = (pick % setting.keys, cost(&quota, price));
         run.model.latest = run.model.latest.max(now);
         let may_come = run.may_come(now, key);
-        // A look starts a bucket that does not start full: it takes a place as a call does.
+        // A peek starts a bucket that does not start full. Like a call, it needs a place.
         if !may_come && run.model.starts_with_less() {
             run.counts(now)?;
             continue;
@@ -299,14 +299,14 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 let decision = limiter.key(&key).at(now).decide(cost);
                 if decision.allowed() {
                     run.decided(now, key, cost, Ok(()))?;
-                    // What was taken from a full bucket was then rounded to a unit.
+                    // The bucket was full, so the charge was rounded to a unit.
                     let rounded = if setting.whole { 0 } else { 1 };
                     let (left, ours) = (u128::from(decision.remaining()), run.ours(now, key));
                     let tokens = |units: i128| units.max(0) as u128 / run.model.counted.per_token;
                     prop_assert!(left == tokens(ours) || left == tokens(ours + rounded), "{left} at {now}");
                 } else {
                     prop_assert!(!run.fits || limiter.refusals() == full);
-                    // It tells as well what a refusal does, for what it changes: nothing.
+                    // A denied decision changes nothing, so a take at the same time agrees with it.
                     run.decided(now, key, cost, limiter.key(&key).at(now).try_acquire_n(cost))?;
                 }
             }
@@ -337,9 +337,9 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 let before = run.ours(now, key);
                 let added = limiter.key(&key).at(now).add_tokens(cost);
                 let units = run.given(now, key, before, run.model.counted.down(cost))?;
-                let told = added == run.model.counted.tokens_down(units);
+                let reported = added == run.model.counted.tokens_down(units);
                 prop_assert!(
-                    !run.fits || told || now < run.model.latest || run.model.starts_with_less(),
+                    !run.fits || reported || now < run.model.latest || run.model.starts_with_less(),
                     "{units} units are {added}"
                 );
             }
@@ -409,7 +409,7 @@ fn places() -> impl Strategy<Value = Places> {
     prop_oneof![Just(Places::Anywhere), (2..6u64).prop_map(Places::Few), Just(Places::Same)]
 }
 
-/// Runs many days of such a kind, of `ops` operations in all, and returns what happened.
+/// Runs many cases of `settings`, with `ops` operations in all, and returns the totals.
 fn live(ops: u64, settings: impl Strategy<Value = Setting>) -> Tally {
     const LONGEST: usize = 400;
     let cases = u32::try_from(ops / (LONGEST as u64 / 2)).expect("more cases than can be counted");
@@ -438,7 +438,7 @@ fn live(ops: u64, settings: impl Strategy<Value = Setting>) -> Tally {
     total.get()
 }
 
-/// A kind of day: `keys` for each of `max_keys`, in tenths.
+/// Settings with `tenths`/10 times as many keys as `max_keys`.
 fn settings(
     max_keys: std::ops::Range<u64>,
     tenths: std::ops::Range<u64>,
@@ -448,7 +448,7 @@ fn settings(
     (0..quotas().len(), max_keys, tenths, places(), on_full, any::<bool>(), back).prop_map(
         |(pick, max_keys, tenths, places, on_full, whole, back)| {
             let keys = (max_keys * tenths / 10).max(1);
-            // Of keys that collide, only so many find a place.
+            // If keys collide, only some of them find a place.
             let places = if max_keys > 60 { Places::Anywhere } else { places };
             Setting { quota: quotas()[pick], max_keys, keys, places, on_full, whole, back }
         },
@@ -469,8 +469,8 @@ fn larger_tables_agree_with_the_exact_buckets_decision_by_decision() {
     assert!(admitted > done / 5 && denied > done / 50);
 }
 
-/// With fewer places than keys in use, some are refused, and some forgotten with their debt; none
-/// ever holds more than its exact bucket, so one that is exhausted stays so.
+/// With fewer places than keys in use, some keys are refused, and others are forgotten with their
+/// debt. No key ever holds more than its exact bucket, so an exhausted key stays exhausted.
 #[test]
 fn in_a_table_that_is_too_small_no_key_is_above_its_exact_bucket() {
     let ops = operations("BRIMFUL_KEYED_ORACLE_OPS", 200_000);

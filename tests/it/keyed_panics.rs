@@ -1,5 +1,4 @@
-//! A panic in what the user provides (the clock, the hasher, the hook) leaves a table usable and
-//! exact.
+//! A panic in user code (the clock, the hasher, the hook) leaves a table usable and exact.
 
 use std::hash::BuildHasher;
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
@@ -11,7 +10,7 @@ use brimful::{FullEvent, KeyedRateLimiter, KeyedRateLimiterBuilder, MockClock, O
 use crate::keyed_support::{Keyed, Places, keyed};
 use crate::support::{Random, SECOND};
 use crate::waiting::poll;
-use crate::waiting_panics::Countdown;
+use crate::waiting_panics::PanickingClock;
 
 #[test]
 fn a_keyed_limiter_may_be_looked_at_after_a_panic() {
@@ -27,18 +26,18 @@ fn a_keyed_limiter_may_be_looked_at_after_a_panic() {
     assert!(catch_unwind(|| limiter.allow(&1)).unwrap());
 }
 
-/// What is seen of a table without its clock.
+/// The visible state of a table, without its clock.
 fn seen<C: brimful::Clock, S: BuildHasher>(limiter: &KeyedRateLimiter<u64, C, S>, now: u64) -> Vec<f64> {
     let counts = [limiter.len(), limiter.evictions() as usize, limiter.refusals() as usize, limiter.memory_usage()];
     counts.map(|count| count as f64).into_iter().chain((0..40).map(|key| limiter.key(&key).at(now).balance())).collect()
 }
 
-/// A call whose clock panics did nothing, whatever the call and wherever its key is.
+/// A call whose clock panics changes nothing, whatever the call is and wherever its key is.
 #[test]
 fn a_clock_that_panics_changes_nothing() {
     let quota = Quota::per_second(10).burst(5);
     for (on_full, keys) in [(OnFull::Deny, 18), (OnFull::EvictLeastDebt, 18), (OnFull::Deny, 30)] {
-        let clock = Countdown::default();
+        let clock = PanickingClock::default();
         clock.clock.set(SECOND);
         let limiter = keyed(quota, keys).clock(clock.clone()).hasher(Places::Same).on_full(on_full).build().unwrap();
         for key in 0..18 {
@@ -56,12 +55,12 @@ fn a_clock_that_panics_changes_nothing() {
             ("acquire", &|key| assert!(poll(&mut limiter.acquire(&key)).is_some())),
             ("many", &|key| limiter.try_acquire_many(&[key, key + 1], &mut Vec::new())),
         ];
-        // In a slot, in no slot, and new.
+        // Keys in a slot, in the overflow, and new.
         for key in [0, 1, 16, 17, 18, 39] {
             for (name, call) in calls {
                 let before = seen(&limiter, SECOND);
                 clock.left.store(1, Ordering::SeqCst);
-                // The limiter is unwind safe, but a borrowed closure of any kind is not.
+                // The limiter is unwind safe, but a borrowed closure may not be.
                 let called = catch_unwind(std::panic::AssertUnwindSafe(|| call(key)));
                 assert!(called.is_err(), "{name} of {key} does not read the clock");
                 assert_eq!(seen(&limiter, SECOND), before, "{name} of {key}, {on_full:?}");
@@ -71,23 +70,23 @@ fn a_clock_that_panics_changes_nothing() {
         let before = seen(&limiter, SECOND);
         assert!(catch_unwind(|| limiter.retain_recent()).is_err());
         assert_eq!(seen(&limiter, SECOND), before);
-        // It goes on as any other.
+        // The limiter continues to work.
         limiter.clear();
         assert!((0..18).all(|key| limiter.try_acquire_n(&key, 5).is_ok() && !limiter.allow(&key)));
     }
 }
 
-/// Panics at one hash, and is as another hasher for the rest.
+/// Panics at one hash, and otherwise hashes like `Places`.
 #[derive(Clone, Default)]
-struct Fragile(Arc<AtomicU64>);
+struct PanickingHasher(Arc<AtomicU64>);
 
-impl BuildHasher for Fragile {
+impl BuildHasher for PanickingHasher {
     type Hasher = <Places as BuildHasher>::Hasher;
 
     fn build_hasher(&self) -> Self::Hasher {
         let count = |left: u64| left.checked_sub(1);
         if self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) == Ok(1) {
-            panic!("a hasher's own affair");
+            panic!("a hasher panics");
         }
         Places::Same.build_hasher()
     }
@@ -95,7 +94,7 @@ impl BuildHasher for Fragile {
 
 #[test]
 fn a_hasher_that_panics_changes_nothing() {
-    let hasher = Fragile::default();
+    let hasher = PanickingHasher::default();
     let limiter = keyed(Quota::per_second(10).burst(5), 18).hasher(hasher.clone()).build().unwrap();
     assert!((0..18).all(|key| limiter.key(&key).at(0).try_acquire_n(3).is_ok()));
     let before = seen(&limiter, 0);
@@ -112,8 +111,8 @@ fn a_hasher_that_panics_changes_nothing() {
     assert!(limiter.remove(&0) && limiter.key(&0).at(0).allow());
 }
 
-/// The decision stands before the hook is called: of two tables, one whose hook panics each time
-/// decides as the other.
+/// The hook is called after the decision is made. So a table whose hook panics each time decides
+/// like one whose hook does not.
 #[test]
 fn a_hook_that_panics_changes_nothing() {
     for on_full in [OnFull::EvictLeastDebt, OnFull::Deny] {
@@ -121,7 +120,7 @@ fn a_hook_that_panics_changes_nothing() {
             let builder: KeyedRateLimiterBuilder<u64, MockClock> = keyed(Quota::per_second(10).burst(5), 18);
             builder.hasher(Places::Same).on_full(on_full).on_full_hook(hook).build().unwrap()
         };
-        let (quiet, panics) = (make(|_| {}), make(|event| panic!("{event:?}: a hook's own affair")));
+        let (quiet, panics) = (make(|_| {}), make(|event| panic!("{event:?}: a hook panics")));
         let (mut random, mut now, mut caught) = (Random::new(15), 0, 0);
         for step in 0..3_000 {
             now += random.below(SECOND / 50);

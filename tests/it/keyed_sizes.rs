@@ -1,4 +1,4 @@
-//! Every size is a limiter of that size, or an error that names the size and the right one.
+//! Every size gives a limiter of that size, or an error that names the size and a right one.
 
 use brimful::{KeyedRateLimiter, KeyedRateLimiterBuilder, Quota};
 
@@ -7,7 +7,7 @@ use crate::support::Random;
 /// The most keys that a limiter may have.
 const MOST_KEYS: u64 = 1 << 31;
 
-/// Larger tables are not built: each reserves its memory.
+/// Larger tables are not built, because each one reserves its memory.
 const MOST_BUILT: u64 = 1 << 28;
 
 fn builder() -> KeyedRateLimiterBuilder<u64> {
@@ -25,7 +25,7 @@ fn works(limiter: &KeyedRateLimiter<u64>) {
     assert!(limiter.memory_usage() <= limiter.memory_limit(), "{limiter:?}");
 }
 
-/// The numbers that a text names.
+/// The numbers in a text.
 fn numbers(text: &str) -> Vec<u64> {
     text.split(|letter: char| !letter.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
@@ -75,7 +75,7 @@ fn every_number_of_bytes_is_built_or_named() {
     }
 }
 
-/// As many keys as the bytes are enough for, and not one fewer.
+/// `max_bytes` gives as many keys as fit, and not one fewer.
 #[test]
 fn bytes_are_used_for_as_many_keys_as_they_hold() {
     let mut random = Random::new(10);
@@ -90,6 +90,6 @@ fn bytes_are_used_for_as_many_keys_as_they_hold() {
         assert_eq!(limiter.memory_limit(), limit(keys));
         assert!(limit(keys) <= bytes as usize && limit(keys + 1) > bytes as usize, "{bytes} bytes hold {keys} keys");
     }
-    // More keys take more bytes, or as many.
+    // More keys never take fewer bytes.
     assert!((1..5_000).all(|keys| limit(keys) <= limit(keys + 1)));
 }

@@ -1,5 +1,5 @@
-//! What the keyed modules share: hashers that say where a key goes, and what each key is held
-//! against.
+//! Shared helpers of the keyed modules: hashers that choose the groups of a key, and the exact
+//! buckets that the keys are compared with.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -10,14 +10,14 @@ use brimful_oracle::ExactBucket;
 
 use crate::support::{Counted, LAST};
 
-/// Where keys go, which are numbers below 4096.
+/// The groups of the keys, which are numbers below 4096.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Places {
-    /// Wherever their own value takes them.
+    /// The groups that follow from the key itself.
     Anywhere,
-    /// To a few groups: so many first and second ones, five at most.
+    /// A few groups: this number of first and of second ones, at most five.
     Few(u64),
-    /// All to the same two groups.
+    /// The same two groups for all keys.
     Same,
 }
 
@@ -31,7 +31,7 @@ impl Places {
     }
 }
 
-/// The number that a table makes of a hash.
+/// The fingerprint that a table makes of a hash.
 ///
 /// ```text
 ///  59 ……… 32     31          30 … 4          3
@@ -42,7 +42,7 @@ pub(crate) fn mixed(hash: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The numbers of the two groups of a hash, in a table of 2^`bits` groups and one stripe.
+/// The two groups of a hash, in a table of 2^`bits` groups and one stripe.
 pub(crate) fn groups_of(hash: u64, bits: u32) -> (u64, u64) {
     let (mixed, mask) = (mixed(hash), (1 << bits) - 1);
     ((mixed >> 32) & mask, (mixed >> 4) & mask)
@@ -50,7 +50,7 @@ pub(crate) fn groups_of(hash: u64, bits: u32) -> (u64, u64) {
 
 const HOMES: u64 = 5;
 
-/// The hash of the `nth` key that has these groups in every table of up to 128 of them.
+/// The hash of the `nth` key with these groups, in every table of up to 128 groups.
 fn placed(first: u64, second: u64, nth: u64) -> u64 {
     static HASHES: LazyLock<Vec<Vec<u64>>> = LazyLock::new(|| {
         let mut hashes = vec![Vec::new(); (HOMES * HOMES) as usize];
@@ -101,13 +101,13 @@ pub(crate) fn keyed(quota: Quota, max_keys: u64) -> KeyedRateLimiterBuilder<u64,
     KeyedRateLimiter::<u64>::builder().quota(quota).max_keys(max_keys as usize).clock(MockClock::new())
 }
 
-/// What a key's bucket may hold: it lies between the two.
+/// The bounds between which a key's bucket must be.
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     /// The exact bucket.
     pub(crate) most: ExactBucket,
-    /// The least that is left of it: a key that was full was perhaps forgotten, and starts from
-    /// full as of the latest reading, and with no more than the quota's initial tokens.
+    /// The least that the bucket may hold. A key that was full may have been forgotten, and then
+    /// starts full as of the latest reading, with at most the quota's initial tokens.
     pub(crate) least: ExactBucket,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct Bounds {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) counted: Counted,
-    /// In units, where a bucket does not start full.
+    /// In units, if a bucket does not start full.
     initial: Option<u128>,
     /// The latest reading of any call.
     pub(crate) latest: u64,
@@ -129,17 +129,18 @@ impl Model {
         Model { counted, initial, latest: 0, keys: HashMap::new() }
     }
 
-    /// The nanoseconds of a whole number of units: at multiples of it nothing is rounded.
+    /// The nanoseconds that earn a whole number of units. Nothing is rounded at multiples of this
+    /// time.
     pub(crate) fn grain(&self) -> u64 {
         u64::try_from(self.counted.rate().1).unwrap().min(LAST / 8)
     }
 
-    /// Whether a bucket does not start full.
+    /// Whether a bucket starts with less than its burst.
     pub(crate) fn starts_with_less(&self) -> bool {
         self.initial.is_some()
     }
 
-    /// What the key's bucket may hold at `now`, if it begins then where it is new.
+    /// The bounds of the key's bucket at `now`. A new bucket starts at `now`.
     pub(crate) fn look(&self, key: u64, now: u64) -> Bounds {
         let capacity = self.counted.capacity;
         let (mut bounds, new) = match self.keys.get(&key) {
@@ -152,7 +153,7 @@ impl Model {
                 (Bounds { most: exact.clone(), least: exact }, true)
             }
         };
-        // Forgotten, perhaps, if it was ever full.
+        // The bucket may have been forgotten, if it was ever full.
         if new || bounds.most.has(self.latest, capacity, -1) {
             let least = &mut bounds.least;
             if least.has(self.latest, capacity, 0) {
@@ -165,13 +166,13 @@ impl Model {
         bounds
     }
 
-    /// The same for a call that makes the key known.
+    /// The same for a call after which the table has the key.
     pub(crate) fn enter(&mut self, key: u64, now: u64) -> &mut Bounds {
         let bounds = self.look(key, now);
         self.keys.entry(key).insert_entry(bounds).into_mut()
     }
 
-    /// The key's bucket is full at `now`, and was before, or begins anew.
+    /// The bucket of the key is full at `now`: it was full already, or starts again.
     pub(crate) fn refill(&mut self, key: u64, now: u64) {
         let (most, mut least) = (self.counted.exact(), self.counted.exact());
         least.start(now, self.counted.capacity);
@@ -186,29 +187,30 @@ impl Model {
         self.keys.clear();
     }
 
-    /// Whether a bucket that was never forgotten is in use at every reading so far.
+    /// Whether the bucket, if it was never forgotten, is in use at every reading so far.
     pub(crate) fn surely_in_use(&self, key: u64) -> bool {
         self.keys.get(&key).is_some_and(|bounds| !bounds.most.has(self.latest, self.counted.capacity, -2))
     }
 
-    /// How many are.
+    /// The number of keys that are surely in use.
     pub(crate) fn surely(&self) -> u64 {
         self.keys.keys().filter(|&&key| self.surely_in_use(key)).count() as u64
     }
 
-    /// How many keys but this one may be in use at `now`.
+    /// The number of keys, except for `but`, that may be in use at `now`.
     pub(crate) fn perhaps(&self, now: u64, but: Option<u64>) -> u64 {
-        // What may be missing to a full bucket by rounding.
+        // A full bucket may lack this much because of rounding.
         let before = now.saturating_sub(self.counted.earning(3) as u64);
         let others = self.keys.iter().filter(|&(&key, _)| Some(key) != but);
         others.filter(|(_, bounds)| !bounds.least.has(before, self.counted.capacity, 0)).count() as u64
     }
 }
 
-/// The other tests rely on it: sixteen keys fill the slots of two groups, and the rest are in none.
+/// Other tests rely on this: sixteen keys fill the slots of two groups, and the others are in the
+/// overflow.
 #[test]
 fn keys_that_are_sent_to_the_same_groups_share_their_slots() {
-    // What a limiter reports for a key in no slot.
+    // The bytes that a limiter reports for a key in the overflow.
     const OVERFLOW: u64 = 42;
     for (places, expected) in [(Places::Same, 4), (Places::Few(2), 4), (Places::Few(4), 0), (Places::Anywhere, 0)] {
         let limiter = keyed(Quota::per_hour(1), 40).hasher(places).build().unwrap();

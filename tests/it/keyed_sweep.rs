@@ -1,19 +1,19 @@
-//! The work of a new key at a full table is bounded: it looks at 32 groups beside its own, and the
-//! next one goes on from there, so that every full bucket is found.
+//! The work of a new key at a full table is bounded: it looks at 32 groups besides its own. The
+//! next new key continues from there, so every full bucket is found.
 
 use brimful::{OnFull, Quota};
 
 use crate::keyed_support::{Keyed, Places, groups_of, keyed};
 use crate::support::{Random, SECOND};
 
-/// The groups that a new key looks at beside its own.
+/// The groups that a new key looks at besides its own.
 const SWEPT: u64 = 32;
 
 /// The slots of a group, and their bytes.
 const SLOTS: u64 = 8;
 const GROUP_BYTES: u64 = 128;
 
-/// A table in which every key is exhausted, so that either policy refuses new ones.
+/// A table of exhausted keys, which both policies refuse to evict.
 fn exhausted(keys: u64, on_full: OnFull) -> Keyed {
     let limiter = keyed(Quota::per_hour(1), keys).hasher(Places::Anywhere).on_full(on_full).build().unwrap();
     assert!((0..keys).all(|key| limiter.key(&key).at(SECOND).allow()));
@@ -21,26 +21,26 @@ fn exhausted(keys: u64, on_full: OnFull) -> Keyed {
     limiter
 }
 
-/// The most groups of a table.
+/// The most groups that a table may have.
 fn most_groups(keys: u64) -> u64 {
     (keys * 5).div_ceil(4).div_ceil(SLOTS).next_power_of_two()
 }
 
-/// The groups that a key may be in, home first.
+/// The groups of a key, home group first.
 fn groups_of_key(key: u64, bits: u32, stripes: u64) -> [u64; 2] {
     let ((home, second), stripe) = (groups_of(key, bits), stripes - 1);
     [home, (second & !stripe) | (home & stripe)]
 }
 
-/// The number of new keys that are refused until one is admitted, and that one.
+/// The number of new keys that are refused until one is admitted, and the admitted key.
 fn refused_until_admitted(limiter: &Keyed, newcomers: &mut impl Iterator<Item = u64>) -> (u64, u64) {
     let before = limiter.refusals();
     let admitted = newcomers.find(|key| limiter.key(key).at(SECOND).allow()).unwrap();
     (limiter.refusals() - before, admitted)
 }
 
-/// One bucket is full, so many groups from where the last sweep ended: so many new keys are needed,
-/// no more and no less.
+/// One bucket is full, at a known distance from the end of the last sweep. Exactly as many new keys
+/// as that distance needs are refused.
 #[test]
 fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
     for (keys, bits, stripes) in [(1_000, 8, 16), (20_000, 12, 16)] {
@@ -60,7 +60,7 @@ fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
             for key in filled {
                 let places = groups_of_key(key, bits, stripes);
                 limiter.key(&key).at(SECOND).reset();
-                // New keys whose own groups are others, so that they have to sweep.
+                // New keys with other groups, so that they have to sweep.
                 let mut newcomers = (next..)
                     .filter(|&new| groups_of_key(new, bits, stripes).into_iter().all(|group| !places.contains(&group)));
                 let (refused, admitted) = refused_until_admitted(&limiter, &mut newcomers);
@@ -77,8 +77,8 @@ fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
     }
 }
 
-/// So many full buckets, anywhere in a table of any size: each makes room for a new key before the
-/// hand has gone round once.
+/// Some full buckets at random places, in a table of any size: each makes room for a new key within
+/// one round of the sweep.
 #[test]
 fn every_full_bucket_is_found_within_one_round() {
     let mut random = Random::new(6);
@@ -86,10 +86,10 @@ fn every_full_bucket_is_found_within_one_round() {
         let on_full = if keys % 2 == 0 { OnFull::Deny } else { OnFull::EvictLeastDebt };
         let limiter = exhausted(keys, on_full);
         let (mut known, mut newcomers) = ((0..keys).collect::<Vec<_>>(), keys..);
-        // While groups are still to come, the hand skips some with each of them.
+        // While the table still grows, the sweep skips some groups each time that groups are added.
         let rounds = if limiter.memory_usage() as u64 / GROUP_BYTES < most_groups(keys) { 2 } else { 1 };
         for most in [1, 2, 5, 50] {
-            // From where a hand may be: some are refused first.
+            // Refusing a few keys first lets the sweep start anywhere.
             assert!(newcomers.by_ref().take(random.below(8) as usize).all(|key| !limiter.key(&key).at(SECOND).allow()));
             let mut filled: Vec<usize> = (0..most.min(keys)).map(|_| random.below(keys) as usize).collect();
             filled.sort_unstable();

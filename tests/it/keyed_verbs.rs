@@ -1,5 +1,5 @@
-//! The verbs of a keyed limiter: tables of time, key, cost and what is expected; what makes a key
-//! known and what forgets it; and what a builder refuses.
+//! The methods of a keyed limiter: tables of time, key, cost and answer; which calls make a key
+//! known and which remove it; and the errors of the builder.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::catch_unwind;
@@ -21,7 +21,7 @@ fn limiter(quota: Quota) -> Keyed<SipState> {
     keyed(quota, 1_000).build().unwrap()
 }
 
-/// What is expected of a call for a key: admitted, refused, or a balance before the call.
+/// The expected answer of a call for a key: admitted, denied, or the balance before the call.
 #[derive(Clone, Copy, Debug)]
 enum Row {
     Yes(u64, u64, u32),
@@ -95,7 +95,7 @@ fn go_burst_of_three_with_another_key_between() {
     play(Quota::per_second(10).burst(3), &rows);
 }
 
-/// A reading counts as itself: see `conformance`, which says what Go does.
+/// A reading counts as itself: see `conformance`, which describes Go's answer.
 #[test]
 fn go_a_clock_that_jumps_back_with_another_key_between() {
     let rows = [
@@ -114,7 +114,7 @@ fn go_a_clock_that_jumps_back_with_another_key_between() {
     play(Quota::per_second(10).burst(3), &rows);
 }
 
-/// See `conformance`; here between the calls of another key, which asks for all there is.
+/// See `conformance`. Here another key calls in between, and asks for its whole burst.
 #[test]
 fn redis_cell_with_another_key_between() {
     // Milliseconds, cost, admitted, remaining, reset after, retry after (both in milliseconds).
@@ -180,7 +180,7 @@ fn keys_come_in_every_form_and_borrowed() {
     assert_eq!((names.len(), pairs.len(), texts.len()), (2, 3, 1));
 }
 
-/// What makes a key known, and what does not.
+/// The calls that make a key known, and those that do not.
 #[test]
 fn only_what_changes_a_bucket_makes_its_key_known() {
     let limiter = limiter(Quota::per_second(10).burst(5));
@@ -224,7 +224,7 @@ fn remove_clear_and_retain_recent_forget_what_they_say() {
     limiter.clock().set(T - 1);
     assert_eq!(limiter.retain_recent(), 0);
     limiter.clock().set(T);
-    // Those that took one token are full again.
+    // The keys that took one token are full again.
     assert_eq!((limiter.retain_recent(), limiter.len()), (30, 70));
     assert!(limiter.remove(&99) && !limiter.remove(&99) && !limiter.remove(&0));
     assert_eq!(limiter.len(), 69);
@@ -235,13 +235,13 @@ fn remove_clear_and_retain_recent_forget_what_they_say() {
     limiter.clear();
     assert_eq!((limiter.len(), limiter.retain_recent()), (0, 0));
     assert!((0..100).all(|key| limiter.key(&key).at(0).balance() == 5.0));
-    // It is a table as any other afterwards.
+    // The table continues to work.
     assert!((0..1_000).all(|key| limiter.key(&key).at(T).try_acquire_n(5).is_ok()));
     assert!((0..1_000).all(|key| !limiter.key(&key).at(T).allow()));
 }
 
-/// The place that a removed key leaves takes one tenant a tick; those that come back at once are
-/// kept elsewhere, and are the same.
+/// A slot takes one new tenant for each tick. Keys that come back within the same tick are kept in
+/// the overflow, and behave the same.
 #[test]
 fn keys_that_are_removed_and_come_back_at_once_are_counted_as_others() {
     for places in [Places::Anywhere, Places::Same] {
@@ -259,7 +259,7 @@ fn keys_that_are_removed_and_come_back_at_once_are_counted_as_others() {
     }
 }
 
-/// A bucket that found no slot is as full as others once it is, whatever is asked of it then.
+/// A bucket in the overflow becomes full like any other, whatever is asked of it.
 #[test]
 fn a_bucket_without_a_slot_fills_as_others_do() {
     for ask in 0..4 {
@@ -301,14 +301,14 @@ fn reset_forgets_debt_and_a_clock_that_was_far_ahead() {
     assert_eq!(limiter.key(&2).at(2 * SECOND).balance(), 10.0);
 }
 
-/// Keys that were forgotten at a reading far ahead leave the others empty, until `clear`.
+/// Keys that were forgotten at a reading far ahead leave new keys empty, until `clear`.
 #[test]
 fn clear_cures_a_reading_that_was_far_ahead() {
     let limiter = keyed(Quota::per_second(10).burst(20), 8).build().unwrap();
     let ahead = 1_000 * 86_400 * SECOND;
     assert!((0..8).all(|key| limiter.key(&key).at(0).allow()));
     assert!((8..16).all(|key| limiter.key(&key).at(ahead).allow()));
-    assert!(!limiter.key(&20).at(SECOND).allow(), "it starts from what was forgotten ahead");
+    assert!(!limiter.key(&20).at(SECOND).allow(), "it starts from the floor of the keys forgotten ahead");
     limiter.clear();
     assert!((0..8).all(|key| limiter.key(&key).at(SECOND).try_acquire_n(20).is_ok()));
     assert!(
@@ -325,7 +325,7 @@ fn reservations_of_a_key_settle_with_it_alone() {
     assert!(reservation.at(0).commit(45).is_zero());
     assert_eq!((limiter.key(&1).at(0).balance(), limiter.key(&2).at(0).balance()), (55.0, 100.0));
     let reservation = limiter.key(&1).at(0).try_reserve_n(5).unwrap();
-    // Down to one burst below zero, and no further.
+    // The debt is limited to one burst.
     assert_eq!(reservation.at(0).commit(200), Tokens::new(45));
     assert_eq!(limiter.key(&1).at(0).balance(), -100.0);
     assert_eq!(limiter.key(&1).at(0).add_tokens(150), Tokens::new(150));
@@ -335,7 +335,7 @@ fn reservations_of_a_key_settle_with_it_alone() {
 
 #[test]
 fn what_is_given_back_at_once_is_all_there_again() {
-    // In slots that had other tenants in the same moment, too.
+    // Keys also come to slots that had another tenant in the same tick.
     for quota in [Quota::per_second(100).burst(200), Quota::per_second(1_000_000).burst(10), Quota::per_minute(5)] {
         let limiter = keyed(quota, 8).hasher(Places::Anywhere).build().unwrap();
         let burst = quota.capacity();
@@ -411,7 +411,7 @@ fn a_builder_says_what_is_wrong_and_what_would_be_right() {
     for (text, parts) in cases {
         assert!(parts.iter().all(|part| text.contains(part)), "{text} without {parts:?}");
     }
-    // What it says is enough is enough.
+    // The size that the error names is sufficient.
     let least = text(builder().quota(quota).max_bytes(1_000));
     let least: u64 =
         least.split_whitespace().find_map(|word| word.parse().ok().filter(|&bytes| bytes > 1_000)).unwrap();
@@ -419,7 +419,7 @@ fn a_builder_says_what_is_wrong_and_what_would_be_right() {
     assert!(builder().quota(quota).max_bytes((least - 1) as usize).build().is_err());
 }
 
-/// A size that no machine has is an error or works, and never ends the process.
+/// A size that does not fit into memory works or is an error, and never ends the process.
 #[test]
 fn a_table_too_large_for_the_machine_is_an_error() {
     for max_keys in [1 << 29, 1 << 31, 1 << 35, 1 << 60] {
@@ -438,7 +438,7 @@ fn a_table_too_large_for_the_machine_is_an_error() {
 #[test]
 fn it_is_shared_by_threads_whatever_the_keys() {
     fn shared<T: Send + Sync>() {}
-    // Keys are not kept, so they need not be.
+    // The limiter does not keep its keys, so the keys need not be `Send`.
     shared::<KeyedRateLimiter<std::rc::Rc<str>>>();
     shared::<KeyedRateLimiter<str>>();
     shared::<Reservation<'_>>();
@@ -454,7 +454,7 @@ fn the_end_of_time_fails_closed() {
         assert_eq!(limiter.key(&1).at(now).time_until(1), None);
         assert_eq!(limiter.key(&1).at(now).try_acquire().unwrap_err().retry_after(), None);
     }
-    // Others come and go as ever, as far as time goes.
+    // Keys come and go as usual, as far as the time permits.
     let limiter = keyed(Quota::per_second(100).burst(5), 8).hasher(Places::Anywhere).build().unwrap();
     let mut admitted = 0;
     for nth in 0..1_000 {
@@ -464,7 +464,7 @@ fn the_end_of_time_fails_closed() {
     assert!(limiter.len() <= 8);
 }
 
-/// No time and no cost panics, in no state of a table.
+/// No time and no cost panics, in any state of a table.
 #[test]
 fn no_time_and_no_cost_panics() {
     const TIMES: [u64; 12] =
@@ -515,12 +515,12 @@ fn no_time_and_no_cost_panics() {
             assert!(limiter.len() <= 20 && !format!("{limiter:?}{decision:?}").is_empty());
         }
     }
-    // A hasher that panics leaves the limiter as it was.
+    // A hasher that panics leaves the limiter unchanged.
     struct Panics;
     impl std::hash::BuildHasher for Panics {
         type Hasher = std::collections::hash_map::DefaultHasher;
         fn build_hasher(&self) -> Self::Hasher {
-            panic!("no hash")
+            panic!("a hasher panics")
         }
     }
     let limiter = keyed(Quota::per_second(1), 4).hasher(Panics).build().unwrap();

@@ -1,5 +1,5 @@
-//! The window bound for every key of a table that forgets, moves and divides all the time,
-//! whatever the threads and their clocks do.
+//! The window bound for every key of a table that forgets, moves and splits all the time, with any
+//! threads and clock errors.
 
 use std::collections::HashMap;
 use std::thread;
@@ -12,11 +12,11 @@ use crate::support::{Counted, ErringClock, Random, SECOND, operations, tokens};
 
 type Limiter = KeyedRateLimiter<u64, ErringClock, Places>;
 
-/// A run: so many keys at a table for fewer.
+/// The conditions of a run: more keys than the table may have.
 #[derive(Clone, Copy, Debug)]
 struct Contest {
     quota: Quota,
-    /// A reading takes up to this long.
+    /// The longest time that a reading takes.
     step: u64,
     keys: u64,
     max_keys: u64,
@@ -26,22 +26,22 @@ struct Contest {
 
 impl Contest {
     fn limiter(&self) -> Limiter {
-        // Far from the origin the readings are no whole multiples of anything.
+        // Far from the origin, readings are not whole multiples of anything.
         let clock = ErringClock::new(1 + 1_000 * self.step, self.step, 64 * self.step);
         let builder =
             KeyedRateLimiter::<u64>::builder().quota(self.quota).max_keys(self.max_keys as usize).clock(clock);
         builder.hasher(self.places).on_full(self.on_full).build().unwrap()
     }
 
-    /// Some keys call more often than others.
+    /// A random key. Low keys call more often than high ones.
     fn key(&self, random: &mut Random) -> u64 {
         let key = random.below(self.keys);
         if random.below(2) == 0 { key } else { random.below(key + 1) }
     }
 }
 
-/// What was granted to a key, or given back: when by the call's clock, and between which times of
-/// the clock without its errors.
+/// A grant (positive units) or a give-back (negative units) of a key: the reading of its call, and
+/// the error-free times at which the call began and ended.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     reading: u64,
@@ -77,7 +77,7 @@ fn contests() -> Vec<Contest> {
 
 const COSTS: [&str; 4] = ["1", "1", "0.3", "2"];
 
-/// Runs `call` on so many threads, and returns what it noted, by key.
+/// Runs `call` on `threads` threads, and returns the noted entries of each key.
 fn contend<F>(limiter: &Limiter, contest: &Contest, threads: u64, calls: u64, call: F) -> HashMap<u64, Vec<Entry>>
 where
     F: Fn(&mut Random, &mut dyn FnMut(u64, u64, i64, u64)) + Sync,
@@ -126,7 +126,7 @@ fn no_window_of_any_key_is_granted_more_whatever_the_threads_and_clocks_do() {
                 let (key, cost) = (contest.key(random), costs[random.below(4) as usize]);
                 let units = counted.up(cost) as i64;
                 match random.below(8) {
-                    // Its own reading, which is old by the time that it is used.
+                    // The call's own reading, which is old when it is used.
                     0..=1 => {
                         let now = limiter.clock().now();
                         if limiter.key(&key).at(now).try_acquire_n(cost).is_ok() {
@@ -165,13 +165,14 @@ fn no_window_of_any_key_is_granted_more_whatever_the_threads_and_clocks_do() {
             println!(
                 "{contest:?}, {threads} threads: {share:.2} admitted a call, {evicted} evicted, {refused} refused, worst margin {worst:.4} bursts"
             );
-            assert!(share > 0.05, "what admits nothing proves nothing");
+            assert!(share > 0.05, "a run without grants proves nothing");
         }
     }
     assert!(forced > 100 && full > 100, "{forced} evicted, {full} refused");
 }
 
-/// What a window leaves, at least: everything that was given back while it may have lasted.
+/// The margin of the worst window. Everything that was given back while the window may have lasted
+/// counts.
 fn least_margin(counted: &Counted, entries: &[Entry]) -> f64 {
     let mut grants: Vec<Entry> = entries.iter().copied().filter(|entry| entry.units > 0).collect();
     let given: Vec<Entry> = entries.iter().copied().filter(|entry| entry.units < 0).collect();
@@ -182,7 +183,7 @@ fn least_margin(counted: &Counted, entries: &[Entry]) -> f64 {
         for (index, b) in grants.iter().enumerate().skip(first) {
             sum += i128::from(b.units);
             (begun, done) = (begun.min(b.begun), done.max(b.done));
-            // All grants of a reading are in the window.
+            // A window contains all grants of a reading.
             if grants.get(index + 1).is_some_and(|next| next.reading == b.reading) {
                 continue;
             }
@@ -194,8 +195,8 @@ fn least_margin(counted: &Counted, entries: &[Entry]) -> f64 {
     worst
 }
 
-/// Reservations that are cancelled, or committed for less, and tokens that are added: what is
-/// given back may be granted once more.
+/// Reservations are cancelled or committed for less, and tokens are added. The tokens given back
+/// may be granted once more.
 #[test]
 fn what_is_given_back_to_a_key_is_granted_once_more() {
     let calls = operations("BRIMFUL_KEYED_WINDOW_OPS", 1_500_000) / 50;

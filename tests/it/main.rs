@@ -1,4 +1,4 @@
-//! The promises, one module each, and what else a user relies on.
+//! The integration tests: a module for each guarantee, and for each other thing that users rely on.
 
 mod capacity;
 mod charge_once;

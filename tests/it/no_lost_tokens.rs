@@ -1,5 +1,5 @@
-//! Promise 2: a limiter that is asked all the time admits what its rate earns, to the unit, at
-//! any rate and however often it is asked; and never more.
+//! Promise 2: a limiter that is polled all the time admits exactly what its rate earns, to the
+//! unit, at any rate and any polling period, and never more.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ fn rates() -> Vec<Quota> {
     ]
 }
 
-/// Dropping the remainder at each refill once halved 1/s polled every 2 µs; an interval in
-/// whole nanoseconds made 600 M/s admit 1.67 times as much.
+/// Dropping the remainder at each refill once halved 1/s polled every 2 µs. An interval in whole
+/// nanoseconds made 600 M/s admit 1.67 times as much.
 #[test]
 fn polling_at_any_period_earns_the_rate() {
     const POLLS: u64 = 50_000;
@@ -40,8 +40,8 @@ fn polling_at_any_period_earns_the_rate() {
         let burst = if quota.tokens_per_second() < 1e6 { 1_000 } else { 1_000_000 };
         let quota = quota.burst(burst).initial(0);
         let counted = Counted::new(quota);
-        // The polls earn from less than a unit up to half a burst each; the last is as long as
-        // the clock lasts.
+        // A poll earns between less than a unit and half a burst. The longest periods use the whole
+        // range of the clock.
         let most = (counted.earning(counted.capacity / 2)).min(u128::from(LAST / POLLS)) as u64;
         for period in [1, 2_000, 1_009, 999_983, most / 1_000 + 1, most] {
             if period > most {
@@ -50,8 +50,8 @@ fn polling_at_any_period_earns_the_rate() {
             let (limiter, mut exact) = (limiter(quota), counted.exact());
             exact.start(0, 0);
             let earned = counted.per_token as f64 * quota.tokens_per_second() * period as f64 / 1e9;
-            // About two costs' worth a poll, so that polls are admitted and denied; where
-            // that is not a whole number of units the limiter rounds it up.
+            // A poll asks for about half of what it earned, or a unit, so some polls are admitted
+            // and others denied. The limiter rounds a cost up to whole units.
             let cost = (earned / 2.0).max(1.0) as u128;
             let cost = counted.tokens_up(cost).max(from_pico(1));
             let (units, mut admitted) = (counted.up(cost), 0u128);
@@ -65,8 +65,11 @@ fn polling_at_any_period_earns_the_rate() {
             let ours = (limiter.at(end).balance() * counted.per_token as f64).round() as i128;
             let lost = exact.beyond(end, ours);
             assert!((-0.5..2.0).contains(&lost), "{quota} every {period} ns: {lost} units lost");
-            // What is left was less than the cost, so what was earned was admitted.
-            assert!(exact.beyond(end, units as i128) < 2.0, "{quota} every {period} ns: denied with more there");
+            // The rest is less than a cost, so everything that was earned was admitted.
+            assert!(
+                exact.beyond(end, units as i128) < 2.0,
+                "{quota} every {period} ns: denied, although the bucket held more"
+            );
             let all = exact.beyond(end, 0) + admitted as f64;
             if all >= 4e9 {
                 let error = lost / all;
@@ -105,8 +108,8 @@ fn after_the_time_of_k_tokens_exactly_k_are_there() {
     }
 }
 
-/// A full bucket that is emptied whenever it is full, at instants at which it is full to the
-/// nanosecond: the plain ceiling would lose a unit now and then, and be denied.
+/// A full bucket is emptied each time that it is full, at instants at which it is full to the
+/// nanosecond. A plain ceiling would lose a unit at some of them, and deny.
 #[test]
 fn a_burst_is_there_again_as_soon_as_it_was_earned() {
     for quota in everyday().step_by(7).chain([Quota::per_second(3), Quota::per_minute(7), Quota::per_second(30)]) {
@@ -142,8 +145,8 @@ fn a_whole_burst_is_admitted_at_one_reading_where_a_token_takes_whole_nanosecond
     }
 }
 
-/// A unit is earned in about the time of one decision, so that a burst taken one by one on a
-/// clock that runs loses nothing to rounding.
+/// A unit takes about the time of one decision. So a burst that is taken one by one on a running
+/// clock loses nothing to rounding.
 #[test]
 fn a_burst_is_admitted_as_fast_as_it_can_be_taken() {
     let quotas = [
@@ -167,7 +170,7 @@ fn a_burst_is_admitted_as_fast_as_it_can_be_taken() {
     }
 }
 
-/// A burst came back twice where a key returned just before it was forgotten.
+/// A burst came back twice if a key returned just before it was forgotten.
 #[test]
 fn after_any_idle_time_there_is_at_most_a_burst() {
     const SWEEPS: u64 = 1_000_000;
@@ -192,7 +195,8 @@ fn after_any_idle_time_there_is_at_most_a_burst() {
             let admitted = (0..2 * burst).filter(|_| limiter.at(now).allow()).count() as u128;
             let (rate, nanos) = counted.rate();
             let earned = (u128::from(idle) * rate / nanos / counted.per_token).min(u128::from(burst));
-            // Less than a unit is lost where the burst was taken, and where it is full again.
+            // Less than a unit is lost when the burst is taken, and less than a unit when the
+            // bucket is full again.
             let least = (u128::from(idle) * rate / nanos).saturating_sub(2) / counted.per_token;
             let least = if counted.rate().1 == 1 { earned } else { least.min(u128::from(burst) - 1) };
             assert!((least..=earned).contains(&admitted), "{quota}: {admitted} after {idle} ns, {earned} were earned");

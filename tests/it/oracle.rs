@@ -1,6 +1,6 @@
-//! Decision by decision, the limiter is held against the exact bucket, which is told what the
-//! limiter granted and must agree with it: what was admitted was there, what was denied was
-//! not, and the balances are never more than two units apart.
+//! The limiter is compared with the exact bucket after every decision. The exact bucket follows the
+//! limiter's grants. Every admitted cost was there, every denied cost was not, and the two balances
+//! are never more than two units apart.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 
 use crate::support::{Counted, LAST, PICO, any_quota, any_size, from_pico, operations, pico};
 
-/// One operation, in numbers that mean something once the quota is known.
+/// One operation, as numbers that get their meaning from the quota.
 #[derive(Clone, Copy, Debug)]
 struct Gene {
     verb: u8,
@@ -30,24 +30,24 @@ fn gene() -> impl Strategy<Value = Gene> {
     })
 }
 
-/// Exact less ours, in units: the least and the most of a run.
+/// Exact balance less the limiter's, in units: the least and the most of a run.
 #[derive(Clone, Copy, Debug)]
 struct Spread {
     least: f64,
     most: f64,
 }
 
-/// A limiter and what it is held against.
+/// A limiter and its exact bucket.
 struct Pair<'a> {
     limiter: &'a RateLimiter<MockClock>,
     exact: ExactBucket,
     counted: Counted,
-    /// How far ours may be above the exact balance: nothing where a nanosecond earns a whole
+    /// How far the limiter may be above the exact balance: zero if a nanosecond earns a whole
     /// number of units.
     above: f64,
-    /// How far below: nothing where a nanosecond earns a whole number of units.
+    /// How far below: zero if a nanosecond earns a whole number of units.
     below: f64,
-    /// The latest reading that may have been written.
+    /// The latest reading that may be in the word.
     written: u64,
     spread: Spread,
     admitted: u64,
@@ -68,18 +68,18 @@ impl<'a> Pair<'a> {
         Pair { limiter, exact, counted, above, below, written: start, spread, admitted: 0 }
     }
 
-    /// Whether balances in `f64` tell the units exactly, about as far below zero as `ours` too:
-    /// before a clock ran backwards, a bucket is deep in debt.
+    /// Whether a balance in `f64` determines the units exactly, about as far below zero as `ours`,
+    /// too. Before a clock ran backwards, a bucket is deep in debt.
     fn readable(&self, ours: i128) -> bool {
         (self.counted.capacity + self.counted.debt + ours.unsigned_abs()) >> 51 == 0
     }
 
-    /// Our balance in units.
+    /// The limiter's balance in units.
     fn ours(&self, now: u64) -> i128 {
         (self.limiter.at(now).balance() * self.counted.per_token as f64).round() as i128
     }
 
-    /// The balances agree at `now`.
+    /// Asserts that the balances agree at `now`.
     fn balanced(&mut self, now: u64) -> TestCaseResult {
         let ours = self.ours(now);
         let apart = self.exact.beyond(now.min(LAST), ours);
@@ -98,7 +98,7 @@ impl<'a> Pair<'a> {
         -self.above <= apart && (apart < self.below || apart == 0.0)
     }
 
-    /// What was decided on `cost` at `now` is right, and the exact bucket follows.
+    /// Asserts that the decision on `cost` at `now` is right, and applies it to the exact bucket.
     fn decided(&mut self, now: u64, cost: Tokens, admitted: bool, exceeds: bool) -> TestCaseResult {
         let units = self.counted.up(cost);
         prop_assert_eq!(exceeds, units > self.counted.capacity, "{} of {:?}", cost, self.counted);
@@ -116,12 +116,14 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    /// After something gave `units` back, where ours was `before`. Returns what was added.
+    /// Asserts a give-back of `units`, if the limiter's balance was `before`. Returns the added
+    /// units.
     fn given(&mut self, now: u64, before: i128, units: u128) -> Result<u128, TestCaseError> {
         self.written = self.written.max(now);
         let capacity = self.counted.capacity as i128;
         if !self.readable(before) {
-            // What was added cannot be seen; start anew where it may have been clipped.
+            // If the give-back may have been clipped, the added units cannot be seen, so the
+            // comparison starts again.
             let margin = 4 + ((self.counted.capacity + self.counted.debt) >> 50) as i128;
             if self.exact.beyond(self.written, capacity - margin) + units as f64 >= 0.0 {
                 self.limiter.at(now).reset();
@@ -144,12 +146,12 @@ impl<'a> Pair<'a> {
         Ok(added as u128)
     }
 
-    /// After something charged what the debt limit allows of `units`, where ours was `before`:
-    /// what was left is right, and the exact bucket follows.
+    /// Asserts a charge of as many of `units` as the debt limit allows, if the limiter's balance
+    /// was `before`, and applies it to the exact bucket.
     fn charged(&mut self, now: u64, before: i128, units: u128, uncharged: Tokens) -> TestCaseResult {
         self.written = self.written.max(now);
         let left = units - self.exact.clone().charge(now, units);
-        // Between the two are up to two units.
+        // Up to two units are between the two.
         let least = pico(self.counted.tokens_down(left.saturating_sub(1)));
         let most = pico(self.counted.tokens_up(left + self.below as u128));
         prop_assert!((least..=most).contains(&pico(uncharged)), "{uncharged} of {units} uncharged, exactly {left}");
@@ -158,7 +160,7 @@ impl<'a> Pair<'a> {
         } else if self.counted.per_token <= PICO {
             units - self.counted.down(uncharged)
         } else if self.readable(before) {
-            // 10⁻¹² token does not tell the units, but all the room was charged.
+            // 10⁻¹² token does not determine the units, but all of the room was charged.
             let (rate, nanos) = self.counted.rate();
             let nice = u128::from(now).checked_mul(rate).is_some_and(|product| product % nanos == 0);
             let anchored = before == self.counted.capacity as i128 && !nice;
@@ -169,7 +171,7 @@ impl<'a> Pair<'a> {
             self.written = now;
             return Ok(());
         };
-        // From a full bucket the charge is anchored first, which rounds less than a unit away.
+        // A charge on a full bucket is anchored first, which rounds by less than a unit.
         let anchored = i128::from(before == self.counted.capacity as i128);
         prop_assert!(
             uncharged.is_zero() || !self.readable(before) || self.ours(now) <= anchored - self.counted.debt as i128,
@@ -181,7 +183,7 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    /// The wait until `cost` is there ends when it is there.
+    /// Asserts that the wait until `cost` is there ends when it is there.
     fn waits(&self, now: u64, cost: Tokens) -> TestCaseResult {
         let (units, wait) = (self.counted.up(cost) as i128, self.limiter.at(now).time_until(cost));
         let beyond = |at: u64| self.exact.beyond(at, units);
@@ -202,10 +204,10 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The times and costs of a run, as its quota makes them interesting.
+/// The times and costs of a run, scaled to its quota.
 struct Script {
     now: u64,
-    /// The time in which a token, and in which a full bucket, is earned.
+    /// The time that earns a token, and the one that earns a full bucket.
     token: u64,
     fill: u64,
 }
@@ -231,7 +233,7 @@ impl Script {
         }
     }
 
-    /// Time goes on, and a third of the readings are stale.
+    /// Advances the time. A third of the readings are stale.
     fn reading(&mut self, gene: Gene) -> u64 {
         self.now += self.span(gene.step) % (LAST - self.now + 1);
         if gene.back % 3 == 2 { self.now.saturating_sub(self.span(gene.back / 3)) } else { self.now }
@@ -252,7 +254,7 @@ fn cost(quota: &Quota, gene: u64) -> Tokens {
     }
 }
 
-/// One quota through many operations.
+/// Compares one quota through many operations.
 fn follow<'a>(limiter: &'a RateLimiter<MockClock>, start: u64, genes: &[Gene]) -> Result<Pair<'a>, TestCaseError> {
     let quota = limiter.quota();
     let mut pair = Pair::new(limiter, start);
@@ -350,6 +352,6 @@ fn it_agrees_with_the_exact_bucket_decision_by_decision() {
     }
     let Spread { least, most } = spread.get();
     println!("{} operations, {} admitted; exact − ours from {least:e} to {most} units", done.get(), admitted.get());
-    // What admits nothing, or never rounds, proves nothing.
+    // A run without grants, or without rounding, proves nothing.
     assert!(admitted.get() > wanted / 10 && most > 0.0);
 }

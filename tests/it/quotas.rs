@@ -33,7 +33,7 @@ fn lists_read_back() {
     }
 }
 
-/// The caret points into the whole text, wherever the part is.
+/// The caret points into the whole text, whichever part is wrong.
 #[test]
 fn what_is_wrong_is_pointed_at_in_the_whole_text() {
     let cases = [
@@ -116,8 +116,8 @@ mod serde {
         assert!(quotas(json!(["1/s", "2/x"])).contains("\"2/x\""));
         assert!(quotas(json!(true)).contains("quotas: a text such as"));
     }
-    /// Each field of a map takes its own thing. What it does not take is refused, with the field's
-    /// name, and with what would be right.
+    /// Each field of a map takes its own kind of value. Other values are refused, with the field's
+    /// name and a right value.
     #[test]
     fn a_field_takes_its_own_thing() {
         let amounts =
@@ -188,7 +188,7 @@ mod serde {
                 assert!(error.contains("\"rate\"") && error.contains(reason), "{rate}: {error}");
             }
         }
-        // What does not fit together is named, too.
+        // Values that do not fit together are named, too.
         let refused = |map, field: &str| {
             let error = from_value::<Quota>(map).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");

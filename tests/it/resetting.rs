@@ -1,5 +1,5 @@
-//! A bucket that was reset is full at every reading: the whole burst is there at the reading of
-//! the reset, before it, and after it, wherever the bucket is kept.
+//! A bucket that was reset is full at every reading: the whole burst is there at the reading of the
+//! reset, before it, and after it, wherever the bucket is kept.
 
 use brimful::{MockClock, OnFull, Quota, RateLimiter, Tokens};
 use proptest::prelude::*;
@@ -9,13 +9,13 @@ use crate::keyed_support::{Keyed, Places, keyed};
 use crate::support::{LAST, SECOND, any_quota, any_size, from_pico, limiter, pico};
 use crate::waiting::poll;
 
-/// One bucket at given times.
+/// The calls on one bucket, at given times.
 struct Bucket<'a> {
     take: &'a dyn Fn(u64, Tokens) -> bool,
     reset: &'a dyn Fn(u64),
 }
 
-/// A reset at `now`, and then the whole burst at one of these times.
+/// Resets at `now`, and then takes the whole burst at `then`.
 fn reset_and_empty(bucket: &Bucket<'_>, quota: Quota, now: u64, then: u64) -> TestCaseResult {
     (bucket.reset)(now);
     prop_assert!((bucket.take)(then, quota.capacity()), "{}: reset at {}, and not full at {}", quota, now, then);
@@ -55,7 +55,7 @@ proptest! {
             let take = |now, n| lone.at(now).try_acquire_n(n).is_ok();
             let bucket = Bucket { take: &take, reset: &|now| lone.at(now).reset() };
             reset_and_empty(&bucket, quota, now, then)?;
-            // It was in use before, at an earlier reading or at a later one.
+            // The bucket was used before, at an earlier or a later reading.
             for used_at in [earlier, now, LAST] {
                 let lone = limiter(quota);
                 let _ = lone.at(used_at).try_acquire_n(used);
@@ -82,7 +82,7 @@ proptest! {
         let (quota, now) = (any_quota(genes), any_size(time, 58));
         let used = from_pico(u128::from(price) % pico(quota.capacity()) + 1);
         for then in readings(now, step) {
-            // With sixteen others in all its slots, the key is in none.
+            // Sixteen other keys fill all of its slots, so the key is in the overflow.
             let limiter = keyed(quota, 40).hasher(Places::Same).build().unwrap();
             for other in 100..100 + others {
                 let _ = limiter.key(&other).at(now).try_acquire_n(quota.capacity());
@@ -105,8 +105,8 @@ const QUOTAS: [Quota; 4] = [
 
 const TIMES: [u64; 6] = [0, 1, 1_000_003, 123_456_789, SECOND + 1, LAST / 2];
 
-/// In a table that is full of exhausted keys, the key that is reset is full, and the others stay
-/// exhausted. A new key is reset if the policy finds a place for it.
+/// In a table full of exhausted keys, the key that is reset is full, and the others stay exhausted.
+/// A new key is reset if the policy finds a place for it.
 #[test]
 fn a_key_of_a_full_table_is_reset_as_any_other() {
     for (quota, now) in QUOTAS.into_iter().flat_map(|quota| TIMES.map(|now| (quota, now))) {
@@ -118,11 +118,11 @@ fn a_key_of_a_full_table_is_reset_as_any_other() {
                     limiter.key(&key).at(now).try_acquire_n(quota.capacity()).is_ok(),
                     "{quota} at {now}, key {key}"
                 );
-                // A bucket that was full before the next key came would make room for it.
+                // A bucket that is full before the next key arrives would make room for that key.
                 assert!(!limiter.key(&key).at(now).allow());
             }
             let context = |error| panic!("{on_full:?}: {error}");
-            // The first keys are in slots, the last ones in none.
+            // The first keys are in slots, the last ones in the overflow.
             for key in [0, 7, 16, 19] {
                 of_key(&limiter, key, quota, now, now).unwrap_or_else(context);
                 of_key(&limiter, key, quota, now, now.saturating_sub(SECOND)).unwrap_or_else(context);
@@ -131,14 +131,14 @@ fn a_key_of_a_full_table_is_reset_as_any_other() {
             }
             assert!((0..20).all(|key| !limiter.key(&key).at(now).allow()), "{quota} at {now}, {on_full:?}");
             assert_eq!(limiter.len(), 20);
-            // No place: a reset changes nothing.
+            // There is no place, so a reset changes nothing.
             limiter.key(&20).at(now).reset();
             assert!(!limiter.key(&20).at(now).allow() && limiter.len() == 20 && limiter.evictions() == 0);
         }
     }
 }
 
-/// New keys start with the debt of the evicted ones; a reset forgives it.
+/// New keys start with the debt of the evicted ones. A reset forgives it.
 #[test]
 fn a_new_key_that_is_reset_owes_nothing_of_what_was_evicted() {
     let quota = Quota::per_second(3).burst(3);
@@ -152,11 +152,11 @@ fn a_new_key_that_is_reset_owes_nothing_of_what_was_evicted() {
     }
 }
 
-/// Callers that wait are served from the full bucket, and the rest of it is there as well.
+/// Waiters are served from the full bucket, and the rest of it is there as well.
 #[test]
 fn a_bucket_that_is_waited_on_is_full_after_a_reset() {
     for quota in QUOTAS {
-        // Whole numbers of units: a grant is then no more than its cost.
+        // At whole numbers of units, a grant takes no more than its cost.
         for now in [0, SECOND, 3_600 * SECOND] {
             let clock = MockClock::new();
             clock.set(now);

@@ -1,4 +1,4 @@
-//! One limiter in many hands: a `static`, an `Arc`, a reference in scoped threads.
+//! One limiter with many owners: a `static`, an `Arc`, a reference in scoped threads.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,11 +10,11 @@ use brimful::{KeyedRateLimiter, MockClock, Quota, QuotaTextError, RateLimiter, T
 const THREADS: u32 = 4;
 const CALLS: u32 = 1_000;
 
-/// Less than all calls ask for; nothing comes in while a test runs.
+/// Less than all calls ask for. No token is earned while a test runs.
 const BURST: u32 = 1_500;
 const SLOW: Quota = quota!("1/day burst 1500");
 
-/// What so many threads are admitted together.
+/// The number of calls that all threads are admitted together.
 fn admitted(allow: impl Fn() -> bool + Sync) -> u32 {
     let admitted = AtomicU32::new(0);
     thread::scope(|scope| {
@@ -79,7 +79,7 @@ fn fields_of_a_struct_that_is_sent_and_shared() {
     assert!(tenants[&2].limiter.allow());
 }
 
-/// Errors go through `?` into what people have.
+/// Errors convert with `?` into the usual error types.
 #[test]
 fn errors_go_where_errors_go() {
     fn boxed() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -1,4 +1,4 @@
-//! A bucket that does not start full starts with its first call, and that call finds exactly the
+//! A bucket that does not start full starts at its first call, and that call finds exactly the
 //! quota's initial tokens, at its own reading of the clock.
 
 use std::time::Duration;
@@ -63,7 +63,7 @@ fn of_key(quota: Quota) -> Keyed {
     keyed(quota, 4).hasher(Places::Anywhere).build().unwrap()
 }
 
-/// Any quota with initial tokens in any amount, whole or not, and that amount.
+/// Any quota with any amount of initial tokens, whole or not. Returns that amount, too.
 fn starting_with(genes: [u64; 6], initial: u64) -> (Quota, Tokens) {
     let quota = any_quota(genes);
     let burst = pico(quota.capacity());
@@ -81,7 +81,7 @@ fn starting_with(genes: [u64; 6], initial: u64) -> (Quota, Tokens) {
     }
 }
 
-/// A cost about as large as the initial tokens, or of any size.
+/// A cost that is about as large as the initial tokens, or of any size.
 fn cost_near(counted: &Counted, initial: u128, gene: u64) -> Tokens {
     let cost = match gene % 4 {
         0 => return Tokens::ONE,
@@ -96,7 +96,7 @@ fn at_any_time(gene: u64) -> u64 {
     any_size(gene / 2, 58) - gene % 2
 }
 
-/// The first call on a new bucket, in every form, for every cost: what is found is `initial`.
+/// The first call on a new bucket, by every method and for every cost, finds `initial` tokens.
 fn first_call<F: Fresh>(
     fresh: impl Fn() -> F,
     counted: &Counted,
@@ -115,7 +115,7 @@ fn first_call<F: Fresh>(
     prop_assert_eq!(decision.remaining(), look.remaining(), "{:?}", decision);
     prop_assert_eq!(decision.reset_after(), look.reset_after(), "{:?}", decision);
     prop_assert!(decided.decide(now, look.remaining().into()).allowed());
-    // What is to be left has to be there as well.
+    // The tokens to leave must be there as well.
     let leaving = counted.tokens_down(initial.saturating_sub(needed));
     if is_there {
         prop_assert!(fresh().leaving(now, cost, leaving).is_ok(), "leaving {}", leaving);
@@ -125,14 +125,14 @@ fn first_call<F: Fresh>(
     Ok(())
 }
 
-/// A denied first call starts the bucket, and the wait that it is told is exact.
+/// A denied first call starts the bucket, and its wait is exact.
 fn denied_first_call<F: Fresh>(fresh: impl Fn() -> F, now: u64, cost: Tokens) -> TestCaseResult {
     let Err(TryAcquireError::RateLimited(limited)) = fresh().try_acquire_n(now, cost) else { return Ok(()) };
     prop_assert_eq!(fresh().decide(now, cost).retry_after(), limited.retry_after());
     let started = fresh();
     prop_assert!(started.try_acquire_n(now, cost).is_err());
     let Some(wait) = limited.retry_after() else {
-        prop_assert!(started.try_acquire_n(LAST, cost).is_err(), "told that it never would be admitted");
+        prop_assert!(started.try_acquire_n(LAST, cost).is_err(), "admitted, although the wait is endless");
         return Ok(());
     };
     let then = now + wait.as_nanos() as u64;
@@ -167,7 +167,7 @@ proptest! {
     }
 }
 
-/// Rates of which hardly any reading is a whole number of units.
+/// Rates for which hardly any reading is a whole number of units.
 fn odd() -> [Quota; 5] {
     let fraction = "7/3ms burst 9 initial 2.5".parse().unwrap();
     [
@@ -181,7 +181,7 @@ fn odd() -> [Quota; 5] {
 
 const TIMES: [u64; 7] = [0, 1, 2, 1_000_003, 123_456_789, SECOND + 1, LAST / 2];
 
-/// A wait for what is there is over when it begins, on a new key too.
+/// A wait for the initial tokens is over at once, on a new key too.
 #[test]
 fn a_first_wait_for_the_initial_tokens_is_over_at_once() {
     for (quota, now) in odd().into_iter().flat_map(|quota| TIMES.map(|now| (quota, now))) {
@@ -196,19 +196,19 @@ fn a_first_wait_for_the_initial_tokens_is_over_at_once() {
         assert!(poll(&mut limiter.acquire_n(&7, rest).leaving(left)).is_some(), "{quota} at {now}");
         assert!(keys().key(&7).leaving(left).try_acquire_n(rest).is_ok(), "{quota} at {now}");
         assert!(keys().key(&7).try_reserve_n(initial).is_ok() && keys().decide(&7, initial).allowed());
-        // A wait for more starts the bucket, and ends as it was told.
+        // A wait for more starts the bucket, and ends at the reported time.
         let (limiter, cost) = (keys(), from_pico(pico(initial) + PICO));
-        let told = limiter.key(&7).time_until(cost).unwrap();
+        let reported = limiter.key(&7).time_until(cost).unwrap();
         let mut wait = limiter.acquire_n(&7, cost);
         assert!(poll(&mut wait).is_none());
-        clock.advance(told - Duration::from_nanos(1));
-        assert!(poll(&mut wait).is_none(), "{quota} at {now}, before {told:?}");
+        clock.advance(reported - Duration::from_nanos(1));
+        assert!(poll(&mut wait).is_none(), "{quota} at {now}, before {reported:?}");
         clock.advance(Duration::from_nanos(1));
-        assert!(poll(&mut wait).is_some(), "{quota} at {now}, after {told:?}");
+        assert!(poll(&mut wait).is_some(), "{quota} at {now}, after {reported:?}");
     }
 }
 
-/// The same on the process's clock, whose readings are as odd as they come.
+/// The same on the process's clock, whose readings are arbitrary.
 #[test]
 fn the_first_call_by_the_clock_finds_the_initial_tokens() {
     for quota in odd() {
@@ -227,8 +227,9 @@ fn the_first_call_by_the_clock_finds_the_initial_tokens() {
     }
 }
 
-/// A look that starts the bucket anchors it, which may cost a part of a unit; the call at the same
-/// reading finds what the look showed, and is admitted when the look said.
+/// A peek that starts the bucket anchors it, which may cost a part of a unit. A call at the same
+/// reading finds the tokens that the peek showed, and is admitted at the time that the peek
+/// reported.
 #[test]
 fn a_call_after_a_look_finds_what_the_look_showed() {
     for (quota, now) in odd().into_iter().flat_map(|quota| TIMES.map(|now| (quota, now))) {
@@ -252,10 +253,10 @@ fn a_call_after_a_look_finds_what_the_look_showed() {
     }
 }
 
-/// What a first look foretells about a bucket that starts with too little comes, and not before.
+/// The time that a first peek reports for a bucket with too few tokens is exact.
 fn foretold<F: Fresh>(fresh: F, look: impl Fn(&F) -> Option<Duration>, now: u64, cost: Tokens) -> TestCaseResult {
     let Some(wait) = look(&fresh) else {
-        prop_assert!(fresh.try_acquire_n(LAST, cost).is_err(), "told that it never would be there");
+        prop_assert!(fresh.try_acquire_n(LAST, cost).is_err(), "admitted, although the wait is endless");
         return Ok(());
     };
     let then = now + wait.as_nanos() as u64;
@@ -285,7 +286,7 @@ proptest! {
         let burst = counted.tokens_down(counted.capacity);
         foretold(lone(quota), |lone| lone.at(now).decide(0).reset_after(), now, burst)?;
         foretold(of_key(quota), |keys| keys.key(&7).at(now).decide(0).reset_after(), now, burst)?;
-        // Several looks, of each kind: only the first one starts the bucket.
+        // Several peeks of each kind. Only the first one starts the bucket.
         let keys = of_key(quota);
         let _ = (keys.key(&7).at(now).decide(0), keys.key(&7).at(now).available_tokens(), keys.key(&7).at(now).balance());
         let later = now + time % 1_000;

@@ -1,5 +1,4 @@
-//! What the modules share: quotas of every kind and the units they count in, and numbers
-//! without pattern.
+//! Shared helpers: quotas of every kind, the units in which they count, and pseudo-random numbers.
 
 use std::cell::Cell;
 use std::hint::spin_loop;
@@ -13,12 +12,12 @@ use brimful_oracle::ExactBucket;
 /// Parts of 10⁻¹² token in a token.
 pub(crate) const PICO: u128 = 1_000_000_000_000;
 
-/// The last reading that counts, 2⁵⁹ − 1 ns: later ones count as this one.
+/// The last reading that the word can hold, 2⁵⁹ − 1 ns. Later readings count as this one.
 pub(crate) const LAST: u64 = (1 << 59) - 1;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// A limiter on a clock that stands at zero, for the forms that are given the time.
+/// A limiter on a clock that stands at zero, for calls that are given the time.
 pub(crate) fn limiter(quota: Quota) -> RateLimiter<MockClock> {
     RateLimiter::with_clock(quota, MockClock::new())
 }
@@ -32,7 +31,7 @@ pub(crate) fn pico(tokens: Tokens) -> u128 {
     u128::from(tokens.whole()) * PICO + u128::from(tokens.pico())
 }
 
-/// Clipped at [`Tokens::MAX`].
+/// The amount of `pico` in 10⁻¹² token, at most [`Tokens::MAX`].
 pub(crate) fn from_pico(pico: u128) -> Tokens {
     match u32::try_from(pico / PICO) {
         Ok(whole) => Tokens::from_parts(whole, (pico % PICO) as u64).unwrap(),
@@ -40,14 +39,14 @@ pub(crate) fn from_pico(pico: u128) -> Tokens {
     }
 }
 
-/// How many operations a run makes: `default`, or what the environment says.
+/// The number of operations of a run: the value of the environment variable, or else `default`.
 pub(crate) fn operations(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| {
         text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}"))
     })
 }
 
-/// Numbers without pattern, the same for the same seed.
+/// Pseudo-random numbers, the same for the same seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -68,23 +67,23 @@ impl Random {
     }
 }
 
-/// A number of up to `bits` bits, of any size with equal odds; 1 for zero, so that what is
-/// made from it shrinks.
+/// A number of up to `bits` bits, in which each length has the same probability. Zero gives 1, so
+/// that everything made from it shrinks.
 pub(crate) fn any_size(gene: u64, bits: u32) -> u64 {
     let length = (gene % u64::from(bits)) as u32;
     let random = (gene / u64::from(bits)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (1 << length) | (random >> 1 >> (63 - length))
 }
 
-/// A quota as it counts: what the limiter's promises say is said in these units.
+/// A quota in the units in which its bucket counts. The limiter's guarantees hold in these units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
     /// The rate in lowest terms: tokens per nanoseconds.
     pub(crate) tokens: u64,
     pub(crate) nanos: u128,
-    /// Units in a token.
+    /// The number of units in a token.
     pub(crate) per_token: u128,
-    /// In units, as the debt.
+    /// In units, like the debt.
     pub(crate) capacity: u128,
     pub(crate) debt: u128,
 }
@@ -96,12 +95,12 @@ impl Counted {
         Counted::in_units(quota, per_token(quota, quota.resolution(), |now| probe.at(now).balance()))
     }
 
-    /// As each key's bucket counts, in the coarser unit of a table's slots.
+    /// The same for the bucket of a key, which counts in the coarser unit of a table's slots.
     #[track_caller]
     pub(crate) fn of_keys<K: ?Sized, C, S>(limiter: &KeyedRateLimiter<K, C, S>) -> Self {
         let probe = KeyedRateLimiter::<u64>::builder().quota(limiter.quota().initial(0)).clock(MockClock::new());
         let probe = probe.max_keys(1).build().unwrap();
-        // The bucket begins with its first call.
+        // The first call starts the bucket.
         assert!(probe.key(&0).at(0).try_acquire().is_err());
         let per_token = per_token(limiter.quota(), limiter.quota().resolution(), |now| probe.key(&0).at(now).balance());
         Counted::in_units(limiter.quota(), per_token)
@@ -114,7 +113,7 @@ impl Counted {
         Counted { tokens, nanos: period.as_nanos(), per_token, capacity, debt }
     }
 
-    /// The exact bucket that counts in the same unit, full since the clock's origin.
+    /// An exact bucket that counts in the same unit, and has been full since the clock's origin.
     pub(crate) fn exact(&self) -> ExactBucket {
         ExactBucket::in_units(self.per_token, self.tokens, self.nanos, self.capacity, self.debt)
     }
@@ -146,13 +145,13 @@ impl Counted {
     /// The nanoseconds until `amount` units have been earned, rounded up.
     pub(crate) fn earning(&self, amount: u128) -> u128 {
         let (units, nanos) = self.rate();
-        // What does not fit is beyond every clock.
+        // A product that does not fit is beyond every clock.
         amount.checked_mul(nanos).map_or(u128::MAX, |product| product.div_ceil(units))
     }
 }
 
-/// The units in an amount, its fraction rounded by `divide`. All of it in 10⁻¹² token, times the
-/// units, may not fit.
+/// The units in an amount, with its fraction rounded by `divide`. Whole tokens and fraction are
+/// converted apart, because their product in 10⁻¹² token may not fit.
 fn units(amount: Tokens, per_token: u128, divide: impl Fn(u128, u128) -> u128) -> u128 {
     u128::from(amount.whole()) * per_token + divide(u128::from(amount.pico()) * per_token, PICO)
 }
@@ -164,8 +163,8 @@ fn gcd(mut a: u128, mut b: u128) -> u128 {
     a
 }
 
-/// The units in a token, which `resolution` tells only up to 10⁻¹²: the one among those that
-/// the layout chooses from that an empty bucket, begun at zero, is seen to earn first.
+/// The units in a token. `resolution` reports them only to 10⁻¹², so this takes the first of the
+/// layout's candidates that fits what an empty bucket, started at zero, is seen to earn.
 #[track_caller]
 fn per_token(quota: Quota, resolution: Tokens, balance_at: impl Fn(u64) -> f64) -> u128 {
     let (tokens, period) = quota.rate();
@@ -185,7 +184,7 @@ fn per_token(quota: Quota, resolution: Tokens, balance_at: impl Fn(u64) -> f64) 
     found
 }
 
-/// The units of a token that a layout chooses from, beside the one that a nanosecond earns.
+/// The candidates for the units of a token, except for the one that a nanosecond earns.
 fn decimal_units(quota: Quota) -> impl Iterator<Item = u128> {
     let mut odd = quota.rate().1.as_nanos();
     for factor in [2, 5] {
@@ -198,8 +197,8 @@ fn decimal_units(quota: Quota) -> impl Iterator<Item = u128> {
     decimals.flat_map(move |decimal| [decimal, decimal * odd])
 }
 
-/// Any quota there is: everyday ones, rates of any size in any terms, fractions; with any
-/// burst, initial tokens and debt. All zeros make one of the plainest.
+/// Any quota: everyday rates, rates of any size in any terms, fractions, with any burst, initial
+/// tokens and debt. All zeros give one of the simplest.
 pub(crate) fn any_quota(genes: [u64; 6]) -> Quota {
     let [kind, rate, terms, burst, initial, debt] = genes;
     let quota = match kind % 4 {
@@ -215,7 +214,7 @@ pub(crate) fn any_quota(genes: [u64; 6]) -> Quota {
         2 => quota.burst(1 + whole % 10),
         _ => {
             let burst = Tokens::from_parts(whole - 1, burst % PICO as u64).unwrap();
-            // Above 10⁷/s not every fraction can be counted.
+            // Above 10⁷/s, the unit is too coarse for some fractions.
             quota.try_burst(burst).unwrap_or(quota.burst(1))
         }
     };
@@ -240,20 +239,20 @@ fn everyday(kind: u64, count: u32) -> Option<Quota> {
     })
 }
 
-/// From 1 per 10 000 years to 10⁹, any size with equal odds.
+/// From 1 per 10 000 years to 10⁹, with every magnitude equally likely.
 fn per_second(gene: u64) -> f64 {
     const SLOWEST: f64 = 1.0 / (10_000.0 * 366.0 * 86_400.0);
     SLOWEST * (1e9 / SLOWEST).powf((gene >> 11) as f64 / (1u64 << 53) as f64)
 }
 
-/// About as fast as [`per_second`], in `tokens` per odd period.
+/// About as fast as [`per_second`], as `tokens` per odd period.
 fn in_terms(tokens: u64, rate: u64) -> Option<Quota> {
     let nanos = (tokens as f64 * 1e9 / per_second(rate)) as u128;
     let period = Duration::new(u64::try_from(nanos / 1_000_000_000).ok()?, (nanos % 1_000_000_000) as u32);
     Quota::try_new(tokens, period).ok()
 }
 
-/// What a thread's clock does to it.
+/// The state of a thread's clock.
 #[derive(Clone, Debug)]
 struct Thread {
     random: Random,
@@ -265,14 +264,14 @@ thread_local! {
     static THREAD: Cell<Option<Thread>> = const { Cell::new(None) };
 }
 
-/// A clock that errs in every way: it is skewed by thread, runs backwards, and stalls between
-/// the reading and its use. Each thread remembers its last reading, which is the one that
-/// counts: a second look replaces the first.
+/// A clock that errs in every way: it has a skew for each thread, runs backwards, and stalls
+/// between the reading and its use. Each thread remembers its last reading, which decides its call:
+/// a second reading replaces the first.
 pub(crate) struct ErringClock {
     time: AtomicU64,
-    /// A reading takes up to this long.
+    /// The longest time that a reading takes.
     pub(crate) step: u64,
-    /// How far readings go back, one in four.
+    /// The most by which a reading goes back. One in four does.
     pub(crate) back: u64,
     pub(crate) stalls: bool,
 }
@@ -282,7 +281,7 @@ impl ErringClock {
         ErringClock { time: AtomicU64::new(start), step, back, stalls: true }
     }
 
-    /// What it has come to, without errors and without a step on.
+    /// The time without errors, and without advancing it.
     pub(crate) fn time(&self) -> u64 {
         self.time.load(Ordering::Acquire)
     }
@@ -292,7 +291,7 @@ impl ErringClock {
     }
 
     pub(crate) fn last() -> u64 {
-        let thread = THREAD.take().expect("a thread that has entered");
+        let thread = THREAD.take().expect("the thread called `enter`");
         let last = thread.last;
         THREAD.set(Some(thread));
         last

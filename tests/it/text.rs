@@ -1,5 +1,5 @@
-//! A quota's text reads back as the same quota, and what is no quota is refused at the part
-//! that is to blame.
+//! The text of a quota parses as the same quota, and an invalid text is refused with the part that
+//! is wrong.
 
 use std::time::Duration;
 
@@ -63,7 +63,8 @@ fn texts_are_read() {
         ("100.000000000000000000000000000000000000000000/s", 100, SECOND, "100", "100", "100"),
         ("0000000000000000000000000000000000000000000001/s", 1, SECOND, "1", "1", "1"),
         (
-            // A burst is rounded down to what the rate counts, here with so much debt 5 × 10⁻⁹ token.
+            // A burst is rounded down to the unit of the rate, which here, with so much debt, is 5
+            // × 10⁻⁹ token.
             "1/s burst 4294967295.999999999999",
             1,
             SECOND,
@@ -83,7 +84,7 @@ fn texts_are_read() {
 
 #[test]
 fn what_is_no_quota_is_refused_where_it_is_wrong() {
-    // Text, what is to blame (its last occurrence), a part of the message.
+    // Text, the wrong part (its last occurrence), a part of the message.
     let table = [
         ("", "", "expected an amount"),
         ("  ", "", "expected an amount"),

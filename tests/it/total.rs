@@ -1,5 +1,5 @@
 //! Promise 6: no input panics, every quota that exists is valid, and a limiter is exact for 18
-//! years of its clock and fails closed after.
+//! years of its clock and denies after that.
 
 use std::mem::size_of;
 use std::panic::catch_unwind;
@@ -31,7 +31,7 @@ fn extremes() -> Vec<Quota> {
 const TIMES: [u64; 12] =
     [0, 1, SECOND, LAST - 1, LAST, 1 << 59, 1 << 60, 1 << 61, (1 << 61) + 1, 1 << 63, u64::MAX - 1, u64::MAX];
 
-/// Every verb, at every time and cost.
+/// Every method, at every time and cost.
 fn everything(limiter: &RateLimiter<MockClock>, times: &[u64], costs: &[Tokens]) {
     for &now in times {
         for &cost in costs {
@@ -40,7 +40,7 @@ fn everything(limiter: &RateLimiter<MockClock>, times: &[u64], costs: &[Tokens])
             let _ = (decision.remaining(), decision.limit(), decision.retry_after(), decision.reset_after());
             let _ = limiter.at(now).time_until(cost);
             let balance = limiter.at(now).balance();
-            // The two are rounded to an `f64` each on its own.
+            // Each of the two is rounded to an `f64`.
             assert!(balance <= limiter.quota().capacity().as_f64() * (1.0 + 1e-15), "{balance} of {limiter:?}");
             assert!(limiter.at(now).available_tokens() >= 0.0);
             if let Ok(reservation) = limiter.at(now).try_reserve_n(cost) {
@@ -85,7 +85,7 @@ proptest! {
         prop_assert!((start - counted.down(quota.initial_tokens()) as f64).abs() <= start * 1e-15);
     }
 
-    /// A cost in units does not wrap: above the burst is above the burst.
+    /// A cost in units does not wrap: a cost above the burst stays above it.
     #[test]
     fn a_cost_above_the_burst_exceeds_it(genes in any::<[u64; 6]>(), parts in any::<[(u32, u64); 32]>()) {
         let quota = any_quota(genes);
@@ -100,7 +100,7 @@ proptest! {
     }
 }
 
-/// Where the whole tokens of a cost just fit 64 bits of units, and its fraction does not.
+/// The whole tokens of a cost just fit into 64 bits of units, and its fraction does not.
 #[test]
 fn a_huge_cost_with_a_fraction_exceeds_the_burst() {
     for seconds in [5, 7, 10, 60, 86_400] {
@@ -119,7 +119,7 @@ fn a_huge_cost_with_a_fraction_exceeds_the_burst() {
     }
 }
 
-/// The deficit of such a cost is largest where the word is years ahead of the reading.
+/// The deficit of such a cost is largest if the word is years ahead of the reading.
 #[test]
 fn a_huge_cost_before_a_word_far_ahead_exceeds_the_burst() {
     for seconds in [3, 4, 5, 6, 7, 10, 60] {
@@ -144,7 +144,7 @@ fn it_is_exact_to_the_end_of_its_clock_and_closed_after() {
         let (counted, limiter, burst) = (Counted::new(quota), limiter(quota), quota.capacity().whole());
         let token = counted.earning(counted.per_token) as u64;
         let start = LAST - 3 * token - 1;
-        // One by one to the end, exactly as many as are earned.
+        // One by one to the end of the clock, exactly as many as are earned.
         assert!(limiter.at(start).try_acquire_n(burst).is_ok());
         let near = counted.per_token as f64 / 4.0;
         for k in 1..=3 {
@@ -153,7 +153,7 @@ fn it_is_exact_to_the_end_of_its_clock_and_closed_after() {
             assert!((held - exact).abs() <= 2.0 + near, "{quota}: {held} units after {k} tokens' time");
         }
         assert!(limiter.at(LAST).try_acquire_n(2).is_ok());
-        // A token or so is left; then time stands, and nothing more is earned.
+        // About a token is left. Then the time stands still, and nothing more is earned.
         let left = limiter.at(LAST).balance();
         let mut admitted = 0;
         for now in TIMES.into_iter().filter(|&now| now >= LAST).chain((59..64).map(|bit| (1 << bit) + token)) {
@@ -164,11 +164,11 @@ fn it_is_exact_to_the_end_of_its_clock_and_closed_after() {
             assert_eq!(denied.retry_after(), None, "{quota} at {now}");
         }
         assert!(admitted <= 1, "{quota}: {admitted} after the clock's end");
-        // A full bucket still gives what it has, once.
+        // A full bucket still grants what it has, once.
         let full = crate::support::limiter(quota);
         let whole = (0..3 * burst).filter(|_| full.at(u64::MAX).allow()).count() as u32;
         assert!((burst - 1..=burst).contains(&whole), "{quota}: {whole} at the clock's end");
-        // And a bucket that was written there is no fuller for earlier readings.
+        // A bucket that was written at the end of the clock is not fuller at earlier readings.
         assert_eq!(full.at(SECOND).available_tokens(), 0.0);
     }
 }
@@ -199,7 +199,7 @@ fn a_refusal_names_the_value() {
         (quota(Quota::try_from_rate(1.0, 4_294_967_296.0)), "4294967296: a burst"),
     ];
     for (message, part) in table {
-        assert!(message.contains(part), "{message:?} does not say {part:?}");
+        assert!(message.contains(part), "{message:?} does not contain {part:?}");
     }
     assert!(quota(Quota::try_from_rate(1e10, 1.0)).contains("count in larger tokens"));
     assert!(quota(Quota::try_from_rate(1e300, 1.0)).contains("count in larger tokens"));
@@ -214,7 +214,7 @@ fn a_refusal_names_the_value() {
     assert_eq!((exceeds.requested(), exceeds.burst()), (Tokens::new(6), Tokens::new(5)));
     assert!(error.to_string().contains("6 tokens") && error.to_string().contains("burst of 5"), "{error}");
     assert!(RateLimiter::builder().build().unwrap_err().to_string().contains(".quota("));
-    // The constructors that are not fallible refuse the same.
+    // The constructors that panic refuse the same values.
     for panics in [|| Quota::per_second(0), || Quota::per_second(1).burst(0), || Quota::per_second(1_000_000_001)] {
         assert!(catch_unwind(panics).is_err());
     }
@@ -223,7 +223,7 @@ fn a_refusal_names_the_value() {
 #[test]
 fn the_initial_tokens_are_there_from_construction() {
     let clock = MockClock::new();
-    // A clock that has been running for long: the bucket has not.
+    // The clock has been running for a long time, the bucket has not.
     clock.set(1_000_000 * SECOND);
     let quota = Quota::per_second(1).burst(10);
     for (initial, expected) in [(0, 0), (3, 3), (10, 10), (11, 10), (u32::MAX, 10)] {
@@ -248,15 +248,15 @@ static FULL: RateLimiter = RateLimiter::new(Quota::per_day(1).burst(10));
 fn the_initial_tokens_of_a_static_are_there_from_the_first_call() {
     assert!(format!("{EMPTY:?}").contains("started: false"));
     for (limiter, expected) in [(&EMPTY, 0), (&THREE, 3), (&FULL, 10)] {
-        // A look shows them, and does not start the bucket.
+        // A peek shows the initial tokens, and does not start the bucket.
         assert_eq!(limiter.balance(), f64::from(expected));
         assert_eq!((0..20).filter(|_| limiter.allow()).count(), expected as usize);
     }
-    // Whatever comes first starts it, also what gives back.
+    // Every first call starts it, also one that gives back.
     let limiter = RateLimiter::new(Quota::per_day(1).burst(10).initial(3));
     assert_eq!(limiter.add_tokens(2), Tokens::new(2));
     assert!(limiter.try_acquire_n(5).is_ok() && !limiter.allow());
-    // At a given time, it is that time.
+    // If the call is given a time, the bucket starts at that time.
     let limiter = RateLimiter::new(Quota::per_second(1).burst(10).initial(0));
     assert_eq!(limiter.at(1_000 * SECOND).balance(), 0.0);
     assert!(!limiter.at(1_000 * SECOND).allow());
@@ -297,7 +297,7 @@ fn limiters_are_shared_and_small() {
     shared::<TryAcquireError>();
     shared::<QuotaError>();
     assert!(size_of::<RateLimiter>() <= 256, "{} bytes", size_of::<RateLimiter>());
-    // A clock by reference is a clock, also an unsized one.
+    // A reference to a clock is a clock, also to an unsized one.
     let mock = MockClock::new();
     let clock: &(dyn Clock + Sync) = &mock;
     let limiter = RateLimiter::with_clock(Quota::per_second(1), clock);

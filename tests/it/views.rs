@@ -15,13 +15,13 @@ fn quota() -> Quota {
     Quota::per_second(10).burst(100)
 }
 
-/// Runs `check` on a limiter's bucket and on a key's.
+/// Runs `check` on the bucket of a limiter and on that of a key.
 fn each(check: impl Fn(Bucket<'_, MockClock>, &MockClock)) {
     let single = limiter(quota());
     check(single.leaving(0), single.clock());
     let keyed = KeyedRateLimiter::<str, _>::with_clock(quota(), MockClock::new());
     check(keyed.key("a"), keyed.clock());
-    // The calls of one key are no other's.
+    // The calls of one key do not affect another key.
     assert_eq!(keyed.key("b").available_tokens(), 100.0);
 }
 
@@ -34,7 +34,7 @@ fn a_time_and_tokens_to_leave_compose_in_either_order() {
         assert!(
             matches!(view.try_acquire_n(81), Err(TryAcquireError::ExceedsBurst(error)) if error.leaving() == 20.into())
         );
-        // Ten tokens a second.
+        // The rate is ten tokens per second.
         assert_eq!(view.time_until(1), Some(Duration::from_millis(100)));
         assert!(bucket.at(SECOND + SECOND / 10).leaving(20).allow());
     });
@@ -88,7 +88,7 @@ fn every_verb_of_a_view_is_on_its_bucket() {
         assert_eq!(bucket.at(SECOND).balance(), 60.0);
         at.reset();
         assert_eq!(at.add_tokens(1), 0.into());
-        // Waits.
+        // Methods that wait.
         assert!(bucket.acquire_n_blocking(99).is_ok() && bucket.acquire_blocking().is_ok());
         let mut wait = bucket.acquire();
         assert!(poll(&mut wait).is_none() && bucket.waiters() == 1);
@@ -107,13 +107,13 @@ fn a_wait_may_end_in_a_reservation() {
         assert_eq!(reservation.tokens(), 100.into());
         let mut wait = bucket.reserve_n(20);
         assert!(poll(&mut wait).is_none());
-        // 40 of 100 were used: the others are there for the next.
+        // 40 of 100 were used, and the next wait gets the others.
         assert!(reservation.commit(40).is_zero());
         let reservation = poll(&mut wait).expect("given back").unwrap();
         assert_eq!(bucket.balance(), 40.0);
         drop(reservation);
         assert_eq!(bucket.balance(), 60.0);
-        // One that is given up takes nothing.
+        // A cancelled reservation takes nothing.
         let mut wait = bucket.reserve_n(100);
         assert!(poll(&mut wait).is_none());
         drop(wait);

@@ -1,4 +1,4 @@
-//! Waiting: order, instants, deadlines, cancellation, priorities, on a clock that stands still.
+//! Waiting: order, instants, deadlines, cancellation and priorities, on a mock clock.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -9,33 +9,33 @@ use std::time::Duration;
 
 use brimful::{AcquireError, Clock, Granted, KeyedRateLimiter, MockClock, Quota, RateLimiter, Timer, TryAcquireError};
 
-/// Counts how often it is woken.
+/// Counts how many times it is woken.
 #[derive(Default)]
-pub(crate) struct Count(AtomicUsize);
+pub(crate) struct WakeCount(AtomicUsize);
 
-impl Wake for Count {
+impl Wake for WakeCount {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
-impl Count {
+impl WakeCount {
     pub(crate) fn woken(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// Runs a closure when it is woken.
-struct Calls<F>(F);
+struct OnWake<F>(F);
 
-impl<F: Fn() + Send + Sync> Wake for Calls<F> {
+impl<F: Fn() + Send + Sync> Wake for OnWake<F> {
     fn wake(self: Arc<Self>) {
         (self.0)();
     }
 }
 
-pub(crate) fn calls(f: impl Fn() + Send + Sync + 'static) -> Waker {
-    Waker::from(Arc::new(Calls(f)))
+pub(crate) fn on_wake(f: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(OnWake(f)))
 }
 
 pub(crate) type Outcome = Result<Granted, AcquireError>;
@@ -62,7 +62,7 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// 10/s, burst 2.
+/// A limiter of 10/s with burst 2.
 fn limiter() -> (RateLimiter<MockClock>, MockClock) {
     let clock = MockClock::new();
     (RateLimiter::with_clock(Quota::per_second(10).burst(2), clock.clone()), clock)
@@ -97,25 +97,25 @@ fn go_scenario_of_a_cancelled_wait() {
     let next_at = at(poll(&mut next));
     assert_eq!(next_at, 200 * MS);
     drop(next);
-    assert_eq!(limiter.available_tokens(), 0.0, "nothing comes back of what was served");
+    assert_eq!(limiter.available_tokens(), 0.0, "a served wait gives nothing back");
 }
 
 #[test]
 fn who_came_first_is_served_first_whatever_it_costs() {
     let (limiter, clock) = limiter();
     assert!(limiter.try_acquire_n(2).is_ok());
-    let wakers: Vec<Arc<Count>> = (0..3).map(|_| Arc::default()).collect();
+    let wakers: Vec<Arc<WakeCount>> = (0..3).map(|_| Arc::default()).collect();
     let mut waits: Vec<_> = [2, 1, 1].into_iter().map(|n| limiter.acquire_n(n)).collect();
     for (wait, count) in waits.iter_mut().zip(&wakers) {
         assert!(poll_by(wait, &count.clone().into()).is_none());
     }
     assert_eq!(limiter.waiters(), 3);
     clock.advance(ms(150));
-    assert!(!limiter.allow(), "a token is there, but somebody waits for two");
+    assert!(!limiter.allow(), "a token is there, but a waiter needs two");
     let refused = limiter.try_acquire().unwrap_err();
-    assert_eq!(refused.retry_after(), Some(ms(350)), "after all who wait");
+    assert_eq!(refused.retry_after(), Some(ms(350)), "after all waiters");
     assert_eq!(limiter.time_until(1), Some(ms(350)));
-    assert_eq!((limiter.available_tokens(), limiter.balance()), (0.0, 1.5), "it is theirs");
+    assert_eq!((limiter.available_tokens(), limiter.balance()), (0.0, 1.5), "the tokens belong to the waiters");
     let looked = limiter.decide(0);
     assert_eq!((looked.remaining(), looked.reset_after()), (0, Some(ms(450))), "as of a call for more");
     assert_eq!((limiter.decide(1).remaining(), limiter.decide(1).reset_after()), (0, Some(ms(450))));
@@ -138,7 +138,7 @@ fn what_cannot_end_in_time_is_refused_at_once() {
     assert!(poll(&mut first).is_none());
     let Some(Err(AcquireError::TooLate(late))) = poll(&mut limiter.acquire().within(ms(200) - Duration::from_nanos(1)))
     else {
-        panic!("the first has to be served before")
+        panic!("the first waiter was not served")
     };
     assert_eq!(late.retry_after(), Some(ms(200)));
     let mut second = limiter.acquire().until(200 * MS);
@@ -158,7 +158,7 @@ fn what_becomes_hopeless_is_refused_at_the_next_look() {
     let mut hurried = limiter.acquire().within(ms(250));
     let mut later = limiter.acquire().within(ms(900));
     assert!(poll(&mut patient).is_none() && poll(&mut hurried).is_none() && poll(&mut later).is_none());
-    // 5 more than was reserved: 500 ms more to wait.
+    // 5 more than was reserved, so the wait is 500 ms longer.
     let _ = reservation.commit(15);
     assert!(matches!(poll(&mut hurried), Some(Err(AcquireError::TooLate(_)))));
     assert!(poll(&mut patient).is_none());
@@ -178,10 +178,10 @@ fn a_higher_class_passes_a_lower_one() {
     assert!(background.try_acquire_n(8).is_ok());
     assert!(background.try_reserve_n(1).is_err());
     assert!(!background.allow() && limiter.try_acquire().is_ok());
-    // One is left; background work needs three.
+    // One token is left, and background work must leave three.
     let (mut low, mut low_too) = (background.acquire(), background.acquire());
     assert!(poll(&mut low).is_none() && poll(&mut low_too).is_none());
-    assert!(limiter.allow(), "nobody of its class waits");
+    assert!(limiter.allow(), "there is no waiter of its class");
     let mut high = limiter.acquire_n(2);
     assert!(poll(&mut high).is_none());
     assert!(!limiter.allow());
@@ -198,7 +198,7 @@ fn a_lower_class_hears_of_its_deadline() {
     let (limiter, clock) = limiter();
     assert!(limiter.try_acquire_n(2).is_ok());
     let mut low = limiter.acquire().leaving(1).within(ms(200));
-    let count = Arc::new(Count::default());
+    let count = Arc::new(WakeCount::default());
     assert!(poll_by(&mut low, &count.clone().into()).is_none());
     let mut high = limiter.acquire_n(2);
     assert!(poll(&mut high).is_none());
@@ -249,7 +249,9 @@ fn as_many_wait_as_may() {
     assert!(limiter.allow());
     let mut first = limiter.acquire();
     assert!(poll(&mut first).is_none());
-    let Some(Err(error @ AcquireError::QueueFull(_))) = poll(&mut limiter.acquire()) else { panic!("one may wait") };
+    let Some(Err(error @ AcquireError::QueueFull(_))) = poll(&mut limiter.acquire()) else {
+        panic!("the queue accepts a second waiter")
+    };
     assert_eq!(error.to_string(), "the wait queue is full (1 waiters): retry later, or raise `max_waiters`");
     drop(first);
     assert!(poll(&mut limiter.acquire()).is_none());
@@ -274,17 +276,17 @@ fn tokens_given_back_serve_who_waits() {
 fn jitter_tells_later_and_charges_at_once() {
     let (limiter, clock) = limiter();
     assert!(limiter.try_acquire_n(2).is_ok());
-    let counts: Vec<Arc<Count>> = (0..200).map(|_| Arc::default()).collect();
+    let counts: Vec<Arc<WakeCount>> = (0..200).map(|_| Arc::default()).collect();
     let mut waits: Vec<_> = (0..200).map(|_| limiter.acquire().jitter(ms(50))).collect();
     for (wait, count) in waits.iter_mut().zip(&counts) {
         assert!(poll_by(wait, &count.clone().into()).is_none());
     }
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for k in 1..=200 {
         clock.set(k * 100 * MS);
         for step in 0..=50 {
             if counts[k as usize - 1].woken() == 1 {
-                told.push(step);
+                reported.push(step);
                 break;
             }
             assert!(poll_by(&mut waits[k as usize - 1], &counts[k as usize - 1].clone().into()).is_none());
@@ -292,8 +294,8 @@ fn jitter_tells_later_and_charges_at_once() {
         }
         assert_eq!(at(poll(&mut waits[k as usize - 1])), k * 100 * MS);
     }
-    assert_eq!(told.len(), 200);
-    let distinct: std::collections::BTreeSet<_> = told.iter().collect();
+    assert_eq!(reported.len(), 200);
+    let distinct: std::collections::BTreeSet<_> = reported.iter().collect();
     assert!(distinct.len() > 25, "{distinct:?}");
 }
 
@@ -325,7 +327,7 @@ fn an_hour_of_waiting_takes_no_time() {
     all.sort_unstable();
     let minutes: Vec<u64> = all.iter().map(|at| at / 60_000_000_000).collect();
     assert_eq!(minutes, (0..60).collect::<Vec<_>>(), "one a minute");
-    assert!(all.iter().all(|at| at % 60_000_000_000 == 0), "to the nanosecond");
+    assert!(all.iter().all(|at| at % 60_000_000_000 == 0), "exact to the nanosecond");
 }
 
 #[test]
@@ -353,7 +355,7 @@ fn keys_are_waited_on_one_by_one() {
     assert_eq!((limiter.key("a").waiters(), limiter.key("b").waiters(), limiter.key("c").waiters()), (2, 1, 0));
     clock.advance(ms(150));
     assert_eq!(at(poll(&mut b)), 100 * MS);
-    assert_eq!(limiter.waiting_keys(), 1, "its word is home");
+    assert_eq!(limiter.waiting_keys(), 1, "its word is handed back");
     assert!(!limiter.allow("a") && limiter.allow("c"));
     assert_eq!(limiter.try_acquire("a").unwrap_err().retry_after(), Some(ms(250)));
     assert_eq!(limiter.key("a").time_until(1), Some(ms(250)));
@@ -374,7 +376,7 @@ fn a_key_that_is_removed_ends_the_waits() {
     for end in ends {
         assert!(limiter.try_acquire_n(&7, 2).is_ok());
         let mut wait = limiter.acquire(&7);
-        let count = Arc::new(Count::default());
+        let count = Arc::new(WakeCount::default());
         assert!(poll_by(&mut wait, &count.clone().into()).is_none());
         end(&limiter);
         assert_eq!(count.woken(), 1);
@@ -416,7 +418,7 @@ fn a_leaked_wait_does_not_keep_a_key() {
         "callers wait on as many keys as permitted (1): retry later, or raise `max_waiting_keys`"
     );
     clock.advance(ms(100));
-    assert!(!limiter.allow(&7), "its token is spent");
+    assert!(!limiter.allow(&7), "its token was taken");
     assert_eq!(limiter.waiting_keys(), 0);
     clock.advance(ms(1000));
     assert_eq!((limiter.retain_recent(), limiter.len()), (2, 0));
@@ -431,7 +433,7 @@ fn limited_functions_are_futures_that_can_be_sent() {
     let double = LIMITER.wrap(|n: u32| async move { 2 * n });
     let mut call = pin!(sent(async move { double(21).await }));
     let Poll::Ready(answer) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("there are 10")
+        panic!("the burst is 10")
     };
     assert_eq!(answer.unwrap(), 42);
     let double = LIMITER.wrap_blocking(|n: u32| 2 * n);
@@ -439,10 +441,10 @@ fn limited_functions_are_futures_that_can_be_sent() {
     drop(sent(LIMITER.acquire()));
 }
 
-/// As late as a timer of whole milliseconds can be.
-struct Late(Box<dyn Timer>);
+/// A timer that is as late as one of whole milliseconds can be.
+struct MillisecondTimer(Box<dyn Timer>);
 
-impl Timer for Late {
+impl Timer for MillisecondTimer {
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
         self.0.arm(now_ns, at_ns.next_multiple_of(MS) + MS - 1, waker);
     }
@@ -455,7 +457,7 @@ fn a_timer_of_milliseconds_keeps_a_rate_of_one_a_millisecond() {
     let limiter = RateLimiter::builder()
         .quota(Quota::per_second(1000).burst(3))
         .clock(clock.clone())
-        .timer(move || Late(timers.timer().expect("the mock clock has timers")))
+        .timer(move || MillisecondTimer(timers.timer().expect("the mock clock has timers")))
         .build()
         .unwrap();
     assert!(limiter.try_acquire_n(3).is_ok());
@@ -478,12 +480,12 @@ fn many_keys_are_served_in_the_order_of_their_instants() {
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut waits = Vec::new();
     for key in 0..KEYS {
-        // Emptied at different times, in no order of theirs.
+        // Emptied at different times, in another order than that of the keys.
         clock.set(key * 7_919 % KEYS * 1_000);
         assert!(limiter.key(&key).at(clock.now()).try_acquire_n(2).is_ok());
         let mut wait = limiter.acquire(&key);
         let served = served.clone();
-        let waker = calls(move || served.lock().unwrap().push(key));
+        let waker = on_wake(move || served.lock().unwrap().push(key));
         assert!(poll_by(&mut wait, &waker).is_none());
         waits.push(wait);
     }

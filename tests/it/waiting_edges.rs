@@ -1,4 +1,4 @@
-//! Waiting where something else goes wrong, or where there is more than one would expect.
+//! Waiting in unusual conditions: user code fails, numbers are extreme, or waiters are many.
 
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// 1/s, burst 10, empty.
+/// A limiter of 1/s with burst 10, emptied.
 fn empty() -> (RateLimiter<MockClock>, MockClock) {
     let clock = MockClock::new();
     (RateLimiter::with_clock(Quota::per_second(1).burst(10).initial(0), clock.clone()), clock)
@@ -33,17 +33,17 @@ fn a_limiter_may_be_looked_at_after_a_panic() {
     assert!(catch_unwind(|| LIMITER.allow()).unwrap());
 }
 
-/// Never fires.
-struct Broken;
+/// A timer that never fires.
+struct DeadTimer;
 
-impl Timer for Broken {
+impl Timer for DeadTimer {
     fn arm(&mut self, _: u64, _: u64, _: &Waker) {}
 }
 
 #[test]
 fn a_blocked_thread_that_is_first_needs_no_timer() {
-    let limiter = RateLimiter::builder().quota(Quota::per_second(100).burst(1)).timer(|| Broken).build().unwrap();
-    let keyed = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(100).burst(1)).timer(|| Broken);
+    let limiter = RateLimiter::builder().quota(Quota::per_second(100).burst(1)).timer(|| DeadTimer).build().unwrap();
+    let keyed = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(100).burst(1)).timer(|| DeadTimer);
     let keyed = keyed.build().unwrap();
     let (done, all_done) = mpsc::channel();
     thread::spawn(move || {
@@ -56,7 +56,7 @@ fn a_blocked_thread_that_is_first_needs_no_timer() {
 #[test]
 fn who_waits_between_others_is_not_served_after_its_deadline() {
     let clock = MockClock::new();
-    // A token takes 100 µs: a crowd is served once a millisecond.
+    // A token takes 100 µs, so a crowd is served once a millisecond.
     let limiter = RateLimiter::with_clock(Quota::per_second(10_000).burst(1000).initial(0), clock.clone());
     let mut first: Vec<_> = (0..2).map(|_| limiter.acquire()).collect();
     let mut last: Vec<_> = (0..30).map(|_| limiter.acquire().leaving(3)).collect();
@@ -74,9 +74,9 @@ fn who_is_refused_is_told_what_a_new_wait_would_take() {
     let mut low = limiter.acquire().leaving(5).until(6 * S);
     assert!(poll(&mut low).is_none());
     clock.advance(seconds(3));
-    assert!(limiter.try_acquire_n(3).is_ok(), "it is to leave less");
+    assert!(limiter.try_acquire_n(3).is_ok(), "it leaves fewer tokens");
     clock.advance(seconds(3));
-    let Some(Err(AcquireError::TooLate(late))) = poll(&mut low) else { panic!("it has to be told by its deadline") };
+    let Some(Err(AcquireError::TooLate(late))) = poll(&mut low) else { panic!("the wait must fail at its deadline") };
     assert_eq!(late.retry_after(), Some(seconds(3)));
     let again = poll(&mut limiter.acquire().leaving(5).within(Duration::ZERO)).unwrap().unwrap_err();
     assert_eq!(again.retry_after(), Some(seconds(3)));
@@ -87,7 +87,7 @@ fn a_wait_beyond_the_clocks_range_is_refused() {
     let clock = MockClock::new();
     let limiter = RateLimiter::with_clock(Quota::new(1, seconds(1_000_000_000)).burst(1), clock.clone());
     assert!(limiter.allow());
-    let refused = poll(&mut limiter.acquire()).expect("31 years are more than a clock has").unwrap_err();
+    let refused = poll(&mut limiter.acquire()).expect("the wait of 31 years is beyond the clock's range").unwrap_err();
     assert_eq!(refused.retry_after(), None);
     assert_eq!(refused.to_string(), "the tokens will not be there within the clock's range");
 }
@@ -115,7 +115,8 @@ fn no_numbers_overflow() {
     assert!(poll(&mut limiter.acquire()).is_some());
 }
 
-/// Each gives back, and the next is served: in all, not more than so many looks at so many.
+/// Each cancelled wait gives its token back, and the next waiter is served. The total work must not
+/// be quadratic.
 #[test]
 fn a_crowd_with_deadlines_that_is_dropped_in_order_does_not_look_at_all_each_time() {
     let (limiter, clock) = empty();
@@ -128,8 +129,8 @@ fn a_crowd_with_deadlines_that_is_dropped_in_order_does_not_look_at_all_each_tim
 
 #[test]
 fn room_is_made_for_a_key_that_is_to_be_waited_on() {
-    let (clock, told) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
-    let hook = told.clone();
+    let (clock, reported) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
+    let hook = reported.clone();
     let limiter = KeyedRateLimiter::<u32, _>::builder()
         .quota(Quota::per_second(1).burst(10))
         .max_keys(8)
@@ -139,14 +140,14 @@ fn room_is_made_for_a_key_that_is_to_be_waited_on() {
         .unwrap();
     assert!((0..8).all(|key| limiter.try_acquire_n(&key, 5).is_ok()));
     clock.advance(Duration::from_millis(1));
-    // One of them is evicted for this one, so new ones do not start full any longer.
+    // Another key is evicted for this one, so new keys no longer start full.
     assert!(limiter.try_acquire_n(&102, 1).is_ok());
     limiter.key(&102).reset();
     assert!(poll(&mut limiter.acquire_n(&999, 10)).is_none(), "102 is full, and may be forgotten");
-    let (refusals, before) = (limiter.refusals(), told.load(Ordering::SeqCst));
+    let (refusals, before) = (limiter.refusals(), reported.load(Ordering::SeqCst));
     let mut wait = limiter.acquire_n(&998, 10);
     let Some(Err(AcquireError::TableFull(_))) = poll(&mut wait) else { return };
-    assert_eq!((limiter.refusals(), told.load(Ordering::SeqCst)), (refusals + 1, before + 1));
+    assert_eq!((limiter.refusals(), reported.load(Ordering::SeqCst)), (refusals + 1, before + 1));
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn a_deadline_that_has_passed_is_too_late_whatever_is_there() {
     assert!(matches!(poll(&mut limiter.acquire_n(11).until(S)), Some(Err(AcquireError::ExceedsBurst(_)))));
     assert!(
         poll(&mut limiter.acquire_n(8).until(8 * S)).is_some_and(|outcome| outcome.is_ok()),
-        "it is the very instant"
+        "the deadline is exactly now"
     );
 }
 
@@ -178,9 +179,10 @@ fn a_deadline_that_has_passed_tells_when_a_new_wait_would_end() {
         Some(Err(AcquireError::TooLate(late))) => late.retry_after(),
         outcome => panic!("{outcome:?}"),
     };
-    let told = [(1, 0), (1, 4), (1, 5), (1, 6)].map(|(n, leaving)| late(n, leaving));
-    // Of the two that are there: the three before it, and the five before those that leave six.
-    assert_eq!(told, [2, 8, 9, 12].map(|wait| Some(seconds(wait))));
+    let reported = [(1, 0), (1, 4), (1, 5), (1, 6)].map(|(n, leaving)| late(n, leaving));
+    // Two tokens are there. Three are for the first waiter, and five for the waiters that leave at
+    // most five.
+    assert_eq!(reported, [2, 8, 9, 12].map(|wait| Some(seconds(wait))));
     drop(waits);
     assert_eq!(limiter.available_tokens(), 2.0, "nothing is charged");
 }
@@ -191,7 +193,7 @@ fn a_wait_that_is_over_blocks_for_once_more() {
     clock.advance(seconds(2));
     let mut wait = limiter.acquire();
     assert!(poll(&mut wait).is_some());
-    assert!(poll(&mut wait).is_none(), "as a future it is over");
+    assert!(poll(&mut wait).is_none(), "the future has ended");
     assert!(wait.wait().is_ok());
     assert_eq!(limiter.available_tokens(), 0.0);
     let mut nothing = limiter.acquire_n(0);

@@ -1,6 +1,6 @@
-//! Promise 4, and what waiting does to the others: random arrivals, costs, classes, cancellations,
-//! deadlines and give-backs on a mock clock, against an exact simulation: the same order, the same
-//! instants, the same balance.
+//! Promise 4, and the effect of waiting on other calls: random arrivals, costs, classes,
+//! cancellations, deadlines and give-backs on a mock clock, compared with an exact simulation. The
+//! order, the instants and the balances must be the same.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,9 +12,9 @@ use brimful::{AcquireError, KeyedRateLimiter, MockClock, Quota, RateLimiter, Tok
 use brimful_oracle::window::{Bound, worst_window};
 use proptest::prelude::*;
 
-use crate::waiting::{Count, Outcome, poll};
+use crate::waiting::{Outcome, WakeCount, poll};
 
-/// 10/s: a token takes so many nanoseconds.
+/// The nanoseconds in which a token is earned, at 10/s.
 const TOKEN: i128 = 100_000_000;
 const BURST: i128 = 10;
 
@@ -30,7 +30,7 @@ enum State {
     Gone,
 }
 
-/// Somebody who waits, in the simulation. Amounts are in the nanoseconds that earn them.
+/// A waiter of the simulation. Amounts are in the nanoseconds that earn them.
 #[derive(Clone, Copy, Debug)]
 struct Simulated {
     cost: i128,
@@ -39,48 +39,49 @@ struct Simulated {
     state: State,
 }
 
-/// An exact bucket, and a plain list of those who wait.
+/// An exact bucket, and a plain list of its waiters.
 struct Simulation {
     now: u64,
-    /// Held less earned since the origin.
-    x: i128,
+    /// The amount held, less the amount earned since the origin.
+    intercept: i128,
     all: Vec<Simulated>,
     grants: Vec<(u64, i128)>,
 }
 
 impl Simulation {
     fn new() -> Self {
-        Simulation { now: 0, x: BURST * TOKEN, all: Vec::new(), grants: Vec::new() }
+        Simulation { now: 0, intercept: BURST * TOKEN, all: Vec::new(), grants: Vec::new() }
     }
 
     fn held(&self) -> i128 {
-        (self.x + i128::from(self.now)).min(BURST * TOKEN)
+        (self.intercept + i128::from(self.now)).min(BURST * TOKEN)
     }
 
     fn put(&mut self, amount: i128) {
-        self.x = self.held() + amount.min(BURST * TOKEN - self.held()) - i128::from(self.now);
+        self.intercept = self.held() + amount.min(BURST * TOKEN - self.held()) - i128::from(self.now);
     }
 
     fn charge(&mut self, amount: i128) -> i128 {
         let charged = amount.min((self.held() + BURST * TOKEN).max(0));
-        self.x = self.held() - charged - i128::from(self.now);
+        self.intercept = self.held() - charged - i128::from(self.now);
         charged
     }
 
-    /// Who waits, in the order of service.
-    fn line(&self) -> Vec<usize> {
-        let mut line: Vec<_> = (0..self.all.len()).filter(|&who| self.all[who].state == State::Waiting).collect();
-        line.sort_by_key(|&who| self.all[who].leaving);
-        line
+    /// The waiters, in the order of service.
+    fn in_order(&self) -> Vec<usize> {
+        let mut in_order: Vec<_> =
+            (0..self.all.len()).filter(|&waiter| self.all[waiter].state == State::Waiting).collect();
+        in_order.sort_by_key(|&waiter| self.all[waiter].leaving);
+        in_order
     }
 
     fn due(&self, needed: i128) -> u64 {
         self.now + (needed - self.held()).max(0) as u64
     }
 
-    fn look(&mut self) {
+    fn serve_due(&mut self) {
         loop {
-            while let Some(&first) = self.line().first() {
+            while let Some(&first) = self.in_order().first() {
                 let Simulated { cost, leaving, .. } = self.all[first];
                 if self.held() < cost + leaving {
                     break;
@@ -89,18 +90,18 @@ impl Simulation {
                 self.grants.push((self.now, cost));
                 self.all[first].state = State::Granted(self.now);
             }
-            let late = |&who: &usize| self.all[who].deadline.is_some_and(|deadline| deadline <= self.now);
-            let Some(late) = self.line().into_iter().find(late) else { return };
+            let late = |&waiter: &usize| self.all[waiter].deadline.is_some_and(|deadline| deadline <= self.now);
+            let Some(late) = self.in_order().into_iter().find(late) else { return };
             self.all[late].state = State::Refused;
         }
     }
 
-    fn refuse_the_hopeless(&mut self) {
+    fn refuse_late(&mut self) {
         let mut ahead = 0;
-        for who in self.line() {
-            let Simulated { cost, leaving, deadline, .. } = self.all[who];
+        for waiter in self.in_order() {
+            let Simulated { cost, leaving, deadline, .. } = self.all[waiter];
             if deadline.is_some_and(|deadline| self.due(ahead + cost + leaving) > deadline) {
-                self.all[who].state = State::Refused;
+                self.all[waiter].state = State::Refused;
             } else {
                 ahead += cost;
             }
@@ -108,8 +109,8 @@ impl Simulation {
     }
 
     fn ahead(&self, leaving: i128) -> Option<i128> {
-        let ahead: Vec<_> = self.line().into_iter().filter(|&who| self.all[who].leaving <= leaving).collect();
-        (!ahead.is_empty()).then(|| ahead.iter().map(|&who| self.all[who].cost).sum())
+        let ahead: Vec<_> = self.in_order().into_iter().filter(|&waiter| self.all[waiter].leaving <= leaving).collect();
+        (!ahead.is_empty()).then(|| ahead.iter().map(|&waiter| self.all[waiter].cost).sum())
     }
 
     fn try_take(&mut self, cost: i128, leaving: i128) -> bool {
@@ -126,29 +127,29 @@ impl Simulation {
             State::Granted(self.now)
         } else {
             let needed = cost + leaving + self.ahead(leaving).unwrap_or(0);
-            let hopeless = cost + leaving > BURST * TOKEN || deadline.is_some_and(|at| self.due(needed) > at);
-            if hopeless { State::Refused } else { State::Waiting }
+            let too_late = cost + leaving > BURST * TOKEN || deadline.is_some_and(|at| self.due(needed) > at);
+            if too_late { State::Refused } else { State::Waiting }
         };
         self.all.push(Simulated { cost, leaving, deadline, state });
     }
 
-    fn leave(&mut self, who: usize) {
-        let gone = std::mem::replace(&mut self.all[who].state, State::Gone);
+    fn leave(&mut self, waiter: usize) {
+        let gone = std::mem::replace(&mut self.all[waiter].state, State::Gone);
         if let State::Granted(_) = gone {
-            self.put(self.all[who].cost);
+            self.put(self.all[waiter].cost);
         }
-        self.look();
+        self.serve_due();
     }
 
     fn advance(&mut self, to: u64) {
         loop {
-            let line = self.line();
-            let due = line.first().map(|&first| self.due(self.all[first].cost + self.all[first].leaving));
-            let next = line.iter().filter_map(|&who| self.all[who].deadline).chain(due).min();
+            let in_order = self.in_order();
+            let due = in_order.first().map(|&first| self.due(self.all[first].cost + self.all[first].leaving));
+            let next = in_order.iter().filter_map(|&waiter| self.all[waiter].deadline).chain(due).min();
             match next.filter(|&next| next <= to) {
                 Some(next) => {
                     self.now = next;
-                    self.look();
+                    self.serve_due();
                 }
                 None => {
                     self.now = to;
@@ -161,10 +162,10 @@ impl Simulation {
 
 type Waits<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
 
-/// Settles for the tokens that are told, or gives all back when it is dropped.
+/// Settles a reservation for this number of tokens. If it is dropped, all tokens are given back.
 type Settle<'a> = Box<dyn FnOnce(u32) + 'a>;
 
-/// The verbs of a limiter, or of a key.
+/// The methods of a limiter, or of a key.
 struct Real<'a> {
     wait: Box<dyn Fn(u32, u32, Option<u64>) -> Waits<'a> + 'a>,
     try_take: Box<dyn Fn(u32, u32) -> bool + 'a>,
@@ -210,7 +211,7 @@ fn keyed(limiter: &KeyedRateLimiter<u64, MockClock>, key: u64) -> Real<'_> {
 
 #[derive(Clone, Debug)]
 enum Op {
-    /// Only who is to leave nothing has a deadline: nobody else comes before them later.
+    /// Only a waiter that leaves nothing has a deadline, because no later waiter comes before it.
     Arrive {
         cost: u32,
         leaving: u32,
@@ -253,15 +254,15 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..80)
 }
 
-/// The future of somebody who waits, and whether they are still there to be asked.
-struct Asked<'a> {
+/// A waiter of the real limiter. Its future is `None` after it ended or was dropped.
+struct PendingWait<'a> {
     future: Option<Waits<'a>>,
-    count: Arc<Count>,
+    count: Arc<WakeCount>,
 }
 
 fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
     let mut simulation = Simulation::new();
-    let mut asked: Vec<Asked<'_>> = Vec::new();
+    let mut pending: Vec<PendingWait<'_>> = Vec::new();
     let mut reserved: Vec<(u32, Settle<'_>)> = Vec::new();
     let mut inflow: i128 = 0;
     for op in ops {
@@ -269,35 +270,36 @@ fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
             Op::Arrive { cost, leaving, within } => {
                 let deadline = within.map(|within| simulation.now + within);
                 simulation.arrive(i128::from(cost) * TOKEN, i128::from(leaving) * TOKEN, deadline);
-                let mut ask = Asked { future: Some((real.wait)(cost, leaving, deadline)), count: Arc::default() };
-                check(&mut ask, simulation.all.last_mut().unwrap());
-                asked.push(ask);
+                let mut wait =
+                    PendingWait { future: Some((real.wait)(cost, leaving, deadline)), count: Arc::default() };
+                check(&mut wait, simulation.all.last_mut().unwrap());
+                pending.push(wait);
             }
             Op::Try { cost, leaving } => {
                 let expected = simulation.try_take(i128::from(cost) * TOKEN, i128::from(leaving) * TOKEN);
                 assert_eq!((real.try_take)(cost, leaving), expected, "{op:?}");
             }
-            Op::Leave(who) if !asked.is_empty() => {
-                let who = who % asked.len();
-                if asked[who].future.take().is_some() {
-                    inflow += simulation.all[who].cost;
-                    simulation.leave(who);
+            Op::Leave(waiter) if !pending.is_empty() => {
+                let waiter = waiter % pending.len();
+                if pending[waiter].future.take().is_some() {
+                    inflow += simulation.all[waiter].cost;
+                    simulation.leave(waiter);
                 }
             }
-            Op::Leak(who) if !asked.is_empty() => {
-                let who = who % asked.len();
-                std::mem::forget(asked[who].future.take());
+            Op::Leak(waiter) if !pending.is_empty() => {
+                let waiter = waiter % pending.len();
+                std::mem::forget(pending[waiter].future.take());
             }
-            Op::Poll(who) if !asked.is_empty() => {
-                let who = who % asked.len();
-                check(&mut asked[who], &mut simulation.all[who]);
+            Op::Poll(waiter) if !pending.is_empty() => {
+                let waiter = waiter % pending.len();
+                check(&mut pending[waiter], &mut simulation.all[waiter]);
             }
             Op::Add(n) => {
                 inflow += i128::from(n) * TOKEN;
                 (real.add)(n);
                 simulation.put(i128::from(n) * TOKEN);
-                simulation.refuse_the_hopeless();
-                simulation.look();
+                simulation.refuse_late();
+                simulation.serve_due();
             }
             Op::Reserve(n) => {
                 let expected = simulation.try_take(i128::from(n) * TOKEN, 0);
@@ -316,16 +318,16 @@ fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
                     }
                 }
                 if actual != n {
-                    simulation.refuse_the_hopeless();
-                    simulation.look();
+                    simulation.refuse_late();
+                    simulation.serve_due();
                 }
             }
             Op::Reset => {
                 inflow += 2 * BURST * TOKEN;
                 (real.reset)();
-                simulation.x = BURST * TOKEN - i128::from(simulation.now);
-                simulation.refuse_the_hopeless();
-                simulation.look();
+                simulation.intercept = BURST * TOKEN - i128::from(simulation.now);
+                simulation.refuse_late();
+                simulation.serve_due();
             }
             Op::Advance(nanos) => {
                 clock.advance(Duration::from_nanos(nanos));
@@ -335,23 +337,27 @@ fn run(ops: &[Op], clock: &MockClock, real: &Real<'_>) {
         }
         let held = simulation.held() as f64 / TOKEN as f64;
         let balance = (real.balance)();
-        assert!((balance - held).abs() < 1e-7, "{op:?}: {balance} tokens, to be {held}");
-        for (ask, simulated) in asked.iter().zip(&simulation.all) {
-            let told = ask.future.is_none() || matches!(simulated.state, State::Waiting | State::Gone);
-            assert!(told || ask.count.woken() == 1, "{op:?}: {simulated:?} was woken {} times", ask.count.woken());
+        assert!((balance - held).abs() < 1e-7, "{op:?}: {balance} tokens, expected {held}");
+        for (wait, simulated) in pending.iter().zip(&simulation.all) {
+            let reported = wait.future.is_none() || matches!(simulated.state, State::Waiting | State::Gone);
+            assert!(
+                reported || wait.count.woken() == 1,
+                "{op:?}: {simulated:?} was woken {} times",
+                wait.count.woken()
+            );
         }
     }
-    for (ask, simulated) in asked.iter_mut().zip(&mut simulation.all) {
-        check(ask, simulated);
+    for (wait, simulated) in pending.iter_mut().zip(&mut simulation.all) {
+        check(wait, simulated);
     }
     let bound = Bound::new((BURST * TOKEN + inflow) as u128, TOKEN as u128, TOKEN as u128);
     assert!(worst_window(bound, &mut simulation.grants).is_none_or(|worst| !worst.margin.is_violation()));
 }
 
-/// Asks, and holds the answer against the simulation's.
-fn check(ask: &mut Asked<'_>, simulated: &mut Simulated) {
-    let Some(future) = &mut ask.future else { return };
-    let waker = Waker::from(ask.count.clone());
+/// Polls the wait, and compares the result with the simulation's.
+fn check(wait: &mut PendingWait<'_>, simulated: &mut Simulated) {
+    let Some(future) = &mut wait.future else { return };
+    let waker = Waker::from(wait.count.clone());
     let got = match future.as_mut().poll(&mut Context::from_waker(&waker)) {
         Poll::Pending => State::Waiting,
         Poll::Ready(Ok(granted)) => State::Granted(granted.granted_at()),
@@ -360,7 +366,7 @@ fn check(ask: &mut Asked<'_>, simulated: &mut Simulated) {
     };
     assert_eq!(got, simulated.state, "{simulated:?}");
     if got != State::Waiting {
-        ask.future = None;
+        wait.future = None;
     }
 }
 
@@ -387,11 +393,12 @@ proptest! {
         run(&ops, &clock, &keyed(&limiter, 7));
     }
 
-    /// Where many are due within a millisecond: never early, a millisecond late at most, in order.
+    /// Many waiters are due within a millisecond. They are served in order, never early, and at
+    /// most a millisecond late.
     #[test]
     fn a_crowd_is_served_in_order(costs in prop::collection::vec(1u32..=5, 1..300), step in 1u64..5_000) {
         let clock = MockClock::new();
-        // A token takes 10 µs, the burst 10 ms.
+        // A token takes 10 µs, the burst takes 10 ms.
         let limiter = RateLimiter::with_clock(Quota::per_second(100_000).burst(1_000), clock.clone());
         prop_assert!(limiter.try_acquire_n(1_000).is_ok());
         let mut waits: Vec<_> = costs.iter().map(|&n| limiter.acquire_n(n)).collect();
@@ -410,7 +417,7 @@ proptest! {
             grants.push((at, cost));
             before = at;
         }
-        prop_assert!(before <= all * 10_000, "the last is not made to wait");
+        prop_assert!(before <= all * 10_000, "the last waiter is served when it is due");
         let worst = worst_window(Bound::new(1_000, 100_000, 1_000_000_000), &mut grants);
         prop_assert!(worst.is_none_or(|worst| !worst.margin.is_violation()));
     }

@@ -1,4 +1,4 @@
-//! All keys of a limiter are served by one timer.
+//! One timer serves all keys of a limiter.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use brimful::{Clock, KeyedRateLimiter, MockClock, Quota, Timer};
 
-use crate::waiting::{calls, poll, poll_by};
+use crate::waiting::{on_wake, poll, poll_by};
 
 const SECOND: u64 = 1_000_000_000;
 
-/// What a limiter asks of its clock and its timers.
+/// A clock that counts its readings, its timers, and the times that they are armed.
 #[derive(Clone, Default)]
 struct Counted {
     clock: MockClock,
@@ -24,17 +24,17 @@ struct Counts {
     reads: AtomicU64,
     timers: AtomicU64,
     arms: AtomicU64,
-    /// Panics at this one of all readings and arms, unless that is zero.
+    /// The number of the reading or arming that panics, counted from one; zero for none.
     fatal: AtomicU64,
 }
 
 impl Counts {
     fn count(&self, of: &AtomicU64) {
         of.fetch_add(1, Ordering::SeqCst);
-        assert_ne!(self.fatal.fetch_sub(1, Ordering::SeqCst), 1, "the user's own affair");
+        assert_ne!(self.fatal.fetch_sub(1, Ordering::SeqCst), 1, "user code panics");
     }
 
-    /// The readings since it was asked last.
+    /// The number of readings since the last call.
     fn reads(&self) -> u64 {
         self.reads.swap(0, Ordering::SeqCst)
     }
@@ -70,7 +70,7 @@ impl Timer for CountedTimer {
 
 type Limiter = KeyedRateLimiter<u64, Counted>;
 
-/// A token takes a second. All `keys` are empty: since as many milliseconds as each says.
+/// A limiter of a token per second. Each key was emptied at as many milliseconds as its number.
 fn emptied(keys: impl Iterator<Item = u64>) -> (Limiter, Counted) {
     let clock = Counted::default();
     let limiter = KeyedRateLimiter::with_clock(Quota::per_second(1).burst(1), clock.clone());
@@ -99,7 +99,7 @@ fn a_crowd_of_keys_costs_three_readings_each_and_one_timer() {
     let (limiter, clock) = emptied(0..KEYS);
     let mut waits: Vec<_> = (0..KEYS).map(|key| limiter.acquire(&key)).collect();
     assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
-    assert_eq!(clock.counts.arms(), 1, "for the first to be due");
+    assert_eq!(clock.counts.arms(), 1, "armed only for the first waiter that is due");
     clock.clock.set(3 * SECOND);
     assert!(waits.iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
     assert_eq!((clock.counts.reads(), clock.counts.arms()), (3 * KEYS + 1, 0));
@@ -115,7 +115,7 @@ fn a_late_timer_serves_keys_in_the_order_of_their_instants() {
         .map(|key| key * 7 % KEYS)
         .map(|key| {
             let (served, mut wait) = (served.clone(), limiter.acquire(&key));
-            assert!(poll_by(&mut wait, &calls(move || served.lock().unwrap().push(key))).is_none());
+            assert!(poll_by(&mut wait, &on_wake(move || served.lock().unwrap().push(key))).is_none());
             wait
         })
         .collect();
@@ -146,11 +146,11 @@ fn nothing_is_kept_of_waits_that_are_given_up() {
     }
     clock.counts.reads();
     clock.clock.advance(Duration::from_millis(50));
-    assert_eq!(clock.counts.reads(), 0, "nobody is there to be looked at");
+    assert_eq!(clock.counts.reads(), 0, "no waiter is left");
     assert!(limiter.key(&0).acquire_blocking().is_ok());
 }
 
-/// Whatever panics of what is the user's, and wherever: the look is made again.
+/// Any user code may panic at any point: the dispatch is repeated.
 #[test]
 fn a_panic_strands_nobody() {
     let run = |fatal: u64| {
@@ -160,7 +160,7 @@ fn a_panic_strands_nobody() {
             .into_iter()
             .filter_map(|key| {
                 let mut wait = limiter.acquire(&key);
-                // Where their own first reading panics, they give up.
+                // A wait whose own first reading panics is not begun.
                 let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut wait)));
                 polled.is_ok_and(|outcome| outcome.is_none()).then_some(wait)
             })
@@ -178,7 +178,7 @@ fn a_clock_that_goes_back_while_keys_are_served_is_read_again() {
     let (limiter, clock) = emptied(0..2);
     let back = clock.clock.clone();
     let (mut first, mut second) = (limiter.acquire(&0), limiter.acquire(&1));
-    assert!(poll_by(&mut first, &calls(move || back.set(SECOND))).is_none());
+    assert!(poll_by(&mut first, &on_wake(move || back.set(SECOND))).is_none());
     assert!(poll(&mut second).is_none());
     clock.clock.set(4 * SECOND);
     assert_eq!(clock.clock.now(), SECOND);
@@ -187,7 +187,7 @@ fn a_clock_that_goes_back_while_keys_are_served_is_read_again() {
     assert!(poll(&mut second).is_some());
 }
 
-/// A waker that takes long holds up tasks on other keys, not threads.
+/// A slow waker delays tasks on other keys, but not threads.
 #[test]
 fn a_blocked_thread_does_not_wait_for_another_keys_waker() {
     let limiter = Arc::new(KeyedRateLimiter::<u32>::new(Quota::per_second(50).burst(1)));
@@ -196,7 +196,7 @@ fn a_blocked_thread_does_not_wait_for_another_keys_waker() {
     let is_done = Mutex::new(is_done);
     let mut slow = limiter.acquire(&1);
     assert!(limiter.allow(&1) && limiter.allow(&2));
-    let waker = calls(move || wakes.send(is_done.lock().unwrap().recv_timeout(Duration::from_secs(30))).unwrap());
+    let waker = on_wake(move || wakes.send(is_done.lock().unwrap().recv_timeout(Duration::from_secs(30))).unwrap());
     assert!(poll_by(&mut slow, &waker).is_none());
     assert!(limiter.key(&2).acquire_blocking().is_ok());
     done.send(true).unwrap();
@@ -209,7 +209,7 @@ fn keys_that_fall_due_while_others_are_served_hold_up_nobody() {
     let (limiter, clock) = emptied([0, 2, 5].into_iter());
     clock.clock.set(SECOND + 900_000_000);
     let (mut first, on) = (limiter.acquire(&0), clock.clock.clone());
-    assert!(poll_by(&mut first, &calls(move || on.set(2 * SECOND + 4_700_000))).is_none());
+    assert!(poll_by(&mut first, &on_wake(move || on.set(2 * SECOND + 4_700_000))).is_none());
     let mut others = [2, 5].map(|key| limiter.acquire(&key));
     assert!(others.iter_mut().all(|wait| poll(wait).is_none()));
     clock.clock.set(2 * SECOND);
@@ -230,7 +230,8 @@ fn a_clock_that_panics_as_a_wait_begins_has_not_ended_it() {
     }
 }
 
-/// A call does the work of a timer that is being told, which is then told for what it is armed anew.
+/// A call dispatches for a queue whose timer is about to fire. The timer then serves the instant
+/// for which it is armed again.
 #[test]
 fn a_timer_that_is_told_late_is_not_taken_for_a_clock_that_stands() {
     let tokens = Quota::per_second(10_000).burst(1);
@@ -239,7 +240,7 @@ fn a_timer_that_is_told_late_is_not_taken_for_a_clock_that_stands() {
     let keyed: &'static _ = Box::leak(Box::new(KeyedRateLimiter::<u64, _>::with_clock(tokens, clock.clone())));
     assert!(keyed.allow(&1) && keyed.allow(&2));
     let mut other = keyed.acquire(&1);
-    assert!(poll_by(&mut other, &calls(|| assert!(keyed.try_acquire(&2).is_err()))).is_none());
+    assert!(poll_by(&mut other, &on_wake(|| assert!(keyed.try_acquire(&2).is_err()))).is_none());
     let mut waits = [keyed.acquire(&2), keyed.acquire(&2)];
     assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
     clock.advance(Duration::from_millis(5));

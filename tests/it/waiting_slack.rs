@@ -1,4 +1,4 @@
-//! A timer with slack: the wake after a crowd's is put off, but no tokens are lost by that.
+//! A timer with slack: the wake after that of a crowd is put off, but no tokens are lost by that.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -10,22 +10,22 @@ use crate::waiting::poll;
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// Remembers how it was armed, and wakes by hand.
+/// A timer that stores how it was armed, and fires when the test says so.
 #[derive(Clone, Default)]
-struct ByHand(Arc<Mutex<Option<(u64, Waker)>>>);
+struct ManualTimer(Arc<Mutex<Option<(u64, Waker)>>>);
 
-impl ByHand {
+impl ManualTimer {
     fn armed_for(&self) -> Option<u64> {
         self.0.lock().expect("no test fails").as_ref().map(|(at, _)| *at)
     }
 
     fn fire(&self) {
         let armed = self.0.lock().expect("no test fails").take();
-        armed.expect("it was armed").1.wake();
+        armed.expect("the timer is armed").1.wake();
     }
 }
 
-impl Timer for ByHand {
+impl Timer for ManualTimer {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
         *self.0.lock().expect("no test fails") = Some((at_ns, waker.clone()));
     }
@@ -35,10 +35,10 @@ impl Timer for ByHand {
     }
 }
 
-/// With so many waiters on an empty bucket of 1000 tokens a second, the instant for which the timer is
-/// armed after it fired at the millisecond `late`.
+/// The instant for which the timer is armed after it fired `late` milliseconds in, with `waiters`
+/// waiters on an empty bucket of 1000 tokens a second.
 fn armed_after(burst: u32, waiters: u64, late: u64) -> Option<u64> {
-    let (clock, timer) = (MockClock::new(), ByHand::default());
+    let (clock, timer) = (MockClock::new(), ManualTimer::default());
     let builder = RateLimiter::builder().quota(Quota::per_second(1_000).burst(burst).initial(0)).clock(clock.clone());
     let made = timer.clone();
     let limiter = Arc::new(builder.timer(move || made.clone()).build().expect("a quota"));
@@ -52,8 +52,8 @@ fn armed_after(burst: u32, waiters: u64, late: u64) -> Option<u64> {
 
 #[test]
 fn the_wake_after_a_crowds_is_put_off_as_long_as_half_of_the_bucket_stays_free() {
-    // Without slack, each would be armed a millisecond after the next waiter is due, for the sake of
-    // others.
+    // Without slack, each would be armed for a millisecond after the next waiter is due, so that it
+    // serves several.
     for (burst, late, expected) in [(100, 2, 7), (100, 10, 15), (10, 3, 8), (8, 3, 7), (6, 3, 6), (4, 2, 4)] {
         let armed = armed_after(burst, 50, late);
         assert_eq!(armed, Some(expected * MILLISECOND), "burst {burst}, {late} ms");

@@ -1,5 +1,4 @@
-//! Waiting by many at once, and by those who behave badly: real threads, cancelled, forgotten,
-//! panicking.
+//! Many threads wait at once, and waits misbehave: they are cancelled, leaked, or panic.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,17 +13,17 @@ use brimful::{Clock, KeyedRateLimiter, MockClock, QuantaClock, Quota, RateLimite
 use brimful_oracle::window::{Bound, worst_window};
 
 use crate::support::{Random, operations};
-use crate::waiting::{Count, Outcome, calls, poll, poll_by};
+use crate::waiting::{Outcome, WakeCount, on_wake, poll, poll_by};
 
 const THREADS: u64 = 4;
 
-/// A token takes a millisecond, and the burst is more than is earned in a test: nothing is clipped.
+/// A token takes a millisecond, and a test earns less than the burst, so nothing is clipped.
 fn unclipped() -> Quota {
     Quota::per_second(1_000).burst(1_000_000).initial(0)
 }
 
-/// Begins waits, keeps a few of them, asks and drops them at random, and moves the clock; returns
-/// what was granted and kept.
+/// Begins waits, polls and drops some of them at random, and moves the clock. Returns the tokens
+/// that were granted and kept.
 fn storm<F>(clock: &MockClock, random: &mut Random, waits: u64, begin: impl Fn(u32) -> F) -> u64
 where
     F: Future<Output = Outcome> + Unpin,
@@ -48,7 +47,7 @@ where
             (None, _) => *polls -= 1,
         }
         if random.next().is_multiple_of(16) {
-            // Not so far that the burst is reached.
+            // The clock stays below the time at which the bucket would be full.
             if clock.now() < 900_000_000_000 {
                 clock.advance(Duration::from_micros(random.next() % 8_000));
             }
@@ -76,7 +75,7 @@ fn a_storm_of_cancellations_loses_no_token() {
     let (now, kept) = (clock.now(), kept.into_inner());
     assert!(kept > 1_000, "{kept} tokens were kept");
     let held = now as i64 - kept as i64 * 1_000_000;
-    assert_eq!((limiter.balance() * 1e6).round() as i64, held, "of {kept} kept in {now} ns");
+    assert_eq!((limiter.balance() * 1e6).round() as i64, held, "{kept} kept in {now} ns");
     assert_eq!(limiter.waiters(), 0);
 }
 
@@ -91,7 +90,7 @@ fn a_storm_on_keys_loses_no_token() {
         .max_keys(KEYS as usize)
         .build()
         .expect("a table");
-    // They begin to fill now.
+    // The denied calls start the buckets.
     assert!((0..KEYS).all(|key| !limiter.allow(&key)));
     let kept: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
     thread::scope(|scope| {
@@ -128,8 +127,8 @@ fn emptied() -> (Arc<RateLimiter<MockClock>>, MockClock) {
 fn a_waker_that_panics_keeps_nobody_from_being_served() {
     let (limiter, clock) = emptied();
     let (mut bad, mut good) = (limiter.acquire(), limiter.acquire());
-    let count = Arc::new(Count::default());
-    assert!(poll_by(&mut bad, &calls(|| panic!("a waker's own affair"))).is_none());
+    let count = Arc::new(WakeCount::default());
+    assert!(poll_by(&mut bad, &on_wake(|| panic!("a waker panics"))).is_none());
     assert!(poll_by(&mut good, &count.clone().into()).is_none());
     clock.advance(Duration::from_millis(200));
     assert_eq!(count.woken(), 1);
@@ -144,10 +143,10 @@ fn a_waker_may_use_the_limiter() {
     let (seen, other) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Some(limiter.acquire_n_owned(10)))));
     let waker = {
         let (limiter, mine, other, seen) = (limiter.clone(), mine.clone(), other.clone(), seen.clone());
-        calls(move || {
+        on_wake(move || {
             let polled = poll(mine.lock().unwrap().as_mut().unwrap());
             assert!(polled.is_some_and(|outcome| outcome.is_ok()));
-            // Who is now first goes, and the limiter is looked at and given tokens.
+            // Cancels the first waiter, calls the limiter, and gives tokens back.
             drop(other.lock().unwrap().take());
             assert!(!limiter.allow());
             limiter.add_tokens(1);
@@ -158,7 +157,7 @@ fn a_waker_may_use_the_limiter() {
     assert!(poll_by(mine.lock().unwrap().as_mut().unwrap(), &waker).is_none());
     assert!(poll(other.lock().unwrap().as_mut().unwrap()).is_none());
     clock.advance(Duration::from_millis(200));
-    assert_eq!(seen.load(Ordering::SeqCst), 1, "no assertion of the waker's failed");
+    assert_eq!(seen.load(Ordering::SeqCst), 1, "the waker ran to its end");
 }
 
 #[test]
@@ -168,7 +167,7 @@ fn a_panic_while_waiting_loses_nothing() {
         let mut wait = limiter.acquire_n(5);
         assert!(poll(&mut wait).is_none());
         clock.advance(Duration::from_millis(500));
-        panic!("after the grant, before it was told");
+        panic!("after the grant, before the poll");
     }));
     assert!(panicked.is_err());
     assert_eq!(limiter.available_tokens(), 5.0);
@@ -176,7 +175,7 @@ fn a_panic_while_waiting_loses_nothing() {
         let limiter = limiter.clone();
         thread::spawn(move || {
             let _wait = limiter.acquire_n_blocking(10).unwrap();
-            panic!("the tokens are spent");
+            panic!("the granted tokens stay taken");
         })
     };
     while limiter.waiters() == 0 {
@@ -187,16 +186,16 @@ fn a_panic_while_waiting_loses_nothing() {
     assert_eq!(limiter.available_tokens(), 5.0);
 }
 
-/// Stands still, and panics when told to.
+/// A clock that stands still, and panics while `panics` is set.
 #[derive(Clone, Default)]
-struct Moody {
+struct FaultyClock {
     clock: MockClock,
     panics: Arc<AtomicBool>,
 }
 
-impl Clock for Moody {
+impl Clock for FaultyClock {
     fn now(&self) -> u64 {
-        assert!(!self.panics.load(Ordering::SeqCst), "a clock's own affair");
+        assert!(!self.panics.load(Ordering::SeqCst), "a clock panics");
         self.clock.now()
     }
 
@@ -207,30 +206,30 @@ impl Clock for Moody {
 
 #[test]
 fn a_clock_that_panics_once_wedges_nobody() {
-    let moody = Moody::default();
-    let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(1), moody.clone());
+    let faulty = FaultyClock::default();
+    let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(1), faulty.clone());
     assert!(limiter.allow());
     let mut wait = limiter.acquire();
     assert!(poll(&mut wait).is_none());
-    moody.panics.store(true, Ordering::SeqCst);
-    // The timer finds the clock panicking.
-    moody.clock.advance(Duration::from_millis(100));
-    moody.panics.store(false, Ordering::SeqCst);
+    faulty.panics.store(true, Ordering::SeqCst);
+    // The clock panics when the timer fires.
+    faulty.clock.advance(Duration::from_millis(100));
+    faulty.panics.store(false, Ordering::SeqCst);
     assert!(poll(&mut wait).is_none());
     let mut next = limiter.acquire();
-    assert!(poll(&mut next).is_none(), "whoever comes by sees that the first is due");
+    assert!(poll(&mut next).is_none(), "the next wait serves the first, which is due");
     assert!(poll(&mut wait).is_some_and(|outcome| outcome.is_ok()));
-    moody.clock.advance(Duration::from_millis(100));
+    faulty.clock.advance(Duration::from_millis(100));
     assert!(poll(&mut next).is_some_and(|outcome| outcome.is_ok()), "the timer was armed again");
 }
 
-/// Wakes early, and from within: a thousand times, then as it should.
-struct Hasty {
+/// A timer that wakes early and from within `arm`, for the first `wakes` armings.
+struct EarlyTimer {
     inner: Box<dyn Timer>,
     wakes: u32,
 }
 
-impl Timer for Hasty {
+impl Timer for EarlyTimer {
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
         if self.wakes > 0 {
             self.wakes -= 1;
@@ -249,7 +248,7 @@ fn a_timer_may_wake_early_and_at_once() {
     let limiter = RateLimiter::builder()
         .quota(Quota::per_second(10).burst(1))
         .clock(clock.clone())
-        .timer(move || Hasty { inner: timers.timer().expect("the mock clock has timers"), wakes: 1_000 })
+        .timer(move || EarlyTimer { inner: timers.timer().expect("the mock clock has timers"), wakes: 1_000 })
         .build()
         .unwrap();
     assert!(limiter.allow());
@@ -282,10 +281,10 @@ fn nobody_is_early_in_real_time() {
     assert!(!worst.margin.is_violation(), "{worst:?}");
 }
 
-/// Goes with real time, and is `Clone` as clocks of users are: shared.
-struct Os(Instant);
+/// A clock in real time. It is not `Clone`, so the test shares it in an `Arc`.
+struct OsClock(Instant);
 
-impl Clock for Os {
+impl Clock for OsClock {
     fn now(&self) -> u64 {
         self.0.elapsed().as_nanos() as u64
     }
@@ -293,7 +292,7 @@ impl Clock for Os {
 
 #[test]
 fn a_users_clock_is_shared() {
-    let limiter = RateLimiter::with_clock(Quota::per_second(1_000).burst(1), Arc::new(Os(Instant::now())));
+    let limiter = RateLimiter::with_clock(Quota::per_second(1_000).burst(1), Arc::new(OsClock(Instant::now())));
     assert!((0..3).all(|_| limiter.acquire_blocking().is_ok()));
 }
 

@@ -1,4 +1,4 @@
-//! Waiting in tokio's runtimes.
+//! Waiting in tokio runtimes.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn limiter_of(quota: Quota) -> Arc<RateLimiter> {
     Arc::new(RateLimiter::builder().quota(quota).timer(TokioTimer::new).build().expect("a quota"))
 }
 
-/// tokio's time: a clock of the user's.
+/// A user's clock that follows tokio's time.
 #[derive(Clone)]
 struct TokioClock(Instant);
 
@@ -38,19 +38,19 @@ impl TokioClock {
 
 impl Clock for TokioClock {
     fn now(&self) -> u64 {
-        u64::try_from(self.0.elapsed().as_nanos()).expect("not so long")
+        u64::try_from(self.0.elapsed().as_nanos()).expect("a test takes less than 584 years")
     }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// One token a minute, by tokio's time.
+/// A limiter of one token per minute of tokio's time.
 fn by_the_minute() -> Arc<RateLimiter<TokioClock>> {
     let builder = RateLimiter::builder().quota(Quota::per_minute(1).burst(1)).clock(TokioClock::new());
     Arc::new(builder.timer(TokioTimer::new).build().expect("a quota"))
 }
 
-/// Whether that is so many minutes, rounded up to tokio's milliseconds.
+/// Whether `elapsed` is this number of minutes, rounded up to tokio's milliseconds.
 fn is_minutes(minutes: u32, elapsed: Duration) -> bool {
     (MINUTE * minutes..MINUTE * minutes + Duration::from_millis(2)).contains(&elapsed)
 }
@@ -100,7 +100,7 @@ fn a_waiter_elsewhere_outlives_a_runtime() {
     let limiter = limiter();
     assert!(limiter.allow());
     let first = runtime();
-    // The timer lives in the first runtime, which ends.
+    // The timer belongs to the first runtime, which ends.
     let waiting = {
         let limiter = limiter.clone();
         first.spawn(async move { limiter.acquire().await })
@@ -122,8 +122,8 @@ fn a_waiter_elsewhere_outlives_a_runtime() {
     assert!(second.join().expect("no thread fails").is_ok());
 }
 
-/// In a process of its own: nothing may be written to its standard error, as a panic would be, also one
-/// that is caught.
+/// Runs in a separate process, because it checks that nothing is written to the standard error. A
+/// panic writes to it, even if the panic is caught.
 #[test]
 fn a_runtime_needs_no_time_driver() {
     const CHILD: &str = "BRIMFUL_NO_TIME_DRIVER";
@@ -143,7 +143,7 @@ fn a_runtime_needs_no_time_driver() {
     };
     let bare = || Builder::new_current_thread().build().expect("a runtime");
     let limiter = limiter();
-    // With and without tasks, from one to another, and on a thread within.
+    // With and without tasks, from one runtime to another, and on a thread within a runtime.
     bare().block_on(waits(&limiter));
     let last = bare();
     let task = {
@@ -170,7 +170,7 @@ fn a_runtime_needs_no_time_driver() {
 fn a_runtime_that_is_not_driven_strands_no_waiter() {
     let limiter = limiter();
     let idle = runtime();
-    // Its timer lives in a runtime that is kept, and not driven any longer.
+    // The timer belongs to a runtime that is kept, but no longer driven.
     let is_waiting = idle.block_on(async {
         assert!(limiter.allow());
         let mut wait = limiter.acquire_n_owned(1);
@@ -189,14 +189,15 @@ fn a_thread_may_wait_within_a_runtime() {
     runtime().block_on(async { assert!((0..3).all(|_| limiter.acquire_blocking().is_ok())) });
 }
 
-/// What stays behind in a runtime that is kept, but not driven, while `waits` go on elsewhere.
+/// Asserts that a runtime that is kept, but not driven, keeps no more than one task while `waits`
+/// run on another.
 fn tasks_left_by(waits: impl FnOnce(&Runtime) + Send) {
     let idle = runtime();
     std::thread::scope(|scope| {
         scope.spawn(|| waits(&idle)).join().expect("no thread fails");
     });
     assert!(idle.metrics().num_alive_tasks() <= 1, "{} tasks", idle.metrics().num_alive_tasks());
-    // Driven again, it frees that one too.
+    // When the runtime is driven again, that task ends too.
     idle.block_on(async {
         for _ in 0..10 {
             tokio::task::yield_now().await;
@@ -325,7 +326,7 @@ fn a_timeout_of_tokios_ends_a_longer_wait_in_paused_time() {
         assert!(limiter.allow());
         assert!(tokio::time::timeout(MINUTE / 4, limiter.acquire()).await.is_err());
         assert!(began.elapsed() < MINUTE / 2, "{:?}", began.elapsed());
-        // What was given up is no instant to advance to.
+        // A cancelled wait is not an instant to advance to.
         tokio::time::sleep(MINUTE / 4).await;
         assert!(began.elapsed() < MINUTE, "{:?}", began.elapsed());
         assert!(tokio::time::timeout(MINUTE, limiter.acquire()).await.is_ok());
@@ -342,7 +343,7 @@ fn time_that_is_advanced_by_hand_serves_those_who_wait_by_it() {
             let limiter = limiter.clone();
             tokio::spawn(async move { limiter.acquire().await })
         };
-        // As long as the main task is not idle, only this moves the time.
+        // As long as the main task is not idle, only these calls advance the time.
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }

@@ -1,5 +1,5 @@
-//! Promise 1: whatever the threads do and however their clock errs, no window of readings is
-//! granted more than a burst and what the rate earns in it.
+//! Promise 1: for any threads and any clock errors, no window of readings is granted more than a
+//! burst and what the rate earns in it.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,15 +37,15 @@ fn contend(quota: Quota, costs: &[Tokens], clock: ErringClock, threads: u64, cal
     });
     let (rate, nanos) = counted.rate();
     let end = grants.iter().map(|&(reading, _)| reading).max().unwrap_or(0);
-    // As long as this holds, the word's rate and the quota's earn the same units, so that the
-    // bound has no slack at all.
+    // Up to this time, the word's rate and the quota's earn the same units, so the bound has no
+    // slack at all.
     assert!(u128::from(end).checked_mul(rate).is_some_and(|product| product >> 63 == 0), "{quota} runs too long");
     let worst = worst_window(Bound::new(counted.capacity, rate, nanos), &mut grants).expect("something was admitted");
     assert!(!worst.margin.is_violation(), "{quota}, {threads} threads: {worst:?}");
     (worst.margin.as_f64(), grants.len() as f64 / calls as f64)
 }
 
-/// Quotas, costs, and a clock whose steps earn about what is asked for.
+/// Quotas, costs, and the step of a clock that earns about what is asked for.
 fn contests() -> Vec<(Quota, Vec<Tokens>, u64)> {
     let costs = |texts: &[&str]| texts.iter().map(|text| tokens(text)).collect::<Vec<_>>();
     vec![
@@ -64,11 +64,11 @@ fn no_window_is_granted_more_whatever_the_threads_and_clocks_do() {
     let calls = operations("BRIMFUL_WINDOW_OPS", 1_200_000) / (contests.len() as u64 * 3);
     for (quota, costs, step) in contests {
         for threads in 2..=4 {
-            // Far from the origin the readings are no whole multiples of anything.
+            // Far from the origin, readings are not whole multiples of anything.
             let clock = ErringClock::new(1 + 1_000 * step, step, 4 * step);
             let (margin, admitted) = contend(quota, &costs, clock, threads, calls);
             println!("{quota}, {threads} threads: {:.0}% admitted, worst margin {margin} units", admitted * 100.0);
-            assert!(admitted > 0.02, "{quota}: what admits nothing proves nothing");
+            assert!(admitted > 0.02, "{quota}: a run without grants proves nothing");
         }
     }
 }
@@ -84,11 +84,11 @@ fn a_stall_between_the_reading_and_the_write_admits_no_more() {
     }
 }
 
-/// With tokens and time in two atomics, both were admitted in 1 to 8% of the trials.
+/// With tokens and time in two atomics, both were admitted in 1 to 8 % of the trials.
 #[test]
 fn of_two_threads_that_meet_at_one_token_exactly_one_gets_it() {
     const HOUR: u64 = 3_600 * SECOND;
-    // As many hours as the clock has.
+    // One trial for each hour of the clock.
     const ROUND: u64 = 100_000;
     let trials = operations("BRIMFUL_TRIALS", ROUND);
     for _ in 0..trials.div_ceil(ROUND) {
@@ -98,7 +98,8 @@ fn of_two_threads_that_meet_at_one_token_exactly_one_gets_it() {
         let run = || {
             let mut admitted = Vec::with_capacity(ROUND as usize);
             for trial in 0..ROUND as usize {
-                // The last to arrive lets an hour pass, then the clock stands.
+                // The last thread to arrive advances the clock by an hour, and then the clock
+                // stands still.
                 if arrived.fetch_add(1, Ordering::AcqRel) == 3 * trial + 1 {
                     clock.set((trial as u64 + 1) * HOUR);
                     arrived.fetch_add(1, Ordering::AcqRel);
@@ -121,15 +122,15 @@ fn of_two_threads_that_meet_at_one_token_exactly_one_gets_it() {
     }
 }
 
-/// A call of a story without threads: what it was granted, or gave back.
+/// A grant or a give-back of a run on one thread.
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Granted { reading: u64, units: i128 },
     GivenBack { units: i128 },
 }
 
-/// The most that any window leaves below its bound, summed for each window anew: what was
-/// given back counts where its change of the word lies between the window's first and last.
+/// The smallest margin of all windows, each summed separately. A give-back counts if its change of
+/// the word is between the window's first and last grant.
 fn brute(counted: &Counted, story: &[Entry]) -> f64 {
     let (rate, nanos) = counted.rate();
     let bound = Bound::new(counted.capacity, rate, nanos);
@@ -160,7 +161,7 @@ fn brute(counted: &Counted, story: &[Entry]) -> f64 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What is given back may be granted again, and nothing more; readings go anywhere.
+    /// Given-back tokens may be granted again, and no others, at any readings.
     #[test]
     fn what_is_given_back_is_granted_once_more(
         pick in 0..6usize,
@@ -174,9 +175,10 @@ proptest! {
         let units = |now: u64| (limiter.at(now).balance() * counted.per_token as f64).round() as i128;
         let (mut now, mut story, mut reserved) = (start, Vec::new(), Vec::new());
         for (verb, random, n) in calls {
-            // A third go back.
+            // A third of the readings go back.
             now = if random % 3 == 0 { now.saturating_sub(random * step / 150) } else { now + random * step / 200 };
-            // A reset fills the bucket at every reading, so it is measured where nothing is clipped.
+            // A reset fills the bucket at every reading, so the effect of a reset is measured at a
+            // reading at which nothing is clipped.
             let is_reset = verb == 6 && random % 4 == 0;
             let measured = if is_reset { 0 } else { now };
             let before = units(measured);
