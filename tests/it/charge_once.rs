@@ -238,12 +238,12 @@ fn a_late_give_back_is_clipped_as_of_the_last_write() {
 #[test]
 fn a_panic_gives_back() {
     let (limiter, _) = ten();
-    let paniced = catch_unwind(AssertUnwindSafe(|| {
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
         let _reservation = limiter.try_reserve_n(6).unwrap();
         assert_eq!(limiter.balance(), 4.0);
         std::panic::resume_unwind(Box::new("the call failed"));
     }));
-    assert!(paniced.is_err());
+    assert!(panicked.is_err());
     assert_eq!(limiter.balance(), 10.0);
 }
 

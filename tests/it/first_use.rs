@@ -29,15 +29,15 @@ fn a_first_call_that_never_could_be_admitted_starts_it_too() {
 
 #[test]
 fn whatever_looks_starts_the_bucket_so_that_what_it_foretells_comes() {
-    let looks: [fn(&RateLimiter, u64); 4] = [
+    let calls: [fn(&RateLimiter, u64); 4] = [
         |limiter, now| assert_eq!(limiter.at(now).time_until(1), Some(Duration::from_secs(1))),
         |limiter, now| assert_eq!(limiter.at(now).available_tokens(), 0.0),
         |limiter, now| assert_eq!(limiter.at(now).decide(0).remaining(), 0),
         |limiter, now| assert_eq!(limiter.at(now).add_tokens(0), 0.into()),
     ];
-    for look in looks {
+    for call in calls {
         let limiter = not_started();
-        look(&limiter, 10 * SECOND);
+        call(&limiter, 10 * SECOND);
         assert!(!limiter.at(11 * SECOND - 1).allow());
         assert!(limiter.at(11 * SECOND).allow());
     }

@@ -177,20 +177,20 @@ proptest! {
 }
 
 /// A peek at a new key, and then a call for it.
-fn look_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
+fn peek_and_call(limiter: &Keyed, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
     let peek = limiter.key(&key).at(now).peek();
     let available = limiter.key(&key).at(now).available_tokens();
     let wait = limiter.key(&key).at(now).time_until(cost);
-    let looks = (limiter.len(), limiter.evictions(), limiter.refusals());
+    let before = (limiter.len(), limiter.evictions(), limiter.refusals());
     prop_assert_eq!(peek.allowed(), !peek.table_is_full());
     prop_assert_eq!(f64::from(peek.remaining()), available.floor().min(f64::from(u32::MAX)));
     let call = limiter.key(&key).at(now).decide(cost);
     prop_assert_eq!(call.table_is_full(), peek.table_is_full(), "{:?}, and {:?}", peek, call);
     let reported = call.retry_after();
-    prop_assert!(call.allowed() || reported == wait, "{:?}, and a look told {:?}", call, wait);
+    prop_assert!(call.allowed() || reported == wait, "{:?}, but a peek reports {:?}", call, wait);
     prop_assert_eq!(call.allowed(), wait == Some(Duration::ZERO), "{:?} after {:?}", call, wait);
     prop_assert!(!peek.table_is_full() || available == 0.0 && peek.remaining() == 0);
-    prop_assert_eq!(limiter.refusals(), looks.2 + u64::from(peek.table_is_full()), "only the call is counted");
+    prop_assert_eq!(limiter.refusals(), before.2 + u64::from(peek.table_is_full()), "only the call is counted");
     if let Some(wait) = wait.filter(|_| !call.allowed()) {
         let then = now + wait.as_nanos() as u64;
         let answer = limiter.key(&key).at(then).try_acquire_n(cost);
@@ -220,7 +220,7 @@ proptest! {
             let token = Counted::new(quota).earning(1).clamp(1, u128::from(LAST / 64)) as u64;
             for (nth, step) in steps.iter().enumerate() {
                 let cost = cost_of(quota, price.wrapping_mul(nth as u64 + 1));
-                look_and_call(&limiter, now, NEW + nth as u64, cost).map_err(explained(quota, now))?;
+                peek_and_call(&limiter, now, NEW + nth as u64, cost).map_err(explained(quota, now))?;
                 now += step % token.saturating_mul(2);
             }
         }

@@ -82,7 +82,7 @@ impl Run<'_> {
     }
 
     fn balanced(&mut self, now: u64, key: u64) -> TestCaseResult {
-        let (ours, Bounds { most, least }) = (self.ours(now, key), self.model.look(key, now));
+        let (ours, Bounds { most, least }) = (self.ours(now, key), self.model.bounds_at(key, now));
         let (above, below) = (most.beyond(now, ours), least.beyond(now, ours));
         prop_assert!(above >= -self.above(), "key {key} at {now}: {} units too many of {ours}", -above);
         prop_assert!(!self.fits || self.near(below), "key {key} at {now}: {below} units fewer than {ours}");
@@ -97,7 +97,7 @@ impl Run<'_> {
             prop_assert!(answer.is_ok());
             return Ok(());
         }
-        let Bounds { most, least } = self.model.look(key, now);
+        let Bounds { most, least } = self.model.bounds_at(key, now);
         match answer {
             Ok(()) => {
                 let left = most.beyond(now, units as i128);
@@ -185,7 +185,7 @@ impl Run<'_> {
     fn waits(&mut self, now: u64, key: u64, cost: Tokens) -> TestCaseResult {
         let units = self.model.counted.up(cost) as i128;
         self.ours(now, key);
-        let Bounds { most, least } = self.model.look(key, now);
+        let Bounds { most, least } = self.model.bounds_at(key, now);
         let wait = self.limiter.key(&key).at(now).time_until(cost).map_or(u128::MAX, |wait| wait.as_nanos());
         let Some(then) = u64::try_from(wait).ok().and_then(|wait| now.checked_add(wait)).filter(|&then| then <= LAST)
         else {
@@ -210,8 +210,8 @@ impl Run<'_> {
         prop_assert!(limiter.memory_usage() <= limiter.memory_limit());
         if self.fits {
             prop_assert_eq!((limiter.evictions(), limiter.refusals()), (0, 0));
-            let surely = self.model.surely();
-            prop_assert!(surely <= len as u64, "{len} keys at {now}, {surely} in use");
+            let least = self.model.least_in_use();
+            prop_assert!(least <= len as u64, "{len} keys at {now}, {least} in use");
         }
         Ok(())
     }
@@ -219,7 +219,7 @@ impl Run<'_> {
     /// Whether the key may call: the keys in use still fit.
     fn may_come(&self, now: u64, key: u64) -> bool {
         let most = self.limiter.max_keys();
-        !self.fits || self.setting.keys <= most as u64 || self.model.perhaps(now, Some(key)) < most as u64
+        !self.fits || self.setting.keys <= most as u64 || self.model.most_in_use(now, Some(key)) < most as u64
     }
 }
 
@@ -357,8 +357,8 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 limiter.retain_recent();
                 run.counts(now)?;
                 if run.fits {
-                    let (len, perhaps) = (limiter.len(), run.model.perhaps(now, None));
-                    prop_assert!(len <= perhaps as usize, "{len} keys at {now}, at most {perhaps} in use");
+                    let (len, most) = (limiter.len(), run.model.most_in_use(now, None));
+                    prop_assert!(len <= most as usize, "{len} keys at {now}, at most {most} in use");
                 }
             }
             22 if step % 16 == 0 => {
@@ -370,7 +370,7 @@ fn follow(limiter: &Keyed, setting: Setting, start: u64, genes: &[Gene]) -> Resu
                 let keys: Vec<u64> =
                     (0..1 + price % 20).map(|nth| (key + nth * (1 + back % 3)) % setting.keys).collect();
                 if run.fits && setting.keys > setting.max_keys {
-                    let coming = run.model.perhaps(now, None) + keys.len() as u64;
+                    let coming = run.model.most_in_use(now, None) + keys.len() as u64;
                     if coming > setting.max_keys {
                         continue;
                     }

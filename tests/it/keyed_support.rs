@@ -141,7 +141,7 @@ impl Model {
     }
 
     /// The bounds of the key's bucket at `now`. A new bucket starts at `now`.
-    pub(crate) fn look(&self, key: u64, now: u64) -> Bounds {
+    pub(crate) fn bounds_at(&self, key: u64, now: u64) -> Bounds {
         let capacity = self.counted.capacity;
         let (mut bounds, new) = match self.keys.get(&key) {
             Some(bounds) => (bounds.clone(), false),
@@ -168,7 +168,7 @@ impl Model {
 
     /// The same for a call after which the table has the key.
     pub(crate) fn enter(&mut self, key: u64, now: u64) -> &mut Bounds {
-        let bounds = self.look(key, now);
+        let bounds = self.bounds_at(key, now);
         self.keys.entry(key).insert_entry(bounds).into_mut()
     }
 
@@ -193,12 +193,12 @@ impl Model {
     }
 
     /// The number of keys that are surely in use.
-    pub(crate) fn surely(&self) -> u64 {
+    pub(crate) fn least_in_use(&self) -> u64 {
         self.keys.keys().filter(|&&key| self.surely_in_use(key)).count() as u64
     }
 
     /// The number of keys, except for `but`, that may be in use at `now`.
-    pub(crate) fn perhaps(&self, now: u64, but: Option<u64>) -> u64 {
+    pub(crate) fn most_in_use(&self, now: u64, but: Option<u64>) -> u64 {
         // A full bucket may lack this much because of rounding.
         let before = now.saturating_sub(self.counted.earning(3) as u64);
         let others = self.keys.iter().filter(|&(&key, _)| Some(key) != but);

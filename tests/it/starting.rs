@@ -254,7 +254,7 @@ fn a_call_after_a_look_finds_what_the_look_showed() {
 }
 
 /// The time that a first peek reports for a bucket with too few tokens is exact.
-fn foretold<F: Fresh>(fresh: F, look: impl Fn(&F) -> Option<Duration>, now: u64, cost: Tokens) -> TestCaseResult {
+fn peek_is_exact<F: Fresh>(fresh: F, look: impl Fn(&F) -> Option<Duration>, now: u64, cost: Tokens) -> TestCaseResult {
     let Some(wait) = look(&fresh) else {
         prop_assert!(fresh.try_acquire_n(LAST, cost).is_err(), "admitted, although the wait is endless");
         return Ok(());
@@ -281,15 +281,15 @@ proptest! {
         let ((quota, initial), now) = (starting_with(genes, initial), at_any_time(time));
         let counted = Counted::new(quota);
         let cost = cost_near(&counted, counted.down(initial).min(counted.capacity), price);
-        foretold(lone(quota), |lone| lone.at(now).time_until(cost), now, cost)?;
-        foretold(of_key(quota), |keys| keys.key(&7).at(now).time_until(cost), now, cost)?;
+        peek_is_exact(lone(quota), |lone| lone.at(now).time_until(cost), now, cost)?;
+        peek_is_exact(of_key(quota), |keys| keys.key(&7).at(now).time_until(cost), now, cost)?;
         let burst = counted.tokens_down(counted.capacity);
-        foretold(lone(quota), |lone| lone.at(now).decide(0).reset_after(), now, burst)?;
-        foretold(of_key(quota), |keys| keys.key(&7).at(now).decide(0).reset_after(), now, burst)?;
+        peek_is_exact(lone(quota), |lone| lone.at(now).decide(0).reset_after(), now, burst)?;
+        peek_is_exact(of_key(quota), |keys| keys.key(&7).at(now).decide(0).reset_after(), now, burst)?;
         // Several peeks of each kind. Only the first one starts the bucket.
         let keys = of_key(quota);
         let _ = (keys.key(&7).at(now).decide(0), keys.key(&7).at(now).available_tokens(), keys.key(&7).at(now).balance());
         let later = now + time % 1_000;
-        foretold(keys, |keys| keys.key(&7).at(later).time_until(cost), later, cost)?;
+        peek_is_exact(keys, |keys| keys.key(&7).at(later).time_until(cost), later, cost)?;
     }
 }

@@ -116,8 +116,8 @@ fn who_came_first_is_served_first_whatever_it_costs() {
     assert_eq!(refused.retry_after(), Some(ms(350)), "after all waiters");
     assert_eq!(limiter.time_until(1), Some(ms(350)));
     assert_eq!((limiter.available_tokens(), limiter.balance()), (0.0, 1.5), "the tokens belong to the waiters");
-    let looked = limiter.decide(0);
-    assert_eq!((looked.remaining(), looked.reset_after()), (0, Some(ms(450))), "as of a call for more");
+    let peek = limiter.decide(0);
+    assert_eq!((peek.remaining(), peek.reset_after()), (0, Some(ms(450))), "a peek counts the waiters");
     assert_eq!((limiter.decide(1).remaining(), limiter.decide(1).reset_after()), (0, Some(ms(450))));
     clock.advance(ms(250));
     let woken: Vec<_> = wakers.iter().map(|count| count.woken()).collect();

@@ -155,7 +155,8 @@ fn a_key_whose_timer_was_given_up_is_served_after_the_next_call() {
     assert!([given_up, next].iter_mut().all(|wait| poll(wait).is_some_and(|outcome| outcome.is_ok())));
 }
 
-/// The notice of a granted wait is delayed when dispatches are given up.
+/// A granted wait has jitter, so its wake-up is put off. It is woken at once when dispatches are
+/// given up.
 #[test]
 fn who_is_to_be_told_later_is_told_when_looks_are_given_up() {
     let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(0)));

@@ -189,8 +189,7 @@ fn a_thread_may_wait_within_a_runtime() {
     runtime().block_on(async { assert!((0..3).all(|_| limiter.acquire_blocking().is_ok())) });
 }
 
-/// Asserts that a runtime that is kept, but not driven, keeps no more than one task while `waits`
-/// run on another.
+/// Asserts that `waits` leave at most one task in a runtime that is kept, but no longer driven.
 fn tasks_left_by(waits: impl FnOnce(&Runtime) + Send) {
     let idle = runtime();
     std::thread::scope(|scope| {
