@@ -4,7 +4,7 @@
 use brimful_loom_tests::{Model, Readings, T, quota, uneven_quota};
 
 /// One nanosecond into a period of two [`T`], in which three tokens are earned. The units earned by
-/// then are not a whole number, so the clip must round down.
+/// then are not a whole number, so the clip must round them up.
 const ODD: u64 = 48 * T + 1;
 
 /// The bucket was idle past the word's horizon. Between the two readings it earns three tokens,
