@@ -242,7 +242,7 @@ fn remove_clear_and_retain_recent_forget_what_they_say() {
 }
 
 /// A slot takes one new tenant for each tick. Keys that come back within the same tick are kept in
-/// the overflow, and behave the limiter.
+/// the overflow, and behave the same.
 #[test]
 fn keys_that_are_removed_and_come_back_at_once_are_counted_as_others() {
     for places in [Places::Anywhere, Places::Same] {
