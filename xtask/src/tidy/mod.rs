@@ -1,7 +1,7 @@
 //! `tidy`: the rules that the compiler does not check.
 
+mod code;
 mod floors;
-mod lexed;
 mod prose;
 mod words;
 
