@@ -1,5 +1,6 @@
 //! `tidy`: the rules that the compiler does not check.
 
+mod circles;
 mod code;
 mod floors;
 mod prose;
@@ -53,6 +54,7 @@ struct Text {
 pub(crate) fn verb(root: &Path) -> Result<()> {
     let texts = texts(root)?;
     let mut findings = floors::check(&texts);
+    findings.extend(circles::check(&texts));
     findings.extend(words::check(&texts));
     findings.extend(lengths(&texts));
     findings.extend(documents(&texts));
