@@ -53,15 +53,19 @@ struct Text {
 
 pub(crate) fn verb(root: &Path) -> Result<()> {
     let texts = texts(root)?;
-    let mut findings = floors::check(&texts);
-    findings.extend(circles::check(&texts));
-    findings.extend(words::check(&texts));
+    let mut findings = prose::check(&texts);
+    let counts = prose::counts(&findings);
     findings.extend(lengths(&texts));
+    findings.extend(circles::check(&texts));
+    findings.extend(floors::check(&texts));
+    findings.extend(words::check(&texts));
     findings.extend(documents(&texts));
-    findings.extend(prose::check(&texts));
+    // The failures are last, next to their number.
+    findings.sort_by_key(|finding| !finding.question);
     for finding in &findings {
         println!("{finding}");
     }
+    print!("{counts}");
     let broken = findings.iter().filter(|finding| !finding.question).count();
     println!("tidy: {} files, {broken} findings, {} questions", texts.len(), findings.len() - broken);
     if broken == 0 { Ok(()) } else { Err(Reported.into()) }
