@@ -20,11 +20,11 @@ pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
 struct Folder<'a> {
     name: &'a str,
     children: BTreeSet<&'a str>,
-    /// What `mod.rs` re-exports, and from which child.
+    /// The names that `mod.rs` re-exports, each with its child.
     exports: BTreeMap<&'a str, &'a str>,
     /// From a child to another, with the place of the first such import.
     imports: BTreeMap<(&'a str, &'a str), String>,
-    /// Imports of what `mod.rs` defines.
+    /// Imports of names that `mod.rs` defines.
     upward: Vec<Finding>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Folder<'a> {
                 Some(&to) => {
                     self.imports.entry((from, to)).or_insert_with(|| format!("{from} → {to} ({}:{line})", source.file));
                 }
-                // What `lib.rs` defines is not imported: see the floors.
+                // The floors refuse imports from `lib.rs`.
                 None if self.name == "src" => {}
                 None => {
                     upward.insert(name);

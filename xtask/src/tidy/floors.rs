@@ -36,7 +36,7 @@ struct Restricted {
 }
 
 impl Restricted {
-    /// What makes a thread wait, or shows it the writes of another thread.
+    /// A path to locks, atomics or threads, which the models replace.
     const fn unseen(path: &'static str, free: &'static [&'static str]) -> Self {
         let advice = "go through crate::sync, or the models do not see it";
         Restricted { path, free, exempt: &["sync", "clock"], advice }
