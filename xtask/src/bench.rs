@@ -1,23 +1,22 @@
-//! Benchmarks by name.
+//! `bench`: the benchmarks by name.
 
 use anyhow::Result;
 
 use crate::call::Call;
 
-/// What there is. A name that is not here goes to cargo, which knows the programs of the
-/// package.
+/// The names that are listed. Other names go to cargo, which has all programs of the package.
 const BENCHES: [(&str, &str); 4] = [
-    ("contention", "limiters of one bucket, beside the peers, and the bars: a program with its own arguments"),
-    ("keyed", "limiters of many keys, beside the peers, and the bars: a program with its own arguments"),
-    ("waiting", "those who wait, beside the peers, and the bars: a program with its own arguments"),
-    ("criterion", "one decision, beside the peers, by criterion: arguments filter by name"),
+    ("contention", "limiters of one bucket and the peers; takes arguments of its own"),
+    ("keyed", "limiters of many keys and the peers; takes arguments of its own"),
+    ("waiting", "waiters, and the peers; takes arguments of its own"),
+    ("criterion", "one decision and the peers, measured by criterion; arguments filter by name"),
 ];
 
 pub(crate) fn verb(name: Option<&str>, args: &[String]) -> Result<()> {
     match name {
         None => {
-            for (name, what) in BENCHES {
-                println!("cargo xtask bench {name:<12} {what}");
+            for (name, description) in BENCHES {
+                println!("cargo xtask bench {name:<12} {description}");
             }
             Ok(())
         }

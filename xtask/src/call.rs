@@ -1,4 +1,4 @@
-//! Programs that are run, and shown so that they can be repeated by hand.
+//! Programs that the tasks run. A call is printed as a line that a shell can repeat.
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-/// The repository's root. Cargo says at run time where it is; what it said when this was
-/// compiled may be another copy, where two of them share a target directory.
+/// Returns the root of the repository. Cargo's variable at run time comes first: two copies of the
+/// repository may share a target directory, and the path at compile time may be the other copy.
 pub(crate) fn root() -> PathBuf {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     here.parent().map_or_else(|| here.clone(), Path::to_owned)
 }
 
-/// Where cargo builds.
+/// Returns the folder in which cargo builds.
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// A failure that has been printed already.
+/// A failure that was printed already.
 #[derive(Debug)]
 pub(crate) struct Reported;
 
@@ -32,7 +32,7 @@ impl fmt::Display for Reported {
 
 impl std::error::Error for Reported {}
 
-/// A call of cargo, from the root.
+/// A call of cargo in the root of the repository.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     args: Vec<String>,
@@ -55,37 +55,31 @@ impl Call {
     }
 
     fn command(&self) -> Command {
-        // The name, not `$CARGO`: only rustup's proxy of that name knows `+nightly`.
+        // Not `$CARGO`: only rustup's proxy, which has this name, accepts `+nightly`.
         let mut command = Command::new("cargo");
         command.args(&self.args).current_dir(root());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Whether it succeeded; what it prints goes through.
+    /// Runs the call and returns whether it succeeded. Its output is not redirected.
     pub(crate) fn run(&self) -> Result<bool> {
         let status = self.command().status().with_context(|| format!("cannot run {self}"))?;
         Ok(status.success())
     }
 
-    /// An error where it did not succeed.
+    /// [`run`](Call::run), with an error if the call fails.
     pub(crate) fn check(&self) -> Result<()> {
         anyhow::ensure!(self.run()?, "failed: {self}");
         Ok(())
     }
 
-    /// Whether it succeeded; what it prints is dropped.
-    pub(crate) fn quiet(&self) -> bool {
-        let status = self.command().stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    }
-
-    /// [`run`](Call::run), with every line of its standard output shown to `see` as well.
+    /// [`run`](Call::run), and passes every line of the standard output to `see`.
     pub(crate) fn watch(&self, mut see: impl FnMut(&str)) -> Result<bool> {
         let cannot = || format!("cannot run {self}");
         let mut child = self.command().stdout(Stdio::piped()).spawn().with_context(cannot)?;
         if let Some(output) = child.stdout.take() {
-            // Lines of bytes: a test may print what is not UTF-8.
+            // Lines of bytes: the output of a test need not be UTF-8.
             let mut output = BufReader::new(output);
             let mut line = Vec::new();
             while output.read_until(b'\n', &mut line)? > 0 {
@@ -99,7 +93,7 @@ impl Call {
     }
 }
 
-/// As a line for the shell.
+/// Writes the call as a line for the shell.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, value) in &self.env {
@@ -119,7 +113,13 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Runs `program`, and kills it when `limit` has passed.
+/// Returns the standard output of `program`; `None` if it cannot run, or fails.
+pub(crate) fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs `program`, and stops it after `limit`.
 pub(crate) fn bounded(limit: Duration, program: &str, args: &[String]) -> Result<()> {
     let cannot = || format!("cannot run {program}");
     let start = Instant::now();
@@ -131,7 +131,7 @@ pub(crate) fn bounded(limit: Duration, program: &str, args: &[String]) -> Result
         if start.elapsed() > limit {
             child.kill().with_context(cannot)?;
             child.wait().with_context(cannot)?;
-            anyhow::bail!("{program} was stopped after {} s: unfinished is not passed", limit.as_secs());
+            anyhow::bail!("{program} was stopped after {} s, so its tests have not passed", limit.as_secs());
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -152,7 +152,7 @@ mod tests {
     fn a_program_that_does_not_end_is_stopped() {
         let forever = ["-c".to_owned(), "while :; do sleep 1; done".to_owned()];
         let error = bounded(Duration::ZERO, "sh", &forever).unwrap_err();
-        assert!(error.to_string().contains("unfinished is not passed"), "{error}");
+        assert!(error.to_string().contains("was stopped after 0 s"), "{error}");
     }
 
     #[cfg(unix)]

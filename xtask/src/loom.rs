@@ -1,9 +1,9 @@
-//! The models.
+//! `loom`: the models.
 
 use crate::call::{Call, target_dir};
 
-/// A call of cargo under the models' cfg. It has a target directory of its own, or every change
-/// between it and the ordinary builds would build everything again.
+/// A call of cargo under the models' cfg. It has a target directory of its own: with a shared one, each
+/// change between the models and the ordinary builds would rebuild all crates.
 pub(crate) fn under_loom<const N: usize>(args: [&str; N]) -> Call {
     let mut flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     if !flags.is_empty() {
@@ -14,13 +14,13 @@ pub(crate) fn under_loom<const N: usize>(args: [&str; N]) -> Call {
     Call::cargo(args).env("RUSTFLAGS", &flags).env("CARGO_TARGET_DIR", &target.to_string_lossy())
 }
 
-/// Builds and runs the models; `args` go to the test harness.
+/// Builds and runs the models. The arguments go to the test harness.
 pub(crate) fn call(args: &[String]) -> Call {
     under_loom(["test", "--release", "-p", "brimful-loom-tests", "--", "--nocapture"]).args(args)
 }
 
-/// [`call`], with a limit of `seconds` on each test program. Not by loom's own limits: those end
-/// a model in silence, as if it had passed.
+/// [`call`], with a limit of `seconds` on each test program. A model that reaches one of loom's own limits
+/// would end silently, as if it had passed.
 pub(crate) fn bounded_call(seconds: u64) -> Call {
     let runner = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
     let runner = runner.to_string_lossy().replace('\\', "/");

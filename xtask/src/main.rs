@@ -1,4 +1,4 @@
-//! The verbs of the repository, as `cargo xtask <verb>`. `cargo xtask help` lists them.
+//! The tasks of the repository. `cargo xtask help` lists them.
 
 mod bench;
 mod call;
@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 use crate::call::{Call, root};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The verbs of the repository")]
+#[command(name = "cargo xtask", about = "The tasks of the repository")]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -25,42 +25,42 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Every test: unit, integration and doc tests, the build without std, the loom models.
-    Test {
-        /// Fail where anything was skipped or ignored.
-        #[arg(long)]
-        no_skips: bool,
-    },
-    /// The loom models. Arguments go to the test harness: a model's name, say.
+    /// Runs every test: unit, integration and doc tests, the build without std, the models. With
+    /// `BRIMFUL_NO_SKIPS=1`, a skipped test fails.
+    Test,
+    /// Runs the models. Arguments go to the test harness, such as the name of a model.
     Loom {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// What has to pass before a change is merged; stops at the first failure.
+    /// Runs all checks but the tests: formatting, clippy, documentation, tidy, versions, the benchmarks'
+    /// build. Stops at the first failure.
+    Check,
+    /// Runs the checks and the tests, as a merge needs them. A skipped test fails.
     Ci,
-    /// A benchmark by its name, with its arguments; without a name, what there is.
+    /// Runs a benchmark with its arguments; without a name, lists the benchmarks.
     Bench {
         name: Option<String>,
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// The rules that the compiler does not check: floors, sizes of files, forbidden words, prose.
+    /// Checks the rules that the compiler does not: floors, circles, sizes of files, words, prose.
     Tidy,
     /// Builds the library with the oldest dependencies that its manifest states.
     Minimal,
-    /// The property tests against the exact oracle, and a tenth as many operations of real
-    /// threads against the window oracle, for long.
+    /// Runs the property tests against the exact oracle, and a tenth as many operations of real threads
+    /// against the window oracle.
     OracleLong {
-        /// How many operations.
+        /// The number of operations.
         #[arg(default_value_t = 1_000_000_000)]
         ops: u64,
     },
-    /// The arithmetic and the cell under Miri. Arguments go to the test harness.
+    /// Runs the arithmetic and the cell under Miri. Arguments go to the test harness.
     Miri {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Runs a program, and kills it after so many seconds. `test` runs the models by it.
+    /// Runs a program, and stops it after a number of seconds. `test` runs the models so.
     #[command(hide = true)]
     Bounded {
         seconds: u64,
@@ -72,8 +72,9 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().verb {
-        Verb::Test { no_skips } => suite::verb(no_skips),
+        Verb::Test => suite::verb(false),
         Verb::Loom { args } => loom::call(&args).check(),
+        Verb::Check => ci::check(),
         Verb::Ci => ci::verb(),
         Verb::Bench { name, args } => bench::verb(name.as_deref(), &args),
         Verb::Tidy => tidy::verb(&root()),
@@ -100,12 +101,12 @@ fn oracle_long(ops: u64) -> Result<()> {
         .check()
 }
 
-/// What Miri can run: the process's clock reads the CPU's counter by an instruction that it
-/// does not know, so the default leaves the limiter's own tests out.
+/// Runs the tests that Miri can run. The default clock reads the CPU's counter by an instruction that Miri
+/// does not know, so the tests of the limiters are not among them.
 fn miri(args: &[String]) -> Result<()> {
     const ABLE: [&str; 5] = ["word::", "algorithm::", "cell::", "tokens::", "decimal::"];
-    let installed = Call::cargo(["+nightly", "miri", "--version"]).quiet();
-    anyhow::ensure!(installed, "Miri is not installed: `rustup toolchain install nightly --component miri`");
+    let installed = call::output("cargo", &["+nightly", "miri", "--version"]);
+    anyhow::ensure!(installed.is_some(), "Miri is not installed: `rustup toolchain install nightly --component miri`");
     let chosen = if args.is_empty() { ABLE.map(str::to_owned).to_vec() } else { args.to_vec() };
     Call::cargo(["+nightly", "miri", "test", "-p", "brimful", "--lib", "--"])
         .args(&chosen)

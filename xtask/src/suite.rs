@@ -1,5 +1,6 @@
-//! `test`: everything, counted.
+//! `test`: all tests, counted.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 
@@ -8,26 +9,29 @@ use anyhow::Result;
 use crate::call::{Call, Reported};
 use crate::loom;
 
-/// The models are small worlds; one that takes longer has grown out of hand.
+/// A test program of the models that takes longer is stopped, and fails. The models are small worlds.
 const MODELS_SECONDS: u64 = 600;
 
-/// What the tests on real traces read, from the folder in `BRIMFUL_TRACES`.
+/// The files that the tests on real traces read, from the folder in `BRIMFUL_TRACES`.
 const TRACES: [&str; 2] = ["apache_access.log", "azure_llm_code.csv"];
 
-/// How the tests went.
+/// If this variable is set, and is neither empty nor `0`, a skipped or ignored test fails the run.
+const NO_SKIPS: &str = "BRIMFUL_NO_SKIPS";
+
+/// The results of the tests.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-    pub(crate) ignored: u64,
-    /// What was not run, and how to get it.
-    pub(crate) skipped: Vec<String>,
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// The tests that did not run, and how to enable them.
+    skipped: Vec<String>,
     /// The commands that failed.
-    pub(crate) broken: Vec<String>,
+    broken: Vec<String>,
 }
 
 impl Tally {
-    /// Adds what one of cargo's lines `test result: ok. 3 passed; 0 failed; 1 ignored; …` says.
+    /// Adds the counts of one of cargo's lines `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
     fn read(&mut self, line: &str) {
         let Some(numbers) = line.strip_prefix("test result: ") else { return };
         // The first part is `ok. 3 passed`.
@@ -43,8 +47,8 @@ impl Tally {
         }
     }
 
-    /// Runs `call` and counts its tests. What fails without a failed test (it did not build,
-    /// or was stopped) counts as one.
+    /// Runs `call` and counts its tests. A call that fails without a failed test (it did not build, or was
+    /// stopped) counts as one.
     fn run(&mut self, what: &str, call: &Call) -> Result<()> {
         println!("--- {what}: {call}");
         let failed = self.failed;
@@ -55,17 +59,17 @@ impl Tally {
         Ok(())
     }
 
-    pub(crate) fn skips(&self) -> u64 {
+    fn skips(&self) -> u64 {
         self.ignored + self.skipped.len() as u64
     }
 
-    /// Whether it will do; with `no_skips`, only where nothing was left out.
-    pub(crate) fn good(&self, no_skips: bool) -> bool {
+    /// Whether no test failed and, with `no_skips`, none was skipped.
+    fn good(&self, no_skips: bool) -> bool {
         self.failed == 0 && !(no_skips && self.skips() > 0)
     }
 
-    /// What failed and what was left out. The counts are the caller's to print, last.
-    pub(crate) fn report(&self) {
+    /// Prints the commands that failed and the tests that were skipped. The caller prints the counts.
+    fn report(&self) {
         println!();
         for broken in &self.broken {
             println!("FAILED: {broken}");
@@ -75,7 +79,7 @@ impl Tally {
         }
         if self.ignored > 0 {
             println!(
-                "SKIPPED: {} ignored tests: their reasons stand beside `ignored` above; run them with \
+                "SKIPPED: {} ignored tests: their reasons are beside `ignored` above; run them with \
                  `cargo test --workspace -- --ignored`",
                 self.ignored
             );
@@ -89,12 +93,12 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Runs all of it, failures or not.
-pub(crate) fn run() -> Result<Tally> {
+/// Runs all tests, also after one failed.
+fn run() -> Result<Tally> {
     let mut tally = Tally::default();
-    // The README's examples are doc tests of the core, which `tidy` sees to.
+    // The README's examples are doc tests of the core; `tidy` checks that.
     let workspace = Call::cargo(["test", "--workspace", "--all-features", "--no-fail-fast"])
-        // These measure, or need a cfg of their own.
+        // The benchmarks are no tests, and the models need a cfg of their own.
         .args(&["--exclude", "brimful-benches", "--exclude", "brimful-loom-tests"]);
     tally.run("unit, integration and doc tests", &workspace)?;
     let bare = Call::cargo(["check", "-p", "brimful", "--no-default-features", "--lib"]);
@@ -104,15 +108,25 @@ pub(crate) fn run() -> Result<Tally> {
     Ok(tally)
 }
 
+/// Runs all tests. The last line is `N passed, N failed, N skipped`. With `no_skips`, or if
+/// [`BRIMFUL_NO_SKIPS`](NO_SKIPS) is set, a skipped test fails.
 pub(crate) fn verb(no_skips: bool) -> Result<()> {
+    let no_skips = no_skips || is_set(std::env::var_os(NO_SKIPS).as_deref());
     let tally = run()?;
     tally.report();
+    if no_skips && tally.skips() > 0 {
+        println!("FAILED: tests were skipped: enable them, or unset {NO_SKIPS}");
+    }
     println!("{tally}");
     if tally.good(no_skips) { Ok(()) } else { Err(Reported.into()) }
 }
 
-/// Why the tests on real traces did not run. Cargo drops what a passing test prints, so that
-/// they cannot tell themselves.
+fn is_set(variable: Option<&OsStr>) -> bool {
+    variable.is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Returns why the tests on real traces did not run. The tests cannot report it, because cargo drops the
+/// output of a test that passes.
 fn missing_traces(folder: Option<&Path>) -> Option<String> {
     let all = TRACES.join(" and ");
     let missing = match folder {
@@ -144,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn skips_fail_only_where_they_must_not_be() {
+    fn skips_fail_only_if_asked() {
         let skipping = Tally { skipped: vec!["a".to_owned()], ..Tally::default() };
         assert!(skipping.good(false) && !skipping.good(true));
         let ignoring = Tally { ignored: 1, ..Tally::default() };
@@ -153,7 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn traces_that_are_not_there_are_told() {
+    fn a_variable_is_set_unless_it_is_empty_or_zero() {
+        let set = [None, Some(""), Some("0"), Some("1")].map(|value| is_set(value.map(OsStr::new)));
+        assert_eq!(set, [false, false, false, true]);
+    }
+
+    #[test]
+    fn missing_traces_are_reported() {
         assert!(missing_traces(None).unwrap().contains("is not set"));
         let nowhere = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(missing_traces(Some(nowhere)).unwrap().contains(TRACES[0]));

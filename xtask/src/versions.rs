@@ -1,17 +1,49 @@
-//! The oldest dependencies that the library states, and its features one by one.
+//! The oldest Rust and the oldest dependencies that the manifest states, and the sets of features.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::call::{Call, root, target_dir};
+use crate::call::{Call, output, root, target_dir};
+use crate::ci::Outcome;
 
-/// Every set of features, but for those that imply others.
+/// All sets of features that differ: `tokio` implies `std`.
 pub(crate) const FEATURES: [&str; 6] = ["", "serde", "std", "std,serde", "tokio", "tokio,serde"];
 
-/// Builds the library with the oldest versions of its dependencies. It is copied first, without what
-/// only tests and other members need: their dependencies may ask for newer ones.
+/// Builds the library and the command line with the oldest Rust that the manifest states. Skipped if
+/// rustup does not have that toolchain: the task installs nothing.
+pub(crate) fn oldest_rust() -> Result<Outcome> {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).context("cannot read Cargo.toml")?;
+    let version = rust_version(&manifest).context("Cargo.toml states no rust-version")?;
+    let installed = output("rustup", &["toolchain", "list"]).unwrap_or_default();
+    let Some(toolchain) = toolchain(&installed, version) else {
+        return Ok(Outcome::Skipped(format!(
+            "no build with Rust {version} was made, only clippy's check of the standard library: \
+             `rustup toolchain install {version}`"
+        )));
+    };
+    let toolchain = format!("+{toolchain}");
+    let check = |args: &[&str]| Call::cargo([&toolchain, "check"]).args(args).check();
+    check(&["-p", "brimful", "-p", "brimful-cli", "--all-features"])?;
+    check(&["-p", "brimful", "--lib", "--no-default-features"])?;
+    Ok(Outcome::Good)
+}
+
+/// Returns the `rust-version` of a manifest.
+pub(crate) fn rust_version(manifest: &str) -> Option<&str> {
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "))?;
+    Some(line.trim_matches('"'))
+}
+
+/// Returns the toolchain for `version` from the list that rustup prints.
+fn toolchain<'a>(installed: &'a str, version: &str) -> Option<&'a str> {
+    let mut names = installed.lines().filter_map(|line| line.split_whitespace().next());
+    names.find(|name| name.strip_prefix(version).is_some_and(|rest| rest.starts_with(['-', '.'])))
+}
+
+/// Builds the library with the oldest versions of its dependencies. The build uses a copy of the library
+/// without tests and other members, because their dependencies may need newer versions.
 pub(crate) fn minimal() -> Result<bool> {
     let copy = target_dir().join("minimal-versions");
     let manifest = fs::read_to_string(root().join("Cargo.toml")).context("cannot read Cargo.toml")?;
@@ -21,7 +53,7 @@ pub(crate) fn minimal() -> Result<bool> {
     copy_folder(&root().join("src"), &copy.join("src"))?;
     fs::copy(root().join("README.md"), copy.join("README.md")).context("cannot copy README.md")?;
     fs::write(copy.join("Cargo.toml"), alone(&manifest)).context("cannot write Cargo.toml")?;
-    // Choosing the oldest versions is not stable in cargo.
+    // The option is not stable in cargo.
     let at = copy.join("Cargo.toml").display().to_string();
     let chosen = Call::cargo(["update", "-Z", "direct-minimal-versions", "--manifest-path", &at])
         .env("RUSTC_BOOTSTRAP", "1")
@@ -29,7 +61,7 @@ pub(crate) fn minimal() -> Result<bool> {
     Ok(chosen && Call::cargo(["check", "--lib", "--all-features", "--manifest-path", &at]).run()?)
 }
 
-/// The manifest of the library by itself.
+/// Returns the manifest of the library without tests and other members.
 fn alone(manifest: &str) -> String {
     let mut is_kept = true;
     let kept = manifest.lines().filter(|line| {
@@ -58,6 +90,15 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_toolchain_of_a_version_is_found() {
+        let installed = "stable-x86_64-unknown-linux-gnu (active, default)\n1.8.0-x86_64\n1.87.0-x86_64 (override)\n";
+        assert_eq!(toolchain(installed, "1.87"), Some("1.87.0-x86_64"));
+        assert_eq!(toolchain("1.87-x86_64\n", "1.87"), Some("1.87-x86_64"));
+        assert_eq!(toolchain("1.870.0-x86_64\n", "1.87"), None);
+        assert_eq!(rust_version("edition = \"2024\"\nrust-version = \"1.87\"\n"), Some("1.87"));
+    }
 
     #[test]
     fn only_the_library_is_kept() {

@@ -1,11 +1,15 @@
-//! The floors of ARCHITECTURE.md: a file imports from its own floor or a lower one.
+//! The floors of ARCHITECTURE.md: a file imports from its own floor or from a lower one. The floors
+//! also have rules for atomics, clocks, std and floats.
+//!
+//! Clippy's `disallowed-types` cannot replace these searches: for clippy, `crate::sync::Mutex` and
+//! `std::sync::Mutex` are one type, and its configuration applies to every folder alike.
 
 use std::collections::BTreeMap;
 
-use super::lexed::Lexed;
+use super::code::{Source, is_in_name, names, sources};
 use super::{Finding, Text};
 
-/// Every module at the root of the core, and its floor. `lib.rs` stands on none.
+/// Every module at the root of the core, and its floor. `lib.rs` is on none.
 const FLOORS: [(&str, u8); 12] = [
     ("sync", 0),
     ("word", 1),
@@ -21,107 +25,129 @@ const FLOORS: [(&str, u8); 12] = [
     ("limiter", 5),
 ];
 
-/// What makes a module wait, or see another thread's writes. The models have to see it, so it
-/// comes through `sync`.
-const PRIMITIVES: [&str; 9] =
-    ["atomic", "Mutex", "RwLock", "Condvar", "Barrier", "Once", "OnceLock", "LazyLock", "mpsc"];
+/// A path of which most modules may import little.
+struct Restricted {
+    path: &'static str,
+    /// The names that every module may import.
+    free: &'static [&'static str],
+    /// The modules that may import every name.
+    exempt: &'static [&'static str],
+    advice: &'static str,
+}
 
-/// What is in `sync` beside those.
-const PLAIN: [&str; 1] = ["const_unless_loom"];
+impl Restricted {
+    /// A path to locks, atomics or threads, which the models replace.
+    const fn unseen(path: &'static str, free: &'static [&'static str]) -> Self {
+        let advice = "go through crate::sync, or the models do not see it";
+        Restricted { path, free, exempt: &["sync", "clock"], advice }
+    }
+}
 
-/// What reads a clock.
+const RESTRICTED: [Restricted; 7] = [
+    Restricted::unseen("std::sync", &["Arc", "Weak"]),
+    Restricted::unseen("core::sync", &[]),
+    Restricted::unseen("std::thread", &[]),
+    Restricted::unseen("std::hint", &["black_box"]),
+    Restricted::unseen("core::hint", &["black_box"]),
+    Restricted::unseen("loom", &[]),
+    Restricted {
+        path: "crate::sync",
+        free: &["const_unless_loom"],
+        exempt: &["sync", "clock", "cell", "table", "queue"],
+        advice: "no atomics and locks here; only in sync, clock, F3 and F4",
+    },
+];
+
+/// The names of clocks.
 const CLOCKS: [&str; 5] = ["Clock", "QuantaClock", "Instant", "SystemTime", "quanta"];
 
-/// The modules at the root that exist, with their floors.
+/// Returns the modules at the root that exist, with their floors.
 pub(super) fn present(texts: &[Text]) -> BTreeMap<&str, u8> {
-    texts.iter().filter_map(|text| root_module(&text.name)).filter_map(|name| Some((name, floor(name)?))).collect()
+    let names = sources(texts).into_iter().map(|source| root_module(source.file));
+    names.filter_map(|name| Some((name, floor(name)?))).collect()
 }
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
-    let (mut findings, mut files) = (Vec::new(), Vec::new());
-    for text in texts.iter().filter(|text| root_module(&text.name).is_some()) {
-        let module = module(&text.name);
-        match Lexed::read(&module, &text.text) {
-            Ok(lexed) => files.push((text, module, lexed)),
-            Err(error) => findings.push(Finding::new(&text.name, 0, format!("cannot be read: {error}"))),
+    sources(texts).iter().flat_map(check_file).collect()
+}
+
+fn check_file(source: &Source<'_>) -> Vec<Finding> {
+    let home = root_module(source.file);
+    let new = |line, text| Finding::new(source.file, line, text);
+    let Some(own) = floor(home) else {
+        return vec![new(0, "is on no floor: give it one in xtask/src/tidy/floors.rs".to_owned())];
+    };
+    let mut findings = Vec::new();
+    for (name, line) in names(&source.code, "crate") {
+        match floor(name) {
+            Some(theirs) if theirs > own => {
+                findings.push(new(line, format!("F{own} imports `crate::{name}`, which is F{theirs}")));
+            }
+            None if !name.is_empty() => {
+                findings.push(new(line, format!("`crate::{name}` goes through the root: name the module it lives in")));
+            }
+            _ => {}
         }
     }
-    let tests: Vec<_> = files.iter().flat_map(|(_, _, lexed)| lexed.test_modules.clone()).collect();
-    for (text, module, lexed) in &files {
-        if !tests.iter().any(|test| module.starts_with(test)) {
-            check_file(text, module, lexed, &mut findings);
+    let is_at_root = !source.file.trim_end_matches("/mod.rs").trim_start_matches("src/").contains('/');
+    for (name, line) in names(&source.code, "super") {
+        if name == "super" || (is_at_root && !name.is_empty()) {
+            findings.push(new(line, format!("`super::{name}` leaves the folder: write `crate::…`")));
         }
+    }
+    for rule in RESTRICTED.iter().filter(|rule| !rule.exempt.contains(&home)) {
+        for (name, line) in names(&source.code, rule.path) {
+            if !rule.free.contains(&name) {
+                let path = format!("{}::{name}", rule.path);
+                findings.push(new(line, format!("`{}`: {}", path.trim_end_matches("::"), rule.advice)));
+            }
+        }
+    }
+    for (number, line) in (1..).zip(source.code.lines()) {
+        findings.extend(check_line(home, own, line).into_iter().map(|text| new(number, text)));
     }
     findings
 }
 
-fn check_file(text: &Text, module: &[String], lexed: &Lexed, findings: &mut Vec<Finding>) {
-    let mut find = |line: usize, what: String| findings.push(Finding::new(&text.name, line, what));
-    let home = module[0].as_str();
-    let Some(own) = floor(home) else {
-        // Documentation, without a line of code, needs none.
-        if !(lexed.paths.is_empty() && lexed.names.is_empty()) {
-            find(0, "stands on no floor: give it one in xtask/src/tidy/floors.rs".to_owned());
-        }
-        return;
-    };
-    let shares = home == "clock" || matches!(own, 0 | 3 | 4);
-    let outside = matches!(home, "sync" | "clock");
-    let pure = home == "word" || own == 2;
-    for (path, line) in &lexed.paths {
-        let shown = path.join("::");
-        let segments: Vec<&str> = path.iter().map(String::as_str).collect();
-        match segments[..] {
-            ["crate", "sync", name, ..] if !PLAIN.contains(&name) && !shares => {
-                find(*line, format!("`{shown}`: no atomics here; only in sync, clock, F3 and F4"));
-            }
-            ["crate", name, ..] => match floor(name) {
-                Some(theirs) if theirs > own => {
-                    find(*line, format!("F{own} imports `{shown}`, which is F{theirs}"));
-                }
-                Some(_) => {}
-                None => find(*line, format!("`{shown}` goes through the root: name the module it lives in")),
-            },
-            ["std" | "core", "sync", name, ..] if PRIMITIVES.contains(&name) && !outside => {
-                find(*line, format!("`{shown}`: go through crate::sync, or the models do not see it"));
-            }
-            ["std", "thread", ..] | ["std" | "core", "hint", "spin_loop"] | ["loom", ..] if !outside => {
-                find(*line, format!("`{shown}`: go through crate::sync, or the models do not see it"));
-            }
-            ["std", ..] if pure => find(*line, format!("`{shown}`: no std here")),
-            _ => {}
-        }
+fn check_line(home: &str, own: u8, line: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if ["std::{", "core::{", "crate::{"].iter().any(|group| line.contains(group)) {
+        found.push("one `use` for each module, so that the rules of the floors can be checked".to_owned());
     }
-    for (name, line) in &lexed.names {
-        match name.as_str() {
-            "f32" | "f64" if pure => find(*line, format!("`{name}`: no floats here")),
-            clock if (2..=4).contains(&own) && CLOCKS.contains(&clock) => {
-                find(*line, format!("`{clock}`: no clock is read here; the caller passes the time"));
-            }
-            _ => {}
-        }
+    let is_pure = home == "word" || own == 2;
+    if is_pure && line.contains("std::") {
+        found.push("no std here".to_owned());
     }
-    if pure {
-        for (float, line) in &lexed.floats {
-            find(*line, format!("`{float}`: no floats here"));
-        }
+    if is_pure && has_float(line) {
+        found.push("no floats here".to_owned());
     }
+    if (2..=4).contains(&own) {
+        let clocks = line.split(|c| !is_in_name(c)).filter(|word| CLOCKS.contains(word));
+        found.extend(clocks.map(|clock| format!("`{clock}`: no clock is read here; the caller passes the time")));
+    }
+    found
+}
+
+/// Whether the line has a float, such as `0.5`. The fields `pair.0.1` are none.
+fn has_float(line: &str) -> bool {
+    line.contains("f32")
+        || line.contains("f64")
+        || line.match_indices('.').any(|(at, _)| {
+            let is_digit = |c: char| c.is_ascii_digit();
+            let before = line[..at].trim_end_matches(|c| is_digit(c) || c == '_');
+            let is_number = line[before.len()..at].starts_with(is_digit) && line[at + 1..].starts_with(is_digit);
+            is_number && !before.ends_with(|c| c == '.' || is_in_name(c))
+        })
 }
 
 fn floor(module: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == module).map(|&(_, floor)| floor)
 }
 
-/// The module at the root that a file belongs to; `None` outside the core, and for `lib.rs`.
-fn root_module(file: &str) -> Option<&str> {
-    let path = file.strip_prefix("src/")?.strip_suffix(".rs")?;
-    let name = path.split('/').next()?;
-    (path != "lib").then_some(name)
-}
-
-fn module(file: &str) -> Vec<String> {
-    let path = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-    path.split('/').map(str::to_owned).collect()
+/// Returns the module at the root to which a file of the core belongs.
+fn root_module(file: &str) -> &str {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
+    path.split('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -135,73 +161,70 @@ mod tests {
 
     #[test]
     fn an_upward_import_is_found() {
-        for import in ["use crate::limiter::RateLimiter;", "use super::limiter::RateLimiter;", "use crate::{limiter};"]
-        {
+        for import in ["use crate::limiter::RateLimiter;", "use crate::limiter;", "fn f() -> crate::limiter::X {}"] {
             let source = format!("use crate::word::Word;\n{import}\n");
-            let found = found("src/cell.rs", &source);
-            assert_eq!(found.len(), 1, "{import}: {found:?}");
-            assert!(found[0].starts_with("src/cell.rs:2: F3 imports `crate::limiter"), "{found:?}");
+            let found = found("src/cell/word_cell.rs", &source);
+            assert_eq!(found, ["src/cell/word_cell.rs:2: F3 imports `crate::limiter`, which is F5"], "{import}");
         }
-    }
-
-    #[test]
-    fn an_import_up_from_a_folder_is_found() {
-        let found = found("src/word/layout.rs", "fn f() { super::super::cell::g() }");
-        assert_eq!(found, ["src/word/layout.rs:1: F1 imports `crate::cell::g`, which is F3"]);
     }
 
     #[test]
     fn imports_from_below_and_beside_are_fine() {
         let source = "use crate::sync::{AtomicU64, Ordering, const_unless_loom};\nuse crate::algorithm::token_bucket;";
-        assert!(found("src/cell.rs", source).is_empty());
-        assert!(found("src/tokens.rs", "use crate::error::TokensError;").is_empty());
-        assert!(found("src/lib.rs", "pub use model::*;").is_empty());
-        assert!(found("xtask/src/cell.rs", "use crate::limiter::X;").is_empty());
+        assert_eq!(found("src/cell/mod.rs", source), [""; 0]);
+        assert_eq!(found("src/tokens.rs", "use crate::error::TokensError;"), [""; 0]);
+        assert_eq!(found("src/word/layout.rs", "use super::earned::Earned;\npub(in crate::limiter) x"), [""; 0]);
+        assert_eq!(found("src/lib.rs", "pub use model::*;"), [""; 0]);
+        assert_eq!(found("xtask/src/cell.rs", "use crate::limiter::X;"), [""; 0]);
     }
 
     #[test]
-    fn the_root_is_not_a_way_round() {
-        assert_eq!(found("src/cell.rs", "use crate::RateLimiter;").len(), 1);
-        assert_eq!(found("src/cell.rs", "use crate::*;").len(), 1);
-        assert_eq!(found("src/cell.rs", "use super::*;").len(), 1);
+    fn the_root_is_no_way_round() {
+        for import in ["use crate::RateLimiter;", "use crate::*;", "use super::limiter::X;", "use super::*;"] {
+            assert_eq!(found("src/cell/mod.rs", import).len(), 1, "{import}");
+        }
+        assert_eq!(found("src/word/layout.rs", "use super::super::limiter::X;").len(), 1);
+        assert_eq!(found("src/limiter/mod.rs", "use crate::{word::Word, sync::AtomicU64};").len(), 1);
     }
 
     #[test]
     fn atomics_stay_where_they_may_be() {
         assert_eq!(found("src/limiter/mod.rs", "use crate::sync::{AtomicU64, const_unless_loom};").len(), 1);
         assert_eq!(found("src/limiter/mod.rs", "use std::sync::atomic::AtomicU64;").len(), 1);
-        assert_eq!(found("src/limiter/mod.rs", "use std::sync::Arc;").len(), 0);
-        assert_eq!(found("src/cell.rs", "use core::sync::atomic::AtomicU64;").len(), 1);
-        assert_eq!(found("src/wait/mod.rs", "use std::sync::{Arc, Mutex};").len(), 1);
+        assert_eq!(found("src/limiter/mod.rs", "use std::sync::{Arc, Weak};").len(), 0);
+        assert_eq!(found("src/cell/mod.rs", "use core::sync::atomic::AtomicU64;").len(), 1);
+        assert_eq!(found("src/queue/mod.rs", "use std::sync::{Arc, Mutex};").len(), 1);
+        assert_eq!(found("src/queue/mod.rs", "use std::sync;").len(), 1);
+        assert_eq!(found("src/queue/mod.rs", "use std::thread;").len(), 1);
         assert_eq!(found("src/clock/tsc.rs", "use std::sync::atomic::AtomicU64;").len(), 0);
     }
 
     #[test]
     fn the_arithmetic_is_pure() {
-        for impure in ["use std::time::Duration;", "fn f(x: f64) {}", "fn f() { g(0.5) }"] {
+        for impure in ["use std::time::Duration;", "fn f(x: f64) {}", "fn f() { g(0.5) }", "const A: X = x(1_0.0_1);"] {
             assert_eq!(found("src/word/earned.rs", impure).len(), 1, "{impure}");
             assert_eq!(found("src/algorithm/token_bucket.rs", impure).len(), 1, "{impure}");
             assert_eq!(found("src/quota/mod.rs", impure).len(), 0, "{impure}");
         }
+        assert_eq!(found("src/word/earned.rs", "fn f() { x.0.1; y1.0; 0..5; 1_000u64; 0xfe; }"), [""; 0]);
     }
 
     #[test]
     fn no_clock_is_read_below_the_limiters() {
-        assert_eq!(found("src/cell.rs", "use crate::clock::Clock;").len(), 1);
-        assert_eq!(found("src/wait/mod.rs", "fn f() { std::time::Instant::now() }").len(), 1);
+        assert_eq!(found("src/cell/mod.rs", "use crate::clock::Clock;").len(), 1);
+        assert_eq!(found("src/table/mod.rs", "fn f() { std::time::Instant::now() }").len(), 1);
         assert_eq!(found("src/limiter/mod.rs", "use crate::clock::Clock;").len(), 0);
     }
 
     #[test]
-    fn a_module_without_a_floor_is_found_unless_it_is_only_documentation() {
+    fn a_module_without_a_floor_is_found() {
         assert_eq!(found("src/new.rs", "struct New;").len(), 1);
-        assert_eq!(found("src/internals.rs", "//! See [`crate::limiter`].\n#![doc = \"x\"]").len(), 0);
     }
 
     #[test]
     fn tests_may_import_anything() {
-        let parent = ("src/word/mod.rs", "#[cfg(test)] mod props;\n#[cfg(test)] mod tests { use crate::limiter::X; }");
-        let props = ("src/word/props.rs", "use crate::limiter::X; use std::vec::Vec; fn f() { g(0.5) }");
-        assert_eq!(check(&project(&[parent, props])), []);
+        let source = "#[cfg(test)]\nmod tests {\n    use crate::limiter::X;\n    fn f() { g(0.5) }\n}\n";
+        assert_eq!(found("src/word/mod.rs", source), [""; 0]);
+        assert_eq!(found("src/word/tests.rs", "use crate::limiter::X;"), [""; 0]);
     }
 }

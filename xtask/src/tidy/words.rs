@@ -1,25 +1,24 @@
-//! Words that must not stand anywhere in the project.
+//! Words that may not be anywhere in the project.
 
 use super::{Finding, Text};
 
-/// In parts, or they would stand here.
-const WORDS: [(&str, &str); 6] = [
+/// The words and the advice. Each word is put together from parts, so that the check does not find it
+/// in this file. Clippy refuses the macros that mark unfinished code: see clippy.toml.
+const WORDS: [(&str, &str); 4] = [
     (concat!("/wo", "rk/"), "a path of one machine"),
-    (concat!("to", "do!("), "finish it"),
-    (concat!("unimpl", "emented!("), "finish it"),
     (concat!("FIX", "ME"), "fix it"),
-    (concat!("XX", "X"), "say what is meant"),
+    (concat!("XX", "X"), "write the name or the number"),
     (concat!("#[ig", "nore]"), "give the reason: `ignore = \"…\"`"),
 ];
 
-/// The one place that knows the machine, and what cargo writes.
-const FREE: [&str; 2] = [".ci/run", "Cargo.lock"];
+/// A file that cargo writes.
+const FREE: &str = "Cargo.lock";
 
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for text in texts.iter().filter(|text| !FREE.contains(&text.name.as_str())) {
+    for text in texts.iter().filter(|text| text.name != FREE) {
         for (number, line) in (1..).zip(text.text.lines()) {
-            for (word, advice) in WORDS.iter().filter(|(word, _)| stands(line, word)) {
+            for (word, advice) in WORDS.iter().filter(|(word, _)| contains_word(line, word)) {
                 findings.push(Finding::new(&text.name, number, format!("`{word}`: {advice}")));
             }
         }
@@ -27,8 +26,8 @@ pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
     findings
 }
 
-/// Whether `word` stands in `line` as a word of its own.
-fn stands(line: &str, word: &str) -> bool {
+/// Whether `line` contains `word` as a whole word.
+pub(super) fn contains_word(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
         let before = word.starts_with(part) && line[..at].ends_with(part);
@@ -43,10 +42,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_found_where_it_stands() {
+    fn every_word_is_found_with_its_line() {
         for (word, _) in WORDS {
             let text = format!("fine\nnot {word} here");
-            let found = check(&project(&[("README.md", &text), (".ci/run", &text)]));
+            let found = check(&project(&[("README.md", &text), (FREE, &text)]));
             assert_eq!(found.len(), 1, "{word}");
             assert_eq!((found[0].file.as_str(), found[0].line), ("README.md", 2));
         }
