@@ -1,0 +1,22 @@
+//! Every error type of the crate: small, and written by hand.
+
+#[cfg(feature = "std")]
+mod acquire;
+#[cfg(feature = "std")]
+mod build;
+mod show;
+mod try_acquire;
+mod values;
+
+#[cfg(feature = "std")]
+pub(crate) use acquire::QueueLimit;
+#[cfg(feature = "std")]
+pub use acquire::{AcquireError, KeyRemoved, QueueFull, TooLate};
+#[cfg(feature = "std")]
+pub use build::BuildError;
+#[cfg(feature = "std")]
+pub(crate) use build::BuildErrorKind;
+pub(crate) use show::Wait;
+pub use try_acquire::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
+pub(crate) use values::QuotaErrorKind;
+pub use values::{QuotaError, TokensError};
