@@ -414,7 +414,7 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 #[cfg(feature = "std")]
 pub use error::BuildError;
 #[cfg(feature = "std")]
-pub use error::{AcquireError, KeyRemoved, QueueFull, TooLate};
+pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, TooLate};
 pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TokensError, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};

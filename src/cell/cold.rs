@@ -5,16 +5,7 @@ use crate::algorithm::token_bucket::{self, Demand, Started, Step};
 use crate::clock::Clock;
 use crate::word::{Layout, Reading, Units, Word};
 
-use super::word_cell::{Resolved, Taken, TimeSource, WordCell};
-
-/// What a round of the loop decides on.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen {
-    pub(super) word: Word,
-    pub(super) now: Reading,
-    /// Whether another call may have changed the word since the reading.
-    pub(super) overtaken: bool,
-}
+use super::word_cell::{Resolved, Seen, Taken, TimeSource, WordCell};
 
 impl Seen {
     /// Loads the word and reads the clock.

@@ -5,7 +5,7 @@ mod word_cell;
 
 #[cfg(feature = "std")]
 pub(crate) use cold::take_exact;
-pub(crate) use cold::{Seen, change, take_cold};
+pub(crate) use cold::{change, take_cold};
 #[cfg(feature = "std")]
 pub(crate) use word_cell::take_once;
-pub(crate) use word_cell::{Cell, ReadOrderHint, Resolved, Taken, TimeSource, WordCell, take};
+pub(crate) use word_cell::{Cell, ReadOrderHint, Resolved, Seen, Taken, TimeSource, WordCell, take};

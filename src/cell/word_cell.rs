@@ -19,8 +19,6 @@ use crate::sync::{AtomicU64, Hint, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Reading, Units, Word};
 
-use super::cold::Seen;
-
 /// The source of a call's readings: a first one, and at most one more. The second is asked for if a
 /// denial was decided on a reading that may have been overtaken, by another call's swap or because
 /// the word was loaded after the reading. The second reading *replaces* the first, also when it is
@@ -199,6 +197,15 @@ impl Taken {
             Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(refused(layout, deficit, now))),
         }
     }
+}
+
+/// The inputs of a round of the compare-exchange loop.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub(super) word: Word,
+    pub(super) now: Reading,
+    /// Whether another call may have changed the word since the reading.
+    pub(super) overtaken: bool,
 }
 
 #[cold]

@@ -129,6 +129,11 @@ impl Timer for MockTimer {
         drop(old);
         due.into_iter().for_each(Waker::wake);
     }
+
+    /// Every waiter is served at the instant at which it is due.
+    fn slack(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl Drop for MockTimer {

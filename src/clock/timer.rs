@@ -56,11 +56,11 @@ pub trait Timer: Send {
     /// timer. The timer must not hold a lock during `wake` that any of these steps takes.
     fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker);
 
-    /// Returns the time by which the queue may put off the next wake after one that served more than one
-    /// waiter. The next wake then serves more waiters. The queue never puts off a wake so long that tokens
-    /// could be lost. Zero by default.
+    /// Returns the time by which a waiter that is due may be served late, if another waiter is due
+    /// within that time: one wake then serves both. A waiter that is alone is never kept waiting, and
+    /// none so long that tokens could be lost. One millisecond by default.
     fn slack(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_millis(1)
     }
 }
 

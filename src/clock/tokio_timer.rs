@@ -76,7 +76,7 @@ pub struct TokioTimer {
 const GRACE: Duration = Duration::from_millis(100);
 
 /// The slack of the timer: to wake a thread of the runtime costs more than to grant ten tokens.
-const SLACK: Duration = Duration::from_millis(1);
+const SLACK: Duration = Duration::from_millis(2);
 
 /// The default timer, and the instant that it was armed for.
 struct Alarm {

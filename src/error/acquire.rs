@@ -24,6 +24,8 @@ pub enum AcquireError {
     TableFull(TableFull),
     /// The key was removed from its limiter during the wait.
     KeyRemoved(KeyRemoved),
+    /// The limiter was [closed](crate::RateLimiter::close).
+    LimiterClosed(LimiterClosed),
 }
 
 impl AcquireError {
@@ -34,7 +36,10 @@ impl AcquireError {
         match self {
             AcquireError::TooLate(late) => late.retry_after(),
             AcquireError::TableFull(full) => full.retry_after(),
-            AcquireError::ExceedsBurst(_) | AcquireError::QueueFull(_) | AcquireError::KeyRemoved(_) => None,
+            AcquireError::ExceedsBurst(_)
+            | AcquireError::QueueFull(_)
+            | AcquireError::KeyRemoved(_)
+            | AcquireError::LimiterClosed(_) => None,
         }
     }
 
@@ -45,6 +50,7 @@ impl AcquireError {
             AcquireError::QueueFull(full) => full,
             AcquireError::TableFull(full) => full,
             AcquireError::KeyRemoved(removed) => removed,
+            AcquireError::LimiterClosed(closed) => closed,
         }
     }
 }
@@ -91,7 +97,7 @@ shows_wait!(TooLate);
 
 impl Error for TooLate {}
 
-/// There are as many waiters, or keys with waiters, as permitted.
+/// There are as many waiters, keys with waiters, or different amounts to leave, as permitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueFull(pub(crate) QueueLimit);
 
@@ -100,15 +106,18 @@ pub struct QueueFull(pub(crate) QueueLimit);
 pub(crate) enum QueueLimit {
     Waiters(u32),
     Keys(u64),
+    Classes(usize),
 }
 
 impl QueueFull {
-    /// Returns the limit that was reached: of waiters, or of keys that callers wait on.
+    /// Returns the limit that was reached: of waiters, of keys that callers wait on, or of different
+    /// amounts that waiters leave in one bucket.
     #[must_use]
     pub fn limit(&self) -> u64 {
         match self.0 {
             QueueLimit::Waiters(most) => most.into(),
             QueueLimit::Keys(most) => most,
+            QueueLimit::Classes(most) => most as u64,
         }
     }
 }
@@ -125,6 +134,9 @@ impl fmt::Display for QueueFull {
                     "callers wait on as many keys as permitted ({most}): retry later, or raise `max_waiting_keys`"
                 )
             }
+            QueueLimit::Classes(most) => {
+                write!(f, "waiters leave as many different amounts as permitted ({most}): choose among fewer amounts")
+            }
         }
     }
 }
@@ -135,6 +147,7 @@ impl fmt::Debug for QueueFull {
         let name = match self.0 {
             QueueLimit::Waiters(_) => "max_waiters",
             QueueLimit::Keys(_) => "max_waiting_keys",
+            QueueLimit::Classes(_) => "max_amounts_to_leave",
         };
         f.debug_struct("QueueFull").field(name, &self.limit()).finish()
     }
@@ -159,3 +172,21 @@ impl fmt::Debug for KeyRemoved {
 }
 
 impl Error for KeyRemoved {}
+
+/// The limiter was [closed](crate::RateLimiter::close): no wait on it can end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LimiterClosed(pub(crate) ());
+
+impl fmt::Display for LimiterClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the limiter was closed: nothing can wait on it any more")
+    }
+}
+
+impl fmt::Debug for LimiterClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LimiterClosed")
+    }
+}
+
+impl Error for LimiterClosed {}

@@ -11,7 +11,7 @@ mod values;
 #[cfg(feature = "std")]
 pub(crate) use acquire::QueueLimit;
 #[cfg(feature = "std")]
-pub use acquire::{AcquireError, KeyRemoved, QueueFull, TooLate};
+pub use acquire::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, TooLate};
 #[cfg(feature = "std")]
 pub use build::BuildError;
 #[cfg(feature = "std")]

@@ -12,7 +12,7 @@ use crate::clock::Timer;
 use crate::sync::{AtomicU64, Mutex, Ordering, ignore_panic, lock};
 use crate::word::Reading;
 
-use super::config::TimeDriver;
+use super::driver::TimeDriver;
 use super::wake::wake;
 
 /// One request for a dispatch.
@@ -31,14 +31,9 @@ pub(super) trait Dispatch: Send + Sync + 'static {
     /// Returns `None` if no caller has ever waited.
     fn drive(&self) -> Option<&TimeDriver>;
 
-    /// Makes one pass. `fired` is `true` if the timer has fired since the pass before.
-    fn look(&self, drive: &TimeDriver, fired: bool) -> Pass;
-
-    /// Returns the latest instant to which the next pass may be put off, after a pass at `now` that
-    /// woke more than one waiter.
-    fn latest(&self, now: Reading) -> Reading {
-        now
-    }
+    /// Makes one pass. `slack` is that of the timer. `fired` is `true` if the timer has fired since
+    /// the pass before.
+    fn look(&self, drive: &TimeDriver, slack: Duration, fired: bool) -> Pass;
 
     /// Gives up after repeated panics, and [closes](Dispatcher::close) the dispatcher: no timer is
     /// armed, and the next call has to dispatch.
@@ -166,12 +161,10 @@ impl PassGuard {
             let seen = dispatcher.calls.load(Ordering::Acquire);
             let fired = seen / FIRED != before / FIRED;
             before = seen;
-            let Pass { now, next, woken } = pumped.look(drive, fired);
-            let is_crowd = woken.len() > 1;
+            let slack = self.armed_timer.timer.get_or_insert_with(|| drive.timer()).slack();
+            let Pass { now, next, woken } = pumped.look(drive, slack, fired);
             self.woken.extend(woken);
-            let next =
-                next.map(|next| if is_crowd { self.armed_timer.put_off(next, || pumped.latest(now)) } else { next });
-            self.armed_timer.set(now, next, fired, &dispatcher.bell, || drive.timer());
+            self.armed_timer.set(now, next, fired, &dispatcher.bell);
             dispatcher.exchange(&mut self.armed_timer);
             if dispatcher.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return;
@@ -184,25 +177,8 @@ impl PassGuard {
 }
 
 impl ArmedTimer {
-    /// Returns the instant of the next pass, put off by the timer's slack, but not beyond `latest`.
-    fn put_off(&self, next: Reading, latest: impl FnOnce() -> Reading) -> Reading {
-        let slack = self.timer.as_ref().map_or(Duration::ZERO, |timer| timer.slack());
-        if slack.is_zero() {
-            return next;
-        }
-        let slack = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
-        Reading::from_nanos(next.nanos().saturating_add(slack)).min(latest()).max(next)
-    }
-
     /// Arms the timer for `next`, unless the timer will fire by then as it is armed now.
-    fn set(
-        &mut self,
-        now: Reading,
-        next: Option<Reading>,
-        fired: bool,
-        bell: &Waker,
-        make: impl Fn() -> Box<dyn Timer>,
-    ) {
+    fn set(&mut self, now: Reading, next: Option<Reading>, fired: bool, bell: &Waker) {
         let before = if fired { self.armed.take() } else { None };
         let Some(mut next) = next else { return };
         // A timer that should have fired, and has not, will not fire: a pass was broken off.
@@ -218,7 +194,9 @@ impl ArmedTimer {
         }
         let next = next.max(now);
         self.armed = None;
-        self.timer.get_or_insert_with(make).arm(now.nanos(), next.nanos(), bell);
+        if let Some(timer) = &mut self.timer {
+            timer.arm(now.nanos(), next.nanos(), bell);
+        }
         self.armed = Some((now, next));
     }
 }

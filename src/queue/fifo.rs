@@ -3,15 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use super::config::{QueueConfig, TimeDriver};
+use super::config::QueueConfig;
 use super::dispatcher::{self, Dispatch, Dispatcher, Pass};
-use super::state::{Enqueued, QueueState, Rule, WaitRequest};
+use super::driver::TimeDriver;
+use super::state::{Enqueued, QueueState, WaitRequest};
 use super::wait_list::{Collected, Id, Outcome};
 use super::wake::wake;
 use crate::cell::Cell;
 use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, yield_now};
-use crate::word::{Due, Reading, Units, Word};
+use crate::word::{Reading, Word};
 
 /// The queue of a lone limiter, made when a caller waits for the first time.
 pub(crate) struct QueueCell(OnceLock<Arc<Queue>>);
@@ -85,8 +87,7 @@ impl Queue {
 
     /// Returns whether a dispatch is running, or a timer is about to be armed.
     fn is_busy(&self) -> bool {
-        let shared = self.config.drive.get().and_then(|drive| drive.shared.as_ref());
-        self.dispatcher.is_busy() || shared.is_some_and(|shared| shared.dispatcher().is_busy())
+        self.dispatcher.is_busy() || self.config.is_shared_timer_busy()
     }
 
     /// Returns the number of waiters, once the timer is armed for them. Yields for a moment while a
@@ -140,6 +141,18 @@ impl Queue {
             hand_back_if_idle(state, cell);
             enqueued
         })
+    }
+
+    /// Refuses every waiter on a lone limiter's bucket, now and later. `home` is as for
+    /// [`enter_for`](Queue::enter_for).
+    pub(crate) fn close(&self, cell: &Cell, home: impl FnOnce(Word) -> Word) {
+        let mut state = self.lock();
+        if !state.has_word() {
+            state.hand_over(home(cell.hand_over()));
+        }
+        let woken = state.close();
+        drop(state);
+        wake(woken);
     }
 
     /// Returns the outcome of a waiter, and whether the word can be handed back. Registers `by` to
@@ -197,22 +210,12 @@ impl Dispatch for Queue {
     }
 
     fn drive(&self) -> Option<&TimeDriver> {
-        self.config.drive.get()
+        self.config.driver()
     }
 
-    fn look(&self, drive: &TimeDriver, _: bool) -> Pass {
+    fn look(&self, drive: &TimeDriver, slack: Duration, _: bool) -> Pass {
         let mut state = self.lock();
-        let now = (drive.now)();
-        state.look(&self.config.rule, now)
-    }
-
-    /// Returns the instant at which half of the bucket will be full. The other half is for the
-    /// lateness of the timer.
-    fn latest(&self, now: Reading) -> Reading {
-        let Rule { layout, .. } = &self.config.rule;
-        let Some(snapshot) = self.lock().snapshot(&self.config.rule, Units(0), now) else { return now };
-        let half = u128::from(layout.capacity().0 / 2);
-        Due::new(layout.earned(), now, snapshot.held.missing(half)).at().unwrap_or(now)
+        state.look(&self.config.layout, drive.now(), slack)
     }
 
     fn give_up(&self) {

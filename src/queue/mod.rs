@@ -35,6 +35,7 @@
 
 mod config;
 mod dispatcher;
+mod driver;
 mod fifo;
 mod park;
 mod shared_timer;
@@ -43,9 +44,10 @@ mod wait_list;
 mod wake;
 
 pub(crate) use crate::sync::ignore_panic;
-pub(crate) use config::{QueueConfig, TimeDriver, TimerFactory};
+pub(crate) use config::QueueConfig;
+pub(crate) use driver::{TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;
-pub(crate) use state::{Enqueued, QueueState, Rule, WaitRequest};
+pub(crate) use state::{Enqueued, QueueState, WaitRequest};
 pub(crate) use wait_list::{Id, Outcome, Refusal};
 pub(crate) use wake::{in_drop, wake};

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::clock::{Timer, TimerQueue, TimerSlot};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::word::Reading;
 
-use super::config::TimeDriver;
 use super::dispatcher::{self, Dispatch, Dispatcher, Pass};
+use super::driver::{TimeDriver, TimerFactory};
 use super::wake::wake;
 
 pub(super) struct SharedTimer {
@@ -28,10 +29,12 @@ struct State {
     covered: u64,
     /// The reading of the caller that requested the dispatch.
     fresh: Option<Reading>,
+    /// The slack of the timer.
+    slack: Duration,
 }
 
 /// One queue's slot of the shared timer.
-pub(super) struct Part {
+struct Part {
     timer: Arc<SharedTimer>,
     slot: TimerSlot,
 }
@@ -39,13 +42,23 @@ pub(super) struct Part {
 impl SharedTimer {
     /// Makes a shared timer on the timer and the clock of `drive`.
     pub(super) fn new(drive: TimeDriver) -> Arc<Self> {
-        let state = Mutex::new(State { timers: TimerQueue::default(), covered: u64::MAX, fresh: None });
+        let state =
+            Mutex::new(State { timers: TimerQueue::default(), covered: u64::MAX, fresh: None, slack: Duration::ZERO });
         Arc::new_cyclic(|timer| SharedTimer { drive, state, dispatcher: Dispatcher::new(timer.clone()) })
     }
 
-    pub(super) fn part(self: &Arc<Self>) -> Part {
-        let slot = self.state().timers.join();
-        Part { timer: self.clone(), slot }
+    /// Returns the driver of queues whose timers are slots of this timer.
+    pub(super) fn driver_of_parts(self: &Arc<Self>) -> TimeDriver {
+        let timer = self.clone();
+        self.drive.with_timer(TimerFactory::new(move || {
+            let slot = timer.state().timers.join();
+            Part { timer: timer.clone(), slot }
+        }))
+    }
+
+    /// Returns whether a dispatch is running, or the timer is about to be armed.
+    pub(super) fn is_busy(&self) -> bool {
+        self.dispatcher.is_busy()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,11 +77,12 @@ impl Dispatch for SharedTimer {
 
     /// Wakes each queue that is due, once, in order. A slot that is armed during the pass needs no
     /// request.
-    fn look(&self, drive: &TimeDriver, fired: bool) -> Pass {
+    fn look(&self, drive: &TimeDriver, slack: Duration, fired: bool) -> Pass {
         let mut state = self.state();
+        state.slack = slack;
         let fresh = state.fresh.take().filter(|_| !fired);
         // Without an armed slot, no reading is needed.
-        let time = |state: &State| state.timers.first().map_or(Reading::from_nanos(0), |_| (drive.now)());
+        let time = |state: &State| state.timers.first().map_or(Reading::from_nanos(0), |_| drive.now());
         let mut now = fresh.unwrap_or_else(|| time(&state));
         let due: Vec<_> = state.timers.pop_all(now.nanos());
         if !due.is_empty() {
@@ -105,6 +119,10 @@ impl Timer for Part {
         if is_first {
             dispatcher::run(&*self.timer);
         }
+    }
+
+    fn slack(&self) -> Duration {
+        self.timer.state().slack
     }
 }
 

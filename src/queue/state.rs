@@ -2,6 +2,7 @@
 //! queue's lock, one call after the other, on a word that no other thread can reach.
 
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::algorithm::token_bucket::{self, Demand, Step};
 use crate::cell::Taken;
@@ -9,7 +10,7 @@ use crate::word::{Due, Intercept, Layout, Level, Reading, Snapshot, Units, Word}
 
 use super::config::QueueConfig;
 use super::dispatcher::Pass;
-use super::wait_list::{Collected, Id, Left, Outcome, Refusal, WaitList, Waiting};
+use super::wait_list::{Collected, Id, Left, MOST_CLASSES, Outcome, Refusal, WaitList, Waiting};
 use super::wake::random_up_to;
 
 /// The request of a caller that is ready to wait.
@@ -38,11 +39,11 @@ pub(crate) enum Enqueued {
     TooLate(Due),
     /// The queue has its maximum number of waiters.
     Full,
+    /// The waiters leave as many different amounts as permitted, which is this number.
+    TooManyClasses(usize),
+    /// The limiter was closed.
+    Closed,
 }
-
-/// The longest time, in nanoseconds, that a due waiter is kept waiting if it is not alone. So a
-/// crowd is served with one dispatch per millisecond.
-const MOST_SLACK: u64 = 1_000_000;
 
 /// The state of a queue.
 pub(crate) struct QueueState {
@@ -53,17 +54,23 @@ pub(crate) struct QueueState {
     recheck: bool,
     /// Set if a dispatch is needed, as of the last call.
     needs_dispatch: bool,
-}
-
-/// The layout by which a bucket's word is read.
-#[derive(Clone, Copy)]
-pub(crate) struct Rule {
-    pub(crate) layout: Layout,
+    /// The wakers of waiters that were displaced: the next dispatch wakes them.
+    displaced: Vec<Waker>,
+    /// Set if there are to be no waiters any more. The word stays here then, so that each call that is
+    /// ready to wait comes here and is refused.
+    closed: bool,
 }
 
 impl QueueState {
     pub(super) fn new(word: Option<Word>) -> Self {
-        QueueState { word, line: WaitList::new(), recheck: false, needs_dispatch: false }
+        QueueState {
+            word,
+            line: WaitList::new(),
+            recheck: false,
+            needs_dispatch: false,
+            displaced: Vec::new(),
+            closed: false,
+        }
     }
 
     /// Puts the word, which was handed over, into the state.
@@ -87,7 +94,7 @@ impl QueueState {
 
     /// Returns whether the word can be handed back.
     pub(super) fn is_idle(&self) -> bool {
-        self.word.is_some() && self.line.waiting() == 0
+        self.word.is_some() && self.line.waiting() == 0 && !self.closed
     }
 
     /// Gives up the dispatches: the next call has to dispatch. Waiters that were granted and held
@@ -95,7 +102,9 @@ impl QueueState {
     /// returned wakers when it holds no lock.
     pub(super) fn give_up(&mut self) -> Vec<Waker> {
         self.needs_dispatch = true;
-        self.line.tell_all()
+        let mut woken = std::mem::take(&mut self.displaced);
+        woken.extend(self.line.tell_all());
+        woken
     }
 
     /// Returns whether a dispatch is needed since the previous call of this function.
@@ -105,27 +114,27 @@ impl QueueState {
 
     /// Takes the tokens, unless they are not there or a waiter comes first. Returns `None` if the
     /// word is not here.
-    pub(crate) fn take(&mut self, rule: &Rule, demand: Demand, now: Reading) -> Option<Taken> {
+    pub(crate) fn take(&mut self, layout: &Layout, demand: Demand, now: Reading) -> Option<Taken> {
         let Demand { cost, needed } = demand;
-        Some(match self.admit(rule, demand, now)? {
+        Some(match self.admit(layout, demand, now)? {
             Ok(held) => Taken::Admitted { cost, held, now },
             Err(deficit) => Taken::Denied { needed, deficit, now },
         })
     }
 
     /// Returns whether a new caller would be admitted at `now`.
-    fn could_admit(&self, rule: &Rule, demand: Demand, now: Reading) -> bool {
-        let held = self.word.map(|word| token_bucket::level(&rule.layout, word, now).0);
+    fn could_admit(&self, layout: &Layout, demand: Demand, now: Reading) -> bool {
+        let held = self.word.map(|word| token_bucket::level(layout, word, now).0);
         !self.line.has_ahead(demand.leaving()) && held.is_some_and(|held| held >= demand.needed.0 as i64)
     }
 
     /// Charges `demand` if it can be admitted. Returns the amount held before the charge, or the
     /// deficit: the units that are missing for it and for all waiters ahead of it.
-    fn admit(&mut self, rule: &Rule, demand: Demand, now: Reading) -> Option<Result<Units, Units>> {
+    fn admit(&mut self, layout: &Layout, demand: Demand, now: Reading) -> Option<Result<Units, Units>> {
         let word = self.word?;
         let leaving = demand.leaving();
         if !self.line.has_ahead(leaving) {
-            match token_bucket::step_exact(&rule.layout, word, now, demand) {
+            match token_bucket::step_exact(layout, word, now, demand) {
                 Step::Admitted { next, held } => {
                     self.word = Some(next);
                     return Some(Ok(held));
@@ -134,7 +143,7 @@ impl QueueState {
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
             }
         }
-        let held = token_bucket::level(&rule.layout, word, now);
+        let held = token_bucket::level(layout, word, now);
         // The first waiter is due and the timer is late: the caller may do the timer's work.
         self.needs_dispatch |= self.line.first().is_some_and(|(_, first)| first.demand.needed.0 as i64 <= held.0);
         let missing = held.missing(u128::from(demand.needed.0) + self.line.ahead_of(leaving));
@@ -145,7 +154,7 @@ impl QueueState {
     /// charged.
     pub(crate) fn change(
         &mut self,
-        rule: &Rule,
+        layout: &Layout,
         now: Reading,
         change: impl FnOnce(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
@@ -153,7 +162,7 @@ impl QueueState {
         let (word, amount) = change(before, now);
         self.word = Some(word);
         let (Intercept(was), Intercept(is)) =
-            (token_bucket::stored_intercept(&rule.layout, before), token_bucket::stored_intercept(&rule.layout, word));
+            (token_bucket::stored_intercept(layout, before), token_bucket::stored_intercept(layout, word));
         // Only a lower level can make a waiter miss its deadline.
         self.recheck |= is < was;
         self.needs_dispatch |= is != was && self.line.waiting() > 0;
@@ -161,29 +170,35 @@ impl QueueState {
     }
 
     /// Returns a snapshot of the bucket for a caller that has to leave `leaving` units.
-    pub(crate) fn snapshot(&self, rule: &Rule, leaving: Units, now: Reading) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self, layout: &Layout, leaving: Units, now: Reading) -> Option<Snapshot> {
         let queued = self.line.ahead_of(leaving).min(1 << 62) as u64;
-        let snapshot = Snapshot::held(now, token_bucket::level(&rule.layout, self.word?, now));
+        let snapshot = Snapshot::held(now, token_bucket::level(layout, self.word?, now));
         Some(Snapshot { queued: Units(queued), ..snapshot })
     }
 
     /// Takes the tokens or joins the wait list. The word must be here.
     pub(crate) fn enter(&mut self, config: &QueueConfig, call: &mut WaitRequest, now: Reading) -> Enqueued {
-        let rule = &config.rule;
+        let layout = &config.layout;
         let WaitRequest { demand, deadline, hold, ref mut waker } = *call;
+        if self.closed {
+            return Enqueued::Closed;
+        }
         // Other calls may have been served since the caller's reading. A new reading keeps the
         // instants of grants in order.
-        let now = if self.could_admit(rule, demand, now) { config.now().unwrap_or(now) } else { now };
-        let deficit = match self.admit(rule, demand, now) {
+        let now = if self.could_admit(layout, demand, now) { config.now().unwrap_or(now) } else { now };
+        let deficit = match self.admit(layout, demand, now) {
             Some(Ok(_)) => return Enqueued::Granted(now),
             Some(Err(deficit)) => deficit,
             None => unreachable!("it was lent under this lock"),
         };
-        let due = Due::new(rule.layout.earned(), now, deficit);
+        let due = Due::new(layout.earned(), now, deficit);
         if due.misses(deadline) {
             return Enqueued::TooLate(due);
         }
-        if self.line.waiting() >= config.max_waiters {
+        if !self.line.has_class_for(demand.leaving()) {
+            return Enqueued::TooManyClasses(MOST_CLASSES);
+        }
+        if self.line.unfinished() >= config.max_waiters && !self.displace(demand.leaving(), config.max_waiters) {
             return Enqueued::Full;
         }
         let hold = random_up_to(hold);
@@ -198,16 +213,25 @@ impl QueueState {
         Enqueued::Waiting { id, alone: is_first.then_some(due) }
     }
 
+    /// Refuses the waiter that is served last, if a caller with this `leaving` precedes it, and returns
+    /// whether it did: a caller is not refused for want of a place that such a waiter has.
+    fn displace(&mut self, leaving: Units, most: u32) -> bool {
+        let Some(last) = self.line.last_behind(leaving) else { return false };
+        self.displaced.extend(self.line.refuse(last, Refusal::Displaced(most)));
+        self.needs_dispatch = true;
+        true
+    }
+
     /// Makes one pass: grants the waiters that are due, refuses those that cannot be served in
     /// time, and returns the instant of the next pass.
-    pub(super) fn look(&mut self, rule: &Rule, now: Reading) -> Pass {
-        let mut woken = Vec::new();
+    pub(super) fn look(&mut self, layout: &Layout, now: Reading, slack: Duration) -> Pass {
+        let mut woken = std::mem::take(&mut self.displaced);
         self.needs_dispatch = false;
         if std::mem::take(&mut self.recheck) {
-            self.refuse_the_hopeless(rule, now, &mut woken);
+            self.refuse_the_hopeless(layout, now, &mut woken);
         }
         loop {
-            self.serve(rule, now, &mut woken);
+            self.serve(layout, now, &mut woken);
             if self.line.first_timeout().is_none_or(|at| at > now) {
                 break;
             }
@@ -215,66 +239,65 @@ impl QueueState {
                 Some(Ok(waker)) => woken.push(waker),
                 // `serve` has granted every waiter that is due, so this waiter's deadline has
                 // passed.
-                Some(Err(id)) => woken.extend(self.refuse(rule, id, now)),
+                Some(Err(id)) => woken.extend(self.refuse(layout, id, now)),
                 None => {}
             }
         }
-        Pass { now, next: self.next(rule, now), woken }
+        Pass { now, next: self.next(layout, now, slack), woken }
     }
 
     /// Grants the first waiters, one after the other, while the bucket holds enough.
-    fn serve(&mut self, rule: &Rule, now: Reading, woken: &mut Vec<Waker>) {
+    fn serve(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
         while let (Some(word), Some((id, first))) = (self.word, self.line.first()) {
             let (demand, deadline) = (first.demand, first.deadline);
-            let missed = deadline < now && was_due_after(rule, word, demand, deadline);
-            match token_bucket::step_exact(&rule.layout, word, now, demand) {
+            let missed = deadline < now && was_due_after(layout, word, demand, deadline);
+            match token_bucket::step_exact(layout, word, now, demand) {
                 Step::Admitted { next, .. } if !missed => {
                     self.word = Some(next);
                     woken.extend(self.line.grant(id, now));
                 }
-                Step::Denied { deficit, .. } if !after(rule, now, deficit, deadline) => return,
-                _ => woken.extend(self.refuse(rule, id, now)),
+                Step::Denied { deficit, .. } if !after(layout, now, deficit, deadline) => return,
+                _ => woken.extend(self.refuse(layout, id, now)),
             }
         }
     }
 
     /// Refuses a waiter, and records when a new wait for the same amount would end.
-    fn refuse(&mut self, rule: &Rule, id: Id, now: Reading) -> Option<Waker> {
+    fn refuse(&mut self, layout: &Layout, id: Id, now: Reading) -> Option<Waker> {
         let demand = self.line.at(id)?.demand;
-        let held = self.word.map_or(Level(0), |word| token_bucket::level(&rule.layout, word, now));
+        let held = self.word.map_or(Level(0), |word| token_bucket::level(layout, word, now));
         let ahead = self.line.ahead_of(demand.leaving()) - u128::from(demand.cost.0);
         let missing = held.missing(ahead + u128::from(demand.needed.0));
-        let due = Due::new(rule.layout.earned(), now, missing.max(Units(1)));
+        let due = Due::new(layout.earned(), now, missing.max(Units(1)));
         self.line.refuse(id, Refusal::TooLate(due))
     }
 
     /// Refuses every waiter whose deadline is before its grant, at any place in the wait list.
-    fn refuse_the_hopeless(&mut self, rule: &Rule, now: Reading, woken: &mut Vec<Waker>) {
+    fn refuse_the_hopeless(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
         let Some(word) = self.word.filter(|_| self.line.first_timeout().is_some()) else { return };
-        let held = token_bucket::level(&rule.layout, word, now);
+        let held = token_bucket::level(layout, word, now);
         let (mut ahead, mut hopeless) = (0, Vec::new());
         for (id, waiting) in self.line.ids() {
             let missing = held.missing(ahead + u128::from(waiting.demand.needed.0));
-            if after(rule, now, missing, waiting.deadline) {
+            if after(layout, now, missing, waiting.deadline) {
                 hopeless.push(id);
             } else {
                 ahead += u128::from(waiting.demand.cost.0);
             }
         }
         for id in hopeless {
-            woken.extend(self.refuse(rule, id, now));
+            woken.extend(self.refuse(layout, id, now));
         }
     }
 
     /// Returns the instant of the next pass: when the first waiter is due, or somewhat later if
     /// more waiters are due soon after.
-    fn next(&self, rule: &Rule, now: Reading) -> Option<Reading> {
-        let due = self.word.and_then(|word| self.next_due(rule, word, now));
+    fn next(&self, layout: &Layout, now: Reading, slack: Duration) -> Option<Reading> {
+        let due = self.word.and_then(|word| self.next_due(layout, word, now, slack));
         [due, self.line.first_timeout()].into_iter().flatten().min()
     }
 
-    fn next_due(&self, rule: &Rule, word: Word, now: Reading) -> Option<Reading> {
-        let layout = &rule.layout;
+    fn next_due(&self, layout: &Layout, word: Word, now: Reading, slack: Duration) -> Option<Reading> {
         let held = token_bucket::level(layout, word, now);
         let due = |needed: u128| Due::new(layout.earned(), now, held.missing(needed)).at();
         let needed = self.line.first()?.1.demand.needed.0;
@@ -284,9 +307,10 @@ impl QueueState {
         // refilled. The other half is for the lateness of the timer.
         let half = (layout.capacity().0 - needed) / 2;
         let filled = due(u128::from(needed) + u128::from(half)).unwrap_or(Reading::MAX);
-        let slack = Reading::from_nanos(first.nanos() + MOST_SLACK).min(filled);
-        let unhurried = due(second).is_some_and(|second| second <= slack);
-        Some(if unhurried { due(last).map_or(slack, |last| last.min(slack)) } else { first })
+        let slack = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
+        let latest = Reading::from_nanos(first.nanos().saturating_add(slack)).min(filled);
+        let unhurried = due(second).is_some_and(|second| second <= latest);
+        Some(if unhurried { due(last).map_or(latest, |last| last.min(latest)) } else { first })
     }
 
     /// Returns the outcome of a waiter, or registers `by` to be woken for it.
@@ -310,17 +334,29 @@ impl QueueState {
     /// Refuses every waiter and removes the bucket's word.
     pub(super) fn forget(&mut self) -> Vec<Waker> {
         self.word = None;
+        self.refuse_all(Refusal::Forgotten)
+    }
+
+    /// Refuses every waiter, now and later. The word must be here.
+    pub(super) fn close(&mut self) -> Vec<Waker> {
+        self.closed = true;
+        self.refuse_all(Refusal::Closed)
+    }
+
+    fn refuse_all(&mut self, why: Refusal) -> Vec<Waker> {
         let ids: Vec<Id> = self.line.ids().map(|(id, _)| id).collect();
-        ids.into_iter().filter_map(|id| self.line.refuse(id, Refusal::Forgotten)).collect()
+        let mut woken = std::mem::take(&mut self.displaced);
+        woken.extend(ids.into_iter().filter_map(|id| self.line.refuse(id, why)));
+        woken
     }
 }
 
 /// Returns whether the units will have been earned only after the deadline.
-fn after(rule: &Rule, now: Reading, missing: Units, deadline: Reading) -> bool {
-    Due::new(rule.layout.earned(), now, missing).misses(deadline)
+fn after(layout: &Layout, now: Reading, missing: Units, deadline: Reading) -> bool {
+    Due::new(layout.earned(), now, missing).misses(deadline)
 }
 
 /// Returns whether the tokens that are there now were not yet there at the deadline.
-fn was_due_after(rule: &Rule, word: Word, demand: Demand, deadline: Reading) -> bool {
-    token_bucket::level(&rule.layout, word, deadline).0 < demand.needed.0 as i64
+fn was_due_after(layout: &Layout, word: Word, demand: Demand, deadline: Reading) -> bool {
+    token_bucket::level(layout, word, deadline).0 < demand.needed.0 as i64
 }

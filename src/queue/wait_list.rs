@@ -12,6 +12,9 @@ pub(crate) type Id = u32;
 /// The number of entries that are kept when all are vacant.
 const SMALL: usize = 64;
 
+/// The most classes. Calls look at each of them under the queue's lock.
+pub(super) const MOST_CLASSES: usize = 64;
+
 /// The id of no entry.
 const NONE: Id = Id::MAX;
 
@@ -45,6 +48,10 @@ pub(crate) enum Refusal {
     TooLate(Due),
     /// The bucket that the waiter waited on was removed.
     Forgotten,
+    /// A caller that leaves less came when there were this many waiters, the maximum.
+    Displaced(u32),
+    /// The limiter was closed.
+    Closed,
 }
 
 /// The outcome of a wait.
@@ -104,6 +111,8 @@ pub(super) struct WaitList {
     /// The sum of the costs of all waiters.
     cost: u128,
     waiting: u32,
+    /// The number of grants that are held back.
+    held: u32,
     /// The instants at which a waiter is to be refused or a held grant is to be released.
     timeouts: BTreeSet<(Reading, Id)>,
 }
@@ -117,6 +126,7 @@ impl WaitList {
             classes: Vec::new(),
             cost: 0,
             waiting: 0,
+            held: 0,
             timeouts: BTreeSet::new(),
         }
     }
@@ -124,6 +134,21 @@ impl WaitList {
     /// Returns the number of waiters.
     pub(super) fn waiting(&self) -> u32 {
         self.waiting
+    }
+
+    /// Returns the number of waiters, and of grants that are held back.
+    pub(super) fn unfinished(&self) -> u32 {
+        self.waiting + self.held
+    }
+
+    /// Returns whether a waiter with this `leaving` can be added.
+    pub(super) fn has_class_for(&self, leaving: Units) -> bool {
+        self.classes.len() < MOST_CLASSES || self.place_of(leaving).is_ok()
+    }
+
+    /// Returns the waiter that is served last, if a caller with this `leaving` precedes it.
+    pub(super) fn last_behind(&self, leaving: Units) -> Option<Id> {
+        self.classes.last().filter(|class| class.leaving > leaving).map(|class| class.last)
     }
 
     /// Returns the sum of the costs of all waiters that precede a caller with this `leaving`.
@@ -273,6 +298,7 @@ impl WaitList {
         }
         let until = Reading::from_nanos(at.nanos() + u64::from(hold) * 1_000).min(deadline);
         self.entries[id as usize] = Entry::Held { cost, at, until, waker };
+        self.held += 1;
         self.timeouts.insert((until, id));
         None
     }
@@ -299,6 +325,7 @@ impl WaitList {
     fn tell(&mut self, id: Id) -> Option<Waker> {
         let entry = self.entries.get_mut(id as usize)?;
         let Entry::Held { cost, at, .. } = *entry else { return None };
+        self.held -= 1;
         match std::mem::replace(entry, Entry::Settled(Outcome::Granted { cost, at })) {
             Entry::Held { waker, .. } => Some(waker),
             _ => None,
@@ -349,6 +376,7 @@ impl WaitList {
             Entry::Vacant { .. } => return None,
             _ => match std::mem::replace(&mut self.entries[id as usize], vacant) {
                 Entry::Held { cost, at, until, waker } => {
+                    self.held -= 1;
                     self.timeouts.remove(&(until, id));
                     (Left::Settled(Outcome::Granted { cost, at }), Some(waker))
                 }

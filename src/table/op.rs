@@ -3,7 +3,7 @@
 use crate::algorithm::token_bucket::{self, Demand, Started, Step};
 use crate::cell::{self, Resolved, Taken, TimeSource, WordCell};
 use crate::clock::Clock;
-use crate::queue::{QueueState, Rule};
+use crate::queue::QueueState;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
 use super::slots::InSlot;
@@ -29,7 +29,7 @@ pub(super) trait BucketOp {
 
     /// Runs the operation on a bucket that callers wait on. Returns `None` if the queue has no
     /// word.
-    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Self::Output>;
+    fn run_queued(&self, state: &mut QueueState, layout: &Layout) -> Option<Self::Output>;
 
     /// Reads the clock.
     fn now(&self) -> Reading;
@@ -83,8 +83,8 @@ impl<C: Clock> BucketOp for Take<'_, C> {
         }
     }
 
-    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Taken> {
-        state.take(rule, self.demand, self.now())
+    fn run_queued(&self, state: &mut QueueState, layout: &Layout) -> Option<Taken> {
+        state.take(layout, self.demand, self.now())
     }
 
     fn now(&self) -> Reading {
@@ -125,8 +125,8 @@ impl<C: Clock, F: Fn(Word, Reading) -> (Word, Units)> BucketOp for Change<'_, C,
         (self.change)(bucket.word(layout, now), now)
     }
 
-    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Units> {
-        state.change(rule, self.now(), &self.change)
+    fn run_queued(&self, state: &mut QueueState, layout: &Layout) -> Option<Units> {
+        state.change(layout, self.now(), &self.change)
     }
 
     fn now(&self) -> Reading {
@@ -158,8 +158,8 @@ impl<C: Clock> BucketOp for Look<'_, C> {
         (word, Snapshot::held(now, token_bucket::level(layout, word, now)))
     }
 
-    fn run_queued(&self, state: &mut QueueState, rule: &Rule) -> Option<Snapshot> {
-        state.snapshot(rule, self.leaving, self.now())
+    fn run_queued(&self, state: &mut QueueState, layout: &Layout) -> Option<Snapshot> {
+        state.snapshot(layout, self.leaving, self.now())
     }
 
     fn now(&self) -> Reading {

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::queue::{Enqueued, Queue, Rule, TimeDriver, TimerFactory, WaitRequest, wake};
+use crate::queue::{Enqueued, Queue, TimeDriver, TimerFactory, WaitRequest, wake};
 use crate::sync::Ordering;
 use crate::word::{Reading, Units, Word};
 
@@ -46,7 +46,7 @@ impl Table {
         now: Reading,
         drive: impl FnOnce(Option<&TimerFactory>) -> TimeDriver,
     ) -> Arrival {
-        self.config.drive(|chosen| drive(chosen).shared());
+        self.config.drive_all(drive);
         let mut sweep = Sweep::new();
         loop {
             let enqueued = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
@@ -78,10 +78,6 @@ impl Table {
 
     fn uncount_waiting(&self, keys: u64) {
         self.waiting_keys.fetch_sub(keys, Ordering::Relaxed);
-    }
-
-    fn rule(&self) -> &Rule {
-        &self.config.rule
     }
 }
 
@@ -224,8 +220,8 @@ impl Locked<'_> {
 
     /// Runs an operation on a key that callers wait on.
     pub(super) fn run_queued<O: BucketOp>(&mut self, key: Fingerprint, op: &O) -> Option<QueuedOutput<O::Output>> {
-        let (queue, rule) = (self.queue_of(key, || op.now())?, self.table.rule());
-        let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, rule));
+        let (queue, layout) = (self.queue_of(key, || op.now())?, self.table.layout());
+        let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, layout));
         Some(QueuedOutput { output: output?, needs_dispatch: needs_dispatch.then_some(queue) })
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket;
-use crate::queue::{Queue, QueueConfig, Rule};
+use crate::queue::{Queue, QueueConfig};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 use crate::word::{Layout, Reading, Units, Word};
 
@@ -107,7 +107,7 @@ impl Table {
             on_full,
             hook,
             counters: Counters::new(),
-            config: QueueConfig::new(Rule { layout }, waiters.each, waiters.timer),
+            config: QueueConfig::new(layout, waiters.each, waiters.timer),
             max_waiting_keys: waiters.keys,
             waiting_keys: AtomicU64::new(0),
         })

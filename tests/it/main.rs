@@ -34,6 +34,7 @@ mod total;
 mod views;
 mod waiting;
 mod waiting_edges;
+mod waiting_limits;
 mod waiting_oracle;
 mod waiting_panics;
 mod waiting_shared_timer;

@@ -266,7 +266,6 @@ fn the_initial_tokens_of_a_static_are_there_from_the_first_call() {
 #[test]
 fn without_a_limit_everything_is_admitted() {
     static UNLIMITED: RateLimiter = RateLimiter::unlimited();
-    assert!(UNLIMITED.is_unlimited() && !EMPTY.is_unlimited());
     for now in TIMES {
         for cost in [Tokens::ZERO, Tokens::ONE, Tokens::MAX] {
             assert!(UNLIMITED.at(now).try_acquire_n(cost).is_ok() && UNLIMITED.try_acquire_n(cost).is_ok());

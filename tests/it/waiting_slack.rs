@@ -1,10 +1,11 @@
-//! A timer with slack: the wake after that of a crowd is put off, but no tokens are lost by that.
+//! A timer with slack: a wake is put off so that it serves several waiters, but no tokens are lost by
+//! that, and a waiter that is alone is not late.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use brimful::{MockClock, Quota, RateLimiter, Timer};
+use brimful::{Acquire, KeyedRateLimiter, MockClock, Quota, RateLimiter, Timer};
 
 use crate::waiting::poll;
 
@@ -50,19 +51,45 @@ fn armed_after(burst: u32, waiters: u64, late: u64) -> Option<u64> {
     timer.armed_for()
 }
 
+/// In tenths of a millisecond.
+fn tenths(n: u64) -> Option<u64> {
+    Some(n * MILLISECOND / 10)
+}
+
 #[test]
-fn the_wake_after_a_crowds_is_put_off_as_long_as_half_of_the_bucket_stays_free() {
-    // Without slack, each would be armed for a millisecond after the next waiter is due, so that it
-    // serves several.
-    for (burst, late, expected) in [(100, 2, 7), (100, 10, 15), (10, 3, 8), (8, 3, 7), (6, 3, 6), (4, 2, 4)] {
-        let armed = armed_after(burst, 50, late);
-        assert_eq!(armed, Some(expected * MILLISECOND), "burst {burst}, {late} ms");
+fn a_wake_for_several_is_put_off_as_long_as_half_of_the_bucket_stays_free() {
+    // The first waiter is due a millisecond after the pass. The slack is three, and half of the room
+    // above the first waiter's need is earned in half as many milliseconds as it has tokens.
+    for (burst, expected) in [(100, 60), (10, 60), (7, 60), (6, 55), (4, 45), (3, 40), (2, 30), (1, 30)] {
+        assert_eq!(armed_after(burst, 50, 2), tenths(expected), "burst {burst}");
     }
 }
 
 #[test]
-fn the_wake_after_a_single_waiters_is_not_put_off() {
-    assert_eq!(armed_after(1, 50, 1), Some(2 * MILLISECOND));
-    assert_eq!(armed_after(100, 50, 1), Some(3 * MILLISECOND));
-    assert_eq!(armed_after(100, 2, 1), Some(2 * MILLISECOND));
+fn a_wake_for_one_is_not_put_off() {
+    assert_eq!(armed_after(100, 2, 1), tenths(20));
+    // No later than for the last waiter.
+    assert_eq!(armed_after(100, 3, 1), tenths(30));
+    assert_eq!(armed_after(100, 4, 1), tenths(40));
+    assert_eq!(armed_after(100, 50, 1), tenths(50));
+}
+
+/// With the mock clock each waiter is served at the instant at which it is due, to the nanosecond.
+#[test]
+fn the_mock_clock_has_no_slack() {
+    let clock = MockClock::new();
+    let quota = Quota::per_second(1_000).burst(10).initial(0);
+    let limiter = RateLimiter::with_clock(quota, clock.clone());
+    let keyed = KeyedRateLimiter::<u8, _>::with_clock(quota, clock.clone());
+    let mut waits: Vec<_> = (0..10).map(|_| limiter.acquire()).collect();
+    let mut keyed_waits: Vec<_> = (0..10).map(|nth| keyed.acquire(&(nth % 2))).collect();
+    assert!(waits.iter_mut().chain(&mut keyed_waits).all(|wait| poll(wait).is_none()));
+    clock.advance(Duration::from_secs(1));
+    let granted = |waits: &mut Vec<Acquire<'_, MockClock>>| {
+        let granted = waits.iter_mut().map(|wait| poll(wait).expect("it is over").expect("in time").granted_at());
+        granted.collect::<Vec<_>>()
+    };
+    let (lone, by_key) = (granted(&mut waits), granted(&mut keyed_waits));
+    assert_eq!(lone, (1..=10).map(|nth| nth * MILLISECOND).collect::<Vec<_>>());
+    assert_eq!(by_key, (2..12).map(|nth| nth / 2 * MILLISECOND).collect::<Vec<_>>());
 }

@@ -152,9 +152,9 @@ impl<C> RateLimiter<C> {
         &self.clock
     }
 
-    /// Returns whether the limiter was made by `unlimited`.
-    #[must_use]
-    pub const fn is_unlimited(&self) -> bool {
+    /// Whether the limiter was made by `unlimited`.
+    #[cfg(feature = "std")]
+    pub(super) const fn has_no_limit(&self) -> bool {
         self.unlimited
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{self, Taken, TimeSource};
 use crate::clock::Clock;
-use crate::queue::{Queue, QueueCell, QueueConfig, Rule, TimeDriver, TimerFactory, WaitRequest};
+use crate::queue::{Queue, QueueCell, QueueConfig, TimeDriver, TimerFactory, WaitRequest};
 use crate::table::Arrival;
 use crate::word::{Reading, Snapshot, Units, Word};
 
@@ -15,18 +15,14 @@ use super::limiter::RateLimiter;
 pub(super) const MAX_WAITERS: u32 = 1 << 20;
 
 impl<C> RateLimiter<C> {
-    fn rule(&self) -> Rule {
-        Rule { layout: *self.layout() }
-    }
-
     /// Returns the same limiter, with a queue of at most `most` waiters on this timer.
     pub(super) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
-        let waiters = QueueCell::on(QueueConfig::new(self.rule(), most, timer));
+        let waiters = QueueCell::on(QueueConfig::new(*self.layout(), most, timer));
         self.with_waiters(waiters)
     }
 
     fn queue(&self) -> &Arc<Queue> {
-        self.queue_cell().queue(|| QueueConfig::new(self.rule(), MAX_WAITERS, None))
+        self.queue_cell().queue(|| QueueConfig::new(*self.layout(), MAX_WAITERS, None))
     }
 
     /// Takes a snapshot after the word was seen to be with the queue. Returns `None` if it is back
@@ -34,7 +30,7 @@ impl<C> RateLimiter<C> {
     #[cold]
     pub(super) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
         let queue = self.queue();
-        queue.work_for(self.cell(), |state| state.snapshot(&queue.config().rule, leaving, now))
+        queue.work_for(self.cell(), |state| state.snapshot(&queue.config().layout, leaving, now))
     }
 
     /// Takes tokens or joins the queue.
@@ -47,15 +43,23 @@ impl<C> RateLimiter<C> {
     ) -> Arrival {
         let queue = self.queue();
         queue.config().drive(drive);
-        let home = |word: Word| {
-            if word.is_special() {
-                token_bucket::started(self.layout(), now, self.quota_ref().initial_units())
-            } else {
-                word
-            }
-        };
-        let (enqueued, needs_dispatch) = queue.enter_for(self.cell(), home, call, now);
+        let (enqueued, needs_dispatch) = queue.enter_for(self.cell(), |word| self.home(word, now), call, now);
         Arrival::Enqueued { queue: queue.clone(), enqueued, needs_dispatch }
+    }
+
+    /// Returns the word of a bucket for a word from the cell, which starts at `now` if it has not
+    /// started.
+    fn home(&self, word: Word, now: Reading) -> Word {
+        if word.is_special() {
+            token_bucket::started(self.layout(), now, self.quota_ref().initial_units())
+        } else {
+            word
+        }
+    }
+
+    /// Refuses every wait, now and later.
+    pub(super) fn close_queue(&self, now: Reading) {
+        self.queue().close(self.cell(), |word| self.home(word, now));
     }
 
     /// Hands the word back to its cell if there are no waiters.
@@ -76,7 +80,7 @@ impl<C: Clock> RateLimiter<C> {
     pub(super) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
         let queue = self.queue();
         loop {
-            let lent = queue.work_for(self.cell(), |state| state.take(&queue.config().rule, demand, source.read()));
+            let lent = queue.work_for(self.cell(), |state| state.take(&queue.config().layout, demand, source.read()));
             let taken = lent.or_else(|| cell::take_exact(self, self.layout(), demand, source));
             if let Some(taken) = taken {
                 return taken;
@@ -93,6 +97,6 @@ impl<C: Clock> RateLimiter<C> {
         change: impl FnOnce(Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         let queue = self.queue();
-        queue.work_for(self.cell(), |state| state.change(&queue.config().rule, source.read(), change))
+        queue.work_for(self.cell(), |state| state.change(&queue.config().layout, source.read(), change))
     }
 }

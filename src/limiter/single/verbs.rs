@@ -157,7 +157,9 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// # Errors
     ///
     /// [`AcquireError::ExceedsBurst`] at once if the tokens could never be there,
-    /// [`AcquireError::QueueFull`] if there are already as many waiters as permitted,
+    /// [`AcquireError::QueueFull`] if there are already as many waiters as permitted (or later, if a
+    /// caller that leaves less needs the place; see [`Bucket`]), [`AcquireError::LimiterClosed`] if the
+    /// limiter is closed,
     /// [`AcquireError::TooLate`] if [`within`](Acquire::within) or [`until`](Acquire::until) does not
     /// leave enough time, and for a key [`AcquireError::TableFull`] if a keyed limiter has no room for
     /// it, and [`AcquireError::KeyRemoved`] if it is removed meanwhile. Nothing is charged then.
@@ -207,6 +209,33 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// As [`acquire_n`](RateLimiter::acquire_n).
     pub fn acquire_n_blocking(&self, n: impl Into<Tokens>) -> Result<Granted, AcquireError> {
         self.acquire_n(n).wait()
+    }
+}
+
+#[cfg(feature = "std")]
+impl<C: Clock> RateLimiter<C> {
+    /// Ends every wait, now and later, with [`AcquireError::LimiterClosed`]: for a shutdown. Tokens that
+    /// were granted before stay granted, and calls that do not wait go on as before. It cannot be undone.
+    /// Waits on an [unlimited](RateLimiter::unlimited) limiter never last, and go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{AcquireError, Quota, RateLimiter};
+    ///
+    /// let limiter = RateLimiter::new(Quota::per_hour(1));
+    /// limiter.acquire_blocking()?;
+    /// std::thread::scope(|scope| {
+    ///     let worker = scope.spawn(|| limiter.acquire_blocking());
+    ///     limiter.close();
+    ///     assert!(matches!(worker.join().unwrap(), Err(AcquireError::LimiterClosed(_))));
+    /// });
+    /// # Ok::<(), AcquireError>(())
+    /// ```
+    pub fn close(&self) {
+        if !self.has_no_limit() {
+            self.close_queue(self.live().read());
+        }
     }
 }
 

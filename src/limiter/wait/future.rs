@@ -9,7 +9,7 @@ use super::granted::Granted;
 use super::target::WaitHandle;
 use crate::algorithm::token_bucket::Demand;
 use crate::cell::{Taken, TimeSource};
-use crate::error::{AcquireError, ExceedsBurst, KeyRemoved, QueueFull, QueueLimit, TableFull, TooLate};
+use crate::error::{AcquireError, ExceedsBurst, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TableFull, TooLate};
 use crate::queue::{Enqueued, Id, Outcome, Parker, Queue, Refusal, WaitRequest, ignore_panic, in_drop};
 use crate::table::Arrival;
 use crate::tokens::Tokens;
@@ -201,6 +201,8 @@ impl<H: WaitHandle> Wait<H> {
             Enqueued::Granted(at) => Ok(Granted::new(now, at)),
             Enqueued::TooLate(due) => Err(AcquireError::TooLate(TooLate(due))),
             Enqueued::Full => queue_full(QueueLimit::Waiters(queue.config().max_waiters)),
+            Enqueued::TooManyClasses(most) => queue_full(QueueLimit::Classes(most)),
+            Enqueued::Closed => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
         })
     }
 
@@ -267,6 +269,10 @@ fn into_answer(outcome: Outcome, since: Reading) -> Answer {
         Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
         Outcome::Refused(Refusal::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
         Outcome::Refused(Refusal::Forgotten) => Err(AcquireError::KeyRemoved(KeyRemoved(()))),
+        Outcome::Refused(Refusal::Displaced(most)) => {
+            Err(AcquireError::QueueFull(QueueFull(QueueLimit::Waiters(most))))
+        }
+        Outcome::Refused(Refusal::Closed) => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
     }
 }
 

@@ -1,0 +1,121 @@
+//! The bounds of a queue: of its waiters, of the amounts that they leave, and its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brimful::{AcquireError, MockClock, Quota, RateLimiter};
+
+use crate::waiting::{WakeCount, poll, poll_by};
+
+/// An empty bucket of 10/s with burst 100, for so many waiters.
+fn limiter(max_waiters: u32) -> RateLimiter<MockClock> {
+    let quota = Quota::per_second(10).burst(100).initial(0);
+    RateLimiter::builder().quota(quota).clock(MockClock::new()).max_waiters(max_waiters).build().unwrap()
+}
+
+fn is_queue_full(outcome: &Option<Result<brimful::Granted, AcquireError>>, limit: u64) -> bool {
+    matches!(outcome, Some(Err(AcquireError::QueueFull(full))) if full.limit() == limit)
+}
+
+/// A waiter that leaves less takes the place of the last waiter that leaves more; that one is woken,
+/// and told that the queue is full.
+#[test]
+fn background_waiters_do_not_keep_others_out() {
+    let limiter = limiter(3);
+    let woken: Arc<WakeCount> = Arc::default();
+    let mut background: Vec<_> = (0..3).map(|_| limiter.background().acquire()).collect();
+    for wait in &mut background {
+        assert!(poll_by(wait, &woken.clone().into()).is_none());
+    }
+    assert!(is_queue_full(&poll(&mut limiter.background().acquire()), 3), "it precedes none of them");
+    let mut foreground: Vec<_> = (0..3).map(|_| limiter.acquire()).collect();
+    for (nth, wait) in foreground.iter_mut().enumerate() {
+        assert!(poll(wait).is_none());
+        assert_eq!(woken.woken(), nth + 1);
+        assert!(is_queue_full(&poll(&mut background[2 - nth]), 3), "the last one first");
+    }
+    assert!(is_queue_full(&poll(&mut limiter.acquire()), 3));
+    limiter.clock().advance(Duration::from_millis(300));
+    assert!(foreground.iter_mut().all(|wait| matches!(poll(wait), Some(Ok(_)))));
+    assert_eq!((limiter.waiters(), limiter.balance()), (0, 0.0), "nothing was charged to the others");
+}
+
+/// Grants that jitter holds back count as waiters, until their callers have them.
+#[test]
+fn grants_that_are_held_back_take_places() {
+    let limiter = limiter(2);
+    let mut pending = Vec::new();
+    for _ in 0..2 {
+        let mut wait = limiter.acquire().jitter(Duration::from_secs(3_600));
+        assert!(poll(&mut wait).is_none());
+        pending.push(wait);
+    }
+    // Both are granted, and held back, unless a random time within an hour is shorter than 0.2 s.
+    limiter.clock().advance(Duration::from_millis(200));
+    let held = pending.iter_mut().map(|wait| poll(wait).is_none()).filter(|&held| held).count();
+    assert!(held > 0);
+    assert_eq!((limiter.waiters(), limiter.balance()), (0, 0.0));
+    let mut more: Vec<_> = (0..2).map(|_| limiter.acquire()).collect();
+    let refused = more.iter_mut().map(|wait| is_queue_full(&poll(wait), 2)).filter(|&full| full).count();
+    assert_eq!(refused, held);
+    // Their callers leave, and give the tokens back.
+    drop(pending);
+    assert!(matches!(poll(&mut limiter.acquire()), Some(Ok(_))));
+}
+
+/// Calls under the queue's lock look at each of the amounts that waiters leave: there are at most 64.
+#[test]
+fn waiters_leave_64_different_amounts_at_most() {
+    let limiter = limiter(1_000);
+    let mut waits: Vec<_> = (0..64u32).map(|leaves| limiter.leaving(leaves).acquire()).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    let mut refused = limiter.leaving(64).acquire();
+    let error = poll(&mut refused).unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "waiters leave as many different amounts as permitted (64): choose among fewer amounts"
+    );
+    assert!(poll(&mut limiter.leaving(63).acquire()).is_none(), "one of those amounts");
+    // The first waiter is granted, and another amount has a place.
+    limiter.clock().advance(Duration::from_millis(100));
+    assert!(matches!(poll(&mut waits[0]), Some(Ok(_))));
+    assert!(poll(&mut limiter.leaving(64).acquire()).is_none());
+}
+
+#[test]
+fn closing_ends_all_waits_and_no_other_calls() {
+    let limiter = limiter(10);
+    let woken: Arc<WakeCount> = Arc::default();
+    let mut waits: Vec<_> = (0..3).map(|_| limiter.acquire()).collect();
+    assert!(waits.iter_mut().all(|wait| poll_by(wait, &woken.clone().into()).is_none()));
+    limiter.clock().advance(Duration::from_millis(100));
+    limiter.close();
+    assert_eq!(woken.woken(), 3);
+    assert!(matches!(poll(&mut waits[0]), Some(Ok(_))), "granted before");
+    for wait in &mut waits[1..] {
+        assert!(matches!(poll(wait), Some(Err(AcquireError::LimiterClosed(_)))));
+    }
+    limiter.clock().advance(Duration::from_secs(1));
+    let error = limiter.acquire_blocking().unwrap_err();
+    assert_eq!(error.to_string(), "the limiter was closed: nothing can wait on it any more");
+    assert_eq!((format!("{error:?}"), error.retry_after()), ("LimiterClosed".to_owned(), None));
+    assert_eq!((limiter.balance(), limiter.available_tokens(), limiter.waiters()), (10.0, 10.0, 0));
+    assert!(limiter.allow() && limiter.try_acquire_n(10).is_err());
+    limiter.try_reserve_n(5).unwrap().commit(2);
+    limiter.close();
+    assert_eq!(limiter.balance(), 7.0);
+    limiter.reset();
+    assert!(limiter.try_acquire_n(100).is_ok());
+}
+
+/// A limiter may be closed before its first call, and one without a limit is not.
+#[test]
+fn every_limiter_can_be_closed() {
+    static API: RateLimiter = RateLimiter::new(Quota::per_hour(1).burst(2).initial(1));
+    static UNLIMITED: RateLimiter = RateLimiter::unlimited();
+    API.close();
+    UNLIMITED.close();
+    assert!(matches!(API.acquire_blocking(), Err(AcquireError::LimiterClosed(_))));
+    assert!(API.allow() && !API.allow());
+    assert!(UNLIMITED.acquire_blocking().is_ok() && UNLIMITED.allow());
+}
