@@ -1,4 +1,4 @@
-//! What has a bucket of its own, and which of them are limited most.
+//! Keys, and the keys that are denied most often.
 
 use serde_json::json;
 
@@ -48,7 +48,7 @@ fn the_keys_that_were_denied_most_are_told_in_order() {
     let out = text(&output.stdout);
     let last = out.lines().last().expect("a line");
     assert_eq!(last.split_whitespace().collect::<Vec<_>>(), ["2", "2", "7", "c"], "{out}");
-    refuses(&["simulate", "--quota", "1/h", "--top", "3", name(&path)], 2, "--top tells keys");
+    refuses(&["simulate", "--quota", "1/h", "--top", "3", name(&path)], 2, "--top lists keys");
 }
 
 #[test]
