@@ -1,4 +1,4 @@
-//! Real traces, where `BRIMFUL_TRACES` says where they are.
+//! Real traces, if `BRIMFUL_TRACES` names their folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{assert_fields, found, name, simulate};
 
-/// A trace; `None`, and a word about it, where nobody says where traces are.
+/// Returns the path of a trace. Without a folder of traces, reports the skipped test and returns
+/// `None`.
 fn trace(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BRIMFUL_TRACES");
     if folder.is_none() {
@@ -74,8 +75,8 @@ fn the_apache_trace_is_exact_at(quotas: &[Told]) {
     }
 }
 
-/// What exact buckets admit. A bucket's level is in `1/seconds` token, so that a second earns
-/// `tokens` of it.
+/// Returns the requests that exact buckets admit. A bucket's level is in `1/seconds` token, so that a
+/// second earns `tokens` of it.
 fn slow_admitted(requests: &[(u64, usize, &str)], by_host: bool, tokens: u64, seconds: u64, burst: u64) -> u64 {
     let mut buckets: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let mut admitted = 0;
