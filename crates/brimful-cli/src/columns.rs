@@ -11,13 +11,13 @@ pub(crate) struct Column {
     width: u16,
 }
 
-/// A column that is aligned to the left. It is `gap` spaces after the one before, and at least
-/// `width` characters wide.
+/// A column that is aligned to the left, with `gap` spaces before it, and at least `width` characters
+/// wide.
 pub(crate) const fn left(gap: u16, width: u16) -> Column {
     Column { alignment: CellAlignment::Left, gap, width }
 }
 
-/// The same, aligned to the right.
+/// A column that is aligned to the right.
 pub(crate) const fn right(gap: u16, width: u16) -> Column {
     Column { alignment: CellAlignment::Right, gap, width }
 }

@@ -33,7 +33,7 @@ enum Command {
     /// Replay logs with their own time stamps: access logs (Apache or nginx, common or combined)
     /// and CSV
     Simulate(simulate::Args),
-    /// State in words what a quota means, and the most that any window of it admits
+    /// State the meaning of a quota in words, and the most tokens that a window of it admits
     Explain(explain::Args),
 }
 

@@ -50,8 +50,8 @@ struct Padded(AtomicU64);
 
 /// More than the threads can ask for, so that every call is admitted.
 const ENDLESS: Quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
-/// A full bucket earns nothing. So the burst is what is earned in a tenth of a second, which is
-/// longer than the system suspends the threads.
+/// A full bucket earns nothing. So the burst is the tokens of a tenth of a second, which is longer
+/// than the system suspends the threads.
 const DEFAULT: Quota = Quota::per_second(1_000_000).burst(100_000);
 
 /// Runs the phases and prints each as it ends.

@@ -105,7 +105,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The rows about requests, tokens and keys.
+    /// Returns the rows about requests, tokens and keys.
     fn requests(&self) -> Vec<Row> {
         let replay = &self.intake.replay;
         let totals = replay.totals();
@@ -140,7 +140,7 @@ impl<'a> Report<'a> {
         rows
     }
 
-    /// The rows about the order of the lines, and about lines that are not requests.
+    /// Returns the rows about the order of the lines, and about lines that are not requests.
     fn lines(&self) -> Vec<Row> {
         let Intake { replay, out_of_order, late, first_late, malformed, first_malformed, .. } = self.intake;
         let requests = replay.totals().requests;
@@ -164,7 +164,7 @@ impl<'a> Report<'a> {
         format!("the first is line {line}{file}: {reason}: {text}")
     }
 
-    /// The rows about the first and last instant, and the worst window.
+    /// Returns the rows about the first and last instant, and the worst window.
     fn times(&self) -> Vec<[String; 2]> {
         let row = |name: &str, text| [name.to_owned(), text];
         let mut rows = Vec::new();
@@ -176,7 +176,7 @@ impl<'a> Report<'a> {
         rows
     }
 
-    /// A window in two lines.
+    /// Writes a window in two lines.
     fn window(&self, Worst { window, key }: &Worst) -> String {
         let replay = &self.intake.replay;
         let margin = tokens(&window.margin);
@@ -193,7 +193,7 @@ impl<'a> Report<'a> {
         )
     }
 
-    /// The row about keys that were admitted more than the bound.
+    /// Returns the row about keys that were admitted more than the bound.
     fn broken(&self) -> Row {
         let note = match self.violations {
             0 => "no window of any key is above burst + rate × its length",
@@ -217,12 +217,12 @@ fn counted(rows: impl IntoIterator<Item = Row>) -> String {
     aligned([left(0, NAME), right(1, 12), left(2, 0)], rows)
 }
 
-/// A share of a whole, and a note about it.
+/// Writes a share of a whole, and a note about it.
 fn percent(part: impl Into<u128>, of: impl Into<u128>, note: &str) -> String {
     format!("{:>9}  {note}", text::percent(part, of))
 }
 
-/// The keys that were denied most often.
+/// Writes a table of the keys that were denied most often.
 fn most_denied(top: &[(Vec<String>, &Account)]) -> String {
     let head = ["denied", "of requests", "tokens denied", "key"].map(str::to_owned);
     let rows = top.iter().map(|(key, Account { requests, denied, cost_denied, .. })| {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{assert_fields, brimful, found, log, name, refuses, text};
 
-/// Everybody at the same instant.
+/// Requests of several clients at one instant.
 fn requests() -> std::path::PathBuf {
     let line = |(host, user, request, status): (&str, &str, &str, u32)| {
         format!("{host} - {user} [17/May/2015:10:00:00 +0000] \"{request}\" {status} 12\n")

@@ -1,4 +1,4 @@
-//! The binary, from outside: what it prints, and how it fails.
+//! The binary from outside: its output and its errors.
 
 mod access;
 mod clients;

@@ -109,7 +109,7 @@ fn nothing_but_an_svg_is_overwritten() {
     }
 }
 
-/// A reader who closes the pipe of the report does not hide the error of the SVG.
+/// A closed pipe of the report does not hide the error of the SVG.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_svg_that_cannot_be_written_in_the_end_costs_no_report() {

@@ -194,7 +194,7 @@ impl Ranged for Times {
         left + (value / self.intervals as f64 * f64::from(right - left)) as i32
     }
 
-    /// Marks at round times.
+    /// Returns marks at round times.
     fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
         let span = self.width * self.intervals;
         let between = WIDTHS.iter().copied().find(|&width| span / width <= MARKS).unwrap_or(span);
