@@ -136,7 +136,7 @@ impl Scratch {
     fn read_stamp(&mut self, date: &[u8]) -> Result<Stamp, Malformed> {
         if self.date != date {
             // jiff also reads numbers with blanks or signs before them.
-            if !has_numbers(date) {
+            if !has_fields(date) {
                 return Err(SHAPE);
             }
             self.stamp = Stamp::read_access(date).ok_or(Malformed("the [date] does not exist"))?;
@@ -146,10 +146,12 @@ impl Scratch {
     }
 }
 
-/// Whether a date that has its separators has numbers and a sign between them.
-fn has_numbers(date: &[u8]) -> bool {
+/// Whether a date that has its separators has numbers, a word and a sign between them.
+fn has_fields(date: &[u8]) -> bool {
     let numbers = [0..2, 7..11, 12..14, 15..17, 18..20, 22..26];
-    matches!(date[21], b'+' | b'-') && numbers.into_iter().all(|number| is_number(&date[number]))
+    let has_month = date[3..6].iter().all(u8::is_ascii_alphabetic);
+    let has_sign = matches!(date[21], b'+' | b'-');
+    has_month && has_sign && numbers.into_iter().all(|number| is_number(&date[number]))
 }
 
 /// Whether `text` has digits only, and at least one.
