@@ -58,29 +58,20 @@ fn print(quota: &Quota, out: &mut impl Write) -> io::Result<()> {
 /// Returns rows about the rate, the burst, the start and the debt.
 fn meaning(quota: &Quota) -> [(&'static str, String); 4] {
     let full_after = |amount| text::span(earned_in(quota, amount) as f64);
-    let (burst, initial) = (quota.capacity(), quota.initial_tokens());
+    let (full, initial) = (quota.capacity(), quota.initial_tokens());
     let [second, minute, hour, day] = LENGTHS.map(|length| rate(quota, length));
     let every = text::span(token_nanos(quota));
-    let start = if initial == burst {
+    let rate = format!("{second} tokens a second, {minute} a minute, {hour} an hour, {day} a day");
+    let burst = tokens(full);
+    let burst = format!("{burst} at once from a full bucket; an empty one is full after {}", full_after(full));
+    let start = if initial == full {
         "full".to_owned()
     } else {
-        format!("with {}; full after {}", tokens(initial), full_after(burst.saturating_sub(initial)))
+        format!("with {}; full after {}", tokens(initial), full_after(full.saturating_sub(initial)))
     };
-    let debt = tokens(quota.debt_limit());
-    [
-        (
-            "rate",
-            format!(
-                "{second} tokens a second, {minute} a minute, {hour} an hour, {day} a day\none token every {every}"
-            ),
-        ),
-        (
-            "burst",
-            format!("{} at once from a full bucket; an empty one is full after {}", tokens(burst), full_after(burst)),
-        ),
-        ("start", start),
-        ("debt", format!("a commit of more than was reserved may take it down to -{debt}")),
-    ]
+    let debt = format!("a commit of more than was reserved may take it down to -{}", tokens(quota.debt_limit()));
+    let rate = format!("{rate}\none token every {every}");
+    [("rate", rate), ("burst", burst), ("start", start), ("debt", debt)]
 }
 
 /// Returns rows about the bucket's word.

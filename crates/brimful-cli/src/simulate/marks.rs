@@ -1,4 +1,5 @@
-//! Byte-order marks, which some editors and tools write before a text.
+//! Byte-order marks, which some editors and tools write before a text. Decoders skip a mark only at
+//! the beginning of a text, but logs that were joined also have marks inside.
 
 use std::io::{self, BufRead, Read};
 
@@ -21,8 +22,7 @@ pub(super) fn is_utf16(head: &[u8]) -> bool {
     }
 }
 
-/// A UTF-8 text without the marks at the beginning of its lines. Files that were joined have marks
-/// there.
+/// A UTF-8 text without the marks at the beginning of its lines.
 pub(super) struct WithoutMarks<R> {
     input: R,
     buffer: Box<[u8]>,

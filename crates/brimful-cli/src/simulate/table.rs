@@ -157,8 +157,8 @@ fn into_io(error: csv::Error) -> io::Error {
     }
 }
 
-/// Fails at a record that does not end: after a quote that is left open, the rest of the table would
-/// be kept in memory.
+/// Fails at a record that does not end. The csv crate has no bound: after a quote that is left open, it
+/// would keep the rest of the table in memory.
 struct Budget<R> {
     input: R,
     left: usize,

@@ -54,23 +54,23 @@ impl Stamp {
         i64::try_from(instant).ok()?.checked_add(second).map(Stamp)
     }
 
-    /// The nanoseconds since `earlier`.
+    /// Returns the nanoseconds between the two stamps.
     pub(crate) fn since(self, earlier: Stamp) -> u64 {
         self.0.abs_diff(earlier.0)
     }
 
-    /// The instant `nanos` later, or the last one.
+    /// Returns the stamp `nanos` later, or the last one.
     pub(crate) fn plus(self, nanos: u64) -> Stamp {
         Stamp(self.0.saturating_add_unsigned(nanos))
     }
 
-    /// The first instant from this one on that is a whole number of `nanos` since 1970.
+    /// Returns the first stamp from this one on that is a whole number of `nanos` since 1970.
     pub(crate) fn next_multiple(self, nanos: u64) -> Stamp {
         let beyond = self.0.rem_euclid(i64::try_from(nanos).unwrap_or(i64::MAX)).unsigned_abs();
         self.plus(if beyond == 0 { 0 } else { nanos - beyond })
     }
 
-    /// The stamp in UTC, in a format of `strftime`.
+    /// Writes the stamp in UTC, in a format of `strftime`.
     pub(crate) fn format(self, format: &str) -> String {
         self.timestamp().strftime(format).to_string()
     }
@@ -88,7 +88,7 @@ impl Stamp {
     }
 }
 
-/// Written as `2015-05-17T10:05:03.5Z`.
+/// Writes a stamp such as `2015-05-17T10:05:03.5Z`.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.timestamp().fmt(f)
