@@ -1,5 +1,5 @@
-//! Quotas as the oracle's bounds, in parts of 10⁻¹² token, which every quota is a whole number
-//! of.
+//! Quotas as bounds of the oracle, in 10⁻¹² token. Each amount of a quota is a whole number of
+//! these.
 
 use anyhow::{Context, anyhow, bail};
 use brimful::{ParseQuotaError, Quota, Quotas, Tokens};
@@ -7,28 +7,28 @@ use brimful_oracle::bucket::PICO;
 use brimful_oracle::window::{Bound, Margin};
 use serde_json::Value;
 
-/// The window bound of a quota.
+/// Returns the window bound of a quota.
 pub(crate) fn bound(quota: &Quota) -> Bound {
     let (tokens, period) = quota.rate();
     Bound::new(pico(quota.capacity()), u128::from(tokens) * u128::from(PICO), period.as_nanos())
 }
 
-/// `count` whole tokens.
+/// Returns `count` whole tokens in 10⁻¹² token.
 pub(crate) fn whole(count: u64) -> i128 {
     i128::from(count) * i128::from(PICO)
 }
 
-/// A margin in tokens, nearly.
+/// Returns a margin in tokens, rounded to a float.
 pub(crate) fn tokens(margin: &Margin) -> f64 {
     margin.as_f64() / PICO as f64
 }
 
-/// An amount in 10⁻¹² token.
+/// Returns an amount in 10⁻¹² token.
 pub(crate) fn pico(tokens: Tokens) -> u128 {
     u128::from(tokens.whole()) * u128::from(PICO) + u128::from(tokens.pico())
 }
 
-/// An amount in 10⁻¹² token for JSON: whole tokens are a whole number.
+/// Writes an amount in 10⁻¹² token for JSON. Whole tokens are a whole number.
 pub(crate) fn number(pico: u128) -> Value {
     let token = u128::from(PICO);
     match u64::try_from(pico / token) {
@@ -37,7 +37,7 @@ pub(crate) fn number(pico: u128) -> Value {
     }
 }
 
-/// The quota that an option gives.
+/// Reads the quota of `--quota`.
 pub(crate) fn parse_quota(text: &str) -> anyhow::Result<Quota> {
     let quotas = parse_quotas(text).context("--quota")?;
     match quotas[..] {
@@ -46,7 +46,7 @@ pub(crate) fn parse_quota(text: &str) -> anyhow::Result<Quota> {
     }
 }
 
-/// Quotas, with semicolons between them.
+/// Reads quotas with semicolons between them.
 pub(crate) fn parse_quotas(text: &str) -> anyhow::Result<Quotas> {
     text.parse().map_err(|error: ParseQuotaError| anyhow!("{error}\n{}", error.caret()))
 }

@@ -1,8 +1,10 @@
-//! The command line of brimful: measures the limiter on this machine and checks what it
-//! admitted against exact integers, replays logs through it, and tells what quotas mean.
+//! The command line of brimful. It measures the limiter on this machine and checks the admitted
+//! tokens against exact integers, replays logs through the limiter, and states the meaning of
+//! quotas.
 
 mod bench;
 mod bound;
+mod columns;
 mod explain;
 mod simulate;
 mod text;
@@ -26,28 +28,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Decide on this machine, with and without contention, and check what was admitted
+    /// Measure decisions on this machine, with and without contention, and check the admitted tokens
     Bench(bench::Args),
     /// Replay logs with their own time stamps: access logs (Apache or nginx, common or combined)
     /// and CSV
     Simulate(simulate::Args),
-    /// Tell in words what a quota means, and the most that any window of it admits
+    /// State the meaning of a quota in words, and the most tokens that a window of it admits
     Explain(explain::Args),
 }
 
-/// Whether what was admitted kept to the bound.
+/// Whether the admitted tokens kept to the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Held,
     Violated,
 }
 
-/// Why there is no verdict.
+/// The reason for no verdict.
 #[derive(Debug)]
 enum Failure {
-    /// What was asked for cannot be done.
+    /// The options or the logs cannot be used.
     Input(anyhow::Error),
-    /// What was found cannot be written.
+    /// The results cannot be written.
     Output(io::Error),
 }
 
@@ -57,7 +59,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Only writing lets a bare `io::Error` through: reading says what it read, in an
+/// A bare `io::Error` comes from writing: an error of reading names the file, in an
 /// [`anyhow::Error`].
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
@@ -65,8 +67,8 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// 0 where the bound held, 1 where it did not or the output cannot be written, 2 for what is
-/// wrong with the input (as clap has it for options).
+/// Exits with 0 if the bound held, with 1 if it did not or the output cannot be written, and with 2
+/// if the options or the logs cannot be used. For options, clap does the same.
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = io::stdout().lock();
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
     match done.and_then(|verdict| out.flush().map(|()| verdict).map_err(Failure::Output)) {
         Ok(Verdict::Held) => ExitCode::SUCCESS,
         Ok(Verdict::Violated) => complain("VIOLATION: more was admitted than the bound allows", 1),
-        // Whoever closed the pipe, `head` for one, has seen enough.
+        // The reader of a pipe, such as `head`, closes it when it has seen enough.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(Failure::Output(error)) => complain(&format!("cannot write: {error}"), 1),
         Err(Failure::Input(error)) => complain(&format!("{error:#}"), 2),
@@ -86,7 +88,7 @@ fn main() -> ExitCode {
 }
 
 fn complain(message: &str, code: u8) -> ExitCode {
-    // Unlike `eprintln!`, this does not panic where stderr is closed.
+    // Unlike `eprintln!`, this does not panic if stderr is closed.
     let _ = writeln!(io::stderr(), "brimful: {message}");
     ExitCode::from(code)
 }

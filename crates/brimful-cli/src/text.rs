@@ -1,35 +1,23 @@
 //! Numbers for people.
 
-/// `1234567` as `1,234,567`.
+use indicatif::{HumanCount, HumanFloatCount};
+
+/// Writes `1234567` as `1,234,567`.
 pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(n).to_string()
 }
 
-/// An amount of tokens to six decimals, without the zeros at the end. What is not zero does
-/// not become it.
+/// Writes an amount of tokens with at most six decimals. An amount that is not zero is never
+/// written as zero.
 pub(crate) fn amount(tokens: f64) -> String {
     if tokens != 0.0 && tokens.abs() < 5e-7 {
-        return format!("{tokens:.1e}");
-    }
-    let text = format!("{:.6}", tokens.abs());
-    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
-    let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
-    let sign = if tokens < 0.0 { "-" } else { "" };
-    match decimals.trim_end_matches('0') {
-        "" => format!("{sign}{whole}"),
-        decimals => format!("{sign}{whole}.{decimals}"),
+        format!("{tokens:.1e}")
+    } else {
+        format!("{:.6}", HumanFloatCount(tokens))
     }
 }
 
-/// An amount in 10⁻¹² token, exactly.
+/// Writes an amount in 10⁻¹² token, exactly.
 pub(crate) fn tokens(pico: u128) -> String {
     let (whole, part) = (pico / PICO, pico % PICO);
     let whole = u64::try_from(whole).map_or_else(|_| whole.to_string(), count);
@@ -38,7 +26,7 @@ pub(crate) fn tokens(pico: u128) -> String {
 
 const PICO: u128 = brimful_oracle::bucket::PICO as u128;
 
-/// A rate per second.
+/// Writes a rate per second.
 pub(crate) fn per_second(rate: f64) -> String {
     match rate {
         rate if rate >= 1e6 => format!("{:.2} million/s", rate / 1e6),
@@ -47,7 +35,7 @@ pub(crate) fn per_second(rate: f64) -> String {
     }
 }
 
-/// A time in the largest unit of which there is one.
+/// Writes a time in the largest unit that is not longer than the time.
 pub(crate) fn nanos(ns: f64) -> String {
     match ns {
         ns if ns >= 1e9 => format!("{} s", amount(ns / 1e9)),
@@ -57,7 +45,7 @@ pub(crate) fn nanos(ns: f64) -> String {
     }
 }
 
-/// A time in the units that people count it in: `1 day 2 h 30 s`; from a minute on to the second.
+/// Writes a time such as `1 day 2 h 30 s`. From a minute on it is rounded to the second.
 pub(crate) fn span(ns: f64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3_600, "h"), (60, "min"), (1, "s")];
     if ns < 60e9 {
@@ -76,7 +64,7 @@ pub(crate) fn span(ns: f64) -> String {
     parts.join(" ")
 }
 
-/// A part of a whole, in percent. The decimals are cut, so that only all of it is 100 %.
+/// Writes a part of a whole in percent. Decimals are cut off, so that only the whole is 100 %.
 pub(crate) fn percent(part: impl Into<u128>, of: impl Into<u128>) -> String {
     let of = of.into();
     if of == 0 {
@@ -86,7 +74,7 @@ pub(crate) fn percent(part: impl Into<u128>, of: impl Into<u128>) -> String {
     format!("{}.{:02} %", basis / 100, basis % 100)
 }
 
-/// Bytes that came from outside, made harmless for a terminal, and at most `most` of them.
+/// Returns at most `most` of the bytes of a log, with control characters escaped for a terminal.
 pub(crate) fn excerpt(bytes: &[u8], most: usize) -> String {
     let shown = bytes[..bytes.len().min(most)].escape_ascii();
     if bytes.len() > most { format!("{shown}…") } else { shown.to_string() }

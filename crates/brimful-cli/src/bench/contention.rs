@@ -1,6 +1,5 @@
 //! Many threads, one limiter.
 
-use std::io::{self, Write};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -11,20 +10,21 @@ use brimful_oracle::window::Margin;
 use serde_json::json;
 
 use super::single::Single;
-use super::{CLOCK, ENDLESS, Padded, Table, median, ns};
+use super::{CLOCK, ENDLESS, Padded, median, ns};
 use crate::bound::tokens;
+use crate::columns::{aligned, right};
 use crate::text;
 
-/// What the threads did together.
+/// The work of all threads.
 #[derive(Clone, Copy)]
 pub(super) struct Run {
     pub(super) decisions: u64,
     pub(super) admitted: u64,
-    /// The time all threads spent, added up.
+    /// The sum of the times of all threads.
     busy: Duration,
-    /// From the first thread's start to the last one's end.
+    /// From the start of the first thread to the end of the last.
     wall: Duration,
-    /// The same on the limiter's clock; no decision has a reading outside.
+    /// The same on the limiter's clock. Each decision has a reading within it.
     pub(super) span_ns: u64,
 }
 
@@ -33,7 +33,7 @@ impl Run {
         self.decisions as f64 / self.wall.as_secs_f64()
     }
 
-    /// Nanoseconds per decision in each thread.
+    /// Returns nanoseconds per decision in each thread.
     pub(super) fn ns_each(&self) -> f64 {
         self.busy.as_nanos() as f64 / self.decisions as f64
     }
@@ -42,14 +42,14 @@ impl Run {
 /// Decisions between two looks at the flag that ends a run.
 const BATCH: u64 = 64;
 
-/// Runs `decide` in every thread, over and over, until the time is up.
+/// Repeats `decide` in every thread until the time is up.
 fn hammer(threads: usize, time: Duration, decide: impl Fn() -> bool + Sync) -> Run {
     let (stop, gate) = (AtomicBool::new(false), Barrier::new(threads + 1));
     let work = || {
         gate.wait();
         let (start, first) = (Instant::now(), CLOCK.now());
         let (mut decisions, mut admitted) = (0, 0);
-        // Relaxed: the flag only says when; the join orders the results.
+        // Relaxed: the flag only ends the loop, and the join orders the results.
         while !stop.load(Ordering::Relaxed) {
             for _ in 0..BATCH {
                 admitted += u64::from(decide());
@@ -78,7 +78,7 @@ fn hammer(threads: usize, time: Duration, decide: impl Fn() -> bool + Sync) -> R
     }
 }
 
-/// All threads on one limiter that must hold to `quota`.
+/// Runs all threads on one limiter of `quota`.
 pub(super) fn hold(quota: Quota, threads: usize, time: Duration) -> Run {
     let limiter = RateLimiter::new(quota);
     hammer(threads, time, || limiter.allow())
@@ -96,7 +96,7 @@ pub(super) struct Row {
 
 const ROUNDS: u32 = 3;
 
-/// 1, 2, 4, … threads up to all of them. Takes about `time` in all.
+/// Measures 1, 2, 4, … threads, up to all. Takes about `time` in all.
 pub(super) fn sweep(threads: usize, time: Duration, quota: Quota) -> Vec<Row> {
     let mut counts: Vec<usize> = (0..).map(|j| 1 << j).take_while(|&count| count < threads).collect();
     counts.push(threads);
@@ -126,12 +126,12 @@ fn row(threads: usize, slice: Duration, quota: Quota) -> Row {
     }
 }
 
-/// The least that a decision which counts can do: read the clock, change one shared word.
+/// Does the least that an admission needs: reads the clock, and changes one shared word.
 #[inline]
 fn change(word: &AtomicU64) -> bool {
     let mut seen = word.load(Ordering::Relaxed);
     let now = CLOCK.now();
-    // The sum differs from what is there, as a bucket's word does.
+    // The sum is never the same word, as with a bucket.
     while let Err(current) =
         word.compare_exchange(seen, seen.wrapping_add(now | 1), Ordering::AcqRel, Ordering::Relaxed)
     {
@@ -140,25 +140,17 @@ fn change(word: &AtomicU64) -> bool {
     true
 }
 
-/// The sweep as a table.
-pub(super) fn print<W: Write>(rows: &[Row], table: &mut Table<'_, W>) -> io::Result<()> {
-    table.line("all threads on one limiter: ns per decision in each thread")?;
-    table.line(&format!(
-        "  {:>7} {:>14} {:>14} {:>9} {:>14} {:>22}",
-        "threads", "floor", "admitted", "× floor", "at the quota", "all admitted, together"
-    ))?;
-    for row in rows {
-        table.line(&format!(
-            "  {:>7} {:>14} {:>14} {:>9.2} {:>14} {:>22}",
-            row.threads,
-            ns(row.floor),
-            ns(row.admitted),
-            row.admitted / row.floor,
-            ns(row.over_quota),
-            text::per_second(row.per_second)
-        ))?;
-    }
-    table.line("")
+/// Returns the sweep as a table.
+pub(super) fn text(rows: &[Row]) -> String {
+    let head = ["threads", "floor", "admitted", "× floor", "at the quota", "all admitted, together"].map(str::to_owned);
+    let rows = rows.iter().map(|row| {
+        let ratio = format!("{:.2}", row.admitted / row.floor);
+        let together = text::per_second(row.per_second);
+        [row.threads.to_string(), ns(row.floor), ns(row.admitted), ratio, ns(row.over_quota), together]
+    });
+    let columns = [right(2, 7), right(1, 14), right(1, 14), right(1, 9), right(1, 14), right(1, 22)];
+    let rows = aligned(columns, [head].into_iter().chain(rows));
+    format!("all threads on one limiter: ns per decision in each thread\n{rows}\n")
 }
 
 impl Row {
@@ -174,34 +166,30 @@ impl Row {
 }
 
 impl Run {
-    pub(super) fn print<W: Write>(
-        &self,
-        quota: &Quota,
-        single: &Single,
-        margin: &Margin,
-        table: &mut Table<'_, W>,
-    ) -> io::Result<()> {
-        let (admitted, left) = (self.admitted as f64, tokens(margin));
-        table.line(&format!(
-            "decisions     {} on one limiter of {quota}, {} each per thread",
+    /// Returns rows of a name and a text.
+    pub(super) fn rows(&self, quota: &Quota, single: &Single, margin: &Margin) -> [(&'static str, String); 3] {
+        let (admitted, most) = (self.admitted as f64, self.admitted as f64 + tokens(margin));
+        let decisions = format!(
+            "{} on one limiter of {quota}, {} each per thread",
             text::per_second(self.per_second()),
             ns(self.ns_each())
-        ))?;
-        table.line(&format!(
-            "one thread    {} admitted, {} denied; the floor (load + clock + compare-and-swap) is {}: {:.2} × that",
+        );
+        let one_thread = format!(
+            "{} admitted, {} denied; the floor (load + clock + compare-and-swap) is {}: {:.2} × that",
             ns(single.admitted),
             ns(single.denied),
             ns(single.floor),
             single.admitted_ratio
-        ))?;
+        );
         let asked = if self.admitted == self.decisions { "; the threads never asked for more" } else { "" };
-        table.line(&format!(
-            "admitted      {} of at most {} = burst + rate × {}: {} of it{asked}",
+        let admitted = format!(
+            "{} of at most {} = burst + rate × {}: {:.4} % of it{asked}",
             text::count(self.admitted),
-            text::amount(admitted + left),
+            text::amount(most),
             text::nanos(self.span_ns as f64),
-            // Above 100 % where the bound is broken.
-            format_args!("{:.4} %", admitted / (admitted + left) * 100.0),
-        ))
+            // Above 100 % if the bound is broken.
+            admitted / most * 100.0,
+        );
+        [("decisions", decisions), ("one thread", one_thread), ("admitted", admitted)]
     }
 }

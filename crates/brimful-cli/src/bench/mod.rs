@@ -1,47 +1,40 @@
-//! `brimful bench`: the limiter on this machine. What a decision costs beside what nobody can
-//! do without (reading the clock, changing one word), and what was admitted beside
-//! `burst + rate × time`, from all threads at once, in exact integers.
+//! `brimful bench`: measures the limiter on this machine. The cost of a decision is shown beside
+//! its floor (reading the clock, changing one word). The tokens that all threads were admitted are
+//! compared with `burst + rate × time` in exact integers.
 
 mod contention;
 mod single;
 mod windows;
 
-use std::io::Write;
-use std::num::NonZeroUsize;
+use std::io::{self, Write};
 use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use brimful::{QuantaClock, Quota, clock_health};
+use clap::value_parser;
 use serde_json::json;
 
 use crate::bound::{bound, parse_quota, tokens};
-use crate::{Failure, Verdict, text};
+use crate::columns::{aligned, left};
+use crate::{Failure, Verdict};
 
 /// The options of `bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Threads on one limiter; as many as there are cores where it is not given
-    #[arg(long, value_parser = threads)]
-    threads: Option<NonZeroUsize>,
-    /// How long the main phase takes; the others take half of it, or as long
+    /// The number of threads on one limiter; without it, the number of cores
+    #[arg(long, value_parser = value_parser!(u16).range(1..=1_024))]
+    threads: Option<u16>,
+    /// The seconds of the main phase; each other phase takes as long, or half of it
     #[arg(long, default_value = "2", value_parser = seconds)]
     seconds: Duration,
-    /// The quota that the threads are held to, such as "1/min burst 5"; 1000000/s burst 100000
-    /// where it is not given
+    /// The quota of the limiter, such as "1/min burst 5"; without it, 1000000/s burst 100000
     #[arg(long, value_name = "QUOTA")]
     quota: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    match text.parse() {
-        Ok(threads) if (1..=1_024).contains(&threads) => Ok(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)),
-        _ => Err("a number of threads from 1 to 1024".to_owned()),
-    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -51,14 +44,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A word with its cache lines for itself, as a limiter's is: what the floor is measured on.
+/// A word in cache lines of its own, as a limiter has it. The floor is measured on it.
 #[repr(align(128))]
 struct Padded(AtomicU64);
 
-/// More than any thread can ask for, so that everything is admitted.
+/// More than the threads can ask for, so that every call is admitted.
 const ENDLESS: Quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
-/// A bucket that stands full earns nothing, so the burst is more than the threads miss while
-/// the system runs something else: a tenth of a second.
+/// A full bucket earns nothing. So the burst is the tokens of a tenth of a second, which is longer
+/// than the system suspends the threads.
 const DEFAULT: Quota = Quota::per_second(1_000_000).burst(100_000);
 
 /// Runs the phases and prints each as it ends.
@@ -69,21 +62,20 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(cores, usize::from);
-    // The calibration of the clock must not be in anybody's measurement.
+    // The calibration of the clock must not be part of a measurement.
     let _ = clock_health();
-    let mut table = Table { out, silent: args.json };
+    let mut lines = Lines { out, silent: args.json };
 
-    table.line(&format!("{threads} threads on {cores} cores; the clock is the {}\n", clock_health()))?;
+    lines.write(&format!("{threads} threads on {cores} cores; the clock is the {}\n", clock_health()))?;
     let single = single::measure();
-    single.print(&mut table)?;
+    lines.write(&single.text())?;
     let sweep = contention::sweep(threads, args.seconds, quota);
-    contention::print(&sweep, &mut table)?;
+    lines.write(&contention::text(&sweep))?;
     let main = contention::hold(quota, threads, args.seconds);
     let windows = windows::check(quota, threads, args.seconds / 2);
 
     let margin = bound(&quota).margin(main.span_ns, crate::bound::whole(main.admitted));
-    let worst = windows.worst.map(|window| window.margin);
-    let violated = margin.is_violation() || windows.worst.is_some_and(|window| window.margin.is_violation());
+    let violated = margin.is_violation() || windows.violated();
     let health = clock_health();
     if args.json {
         let object = json!({
@@ -105,17 +97,17 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
             "windows": windows.as_json(),
             "violated": violated,
         });
-        writeln!(table.out, "{object:#}")?;
+        writeln!(lines.out, "{object:#}")?;
     } else {
-        main.print(&quota, &single, &margin, &mut table)?;
-        windows.print(worst, &mut table)?;
-        table.line(&format!("clock         {health}{}", drift(health.drift)))?;
         let verdict = if violated {
             "VIOLATED: more was admitted than burst + rate × time"
         } else {
             "the bound held: in the whole run, and in every window of the logged one"
         };
-        table.line(&format!("verdict       {verdict}"))?;
+        let clock = format!("{health}{}", drift(health.drift));
+        let rest = [("worst window", windows.text()), ("clock", clock), ("verdict", verdict.to_owned())];
+        let rows = main.rows(&quota, &single, &margin).into_iter().chain(rest);
+        lines.write(&aligned([left(0, 13), left(1, 0)], rows.map(|(name, text)| [name.to_owned(), text])))?;
     }
     Ok(if violated { Verdict::Violated } else { Verdict::Held })
 }
@@ -124,18 +116,18 @@ fn drift(drift: Option<f64>) -> String {
     drift.map_or(String::new(), |drift| format!("; {:+.2} ppm off the system's since the start", drift * 1e6))
 }
 
-/// Where the lines for people go: nowhere, where an object is asked for.
-struct Table<'a, W> {
+/// Writes lines for people, or none if one JSON object is printed in their place.
+struct Lines<'a, W> {
     out: &'a mut W,
     silent: bool,
 }
 
-impl<W: Write> Table<'_, W> {
-    fn line(&mut self, line: &str) -> std::io::Result<()> {
+impl<W: Write> Lines<'_, W> {
+    fn write(&mut self, text: &str) -> io::Result<()> {
         if self.silent {
             return Ok(());
         }
-        writeln!(self.out, "{line}")?;
+        writeln!(self.out, "{text}")?;
         self.out.flush()
     }
 }
@@ -143,7 +135,7 @@ impl<W: Write> Table<'_, W> {
 /// The limiter's own clock.
 const CLOCK: QuantaClock = QuantaClock::new();
 
-/// The middle one, or the mean of the two in the middle.
+/// Returns the middle value, or the mean of the two in the middle.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -153,12 +145,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// A number of nanoseconds in a column.
+/// Writes nanoseconds.
 fn ns(value: f64) -> String {
     format!("{value:.2} ns")
-}
-
-/// The part of the whole that is told in tokens.
-fn in_tokens(margin: Option<brimful_oracle::window::Margin>) -> String {
-    margin.map_or_else(|| "none".to_owned(), |margin| format!("{} tokens", text::amount(tokens(&margin))))
 }

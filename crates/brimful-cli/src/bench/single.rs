@@ -1,26 +1,25 @@
-//! One thread: what a decision costs beside the floor.
+//! One thread: the cost of a decision, beside its floor.
 
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use brimful::{Clock, Quota, RateLimiter};
 use serde_json::json;
 
-use super::{CLOCK, ENDLESS, Padded, Table, median, ns};
+use super::{CLOCK, ENDLESS, Padded, median, ns};
+use crate::columns::{aligned, left, right};
 
-/// Nanoseconds for each, the medians of many short runs in turns.
+/// Nanoseconds for each operation: the medians of many short runs, in turns.
 pub(super) struct Single {
     clock: f64,
-    /// Load and clock, what a denial cannot do without.
+    /// Load and clock, which a denial needs at least.
     look: f64,
-    /// Load, clock and compare-and-swap, what an admission cannot do without.
+    /// Load, clock and compare-and-swap, which an admission needs at least.
     pub(super) floor: f64,
     pub(super) admitted: f64,
     pub(super) denied: f64,
-    /// Medians of the ratios within a round, so that a core that changes its speed between
-    /// rounds does not show in them.
+    /// Medians of the ratios within each round: a core may change its speed between rounds.
     pub(super) admitted_ratio: f64,
     denied_ratio: f64,
 }
@@ -72,14 +71,14 @@ pub(super) fn measure() -> Single {
     Single { clock, look, floor, admitted, denied, admitted_ratio, denied_ratio }
 }
 
-/// Nanoseconds per operation: for each measure, one number a round.
+/// Returns nanoseconds per operation: for each measure, one number a round.
 fn interleave<const N: usize>(measures: [&dyn Fn(u64); N]) -> [Vec<f64>; N] {
     let time = |measure: &dyn Fn(u64), n: u64| {
         let start = Instant::now();
         measure(n);
         start.elapsed()
     };
-    // As many as fill a run; this warms up, too.
+    // The numbers of operations that fill a run. Finding them also warms up.
     let counts = measures.map(|measure| {
         let mut n = 64;
         while time(measure, n) < RUN {
@@ -97,16 +96,18 @@ fn interleave<const N: usize>(measures: [&dyn Fn(u64); N]) -> [Vec<f64>; N] {
 }
 
 impl Single {
-    pub(super) fn print<W: Write>(&self, table: &mut Table<'_, W>) -> io::Result<()> {
-        table.line(&format!("one thread: medians of {ROUNDS} runs of about {RUN:?}, in turns"))?;
-        let mut row =
-            |name: &str, value: f64, beside: &str| table.line(&format!("  {name:<32} {:>10}{beside}", ns(value)));
-        row("read the clock", self.clock, "")?;
-        row("load + clock", self.look, "   the floor of a denial")?;
-        row("load + clock + compare-and-swap", self.floor, "   the floor of an admission")?;
-        row("try_acquire, admitted", self.admitted, &format!("   {:.2} × its floor", self.admitted_ratio))?;
-        row("try_acquire, denied", self.denied, &format!("   {:.2} × its floor", self.denied_ratio))?;
-        table.line("")
+    pub(super) fn text(&self) -> String {
+        let row = |name: &str, value, beside: &str| [name.to_owned(), ns(value), beside.to_owned()];
+        let times_its_floor = |ratio: f64| format!("{ratio:.2} × its floor");
+        let rows = [
+            row("read the clock", self.clock, ""),
+            row("load + clock", self.look, "the floor of a denial"),
+            row("load + clock + compare-and-swap", self.floor, "the floor of an admission"),
+            row("try_acquire, admitted", self.admitted, &times_its_floor(self.admitted_ratio)),
+            row("try_acquire, denied", self.denied, &times_its_floor(self.denied_ratio)),
+        ];
+        let rows = aligned([left(2, 32), right(1, 10), left(3, 0)], rows);
+        format!("one thread: medians of {ROUNDS} runs of about {RUN:?}, in turns\n{rows}\n")
     }
 
     pub(super) fn as_json(&self) -> serde_json::Value {

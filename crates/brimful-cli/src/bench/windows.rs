@@ -1,37 +1,37 @@
-//! Every window of a run: each thread brings its own readings, stale ones too, and logs what
-//! it was granted; the oracle then finds the worst window of all.
+//! Every window of a run: each thread decides at its own readings, some of them stale, and logs its
+//! grants. Then the oracle finds the worst of all windows.
 
-use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use brimful::{Clock, Quota, RateLimiter};
 use brimful_oracle::bucket::PICO;
-use brimful_oracle::window::{Margin, Window, WindowScan};
+use brimful_oracle::window::{Window, WindowScan};
+use fastrand::Rng;
 use serde_json::json;
 
-use super::{CLOCK, Table, in_tokens};
+use super::CLOCK;
 use crate::bound::{bound, tokens, whole};
 use crate::text;
 
-/// What the oracle found.
+/// The results of the oracle.
 pub(super) struct Windows {
     decisions: u64,
     grants: u64,
-    pub(super) worst: Option<Window>,
+    worst: Option<Window>,
 }
 
-/// Grants kept in all: 64 megabytes.
+/// The most grants that all threads keep: 64 megabytes.
 const MOST: usize = 1 << 22;
 
-/// Costs are 1 to this, where the burst has it.
+/// Costs are from 1 to this, or to the burst if that is less.
 const COSTLIEST: u32 = 8;
 
-/// In the second half, one decision in so many is made with an old reading,
+/// In the second half, one decision in so many has an old reading. The first half has none: tokens
+/// that are granted at an old reading leave a margin in the windows that begin after it, and such
+/// windows do not show whether the limiter admits as much as it may.
 const STALE_ONE_IN: u64 = 8;
-/// up to so much older. The first half has none, because what an old reading is granted
-/// leaves room in the windows that begin after it: they would no longer tell a limiter that
-/// admits all it may from one that does not.
+/// The most nanoseconds by which a reading is old.
 const STALE_BY: u64 = 1_000_000;
 
 struct Grant {
@@ -39,7 +39,7 @@ struct Grant {
     cost: u32,
 }
 
-/// Decides in all threads for `time`, or until the logs are full.
+/// Decides in all threads for `time`, or until the logs of grants are full.
 pub(super) fn check(quota: Quota, threads: usize, time: Duration) -> Windows {
     let limiter = RateLimiter::new(quota);
     let costliest = quota.capacity().whole().clamp(1, COSTLIEST);
@@ -64,7 +64,7 @@ pub(super) fn check(quota: Quota, threads: usize, time: Duration) -> Windows {
     Windows { decisions, grants: grants.len() as u64, worst: scan.worst() }
 }
 
-/// One thread's decisions: how many, and those that were granted.
+/// Returns the number of decisions of one thread, and its grants.
 fn decide(
     limiter: &RateLimiter,
     costliest: u32,
@@ -73,8 +73,7 @@ fn decide(
     (half, end): (Instant, Instant),
 ) -> (u64, Vec<Grant>) {
     let (mut decisions, mut grants) = (0, Vec::with_capacity(most));
-    // The generator is Marsaglia's xorshift: any seed but zero will do.
-    let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut random = Rng::with_seed(seed);
     loop {
         let at = Instant::now();
         if at >= end || grants.len() >= most {
@@ -82,12 +81,10 @@ fn decide(
         }
         let second_half = at >= half || grants.len() >= most / 2;
         for _ in 0..64 {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            let cost = 1 + (random >> 40) as u32 % costliest;
+            let cost = random.u32(1..=costliest);
+            let is_stale = second_half && random.u64(..STALE_ONE_IN) == 0;
+            let stale = if is_stale { random.u64(..STALE_BY) } else { 0 };
             let now = CLOCK.now();
-            let stale = if second_half && random.is_multiple_of(STALE_ONE_IN) { (random >> 8) % STALE_BY } else { 0 };
             let reading_ns = now.saturating_sub(stale);
             decisions += 1;
             if limiter.at(reading_ns).try_acquire_n(cost).is_ok() {
@@ -98,25 +95,28 @@ fn decide(
 }
 
 impl Windows {
-    pub(super) fn print<W: Write>(&self, margin: Option<Margin>, table: &mut Table<'_, W>) -> io::Result<()> {
-        table.line(&format!(
-            "worst window  margin {} of all windows of {} grants in {} decisions: {} violations",
-            in_tokens(margin),
+    /// Returns the worst window in words.
+    pub(super) fn text(&self) -> String {
+        let margin = self
+            .worst
+            .map_or_else(|| "none".to_owned(), |window| format!("{} tokens", text::amount(tokens(&window.margin))));
+        let found = format!(
+            "margin {margin} of all windows of {} grants in {} decisions: {} violations",
             text::count(self.grants),
             text::count(self.decisions),
             u8::from(self.violated()),
-        ))?;
-        let Some(window) = self.worst else { return Ok(()) };
+        );
+        let Some(window) = self.worst else { return found };
         let granted = window.granted as f64 / PICO as f64;
-        table.line(&format!(
-            "              {} granted within {}, where burst + rate × time is {}",
+        format!(
+            "{found}\n{} granted within {}; burst + rate × time is {}",
             text::amount(granted),
             text::nanos((window.end_ns - window.start_ns) as f64),
             text::amount(granted + tokens(&window.margin)),
-        ))
+        )
     }
 
-    fn violated(&self) -> bool {
+    pub(super) fn violated(&self) -> bool {
         self.worst.is_some_and(|window| window.margin.is_violation())
     }
 

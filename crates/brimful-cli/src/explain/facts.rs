@@ -1,4 +1,4 @@
-//! What follows from a quota, in whole numbers.
+//! Facts about a quota, in whole numbers.
 
 use brimful::{Quota, Tokens};
 use brimful_oracle::bucket::PICO;
@@ -7,18 +7,18 @@ use crate::bound::bound;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// The lengths of windows that people think in, in nanoseconds.
+/// A second, a minute, an hour and a day, in nanoseconds.
 pub(super) const LENGTHS: [u64; 4] = [SECOND, 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND];
 
-/// The most whole tokens that a window of `length` nanoseconds can admit:
+/// Returns the most whole tokens that a window of `length` nanoseconds can admit:
 /// `burst + rate × length`, rounded down.
 pub(super) fn most(quota: &Quota, length: u64) -> u64 {
-    // Nothing granted leaves all of the bound; below 2³² and 2⁶⁴ tokens, it is positive.
+    // The margin of a window without a grant is the whole bound. It is positive.
     let whole = bound(quota).margin(length, 0).whole.unsigned_abs();
     u64::try_from(whole / u128::from(PICO)).unwrap_or(u64::MAX)
 }
 
-/// [`LENGTHS`] and the period of the rate in lowest terms, where that is another, in order.
+/// Returns [`LENGTHS`] and the period of the rate in lowest terms, in order, each once.
 pub(super) fn lengths(quota: &Quota) -> Vec<u64> {
     let own = u64::try_from(quota.rate().1.as_nanos()).ok();
     let mut lengths: Vec<u64> = LENGTHS.into_iter().chain(own).collect();
@@ -27,17 +27,18 @@ pub(super) fn lengths(quota: &Quota) -> Vec<u64> {
     lengths
 }
 
-/// The nanoseconds in which `amount` is earned, rounded up.
+/// Returns the nanoseconds in which `amount` is earned, rounded up.
 pub(super) fn earned_in(quota: &Quota, amount: Tokens) -> u128 {
     let (tokens, period) = quota.rate();
     let (tokens, nanos, pico) = (u128::from(tokens), period.as_nanos(), u128::from(PICO));
-    // The whole tokens first: the product with all of it has more than 128 bits.
+    // Whole tokens are divided first: the product of all of `amount` has more than 128 bits.
     let whole = u128::from(amount.whole()) * nanos;
     let rest = whole % tokens * pico + u128::from(amount.pico()) * nanos;
     whole / tokens + rest.div_ceil(tokens * pico)
 }
 
-/// Tokens in `length` nanoseconds in 10⁻⁶ token, rounded down, and whether that is exact.
+/// Returns the tokens that are earned in `length` nanoseconds, in 10⁻⁶ token and rounded down, and
+/// whether that is exact.
 pub(super) fn rate_in(quota: &Quota, length: u64) -> (u128, bool) {
     let (tokens, period) = quota.rate();
     let (all, nanos) = (u128::from(tokens) * u128::from(length), period.as_nanos());

@@ -1,4 +1,4 @@
-//! `brimful explain`: what a quota means, in words.
+//! `brimful explain`: states the meaning of a quota in words.
 
 mod facts;
 
@@ -8,6 +8,7 @@ use brimful::{Quota, Quotas, Tokens};
 use serde_json::{Value, json};
 
 use crate::bound::{number, parse_quotas, pico};
+use crate::columns::{Column, aligned, left, right};
 use crate::{Failure, Verdict, text};
 use facts::{LENGTHS, earned_in, lengths, most, rate_in};
 
@@ -40,54 +41,73 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
 }
 
 fn print(quota: &Quota, out: &mut impl Write) -> io::Result<()> {
-    let span = |nanos: u128| text::span(nanos as f64);
-    let (burst, initial, debt) = (quota.capacity(), quota.initial_tokens(), quota.debt_limit());
-    writeln!(out, "{quota}\n")?;
-    let [second, minute, hour, day] = LENGTHS.map(|length| rate(quota, length));
-    writeln!(out, "rate        {second} tokens a second, {minute} a minute, {hour} an hour, {day} a day")?;
-    writeln!(out, "            one token every {}", text::span(token_nanos(quota)))?;
-    let full = span(earned_in(quota, burst));
-    writeln!(out, "burst       {} at once from a full bucket; an empty one is full after {full}", tokens(burst))?;
-    if initial == burst {
-        writeln!(out, "start       full")?;
-    } else {
-        let full = span(earned_in(quota, burst.saturating_sub(initial)));
-        writeln!(out, "start       with {}; full after {full}", tokens(initial))?;
-    }
-    writeln!(out, "debt        a commit of more than was reserved may take it down to -{}", tokens(debt))?;
-
+    writeln!(out, "{quota}\n\n{}", named(meaning(quota)))?;
     writeln!(out, "\nworst windows: the most whole tokens that any time so long admits, burst + rate × length")?;
-    for length in lengths(quota) {
+    let windows = lengths(quota).into_iter().map(|length| {
         let earned = match quota.rate().0 {
             _ if LENGTHS.contains(&length) => String::new(),
-            1 => "  in which a token is earned".to_owned(),
-            tokens => format!("  in which {} tokens are earned", text::count(tokens)),
+            1 => "in which a token is earned".to_owned(),
+            tokens => format!("in which {} tokens are earned", text::count(tokens)),
         };
-        writeln!(out, "{:<11} {:>15}{earned}", span(length.into()), text::count(most(quota, length)))?;
-    }
-
-    let unit = quota.resolution();
-    let unit_nanos = (token_nanos(quota) * unit.as_f64() * 10.0).round() / 10.0;
-    writeln!(out, "\nlayout of a lone bucket's word, as chosen for this quota")?;
-    writeln!(out, "unit        what is earned in about {}: a bucket counts in these", text::span(unit_nanos))?;
-    writeln!(out, "resolution  {}, which is a unit: costs are rounded up to it, bursts down", tokens(unit))
+        window(length, most(quota, length), earned)
+    });
+    writeln!(out, "{}", aligned(WINDOW, windows))?;
+    writeln!(out, "\nlayout of a lone bucket's word, as chosen for this quota\n{}", named(layout(quota)))
 }
 
-/// Which of several quotas admits the least in each window.
+/// Returns rows about the rate, the burst, the start and the debt.
+fn meaning(quota: &Quota) -> [(&'static str, String); 4] {
+    let full_after = |amount| text::span(earned_in(quota, amount) as f64);
+    let (full, initial) = (quota.capacity(), quota.initial_tokens());
+    let [second, minute, hour, day] = LENGTHS.map(|length| rate(quota, length));
+    let every = text::span(token_nanos(quota));
+    let rate = format!("{second} tokens a second, {minute} a minute, {hour} an hour, {day} a day");
+    let burst = tokens(full);
+    let burst = format!("{burst} at once from a full bucket; an empty one is full after {}", full_after(full));
+    let start = if initial == full {
+        "full".to_owned()
+    } else {
+        format!("with {}; full after {}", tokens(initial), full_after(full.saturating_sub(initial)))
+    };
+    let debt = format!("a commit of more than was reserved may take it down to -{}", tokens(quota.debt_limit()));
+    let rate = format!("{rate}\none token every {every}");
+    [("rate", rate), ("burst", burst), ("start", start), ("debt", debt)]
+}
+
+/// Returns rows about the bucket's word.
+fn layout(quota: &Quota) -> [(&'static str, String); 2] {
+    let unit = quota.resolution();
+    let nanos = (token_nanos(quota) * unit.as_f64() * 10.0).round() / 10.0;
+    [
+        ("unit", format!("what is earned in about {}: a bucket counts in these", text::span(nanos))),
+        ("resolution", format!("{}, which is a unit: costs are rounded up to it, bursts down", tokens(unit))),
+    ]
+}
+
+fn named<const N: usize>(rows: [(&str, String); N]) -> String {
+    aligned([left(0, 11), left(1, 0)], rows.map(|(name, text)| [name.to_owned(), text]))
+}
+
+/// The columns of windows: a length, the most tokens, and a note.
+const WINDOW: [Column; 3] = [left(0, 11), right(1, 15), left(2, 0)];
+
+fn window(length: u64, most: u64, note: String) -> [String; 3] {
+    [text::span(length as f64), text::count(most), note]
+}
+
+/// Prints the quota that admits the least in each window, if there are several.
 fn print_together(quotas: &Quotas, out: &mut impl Write) -> io::Result<()> {
     let windows = together(quotas);
     if windows.is_empty() {
         return Ok(());
     }
     writeln!(out, "\nall together: the most whole tokens that any time so long admits, and by which quota")?;
-    for (length, most, quota) in windows {
-        writeln!(out, "{:<11} {:>15}  {quota}", text::span(length as f64), text::count(most))?;
-    }
-    Ok(())
+    let rows = windows.into_iter().map(|(length, most, quota)| window(length, most, quota.to_string()));
+    writeln!(out, "{}", aligned(WINDOW, rows))
 }
 
-/// Lengths, with the least that any of the quotas admits in them and the first to do so; none
-/// where there is one quota only.
+/// Returns lengths, each with the least that a quota admits in it and the first such quota. Returns
+/// none if there is only one quota.
 fn together(quotas: &Quotas) -> Vec<(u64, u64, &Quota)> {
     if quotas.len() == 1 {
         return Vec::new();
@@ -102,7 +122,7 @@ fn together(quotas: &Quotas) -> Vec<(u64, u64, &Quota)> {
     all.into_iter().filter_map(least).collect()
 }
 
-/// The tokens in a time, to six decimals.
+/// Writes the tokens that are earned in a time, with at most six decimals.
 fn rate(quota: &Quota, length: u64) -> String {
     match rate_in(quota, length) {
         (micro, true) => text::tokens(micro * 1_000_000),
@@ -113,7 +133,7 @@ fn rate(quota: &Quota, length: u64) -> String {
     }
 }
 
-/// The nanoseconds in which a token is earned, nearly.
+/// Returns about the nanoseconds in which a token is earned.
 fn token_nanos(quota: &Quota) -> f64 {
     let (tokens, period) = quota.rate();
     period.as_nanos() as f64 / tokens as f64
@@ -136,7 +156,7 @@ fn as_json(quotas: &Quotas) -> Value {
 fn explained(quota: &Quota) -> Value {
     let (rate_tokens, period) = quota.rate();
     let amount = |tokens| number(pico(tokens));
-    // Beyond 584 years, a time is nearly so many nanoseconds.
+    // A time of more than 584 years is not exact.
     let nanos = |nanos: u128| u64::try_from(nanos).map_or_else(|_| Value::from(nanos as f64), Value::from);
     let windows = lengths(quota).into_iter().map(|length| json!({ "ns": length, "most": most(quota, length) }));
     json!({

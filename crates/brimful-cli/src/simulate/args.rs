@@ -1,4 +1,4 @@
-//! The options of `simulate`.
+//! The options of `simulate`, and its help.
 
 use std::path::PathBuf;
 
@@ -25,55 +25,53 @@ Times:
   is out of line if another group has at least twice as many: its lines are counted as malformed
   and are not replayed.";
 
-/// What the command line says.
+/// The options of `simulate`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RULES)]
 pub(crate) struct Args {
     /// The quota, such as "1/min burst 5" or "100/s"
     #[arg(long, value_name = "QUOTA")]
     pub(super) quota: String,
-    /// What has a bucket of its own: ip, user, method, path or status of an access log, or a
-    /// column; several are joined by +
+    /// The field whose values have a bucket each: ip, user, method, path or status of an access log,
+    /// or a column of a table; several are joined by +
     #[arg(long, value_name = "FIELD[+FIELD...]", default_value = "none")]
     pub(super) key: String,
-    /// How the logs are written
+    /// The format of the logs
     #[arg(long, value_enum, default_value_t = Format::Auto)]
     pub(super) format: Format,
     /// The column with the time: dates such as 2023-11-16T18:17:03.5Z, or numbers since 1970;
-    /// where it is not given, one called timestamp, time, ts or alike
+    /// without it, the column that is called timestamp, time, ts or alike
     #[arg(long, value_name = "COLUMN")]
     time: Option<String>,
-    /// What numbers of time count; if it is not given, the size of most of the log's first
-    /// numbers decides
+    /// The unit of numbers of time; without it, the size of most of the log's first numbers decides
     #[arg(long, value_enum, value_name = "UNIT")]
     pub(super) time_unit: Option<Unit>,
     /// The columns whose sum is the cost in tokens; without it, each request costs one
     #[arg(long, value_name = "COLUMN[+COLUMN...]")]
     cost: Option<String>,
-    /// How many lines are held to put them in order. One that is earlier than these reach is
-    /// replayed at the instant that has been reached, and counted as late
+    /// The number of lines that are held to put them in order. A line that is earlier than these
+    /// reach is replayed at the instant that has been reached, and counted as late
     #[arg(long, value_name = "LINES", default_value_t = 10_000)]
     pub(super) reorder: usize,
     /// The most keys that the limiter remembers at once
     #[arg(long, value_name = "KEYS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_keys: u64,
-    /// Tell the N keys that were denied most often
+    /// List the N keys that were denied most often
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) top: usize,
-    /// Draw what was admitted and denied over time, and the bucket's level where all share one
+    /// Draw admitted and denied tokens over time, and the bucket's level if all requests share one
     #[arg(long, value_name = "SVG")]
     pub(super) timeline: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
-    /// The logs in UTF-8, the oldest first; - is the standard input. What is packed by gzip is
-    /// unpacked
+    /// The logs in UTF-8, plain or packed by gzip, the oldest first; - is the standard input
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 }
 
 impl Args {
-    /// The fields that make a key; none, where all requests share one bucket.
+    /// Returns the fields that make a key, or none if all requests share one bucket.
     pub(super) fn key_fields(&self) -> Vec<String> {
         if self.key == "none" { Vec::new() } else { names(&self.key) }
     }

@@ -1,4 +1,4 @@
-//! Blanks around the fields of a table.
+//! Blanks around the fields of a table. The `Trim` of csv does not see quotes after a blank.
 
 use std::io::{self, BufRead, Read};
 
@@ -9,16 +9,16 @@ use super::lines::LONGEST;
 pub(super) struct WithoutBlanks<R> {
     input: R,
     state: State,
-    /// Blanks in a field, until it is known that they are not at its end.
+    /// Blanks in a field that may be at its end.
     blanks: Vec<u8>,
     ready: Vec<u8>,
-    /// The bytes of `ready` from here on are not handed out yet.
+    /// The bytes of `ready` from here on were not read yet.
     at: usize,
 }
 
 #[derive(Clone, Copy)]
 enum State {
-    /// Nothing of the field was read.
+    /// At the beginning of a field.
     Begins,
     Bare,
     Quoted,
@@ -31,7 +31,7 @@ impl<R: BufRead> WithoutBlanks<R> {
         WithoutBlanks { input, state: State::Begins, blanks: Vec::new(), ready: Vec::new(), at: 0 }
     }
 
-    /// Makes bytes ready, if there are more.
+    /// Makes bytes ready, unless the input is at its end.
     fn advance(&mut self) -> io::Result<()> {
         self.ready.clear();
         self.at = 0;
@@ -53,7 +53,8 @@ impl<R: BufRead> WithoutBlanks<R> {
 }
 
 impl State {
-    /// The state after `byte`, which goes to `ready`, or to `blanks` if it may be at a field's end.
+    /// Returns the state after `byte`, and appends `byte` to `ready`, or to `blanks` if it may be at
+    /// a field's end.
     #[inline]
     fn after(self, byte: u8, blanks: &mut Vec<u8>, ready: &mut Vec<u8>) -> State {
         let is_blank = byte == b' ' || byte == b'\t';
@@ -66,7 +67,7 @@ impl State {
                 blanks.clear();
                 State::Begins
             }
-            // So many are not written by hand: they are not worth the memory.
+            // Further blanks are kept, as part of the field, so that memory is bounded.
             _ if is_blank && blanks.len() < LONGEST => {
                 blanks.push(byte);
                 return State::Bare;

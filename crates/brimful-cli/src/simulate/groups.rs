@@ -1,24 +1,25 @@
-//! Tells lines apart whose time is out of line with that of the others, such as those of a clock
-//! that was not set.
+//! Finds lines whose time is out of line with the others, such as lines of a clock that was not
+//! set.
 
 use super::time::Stamp;
 
-/// Two lines are in one group if no more time is between them, or if other lines bridge it.
+/// Two lines are in one group if at most this time is between them, or if other lines bridge a longer
+/// gap.
 const GAP: u64 = GAP_DAYS * 86_400 * 1_000_000_000;
 pub(crate) const GAP_DAYS: u64 = 180;
 
-/// A group of more lines is never out of line.
+/// A group of more lines than this is never out of line.
 const FEW: u64 = 100;
 
 /// Groups of lines by their time. A group of at most [`FEW`] lines is out of line if another
 /// group has at least twice as many.
 ///
-/// The answer does not depend on the order of the lines. Lines are held as long as the answer for
-/// their group is open: all until one group has twice [`FEW`] lines, and later those of groups
-/// that have few. So at most twice [`FEW`] lines of each group are held, and the times that a
-/// [`Stamp`] can have are too short for many groups.
+/// The answer does not depend on the order of the lines. Lines are held while the answer for their
+/// group is open: all lines until one group has twice [`FEW`] lines, and later the lines of groups
+/// that have few. So at most twice [`FEW`] lines of each group are held, and the years of a [`Stamp`]
+/// have room for few groups only.
 pub(crate) struct Groups<T> {
-    /// In the order of time.
+    /// In order of time.
     groups: Vec<Group>,
     held: Held<T>,
     /// Whether one group has twice [`FEW`] lines, so that groups with few are out of line.
@@ -62,7 +63,7 @@ impl<T> Groups<T> {
         self.settled && lines > FEW && !held
     }
 
-    /// Makes one group of the one at `at` and the next.
+    /// Merges the group at `at` with the next.
     #[cold]
     fn merge(&mut self, at: usize) {
         let next = self.groups.remove(at + 1);
@@ -72,7 +73,7 @@ impl<T> Groups<T> {
         group.held |= next.held;
     }
 
-    /// Holds a line that was counted. Returns the lines that are known to be in line by now.
+    /// Holds a line that was counted. Returns the held lines that are now known to be in line.
     #[cold]
     pub(crate) fn hold(&mut self, stamp: Stamp, line: T) -> Vec<T> {
         self.held.push((stamp, line));
@@ -89,14 +90,14 @@ impl<T> Groups<T> {
         lines(out)
     }
 
-    /// The lines that are still held: those in line, and those out of line.
+    /// Returns the lines that are still held: those in line, and those out of line.
     pub(crate) fn finish(&mut self) -> (Vec<T>, Vec<T>) {
         let most = self.groups.iter().map(|group| group.lines).max().unwrap_or(0);
         let (in_line, out_of_line) = self.split(|group| group.lines > FEW || 2 * group.lines > most);
         (lines(in_line), lines(out_of_line))
     }
 
-    /// The held lines of groups that `are` something, and the others.
+    /// Returns the held lines of the groups for which `are` is true, and the others.
     fn split(&mut self, are: impl Fn(&Group) -> bool) -> (Held<T>, Held<T>) {
         let groups = &self.groups;
         let held = std::mem::take(&mut self.held);
@@ -108,7 +109,7 @@ fn lines<T>(held: Held<T>) -> Vec<T> {
     held.into_iter().map(|(_, line)| line).collect()
 }
 
-/// Whether `later` is too long after `earlier` for one group.
+/// Whether `later` is too long after `earlier` to be in one group.
 fn is_far(earlier: Stamp, later: Stamp) -> bool {
     earlier < later && later.since(earlier) > GAP
 }
@@ -123,7 +124,8 @@ mod tests {
         Stamp::from_unix(days * DAY, 0).unwrap()
     }
 
-    /// The numbers of the lines in line, in the order in which they are let go, and of the others.
+    /// Returns the numbers of the lines in line, in the order in which they are returned, and of the
+    /// others.
     fn told(days: &[i64]) -> (Vec<usize>, Vec<usize>) {
         let (mut groups, mut out) = (Groups::new(), Vec::new());
         for (number, &day) in days.iter().enumerate() {

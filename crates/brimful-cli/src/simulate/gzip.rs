@@ -8,19 +8,20 @@ use super::input::{Peeked, peek};
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// `input`, unpacked if it is packed by gzip. Calls `on_garbage` when other bytes than zeros
-/// follow the last member; these are ignored, as gzip does.
+/// Returns `input`, unpacked if it is packed by gzip. Other bytes than zeros after the last member
+/// are ignored, as gzip ignores them, after a call of `on_garbage`.
 pub(super) fn unpacked<'a>(input: impl Read + 'a, on_garbage: impl FnMut() + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let (input, head) = peek(BufReader::new(input), MAGIC.len(), |_| false)?;
+    let (input, head) = peek(BufReader::new(input), MAGIC.len() as u64)?;
     if head != MAGIC {
         return Ok(Box::new(input));
     }
     Ok(Box::new(Members { current: Some(GzDecoder::new(input)), on_garbage }))
 }
 
-/// The members of a gzip file, unpacked one after the other.
+/// The members of a gzip file, unpacked one after the other. The `MultiGzDecoder` of flate2 fails at
+/// the zeros and other bytes that may follow a member.
 struct Members<R, F> {
-    /// `None` after the last.
+    /// `None` after the last member.
     current: Option<GzDecoder<Peeked<R>>>,
     on_garbage: F,
 }
@@ -41,10 +42,10 @@ impl<R: BufRead, F: FnMut()> Read for Members<R, F> {
 impl<R: BufRead, F: FnMut()> Members<R, F> {
     fn next_member(&mut self) -> io::Result<()> {
         let Some(member) = self.current.take() else { return Ok(()) };
-        // The member has read all of its peeked beginning.
+        // The member has read all bytes that were peeked at.
         let (_, mut input) = member.into_inner().into_inner();
         skip_zeros(&mut input)?;
-        let (input, head) = peek(input, MAGIC.len(), |_| false)?;
+        let (input, head) = peek(input, MAGIC.len() as u64)?;
         if head == MAGIC {
             self.current = Some(GzDecoder::new(input));
         } else if !head.is_empty() {
@@ -54,7 +55,7 @@ impl<R: BufRead, F: FnMut()> Members<R, F> {
     }
 }
 
-/// Tapes and block devices pad files with zeros.
+/// Skips zeros, with which tapes and block devices pad files.
 fn skip_zeros(input: &mut impl BufRead) -> io::Result<()> {
     loop {
         let zeros = match input.fill_buf() {
@@ -72,7 +73,7 @@ fn skip_zeros(input: &mut impl BufRead) -> io::Result<()> {
 fn explained(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
-            io::Error::other("the gzip data is cut short: get the whole file, or unpack with `zcat` what there is")
+            io::Error::other("the gzip data is cut short: get the whole file, or unpack its beginning with `zcat`")
         }
         _ => error,
     }

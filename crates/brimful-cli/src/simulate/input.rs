@@ -1,5 +1,4 @@
-//! Logs, from wherever they come: files and the standard input, plain or packed, access logs
-//! and tables.
+//! Logs: files and the standard input, plain or packed, access logs and tables.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -9,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use super::access::{self, Access};
+use super::access::{self, Access, Scratch};
 use super::gzip::unpacked;
 use super::marks::{WithoutMarks, is_utf16};
 use super::progress::Progress;
@@ -17,10 +16,10 @@ use super::table::{Columns, Table, has_time, is_header};
 use super::time::Times;
 use super::{Malformed, Request};
 
-/// How a log is written.
+/// The format of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// As its first line says
+    /// The format that the first line shows
     Auto,
     /// Apache or nginx, common or combined
     Access,
@@ -28,7 +27,7 @@ pub(crate) enum Format {
     Csv,
 }
 
-/// A log, request by request.
+/// Reads a log, request by request.
 pub(crate) enum Log<'a> {
     Access(Access<Input<'a>>),
     Table(Table<'a, Input<'a>>),
@@ -58,12 +57,12 @@ impl<'a> Log<'a> {
     }
 
     fn of(input: Box<dyn Read + 'a>, format: Format, columns: &Columns, times: &'a mut Times) -> Result<Self> {
-        let (input, head) = peek(input, 4, |_| false)?;
+        let (input, head) = peek(input, 4)?;
         if is_utf16(&head) {
             bail!("the text is UTF-16: convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`");
         }
-        let (input, head) = peek(WithoutMarks::new(input), SNIFFED, |_| false)?;
-        let asked_for_columns = columns.time.is_some() || !columns.cost.is_empty() || times.unit_was_said();
+        let (input, head) = peek(WithoutMarks::new(input), SNIFFED)?;
+        let asked_for_columns = columns.time.is_some() || !columns.cost.is_empty() || times.unit_is_given();
         let format = match format {
             Format::Auto => sniff(&head, asked_for_columns),
             format => format,
@@ -71,7 +70,7 @@ impl<'a> Log<'a> {
         match format {
             Format::Csv => Ok(Log::Table(Table::new(input, &head, columns, times)?)),
             _ if asked_for_columns => {
-                bail!("--time, --time-unit and --cost are about columns, which an access log has not")
+                bail!("--time, --time-unit and --cost are about columns, and an access log has none")
             }
             _ => Ok(Log::Access(Access::new(input, &columns.key)?)),
         }
@@ -84,7 +83,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The number of the line that was read last, from one.
+    /// Returns the number of the line that was read last, from one.
     pub(crate) fn number(&self) -> u64 {
         match self {
             Log::Access(log) => log.number(),
@@ -92,7 +91,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The line that was read last.
+    /// Returns the line that was read last.
     pub(crate) fn line(&self) -> Cow<'_, [u8]> {
         match self {
             Log::Access(log) => log.line().into(),
@@ -100,7 +99,7 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// What it would be, if its lines were well-formed.
+    /// Returns the name of the format, for an error about a log that does not have it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Log::Access(_) => "an access log in the common or combined format",
@@ -109,13 +108,13 @@ impl<'a> Log<'a> {
     }
 }
 
-/// How much of a log is looked at to tell how it is written.
-const SNIFFED: usize = 1 << 16;
+/// The bytes at the beginning of a log from which its format is found.
+const SNIFFED: u64 = 1 << 16;
 
-/// Tables are known by their header or by the options. A line of words without a column of times
-/// may also stand before an access log, where a program says what follows.
+/// Finds the format of a log. A table is known by its header or by the options. A line of words
+/// without a column of times may also precede an access log, if a program announces the log.
 fn sniff(head: &[u8], columns: bool) -> Format {
-    let is_access = |line: &[u8]| access::parse(line.trim_ascii_end(), &mut Vec::new()).is_ok();
+    let is_access = |line: &[u8]| access::parse(line.trim_ascii_end(), &mut Scratch::default()).is_ok();
     let head = head.trim_ascii_start();
     let mut lines = head.split(|&byte| byte == b'\n');
     let first = lines.next().unwrap_or(head).trim_ascii_end();
@@ -123,26 +122,13 @@ fn sniff(head: &[u8], columns: bool) -> Format {
     if is_table && !is_access(first) { Format::Csv } else { Format::Access }
 }
 
-/// An input with the beginning that was read of it put back.
+/// An input from which a beginning was read, with that beginning put back.
 pub(super) type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// Reads until what was read is `enough`, or `most` bytes; returns all of the input, and what
-/// was read of it.
-pub(super) fn peek<R: Read>(
-    mut input: R,
-    most: usize,
-    enough: impl Fn(&[u8]) -> bool,
-) -> io::Result<(Peeked<R>, Vec<u8>)> {
-    let (mut head, mut length) = (vec![0; most], 0);
-    while length < most && !enough(&head[..length]) {
-        match input.read(&mut head[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    head.truncate(length);
+/// Reads at most `most` bytes. Returns all of the input, and the bytes that were read.
+pub(super) fn peek<R: Read>(mut input: R, most: u64) -> io::Result<(Peeked<R>, Vec<u8>)> {
+    let mut head = Vec::new();
+    input.by_ref().take(most).read_to_end(&mut head)?;
     Ok((Cursor::new(head.clone()).chain(input), head))
 }
 
@@ -150,7 +136,7 @@ pub(super) fn peek<R: Read>(
 mod tests {
     use super::*;
 
-    /// Gives a byte at a time, as a slow pipe may.
+    /// Returns one byte at a time, as a slow pipe may.
     struct Drip<'a>(&'a [u8]);
 
     impl Read for Drip<'_> {
@@ -176,8 +162,8 @@ mod tests {
     fn peeking_loses_nothing() {
         let text: Vec<u8> = (0..200).collect();
         for most in [0, 1, 2, 199, 200, 300] {
-            let (mut input, head) = peek(Drip(&text), most, |head| head.ends_with(&[150])).unwrap();
-            assert_eq!(head, text[..most.min(151)]);
+            let (mut input, head) = peek(Drip(&text), most as u64).unwrap();
+            assert_eq!(head, text[..most.min(200)]);
             let mut all = Vec::new();
             input.read_to_end(&mut all).unwrap();
             assert_eq!(all, text);

@@ -1,13 +1,13 @@
-//! Keys, as the values of a request's fields.
+//! Keys: values of fields of a request.
 
 use std::collections::HashMap;
 
 use crate::text;
 
-/// Before each value of a key but the last: its length, in as many bytes.
+/// The bytes of a length, which stands before each value of a key but the last.
 const LENGTH: usize = size_of::<u32>();
 
-/// Joins the values of several fields in one buffer, so that no two lists of values are the same.
+/// Joins values of several fields in one buffer. Different lists of values are different keys.
 #[derive(Default)]
 pub(crate) struct Joiner {
     joined: Vec<u8>,
@@ -35,20 +35,20 @@ impl Joiner {
     }
 }
 
-/// The keys of a log, and their numbers in the order in which they come.
+/// The keys of a log, numbered in the order in which they come.
 pub(crate) struct Keys {
     fields: usize,
     numbers: HashMap<Box<[u8]>, u32>,
 }
 
 impl Keys {
-    /// Keys of as many values.
+    /// Returns no keys yet; each key has as many values as there are `fields`.
     pub(crate) fn new(fields: usize) -> Self {
         Keys { fields, numbers: HashMap::new() }
     }
 
-    /// Whether requests are told apart at all.
-    pub(crate) fn are_told(&self) -> bool {
+    /// Whether keys have fields. If not, all requests share one bucket.
+    pub(crate) fn have_fields(&self) -> bool {
         self.fields > 0
     }
 
@@ -63,7 +63,7 @@ impl Keys {
         }
     }
 
-    /// The values of keys, as `show` has them; all are found in one pass.
+    /// Returns the values of keys, as `show` writes them. All keys are found in one pass.
     pub(crate) fn values(&self, numbers: &[u32], show: Show) -> Vec<Vec<String>> {
         let places: HashMap<u32, usize> = numbers.iter().copied().zip(0..).collect();
         let mut found = vec![Vec::new(); numbers.len()];
@@ -76,16 +76,16 @@ impl Keys {
     }
 }
 
-/// How a value of a key is told.
+/// Writes a value of a key.
 pub(crate) type Show = fn(&[u8]) -> String;
 
-/// The beginning of a value, made harmless for a terminal.
+/// Writes the beginning of a value, with control characters escaped for a terminal.
 pub(crate) fn excerpt(value: &[u8]) -> String {
     const SHOWN: usize = 60;
     text::excerpt(value, SHOWN)
 }
 
-/// All of a value, for what escapes control characters itself, such as JSON.
+/// Writes all of a value, for JSON, which escapes control characters itself.
 pub(crate) fn whole(value: &[u8]) -> String {
     String::from_utf8_lossy(value).into_owned()
 }

@@ -1,4 +1,4 @@
-//! A text, line by line, in one buffer.
+//! Reads a text line by line, into one buffer of bounded size.
 
 use std::io::{self, BufRead};
 
@@ -9,12 +9,13 @@ use super::Malformed;
 pub(crate) struct Lines<R> {
     input: R,
     line: Vec<u8>,
-    /// Of the line without its end.
+    /// The length of the line without its end.
     length: usize,
     number: u64,
 }
 
-/// Longer than any server writes, and short enough to read what is not a log at all.
+/// The most bytes of a line that are kept: more than servers write, and few enough to read a file
+/// that is not a log.
 pub(crate) const LONGEST: usize = 1 << 20;
 
 impl<R: BufRead> Lines<R> {
@@ -22,7 +23,7 @@ impl<R: BufRead> Lines<R> {
         Lines { input, line: Vec::new(), length: 0, number: 0 }
     }
 
-    /// The next line that is not blank, without its end; `None` at the end.
+    /// Returns the next line that is not blank, without its end, or `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Result<&[u8], Malformed>>> {
         loop {
             if !self.read()? {
@@ -38,8 +39,8 @@ impl<R: BufRead> Lines<R> {
         Ok(Some(if whole { Ok(self.last()) } else { Err(Malformed("longer than a megabyte")) }))
     }
 
-    /// Reads a line with its end, and keeps no more than [`LONGEST`] of it. Tells whether there
-    /// was one.
+    /// Reads a line with its end, and keeps at most [`LONGEST`] of it. Returns whether there was a
+    /// line. The `read_until` of the standard library searches more slowly than `memchr`.
     fn read(&mut self) -> io::Result<bool> {
         self.line.clear();
         loop {
@@ -60,12 +61,12 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The number of the line that was read last, from one.
+    /// Returns the number of the line that was read last, from one.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// The line that was read last, or its beginning where it is too long.
+    /// Returns the line that was read last, or its beginning if it is too long.
     pub(crate) fn last(&self) -> &[u8] {
         &self.line[..self.length]
     }

@@ -1,4 +1,5 @@
-//! Byte-order marks, which some editors and tools put in front of a text.
+//! Byte-order marks, which some editors and tools write before a text. Decoders skip a mark only at
+//! the beginning of a text, but logs that were joined also have marks inside.
 
 use std::io::{self, BufRead, Read};
 
@@ -6,11 +7,11 @@ use memchr::memchr_iter;
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Bytes that are read at once.
+/// The bytes that are read at once.
 const READ: usize = 1 << 16;
 
-/// Whether a text that begins with `head` is UTF-16, in either order of the bytes. Without a mark
-/// it is known by the zeros between ASCII characters.
+/// Whether a text that begins with `head` is UTF-16, in either byte order. A text without a mark is
+/// known by the zeros between ASCII characters.
 pub(super) fn is_utf16(head: &[u8]) -> bool {
     match head {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -21,12 +22,11 @@ pub(super) fn is_utf16(head: &[u8]) -> bool {
     }
 }
 
-/// A UTF-8 text without the marks at the beginning of its lines: files that were joined have them
-/// there.
+/// A UTF-8 text without the marks at the beginning of its lines.
 pub(super) struct WithoutMarks<R> {
     input: R,
     buffer: Box<[u8]>,
-    /// The bytes from here to `ready` are handed out next.
+    /// The bytes from here to `ready` are read next.
     at: usize,
     ready: usize,
     /// The bytes from `ready` to here may have marks.
@@ -41,7 +41,7 @@ impl<R: Read> WithoutMarks<R> {
         WithoutMarks { input, buffer, at: 0, ready: 0, filled: 0, line_begins: true }
     }
 
-    /// Makes bytes ready, if there are more.
+    /// Makes bytes ready, unless the input is at its end.
     fn advance(&mut self) -> io::Result<()> {
         loop {
             let rest = &self.buffer[self.ready..self.filled];
@@ -61,7 +61,7 @@ impl<R: Read> WithoutMarks<R> {
         }
     }
 
-    /// Reads more behind the bytes that are not ready, of which there are at most two.
+    /// Reads more after the bytes that are not ready. There are at most two of these.
     fn fill(&mut self) -> io::Result<usize> {
         self.buffer.copy_within(self.ready..self.filled, 0);
         (self.at, self.ready, self.filled) = (0, 0, self.filled - self.ready);
@@ -71,8 +71,8 @@ impl<R: Read> WithoutMarks<R> {
     }
 }
 
-/// The length of `text` up to the first line that begins with a mark, or, at the end of `text`,
-/// with a part of one. The mark at the very beginning of `text` does not count.
+/// Returns the length of `text` up to the first line that begins with a mark, or with a part of one at
+/// the end of `text`. A mark at the beginning of `text` does not count.
 fn before_mark(text: &[u8]) -> usize {
     let is_mark = |rest: &[u8]| rest.starts_with(MARK) || MARK.starts_with(rest);
     let mark = memchr_iter(MARK[0], text).find(|&at| at > 0 && text[at - 1] == b'\n' && is_mark(&text[at..]));
@@ -104,7 +104,7 @@ impl<R: Read> Read for WithoutMarks<R> {
 mod tests {
     use super::*;
 
-    /// Hands out at most as many bytes at a time.
+    /// Returns at most as many bytes at a time.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl Read for Pieces<'_> {

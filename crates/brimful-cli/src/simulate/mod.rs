@@ -1,5 +1,5 @@
-//! `brimful simulate`: logs, replayed through the limiter on their own clock. They are streamed:
-//! what is in memory grows with the keys, not with the lines.
+//! `brimful simulate`: replays logs through the limiter on their own clock. Logs are streamed: memory
+//! grows with the keys, not with the lines.
 
 mod access;
 mod args;
@@ -36,7 +36,7 @@ use replay::Replay;
 use report::Report;
 use time::{Stamp, Times};
 
-/// What a replay needs of a line.
+/// The parts of a line that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Request<'a> {
     stamp: Stamp,
@@ -44,26 +44,26 @@ struct Request<'a> {
     cost: Tokens,
 }
 
-/// Why a line is not a request.
+/// The reason that a line is not a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Malformed(&'static str);
 
-/// A line that was not as it should be.
+/// A line that is not as expected, and the reason.
 struct Complaint {
     place: Place,
     reason: String,
 }
 
-/// A line, and where it is.
+/// A line and its place.
 struct Place {
-    /// How many lines of all logs were read before.
+    /// The number of lines of all logs that were read before.
     before: u64,
     file: String,
     line: u64,
     text: String,
 }
 
-/// A line whose time may be out of line with the others.
+/// A line whose time may be out of line with the others, so that it is not replayed yet.
 struct Held {
     stamp: Stamp,
     key: Box<[u8]>,
@@ -71,15 +71,15 @@ struct Held {
     place: Place,
 }
 
-/// Replays the logs and prints what became of them.
+/// Replays the logs and prints a report.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure> {
     let quota = parse_quota(&args.quota)?;
     let fields = args.key_fields().len();
     let keyed = fields > 0;
     if args.top > 0 && !keyed {
-        return Err(anyhow!("--top tells keys: say with --key what they are").into());
+        return Err(anyhow!("--top lists keys: choose them with --key").into());
     }
-    // Before the logs are read, which may take long; nothing is written until they were.
+    // A wrong path is an error before the logs are read, which may take long. The file is written after.
     let svg = args.timeline.as_deref().map(|path| timeline::File::new(path, &args.files)).transpose()?;
     let replay = Replay::new(&quota, keyed.then_some(args.max_keys), svg.is_some())?;
     let mut intake = Intake::new(args.reorder, fields, replay);
@@ -90,31 +90,31 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     }
     intake.finish()?;
     drop(progress);
-    // An SVG that cannot be written does not cost the report.
+    // The report is printed even if the SVG cannot be written.
     let drawn = match (svg, intake.replay.timeline()) {
         (Some(svg), Some(timeline)) => svg.write(timeline, &quota),
         _ => Ok(()),
     };
     let report = Report::new(args, &quota, &intake);
-    let told = if args.json { writeln!(out, "{:#}", report.as_json()) } else { report.print(out) };
-    // Before whoever reads the report, who may have seen enough.
+    let printed = if args.json { writeln!(out, "{:#}", report.as_json()) } else { report.print(out) };
+    // An error of the SVG comes first: the reader of the report may have closed the pipe.
     drawn?;
-    told?;
+    printed?;
     Ok(if report.violations == 0 { Verdict::Held } else { Verdict::Violated })
 }
 
-/// Takes the lines of all logs in, and gives them to the replay in order.
+/// Takes in the lines of all logs, and passes them to the replay in order.
 struct Intake {
     groups: Groups<Held>,
     order: Reorder<(u32, Tokens)>,
     keys: Keys,
     replay: Replay,
-    /// Lines that were read.
+    /// The number of lines that were read.
     lines: u64,
     before: Option<Stamp>,
-    /// Requests whose stamp is earlier than that of the request before.
+    /// The number of requests whose stamp is earlier than that of the request before.
     out_of_order: u64,
-    /// Requests that came too late to be put into order.
+    /// The number of requests that came too late to be put in order.
     late: u64,
     first_late: Option<Complaint>,
     malformed: u64,
@@ -180,7 +180,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Holds a request that may be out of line, and takes those in that are known not to be.
+    /// Holds a request that may be out of line, and takes in the held ones that are now known to be in
+    /// line.
     fn hold(&mut self, held: Held) -> Result<()> {
         let in_line = self.groups.hold(held.stamp, held);
         self.take_held(in_line)
@@ -195,14 +196,14 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes a request in. Returns the instant that had been reached, if that is later.
+    /// Takes in a request. Returns the instant that had been reached, if that is later.
     fn take(&mut self, request: Request<'_>) -> Result<Option<Stamp>> {
         let Request { stamp, key, cost } = request;
         self.out_of_order += u64::from(self.before.is_some_and(|before| stamp < before));
         self.before = Some(stamp);
         let missed = self.order.missed(stamp);
         self.late += u64::from(missed.is_some());
-        let key = if self.keys.are_told() { self.keys.number(key) } else { 0 };
+        let key = if self.keys.have_fields() { self.keys.number(key) } else { 0 };
         if let Some((stamp, (key, cost))) = self.order.push(stamp, (key, cost)) {
             self.replay.take(stamp, key, cost)?;
         }
@@ -237,7 +238,7 @@ impl Complaint {
 }
 
 impl Place {
-    /// Of the line that was read last.
+    /// Returns the place of the line that was read last.
     fn new(log: &Log<'_>, path: &Path, before: u64) -> Self {
         Place { before, file: path.display().to_string(), line: log.number(), text: text::excerpt(&log.line(), 60) }
     }

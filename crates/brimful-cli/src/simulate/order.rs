@@ -1,26 +1,25 @@
-//! Puts what comes nearly in order of its time into order, with a bounded number of lines in
-//! memory.
+//! Puts lines in order of their time, with a bounded number of lines in memory.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::time::Stamp;
 
-/// A buffer that lets the earliest go when it has too many. Those of one instant stay in the
-/// order in which they came.
+/// A buffer that returns its earliest item when it has too many. Items of one instant keep the order
+/// in which they came.
 ///
-/// They stand in a queue, into which what comes nearly in order is put from its end; only what
-/// is far from its place goes to a heap.
+/// Items are in a queue. An item that is nearly in order is inserted near the end of the queue, and an
+/// item that is far from its place goes to a heap.
 pub(crate) struct Reorder<T> {
     queue: VecDeque<Held<T>>,
     stragglers: BinaryHeap<Reverse<Held<T>>>,
     most: usize,
     came: u64,
-    /// When the last that was let go had its time.
+    /// The time of the last item that was returned.
     reached: Option<Stamp>,
 }
 
-/// As many are moved in the queue in about the time that the heap takes for one.
+/// Moving so many items in the queue takes about as long as one item in the heap.
 const NEAR: usize = 128;
 
 struct Held<T> {
@@ -30,19 +29,19 @@ struct Held<T> {
 }
 
 impl<T> Reorder<T> {
-    /// Holds at most `most`.
+    /// Holds at most `most` items.
     pub(crate) fn new(most: usize) -> Self {
         Reorder { queue: VecDeque::new(), stragglers: BinaryHeap::new(), most, came: 0, reached: None }
     }
 
-    /// The instant that has been reached, where `stamp` is earlier and so comes too late to be
-    /// put into order.
+    /// Returns the instant that has been reached if `stamp` is earlier, and so too late to be put in
+    /// order.
     pub(crate) fn missed(&self, stamp: Stamp) -> Option<Stamp> {
         self.reached.filter(|&reached| stamp < reached)
     }
 
-    /// Takes one in, and lets the earliest go where there are too many. What comes too late goes
-    /// at once, at the instant that has been reached.
+    /// Takes in an item, and returns the earliest one if there are too many. An item that is too late
+    /// is returned at once, at the instant that has been reached.
     pub(crate) fn push(&mut self, stamp: Stamp, item: T) -> Option<(Stamp, T)> {
         if let Some(reached) = self.missed(stamp) {
             return Some((reached, item));
@@ -63,7 +62,7 @@ impl<T> Reorder<T> {
         (self.queue.len() + self.stragglers.len() > self.most).then(|| self.pop()).flatten()
     }
 
-    /// Lets the earliest go.
+    /// Returns the earliest item.
     pub(crate) fn pop(&mut self) -> Option<(Stamp, T)> {
         let straggler = match (self.queue.front(), self.stragglers.peek()) {
             (Some(first), Some(Reverse(straggler))) => straggler < first,
@@ -109,7 +108,7 @@ mod tests {
         Stamp::from_unix(seconds, 0).unwrap()
     }
 
-    /// What comes out, with the number of those that came too late.
+    /// Returns the items in the order in which they are returned, and the number of late ones.
     fn through(most: usize, times: &[i64]) -> (Vec<(Stamp, usize)>, usize) {
         let (mut order, mut out, mut late) = (Reorder::new(most), Vec::new(), 0);
         for (number, &seconds) in times.iter().enumerate() {

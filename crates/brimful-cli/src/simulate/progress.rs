@@ -1,4 +1,4 @@
-//! How far the reading has come, for whoever looks at a terminal.
+//! The progress of the reading, shown on a terminal.
 
 use std::cell::Cell;
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar on stderr, if that is a terminal, once reading has taken a second.
+/// A bar on stderr, if that is a terminal. It is shown after a second of reading.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -31,7 +31,7 @@ impl Progress {
         Progress { bar, started: Instant::now(), shown: Cell::new(false) }
     }
 
-    /// `input`, whose bytes are counted as they are read.
+    /// Returns `input` with its bytes counted as they are read.
     pub(crate) fn of<R: Read>(&self, input: R) -> Counted<'_, R> {
         Counted { input, progress: self }
     }
@@ -59,11 +59,12 @@ impl Drop for Progress {
     }
 }
 
-/// The bytes in a file; `None` for what has no end that is known.
+/// Returns the bytes of a file, or `None` for a pipe or a device.
 fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|file| file.len())
 }
 
+/// An input whose bytes are counted. The `wrap_read` of indicatif would show the bar at once.
 pub(crate) struct Counted<'a, R> {
     input: R,
     progress: &'a Progress,

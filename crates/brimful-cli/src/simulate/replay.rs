@@ -1,4 +1,4 @@
-//! Requests, replayed through the limiter on a clock of their own, and what came of them.
+//! Replays requests through the limiter on their own clock, and counts the decisions.
 
 use std::cmp::Reverse;
 
@@ -16,19 +16,19 @@ pub(crate) struct Replay {
     bound: Bound,
     span: Option<(Stamp, Stamp)>,
     totals: Totals,
-    /// By the keys' numbers; where there are no keys, of all requests.
+    /// By the numbers of the keys; without keys, one account of all requests.
     accounts: Vec<Account>,
     timeline: Option<Timeline>,
 }
 
-/// Sums over all requests; costs are in 10⁻¹² token.
+/// Sums over all requests. Costs are in 10⁻¹² token.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) requests: u64,
     pub(crate) admitted: u64,
-    /// Of those denied, the ones whose cost is above the burst.
+    /// The denied requests whose cost is above the burst.
     pub(crate) above_burst: u64,
-    /// Of those denied, the ones whose key was new where the limiter had no room for it.
+    /// The denied requests with a new key for which the limiter had no room.
     pub(crate) no_room: u64,
     pub(crate) cost: u128,
     pub(crate) cost_admitted: u128,
@@ -40,7 +40,7 @@ impl Totals {
     }
 }
 
-/// What came of one key's requests; memory a key, not a request.
+/// The decisions on one key's requests. Its size does not grow with the requests.
 pub(crate) struct Account {
     pub(crate) requests: u64,
     pub(crate) denied: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Account {
     granted: WindowScan,
 }
 
-/// A window, and whose it is.
+/// The worst window, and its key.
 pub(crate) struct Worst {
     pub(crate) window: Window,
     pub(crate) key: u32,
@@ -62,7 +62,7 @@ const EARLIER: u64 = 1_000_000_000;
 const LONGEST: u64 = (1 << 59) - EARLIER;
 
 impl Replay {
-    /// With a bucket for each of at most `max_keys` keys at once, or one for all.
+    /// Has a bucket for each of at most `max_keys` keys at once, or one bucket for all requests.
     pub(crate) fn new(quota: &Quota, max_keys: Option<u64>, timeline: bool) -> Result<Self> {
         let limiter = match max_keys {
             Some(max_keys) => Limiter::keyed(*quota, max_keys)?,
@@ -73,7 +73,7 @@ impl Replay {
         Ok(Replay { limiter, bound: bound(quota), span: None, totals, accounts: Vec::new(), timeline })
     }
 
-    /// The next request, no earlier than the one before.
+    /// Takes the next request, which is no earlier than the one before.
     pub(crate) fn take(&mut self, stamp: Stamp, key: u32, cost: Tokens) -> Result<()> {
         let (first, _) = self.span.unwrap_or((stamp, stamp));
         self.span = Some((first, stamp));
@@ -121,7 +121,7 @@ impl Replay {
         &self.totals
     }
 
-    /// The first and the last instant.
+    /// Returns the first and the last instant.
     pub(crate) fn span(&self) -> Option<(Stamp, Stamp)> {
         self.span
     }
@@ -134,7 +134,7 @@ impl Replay {
         self.accounts.len() as u64
     }
 
-    /// What the limiter took for its keys, in bytes.
+    /// Returns the bytes that the limiter uses.
     pub(crate) fn limiter_bytes(&self) -> u64 {
         match &self.limiter {
             Limiter::Lone(limiter) => size_of_val(&**limiter) as u64,
@@ -142,7 +142,7 @@ impl Replay {
         }
     }
 
-    /// Keys that the limiter forgot while they were in use.
+    /// Returns the number of keys that the limiter evicted while they were in use.
     pub(crate) fn evictions(&self) -> u64 {
         match &self.limiter {
             Limiter::Lone(_) => 0,
@@ -150,14 +150,14 @@ impl Replay {
         }
     }
 
-    /// The instant that a reading was made from.
+    /// Returns the instant of a reading.
     pub(crate) fn stamp(&self, reading: u64) -> Stamp {
         let (first, _) = self.span.unwrap_or_default();
         first.plus(reading.saturating_sub(EARLIER))
     }
 
-    /// The window of all keys with the least margin, and how many keys have one that breaks the
-    /// bound.
+    /// Returns the window of all keys with the least margin, and the number of keys with a window that
+    /// breaks the bound.
     pub(crate) fn windows(&self) -> (Option<Worst>, u64) {
         let mut worst: Option<Worst> = None;
         let mut violations = 0;
@@ -171,8 +171,8 @@ impl Replay {
         (worst, violations)
     }
 
-    /// The keys that were denied most often, with what came of them; of several the one that was
-    /// denied more tokens, and then the one that came first.
+    /// Returns the keys that were denied most often, with their accounts. Of keys that were denied as
+    /// often, the one that was denied more tokens is first, and then the one that came first.
     pub(crate) fn most_denied(&self, most: usize) -> Vec<(u32, &Account)> {
         let mut denied: Vec<_> = (0..).zip(&self.accounts).filter(|(_, account)| account.denied > 0).collect();
         denied.sort_by_key(|(_, account)| Reverse((account.denied, account.cost_denied)));
@@ -193,8 +193,8 @@ enum Limiter {
 }
 
 impl Limiter {
-    /// What becomes of keys beyond `max_keys` is up to where they hash to, so the seed is fixed:
-    /// a log is replayed alike each time.
+    /// The seed is fixed, so that each replay of a log has the same result: the hashes decide which
+    /// keys beyond `max_keys` find room.
     fn keyed(quota: Quota, max_keys: u64) -> Result<Limiter> {
         let hasher = SipState::from_seed([0, 0]);
         let limiter =
@@ -209,7 +209,7 @@ impl Limiter {
         }
     }
 
-    /// The tokens that are there; `None` with keys, which have a level each.
+    /// Returns the available tokens, or `None` with keys, which have a level each.
     fn level(&self, reading: u64) -> Option<f64> {
         match self {
             Limiter::Lone(limiter) => Some(limiter.at(reading).available_tokens()),

@@ -1,4 +1,4 @@
-//! What came of a replay, for people and as JSON.
+//! The results of a replay, for people and as JSON.
 
 use std::io::{self, Write};
 
@@ -9,15 +9,16 @@ use super::key::{self, Show};
 use super::replay::{Account, Worst};
 use super::{Args, Complaint, Intake, Place};
 use crate::bound::{number, tokens, whole};
+use crate::columns::{aligned, left, right};
 use crate::text;
 
-/// A replay's end.
+/// The results of a replay.
 pub(crate) struct Report<'a> {
     args: &'a Args,
     quota: &'a Quota,
     intake: &'a Intake,
     worst: Option<Worst>,
-    /// Keys whose worst window breaks the bound.
+    /// The number of keys whose worst window breaks the bound.
     pub(crate) violations: u64,
 }
 
@@ -27,16 +28,16 @@ impl<'a> Report<'a> {
         Report { args, quota, intake, worst, violations }
     }
 
-    /// The keys that were denied most often, and what came of them.
+    /// Returns the keys that were denied most often, with their accounts.
     fn top(&self, show: Show) -> Vec<(Vec<String>, &'a Account)> {
         let (numbers, accounts): (Vec<u32>, Vec<_>) = self.intake.replay.most_denied(self.args.top).into_iter().unzip();
         self.intake.keys.values(&numbers, show).into_iter().zip(accounts).collect()
     }
 
-    /// The values of a key; `None` where all requests share one bucket.
+    /// Returns the values of a key, or `None` if all requests share one bucket.
     fn whose(&self, key: u32, show: Show) -> Option<Vec<String>> {
         let keys = &self.intake.keys;
-        keys.are_told().then(|| keys.values(&[key], show).concat())
+        keys.have_fields().then(|| keys.values(&[key], show).concat())
     }
 
     pub(crate) fn as_json(&self) -> Value {
@@ -87,13 +88,13 @@ impl<'a> Report<'a> {
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let files: Vec<String> = self.args.files.iter().map(|file| file.display().to_string()).collect();
         writeln!(out, "{} at {}, {}\n", files.join(", "), self.quota, self.each())?;
-        self.print_requests(out)?;
-        self.print_lines(out)?;
-        if let Some((first, last)) = self.intake.replay.span() {
-            writeln!(out, "first         {first}\nlast          {last}")?;
+        writeln!(out, "{}", counted(self.requests().into_iter().chain(self.lines())))?;
+        writeln!(out, "{}", aligned([left(0, NAME), left(1, 0)], self.times()))?;
+        if self.worst.is_some() {
+            writeln!(out, "{}", counted([self.broken()]))?;
         }
-        self.print_windows(out)?;
-        self.print_top(out)
+        let top = self.top(key::excerpt);
+        if top.is_empty() { Ok(()) } else { writeln!(out, "\n{}", most_denied(&top)) }
     }
 
     fn each(&self) -> String {
@@ -104,55 +105,58 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn print_requests(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Returns the rows about requests, tokens and keys.
+    fn requests(&self) -> Vec<Row> {
         let replay = &self.intake.replay;
         let totals = replay.totals();
-        let share =
-            |name: &str, part: u64, note: &str| row(name, &text::count(part), &percent(part, totals.requests, note));
-        writeln!(out, "{}", row("requests", &text::count(totals.requests), ""))?;
-        writeln!(out, "{}", share("admitted", totals.admitted, ""))?;
-        writeln!(out, "{}", share("denied", totals.denied(), ""))?;
+        let share = |name, part, note: &str| row(name, text::count(part), percent(part, totals.requests, note));
+        let mut rows = vec![
+            row("requests", text::count(totals.requests), ""),
+            share("admitted", totals.admitted, ""),
+            share("denied", totals.denied(), ""),
+        ];
         if totals.above_burst > 0 {
-            writeln!(
-                out,
-                "{}",
-                share("above burst", totals.above_burst, "of all; they cost more than the burst, for ever")
-            )?;
+            rows.push(share(
+                "above burst",
+                totals.above_burst,
+                "of all; they cost more than the burst, and are never admitted",
+            ));
         }
         if totals.no_room > 0 {
-            writeln!(out, "{}", share("no room", totals.no_room, "of all; new keys while --max-keys were in use"))?;
+            rows.push(share("no room", totals.no_room, "of all; new keys while --max-keys keys were in use"));
         }
         if totals.cost != whole(totals.requests).unsigned_abs() {
-            writeln!(out, "{}", row("tokens", &text::tokens(totals.cost), ""))?;
-            let tokens = |name: &str, part: u128| row(name, &text::tokens(part), &percent(part, totals.cost, ""));
-            writeln!(out, "{}", tokens("admitted", totals.cost_admitted))?;
-            writeln!(out, "{}", tokens("denied", totals.cost - totals.cost_admitted))?;
+            let share = |name, part| row(name, text::tokens(part), percent(part, totals.cost, ""));
+            rows.push(row("tokens", text::tokens(totals.cost), ""));
+            rows.push(share("admitted", totals.cost_admitted));
+            rows.push(share("denied", totals.cost - totals.cost_admitted));
         }
-        let bytes = format!("  in {} bytes of the limiter's", text::count(replay.limiter_bytes()));
-        writeln!(out, "{}", row("keys", &text::count(replay.keys()), &bytes))?;
+        let bytes = format!("in {} bytes of the limiter", text::count(replay.limiter_bytes()));
+        rows.push(row("keys", text::count(replay.keys()), bytes));
         if replay.evictions() > 0 {
-            let note = "  keys in use were forgotten for new ones: there were more than --max-keys";
-            writeln!(out, "{}", row("evicted", &text::count(replay.evictions()), note))?;
+            let note = "keys in use were evicted for new ones: raise --max-keys";
+            rows.push(row("evicted", text::count(replay.evictions()), note));
         }
-        Ok(())
+        rows
     }
 
-    fn print_lines(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Returns the rows about the order of the lines, and about lines that are not requests.
+    fn lines(&self) -> Vec<Row> {
         let Intake { replay, out_of_order, late, first_late, malformed, first_malformed, .. } = self.intake;
         let requests = replay.totals().requests;
         let note = "earlier than the line before; replayed in order of their stamps";
-        writeln!(out, "{}", row("out of order", &text::count(*out_of_order), &percent(*out_of_order, requests, note)))?;
+        let mut rows = vec![row("out of order", text::count(*out_of_order), percent(*out_of_order, requests, note))];
         if let Some(first) = first_late {
             let note = format!(
-                "of all; earlier than {} lines reach, replayed at the latest instant by then\n{:28}{}",
+                "of all; earlier than the {} held lines reach, replayed at the instant that was reached\n{}",
                 text::count(self.args.reorder as u64),
-                "",
                 self.complaint(first)
             );
-            writeln!(out, "{}", row("late", &text::count(*late), &percent(*late, requests, &note)))?;
+            rows.push(row("late", text::count(*late), percent(*late, requests, &note)));
         }
-        let first = first_malformed.as_ref().map_or(String::new(), |first| format!("  {}", self.complaint(first)));
-        writeln!(out, "{}", row("malformed", &text::count(*malformed), &first))
+        let first = first_malformed.as_ref().map_or(String::new(), |first| self.complaint(first));
+        rows.push(row("malformed", text::count(*malformed), first));
+        rows
     }
 
     fn complaint(&self, Complaint { place: Place { file, line, text, .. }, reason }: &Complaint) -> String {
@@ -160,49 +164,78 @@ impl<'a> Report<'a> {
         format!("the first is line {line}{file}: {reason}: {text}")
     }
 
-    fn print_windows(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Returns the rows about the first and last instant, and the worst window.
+    fn times(&self) -> Vec<[String; 2]> {
+        let row = |name: &str, text| [name.to_owned(), text];
+        let mut rows = Vec::new();
+        if let Some((first, last)) = self.intake.replay.span() {
+            rows.extend([row("first", first.to_string()), row("last", last.to_string())]);
+        }
+        let worst = self.worst.as_ref().map_or_else(|| "none: nothing was admitted".to_owned(), |it| self.window(it));
+        rows.push(row("worst window", worst));
+        rows
+    }
+
+    /// Writes a window in two lines.
+    fn window(&self, Worst { window, key }: &Worst) -> String {
         let replay = &self.intake.replay;
-        let Some(Worst { window, key }) = &self.worst else {
-            return writeln!(out, "worst window  none: nothing was admitted");
-        };
         let margin = tokens(&window.margin);
         let granted = window.granted.unsigned_abs();
-        writeln!(
-            out,
-            "worst window  {} granted within {} (burst + rate × time = {}), margin {} tokens",
+        let whose = self.whose(*key, key::excerpt).map_or(String::new(), |key| format!(", {}", joined(&key)));
+        format!(
+            "{} granted within {} (burst + rate × time = {}), margin {} tokens\n{} to {}{whose}",
             text::tokens(granted),
             text::span((window.end_ns - window.start_ns) as f64),
             text::amount(granted as f64 / whole(1) as f64 + margin),
-            text::amount(margin)
-        )?;
-        let whose = self.whose(*key, key::excerpt).map_or(String::new(), |key| format!(", {}", joined(&key)));
-        writeln!(out, "              {} to {}{whose}", replay.stamp(window.start_ns), replay.stamp(window.end_ns))?;
-        let note = match self.violations {
-            0 => "  no window of any key is above burst + rate × its length",
-            _ => "  keys were admitted more than the bound",
-        };
-        writeln!(out, "{}", row("violations", &text::count(self.violations), note))
+            text::amount(margin),
+            replay.stamp(window.start_ns),
+            replay.stamp(window.end_ns),
+        )
     }
 
-    fn print_top(&self, out: &mut impl Write) -> io::Result<()> {
-        let top = self.top(key::excerpt);
-        if top.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\n{:>12}  {:>12}  {:>14}  key", "denied", "of requests", "tokens denied")?;
-        for (key, Account { requests, denied, cost_denied, .. }) in top {
-            let (denied, requests, cost) = (text::count(*denied), text::count(*requests), text::tokens(*cost_denied));
-            writeln!(out, "{denied:>12}  {requests:>12}  {cost:>14}  {}", joined(&key))?;
-        }
-        Ok(())
+    /// Returns the row about keys that were admitted more than the bound.
+    fn broken(&self) -> Row {
+        let note = match self.violations {
+            0 => "no window of any key is above burst + rate × its length",
+            _ => "keys were admitted more than the bound",
+        };
+        row("violations", text::count(self.violations), note)
     }
+}
+
+/// A name, a number, and a note.
+type Row = [String; 3];
+
+/// The least width of the names.
+const NAME: u16 = 13;
+
+fn row(name: &str, number: String, note: impl Into<String>) -> Row {
+    [name.to_owned(), number, note.into()]
+}
+
+fn counted(rows: impl IntoIterator<Item = Row>) -> String {
+    aligned([left(0, NAME), right(1, 12), left(2, 0)], rows)
+}
+
+/// Writes a share of a whole, and a note about it.
+fn percent(part: impl Into<u128>, of: impl Into<u128>, note: &str) -> String {
+    format!("{:>9}  {note}", text::percent(part, of))
+}
+
+/// Writes a table of the keys that were denied most often.
+fn most_denied(top: &[(Vec<String>, &Account)]) -> String {
+    let head = ["denied", "of requests", "tokens denied", "key"].map(str::to_owned);
+    let rows = top.iter().map(|(key, Account { requests, denied, cost_denied, .. })| {
+        [text::count(*denied), text::count(*requests), text::tokens(*cost_denied), joined(key)]
+    });
+    aligned([right(0, 12), right(2, 12), right(2, 14), left(2, 0)], [head].into_iter().chain(rows))
 }
 
 fn joined(key: &[String]) -> String {
     key.join(" + ")
 }
 
-/// A list, where keys have several values: joined, two keys could look alike.
+/// Returns a list if keys have several values: joined, two keys could look alike.
 fn key_as_json(key: &[String]) -> Value {
     match key {
         [value] => json!(value),
@@ -215,14 +248,4 @@ impl Complaint {
         let Place { file, line, text, .. } = &self.place;
         json!({ "file": file, "line": line, "reason": self.reason, "text": text })
     }
-}
-
-fn row(name: &str, number: &str, note: &str) -> String {
-    format!("{name:<13} {number:>12}{note}")
-}
-
-/// A share of a whole, and what is to be said of it.
-fn percent(part: impl Into<u128>, of: impl Into<u128>, note: &str) -> String {
-    let percent = format!("  {:>9}  {note}", text::percent(part, of));
-    percent.trim_end().to_owned()
 }

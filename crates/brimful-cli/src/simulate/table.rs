@@ -1,4 +1,4 @@
-//! Tables of comma-separated values, with the columns' names in the first record.
+//! Tables of comma-separated values, with the names of the columns in the first record.
 
 use std::io::{self, BufRead, Read};
 
@@ -13,21 +13,21 @@ use super::time::Times;
 use super::{Malformed, Request};
 use crate::text;
 
-/// The columns that are asked for, by their names.
+/// The names of the columns in the options.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Columns {
-    /// Without it, the first of [`KNOWN`] that there is.
+    /// Without a name, the first of [`KNOWN`] that the table has.
     pub(crate) time: Option<String>,
-    /// Their sum is the cost; without any it is a token.
+    /// Their sum is the cost. Without names, the cost is a token.
     pub(crate) cost: Vec<String>,
     pub(crate) key: Vec<String>,
 }
 
-/// What a column with the time is called, in whatever case.
+/// The names of a column with the time, in any case.
 const KNOWN: [&str; 9] =
     ["timestamp", "@timestamp", "time", "ts", "datetime", "date_time", "date", "created_at", "start_time"];
 
-/// Whether a line looks like the columns' names: words, with commas between them.
+/// Whether a line looks like names of columns: words with commas between them.
 pub(crate) fn is_header(line: &[u8]) -> bool {
     let word = |name: &[u8]| {
         let name = unquoted(name);
@@ -37,7 +37,7 @@ pub(crate) fn is_header(line: &[u8]) -> bool {
     std::str::from_utf8(line).is_ok() && line.split(|&byte| byte == b',').all(word)
 }
 
-/// Whether one of the names in a header says that its column is the time.
+/// Whether one of the names in a header is the name of a time.
 pub(crate) fn has_time(header: &[u8]) -> bool {
     header.split(|&byte| byte == b',').any(|name| KNOWN.iter().any(|known| is_called(unquoted(name), known)))
 }
@@ -51,7 +51,7 @@ fn is_called(name: &[u8], known: &str) -> bool {
     name.trim_ascii().eq_ignore_ascii_case(known.as_bytes())
 }
 
-/// A table, as requests.
+/// Reads a table, request by request.
 pub(crate) struct Table<'a, R> {
     reader: Reader<Budget<WithoutBlanks<R>>>,
     record: ByteRecord,
@@ -63,21 +63,21 @@ pub(crate) struct Table<'a, R> {
 }
 
 impl<'a, R: BufRead> Table<'a, R> {
-    /// Reads the names of the columns. `head` is the beginning of `input`: the times in it say
-    /// what numbers of time count.
+    /// Reads the names of the columns. `head` is the beginning of `input`: the times in it decide the
+    /// unit of numbers.
     pub(crate) fn new(input: R, head: &[u8], columns: &Columns, times: &'a mut Times) -> Result<Self> {
         let mut reader = records(input);
         let header = reader.byte_headers().map_err(into_io)?.clone();
         let find = |option: &str, name: &str| {
             let at = header.iter().position(|column| column.trim_ascii() == name.as_bytes());
-            at.ok_or_else(|| anyhow!("{option}: there is no column {name:?}, but {}", listed(&header)))
+            at.ok_or_else(|| anyhow!("{option}: there is no column {name:?}: choose from {}", listed(&header)))
         };
         let all = |option: &str, names: &[String]| names.iter().map(|name| find(option, name)).collect::<Result<_>>();
         let time = match &columns.time {
             Some(name) => find("--time", name)?,
             None => match known(&header) {
                 Some(time) => time,
-                // An empty file has no columns, and no records that miss them.
+                // An empty file has no columns, and no records either.
                 None if header.is_empty() => 0,
                 None => bail!("which column is the time? Choose with --time from {}", listed(&header)),
             },
@@ -112,12 +112,12 @@ impl<'a, R: BufRead> Table<'a, R> {
         Ok(Request { stamp, key, cost })
     }
 
-    /// The number of the line on which the record that was read last begins, from one.
+    /// Returns the number of the line at which the record that was read last begins, from one.
     pub(crate) fn number(&self) -> u64 {
         self.record.position().map_or(0, csv::Position::line)
     }
 
-    /// The record that was read last.
+    /// Returns the record that was read last.
     pub(crate) fn line(&self) -> Vec<u8> {
         self.record.iter().collect::<Vec<_>>().join(&b","[..])
     }
@@ -128,7 +128,7 @@ fn records<R: BufRead>(input: R) -> Reader<Budget<WithoutBlanks<R>>> {
     ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(input)
 }
 
-/// The sum with the amount that a field says.
+/// Adds the amount in a field to `sum`.
 fn add(sum: Tokens, field: &[u8]) -> Result<Tokens, Malformed> {
     let amount = std::str::from_utf8(field).ok().and_then(|field| field.parse::<Tokens>().ok());
     let amount = amount.ok_or(Malformed("the cost is not a number from 0 to 4294967295, of at most 12 decimals"))?;
@@ -140,7 +140,7 @@ fn known(header: &ByteRecord) -> Option<usize> {
     KNOWN.iter().find_map(|known| header.iter().position(|column| is_called(column, known)))
 }
 
-/// The names of the columns, or of the first of them.
+/// Lists the names of the columns, or the first of them.
 fn listed(header: &ByteRecord) -> String {
     const MOST: usize = 20;
     let mut names: Vec<String> = header.iter().take(MOST).map(|name| text::excerpt(name.trim_ascii(), 40)).collect();
@@ -157,8 +157,8 @@ fn into_io(error: csv::Error) -> io::Error {
     }
 }
 
-/// Ends a record that does not: what comes after a quote that is left open would all be
-/// kept in memory.
+/// Fails at a record that does not end. The csv crate has no bound: after a quote that is left open, it
+/// would keep the rest of the table in memory.
 struct Budget<R> {
     input: R,
     left: usize,
@@ -184,7 +184,7 @@ mod tests {
         Columns { time: time.map(str::to_owned), cost: owned(cost), key: owned(key) }
     }
 
-    /// Stamp, key and cost of each record, or what is wrong with it.
+    /// Returns stamp, key and cost of each record, or the reason that it is malformed.
     fn read(text: &str, columns: &Columns) -> Vec<Result<(String, String, String), &'static str>> {
         let mut times = Times::new(None);
         let mut table = Table::new(text.as_bytes(), text.as_bytes(), columns, &mut times).unwrap();
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_told_with_what_is() {
         let text = "a,b\n1,2\n";
-        let reason = "--time: there is no column \"c\", but a, b";
+        let reason = "--time: there is no column \"c\": choose from a, b";
         assert_eq!(refusal(text, &columns(Some("c"), &[], &[])), reason);
         assert_eq!(refusal(text, &columns(Some("a"), &["c"], &[])), reason.replace("time", "cost"));
         assert_eq!(refusal(text, &columns(Some("a"), &[], &["c"])), reason.replace("time", "key"));

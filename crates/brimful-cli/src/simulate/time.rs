@@ -1,8 +1,14 @@
-//! Instants as logs write them.
+//! Instants, as logs write them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use clap::ValueEnum;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::strtime;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 
 use super::Malformed;
 
@@ -13,82 +19,101 @@ const SECOND: i64 = 1_000_000_000;
 pub(crate) struct Stamp(i64);
 
 impl Stamp {
-    /// `None` outside the years that a stamp reaches.
-    pub(crate) fn from_unix(seconds: i64, nanos: u32) -> Option<Stamp> {
-        seconds.checked_mul(SECOND)?.checked_add(i64::from(nanos)).map(Stamp)
+    /// Reads the date of an access log, such as `17/May/2015:10:05:03 +0000`.
+    pub(crate) fn read_access(text: &[u8]) -> Option<Stamp> {
+        let date = strtime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?;
+        Stamp::new(date.to_datetime().ok()?, date.offset()?, is_leap(text.get(18..20)))
     }
 
-    /// The nanoseconds since `earlier`.
+    /// Reads a date such as `2023-11-16 18:17:03.9799600`: with a `T` or a space, perhaps a
+    /// fraction, and perhaps a zone such as `Z`, `+01:00` or `+0100`. Without a zone it is UTC.
+    /// Decimals below a nanosecond are cut off.
+    pub(crate) fn read_iso(text: &[u8]) -> Option<Stamp> {
+        // jiff also reads a date alone, and a time without seconds.
+        if text.get(16) != Some(&b':') {
+            return None;
+        }
+        let date = without_fine_decimals(text);
+        let date = Pieces::parse(&*date).ok()?;
+        // The rules of a named zone are not read.
+        if date.time_zone_annotation().is_some() {
+            return None;
+        }
+        let offset = date.to_numeric_offset().unwrap_or(Offset::UTC);
+        Stamp::new(date.date().to_datetime(date.time()?), offset, is_leap(text.get(17..19)))
+    }
+
+    /// Returns `None` for an offset of a day or more, and outside the years that a stamp reaches.
+    fn new(time: DateTime, offset: Offset, leap: bool) -> Option<Stamp> {
+        const DAY: i32 = 86_400;
+        if offset.seconds().abs() >= DAY {
+            return None;
+        }
+        let instant = offset.to_timestamp(time).ok()?.as_nanosecond();
+        let second = if leap { SECOND } else { 0 };
+        i64::try_from(instant).ok()?.checked_add(second).map(Stamp)
+    }
+
+    /// Returns the nanoseconds between the two stamps.
     pub(crate) fn since(self, earlier: Stamp) -> u64 {
         self.0.abs_diff(earlier.0)
     }
 
-    /// The instant `nanos` later, or the last one.
+    /// Returns the stamp `nanos` later, or the last one.
     pub(crate) fn plus(self, nanos: u64) -> Stamp {
         Stamp(self.0.saturating_add_unsigned(nanos))
     }
 
-    /// The first instant from this one on that is a whole number of `nanos` since 1970.
+    /// Returns the first stamp from this one on that is a whole number of `nanos` since 1970.
     pub(crate) fn next_multiple(self, nanos: u64) -> Stamp {
         let beyond = self.0.rem_euclid(i64::try_from(nanos).unwrap_or(i64::MAX)).unsigned_abs();
         self.plus(if beyond == 0 { 0 } else { nanos - beyond })
     }
+
+    /// Writes the stamp in UTC, in a format of `strftime`.
+    pub(crate) fn format(self, format: &str) -> String {
+        self.timestamp().strftime(format).to_string()
+    }
+
+    fn timestamp(self) -> Timestamp {
+        Timestamp::from_nanosecond(self.0.into()).expect("jiff's years include a stamp's")
+    }
 }
 
-/// As `2015-05-17T10:05:03.5Z`.
+#[cfg(test)]
+impl Stamp {
+    pub(crate) fn from_unix(seconds: i64, nanos: i32) -> Option<Stamp> {
+        let instant = Timestamp::new(seconds, nanos).ok()?;
+        i64::try_from(instant.as_nanosecond()).ok().map(Stamp)
+    }
+}
+
+/// Writes a stamp such as `2015-05-17T10:05:03.5Z`.
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanos) = (self.0.div_euclid(SECOND), self.0.rem_euclid(SECOND));
-        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
-        if nanos > 0 {
-            write!(f, ".{}", format!("{nanos:09}").trim_end_matches('0'))?;
-        }
-        f.write_str("Z")
+        self.timestamp().fmt(f)
     }
 }
 
-/// A date and a time of day, and by how many seconds their zone is ahead of UTC.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Civil {
-    pub(crate) year: i64,
-    pub(crate) month: i64,
-    pub(crate) day: i64,
-    pub(crate) hour: i64,
-    pub(crate) minute: i64,
-    pub(crate) second: i64,
-    pub(crate) zone: i64,
+/// Whether a leap second is written. It is the first second of the next minute, and jiff reads it
+/// as the second before.
+fn is_leap(second: Option<&[u8]>) -> bool {
+    second == Some(b"60")
 }
 
-impl Civil {
-    /// Seconds since 1970 in UTC; `None` for what is no date or no time of day. A leap second is
-    /// the next minute's first.
-    pub(crate) fn unix(self) -> Option<i64> {
-        let Civil { year, month, day, hour, minute, second, zone } = self;
-        if !(1..=12).contains(&month) || day == 0 || day > days_in(year, month) {
-            return None;
-        }
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
-        Some(days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - zone)
+/// A date as [`Stamp::read_iso`] reads it, without the decimals below a nanosecond, which jiff
+/// refuses.
+fn without_fine_decimals(text: &[u8]) -> Cow<'_, [u8]> {
+    const DECIMALS: usize = "2023-11-16 18:17:03.".len();
+    const NANOS: usize = DECIMALS + 9;
+    let decimals = text.iter().skip(DECIMALS).take_while(|byte| byte.is_ascii_digit()).count();
+    match text.get(DECIMALS + decimals..) {
+        Some(rest) if decimals > 9 => [&text[..NANOS], rest].concat().into(),
+        _ => text.into(),
     }
 }
 
-/// Hours and minutes ahead of UTC, such as `+0200`, in seconds.
-pub(crate) fn zone(sign: u8, hours: &[u8], minutes: &[u8]) -> Option<i64> {
-    let sign = match sign {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let below = |text: &[u8], end: i64| digits(text).filter(|&number| text.len() == 2 && number < end);
-    Some(sign * (below(hours, 24)? * 3_600 + below(minutes, 60)? * 60))
-}
-
-/// What a number of time counts.
+/// The unit of a number of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Unit {
     /// Seconds since 1970
@@ -121,8 +146,8 @@ impl Unit {
         })
     }
 
-    /// The unit in which a number that says when something happened lies between 1973 and 5138;
-    /// seconds, where it is less in all.
+    /// Returns the unit in which a number is a time between 1973 and 5138, or seconds for smaller
+    /// numbers.
     fn of(number: i128) -> Unit {
         match number.unsigned_abs() {
             0..100_000_000_000 => Unit::S,
@@ -133,11 +158,11 @@ impl Unit {
     }
 }
 
-/// Reads times: dates, and numbers in a unit that most of a log's first numbers decide if it is
-/// not given.
+/// Reads times: dates and numbers. If the unit of the numbers is not given, most of the first
+/// numbers of the log decide it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    said: bool,
+    is_given: bool,
     unit: Option<Unit>,
     /// The unit of most numbers at the beginning of the log.
     expected: Option<Unit>,
@@ -145,21 +170,21 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn new(unit: Option<Unit>) -> Self {
-        Times { said: unit.is_some(), unit, expected: None }
+        Times { is_given: unit.is_some(), unit, expected: None }
     }
 
-    /// Whether the unit was given, rather than told by a number.
-    pub(crate) fn unit_was_said(&self) -> bool {
-        self.said
+    /// Whether the unit was given, rather than found from the numbers.
+    pub(crate) fn unit_is_given(&self) -> bool {
+        self.is_given
     }
 
-    /// What is finer than a nanosecond is cut off.
+    /// Reads a date or a number. Parts below a nanosecond are cut off.
     pub(crate) fn read(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
-        iso(text).map_or_else(|| self.number(text), Ok)
+        Stamp::read_iso(text).map_or_else(|| self.number(text), Ok)
     }
 
-    /// Takes note of the first times of a log, so that one strange number does not decide the
-    /// unit of all.
+    /// Finds the unit of most of the first times of a log, so that one strange number does not
+    /// decide the unit of all.
     pub(crate) fn expect(&mut self, texts: impl Iterator<Item = Vec<u8>>) {
         let mut found: Vec<(Unit, u64)> = Vec::new();
         for number in texts.filter_map(|text| Number::read(&text).ok()) {
@@ -171,7 +196,7 @@ impl Times {
                 }
             }
         }
-        // Of several the last is found, so the first one is put there.
+        // `max_by_key` returns the last of several units with as many times: reversed, the first.
         self.expected = found.into_iter().rev().max_by_key(|&(_, times)| times).map(|(unit, _)| unit);
     }
 
@@ -179,15 +204,17 @@ impl Times {
         let number = Number::read(text)?;
         let unit = match self.unit {
             Some(unit) => unit,
-            // It is the same instant in any.
+            // Zero is the same instant in each unit.
             None if number.is_zero() => return Ok(Stamp(0)),
             None if !number.is_above_zero() => {
-                return Err(Malformed("the time is below zero, and no number before tells its unit: see --time-unit"));
+                return Err(Malformed(
+                    "the time is below zero, and no number before it shows its unit: see --time-unit",
+                ));
             }
             None => self.expected.unwrap_or_else(|| Unit::of(number.whole)),
         };
         let stamp = number.stamp(unit)?;
-        // What is no instant tells no unit.
+        // A number that is not an instant decides no unit.
         self.unit = Some(unit);
         Ok(stamp)
     }
@@ -197,7 +224,7 @@ impl Times {
 struct Number {
     is_negative: bool,
     whole: i128,
-    /// In billionths.
+    /// In billionths of the unit.
     part: u32,
 }
 
@@ -206,14 +233,14 @@ impl Number {
         const NEITHER: Malformed = Malformed("the time is neither a date nor a number");
         let (is_negative, text) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
         let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // More digits are no instant in any unit.
+        // A number of more digits is not an instant in any unit.
         if digits == 0 || digits > 20 {
             return Err(NEITHER);
         }
         let (digits, rest) = text.split_at(digits);
         let part = match rest {
             [] => 0,
-            rest => fraction(rest).filter(|(_, rest)| rest.is_empty()).ok_or(NEITHER)?.0,
+            rest => billionths(rest).ok_or(NEITHER)?,
         };
         let whole = digits.iter().fold(0, |number, byte| number * 10 + i128::from(byte - b'0'));
         Ok(Number { is_negative, whole, part })
@@ -233,78 +260,12 @@ impl Number {
     }
 }
 
-/// `2023-11-16 18:17:03.9799600`, with a `T` or a space, perhaps a fraction, and perhaps a zone:
-/// `Z`, `+01:00`, `+0100`. Without one it is UTC.
-pub(crate) fn iso(text: &[u8]) -> Option<Stamp> {
-    let (date, rest) = text.split_at_checked(19)?;
-    let separators = [(4, b'-'), (7, b'-'), (13, b':'), (16, b':')];
-    if separators.iter().any(|&(at, byte)| date[at] != byte) || !matches!(date[10], b'T' | b't' | b' ') {
-        return None;
-    }
-    let number = |from: usize, to: usize| digits(&date[from..to]);
-    let (nanos, rest) = if rest.starts_with(b".") { fraction(rest)? } else { (0, rest) };
-    let zone = match rest {
-        [] | [b'Z' | b'z'] => 0,
-        [sign, hours @ .., b':', tens, ones] => zone(*sign, hours, &[*tens, *ones])?,
-        [sign, a, b, c, d] => zone(*sign, &[*a, *b], &[*c, *d])?,
-        _ => return None,
-    };
-    let civil = Civil {
-        year: number(0, 4)?,
-        month: number(5, 7)?,
-        day: number(8, 10)?,
-        hour: number(11, 13)?,
-        minute: number(14, 16)?,
-        second: number(17, 19)?,
-        zone,
-    };
-    Stamp::from_unix(civil.unix()?, nanos)
-}
-
-/// The billionths that a point and the digits behind it say, and what follows them.
-fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
-    let text = text.strip_prefix(b".")?;
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (fraction, rest) = text.split_at(length);
-    let nanos = (0..9).fold(0, |nanos, at| nanos * 10 + fraction.get(at).map_or(0, |byte| u32::from(byte - b'0')));
-    (length > 0).then_some((nanos, rest))
-}
-
-/// A few digits as a number.
-pub(crate) fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0i64, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar. Years are counted from March, so that the
-/// leap day is the last; <https://howardhinnant.github.io/date_algorithms.html>.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-/// Year, month and day.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+/// Reads a point and decimals, in billionths. Further decimals are cut off.
+fn billionths(text: &[u8]) -> Option<u32> {
+    let decimals = text.strip_prefix(b".")?;
+    let are_digits = !decimals.is_empty() && decimals.iter().all(u8::is_ascii_digit);
+    let decimal = |at| decimals.get(at).map_or(0, |byte| u32::from(byte - b'0'));
+    are_digits.then(|| (0..9).fold(0, |part, at| part * 10 + decimal(at)))
 }
 
 #[cfg(test)]
@@ -396,17 +357,27 @@ mod tests {
 
     #[test]
     fn days_count_up_one_by_one_over_four_centuries() {
-        let mut expected = days_from_civil(1_899, 12, 31);
-        for year in 1_900..2_301 {
+        let days_in = |year: i64, month: usize| {
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]
+        };
+        let read = |year, month, day| {
+            let text = format!("{year:04}-{month:02}-{day:02}T00:00:00Z");
+            let stamp = Stamp::read_iso(text.as_bytes());
+            assert_eq!(stamp.map(|stamp| stamp.to_string()), stamp.map(|_| text));
+            stamp
+        };
+        let mut expected = read(1_799, 12, 31).unwrap();
+        for year in 1_800..2_201 {
             for month in 1..=12 {
                 for day in 1..=days_in(year, month) {
-                    expected += 1;
-                    assert_eq!(days_from_civil(year, month, day), expected);
-                    assert_eq!(civil_from_days(expected), (year, month, day));
+                    expected = expected.plus(86_400 * SECOND.unsigned_abs());
+                    assert_eq!(read(year, month, day), Some(expected));
                 }
+                assert_eq!(read(year, month, days_in(year, month) + 1), None);
             }
         }
-        assert_eq!(days_from_civil(1_970, 1, 1), 0);
-        assert_eq!(days_from_civil(2_000, 3, 1), 11_017);
+        assert_eq!(read(1_970, 1, 1), Some(Stamp(0)));
+        assert_eq!(read(2_000, 3, 1), Stamp::from_unix(11_017 * 86_400, 0));
     }
 }

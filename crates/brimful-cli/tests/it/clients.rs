@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{assert_fields, found, log, name, refuses};
 
-/// Six lines in as many seconds, each with `before` in front of ` - - [date]`.
+/// Returns six lines in as many seconds, each with `before` before ` - - [date]`.
 fn six(before: impl Fn(usize) -> String) -> String {
     (0..6).map(|second| entry(&format!("{} - -", before(second)), second)).collect()
 }
@@ -136,7 +136,7 @@ fn of_forwarded_addresses_the_last_that_is_not_private_is_the_client() {
     ] {
         assert_one_client("forwarded.log", list, &six(|second| list.replace("{}", &second.to_string())), client);
     }
-    // A hop that is not an address hides all that is before it.
+    // An entry that is not an address makes the entries before it useless.
     let good = six(|_| "203.0.113.5".to_owned());
     for list in ["203.0.113.5, unknown, 10.0.0.1", "-, -", ",", "a b, 203.0.113.5", "203.0.113.5 , 10.0.0.1"] {
         let found = keys("unknown-hop.log", good.clone() + &entry(&format!("{list} - -"), 9));
@@ -191,7 +191,7 @@ fn the_keys_of_a_table_are_taken_as_they_are() {
     assert_fields(&found(&["--quota", "1/s", "--key", "ip", name(&path)]), [("keys", 3), ("malformed", 0)]);
 }
 
-/// Docker compose, for one, says first what it is about to show.
+/// Docker compose, for one, begins with a line about the containers that follow.
 #[test]
 fn a_line_of_words_before_an_access_log_does_not_make_it_a_table() {
     for words in ["Attaching to web-1", "Attaching to web-1, db-1", "logs of web"] {

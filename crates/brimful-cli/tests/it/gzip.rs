@@ -1,4 +1,4 @@
-//! Logs that are packed by gzip, and what may follow the data.
+//! Logs that are packed by gzip, and bytes that may follow the data.
 
 use crate::input::{minutes, packed};
 use crate::{assert_fields, brimful, log, name, refuses, simulate, text};

@@ -1,4 +1,4 @@
-//! Where logs come from: files, the standard input, packed by gzip, several one after the other.
+//! Sources of logs: files, the standard input, packed by gzip, several one after the other.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,10 +1,10 @@
-//! What has a bucket of its own, and which of them are limited most.
+//! Keys, and the keys that are denied most often.
 
 use serde_json::json;
 
 use crate::{assert_fields, brimful, found, log, name, refuses, text};
 
-/// Everybody at the same instant.
+/// Requests of several clients at one instant.
 fn requests() -> std::path::PathBuf {
     let line = |(host, user, request, status): (&str, &str, &str, u32)| {
         format!("{host} - {user} [17/May/2015:10:00:00 +0000] \"{request}\" {status} 12\n")
@@ -48,7 +48,7 @@ fn the_keys_that_were_denied_most_are_told_in_order() {
     let out = text(&output.stdout);
     let last = out.lines().last().expect("a line");
     assert_eq!(last.split_whitespace().collect::<Vec<_>>(), ["2", "2", "7", "c"], "{out}");
-    refuses(&["simulate", "--quota", "1/h", "--top", "3", name(&path)], 2, "--top tells keys");
+    refuses(&["simulate", "--quota", "1/h", "--top", "3", name(&path)], 2, "--top lists keys");
 }
 
 #[test]

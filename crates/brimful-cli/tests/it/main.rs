@@ -1,4 +1,4 @@
-//! The binary, from outside: what it prints, and how it fails.
+//! The binary from outside: its output and its errors.
 
 mod access;
 mod clients;
@@ -30,7 +30,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("the output is text")
 }
 
-/// A file of this test's own.
+/// Writes a file for one test.
 fn log(name: &str, content: impl AsRef<[u8]>) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, content).expect("the target directory is writable");
@@ -45,7 +45,7 @@ fn line(host: &str, stamp: &str) -> String {
     format!("{host} - - [{stamp}] \"GET / HTTP/1.1\" 200 12 \"-\" \"agent\"\n")
 }
 
-/// What `simulate` finds with these options and files.
+/// Returns the JSON object that `simulate` prints with these options and files.
 fn found(args: &[&str]) -> Value {
     let output = brimful(&[&["simulate", "--json"], args].concat());
     assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
@@ -65,7 +65,7 @@ fn assert_fields<const N: usize>(found: &Value, expected: [(&str, u64); N]) {
     }
 }
 
-/// Asserts that it fails with `code`, prints nothing and says why, once.
+/// Asserts that the program fails with `code`, prints nothing and gives the reason once.
 #[track_caller]
 fn refuses(args: &[&str], code: i32, reason: &str) {
     let output = brimful(args);

@@ -29,7 +29,8 @@ fn a_line_that_is_late_is_replayed_at_the_instant_that_was_reached_and_told() {
     assert!(!text(&output.stdout).contains("\nlate "), "{}", text(&output.stdout));
 }
 
-/// The peak of its memory, in kilobytes, is told by the system while it waits for more lines.
+/// The system reports the peak of the program's memory, in kilobytes, while the program waits for
+/// more lines.
 #[test]
 #[cfg(target_os = "linux")]
 fn memory_does_not_grow_with_the_lines() {

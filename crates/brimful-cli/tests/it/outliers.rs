@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::input::piped;
 use crate::{assert_fields, brimful, found, line, log, name, text};
 
-/// As many lines of twenty clients, ten a second from `hour` on.
+/// Returns `count` lines of twenty clients, ten a second from `hour` on.
 fn lines(count: usize, hour: usize) -> Vec<String> {
     let line_at = |number: usize| {
         let second = number / 10;
@@ -19,7 +19,7 @@ fn with(lines: &[String], at: usize, strange: &[String]) -> String {
     [&lines[..at], strange, &lines[at..]].concat().concat()
 }
 
-/// Everything but the line that is shown.
+/// Returns an object without its files and its malformed lines.
 fn answer(mut found: Value) -> Value {
     found["files"] = Value::Null;
     found["first_malformed"] = Value::Null;
@@ -131,7 +131,7 @@ fn a_log_with_the_latest_line_first_is_replayed_as_far_as_lines_are_held() {
     let mut lines = lines(20_000, 10);
     lines.reverse();
     let found = found(&["--quota", "1/min burst 3", "--key", "ip", name(&log("descending.log", lines.concat()))]);
-    // Ten lines a second: only those of the second that was reached are in time.
+    // Ten lines a second: only the lines of the second that was reached are in time.
     assert_fields(&found, [("requests", 20_000), ("malformed", 0), ("out_of_order", 1_999), ("late", 9_990)]);
 }
 

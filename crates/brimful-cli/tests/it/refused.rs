@@ -1,4 +1,4 @@
-//! What is wrong with the input, and pipes that are closed.
+//! Errors in the input, and pipes that are closed.
 
 use std::process::{Command, Stdio};
 

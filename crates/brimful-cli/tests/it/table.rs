@@ -77,7 +77,7 @@ fn rows_that_are_wrong_are_counted_and_the_first_is_shown() {
 fn an_access_log_has_no_columns() {
     let path = log("columns.log", line("a", "17/May/2015:10:00:00 +0000"));
     for (option, value) in [("--time", "x"), ("--cost", "x"), ("--time-unit", "ms")] {
-        let reason = "--time, --time-unit and --cost are about columns, which an access log has not";
+        let reason = "--time, --time-unit and --cost are about columns, and an access log has none";
         refuses(&["simulate", "--quota", "1/s", option, value, name(&path)], 2, reason);
     }
 }
@@ -98,10 +98,10 @@ fn columns_that_are_not_there_and_tables_that_are_none_are_refused() {
     let refuses = |args: &[&str], reason: &str| refuses(&[&["simulate", "--quota", "1/s"], args].concat(), 2, reason);
     refuses(&[path], "cannot read ");
     refuses(&[path], "which column is the time? Choose with --time from when, n");
-    refuses(&["--time", "x", path], "--time: there is no column \"x\", but when, n");
+    refuses(&["--time", "x", path], "--time: there is no column \"x\": choose from when, n");
     refuses(&["--time", "when", "--cost", "n+x", path], "--cost: there is no column \"x\"");
     refuses(&["--time", "when", "--key", "x", path], "--key: there is no column \"x\"");
-    refuses(&["--time", "n", "--cost", "when", "--format", "access", path], "which an access log has not");
+    refuses(&["--time", "n", "--cost", "when", "--format", "access", path], "and an access log has none");
     refuses(&["--format", "access", path], "is not an access log");
     let words = log("words.csv", "ts,n\nnoon,1\nnight,2\n");
     refuses(&[name(&words)], "is not a table with a time in each record: none of its 2 lines is one (line 2: ");

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::{brimful, line, log, name, refuses, text};
 
-/// All that is written in the picture, if it is well-formed, and how many shapes it has.
+/// Returns all text in the picture, which must be well-formed, and the number of its shapes.
 fn words(svg: &Path) -> (String, usize) {
     let svg = fs::read_to_string(svg).expect("it is there");
     let picture = roxmltree::Document::parse(&svg).expect("well-formed");
@@ -103,13 +103,13 @@ fn nothing_but_an_svg_is_overwritten() {
         let output = brimful(&["simulate", "--quota", "1/s", "--timeline", name(&svg), name(&first)]);
         assert_eq!(output.status.code(), Some(0), "{before}: {}", text(&output.stderr));
         assert!(words(&svg).0.contains("admitted"), "{before}");
-        // What is drawn can be drawn again.
+        // An SVG that was drawn can be drawn again.
         let output = brimful(&["simulate", "--quota", "1/s", "--timeline", name(&svg), name(&first)]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     }
 }
 
-/// Whoever reads the report may have seen enough: that is no reason not to tell it.
+/// A closed pipe of the report does not hide the error of the SVG.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_svg_that_cannot_be_written_in_the_end_costs_no_report() {

@@ -1,4 +1,4 @@
-//! Real traces, where `BRIMFUL_TRACES` says where they are.
+//! Real traces, if `BRIMFUL_TRACES` names their folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{assert_fields, found, name, simulate};
 
-/// A trace; `None`, and a word about it, where nobody says where traces are.
+/// Returns the path of a trace. Without a folder of traces, reports the skipped test and returns
+/// `None`.
 fn trace(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BRIMFUL_TRACES");
     if folder.is_none() {
@@ -15,7 +16,7 @@ fn trace(name: &str) -> Option<PathBuf> {
     Some(Path::new(&folder?).join(name))
 }
 
-/// A quota, and what it says: tokens per seconds, and the burst.
+/// A quota, its tokens per seconds, and its burst.
 type Told = (&'static str, u64, u64, u64);
 
 #[test]
@@ -37,8 +38,8 @@ fn the_apache_trace_is_admitted_to_the_request_as_exact_buckets_would() {
     ]);
 }
 
-/// The real log, against a computation that shares nothing with the tool: lines split at their
-/// quotes and spaces, days added up year by year, buckets in whole fractions of a token.
+/// Compares the real log with a computation that shares no code with the tool: it splits lines at
+/// quotes and spaces, adds up days year by year, and keeps buckets in whole fractions of a token.
 fn the_apache_trace_is_exact_at(quotas: &[Told]) {
     let Some(path) = trace("apache_access.log") else { return };
     let content = fs::read_to_string(&path).expect("the trace is there");
@@ -74,8 +75,8 @@ fn the_apache_trace_is_exact_at(quotas: &[Told]) {
     }
 }
 
-/// What exact buckets admit. A bucket's level is in `1/seconds` token, so that a second earns
-/// `tokens` of it.
+/// Returns the requests that exact buckets admit. A bucket's level is in `1/seconds` token, so that a
+/// second earns `tokens` of it.
 fn slow_admitted(requests: &[(u64, usize, &str)], by_host: bool, tokens: u64, seconds: u64, burst: u64) -> u64 {
     let mut buckets: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let mut admitted = 0;
@@ -92,7 +93,7 @@ fn slow_admitted(requests: &[(u64, usize, &str)], by_host: bool, tokens: u64, se
     admitted
 }
 
-/// The host, and the seconds since 2000; the trace is in UTC.
+/// Returns the host, and the seconds since 2000. The trace is in UTC.
 fn slow_entry(line: &str) -> (&str, u64) {
     let host = line.split(' ').next().expect("a host");
     let stamp = line.split('[').nth(1).and_then(|rest| rest.split(']').next()).expect("a stamp");
@@ -155,7 +156,7 @@ fn the_azure_trace_is_admitted_to_the_token_as_exact_buckets_would() {
     }
 }
 
-/// The time of day in tenths of a microsecond, and the tokens: the trace is of one day.
+/// Returns the time of day in tenths of a microsecond, and the tokens. The trace is of one day.
 fn slow_call(row: &str) -> (u64, u64) {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let [stamp, context, generated] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };

@@ -1,4 +1,4 @@
-//! The client and the user, which stand before the `[date]`.
+//! The client and the user, before the `[date]`.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,19 +17,17 @@ const UNKNOWN_PREFIX: Malformed =
     Malformed("the text before the client is not a known prefix (syslog, a container runtime, a virtual host)");
 const UNKNOWN_HOP: Malformed = Malformed("the list of forwarded addresses has an entry that is not an address");
 
-/// The client and the user in `client ident user `, after the prefix of a log collector if there
-/// is one. An address that is not written as in the log is written to `scratch`.
+/// Returns the client and the user in `client ident user `, after the prefix of a log collector if
+/// there is one. An address that the log has in another than its usual form is written to
+/// `scratch`.
 pub(super) fn names<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<(&'a [u8], &'a [u8]), Malformed> {
     let text = text.strip_suffix(b" ").ok_or(NO_NAMES)?;
     let (first, rest) = field(text);
     if first.is_empty() {
         return Err(NO_HOST);
     }
-    // Clients choose their user names, so nothing in the name may raise doubts about the address.
+    // Clients choose their user names, so an address is certain whatever the user name is.
     if let Some(user) = rest.strip_prefix(b"- ") {
-        if read_v4(first).is_some() {
-            return Ok((first, user));
-        }
         if let Some(address) = Address::read(first) {
             return Ok((address.text(scratch), user));
         }
@@ -37,7 +35,7 @@ pub(super) fn names<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<(&'a
     prefixed_names(without_virtual_host(prefix::skip(text)), scratch)
 }
 
-/// The client and the user in `client ident user`, if the client is more than a plain address.
+/// Returns the client and the user in `client ident user`, if the client is more than an address.
 #[cold]
 fn prefixed_names<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<(&'a [u8], &'a [u8]), Malformed> {
     let (clients, rest) = forwarded(text);
@@ -51,8 +49,8 @@ fn prefixed_names<'a>(text: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<(&'a [
     Ok((client.text(scratch), user))
 }
 
-/// Whether `ident` and `user` can only be that. Any word can be a host name, so a word before
-/// something that could be another client is not taken for the client.
+/// Whether `ident` and `user` can be nothing else. Any word can be a host name, so a word is not
+/// taken for the client if the text after it may be another client.
 fn are_plain(ident: &[u8], user: &[u8]) -> bool {
     let has_address = |word: &[u8]| word.split(|&byte| byte == b',').any(|part| Address::read(part).is_some());
     let mut words = user.split(|&byte| byte == b' ');
@@ -62,14 +60,15 @@ fn are_plain(ident: &[u8], user: &[u8]) -> bool {
     user == b"-" || !words.any(|word| word == b"-" || has_address(word))
 }
 
-/// The client, or the list of forwarded addresses, at the beginning of `text`, and what follows.
+/// Returns the client, or the list of forwarded addresses, at the beginning of `text`, and the text
+/// after it.
 fn forwarded(text: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr_iter(b' ', text).find(|&end| end > 0 && text[end - 1] != b',').unwrap_or(text.len());
     (&text[..end], text.get(end + 1..).unwrap_or_default())
 }
 
-/// `text` without the name of the virtual host that Apache's `vhost_combined`, for one, puts
-/// first.
+/// Returns `text` without the name of a virtual host at its beginning. Apache's `vhost_combined`
+/// has one there.
 fn without_virtual_host(text: &[u8]) -> &[u8] {
     let (first, rest) = field(text);
     let (second, after) = field(rest);
@@ -82,8 +81,8 @@ fn without_virtual_host(text: &[u8]) -> &[u8] {
     if client_is_next { rest } else { text }
 }
 
-/// Whether `word` is a virtual host: a host name with a dot, or anything with a port. A word alone
-/// can be anything.
+/// Whether `word` is a virtual host: a host name with a dot, or any host with a port. A word without
+/// both can be anything.
 fn is_virtual_host(word: &[u8]) -> bool {
     match without_port(word) {
         Some(host) => is_name(host) || Address::read(host).is_some(),
@@ -91,7 +90,8 @@ fn is_virtual_host(word: &[u8]) -> bool {
     }
 }
 
-/// Whether `word` can be the name of a host. Numbers with dots between them are a broken address.
+/// Whether `word` can be the name of a host. Numbers with dots between them are a broken address
+/// instead.
 pub(super) fn is_name(word: &[u8]) -> bool {
     let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
     let numbers = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
@@ -99,7 +99,7 @@ pub(super) fn is_name(word: &[u8]) -> bool {
     begins && word.iter().all(inside) && !(word.contains(&b'.') && word.iter().all(numbers))
 }
 
-/// `word` without the port at its end; `None` if there is none.
+/// Returns `word` without the port at its end, or `None` if it has no port.
 fn without_port(word: &[u8]) -> Option<&[u8]> {
     let colon = memchr::memrchr(b':', word)?;
     let port = std::str::from_utf8(&word[colon + 1..]).ok()?;
@@ -107,7 +107,7 @@ fn without_port(word: &[u8]) -> Option<&[u8]> {
     is_port.then_some(&word[..colon])
 }
 
-/// The sender of a request, as a server writes it.
+/// The sender of a request, in the forms that servers write.
 enum Client<'a> {
     Address(Address<'a>),
     /// `unix:`, for a socket without addresses.
@@ -118,7 +118,7 @@ enum Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// A client, or the client in a list of forwarded addresses.
+    /// Reads a client, or a list of forwarded addresses.
     fn read(text: &'a [u8]) -> Result<Client<'a>, Malformed> {
         if text.contains(&b',') {
             return nearest_public(text).map(Client::Address);
@@ -143,18 +143,18 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Whether `word` is what nginx writes for a client at a Unix socket.
+/// Whether nginx writes `word` for a client at a Unix socket.
 pub(super) fn is_unix(word: &[u8]) -> bool {
     word.starts_with(b"unix:")
 }
 
-/// The client in a list of forwarded addresses. Each proxy adds the address of its peer at the
-/// end, and a client can send any beginning of the list. So the client is the last address that
-/// is not private; if all are private, it is the first one.
+/// Returns the client in a list of forwarded addresses. Each proxy adds the address of its peer at
+/// the end, and a client can send any beginning of the list. So the client is the last address that
+/// is not private, or the first address if all are private.
 fn nearest_public(list: &[u8]) -> Result<Address<'_>, Malformed> {
     let mut found = None;
     for hop in list.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-        // A proxy that was sent no list may write `-` for it.
+        // A proxy may write `-` if it received no list.
         if hop.is_empty() || hop == b"-" {
             continue;
         }
@@ -167,90 +167,27 @@ fn nearest_public(list: &[u8]) -> Result<Address<'_>, Malformed> {
     found.ok_or(UNKNOWN_HOP)
 }
 
-/// Whether an address is one that networks use inside: those of proxies, mostly.
+/// Whether an address is used only inside of networks, mostly for proxies.
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
+            // 100.64.0.0/10, which carriers share: RFC 6598.
             let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
             ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || shared
         }
-        IpAddr::V6(ip) => {
-            let first = ip.segments()[0];
-            ip.is_loopback() || ip.is_unspecified() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80
-        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 
-/// An address, which may be in brackets or have a port in the log.
+/// An address. In the log it may be in brackets or have a port.
 #[derive(Clone, Copy)]
 pub(super) struct Address<'a> {
-    /// As IPv4, if it is an IPv4 address mapped into IPv6.
+    /// Of IPv4, if it is an IPv4 address mapped into IPv6.
     ip: IpAddr,
-    /// Without brackets, port and zone.
-    text: &'a [u8],
     /// Empty, or from `%` on.
     zone: &'a [u8],
-    /// Whether the text is the address in its usual form.
-    is_usual: bool,
-}
-
-/// An address of IPv6 in its usual form without written zeros: lower case, and `::` for all zeros,
-/// at least two groups of them. Nearly all that servers write have this form, and reading it takes
-/// less time than reading every form and writing the address anew.
-fn read_usual_v6(text: &[u8]) -> Option<Ipv6Addr> {
-    let mut groups = [0; 8];
-    let Some(zeros) = text.windows(2).position(|two| two == b"::") else {
-        return (read_groups(text, &mut groups)? == 8).then(|| groups.into());
-    };
-    let (left, right) = (&text[..zeros], &text[zeros + 2..]);
-    let begin = if left.is_empty() { 0 } else { read_groups(left, &mut groups[..6])? };
-    let end = if right.is_empty() { 0 } else { read_groups(right, &mut groups[begin..6])? };
-    groups[begin..].rotate_right(8 - begin - end);
-    Some(groups.into())
-}
-
-/// Reads hexadecimal numbers above zero into `groups`, and returns how many there are.
-fn read_groups(text: &[u8], groups: &mut [u16]) -> Option<usize> {
-    let (mut count, mut group, mut digits) = (0, 0, 0);
-    for &byte in text {
-        let digit = match byte {
-            b'1'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'0' if digits > 0 => 0,
-            b':' if digits > 0 => {
-                *groups.get_mut(count)? = group;
-                (count, group, digits) = (count + 1, 0, 0);
-                continue;
-            }
-            _ => return None,
-        };
-        (group, digits) = (group << 4 | u16::from(digit), digits + 1);
-        if digits > 4 {
-            return None;
-        }
-    }
-    *groups.get_mut(count).filter(|_| digits > 0)? = group;
-    Some(count + 1)
-}
-
-/// Four numbers of at most 255, without zeros in front, as the standard library reads them too.
-/// Nearly every line has one, so it is read without a check for UTF-8.
-#[inline]
-fn read_v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let (mut octets, mut at, mut number, mut digits) = ([0; 4], 0, 0u32, 0);
-    for &byte in text {
-        if byte.is_ascii_digit() && digits < 3 && !(digits == 1 && number == 0) {
-            number = number * 10 + u32::from(byte - b'0');
-            digits += 1;
-        } else if byte == b'.' && digits > 0 && at < 3 {
-            octets[at] = u8::try_from(number).ok()?;
-            (at, number, digits) = (at + 1, 0, 0);
-        } else {
-            return None;
-        }
-    }
-    octets[at] = u8::try_from(number).ok()?;
-    (at == 3 && digits > 0).then(|| octets.into())
+    /// The text in the log without its port, if that is known to be the usual form.
+    usual: Option<&'a [u8]>,
 }
 
 impl<'a> Address<'a> {
@@ -267,21 +204,23 @@ impl<'a> Address<'a> {
         }
     }
 
+    /// The standard library reads an address of IPv4 in its usual form only.
     fn v4(text: &'a [u8]) -> Option<Self> {
-        read_v4(text).map(|ip| Address { ip: ip.into(), text, zone: b"", is_usual: true })
+        let ip: Ipv4Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
+        Some(Address { ip: ip.into(), zone: b"", usual: Some(text) })
     }
 
     fn v6(text: &'a [u8]) -> Option<Self> {
         let (text, zone) = text.split_at(memchr(b'%', text).unwrap_or(text.len()));
-        let usual = read_usual_v6(text);
-        let ip = usual.or_else(|| std::str::from_utf8(text).ok()?.parse().ok())?.to_canonical();
-        Some(Address { ip, text, zone, is_usual: usual.is_some() && ip.is_ipv6() && zone.is_empty() })
+        let ip: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
+        Some(Address { ip: ip.to_canonical(), zone, usual: None })
     }
 
-    /// The address in its usual form, so that each spelling of it is the same key.
+    /// Returns the address in its usual form, so that each spelling of it is the same key. The text
+    /// is written to `scratch` if the log may have another one.
     fn text(self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
-        if self.is_usual {
-            return self.text;
+        if let Some(text) = self.usual {
+            return text;
         }
         scratch.clear();
         // Writing to memory cannot fail.
@@ -365,7 +304,7 @@ mod tests {
             }
             let octets = (random as u32).to_be_bytes().map(|octet| octet >> (round & 7));
             let text = Ipv4Addr::from(octets).to_string();
-            assert_eq!(read_v4(text.as_bytes()), text.parse().ok());
+            assert_eq!(Address::read(text.as_bytes()).map(|address| address.ip), text.parse().ok());
         }
     }
 }

@@ -8,39 +8,39 @@ use memchr::{memchr, memchr_iter, memchr2};
 
 use super::client;
 use crate::simulate::Malformed;
-use crate::simulate::time::{Civil, Stamp, digits, zone};
+use crate::simulate::time::Stamp;
 
 /// The fields of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
-    /// An address, or a name if the server looks names up.
+    /// An address, or a host name if the server looks up names.
     pub(super) client: &'a [u8],
     pub(super) user: &'a [u8],
     pub(super) stamp: Stamp,
-    /// `GET / HTTP/1.1`, if it is a well-formed one.
+    /// Such as `GET / HTTP/1.1`, if it is well-formed.
     pub(super) request: &'a [u8],
     pub(super) status: &'a [u8],
 }
 
-/// A line without its end, as an entry. An address that the line has in an unusual spelling is
-/// written to `scratch`. The text after the size (referer, agent, other fields) is not read.
-pub(crate) fn parse<'a>(line: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Entry<'a>, Malformed> {
+/// Reads a line without its end. An address is written to `scratch` if the line has it in another
+/// than its usual form. The text after the size (referer, agent, other fields) is not read.
+pub(crate) fn parse<'a>(line: &'a [u8], scratch: &'a mut Scratch) -> Result<Entry<'a>, Malformed> {
     let open = find_date(line).ok_or_else(|| without_date(line))?;
     let (names, date) = line.split_at(open);
-    let stamp = read_stamp(&date[1..=STAMP])?;
+    let stamp = scratch.read_stamp(&date[1..=STAMP])?;
     let Answered { request, status, rest } = read_request(&date[DATE..])?;
     if has_date_unquoted(rest) {
         return Err(TWO_DATES);
     }
-    let (client, user) = client::names(names, scratch)?;
+    let (client, user) = client::names(names, &mut scratch.client)?;
     Ok(Entry { client, user, stamp, request, status })
 }
 
-/// Servers escape quotes, so a client whose server does so cannot cause this.
+/// A server that escapes quotes writes no such line, whatever its clients send.
 const TWO_DATES: Malformed = Malformed("two [date]s with a \"request\": a field has quotes that are not escaped");
 
-/// The index of the first `[17/May/2015:10:05:03 +0000] "` by its form. A user name may have
-/// brackets and even such a date, but no quote that is not escaped.
+/// Returns the index of the first text of the form `[17/May/2015:10:05:03 +0000] "`. A user name
+/// may have brackets and even such a date, but no quote that is not escaped.
 fn find_date(line: &[u8]) -> Option<usize> {
     memchr_iter(b'[', line).find(|&open| {
         let date = line.get(open + 1..open + DATE);
@@ -86,22 +86,23 @@ fn read_request(text: &[u8]) -> Result<Answered<'_>, Malformed> {
         Ok(answered) => return Ok(answered),
         Err(reason) => reason,
     };
-    // The request may have quotes that are not escaped, but then a date in it may be the true one.
+    // A request may have quotes that are not escaped. If it also has a date, either date may be
+    // the server's.
     if find_date(text).is_some() {
         return Err(TWO_DATES);
     }
     ends.find_map(|end| read(end).ok()).ok_or(reason)
 }
 
-/// The status in ` 200 2326`, and the text after the size.
+/// Returns the status in ` 200 2326`, and the text after the size.
 fn read_status(text: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let rest = text.strip_prefix(b" ").ok_or(Malformed("no status after the \"request\""))?;
     let (status, rest) = field(rest);
-    if !(status == b"-" || (status.len() == 3 && digits(status).is_some())) {
+    if !(status == b"-" || (status.len() == 3 && is_number(status))) {
         return Err(Malformed("the status is not a number of three digits"));
     }
     let (size, rest) = field(rest);
-    if !(size == b"-" || (!size.is_empty() && size.iter().all(u8::is_ascii_digit))) {
+    if !(size == b"-" || is_number(size)) {
         return Err(Malformed("the size is not a number"));
     }
     Ok((status, rest))
@@ -110,7 +111,7 @@ fn read_status(text: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
 /// The length of `17/May/2015:10:05:03 +0000`.
 const STAMP: usize = 26;
 
-/// The length of the date with its brackets, and of the space and the quote behind it.
+/// The length of the date with its brackets and the space and quote after it.
 const DATE: usize = STAMP + 4;
 
 const SHAPE: Malformed = Malformed("the [date] is not of the form 17/May/2015:10:05:03 +0000");
@@ -120,31 +121,45 @@ fn has_separators(stamp: &[u8]) -> bool {
     stamp.len() == STAMP && separators.iter().all(|&(at, byte)| stamp[at] == byte)
 }
 
-/// `stamp` has its separators.
-fn read_stamp(stamp: &[u8]) -> Result<Stamp, Malformed> {
-    const NONE: Malformed = Malformed("the [date] is none that exists");
-    let number = |from: usize, to: usize| digits(&stamp[from..to]).ok_or(SHAPE);
-    let month = MONTHS.iter().position(|name| *name == &stamp[3..6]).ok_or(SHAPE)? as i64 + 1;
-    let (sign, _, _) = (stamp[21], number(22, 24)?, number(24, 26)?);
-    if !matches!(sign, b'+' | b'-') {
-        return Err(SHAPE);
-    }
-    let civil = Civil {
-        year: number(7, 11)?,
-        month,
-        day: number(0, 2)?,
-        hour: number(12, 14)?,
-        minute: number(15, 17)?,
-        second: number(18, 20)?,
-        zone: zone(sign, &stamp[22..24], &stamp[24..26]).ok_or(NONE)?,
-    };
-    civil.unix().and_then(|seconds| Stamp::from_unix(seconds, 0)).ok_or(NONE)
+/// Memory for the parsing of lines.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    client: Vec<u8>,
+    /// The last date and its instant. Most logs have several lines a second, and without this a
+    /// replay of such a log takes a third longer.
+    date: [u8; STAMP],
+    stamp: Stamp,
 }
 
-pub(super) const MONTHS: [&[u8]; 12] =
-    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+impl Scratch {
+    /// Reads a date that has its separators.
+    fn read_stamp(&mut self, date: &[u8]) -> Result<Stamp, Malformed> {
+        if self.date != date {
+            // jiff also reads numbers with blanks or signs before them.
+            if !has_fields(date) {
+                return Err(SHAPE);
+            }
+            self.stamp = Stamp::read_access(date).ok_or(Malformed("the [date] does not exist"))?;
+            self.date.copy_from_slice(date);
+        }
+        Ok(self.stamp)
+    }
+}
 
-/// The text up to the next space, and the text after it.
+/// Whether a date that has its separators has numbers, a word and a sign between them.
+fn has_fields(date: &[u8]) -> bool {
+    let numbers = [0..2, 7..11, 12..14, 15..17, 18..20, 22..26];
+    let has_month = date[3..6].iter().all(u8::is_ascii_alphabetic);
+    let has_sign = matches!(date[21], b'+' | b'-');
+    has_month && has_sign && numbers.into_iter().all(|number| is_number(&date[number]))
+}
+
+/// Whether `text` has digits only, and at least one.
+pub(super) fn is_number(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
+/// Returns the text up to the next space, and the text after it.
 pub(super) fn field(text: &[u8]) -> (&[u8], &[u8]) {
     match memchr(b' ', text) {
         Some(end) => (&text[..end], &text[end + 1..]),
@@ -152,7 +167,7 @@ pub(super) fn field(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The indices of the quotes that no backslash escapes.
+/// Returns the indices of the quotes that no backslash escapes.
 fn quotes(text: &[u8]) -> impl Iterator<Item = usize> + '_ {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -176,7 +191,7 @@ mod tests {
 
     #[test]
     fn common_and_combined_lines_are_entries() {
-        let seen = |line| parse(line, &mut Vec::new()).map(|entry| (entry.client.to_vec(), entry.stamp));
+        let seen = |line| parse(line, &mut Scratch::default()).map(|entry| (entry.client.to_vec(), entry.stamp));
         let stamp = Stamp::from_unix(1_431_857_103, 0).unwrap();
         let expected = Ok((b"83.149.9.216".to_vec(), stamp));
         assert_eq!(seen(COMBINED), expected);
@@ -215,11 +230,11 @@ mod tests {
                 "h - - [-7/May/2015:10:05:03 +0000] \"\" 200 1",
                 "the [date] is not of the form 17/May/2015:10:05:03 +0000",
             ),
-            ("h - - [30/Feb/2016:10:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
-            ("h - - [29/Feb/1900:10:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
-            ("h - - [00/May/2015:10:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
-            ("h - - [17/May/2015:24:05:03 +0000] \"\" 200 1", "the [date] is none that exists"),
-            ("h - - [17/May/2015:10:05:03 +2460] \"\" 200 1", "the [date] is none that exists"),
+            ("h - - [30/Feb/2016:10:05:03 +0000] \"\" 200 1", "the [date] does not exist"),
+            ("h - - [29/Feb/1900:10:05:03 +0000] \"\" 200 1", "the [date] does not exist"),
+            ("h - - [00/May/2015:10:05:03 +0000] \"\" 200 1", "the [date] does not exist"),
+            ("h - - [17/May/2015:24:05:03 +0000] \"\" 200 1", "the [date] does not exist"),
+            ("h - - [17/May/2015:10:05:03 +2460] \"\" 200 1", "the [date] does not exist"),
             ("h - - [17/May/2015:10:05:03 +0000] GET 200 1", "no \"request\" after the [date]"),
             ("h - - [17/May/2015:10:05:03 +0000] \"GET \\\" 200 1", "the \"request\" is not closed"),
             ("h - - [17/May/2015:10:05:03 +0000] \"GET\"", "no status after the \"request\""),
@@ -227,26 +242,26 @@ mod tests {
             ("h - - [17/May/2015:10:05:03 +0000] \"GET\" 200", "the size is not a number"),
             ("h - - [17/May/2015:10:05:03 +0000] \"GET\" 200 1k", "the size is not a number"),
         ] {
-            assert_eq!(parse(line.as_bytes(), &mut Vec::new()), Err(Malformed(reason)), "{line}");
+            assert_eq!(parse(line.as_bytes(), &mut Scratch::default()), Err(Malformed(reason)), "{line}");
         }
     }
 
     #[test]
     fn no_piece_of_a_line_and_no_changed_byte_panics() {
         for end in 0..COMBINED.len() {
-            let _ = parse(&COMBINED[..end], &mut Vec::new());
-            let _ = parse(&COMBINED[end..], &mut Vec::new());
+            let _ = parse(&COMBINED[..end], &mut Scratch::default());
+            let _ = parse(&COMBINED[end..], &mut Scratch::default());
             for byte in [0, b' ', b'"', b'[', b'9', 0xff] {
                 let mut line = COMBINED.to_vec();
                 line[end] = byte;
-                let _ = parse(&line, &mut Vec::new());
+                let _ = parse(&line, &mut Scratch::default());
             }
         }
     }
 
     #[test]
     fn a_leap_second_is_the_next_minutes_first() {
-        let leap = read_stamp(b"30/Jun/2015:23:59:60 +0000");
-        assert_eq!(leap, read_stamp(b"01/Jul/2015:00:00:00 +0000"));
+        let read = |date: &[u8]| Scratch::default().read_stamp(date);
+        assert_eq!(read(b"30/Jun/2015:23:59:60 +0000"), read(b"01/Jul/2015:00:00:00 +0000"));
     }
 }

@@ -1,4 +1,4 @@
-//! An access log, request by request.
+//! Access logs.
 
 use std::io::{self, BufRead};
 
@@ -6,12 +6,12 @@ use anyhow::{Result, bail};
 use brimful::Tokens;
 use memchr::memchr;
 
-use super::entry::{Entry, field, parse};
+use super::entry::{Entry, Scratch, field, parse};
 use crate::simulate::key::Joiner;
 use crate::simulate::lines::Lines;
 use crate::simulate::{Malformed, Request};
 
-/// What can make a key.
+/// A field that can be a key, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Ip,
@@ -45,43 +45,42 @@ impl Field {
     }
 }
 
-/// An access log, as requests.
+/// Reads an access log, request by request.
 pub(crate) struct Access<R> {
     lines: Lines<R>,
     key: Vec<Field>,
     joiner: Joiner,
-    /// A client's address, if the log has it in another spelling.
-    client: Vec<u8>,
+    scratch: Scratch,
 }
 
 impl<R: BufRead> Access<R> {
-    /// `key` are the names of the fields that make a key.
+    /// Takes the names of the fields that make a key.
     pub(crate) fn new(input: R, key: &[String]) -> Result<Self> {
         let mut fields = Vec::new();
         for name in key {
             let Some(&(_, field)) = Field::ALL.iter().find(|(known, _)| known == name) else {
-                bail!("--key: an access log has no field {name:?}, but ip, user, method, path and status");
+                bail!("--key: an access log has no field {name:?}: choose from ip, user, method, path and status");
             };
             fields.push(field);
         }
-        Ok(Access { lines: Lines::new(input), key: fields, joiner: Joiner::default(), client: Vec::new() })
+        Ok(Access { lines: Lines::new(input), key: fields, joiner: Joiner::default(), scratch: Scratch::default() })
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<Result<Request<'_>, Malformed>>> {
         let Some(line) = self.lines.next()? else { return Ok(None) };
-        let request = line.and_then(|line| parse(line, &mut self.client)).map(|entry| {
+        let request = line.and_then(|line| parse(line, &mut self.scratch)).map(|entry| {
             let key = self.joiner.join(self.key.iter().map(|field| field.of(&entry)));
             Request { stamp: entry.stamp, key, cost: Tokens::ONE }
         });
         Ok(Some(request))
     }
 
-    /// The number of the line that was read last, from one.
+    /// Returns the number of the line that was read last, from one.
     pub(crate) fn number(&self) -> u64 {
         self.lines.number()
     }
 
-    /// The line that was read last.
+    /// Returns the line that was read last.
     pub(crate) fn line(&self) -> &[u8] {
         self.lines.last()
     }
@@ -93,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_field_is_found() {
-        let (mut first, mut second) = (Vec::new(), Vec::new());
+        let (mut first, mut second) = (Scratch::default(), Scratch::default());
         let line = br#"h - Jo Doe [17/May/2015:10:05:03 +0000] "GET /a/b?c=\"d HTTP/1.1" 404 226 "r" "a""#;
         let entry = parse(line, &mut first).unwrap();
         let found = Field::ALL.map(|(name, field)| (name, field.of(&entry).escape_ascii().to_string()));

@@ -5,5 +5,5 @@ mod entry;
 mod log;
 mod prefix;
 
-pub(crate) use entry::parse;
+pub(crate) use entry::{Scratch, parse};
 pub(crate) use log::Access;

@@ -1,18 +1,19 @@
-//! What log collectors put in front of a server's lines.
+//! Prefixes that log collectors write before a server's lines.
 
+use jiff::fmt::strtime::BrokenDownTime;
 use memchr::memchr;
 
 use super::client::{Address, is_name, is_unix};
-use super::entry::{MONTHS, field};
-use crate::simulate::time::{digits, iso};
+use super::entry::{field, is_number};
+use crate::simulate::time::Stamp;
 
-/// Collectors can stand in a row, such as syslog in a container.
+/// The most prefixes of a line: collectors can run behind each other, such as syslog in a container.
 const MOST: usize = 4;
 
-/// Returns the text after a prefix.
+/// Returns the text after a prefix, if there is one.
 type Skip = fn(&[u8]) -> Option<&[u8]>;
 
-/// `text` without the prefixes of log collectors.
+/// Returns `text` without the prefixes of log collectors.
 pub(super) fn skip(text: &[u8]) -> &[u8] {
     const KNOWN: [Skip; 4] = [compose, kubectl, syslog, timestamped];
     let mut text = coloured(text);
@@ -23,7 +24,7 @@ pub(super) fn skip(text: &[u8]) -> &[u8] {
     text
 }
 
-/// Without the colour codes of terminals at its beginning.
+/// Returns `text` without the colour codes of terminals at its beginning.
 fn coloured(mut text: &[u8]) -> &[u8] {
     while let Some(code) = text.strip_prefix(b"\x1b[") {
         let length = code.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
@@ -33,7 +34,7 @@ fn coloured(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Without colour codes and spaces at its beginning.
+/// Returns `text` without colour codes and spaces at its beginning.
 fn blank(mut text: &[u8]) -> &[u8] {
     loop {
         let rest = coloured(text.trim_ascii_start());
@@ -44,7 +45,7 @@ fn blank(mut text: &[u8]) -> &[u8] {
     }
 }
 
-/// `web-1  | `, of docker compose.
+/// Skips `web-1  | `, of docker compose.
 fn compose(text: &[u8]) -> Option<&[u8]> {
     let end = text.iter().position(|&byte| byte == b' ' || byte == 0x1b)?;
     let (name, rest) = text.split_at(end);
@@ -52,33 +53,33 @@ fn compose(text: &[u8]) -> Option<&[u8]> {
     (is_name(name) && Address::read(name).is_none()).then_some(rest)
 }
 
-/// `[pod/name/container] `, of `kubectl logs --prefix`.
+/// Skips `[pod/name/container] `, of `kubectl logs --prefix`.
 fn kubectl(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"[pod/")?;
     rest.get(memchr(b']', rest)? + 1..)?.strip_prefix(b" ")
 }
 
-/// A line of syslog that begins with its `<priority>`, or with the time as RFC 3164 has it.
+/// Skips the beginning of a line of syslog: a `<priority>`, or a time in the form of RFC 3164.
 fn syslog(text: &[u8]) -> Option<&[u8]> {
     let Some(rest) = priority(text) else { return rfc5424(text).or_else(|| rfc3164_time(text).map(without_tag)) };
     let rfc5424 = rfc5424(rest);
     Some(rfc5424.unwrap_or_else(|| without_tag(rfc3164_time(rest).or_else(|| iso_time(rest)).unwrap_or(rest))))
 }
 
-/// A line after a time as ISO 8601 has it: of syslog, or of a container.
+/// Skips a time in the form of ISO 8601, of syslog or a container.
 fn timestamped(text: &[u8]) -> Option<&[u8]> {
     let rest = iso_time(text)?;
     Some(container(rest).unwrap_or_else(|| without_tag(rest)))
 }
 
-/// `stdout F `, which container runtimes write between the time and the line.
+/// Skips `stdout F `, which container runtimes write between the time and the line.
 fn container(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"stdout ").or_else(|| text.strip_prefix(b"stderr "))?;
     rest.strip_prefix(b"F ").or_else(|| rest.strip_prefix(b"P "))
 }
 
-/// Without `host tag: ` or `tag: `, if that is there. A tag may have a process's number:
-/// `tag[23]:`.
+/// Returns `text` without `host tag: ` or `tag: ` at its beginning. A tag may have the number of
+/// a process: `tag[23]:`.
 fn without_tag(text: &[u8]) -> &[u8] {
     let is_tag =
         |word: &[u8]| word.len() > 1 && word.ends_with(b":") && !is_unix(word) && Address::read(word).is_none();
@@ -91,15 +92,15 @@ fn without_tag(text: &[u8]) -> &[u8] {
     }
 }
 
-/// `<34>`
+/// Skips `<34>`.
 fn priority(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"<")?;
     let end = memchr(b'>', rest)?;
-    let number = digits(&rest[..end]).filter(|_| (1..=3).contains(&end));
-    number.map(|_| &rest[end + 1..])
+    (end <= 3 && is_number(&rest[..end])).then(|| &rest[end + 1..])
 }
 
-/// `1 2024-05-17T10:05:00Z host app pid msgid - `, or with structured data for the `-`.
+/// Skips `1 2024-05-17T10:05:00Z host app pid msgid - `, or the same with structured data in
+/// place of the last `-`.
 fn rfc5424(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"1 ")?;
     let mut rest = iso_time(rest).or_else(|| rest.strip_prefix(b"- "))?;
@@ -108,11 +109,11 @@ fn rfc5424(text: &[u8]) -> Option<&[u8]> {
         rest = Some(after).filter(|_| !word.is_empty())?;
     }
     let message = rest.strip_prefix(b"- ").or_else(|| structured(rest)?.strip_prefix(b" "))?;
-    // The message may begin with a byte-order mark, which says that it is UTF-8.
+    // The message may begin with a byte-order mark, to show that it is UTF-8.
     Some(message.strip_prefix("\u{feff}".as_bytes()).unwrap_or(message))
 }
 
-/// What follows `[id name="value" ...]`, once or several times.
+/// Returns the text after elements of structured data, such as `[id name="value" ...]`.
 fn structured(mut text: &[u8]) -> Option<&[u8]> {
     while let Some(element) = text.strip_prefix(b"[") {
         let (mut quoted, mut at) = (false, 0);
@@ -130,28 +131,18 @@ fn structured(mut text: &[u8]) -> Option<&[u8]> {
     Some(text)
 }
 
-/// What follows `2024-05-17T10:05:00Z `, or the same with a space between date and time.
+/// Returns the text after `2024-05-17T10:05:00Z `. The date may have a space for the `T`.
 fn iso_time(text: &[u8]) -> Option<&[u8]> {
     const DATE: usize = "2024-05-17".len();
     let from = if text.get(DATE) == Some(&b' ') { DATE + 1 } else { 0 };
     let end = from + memchr(b' ', text.get(from..)?)?;
-    iso(&text[..end]).map(|_| &text[end + 1..])
+    Stamp::read_iso(&text[..end]).map(|_| &text[end + 1..])
 }
 
-/// What follows `May 17 10:05:00 `. A day of one digit has a space before it; some servers write
-/// the year too, or fractions of the second.
+/// Returns the text after `May 17 10:05:00 `. A day of one digit may have a space before it. Some
+/// servers also write the year, or a fraction of the second.
 fn rfc3164_time(text: &[u8]) -> Option<&[u8]> {
-    let (month, rest) = field(text);
-    MONTHS.iter().find(|name| **name == month)?;
-    let (day, mut rest) = field(rest.strip_prefix(b" ").unwrap_or(rest));
-    digits(day).filter(|day| (1..=31).contains(day))?;
-    let (year, after) = field(rest);
-    if year.len() == 4 && digits(year).is_some() {
-        rest = after;
-    }
-    let (time, rest) = field(rest);
-    let (time, fraction) = time.split_at(memchr(b'.', time).unwrap_or(time.len()));
-    let parts = time.split(|&byte| byte == b':').filter(|part| part.len() == 2 && digits(part).is_some());
-    let whole = fraction.is_empty() || (fraction.len() > 1 && digits(&fraction[1..]).is_some());
-    (time.len() == "10:05:00".len() && parts.count() == 3 && whole).then_some(rest)
+    const FORMATS: [&str; 2] = ["%b %e %H:%M:%S%.f", "%b %e %Y %H:%M:%S%.f"];
+    let end = FORMATS.iter().find_map(|format| BrokenDownTime::parse_prefix(format, text).ok())?.1;
+    text[end..].strip_prefix(b" ")
 }

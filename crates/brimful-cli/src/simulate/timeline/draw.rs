@@ -17,20 +17,20 @@ use crate::text;
 
 /// Legible on white and on black.
 const GREY: RGBColor = RGBColor(128, 128, 128);
-/// Okabe and Ito's, for all kinds of eyes.
+/// Colours of Okabe and Ito, for all kinds of colour vision.
 const ADMITTED: RGBColor = RGBColor(46, 134, 222);
 const DENIED: RGBColor = RGBColor(213, 94, 0);
 const LEVEL: RGBColor = RGBColor(0, 158, 115);
 
 const SIZE: (u32, u32) = (960, 540);
 
-/// The room for what stands left of a chart.
+/// The width of the labels left of a chart.
 const LEFT: i32 = 90;
 
-/// The most marks on the time's axis.
+/// The most marks on the axis of time.
 const MARKS: u64 = 8;
 
-/// Where the SVG goes.
+/// The file of the SVG.
 pub(crate) struct File {
     path: PathBuf,
 }
@@ -39,8 +39,8 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
 impl File {
-    /// Refuses a path that cannot be written or has something else, a log above all. Leaves what
-    /// is there as it is.
+    /// Refuses a path that cannot be written, and a file that is not an SVG, such as a log. Does not
+    /// change the file.
     pub(crate) fn new(path: &Path, logs: &[PathBuf]) -> anyhow::Result<File> {
         let is_log = fs::canonicalize(path)
             .is_ok_and(|path| logs.iter().any(|log| fs::canonicalize(log).is_ok_and(|log| log == path)));
@@ -59,14 +59,13 @@ impl File {
         let drawn = timeline.draw(&area, quota).and_then(|()| area.present());
         drop(area);
         drawn.map_err(|error| io::Error::other(error.to_string()))?;
-        // Not of its kind: a pipe that is closed is no end of the report's.
+        // The kind of the error is dropped: if the SVG is a closed pipe, the report is not.
         let named = |error: io::Error| io::Error::other(format!("{}: {error}", self.path.display()));
         fs::write(&self.path, svg).map_err(named)
     }
 }
 
-/// Whether nothing but an SVG would be lost. An error, where it can be told already that writing
-/// would fail.
+/// Whether writing would overwrite nothing but an SVG. Returns an error if writing would fail.
 fn writable(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
@@ -76,7 +75,7 @@ fn writable(path: &Path) -> io::Result<bool> {
             fs::File::open(path)?.take(1_024).read_to_end(&mut head)?;
             Ok(head.is_empty() || is_svg(&head))
         }
-        // A pipe or a device has nothing to lose.
+        // Writing to a pipe or a device overwrites nothing.
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -86,7 +85,7 @@ fn writable(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether what begins so is SVG, with nothing before it but a declaration of XML.
+/// Whether a file that begins with `head` is an SVG, with at most an XML declaration before it.
 fn is_svg(head: &[u8]) -> bool {
     let after_declaration = head.strip_prefix(b"<?xml").and_then(|rest| {
         let end = rest.windows(2).position(|pair| pair == b"?>")?;
@@ -109,7 +108,7 @@ impl Timeline {
         self.draw_level(&lower, quota)
     }
 
-    /// What was denied stands on what was admitted.
+    /// Draws the denied tokens on top of the admitted ones.
     fn draw_requests<'a>(&self, area: &Area<'a>, each: &str, last: bool) -> Drawn<'a> {
         let asked = |interval: &Interval| interval.admitted + interval.denied;
         let most = self.intervals.iter().map(asked).fold(0.0, f64::max);
@@ -129,13 +128,14 @@ impl Timeline {
         legend(area, &[("level, the least of each interval", LEVEL)])
     }
 
-    /// A value for each interval, level from its beginning to its end.
+    /// Returns a value for each interval, constant from its beginning to its end.
     fn steps(&self, value: impl Fn(&Interval) -> f64) -> Vec<(f64, f64)> {
         let step = |(at, interval)| [(at, value(interval)), (at + 1.0, value(interval))];
         (0..).map(f64::from).zip(&self.intervals).flat_map(step).collect()
     }
 
-    /// Axes: across, the intervals; up, to `most`. The lowest of several has the times.
+    /// Draws the axes: across, the intervals; up, to `most`. The lowest of several charts has the
+    /// times.
     fn chart<'a, 'b>(
         &self,
         area: &'b Area<'a>,
@@ -179,7 +179,7 @@ impl Timeline {
     }
 }
 
-/// The time's axis, in intervals since the first request.
+/// The axis of time, in intervals since the first request.
 struct Times {
     first: Stamp,
     width: u64,
@@ -194,7 +194,7 @@ impl Ranged for Times {
         left + (value / self.intervals as f64 * f64::from(right - left)) as i32
     }
 
-    /// Marks at round times.
+    /// Returns marks at round times.
     fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
         let span = self.width * self.intervals;
         let between = WIDTHS.iter().copied().find(|&width| span / width <= MARKS).unwrap_or(span);
@@ -208,23 +208,22 @@ impl Ranged for Times {
 }
 
 impl ValueFormatter<f64> for Times {
-    /// The time of day, with the day where there are several, or the date where these are many.
+    /// Writes the time of day, or the day and the time if there are several days, or the date if there
+    /// are many.
     fn format_ext(&self, value: &f64) -> String {
-        // To the nearest nanosecond, which the marks were.
+        // Rounded to the nanosecond of the mark.
         let nanos = (value * self.width as f64).round() as u64;
-        let stamp = self.first.plus(nanos).to_string();
-        let text = stamp.trim_end_matches('Z');
-        match self.width * self.intervals / DAY {
-            0..2 => text[11..].to_owned(),
-            2..300 => text[5..16].replace('T', " "),
-            _ => text[..10].to_owned(),
-        }
+        self.first.plus(nanos).format(match self.width * self.intervals / DAY {
+            0..2 => "%H:%M:%S%.f",
+            2..300 => "%m-%d %H:%M",
+            _ => "%Y-%m-%d",
+        })
     }
 }
 
 type Chart<'b, 'a> = ChartContext<'b, SVGBackend<'a>, Cartesian2d<Times, RangedCoordf64>>;
 
-/// The names of the series, side by side above their chart.
+/// Draws the names of the series, side by side above their chart.
 fn legend<'a>(area: &Area<'a>, names: &[(&str, RGBColor)]) -> Drawn<'a> {
     let mut left = LEFT + 10;
     for &(name, colour) in names {

@@ -1,5 +1,4 @@
-//! What was admitted and denied over time, and the bucket's level, in a bounded number of
-//! intervals.
+//! Admitted and denied tokens over time, and the bucket's level, in a bounded number of intervals.
 
 use brimful::Tokens;
 
@@ -8,7 +7,7 @@ pub(crate) use draw::File;
 
 mod draw;
 
-/// What an interval lasts, in nanoseconds. Each is a whole number of the one before.
+/// The possible lengths of intervals, in nanoseconds. Each is a multiple of the one before.
 const WIDTHS: [u64; 22] = [
     1_000_000,
     2_000_000,
@@ -36,10 +35,10 @@ const WIDTHS: [u64; 22] = [
 const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 86_400 * SECOND;
 
-/// The most intervals; a limiter's eighteen years have fewer of ten days.
+/// The most intervals. The eighteen years of a limiter have fewer intervals of ten days.
 const MOST: u64 = 1_000;
 
-/// Equal intervals since the first request; where there would be too many, they are merged.
+/// Equal intervals since the first request. If they become too many, they are merged.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     first: Option<Stamp>,
@@ -53,18 +52,18 @@ impl Default for Timeline {
     }
 }
 
-/// In tokens.
+/// Amounts of tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Interval {
     admitted: f64,
     denied: f64,
-    /// The least, at its beginning and after each request.
+    /// The least level, at the beginning of the interval and after each request.
     level: Option<f64>,
 }
 
 impl Timeline {
-    /// Makes way for a request at `stamp`, no earlier than the one before. `level` tells what
-    /// the bucket holds at an instant since then.
+    /// Adds intervals up to a request at `stamp`, which is no earlier than the one before. `level`
+    /// returns the tokens in the bucket at an instant since then.
     pub(crate) fn reach(&mut self, stamp: Stamp, level: impl Fn(Stamp) -> Option<f64>) {
         let first = *self.first.get_or_insert(stamp);
         while stamp.since(first) / self.width >= MOST {
@@ -76,7 +75,7 @@ impl Timeline {
         }
     }
 
-    /// Counts the request that was made way for, and what the bucket holds after it.
+    /// Counts the request for which intervals were added, and the tokens in the bucket after it.
     pub(crate) fn count(&mut self, cost: Tokens, admitted: bool, level: Option<f64>) {
         let Some(interval) = self.intervals.last_mut() else { return };
         *(if admitted { &mut interval.admitted } else { &mut interval.denied }) += cost.as_f64();
