@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::Deref;
 use core::str::FromStr;
 
-use super::{ParseQuotaError, QuotaTextError};
+use super::error::{ParseQuotaError, QuotaTextError};
 use crate::quota::Quota;
 
 /// A list of quotas that hold at once, with at least one: `100/s burst 200; 5000/h`.
