@@ -80,7 +80,7 @@ impl Wanted {
         }
         let (capacity, debt) = (capacity as u64, debt as u64);
         let Some(earned) = Earned::new(self.tokens as u128 * per_token as u128, self.nanos) else { return None };
-        let counts = Counts { earned, capacity, debt, all: earned.ceil(1 << Reading::BITS) };
+        let counts = Counts { earned, capacity, debt, all: earned.tick(Reading::BITS) };
         let mut k = counts.least();
         while k <= Reading::BITS {
             if counts.may_fit(k) {
@@ -119,7 +119,7 @@ struct Counts {
 impl Counts {
     /// More than a bucket earns in a tick.
     const fn tick(self, k: u32) -> u64 {
-        self.earned.ceil(1 << k) + 1
+        self.earned.tick(k) + 1
     }
 
     /// Keeps the count of every word that can occur from wrapping below zero.
@@ -137,7 +137,7 @@ impl Counts {
     /// The highest count that can occur: that of a full bucket, what it earns in the span, and,
     /// beside the span, in the rest of the reader's own tick.
     const fn top(self, k: u32, span: u64) -> u64 {
-        self.offset(k) + self.capacity + self.earned.ceil(span << k) + 2 * self.tick(k) + 3
+        self.offset(k) + self.capacity + self.earned.ticks(span, k) + 2 * self.tick(k) + 3
     }
 
     /// Returns a k below which no count fits: [`top`](Counts::top) is at least capacity + debt + 13.

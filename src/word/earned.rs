@@ -83,11 +83,16 @@ impl Earned {
         if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
     }
 
-    /// What `nanos` earn, rounded up, for the layout; needs nanos < 2⁶².
-    pub(super) const fn ceil(self, nanos: u64) -> u64 {
-        let shift = 61 + self.s as u32;
-        // A shift: `div_ceil` would divide.
-        ((nanos as u128 * self.m as u128 + (1 << shift) - 1) >> shift) as u64
+    /// Returns what 2^k nanoseconds earn, rounded up. Needs k ≤ 60.
+    pub(super) const fn tick(self, k: u32) -> u64 {
+        let shift = 61 + self.s as u32 - k;
+        if shift > 63 { 1 } else { ((self.m - 1) >> shift) + 1 }
+    }
+
+    /// Returns what `ticks` of 2^k nanoseconds earn, rounded up. Needs ticks > 0, and k ≤ 60.
+    pub(super) const fn ticks(self, ticks: u64, k: u32) -> u64 {
+        let shift = 61 + self.s as u32 - k;
+        (((ticks as u128 * self.m as u128 - 1) >> shift) + 1) as u64
     }
 
     /// Returns the time that earns `units`, in steps of 2^k nanoseconds, rounded up to a step; 2⁶⁰
