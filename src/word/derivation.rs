@@ -8,15 +8,15 @@ use crate::tokens::{PICO, Tokens};
 const MOST_UNITS: u64 = 1_000_000_000_000_000;
 
 impl Layout {
-    /// The layout for `tokens` per `nanos`, in lowest terms, with the finest unit that earns at
-    /// most one a nanosecond and whose counts fit.
+    /// Returns the layout for `tokens` per `nanos`, in lowest terms. Its unit is the finest that
+    /// earns at most one per nanosecond and whose counts fit; `None` if no unit fits.
     ///
-    /// What a full bucket loses when it is first taken from is less than a unit, so with units
-    /// this fine a burst finds all its tokens however fast it is taken. Where one token takes a
-    /// whole number of nanoseconds the unit is what one of them earns, and nothing is ever
-    /// rounded. Where it does not, the unit is an everyday fraction of a token in which whole
-    /// milliseconds earn whole units, if there is one. A capacity that is not a whole number of
-    /// those units gets decimal units, so that 12 decimals show exactly what the bucket holds.
+    /// A full bucket loses less than a unit when it is first taken from. So with units this fine, a
+    /// burst finds all its tokens however fast it is taken. If one token takes a whole number of
+    /// nanoseconds, the unit is the amount that one nanosecond earns, and nothing is ever rounded. If
+    /// not, the unit is an everyday fraction of a token in which whole milliseconds earn whole units,
+    /// if there is one. A capacity that is not a whole number of those units gets decimal units, so
+    /// that 12 decimals show exactly the amount that the bucket holds.
     pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
         let wanted = Wanted { tokens, nanos, capacity, debt };
         if tokens == 1 && nanos <= MOST_UNITS as u128 && is_whole(capacity, nanos as u64) {
@@ -28,7 +28,7 @@ impl Layout {
     }
 }
 
-/// What a layout is derived from.
+/// The rate and the amounts from which a layout is derived.
 #[derive(Clone, Copy)]
 struct Wanted {
     /// The rate in lowest terms: `tokens` per `nanos`.
@@ -39,7 +39,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// With the finest unit whose counts fit.
+    /// Returns the layout with the finest unit whose counts fit.
     const fn finest(self) -> Option<Layout> {
         let odd = odd_part(self.nanos);
         let finest = self.finest_of(odd);
@@ -50,7 +50,7 @@ impl Wanted {
         }
     }
 
-    /// With the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
+    /// Returns the layout with the finest unit that fits among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
     const fn finest_of(self, odd: u64) -> Option<Layout> {
         // The most units that earn at most one a nanosecond.
         let most = quotient(self.nanos, self.tokens as u128 * odd as u128);
@@ -72,6 +72,7 @@ impl Wanted {
         }
     }
 
+    /// Returns the layout with `per_token` units to a token, and the shortest ticks whose counts fit.
     const fn with_unit(self, per_token: u64) -> Option<Layout> {
         let (capacity, debt) = (units_down(self.capacity, per_token), units_down(self.debt, per_token));
         // Counts have at most 62 bits.
@@ -112,12 +113,12 @@ struct Counts {
     earned: Earned,
     capacity: u64,
     debt: u64,
-    /// What all readings earn.
+    /// The units that are earned in the whole range of readings.
     all: u64,
 }
 
 impl Counts {
-    /// More than a bucket earns in a tick.
+    /// R of `internals`: more than a bucket earns in a tick.
     const fn tick(self, k: u32) -> u64 {
         self.earned.tick(k) + 1
     }
@@ -146,8 +147,8 @@ impl Counts {
         bits.saturating_sub(SPARE)
     }
 
-    /// Returns false if the counts surely do not fit. This bound of [`top`](Counts::top) takes no
-    /// division: the span earns all there is, or, beside a refill, one tick.
+    /// Returns false if the counts surely do not fit, by a lower bound of [`top`](Counts::top) that
+    /// takes no division.
     const fn may_fit(self, k: u32) -> bool {
         let (held, tick) = (self.capacity + self.debt, self.tick(k));
         let refill = held + 2 * tick + 1;
@@ -168,9 +169,9 @@ const fn leading(number: u64) -> (u64, u64) {
     (digit, power)
 }
 
-/// What is left of a period without its factors of two and five: 3 for most rates a minute.
-/// With it in the unit, whole milliseconds earn whole units. Where it is large there is no such
-/// everyday instant, and the unit is decimal.
+/// Returns a period without its factors of two and five: 3 for most rates per minute. With this
+/// factor in the unit, whole milliseconds earn whole units. If it is large, there is no such everyday
+/// instant: the result is 1, and the unit is decimal.
 const fn odd_part(nanos: u128) -> u64 {
     let mut rest = nanos >> nanos.trailing_zeros();
     while rest > u64::MAX as u128 {
@@ -190,12 +191,12 @@ const fn odd_part(nanos: u128) -> u64 {
     if rest < 1_000 { rest } else { 1 }
 }
 
-/// Whether `tokens` are a whole number of units.
+/// Returns whether `tokens` are a whole number of units.
 const fn is_whole(tokens: Tokens, per_token: u64) -> bool {
     tokens.pico() == 0 || (tokens.pico() as u128 * per_token as u128).is_multiple_of(PICO as u128)
 }
 
-/// Division in 64 bits if they are enough: it takes a fraction of the time.
+/// Divides in 64 bits if they are enough, which takes a fraction of the time.
 const fn quotient(number: u128, divisor: u128) -> u128 {
     if number <= u64::MAX as u128 && divisor <= u64::MAX as u128 {
         return (number as u64 / divisor as u64) as u128;

@@ -42,7 +42,7 @@ impl fmt::Debug for QuotaTextError {
 
 impl Error for QuotaTextError {}
 
-/// The reason why a text is not a [`Quota`], and the offending part.
+/// The reason why a text is not a [`Quota`](crate::Quota), and the offending part.
 ///
 /// [`Display`](fmt::Display) is one line that names the part; [`caret`](ParseQuotaError::caret)
 /// points at it.

@@ -31,7 +31,8 @@ const AMOUNT: &str = "expected an amount, such as 100, 2.5 or 10k";
 const NUMBER: &str = "a number has at most 38 digits, \"_\" between digits and one decimal point, such as 1_000 or 0.5";
 const COMMA: &str = "a number has no comma: write 1_000 or 0.5; quotas are separated by \";\"";
 const SUFFIX: &str = "an amount may end in k, M, G, T or Ki, Mi, Gi, Ti, and B, then a word such as req or calls";
-const NOUN: &str = "an unknown word: leave it out, or write tokens, requests, calls or bytes";
+const NOUN: &str =
+    "an unknown word: write requests, calls, tokens, bytes or none; for a factor write k, M or G, as in 10M";
 const PERIOD: &str = "expected \"/\" or \"per\" and a period, as in \"100/s\", or a word such as rpm";
 const UNIT: &str = "expected a unit of time: ns, us, ms, s, min, h, day or week";
 const MONTH: &str = "a month has no fixed length: write \"30 days\"";
@@ -154,6 +155,7 @@ impl<'a> Parser<'a> {
         Parser { bytes: text.as_bytes(), at: 0 }
     }
 
+    /// A rate, without its clauses.
     const fn rate(&mut self) -> Result<DefaultBurst, QuotaTextError> {
         self.spaces();
         let start = self.at;
@@ -201,7 +203,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The error for something else in the place of a clause, up to `end` if it is a word.
+    /// Returns the error for a sign, or for a word up to `end`, that is not a clause.
     const fn no_clause(&self, end: usize) -> QuotaTextError {
         let sign = if end > self.at { end } else { self.at + 1 };
         if self.bytes[self.at] == b';' {
@@ -258,8 +260,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The word for what is counted, if there is one. Only a word that touches the number must be
-    /// known: another one may be a part of what follows.
+    /// Steps over a noun, such as `calls`, if there is one. An unknown word is an error if it touches
+    /// the number; another one is left to the caller.
     const fn noun(&mut self) -> Result<(), QuotaTextError> {
         let touching = self.at;
         let (from, end) = self.next_word();

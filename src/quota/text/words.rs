@@ -10,7 +10,7 @@ pub(super) const CLAUSES: [&[u8]; 3] = [b"burst", b"initial", b"debt"];
 
 pub(super) const PER: [&[u8]; 1] = [b"per"];
 
-/// What is counted. It does not change the amount.
+/// Words for the things that are counted. They do not change the amount.
 pub(super) const NOUNS: [&[u8]; 33] = [
     b"tokens",
     b"token",
