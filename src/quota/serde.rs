@@ -15,8 +15,8 @@ use core::str::FromStr;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::text::{self, DefaultBurst, Misfit};
-use super::{ParseQuotaError, Quota, QuotaTextError, Quotas};
+use super::text::{self, DefaultBurst, Misfit, ParseQuotaError, QuotaTextError, Quotas};
+use super::value::Quota;
 use crate::tokens::Tokens;
 
 impl Serialize for Quota {

@@ -1,7 +1,8 @@
 //! The derivation of a layout from a rate and a capacity.
 
-use super::layout::{SPARE, units_down};
-use super::{Earned, Layout, Reading};
+use super::earned::Earned;
+use super::layout::{Layout, SPARE, units_down};
+use super::reading::Reading;
 use crate::tokens::{PICO, Tokens};
 
 /// The most units in a token that are tried: 10¹⁵, a thousand times which is below 2⁶³.

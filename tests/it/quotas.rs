@@ -123,6 +123,8 @@ mod serde {
         assert_eq!(serde_json::from_str::<Quota>(text).unwrap(), all);
         assert_eq!(quota(json!({"rate": "0.5/s", "burst": 2.5})), "0.5/s burst 2.5".parse().unwrap());
         assert_eq!(quota(json!({"burst": "1k", "rate": "10/s"})), Quota::per_second(10).burst(1_000));
+        assert_eq!(quota(json!({"burst": "5 calls", "rate": "60 rpm"})), Quota::per_minute(60).burst(5));
+        assert_eq!(quota(json!("10r/s")), Quota::per_second(10));
         let quotas = |value| from_value::<Quotas>(value).unwrap();
         let both: Quotas = "10/s burst 20; 5000/h".parse().unwrap();
         assert_eq!(quotas(json!([{"rate": "10/s", "burst": 20}, "5000/h"])), both);
@@ -208,6 +210,8 @@ mod serde {
             (json!("10/s initial 0"), "\"initial\""),
             (json!("10/s debt 1"), "\"debt\""),
             (json!("10/s; 5/h"), "\";\""),
+            (json!("10/s, 5/h"), "\",\""),
+            (json!("unlimited"), "RateLimiter::unlimited()"),
             (json!("10"), "\"100/s\""),
             (json!("0/s"), "at least one token"),
             (json!("10/month"), "30 days"),

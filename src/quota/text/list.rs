@@ -7,7 +7,7 @@ use core::ops::Deref;
 use core::str::FromStr;
 
 use super::error::{ParseQuotaError, QuotaTextError};
-use crate::quota::Quota;
+use crate::quota::value::Quota;
 
 /// A list of quotas that hold at once, with at least one: `100/s burst 200; 5000/h`.
 ///

@@ -1,7 +1,7 @@
 //! The macro `quota!`, and the message with which a wrong text does not compile.
 
 use super::error::QuotaTextError;
-use crate::quota::Quota;
+use crate::quota::value::Quota;
 
 /// Makes a [`Quota`] from a text that is checked at compile time: [`Quota::const_parse`] in a
 /// `const` block.

@@ -4,11 +4,12 @@ use core::str::FromStr;
 
 use super::error::{ParseQuotaError, QuotaTextError};
 use super::parse;
-use crate::quota::Quota;
+use crate::quota::value::Quota;
 
 impl Quota {
     /// Parses a text such as `100/s burst 200`, in a constant at compile time. It parses the same
-    /// texts as [`parse`](str::parse), with an error that borrows nothing and owns nothing.
+    /// texts as [`parse`](str::parse), with an error that borrows nothing and owns nothing. For a
+    /// literal, [`quota!`](crate::quota!) is shorter, and its compile errors have a caret.
     ///
     /// A text is a rate, followed by the clauses that differ from the defaults, in any order:
     ///

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-use crate::quota::Quota;
 use crate::quota::rate::{Rate, SECOND, gcd};
+use crate::quota::value::Quota;
 
 /// The units of a rate, the smallest first: nanoseconds, the length that `/` and the name count
 /// for, the name. `h` counts for as much as `min`; otherwise 15 a minute would be shown as 900 an

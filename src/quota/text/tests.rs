@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::literal::Message;
 use super::parse;
-use crate::quota::Quota;
 use crate::quota::rate::SECOND;
+use crate::quota::value::Quota;
 use crate::tokens::{PICO, Tokens};
 
 /// Numbers of every length are as likely as each other.
