@@ -60,8 +60,9 @@
 //! takes fractions.
 //!
 //! The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts full, unless
-//! [`initial`](Quota::initial) sets fewer tokens. Every `Quota` that exists is valid: the constructors panic or
-//! return an error, and in a constant they do not compile.
+//! [`initial`](Quota::initial) sets fewer tokens. Every `Quota` that exists is valid: a constructor panics if a
+//! number is invalid, and does not compile in a constant. For numbers from a setting,
+//! [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error instead.
 //!
 //! A limiter counts in whole *units*, a fraction of a token. If a token takes a whole number of nanoseconds (100/s,
 //! 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is rounded. At other rates (3/s,

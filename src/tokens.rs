@@ -9,8 +9,10 @@ use crate::error::TokensError;
 /// An amount of tokens: the cost of a call, or the size of a burst. It ranges from 0 to 4 294 967
 /// 295.999 999 999 999, in steps of 10⁻¹² token.
 ///
-/// `u32` is the only integer that converts, so that a literal works for every `impl Into<Tokens>`.
-/// Fractions come from [`Tokens::try_from`]`(f64)`, from text, or from [`Tokens::from_parts`].
+/// `u32` is the only number that converts by itself, so that a literal works for every
+/// `impl Into<Tokens>`. All other numbers can be out of range, and go through [`Tokens::try_from`]:
+/// write `Tokens::try_from(2.5)?` where `2.5` does not compile, and `Tokens::try_from(len)?` for a
+/// `u64` or a `usize`. Text is parsed, and [`Tokens::from_parts`] makes a fraction in a constant.
 ///
 /// A limiter counts in units that its quota chose ([`Quota::resolution`]). A cost that is not a
 /// whole number of units is rounded *up*.
@@ -27,6 +29,24 @@ use crate::error::TokensError;
 /// assert_eq!(cost.to_string(), "2.5");
 /// assert!(cost < Tokens::from(3));
 /// # Ok::<(), brimful::TokensError>(())
+/// ```
+///
+/// A call that costs a fraction:
+///
+/// ```
+/// use brimful::{MockClock, Quota, RateLimiter, Tokens};
+///
+/// let limiter = RateLimiter::with_clock(Quota::per_second(10), MockClock::new());
+/// limiter.try_acquire_n(Tokens::try_from(2.5)?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A float alone does not compile:
+///
+/// ```compile_fail,E0277
+/// # use brimful::{MockClock, Quota, RateLimiter};
+/// # let limiter = RateLimiter::with_clock(Quota::per_second(10), MockClock::new());
+/// let taken = limiter.try_acquire_n(2.5);
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tokens {

@@ -15,8 +15,8 @@ use core::str::FromStr;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::text::{self, Misfit};
-use super::{ParseQuotaError, Quota, QuotaTextError, Quotas};
+use super::text::{self, DefaultBurst, Misfit, ParseQuotaError, QuotaTextError, Quotas};
+use super::value::Quota;
 use crate::tokens::Tokens;
 
 impl Serialize for Quota {
@@ -128,7 +128,7 @@ impl<'de, T: Form> Visitor<'de> for TextOrMap<T> {
             }
         }
         let rate = rate.ok_or_else(|| de::Error::missing_field(RATE))?;
-        text::combined(&rate, clauses)
+        text::combined(rate, clauses)
             .map(T::of_one)
             .map_err(|Misfit { clause, error }| in_field(clause.map_or(RATE, |nth| CLAUSES[nth]), &error))
     }
@@ -163,21 +163,21 @@ fn with_text<E: de::Error>(error: &ParseQuotaError) -> E {
 struct Rate;
 
 impl<'de> DeserializeSeed<'de> for Rate {
-    type Value = Quota;
+    type Value = DefaultBurst;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Quota, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<DefaultBurst, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl Visitor<'_> for Rate {
-    type Value = Quota;
+    type Value = DefaultBurst;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a text such as \"100/s\" in the field {RATE:?}")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Quota, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<DefaultBurst, E> {
         parse_field(RATE, text, text::rate)
     }
 }

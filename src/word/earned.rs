@@ -16,50 +16,39 @@ pub(crate) struct Earned {
 }
 
 impl Earned {
-    /// Returns the rate of `units` per `nanos`; `None` if s would be outside 0..=63.
+    /// Returns the rate of `units` per `nanos`; `None` if it is zero, above one unit per nanosecond, or
+    /// so slow that s would be above 63.
     pub(crate) const fn new(units: u128, nanos: u128) -> Option<Self> {
-        // Long division, one bit a step: normalise units/nanos into [1, 2) × 2^-shift, then
-        // read 64 bits of it. The remainder stays below `nanos`, far below 2¹²⁷.
-        if units == 0 || nanos == 0 || nanos >> 120 != 0 || units >> 120 != 0 {
+        if units == 0 || units > nanos || nanos >> 120 != 0 {
             return None;
         }
-        let (mut numerator, mut denominator, mut shift) = (units, nanos, 0i32);
-        while numerator < denominator {
-            numerator <<= 1;
+        // Normalise units/nanos into [1, 2) × 2^-shift, then read 64 bits of it.
+        let mut shift = units.leading_zeros() - nanos.leading_zeros();
+        if units << shift < nanos {
             shift += 1;
         }
-        while numerator / 2 >= denominator {
-            denominator <<= 1;
-            shift -= 1;
+        let (mut m, mut rest, mut bits) = (1u64, (units << shift) - nanos, 63);
+        // Long division, with as many bits a step as fit: one step for periods below 2⁶⁵.
+        while rest != 0 && bits > 0 {
+            let room = rest.leading_zeros();
+            let step = if bits < room { bits } else { room };
+            let scaled = rest << step;
+            let digit = scaled / nanos;
+            m = (m << step) | digit as u64;
+            rest = scaled - digit * nanos;
+            bits -= step;
         }
-        let mut m = 1u64;
-        let mut rest = numerator - denominator;
-        let mut bit = 0;
-        while bit < 63 {
-            rest <<= 1;
-            m <<= 1;
-            if rest >= denominator {
-                rest -= denominator;
-                m |= 1;
-            }
-            bit += 1;
-        }
+        m <<= bits;
         if rest != 0 {
             match m.checked_add(1) {
                 Some(up) => m = up,
-                // 2⁶⁴ is 2⁶³ with one binary place less.
-                None => {
-                    m = 1 << 63;
-                    shift -= 1;
-                }
+                // 2⁶⁴ is 2⁶³ with one binary place less. The rate is below one, so `shift` is not zero.
+                None => (m, shift) = (1 << 63, shift - 1),
             }
         }
         // units / nanos = m / 2^(63 + shift).
         let s = shift + 2;
-        if s < 0 || s > 63 {
-            return None;
-        }
-        Some(Earned { m, s: s as u8 })
+        if s > 63 { None } else { Some(Earned { m, s: s as u8 }) }
     }
 
     /// Returns `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
@@ -94,21 +83,30 @@ impl Earned {
         if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
     }
 
-    /// Returns the units that `nanos` earn, rounded up, for the layout. Requires nanos < 2⁶².
-    pub(super) const fn ceil(self, nanos: u64) -> u128 {
-        let shift = 61 + self.s as u32;
-        (nanos as u128 * self.m as u128).div_ceil(1 << shift)
+    /// Returns what 2^k nanoseconds earn, rounded up. Needs k ≤ 60.
+    pub(super) const fn tick(self, k: u32) -> u64 {
+        let shift = 61 + self.s as u32 - k;
+        if shift > 63 { 1 } else { ((self.m - 1) >> shift) + 1 }
+    }
+
+    /// Returns what `ticks` of 2^k nanoseconds earn, rounded up. Needs ticks > 0, and k ≤ 60.
+    pub(super) const fn ticks(self, ticks: u64, k: u32) -> u64 {
+        let shift = 61 + self.s as u32 - k;
+        (((ticks as u128 * self.m as u128 - 1) >> shift) + 1) as u64
     }
 
     /// Returns the time that earns `units`, in steps of 2^k nanoseconds, rounded up to a step; 2⁶⁰
-    /// steps if it is more than that.
-    pub(super) const fn steps(self, units: u128, k: u32) -> u64 {
+    /// steps if it is more than that. Needs units > 0.
+    pub(super) const fn steps(self, units: u64, k: u32) -> u64 {
+        const MOST: u64 = 1 << 60;
         let shift = 61 + self.s as u32 - k;
-        if units.leading_zeros() < shift {
-            return 1 << 60;
+        if (units as u128).leading_zeros() < shift {
+            return MOST;
         }
-        let steps = (units << shift).div_ceil(self.m as u128);
-        if steps > 1 << 60 { 1 << 60 } else { steps as u64 }
+        let below = ((units as u128) << shift) - 1;
+        // One unit a nanosecond, the rate of most quotas, takes no division.
+        let steps = if self.m == 1 << 63 { below >> 63 } else { below / self.m as u128 };
+        if steps >= MOST as u128 { MOST } else { steps as u64 + 1 }
     }
 }
 

@@ -1,5 +1,4 @@
-//! The layout: how a quota's words are divided into fields, derived once from its rate and
-//! capacity.
+//! The layout: how a quota's words are divided into fields.
 
 use super::earned::Earned;
 use super::{Intercept, Reading, Units, Word};
@@ -10,48 +9,26 @@ use crate::tokens::{PICO, Tokens};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     // `Earned` in parts, so that the two bytes share one word.
-    m: u64,
-    s: u8,
+    pub(super) m: u64,
+    pub(super) s: u8,
     /// A tick is 2^k nanoseconds.
-    k: u8,
+    pub(super) k: u8,
     /// The count's bits, 2^B − 1.
-    mask: u64,
+    pub(super) mask: u64,
     /// Units in a token, U.
-    per_token: u64,
+    pub(super) per_token: u64,
     /// Keeps the count of every word that can occur from wrapping below zero.
-    offset: u64,
+    pub(super) offset: u64,
     /// The count, at the same instant, of a full bucket: the offset and the capacity.
-    full: u64,
+    pub(super) full: u64,
     /// If `age` is at most this, the count is exactly the bucket's level.
-    horizon: u64,
+    pub(super) horizon: u64,
 }
 
-/// The bits by which a count is wider than the `k` of its tick: `B = k + 3`.
-const SPARE: u32 = 3;
-
-/// The most units in a token that are tried: 10¹⁵. A thousand times this is below 2⁶³.
-const MOST_UNITS: u128 = 1_000_000_000_000_000;
+/// The fewest bits a count has beside the tick's: `B = k + 3`.
+pub(super) const SPARE: u32 = 3;
 
 impl Layout {
-    /// Returns the layout for `tokens` per `nanos`, in lowest terms. It has the finest unit that
-    /// earns at most one a nanosecond and whose counts fit.
-    ///
-    /// A full bucket loses less than a unit when it is first taken from, so with units this fine a
-    /// burst finds all its tokens however fast it is taken. If one token takes a whole number of
-    /// nanoseconds, the unit is the amount that one nanosecond earns, and nothing is ever rounded.
-    /// Otherwise the unit is an everyday fraction of a token in which whole milliseconds earn whole
-    /// units, if there is such a fraction. A capacity that is not a whole number of those units
-    /// gets decimal units, so that 12 decimals show exactly the amount that the bucket holds.
-    pub(crate) const fn derive(tokens: u64, nanos: u128, capacity: Tokens, debt: Tokens) -> Option<Self> {
-        let wanted = Wanted { tokens, nanos, capacity, debt };
-        if tokens == 1 && nanos <= MOST_UNITS && is_whole(capacity, nanos as u64) {
-            if let Some(layout) = wanted.with_unit(nanos as u64) {
-                return Some(layout);
-            }
-        }
-        wanted.finest()
-    }
-
     #[inline]
     pub(crate) const fn earned(&self) -> Earned {
         Earned { m: self.m, s: self.s }
@@ -184,100 +161,11 @@ impl Layout {
     }
 }
 
-/// The quota that a layout is derived from.
-#[derive(Clone, Copy)]
-struct Wanted {
-    /// The rate in lowest terms: `tokens` per `nanos`.
-    tokens: u64,
-    nanos: u128,
-    capacity: Tokens,
-    debt: Tokens,
-}
-
-impl Wanted {
-    /// Returns the layout with the finest unit whose counts fit.
-    const fn finest(self) -> Option<Layout> {
-        match self.finest_of(odd_part(self.nanos)) {
-            Some(layout) if is_whole(self.capacity, layout.per_token) => Some(layout),
-            _ => self.finest_of(1),
-        }
-    }
-
-    /// Returns the layout with the finest unit among 1/odd, 1/2odd, 1/5odd, 1/10odd, … token.
-    const fn finest_of(self, odd: u64) -> Option<Layout> {
-        let mut scale = MOST_UNITS as u64;
-        let mut step = 0;
-        loop {
-            let per_token = scale * odd;
-            if self.tokens as u128 * per_token as u128 <= self.nanos {
-                let layout = self.with_unit(per_token);
-                if layout.is_some() {
-                    return layout;
-                }
-            }
-            if scale == 1 {
-                return None;
-            }
-            // 10 → 5 → 2 → 1 → …
-            scale = if step == 1 { scale / 5 * 2 } else { scale / 2 };
-            step = (step + 1) % 3;
-        }
-    }
-
-    const fn with_unit(self, per_token: u64) -> Option<Layout> {
-        let (capacity, debt) = (units_down(self.capacity, per_token), units_down(self.debt, per_token));
-        // Counts have at most 62 bits.
-        if capacity == 0 || (capacity + debt) >> 62 != 0 {
-            return None;
-        }
-        let Some(earned) = Earned::new(self.tokens as u128 * per_token as u128, self.nanos) else { return None };
-        let mut k = 0;
-        while k <= Reading::BITS {
-            let tick = earned.ceil(1 << k) + 1;
-            let offset = 2 * tick + debt + 2;
-            let refill = earned.steps(capacity + debt + tick + 2, k);
-            let ticks = 1u64 << (Reading::BITS - k);
-            let span = if refill + 1 < ticks { refill + 1 } else { ticks };
-            // Beside the span, this includes the rest of the reader's own tick.
-            let top = offset + capacity + earned.ceil(span << k) + 2 * tick + 3;
-            if top < 1 << (k + SPARE) {
-                return Some(Layout {
-                    m: earned.m,
-                    s: earned.s,
-                    k: k as u8,
-                    mask: (1 << (k + SPARE)) - 1,
-                    per_token,
-                    offset: offset as u64,
-                    full: (offset + capacity) as u64,
-                    horizon: (span << (k + SPARE)) - 1,
-                });
-            }
-            k += 1;
-        }
-        None
-    }
-}
-
-/// Returns a period without its factors of two and five: 3 for most rates per minute. With this
-/// factor in the unit, whole milliseconds earn whole units. If the factor is large, there is no
-/// such everyday instant; the result is 1, and the unit is decimal.
-const fn odd_part(mut nanos: u128) -> u64 {
-    while nanos.is_multiple_of(2) {
-        nanos /= 2;
-    }
-    while nanos.is_multiple_of(5) {
-        nanos /= 5;
-    }
-    if nanos < 1_000 { nanos as u64 } else { 1 }
-}
-
-/// Returns whether `tokens` are a whole number of units.
-const fn is_whole(tokens: Tokens, per_token: u64) -> bool {
-    (tokens.pico() as u128 * per_token as u128).is_multiple_of(PICO as u128)
-}
-
-const fn units_down(tokens: Tokens, per_token: u64) -> u128 {
-    tokens.whole() as u128 * per_token as u128 + tokens.pico() as u128 * per_token as u128 / PICO as u128
+/// The units in `tokens` with `per_token` to a token, rounded down.
+pub(super) const fn units_down(tokens: Tokens, per_token: u64) -> u128 {
+    let whole = tokens.whole() as u128 * per_token as u128;
+    // A division of 128 bits takes longer than all the rest.
+    if tokens.pico() == 0 { whole } else { whole + tokens.pico() as u128 * per_token as u128 / PICO as u128 }
 }
 
 const fn units_up(tokens: Tokens, per_token: u64) -> u128 {

@@ -3,9 +3,12 @@
 //! [`internals`](crate::internals) derives the layout and proves the promises from it.
 
 mod bits;
+mod derivation;
 mod earned;
 mod layout;
 mod reading;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use bits::Word;
 pub(crate) use earned::{Due, Earned, Product};

@@ -1,6 +1,8 @@
 //! Several quotas in one text, and quotas in configuration files.
 
-use brimful::{ParseQuotaError, Quota, Quotas};
+use std::time::Duration;
+
+use brimful::{ParseQuotaError, Quota, Quotas, Tokens};
 
 fn read(text: &str) -> Result<Quotas, ParseQuotaError> {
     text.parse()
@@ -48,12 +50,45 @@ fn what_is_wrong_is_pointed_at_in_the_whole_text() {
         ("100/; 5/h", 4..5, "\";\""),
         ("100/s; burst 5", 7..12, "\"burst\""),
         ("100/s, 5/h", 5..6, "\",\""),
+        ("1/day; 100/s burst 2,5/h", 19..22, "\"2,5\""),
+        ("1/day; 60 rpm, 10 rps", 13..14, "\",\""),
+        ("1/day; unlimited", 7..16, "\"unlimited\""),
     ];
     for (text, span, part) in cases {
         let error = read(text).unwrap_err();
         assert_eq!((error.span(), error.text()), (span, text), "{error}");
         assert!(error.to_string().starts_with(&format!("bad quota at {part}: ")), "{text:?}: {error}");
     }
+}
+
+/// A comma between quotas is answered with the semicolon.
+#[test]
+fn a_comma_is_answered_with_a_semicolon() {
+    for text in ["100/s, 5000/h", "100/s,5000/h", "100/s burst 200, 5000/h", "100/s burst 200,5000/h", "60 rpm,10 rps"]
+    {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains("quotas are separated by \";\""), "{text}: {error}");
+        let mended = text.replace(',', ";");
+        assert_eq!(read(&mended).unwrap().len(), 2, "{mended}");
+    }
+}
+
+/// A setting of zero is an error of the form that returns one, never a panic.
+#[test]
+fn numbers_from_settings_are_refused_without_a_panic() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    assert_eq!(Quota::try_new(60, MINUTE), Ok(Quota::per_minute(60)));
+    assert!(Quota::try_new(0, MINUTE).is_err());
+    assert!(Quota::try_new(60, Duration::ZERO).is_err());
+    let quota = Quota::per_minute(60);
+    assert!(quota.try_burst(0).is_err());
+    assert_eq!(quota.try_burst(5), Ok(quota.burst(5)));
+    assert_eq!(quota.try_max_debt(5), Ok(quota.max_debt(5)));
+    assert_eq!(quota.try_max_debt(0), Ok(quota.max_debt(0)));
+    let half = Tokens::try_from(0.5).unwrap();
+    assert_eq!(quota.try_max_debt(half).unwrap().debt_limit(), half);
+    let fine = quota.try_burst(Tokens::from_parts(0, 1_000).unwrap()).unwrap();
+    assert!(fine.try_max_debt(Tokens::MAX).is_err(), "{fine}");
 }
 
 #[cfg(feature = "serde")]
@@ -88,6 +123,8 @@ mod serde {
         assert_eq!(serde_json::from_str::<Quota>(text).unwrap(), all);
         assert_eq!(quota(json!({"rate": "0.5/s", "burst": 2.5})), "0.5/s burst 2.5".parse().unwrap());
         assert_eq!(quota(json!({"burst": "1k", "rate": "10/s"})), Quota::per_second(10).burst(1_000));
+        assert_eq!(quota(json!({"burst": "5 calls", "rate": "60 rpm"})), Quota::per_minute(60).burst(5));
+        assert_eq!(quota(json!("10r/s")), Quota::per_second(10));
         let quotas = |value| from_value::<Quotas>(value).unwrap();
         let both: Quotas = "10/s burst 20; 5000/h".parse().unwrap();
         assert_eq!(quotas(json!([{"rate": "10/s", "burst": 20}, "5000/h"])), both);
@@ -173,6 +210,8 @@ mod serde {
             (json!("10/s initial 0"), "\"initial\""),
             (json!("10/s debt 1"), "\"debt\""),
             (json!("10/s; 5/h"), "\";\""),
+            (json!("10/s, 5/h"), "\",\""),
+            (json!("unlimited"), "RateLimiter::unlimited()"),
             (json!("10"), "\"100/s\""),
             (json!("0/s"), "at least one token"),
             (json!("10/month"), "30 days"),

@@ -1,6 +1,7 @@
 //! The text of a quota parses as the same quota, and an invalid text is refused with the part that
 //! is wrong.
 
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 use brimful::{ParseQuotaError, Quota, Tokens, quota};
@@ -41,6 +42,22 @@ fn texts_are_read() {
         ("2Ti/day", 1 << 41, DAY, "4294967295", "4294967295", "4294967295"),
         ("5k requests per minute burst 10 tokens", 5_000, MINUTE, "10", "10", "10"),
         ("7req/s", 7, SECOND, "7", "7", "7"),
+        ("10r/s", 10, SECOND, "10", "10", "10"),
+        ("30r/m burst 5", 30, MINUTE, "5", "5", "5"),
+        ("10 r/5m", 10, 5 * MINUTE, "10", "10", "10"),
+        ("60 rpm", 60, MINUTE, "60", "60", "60"),
+        ("60rpm burst 5", 60, MINUTE, "5", "5", "5"),
+        ("10 rps", 10, SECOND, "10", "10", "10"),
+        ("5k RPM", 5_000, MINUTE, "5000", "5000", "5000"),
+        ("2.5 qps", 5, 2 * SECOND, "3", "3", "3"),
+        ("90k tpm", 90_000, MINUTE, "90000", "90000", "90000"),
+        ("1000 rph debt 0", 1_000, HOUR, "1000", "1000", "0"),
+        ("1_000 rpd", 1_000, DAY, "1000", "1000", "1000"),
+        ("100 calls/min", 100, MINUTE, "100", "100", "100"),
+        ("1 Call per hour", 1, HOUR, "1", "1", "1"),
+        ("100hits/h burst 20 hits", 100, HOUR, "20", "20", "20"),
+        ("5 queries per 10 s burst 2 queries", 5, 10 * SECOND, "2", "2", "2"),
+        ("10 M bytes/s", 10_000_000, SECOND, "10000000", "10000000", "10000000"),
         ("10per5minutes", 10, 5 * MINUTE, "10", "10", "10"),
         ("10 PER 5 Minutes BURST 3", 10, 5 * MINUTE, "3", "3", "3"),
         ("3 per 1.5h", 2, HOUR, "3", "3", "3"),
@@ -96,7 +113,32 @@ fn what_is_no_quota_is_refused_where_it_is_wrong() {
         ("100", "", "expected \"/\" or \"per\""),
         ("100 s", "s", "expected \"/\" or \"per\""),
         ("100 burst 5", "burst", "expected \"/\" or \"per\""),
-        ("100 €/s", "€", "expected \"/\" or \"per\""),
+        ("100 €/s", "€", "write requests, calls"),
+        ("100 widgets/s", "widgets", "for a factor write k"),
+        ("10 million per day", "million", "for a factor write k"),
+        ("10 k k/s", "k", "for a factor write k"),
+        ("10 R/s", "R", "requests"),
+        ("10R/s", "R", "req or calls"),
+        ("90ktpm", "ktpm", "req or calls"),
+        ("60 rpx", "rpx", "a word such as rpm"),
+        ("60 RPM/s", "/", "after the rate come"),
+        ("60 req rpm", "rpm", "expected \"/\" or \"per\""),
+        ("60 rp", "rp", "a word such as rpm"),
+        ("rpm", "rpm", "expected an amount"),
+        ("0 rpm", "0", "at least one token"),
+        ("2G rps", "2G rps", "above 1000000000 tokens per second"),
+        ("1/s burst 5rps", "rps", "req or calls"),
+        ("1/s burst 5 rps", "rps", "after the rate come"),
+        ("unlimited", "unlimited", "RateLimiter::unlimited()"),
+        (" Unlimited burst 5", "Unlimited", "RateLimiter::unlimited()"),
+        ("unlimited/s", "unlimited", "RateLimiter::unlimited()"),
+        ("none", "none", "RateLimiter::unlimited()"),
+        ("inf/s", "inf", "RateLimiter::unlimited()"),
+        ("∞", "∞", "RateLimiter::unlimited()"),
+        ("100/s burst unlimited", "unlimited", "the largest is 4294967295"),
+        ("100/s debt infinite", "infinite", "the largest is 4294967295"),
+        ("100/unlimited", "unlimited", "expected a unit of time"),
+        ("100 unlimited", "unlimited", "expected \"/\" or \"per\""),
         ("100/", "", "expected a unit of time"),
         ("100 per 5", "", "expected a unit of time"),
         ("100//s", "/", "expected a unit of time"),
@@ -110,7 +152,11 @@ fn what_is_no_quota_is_refused_where_it_is_wrong() {
         ("100 per 2 Months burst 5", "Months", "write \"30 days\""),
         ("100/y", "y", "write \"365 days\""),
         ("100/10 years", "years", "write \"365 days\""),
-        ("1,000/s", "1,000", "such as 1_000"),
+        ("1,000/s", "1,000", "a number has no comma: write 1_000"),
+        ("0,5/s", "0,5", "write 1_000 or 0.5"),
+        ("1/s burst 1,000", "1,000", "write 1_000"),
+        ("100/s burst 200,5/h", "200,5", "quotas are separated by \";\""),
+        ("1,/s", ",", "expected \"/\" or \"per\""),
         ("1__0/s", "1__0", "such as 1_000"),
         ("1_/s", "1_", "such as 1_000"),
         ("1.2.3/s", "1.2.3", "one decimal point"),
@@ -140,7 +186,20 @@ fn what_is_no_quota_is_refused_where_it_is_wrong() {
         ("1/s debt 5G tokens", "5G tokens", "below 4294967296"),
         ("1G/s burst 0.5 debt 1", "0.5", "raise the burst"),
         ("1/s bust 5", "bust", "after the rate come"),
-        ("1/s, burst 5", ",", "after the rate come"),
+        ("1/s, burst 5", ",", "a space is enough"),
+        ("1/s,burst 5", ",", "a space is enough"),
+        ("1/s burst 5, debt 2", ",", "a space is enough"),
+        ("1/s & initial 2", "&", "a space is enough"),
+        ("100/s, 5000/h", ",", "quotas are separated by \";\""),
+        ("100/s,5000/h", ",", "as in \"100/s; 5000/h\""),
+        ("60 rpm, 10 rps", ",", "quotas are separated by \";\""),
+        ("100/s burst 200, 5000/h", ",", "quotas are separated by \";\""),
+        ("100/s burst 200 calls,5000/h", ",", "quotas are separated by \";\""),
+        ("100/s | 5000/h", "|", "quotas are separated by \";\""),
+        ("100/s and 5000/h", "and", "quotas are separated by \";\""),
+        ("100/s + 5000/h", "+", "quotas are separated by \";\""),
+        ("100/s,", ",", "quotas are separated by \";\""),
+        ("100/s; 5000/h", ";", "parsed as `Quotas`"),
         ("1/s 5", "5", "after the rate come"),
         ("1/s/s", "/", "after the rate come"),
         ("1/s burst 2 burst 2", "burst", "twice"),
@@ -178,7 +237,10 @@ fn numbers_far_out_of_range_are_refused() {
 #[test]
 fn errors_point_at_the_part() {
     let error = "100/s\tburst 5µ".parse::<Quota>().unwrap_err();
-    assert_eq!(error.to_string(), "bad quota at \"µ\": an amount may end in k, M, G, T or Ki, Mi, Gi, Ti, and B");
+    assert_eq!(
+        error.to_string(),
+        "bad quota at \"µ\": an amount may end in k, M, G, T or Ki, Mi, Gi, Ti, and B, then a word such as req or calls"
+    );
     assert_eq!(error.caret().to_string(), "100/s burst 5µ\n             ^");
     let error = "5 pér 秒々 burst".parse::<Quota>().unwrap_err();
     assert_eq!(error.caret().to_string(), "5 pér 秒々 burst\n  ^^^");
@@ -233,6 +295,36 @@ fn a_text_in_a_constant_is_read_when_it_is_compiled() {
     const QUOTA: Quota = quota!(TEXT);
     static OTHER: Quota = quota!("2/min burst 20");
     assert_eq!(QUOTA, OTHER);
+    assert_eq!(quota!("60 rpm"), quota!("60 calls/min"));
+}
+
+/// What `quota!` calls in a constant panics with the text and a caret, here at run time.
+#[test]
+fn the_macro_points_at_the_part() {
+    let message = |text: &str| {
+        let panic = catch_unwind(|| Quota::__from_literal(text)).unwrap_err();
+        panic.downcast_ref::<String>().cloned().unwrap_or_else(|| panic.downcast_ref::<&str>().unwrap().to_string())
+    };
+    for (text, shown) in [
+        ("100/month", "a month has no fixed length: write \"30 days\"\n  100/month\n      ^^^^^"),
+        (
+            "100/s\tburst 0",
+            "a quota needs a burst above zero, or nothing could ever be admitted\n  100/s burst 0\n              ^",
+        ),
+        ("", "expected an amount, such as 100, 2.5 or 10k\n  \n  ^"),
+    ] {
+        assert_eq!(message(text), shown);
+    }
+    let long = "9".repeat(401);
+    assert!(message(&long).ends_with("such as 1_000 or 0.5"), "{}", message(&long));
+    for text in
+        ["5 pér 秒々 burst", "100/秒々", "1/s burst", "\u{85}\u{7f}\n1/s bust", "∞", "100/s, 5/h", &"é".repeat(200)]
+    {
+        let error = text.parse::<Quota>().unwrap_err();
+        let caret = error.caret().to_string().replace('\n', "\n  ");
+        assert_eq!(message(text).split_once('\n').unwrap().1, format!("  {caret}"), "{text:?}");
+        assert!(error.to_string().ends_with(message(text).lines().next().unwrap()), "{text:?}");
+    }
 }
 
 #[track_caller]
@@ -261,7 +353,7 @@ proptest! {
         parts in prop::collection::vec(
             prop::sample::select(&[
                 "1", "0", "9", "5.5", ".", "_", ",", "/", " ", " per ", "k", "Mi", "B", "s", "ns", "µs", "days", "mo",
-                " burst ", " initial ", " debt ", "req", "-", "é", "\u{a0}", "99999999999", "0000000000", "\n",
+                " burst ", " initial ", " debt ", "req", "r", "calls", "rpm", "unlimited", ";", " and ", "-", "é", "\u{a0}", "99999999999", "0000000000", "\n",
             ][..]),
             0..16,
         ),

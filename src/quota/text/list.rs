@@ -6,8 +6,8 @@ use core::fmt;
 use core::ops::Deref;
 use core::str::FromStr;
 
-use super::{ParseQuotaError, QuotaTextError};
-use crate::quota::Quota;
+use super::error::{ParseQuotaError, QuotaTextError};
+use crate::quota::value::Quota;
 
 /// A list of quotas that hold at once, with at least one: `100/s burst 200; 5000/h`.
 ///
@@ -63,8 +63,8 @@ fn one(part: &str) -> Result<Quota, QuotaTextError> {
     if part.trim_ascii().is_empty() { Err(missing) } else { Quota::const_parse(part) }
 }
 
-/// The same of a part that begins at `before` in a text of `length` bytes. What is missing at the
-/// end of a part is missing before the semicolon.
+/// Moves an error of a part to the whole text of `length` bytes, in which the part begins at `before`.
+/// An error at the end of a part points at the semicolon.
 fn shifted(error: QuotaTextError, before: usize, length: usize) -> QuotaTextError {
     let QuotaTextError { message, start, end } = error;
     let (start, end) = (start + before, end + before);

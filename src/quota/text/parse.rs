@@ -1,7 +1,8 @@
 //! The parser. It is `const`, so it reads byte by byte and cannot use `?`.
 //!
 //! ```text
-//! quota  := amount ("/" | "per") period { ("burst" | "initial" | "debt") amount }
+//! quota  := rate { ("burst" | "initial" | "debt") amount }
+//! rate   := amount ("/" | "per") period  |  number [suffix] ("rps" | "rpm" | …)
 //! amount := number [suffix] [noun]
 //! period := [number] unit
 //! ```
@@ -9,12 +10,12 @@
 //! Positions only step over ASCII or over a whole word, and every byte beyond ASCII belongs to a
 //! word. So spans never split a character.
 
-use core::time::Duration;
-
-use super::QuotaTextError;
+use super::error::QuotaTextError;
+use super::words::{CLAUSES, MONTHS, NOUNS, PER, RATES, SEPARATORS, UNITS, UNLIMITED, Unit, YEARS};
 use crate::decimal::{Decimal, Round};
 use crate::error::{QuotaError, QuotaErrorKind};
-use crate::quota::{LONGEST_NANOS, Quota, SECOND, SLOWEST_NANOS, gcd};
+use crate::quota::rate::{Rate, terms};
+use crate::quota::value::Quota;
 use crate::tokens::Tokens;
 
 macro_rules! attempt {
@@ -28,13 +29,21 @@ macro_rules! attempt {
 
 const AMOUNT: &str = "expected an amount, such as 100, 2.5 or 10k";
 const NUMBER: &str = "a number has at most 38 digits, \"_\" between digits and one decimal point, such as 1_000 or 0.5";
-const SUFFIX: &str = "an amount may end in k, M, G, T or Ki, Mi, Gi, Ti, and B";
-const PER: &str = "expected \"/\" or \"per\" and a period, as in \"100/s\"";
+const COMMA: &str = "a number has no comma: write 1_000 or 0.5; quotas are separated by \";\"";
+const SUFFIX: &str = "an amount may end in k, M, G, T or Ki, Mi, Gi, Ti, and B, then a word such as req or calls";
+const NOUN: &str =
+    "an unknown word: write requests, calls, tokens, bytes or none; for a factor write k, M or G, as in 10M";
+const PERIOD: &str = "expected \"/\" or \"per\" and a period, as in \"100/s\", or a word such as rpm";
 const UNIT: &str = "expected a unit of time: ns, us, ms, s, min, h, day or week";
 const MONTH: &str = "a month has no fixed length: write \"30 days\"";
 const YEAR: &str = "a year has no fixed length: write \"365 days\"";
 const CLAUSE: &str = "after the rate come \"burst\", \"initial\" or \"debt\", each with an amount";
 const TWICE: &str = "given twice: leave one of them out";
+const SEPARATOR: &str = "quotas are separated by \";\", as in \"100/s; 5000/h\"";
+const NO_SEPARATOR: &str = "leave this out: a space is enough, as in \"100/s burst 200\"";
+const ONE_QUOTA: &str = "one quota is expected here: several are parsed as `Quotas`";
+const NO_LIMIT: &str = "a quota always has a limit: for none, leave the quota out and use `RateLimiter::unlimited()`";
+const LARGEST: &str = "an amount always has a limit: the largest is 4294967295";
 const INEXACT: &str = "this rate cannot be kept exactly: write it with fewer digits";
 #[cfg(feature = "serde")]
 const RATE_ALONE: &str = "expected a rate alone: \"burst\", \"initial\" and \"debt\" are fields of their own";
@@ -42,31 +51,11 @@ const RATE_ALONE: &str = "expected a rate alone: \"burst\", \"initial\" and \"de
 const AMOUNT_ALONE: &str = "expected an amount alone, such as 100, 2.5 or 10k";
 const TOKENS: &str = "an amount of tokens is below 4294967296 and has at most 12 decimals";
 
-/// The clauses after the rate, in the order in which [`Parser::clauses`] returns them.
-const CLAUSES: [&[u8]; 3] = [b"burst", b"initial", b"debt"];
-
-const NOUNS: [&[u8]; 6] = [b"tokens", b"token", b"requests", b"request", b"req", b"reqs"];
-
-const MONTHS: [&[u8]; 3] = [b"mo", b"month", b"months"];
-const YEARS: [&[u8]; 5] = [b"y", b"yr", b"yrs", b"year", b"years"];
-
-const UNITS: [(u64, &[&[u8]]); 8] = [
-    (1, &[b"ns"]),
-    // The micro sign, then the Greek letter.
-    (1_000, &[b"us", "\u{b5}s".as_bytes(), "\u{3bc}s".as_bytes()]),
-    (1_000_000, &[b"ms"]),
-    (SECOND, &[b"s", b"sec", b"secs", b"second", b"seconds"]),
-    (60 * SECOND, &[b"m", b"min", b"mins", b"minute", b"minutes"]),
-    (3_600 * SECOND, &[b"h", b"hr", b"hrs", b"hour", b"hours"]),
-    (86_400 * SECOND, &[b"d", b"day", b"days"]),
-    (604_800 * SECOND, &[b"w", b"week", b"weeks"]),
-];
-
 pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
     let mut parser = Parser::new(text);
     let rate = attempt!(parser.rate());
     let [burst, initial, debt] = attempt!(parser.clauses());
-    match combined(&rate, [tokens_of(burst), tokens_of(initial), tokens_of(debt)]) {
+    match combined(rate, [tokens_of(burst), tokens_of(initial), tokens_of(debt)]) {
         Ok(quota) => Ok(quota),
         Err(Misfit { clause, error: bad }) => {
             let (start, end) = match ([burst, initial, debt], clause) {
@@ -78,9 +67,9 @@ pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
     }
 }
 
-/// Parses a rate alone, as a quota with the default burst.
+/// Parses a rate alone.
 #[cfg(feature = "serde")]
-pub(in crate::quota) const fn rate(text: &str) -> Result<Quota, QuotaTextError> {
+pub(in crate::quota) const fn rate(text: &str) -> Result<DefaultBurst, QuotaTextError> {
     let mut parser = Parser::new(text);
     let rate = attempt!(parser.rate());
     attempt!(parser.end(RATE_ALONE));
@@ -96,6 +85,13 @@ pub(in crate::quota) const fn tokens(text: &str) -> Result<Tokens, QuotaTextErro
     Ok(clause.tokens)
 }
 
+/// A rate, and the burst that it has if the text gives no other.
+#[derive(Clone, Copy)]
+pub(in crate::quota) struct DefaultBurst {
+    rate: Rate,
+    burst: Tokens,
+}
+
 /// The clause that does not fit the rate, and the reason; `None` if the rate is at fault.
 pub(in crate::quota) struct Misfit {
     pub(in crate::quota) clause: Option<usize>,
@@ -105,11 +101,11 @@ pub(in crate::quota) struct Misfit {
 /// Combines a rate with the result of [`Parser::clauses`]. It takes all clauses at once, because
 /// their order must not decide whether they fit together.
 pub(in crate::quota) const fn combined(
-    rate: &Quota,
+    base: DefaultBurst,
     [burst, initial, debt]: [Option<Tokens>; 3],
 ) -> Result<Quota, Misfit> {
-    let (kept, initial) = (tokens_or(burst, rate.burst), tokens_or(initial, rate.initial));
-    match Quota::derive(rate.tokens, rate.period, kept, initial, debt) {
+    let (kept, initial) = (tokens_or(burst, base.burst), tokens_or(initial, Tokens::MAX));
+    match Quota::derive(base.rate, kept, initial, debt) {
         Ok(quota) => Ok(quota),
         Err(error) => {
             let clause = match (burst, debt) {
@@ -159,26 +155,32 @@ impl<'a> Parser<'a> {
         Parser { bytes: text.as_bytes(), at: 0 }
     }
 
-    /// The rate, as a quota with the default burst.
-    const fn rate(&mut self) -> Result<Quota, QuotaTextError> {
+    /// A rate, without its clauses.
+    const fn rate(&mut self) -> Result<DefaultBurst, QuotaTextError> {
         self.spaces();
         let start = self.at;
-        let count = attempt!(self.amount());
+        let count = attempt!(self.quantity(NO_LIMIT));
+        // Such as `rpm`: the noun and the period in one word.
+        let (from, end) = self.next_word();
+        let short = self.after(from).unit(end, &RATES);
+        if short.is_none() {
+            attempt!(self.noun());
+        }
         if count.digits == 0 {
             return Err(error(start, self.at, QuotaError(QuotaErrorKind::ZeroTokens).message()));
         }
-        attempt!(self.per());
-        self.spaces();
-        let from = self.at;
-        let (period, unit) = attempt!(self.period());
-        if period.digits == 0 {
-            return Err(error(from, self.at, QuotaError(QuotaErrorKind::ZeroPeriod).message()));
-        }
+        let (period, unit) = match short {
+            Some(unit) => {
+                self.at = end;
+                (Decimal::ONE, unit)
+            }
+            None => attempt!(self.period()),
+        };
         let Some((tokens, nanos)) = terms(count, period, unit) else {
             return Err(error(start, self.at, INEXACT));
         };
-        match Quota::from_parts(tokens, nanos, default_burst(count)) {
-            Ok(quota) => Ok(quota),
+        match Rate::new(tokens, nanos) {
+            Ok(rate) => Ok(DefaultBurst { rate, burst: default_burst(count) }),
             Err(bad) => Err(error(start, self.at, bad.message())),
         }
     }
@@ -192,7 +194,7 @@ impl<'a> Parser<'a> {
                 return Ok(clauses);
             }
             let end = self.word_end();
-            let Some(which) = self.position(end, &CLAUSES) else { return Err(self.unexpected(CLAUSE)) };
+            let Some(which) = self.position(end, &CLAUSES) else { return Err(self.no_clause(end)) };
             if clauses[which].is_some() {
                 return Err(error(self.at, end, TWICE));
             }
@@ -201,11 +203,26 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Returns the error for a sign, or for a word up to `end`, that is not a clause.
+    const fn no_clause(&self, end: usize) -> QuotaTextError {
+        let sign = if end > self.at { end } else { self.at + 1 };
+        if self.bytes[self.at] == b';' {
+            return error(self.at, sign, ONE_QUOTA);
+        }
+        if self.position(sign, &SEPARATORS).is_none() {
+            return self.unexpected(CLAUSE);
+        }
+        let (from, end) = self.after(sign).next_word();
+        let before_clause = self.after(from).position(end, &CLAUSES).is_some();
+        error(self.at, sign, if before_clause { NO_SEPARATOR } else { SEPARATOR })
+    }
+
     /// An amount of tokens.
     const fn tokens(&mut self) -> Result<Clause, QuotaTextError> {
         self.spaces();
         let start = self.at;
-        let amount = attempt!(self.amount());
+        let amount = attempt!(self.quantity(LARGEST));
+        attempt!(self.noun());
         match amount.tokens(Round::Exactly) {
             Some(tokens) => Ok(Clause { tokens, start, end: self.at }),
             None => Err(error(start, self.at, TOKENS)),
@@ -219,25 +236,23 @@ impl<'a> Parser<'a> {
         if self.at == self.bytes.len() { Ok(()) } else { Err(self.unexpected(message)) }
     }
 
-    const fn amount(&mut self) -> Result<Decimal, QuotaTextError> {
+    /// A number and its suffix. `unlimited` is the error for a word that means no limit.
+    const fn quantity(&mut self, unlimited: &'static str) -> Result<Decimal, QuotaTextError> {
         if !self.at_number() {
-            return Err(self.unexpected(AMOUNT));
+            let end = self.word_end();
+            return Err(if self.position(end, &UNLIMITED).is_some() {
+                error(self.at, end, unlimited)
+            } else {
+                self.unexpected(AMOUNT)
+            });
         }
         let start = self.at;
         let number = attempt!(self.number());
-        let touching = self.at;
+        let (from, end) = self.next_word();
         let mut factor = 1;
-        let (from, word) = self.next_word();
-        if let Some(suffix) = self.suffix(from, word) {
+        if let Some(suffix) = self.suffix(from, end) {
             factor = suffix;
-            self.at = word;
-        }
-        let (from, word) = self.next_word();
-        let noun = self.after(from);
-        if noun.position(word, &NOUNS).is_some() {
-            self.at = word;
-        } else if from == touching && word > from && noun.position(word, &[b"per"]).is_none() {
-            return Err(noun.unexpected(SUFFIX));
+            self.at = end;
         }
         match number.times(factor) {
             Some(amount) => Ok(amount),
@@ -245,31 +260,38 @@ impl<'a> Parser<'a> {
         }
     }
 
-    const fn per(&mut self) -> Result<(), QuotaTextError> {
-        self.spaces();
-        let end = self.word_end();
-        if self.at < self.bytes.len() && self.bytes[self.at] == b'/' {
-            self.at += 1;
-        } else if self.position(end, &[b"per"]).is_some() {
+    /// Steps over a noun, such as `calls`, if there is one. An unknown word is an error if it touches
+    /// the number; another one is left to the caller.
+    const fn noun(&mut self) -> Result<(), QuotaTextError> {
+        let touching = self.at;
+        let (from, end) = self.next_word();
+        let word = self.after(from);
+        if word.position(end, &NOUNS).is_some() {
             self.at = end;
-        } else {
-            return Err(self.unexpected(PER));
+        } else if from == touching && end > from && word.position(end, &PER).is_none() {
+            return Err(word.unexpected(SUFFIX));
         }
         Ok(())
     }
 
-    /// A number of units, and the unit's nanoseconds.
+    /// A slash or `per`, a number of units, and the unit's nanoseconds.
     const fn period(&mut self) -> Result<(Decimal, u64), QuotaTextError> {
+        if !self.per() {
+            let (_, end) = self.next_word();
+            let unknown = end > self.at && self.after(end).per();
+            return Err(self.unexpected(if unknown { NOUN } else { PERIOD }));
+        }
+        self.spaces();
+        let start = self.at;
         let number = if self.at_number() { attempt!(self.number()) } else { Decimal::ONE };
         self.spaces();
         let end = self.word_end();
-        let mut unit = 0;
-        while unit < UNITS.len() {
-            if self.position(end, UNITS[unit].1).is_some() {
-                self.at = end;
-                return Ok((number, UNITS[unit].0));
+        if let Some(unit) = self.unit(end, &UNITS) {
+            self.at = end;
+            if number.digits == 0 {
+                return Err(error(start, self.at, QuotaError(QuotaErrorKind::ZeroPeriod).message()));
             }
-            unit += 1;
+            return Ok((number, unit));
         }
         if self.position(end, &MONTHS).is_some() {
             return Err(error(self.at, end, MONTH));
@@ -278,6 +300,30 @@ impl<'a> Parser<'a> {
             return Err(error(self.at, end, YEAR));
         }
         Err(self.unexpected(UNIT))
+    }
+
+    /// Steps over a slash or `per`, after any spaces. Returns false if there is neither.
+    const fn per(&mut self) -> bool {
+        self.spaces();
+        let word = self.word_end();
+        let end = if self.at < self.bytes.len() && self.bytes[self.at] == b'/' { self.at + 1 } else { word };
+        if end == word && self.position(end, &PER).is_none() {
+            return false;
+        }
+        self.at = end;
+        true
+    }
+
+    /// Returns the nanoseconds of the unit that the text from here to `end` names.
+    const fn unit(&self, end: usize, units: &[Unit]) -> Option<u64> {
+        let mut unit = 0;
+        while unit < units.len() {
+            if self.position(end, units[unit].1).is_some() {
+                return Some(units[unit].0);
+            }
+            unit += 1;
+        }
+        None
     }
 
     /// Returns whether a number starts here; `.` counts only before a digit.
@@ -290,13 +336,19 @@ impl<'a> Parser<'a> {
 
     const fn number(&mut self) -> Result<Decimal, QuotaTextError> {
         let start = self.at;
-        // Commas are included, so that the error covers the whole number.
-        while self.at < self.bytes.len() && matches!(self.bytes[self.at], b'0'..=b'9' | b'_' | b'.' | b',') {
+        let mut comma = false;
+        while self.at < self.bytes.len() {
+            match self.bytes[self.at] {
+                b'0'..=b'9' | b'_' | b'.' => {}
+                // Included, so that the error covers the whole number.
+                b',' if self.at + 1 < self.bytes.len() && self.bytes[self.at + 1].is_ascii_digit() => comma = true,
+                _ => break,
+            }
             self.at += 1;
         }
         match Decimal::parse(self.bytes, start, self.at) {
             Some(number) => Ok(number),
-            None => Err(error(start, self.at, NUMBER)),
+            None => Err(error(start, self.at, if comma { COMMA } else { NUMBER })),
         }
     }
 
@@ -395,46 +447,4 @@ const fn default_burst(count: Decimal) -> Tokens {
         Some(tokens) => Tokens::new(tokens.whole().saturating_add(1)),
         None => Tokens::new(u32::MAX),
     }
-}
-
-/// Converts `count` per `period` units of `unit` nanoseconds to tokens per nanoseconds in lowest
-/// terms. Returns `None` if the terms are too long to be kept. A rate out of range stays out of
-/// range. Neither number is zero.
-const fn terms(count: Decimal, period: Decimal, unit: u64) -> Option<(u64, u128)> {
-    const TOO_FAST: (u64, u128) = (u64::MAX, 1);
-    const TOO_SLOW: (u64, u128) = (1, LONGEST_NANOS);
-    let Some(nanos) = period.digits.checked_mul(unit as u128) else { return None };
-    let divisor = gcd(count.digits, nanos);
-    let (mut tokens, mut nanos) = (count.digits / divisor, nanos / divisor);
-    let mut power = count.exponent as i64 - period.exponent as i64;
-    // Cancelling at each step keeps the terms from ever being longer than the result.
-    while power > 0 {
-        let divisor = gcd(10, nanos);
-        nanos /= divisor;
-        tokens = match tokens.checked_mul(10 / divisor) {
-            Some(tokens) => tokens,
-            None => return Some(TOO_FAST),
-        };
-        power -= 1;
-    }
-    while power < 0 {
-        let divisor = gcd(10, tokens);
-        tokens /= divisor;
-        nanos = match nanos.checked_mul(10 / divisor) {
-            Some(nanos) => nanos,
-            None if SLOWEST_NANOS.checked_mul(tokens).is_some() => return Some(TOO_SLOW),
-            None => return None,
-        };
-        power += 1;
-    }
-    if tokens > nanos {
-        return Some(TOO_FAST);
-    }
-    if nanos > SLOWEST_NANOS.saturating_mul(tokens) {
-        return Some(TOO_SLOW);
-    }
-    if tokens > u64::MAX as u128 || nanos > Duration::MAX.as_nanos() {
-        return None;
-    }
-    Some((tokens as u64, nanos))
 }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use crate::quota::{Quota, SECOND, gcd};
+use crate::quota::rate::{Rate, SECOND, gcd};
+use crate::quota::value::Quota;
 
 /// The units of a rate, the smallest first: nanoseconds, the length that `/` and the name count
 /// for, the name. `h` counts for as much as `min`; otherwise 15 a minute would be shown as 900 an
@@ -31,9 +32,7 @@ const LONGEST: u128 = 1_000_000_000_000_000_000;
 /// and `debt` follow if they differ from the burst.
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = Rate { tokens: self.tokens, nanos: self.period.as_nanos() };
-        rate.fmt(f)?;
-        write!(f, " burst {}", self.burst)?;
+        write!(f, "{} burst {}", self.rate, self.burst)?;
         if !self.starts_full() {
             write!(f, " initial {}", self.initial)?;
         }
@@ -50,18 +49,12 @@ impl fmt::Debug for Quota {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Rate {
-    tokens: u64,
-    nanos: u128,
-}
-
 impl Rate {
     /// Returns the rate's count in `unit` nanoseconds, if that is a decimal of at most 18 digits.
     fn count(self, unit: u64) -> Option<Count> {
         let tokens = u128::from(self.tokens) * u128::from(unit);
-        let divisor = gcd(tokens, self.nanos);
-        let (tokens, mut rest) = (tokens / divisor, self.nanos / divisor);
+        let divisor = gcd(tokens, self.nanos());
+        let (tokens, mut rest) = (tokens / divisor, self.nanos() / divisor);
         let (mut twos, mut fives) = (0, 0);
         while rest.is_multiple_of(2) {
             (rest, twos) = (rest / 2, twos + 1);
@@ -79,23 +72,24 @@ impl Rate {
     }
 
     /// Returns the largest unit that divides the period: the number of units, and the unit's name.
-    fn period(self) -> (u128, &'static str) {
-        let whole = PERIOD.iter().find(|unit| self.nanos.is_multiple_of(u128::from(unit.0)));
+    fn whole_period(self) -> (u128, &'static str) {
+        let nanos = self.nanos();
+        let whole = PERIOD.iter().find(|unit| nanos.is_multiple_of(u128::from(unit.0)));
         let &(unit, name) = whole.unwrap_or(&(1, "ns"));
-        (self.nanos / u128::from(unit), name)
+        (nanos / u128::from(unit), name)
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (period, name) = self.period();
+        let (period, name) = self.whole_period();
         let spelled = length(self.tokens.into()) + " per ".len() + length(period) + name.len();
         let shortest = PER
             .iter()
             .filter_map(|&(unit, weight, name)| self.count(unit).map(|count| (count.length() + weight, count, name)))
             .min_by_key(|(length, count, _)| (*length, count.decimals > 0));
         // Whole numbers a second are how people think of rates, `1 per 1ns` is not.
-        let plain = u128::from(SECOND).is_multiple_of(self.nanos);
+        let plain = u128::from(SECOND).is_multiple_of(self.nanos());
         match shortest {
             Some((length, count, name)) if plain || length <= spelled => write!(f, "{count}/{name}"),
             _ => write!(f, "{} per {period}{name}", self.tokens),

@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::literal::Message;
 use super::parse;
-use crate::quota::{Quota, SECOND};
+use crate::quota::rate::SECOND;
+use crate::quota::value::Quota;
 use crate::tokens::{PICO, Tokens};
 
 /// Numbers of every length are as likely as each other.
@@ -72,4 +74,21 @@ fn the_extremes_read_back() {
     ] {
         assert_eq!(parse::quota(&quota.to_string()), Ok(quota));
     }
+}
+
+/// The message with which `quota!` fails to compile, laid out by the compiler.
+#[test]
+fn the_message_of_the_macro_is_laid_out_in_a_constant() {
+    const fn message(text: &str) -> Message {
+        match parse::quota(text) {
+            Ok(_) => panic!("a quota"),
+            Err(error) => Message::new(text, error),
+        }
+    }
+    const MONTH: Message = message("100/month burst 5");
+    const COMMA: Message = message("5 r/\u{b5}s, 1/h");
+    let month = "a month has no fixed length: write \"30 days\"\n  100/month burst 5\n      ^^^^^";
+    assert_eq!(MONTH.as_str(), month);
+    let comma = "quotas are separated by \";\", as in \"100/s; 5000/h\"\n  5 r/\u{b5}s, 1/h\n        ^";
+    assert_eq!(COMMA.as_str(), comma);
 }
