@@ -393,7 +393,6 @@ pub mod testing {}
 mod algorithm;
 mod cell;
 mod clock;
-mod decimal;
 mod error;
 mod limiter;
 #[cfg(feature = "std")]
@@ -416,7 +415,7 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 pub use error::BuildError;
 #[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, TooLate};
-pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TokensError, TryAcquireError};
+pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
 pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};
@@ -427,7 +426,7 @@ pub use limiter::{
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
-pub use tokens::Tokens;
+pub use tokens::{Tokens, TokensError};
 
 /// Compiles the README's examples.
 #[cfg(doctest)]

@@ -4,9 +4,9 @@
 mod acquire;
 #[cfg(feature = "std")]
 mod build;
+mod quota;
 mod show;
 mod try_acquire;
-mod values;
 
 #[cfg(feature = "std")]
 pub(crate) use acquire::QueueLimit;
@@ -16,7 +16,7 @@ pub use acquire::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, TooLate};
 pub use build::BuildError;
 #[cfg(feature = "std")]
 pub(crate) use build::BuildErrorKind;
+pub use quota::QuotaError;
+pub(crate) use quota::QuotaErrorKind;
 pub(crate) use show::Wait;
 pub use try_acquire::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
-pub(crate) use values::QuotaErrorKind;
-pub use values::{QuotaError, TokensError};

@@ -153,3 +153,9 @@ impl fmt::Debug for Decision {
             .finish()
     }
 }
+
+/// In tokens; whole tokens exactly, as far as an `f64` can hold them.
+pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
+    let per_token = layout.per_token() as i64;
+    (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
+}

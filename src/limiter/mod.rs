@@ -6,6 +6,7 @@ mod decision;
 mod keyed;
 mod reservation;
 mod single;
+mod state;
 mod target;
 #[cfg(feature = "std")]
 mod wait;
@@ -17,8 +18,8 @@ pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipHasher, SipState};
 #[cfg(feature = "std")]
 pub use reservation::OwnedReservation;
 pub use reservation::Reservation;
-pub use single::RateLimiter;
 #[cfg(feature = "std")]
 pub use single::RateLimiterBuilder;
+pub use state::RateLimiter;
 #[cfg(feature = "std")]
 pub use wait::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};

@@ -12,11 +12,11 @@ use crate::quota::Quota;
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Level, Reading, Snapshot, Units, Word};
 
-use super::decision::Decision;
-use super::single::RateLimiter;
+use super::decision::{Decision, as_f64};
+use super::state::RateLimiter;
 
 #[cfg(feature = "std")]
-use super::keyed::Buckets;
+use super::state::Buckets;
 #[cfg(feature = "std")]
 use crate::table::Fingerprint;
 
@@ -277,18 +277,9 @@ impl<'a, C: Clock> Target<'a, C> {
     }
 }
 
-/// The share of the burst that background work leaves by default, in percent.
-pub(super) const BACKGROUND: u8 = 20;
-
 /// So many percent of the burst, rounded up to 10⁻¹² token.
 pub(super) fn share(quota: &Quota, percent: u8) -> Tokens {
     let capacity = quota.capacity();
     let pico = u128::from(capacity.whole()) * u128::from(crate::tokens::PICO) + u128::from(capacity.pico());
     Tokens::from_pico((pico * u128::from(percent)).div_ceil(100))
-}
-
-/// In tokens; whole tokens exactly, as far as an `f64` can hold them.
-pub(super) fn as_f64(layout: &Layout, Level(units): Level) -> f64 {
-    let per_token = layout.per_token() as i64;
-    (units / per_token) as f64 + (units % per_token) as f64 / per_token as f64
 }

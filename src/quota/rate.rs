@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use crate::decimal::Decimal;
 use crate::error::{QuotaError, QuotaErrorKind};
+use crate::tokens::Decimal;
 
 pub(super) const SECOND: u64 = 1_000_000_000;
 

@@ -4,9 +4,9 @@ use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use super::rate::{Rate, SECOND};
-use crate::decimal::{Decimal, Round};
 use crate::error::{QuotaError, QuotaErrorKind};
 use crate::tokens::Tokens;
+use crate::tokens::{Decimal, Round};
 use crate::word::{Layout, Units};
 
 /// A rate, a burst, and the amount that a bucket starts with. Every `Quota` is valid by

@@ -1,21 +1,53 @@
-//! [`KeyedRateLimiterBuilder`].
+//! [`KeyedRateLimiterBuilder`], and the constructors of [`KeyedRateLimiter`].
 
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::buckets::Buckets;
 use super::hasher::SipState;
 use super::limiter::KeyedRateLimiter;
 use crate::clock::Timer;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::limiter::target::BACKGROUND;
+use crate::limiter::state::{BACKGROUND, Buckets};
 use crate::queue::TimerFactory;
 use crate::quota::Quota;
 use crate::table::Waiters;
 use crate::table::{FullEvent, MOST_KEYS, OnFull, Table, TableConfig, keys_within, memory_limit};
+
+impl<K: ?Sized> KeyedRateLimiter<K> {
+    /// Returns a limiter on the process's clock, with the default hasher, for up to a million keys.
+    ///
+    /// # Panics
+    ///
+    /// As [`with_clock`](KeyedRateLimiter::with_clock).
+    #[must_use]
+    pub fn new(quota: Quota) -> Self {
+        KeyedRateLimiter::with_clock(quota, QuantaClock)
+    }
+
+    /// Returns a builder, with the process's clock and the default hasher by default.
+    pub fn builder() -> KeyedRateLimiterBuilder<K> {
+        KeyedRateLimiterBuilder::new()
+    }
+}
+
+impl<K: ?Sized, C: Clock> KeyedRateLimiter<K, C> {
+    /// Returns a limiter on this clock, with the default hasher, for up to a million keys.
+    ///
+    /// # Panics
+    ///
+    /// Panics if 34 megabytes cannot be reserved. [`build`](KeyedRateLimiterBuilder::build) returns
+    /// an error instead.
+    #[must_use]
+    pub fn with_clock(quota: Quota, clock: C) -> Self {
+        match KeyedRateLimiter::builder().quota(quota).clock(clock).build() {
+            Ok(limiter) => limiter,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
 
 /// A builder of a [`KeyedRateLimiter`]. Only [`quota`](Self::quota) is required.
 ///

@@ -1,14 +1,13 @@
-//! The limiter of many keys: its state, its construction, and the numbers of its table.
+//! The limiter of many keys: its state, and the numbers of its table.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::buckets::Buckets;
-use super::builder::KeyedRateLimiterBuilder;
 use super::hasher::SipState;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
+use crate::limiter::state::Buckets;
 use crate::quota::Quota;
 use crate::table::FullEvent;
 
@@ -100,39 +99,6 @@ pub struct KeyedRateLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
     pub(super) buckets: Arc<Buckets<C>>,
     hasher: S,
     keys: PhantomData<fn(&K)>,
-}
-
-impl<K: ?Sized> KeyedRateLimiter<K> {
-    /// Returns a limiter on the process's clock, with the default hasher, for up to a million keys.
-    ///
-    /// # Panics
-    ///
-    /// As [`with_clock`](KeyedRateLimiter::with_clock).
-    #[must_use]
-    pub fn new(quota: Quota) -> Self {
-        KeyedRateLimiter::with_clock(quota, QuantaClock)
-    }
-
-    /// Returns a builder, with the process's clock and the default hasher by default.
-    pub fn builder() -> KeyedRateLimiterBuilder<K> {
-        KeyedRateLimiterBuilder::new()
-    }
-}
-
-impl<K: ?Sized, C: Clock> KeyedRateLimiter<K, C> {
-    /// Returns a limiter on this clock, with the default hasher, for up to a million keys.
-    ///
-    /// # Panics
-    ///
-    /// Panics if 34 megabytes cannot be reserved. [`build`](KeyedRateLimiterBuilder::build) returns
-    /// an error instead.
-    #[must_use]
-    pub fn with_clock(quota: Quota, clock: C) -> Self {
-        match KeyedRateLimiter::builder().quota(quota).clock(clock).build() {
-            Ok(limiter) => limiter,
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {

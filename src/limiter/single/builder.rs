@@ -2,12 +2,10 @@
 
 use core::fmt;
 
-use super::limiter::RateLimiter;
-use super::queue::MAX_WAITERS;
 use crate::clock::Timer;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::limiter::target::BACKGROUND;
+use crate::limiter::state::{BACKGROUND, MAX_WAITERS, RateLimiter};
 use crate::queue::TimerFactory;
 use crate::quota::Quota;
 

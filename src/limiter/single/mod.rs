@@ -1,12 +1,8 @@
-//! [`RateLimiter`]: one bucket.
+//! The builder of a [`RateLimiter`](super::RateLimiter), and the verbs beside the everyday ones.
 
 #[cfg(feature = "std")]
 mod builder;
-mod limiter;
-#[cfg(feature = "std")]
-mod queue;
 mod verbs;
 
 #[cfg(feature = "std")]
 pub use builder::RateLimiterBuilder;
-pub use limiter::RateLimiter;

@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use super::limiter::RateLimiter;
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
+use crate::limiter::decision::Decision;
 use crate::limiter::reservation::Reservation;
+use crate::limiter::state::RateLimiter;
 use crate::limiter::target::Target;
 use crate::tokens::Tokens;
 
@@ -25,6 +26,13 @@ impl<C: Clock> RateLimiter<C> {
     #[inline]
     pub(super) fn target(&self) -> Target<'_, C> {
         Target::Single(self)
+    }
+
+    /// Takes `n` tokens, all or none, and returns the decision with all its numbers, such as
+    /// response headers show, for one operation on the bucket. A cost of zero looks and takes nothing.
+    #[inline]
+    pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
+        self.target().decide(n.into(), Tokens::ZERO, self.live())
     }
 
     /// Takes `n` tokens now, for a call whose cost is known later.

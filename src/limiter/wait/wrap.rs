@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::acquire::Acquire;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::AcquireError;
-use crate::limiter::single::RateLimiter;
+use crate::limiter::state::RateLimiter;
 
 impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// Returns a function that waits for a token and then calls `f`.

@@ -12,11 +12,11 @@
 
 use super::error::QuotaTextError;
 use super::words::{CLAUSES, MONTHS, NOUNS, PER, RATES, SEPARATORS, UNITS, UNLIMITED, Unit, YEARS};
-use crate::decimal::{Decimal, Round};
 use crate::error::{QuotaError, QuotaErrorKind};
 use crate::quota::rate::{Rate, terms};
 use crate::quota::value::Quota;
 use crate::tokens::Tokens;
+use crate::tokens::{Decimal, Round};
 
 macro_rules! attempt {
     ($result:expr) => {

@@ -5,9 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::code::{Source, names, sources};
 use super::{Finding, Text};
 
-/// Whether a circle fails `tidy`, or only asks a question.
-const CIRCLES_FAIL: bool = false;
-
 pub(super) fn check(texts: &[Text]) -> Vec<Finding> {
     let sources = sources(texts);
     let parents = |file| std::iter::successors(Some(file), |file: &&str| Some(file.rsplit_once('/')?.0)).skip(1);
@@ -69,7 +66,7 @@ impl<'a> Folder<'a> {
         if !upward.is_empty() {
             let names = upward.into_iter().collect::<Vec<_>>().join(", ");
             let text = format!("imports from {}/mod.rs, which should only re-export: {names}", self.name);
-            self.upward.push(Finding { question: !CIRCLES_FAIL, ..Finding::new(source.file, 0, text) });
+            self.upward.push(Finding::new(source.file, 0, text));
         }
     }
 
@@ -93,7 +90,7 @@ impl<'a> Folder<'a> {
                 let inside = self.imports.iter().filter(|((from, to), _)| circle.contains(from) && circle.contains(to));
                 let places: Vec<_> = inside.map(|(_, place)| place.as_str()).collect();
                 let text = format!("imports run in a circle: {}", places.join(", "));
-                findings.push(Finding { question: !CIRCLES_FAIL, ..Finding::new(self.name, 0, text) });
+                findings.push(Finding::new(self.name, 0, text));
             }
         }
         findings.extend(self.upward);
@@ -113,8 +110,7 @@ mod tests {
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
         let findings = check(&project(files));
-        assert!(findings.iter().all(|finding| finding.question != CIRCLES_FAIL));
-        findings.iter().map(|finding| finding.to_string().replace("question: ", "")).collect()
+        findings.iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -10,12 +10,11 @@ use super::code::{Source, is_in_name, names, sources};
 use super::{Finding, Text};
 
 /// Every module at the root of the core, and its floor. `lib.rs` is on none.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 11] = [
     ("sync", 0),
     ("word", 1),
     ("quota", 1),
     ("tokens", 1),
-    ("decimal", 1),
     ("error", 1),
     ("clock", 1),
     ("algorithm", 2),
@@ -58,8 +57,8 @@ const RESTRICTED: [Restricted; 7] = [
     },
 ];
 
-/// The names of clocks.
-const CLOCKS: [&str; 5] = ["Clock", "QuantaClock", "Instant", "SystemTime", "quanta"];
+/// The names of clocks. The trait `Clock` is not among them: a cell reads the clock that the caller passes.
+const CLOCKS: [&str; 4] = ["QuantaClock", "Instant", "SystemTime", "quanta"];
 
 /// Returns the modules at the root that exist, with their floors.
 pub(super) fn present(texts: &[Text]) -> BTreeMap<&str, u8> {
@@ -123,7 +122,7 @@ fn check_line(home: &str, own: u8, line: &str) -> Vec<String> {
     }
     if (2..=4).contains(&own) {
         let clocks = line.split(|c| !is_in_name(c)).filter(|word| CLOCKS.contains(word));
-        found.extend(clocks.map(|clock| format!("`{clock}`: no clock is read here; the caller passes the time")));
+        found.extend(clocks.map(|clock| format!("`{clock}`: no clock is chosen here; the caller passes it")));
     }
     found
 }
@@ -211,9 +210,9 @@ mod tests {
 
     #[test]
     fn no_clock_is_read_below_the_limiters() {
-        assert_eq!(found("src/cell/mod.rs", "use crate::clock::Clock;").len(), 1);
+        assert_eq!(found("src/cell/mod.rs", "use crate::clock::QuantaClock;").len(), 1);
         assert_eq!(found("src/table/mod.rs", "fn f() { std::time::Instant::now() }").len(), 1);
-        assert_eq!(found("src/limiter/mod.rs", "use crate::clock::Clock;").len(), 0);
+        assert_eq!(found("src/limiter/mod.rs", "use crate::clock::QuantaClock;").len(), 0);
     }
 
     #[test]

@@ -8,10 +8,10 @@ use crate::word::Layout;
 /// reservations that keep their limiter alive.
 pub(in crate::limiter) struct Buckets<C> {
     pub(in crate::limiter) table: Table,
-    pub(super) quota: Quota,
+    pub(in crate::limiter) quota: Quota,
     /// The share of the burst that background work leaves, in percent.
     pub(in crate::limiter) background: u8,
-    pub(super) clock: C,
+    pub(in crate::limiter) clock: C,
 }
 
 impl<C> Buckets<C> {

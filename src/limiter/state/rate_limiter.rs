@@ -1,4 +1,4 @@
-//! The limiter of one bucket: its state, and the operations on it.
+//! The limiter of one bucket: its state, its everyday verbs, and the operations on it.
 
 use core::fmt;
 use core::time::Duration;
@@ -9,8 +9,7 @@ use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{self, Cell, ReadOrderHint, Resolved, Seen, Taken, TimeSource, WordCell};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
-use crate::limiter::decision::Decision;
-use crate::limiter::target::as_f64;
+use crate::limiter::decision::as_f64;
 use crate::quota::Quota;
 use crate::sync::const_unless_loom;
 use crate::tokens::Tokens;
@@ -20,6 +19,9 @@ use crate::word::{Layout, Reading, Snapshot, Units, Word};
 use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::queue::QueueCell;
+
+/// The share of the burst that background work leaves by default, in percent.
+pub(in crate::limiter) const BACKGROUND: u8 = 20;
 
 /// A token bucket: it holds up to a burst of tokens, is refilled at a constant rate, and admits a
 /// call if it holds the call's cost.
@@ -79,7 +81,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     order: ReadOrderHint,
     unlimited: bool,
     /// The share of the burst that background work leaves, in percent.
-    pub(super) background: u8,
+    pub(in crate::limiter) background: u8,
     clock: C,
 }
 
@@ -154,7 +156,7 @@ impl<C> RateLimiter<C> {
 
     /// Whether the limiter was made by `unlimited`.
     #[cfg(feature = "std")]
-    pub(super) const fn has_no_limit(&self) -> bool {
+    pub(in crate::limiter) const fn has_no_limit(&self) -> bool {
         self.unlimited
     }
 
@@ -170,7 +172,7 @@ impl<C> RateLimiter<C> {
             quota,
             order: ReadOrderHint::new(),
             unlimited,
-            background: crate::limiter::target::BACKGROUND,
+            background: BACKGROUND,
             clock,
         }
     }
@@ -189,18 +191,18 @@ impl<C> RateLimiter<C> {
     }
 
     #[cfg(feature = "std")]
-    pub(super) fn cell(&self) -> &Cell {
+    pub(in crate::limiter) fn cell(&self) -> &Cell {
         &self.hot.cell
     }
 
     #[cfg(feature = "std")]
-    pub(super) fn queue_cell(&self) -> &QueueCell {
+    pub(in crate::limiter) fn queue_cell(&self) -> &QueueCell {
         &self.hot.waiters
     }
 
     /// The same limiter, with these waiters.
     #[cfg(feature = "std")]
-    pub(super) fn with_waiters(mut self, waiters: QueueCell) -> Self {
+    pub(in crate::limiter) fn with_waiters(mut self, waiters: QueueCell) -> Self {
         self.hot.waiters = waiters;
         self
     }
@@ -236,16 +238,9 @@ impl<C: Clock> RateLimiter<C> {
         self.try_take(n.into(), Tokens::ZERO, self.live())
     }
 
-    /// Takes `n` tokens, all or none, and returns the decision with all its numbers, such as
-    /// response headers show, for one operation on the bucket. A cost of zero looks and takes nothing.
-    #[inline]
-    pub fn decide(&self, n: impl Into<Tokens>) -> Decision {
-        self.target().decide(n.into(), Tokens::ZERO, self.live())
-    }
-
     /// The limiter's clock, to be read by a call.
     #[inline]
-    pub(super) fn live(&self) -> TimeSource<'_, C> {
+    pub(in crate::limiter) fn live(&self) -> TimeSource<'_, C> {
         TimeSource::clock(&self.clock)
     }
 

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use crate::tokens::{PICO, Tokens};
+use super::amount::{PICO, Tokens};
 
 /// All digits are below this, so that they have at most 38 places.
 const MOST: u128 = 10u128.pow(38);

@@ -1,4 +1,4 @@
-//! The errors of quotas and of amounts of tokens.
+//! The error of quotas that are made from numbers.
 
 use core::error::Error;
 use core::fmt;
@@ -68,30 +68,3 @@ impl fmt::Display for QuotaError {
 shows_message!(QuotaError);
 
 impl Error for QuotaError {}
-
-/// The reason for which a number or a text is not an amount of [`Tokens`].
-#[derive(Clone, Copy, PartialEq)]
-pub struct TokensError(Option<f64>);
-
-impl TokensError {
-    pub(crate) const fn number(number: f64) -> Self {
-        TokensError(Some(number))
-    }
-
-    pub(crate) const fn text() -> Self {
-        TokensError(None)
-    }
-}
-
-impl fmt::Display for TokensError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(number) = self.0 {
-            write!(f, "{number}: ")?;
-        }
-        f.write_str("an amount of tokens is a number from 0 up to 4294967295.999999999999, with at most 12 decimals")
-    }
-}
-
-shows_message!(TokensError);
-
-impl Error for TokensError {}

@@ -9,14 +9,14 @@ use crate::queue::{Queue, QueueCell, QueueConfig, TimeDriver, TimerFactory, Wait
 use crate::table::Arrival;
 use crate::word::{Reading, Snapshot, Units, Word};
 
-use super::limiter::RateLimiter;
+use super::rate_limiter::RateLimiter;
 
 /// The most waiters on one limiter, by default.
-pub(super) const MAX_WAITERS: u32 = 1 << 20;
+pub(in crate::limiter) const MAX_WAITERS: u32 = 1 << 20;
 
 impl<C> RateLimiter<C> {
     /// Returns the same limiter, with a queue of at most `most` waiters on this timer.
-    pub(super) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
+    pub(in crate::limiter) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
         let waiters = QueueCell::on(QueueConfig::new(*self.layout(), most, timer));
         self.with_waiters(waiters)
     }
@@ -28,7 +28,7 @@ impl<C> RateLimiter<C> {
     /// Takes a snapshot after the word was seen to be with the queue. Returns `None` if it is back
     /// in its cell by then.
     #[cold]
-    pub(super) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
+    pub(in crate::limiter) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
         let queue = self.queue();
         queue.work_for(self.cell(), |state| state.snapshot(&queue.config().layout, leaving, now))
     }
@@ -58,7 +58,7 @@ impl<C> RateLimiter<C> {
     }
 
     /// Refuses every wait, now and later.
-    pub(super) fn close_queue(&self, now: Reading) {
+    pub(in crate::limiter) fn close_queue(&self, now: Reading) {
         self.queue().close(self.cell(), |word| self.home(word, now));
     }
 
@@ -77,7 +77,7 @@ impl<C: Clock> RateLimiter<C> {
     /// Takes tokens after the word was seen to be with the queue.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
+    pub(in crate::limiter) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
         let queue = self.queue();
         loop {
             let lent = queue.work_for(self.cell(), |state| state.take(&queue.config().layout, demand, source.read()));
@@ -91,7 +91,7 @@ impl<C: Clock> RateLimiter<C> {
     /// Changes the word after it was seen to be with the queue. Returns `None` if it is back in its
     /// cell by then.
     #[cold]
-    pub(super) fn change_lent(
+    pub(in crate::limiter) fn change_lent(
         &self,
         source: TimeSource<'_, C>,
         change: impl FnOnce(Word, Reading) -> (Word, Units),

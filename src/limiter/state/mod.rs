@@ -1,0 +1,15 @@
+//! The state of the limiters: the bucket of a [`RateLimiter`], and the buckets of a keyed limiter.
+
+#[cfg(feature = "std")]
+mod buckets;
+#[cfg(feature = "std")]
+mod queue;
+mod rate_limiter;
+
+#[cfg(feature = "std")]
+pub(super) use buckets::Buckets;
+#[cfg(feature = "std")]
+pub(super) use queue::MAX_WAITERS;
+#[cfg(feature = "std")]
+pub(super) use rate_limiter::BACKGROUND;
+pub use rate_limiter::RateLimiter;
