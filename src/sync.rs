@@ -114,3 +114,14 @@ pub(crate) fn ignore_panic(work: impl FnOnce()) {
         std::mem::forget(panic);
     }
 }
+
+#[cfg(feature = "std")]
+/// Runs the work of a `drop`. A second panic while the thread panics would end the process, so it
+/// is discarded.
+pub(crate) fn in_drop(work: impl FnOnce()) {
+    if panicking() {
+        ignore_panic(work);
+    } else {
+        work();
+    }
+}

@@ -13,7 +13,6 @@ use crate::sync::{AtomicU64, Mutex, Ordering, ignore_panic, lock};
 use crate::word::Reading;
 
 use super::driver::TimeDriver;
-use super::wake::wake;
 
 /// One request for a dispatch.
 const REQUEST: u64 = 1;
@@ -198,5 +197,13 @@ impl ArmedTimer {
             timer.arm(now.nanos(), next.nanos(), bell);
         }
         self.armed = Some((now, next));
+    }
+}
+
+/// Wakes the wakers in order.
+pub(crate) fn wake(woken: Vec<Waker>) {
+    for waker in woken {
+        // A waker that panics must not keep the others from being woken, nor end a timer's thread.
+        ignore_panic(|| waker.wake());
     }
 }

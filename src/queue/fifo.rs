@@ -6,11 +6,10 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::config::QueueConfig;
-use super::dispatcher::{self, Dispatch, Dispatcher, Pass};
+use super::dispatcher::{self, Dispatch, Dispatcher, Pass, wake};
 use super::driver::TimeDriver;
 use super::state::{Enqueued, QueueState, WaitRequest};
 use super::wait_list::{Collected, Id, Outcome};
-use super::wake::wake;
 use crate::cell::Cell;
 use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, yield_now};
 use crate::word::{Reading, Word};

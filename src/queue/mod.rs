@@ -41,13 +41,12 @@ mod park;
 mod shared_timer;
 mod state;
 mod wait_list;
-mod wake;
 
-pub(crate) use crate::sync::ignore_panic;
+pub(crate) use crate::sync::{ignore_panic, in_drop};
 pub(crate) use config::QueueConfig;
+pub(crate) use dispatcher::wake;
 pub(crate) use driver::{TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;
 pub(crate) use state::{Enqueued, QueueState, WaitRequest};
 pub(crate) use wait_list::{Id, Outcome, Refusal};
-pub(crate) use wake::{in_drop, wake};

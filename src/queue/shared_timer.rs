@@ -11,9 +11,8 @@ use crate::clock::{Timer, TimerQueue, TimerSlot};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::word::Reading;
 
-use super::dispatcher::{self, Dispatch, Dispatcher, Pass};
+use super::dispatcher::{self, Dispatch, Dispatcher, Pass, wake};
 use super::driver::{TimeDriver, TimerFactory};
-use super::wake::wake;
 
 pub(super) struct SharedTimer {
     drive: TimeDriver,

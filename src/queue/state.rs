@@ -1,6 +1,7 @@
 //! The state of a queue: the bucket's word and the wait list. All work here is done under the
 //! queue's lock, one call after the other, on a word that no other thread can reach.
 
+use std::hash::{BuildHasher, RandomState};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use crate::word::{Due, Intercept, Layout, Level, Reading, Snapshot, Units, Word}
 use super::config::QueueConfig;
 use super::dispatcher::Pass;
 use super::wait_list::{Collected, Id, Left, MOST_CLASSES, Outcome, Refusal, WaitList, Waiting};
-use super::wake::random_up_to;
 
 /// The request of a caller that is ready to wait.
 pub(crate) struct WaitRequest {
@@ -359,4 +359,14 @@ fn after(layout: &Layout, now: Reading, missing: Units, deadline: Reading) -> bo
 /// Returns whether the tokens that are there now were not yet there at the deadline.
 fn was_due_after(layout: &Layout, word: Word, demand: Demand, deadline: Reading) -> bool {
     token_bucket::level(layout, word, deadline).0 < demand.needed.0 as i64
+}
+
+/// Returns a random number from 0 to `most`.
+fn random_up_to(most: u32) -> u32 {
+    if most == 0 {
+        return 0;
+    }
+    // Each of the standard library's hashers has a new key.
+    let random = RandomState::new().hash_one(0);
+    ((u128::from(random) * (u128::from(most) + 1)) >> 64) as u32
 }

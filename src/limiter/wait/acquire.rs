@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::future::{Answer, Limit, Wait};
-use super::granted::Granted;
+use super::future::{Answer, Granted, Limit, Wait};
 use crate::clock::{Clock, QuantaClock};
 use crate::error::AcquireError;
 use crate::limiter::reservation::Reservation;

@@ -1,19 +1,57 @@
 //! A wait: one state machine for tasks and threads, whatever the limiter.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::granted::Granted;
-use super::target::WaitHandle;
 use crate::algorithm::token_bucket::Demand;
 use crate::cell::{Taken, TimeSource};
+use crate::clock::Clock;
 use crate::error::{AcquireError, ExceedsBurst, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TableFull, TooLate};
+use crate::limiter::target::Handle;
 use crate::queue::{Enqueued, Id, Outcome, Parker, Queue, Refusal, WaitRequest, ignore_panic, in_drop};
 use crate::table::Arrival;
 use crate::tokens::Tokens;
 use crate::word::{Due, Reading};
+
+/// Tokens that a caller waited for, and the instant at which they were granted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Granted {
+    since: Reading,
+    at: Reading,
+}
+
+impl Granted {
+    fn new(since: Reading, at: Reading) -> Self {
+        Granted { since, at }
+    }
+
+    /// Returns the instant of the grant, in nanoseconds since the origin of the limiter's clock. The
+    /// window bound holds for these instants. A task may run later than that.
+    #[must_use]
+    pub fn granted_at(&self) -> u64 {
+        self.at.nanos()
+    }
+
+    /// Returns the time from the first look at the bucket to the grant: zero if the tokens were there.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        Duration::from_nanos(self.at.nanos().saturating_sub(self.since.nanos()))
+    }
+}
+
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted").field("granted_at", &self.granted_at()).field("waited", &self.waited()).finish()
+    }
+}
+
+/// A borrow or a share of a limiter whose clock can drive a queue.
+pub(super) trait WaitHandle: Handle<Clock: Clock + Clone + Send + Sync + 'static> + Unpin {}
+
+impl<H: Handle<Clock: Clock + Clone + Send + Sync + 'static> + Unpin> WaitHandle for H {}
 
 /// The deadline of a wait.
 #[derive(Clone, Copy, Debug)]

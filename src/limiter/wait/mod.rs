@@ -2,10 +2,8 @@
 
 mod acquire;
 mod future;
-mod granted;
-mod target;
 mod wrap;
 
 pub use acquire::{Acquire, OwnedAcquire, Reserve};
-pub use granted::Granted;
+pub use future::Granted;
 pub use wrap::WrapFuture;
