@@ -1,0 +1,18 @@
+//! The only access to atomics, locks and threads: the standard library's, or loom's when the models are
+//! built.
+
+mod atomics;
+#[cfg(feature = "std")]
+mod locks;
+#[cfg(feature = "std")]
+mod memory;
+#[cfg(feature = "std")]
+mod panics;
+
+pub(crate) use atomics::{AtomicU64, Hint, Ordering, const_unless_loom};
+#[cfg(feature = "std")]
+pub(crate) use locks::{Condvar, Mutex, MutexGuard, OnceLock, lock, try_lock, wait_for, yield_now};
+#[cfg(feature = "std")]
+pub(crate) use memory::{Pair, zeroed};
+#[cfg(feature = "std")]
+pub(crate) use panics::{ignore_panic, in_drop};
