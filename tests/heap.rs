@@ -73,8 +73,8 @@ fn call<'a, S: BuildHasher>(limiter: &Limiter<S>, keys: impl IntoIterator<Item =
 /// order of their fingerprints.
 fn colliding(bits: u32, count: usize) -> Vec<u64> {
     let in_place = |&hash: &u64| {
-        let (home, second) = groups_of(hash, bits);
-        home == 0 && (1..5).contains(&(second >> 4))
+        let (home, second) = groups_of(hash, bits, 16);
+        home == 0 && second >> 4 < 8
     };
     let mut keys: Vec<u64> = (1u64..).filter(in_place).take(count).collect();
     keys.sort_unstable_by_key(|&key| mixed(key) & ((1 << 60) - 1));
@@ -88,7 +88,7 @@ fn keys_without_a_slot_stay_within_the_limit_in_any_order() {
     const MOST_WITHOUT: usize = MAX_KEYS as usize / 8;
     // The table has 4096 groups when it is full.
     let keys = colliding(12, MOST_WITHOUT + 40 + 200);
-    let others: Vec<u64> = (1 << 40..).filter(|&key| groups_of(key, 12).0 != 0).take(13_700).collect();
+    let others: Vec<u64> = (1 << 40..).filter(|&key| groups_of(key, 12, 16).0 != 0).take(13_700).collect();
     let mut fullest = 0.0f64;
     for order in 0..3 {
         for every in 1..12 {
@@ -131,7 +131,7 @@ fn a_few_keys_without_a_slot_in_every_stripe_stay_within_the_limit() {
     // In a table of 2^10 groups and 16 stripes: 32 keys for the overflow of each stripe.
     let mut keys: Vec<Vec<u64>> = vec![Vec::new(); 16];
     for hash in 1u64.. {
-        let (home, second) = groups_of(hash, 10);
+        let (home, second) = groups_of(hash, 10, 16);
         if home < 16 && second & !15 == 16 && keys[home as usize].len() < 48 {
             keys[home as usize].push(hash);
             if keys.iter().all(|keys| keys.len() == 48) {
@@ -141,7 +141,7 @@ fn a_few_keys_without_a_slot_in_every_stripe_stay_within_the_limit() {
     }
     for each in 17..=48 {
         within_limit(4_096, Places::Anywhere, |limiter| {
-            let others = (1 << 40..).filter(|&key| groups_of(key, 10).0 >= 32).take(3_300);
+            let others = (1 << 40..).filter(|&key| groups_of(key, 10, 16).0 >= 32).take(3_300);
             assert!(others.fold(0, |known, key| known + u64::from(limiter.key(&key).at(0).allow())) == 3_300);
             call(limiter, keys.iter().flat_map(|keys| &keys[..each]));
         });

@@ -81,6 +81,13 @@ pub(super) const fn stripes(max_keys: u64) -> u64 {
     }
 }
 
+/// Returns the groups of an empty table: two for each stripe, so that a key has two.
+pub(super) const fn first_groups(stripes: u64, max_groups: u64) -> u64 {
+    // The models divide their first group.
+    let each = if cfg!(brimful_loom) { 1 } else { 2 };
+    if stripes * each < max_groups { stripes * each } else { max_groups }
+}
+
 /// Returns the most keys that may be in the overflow, because no slot was found for them. With a
 /// hasher that spreads keys, there are none.
 pub(super) const fn max_overflow(max_keys: u64) -> u64 {

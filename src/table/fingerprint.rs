@@ -75,11 +75,14 @@ impl Fingerprint {
         (self.0 >> (HOME - SLOT_BITS)) as u32
     }
 
-    /// Returns the number that chooses the better line of the second group, which has the same
-    /// stripe.
+    /// Returns the same for the second group. It has the same stripe, and is another group from two
+    /// groups a stripe on: the lowest bit above the stripe's is the inverse of the home group's.
     const fn second(self, stripe_mask: usize) -> u32 {
-        let stripe = ((stripe_mask as u64) << SLOT_BITS) as u32;
-        ((self.0 >> (SECOND - SLOT_BITS)) as u32 & !stripe) | (self.home() & stripe)
+        let stripes = (stripe_mask as u64 + 1) << SLOT_BITS;
+        // The models choose both groups of their keys.
+        let other = if cfg!(brimful_loom) { 0 } else { stripes as u32 };
+        let same = ((stripe_mask as u64) << SLOT_BITS) as u32 | other;
+        ((self.0 >> (SECOND - SLOT_BITS)) as u32 & !same) | ((self.home() ^ other) & same)
     }
 
     /// Returns the home line.
@@ -231,6 +234,7 @@ mod tests {
                 let lines = [fingerprint.home_line(groups), fingerprint.second_line(groups, 15)];
                 assert!(lines.iter().all(|line| line.group() % 16 == fingerprint.stripe(15) as u64));
                 assert!(lines.iter().all(|line| line.group() < count));
+                assert!(count < 32 || lines[0].group() != lines[1].group());
             }
         }
     }

@@ -39,6 +39,11 @@ pub(super) trait BucketOp {
         true
     }
 
+    /// Returns whether an output shows that the bucket was charged, so that it is not full.
+    fn was_charged(&self, _: &Self::Output) -> bool {
+        false
+    }
+
     /// Returns the units that a later call has to wait for, if an `output` that leaves a new key
     /// unknown states when that call will be admitted. The key needs a place then.
     fn foresees(&self, _: &Layout, _: &Self::Output) -> Option<Units> {
@@ -93,6 +98,10 @@ impl<C: Clock> BucketOp for Take<'_, C> {
 
     fn starts(&self, layout: &Layout) -> bool {
         self.demand.needed <= layout.capacity()
+    }
+
+    fn was_charged(&self, taken: &Taken) -> bool {
+        matches!(taken, Taken::Admitted { .. })
     }
 
     fn foresees(&self, layout: &Layout, taken: &Taken) -> Option<Units> {

@@ -11,7 +11,7 @@ use crate::queue::{Queue, QueueConfig};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 use crate::word::{Layout, Reading, Units, Word};
 
-use super::config::{Hook, MOST_LOADED, TableConfig, max_groups, max_overflow, stripes};
+use super::config::{Hook, MOST_LOADED, TableConfig, first_groups, max_groups, max_overflow, stripes};
 use super::fingerprint::{Fingerprint, Groups, LineIndex};
 use super::policy::{Counters, OnFull};
 use super::slots::{Candidates, InSlot, Line, Memory, search, tenants};
@@ -91,7 +91,7 @@ impl Table {
         let TableConfig { layout, initial, max_keys, forget_after, on_full, hook, .. } = config;
         let (stripes, max_groups) = (stripes(max_keys), max_groups(max_keys));
         let memory = Memory::new(max_groups)?;
-        let groups = AtomicU64::new(Groups::new(stripes).bits());
+        let groups = AtomicU64::new(Groups::new(first_groups(stripes, max_groups)).bits());
         Some(Table {
             hot: CachePadded::new(Hot { groups, memory, layout }),
             initial: Some(layout.units_clipped(initial)).filter(|&initial| initial < layout.capacity()),

@@ -269,7 +269,11 @@ impl<'a> Locked<'a> {
         }
         let new = self.new_bucket(now);
         let (word, output) = op.run(layout, new, now);
-        let is_kept = if self.table.initial.is_some() { op.starts(layout) } else { differs(layout, new, word, now) };
+        let is_kept = if self.table.initial.is_some() {
+            op.starts(layout)
+        } else {
+            op.was_charged(&output) || differs(layout, new, word, now)
+        };
         if !is_kept {
             return self.run_unkept(key, op, output, candidates, now, swept);
         }

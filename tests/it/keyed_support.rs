@@ -25,7 +25,11 @@ impl Places {
     fn hash(self, key: u64) -> u64 {
         match self {
             Places::Anywhere => key,
-            Places::Few(homes) => placed(key % homes, (key / homes) % homes, key / (homes * homes)),
+            Places::Few(homes) => {
+                // One of the groups is even, and the other is odd.
+                let (home, second) = (key % homes, (key / homes) % homes);
+                placed(home, second & !1 | !home & 1, key / homes)
+            }
             Places::Same => placed(0, 1, key),
         }
     }
@@ -42,19 +46,21 @@ pub(crate) fn mixed(hash: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The two groups of a hash, in a table of 2^`bits` groups and one stripe.
-pub(crate) fn groups_of(hash: u64, bits: u32) -> (u64, u64) {
+/// The two groups of a hash, in a table of 2^`bits` groups: of the same stripe, and never the same
+/// group, because they differ in the lowest bit above the stripe's.
+pub(crate) fn groups_of(hash: u64, bits: u32, stripes: u64) -> (u64, u64) {
     let (mixed, mask) = (mixed(hash), (1 << bits) - 1);
-    ((mixed >> 32) & mask, (mixed >> 4) & mask)
+    let (home, second, stripe) = ((mixed >> 32) & mask, (mixed >> 4) & mask, stripes - 1);
+    (home, second & !stripe & !stripes | home & stripe | !home & stripes & mask)
 }
 
-const HOMES: u64 = 5;
+const HOMES: u64 = 6;
 
 /// The hash of the `nth` key with these groups, in every table of up to 128 groups.
 fn placed(first: u64, second: u64, nth: u64) -> u64 {
     static HASHES: LazyLock<Vec<Vec<u64>>> = LazyLock::new(|| {
         let mut hashes = vec![Vec::new(); (HOMES * HOMES) as usize];
-        let placed = (1u64..).map(|hash| (hash, groups_of(hash, 7)));
+        let placed = (1u64..).map(|hash| (hash, groups_of(hash, 7, 1)));
         for (hash, (first, second)) in placed.filter(|&(_, (first, second))| first < HOMES && second < HOMES) {
             let class = &mut hashes[(first * HOMES + second) as usize];
             class.push(hash);

@@ -26,12 +26,6 @@ fn most_groups(keys: u64) -> u64 {
     (keys * 5).div_ceil(4).div_ceil(SLOTS).next_power_of_two()
 }
 
-/// The groups of a key, home group first.
-fn groups_of_key(key: u64, bits: u32, stripes: u64) -> [u64; 2] {
-    let ((home, second), stripe) = (groups_of(key, bits), stripes - 1);
-    [home, (second & !stripe) | (home & stripe)]
-}
-
 /// The number of new keys that are refused until one is admitted, and the admitted key.
 fn refused_until_admitted(limiter: &Keyed, newcomers: &mut impl Iterator<Item = u64>) -> (u64, u64) {
     let before = limiter.refusals();
@@ -58,11 +52,12 @@ fn a_new_key_looks_at_no_more_and_no_fewer_than_32_groups() {
             let mut most = 0;
             let filled: Vec<u64> = (0..60).map(|nth| nth * (keys / 60) + random.below(keys / 60)).collect();
             for key in filled {
-                let places = groups_of_key(key, bits, stripes);
+                let places = <[u64; 2]>::from(groups_of(key, bits, stripes));
                 limiter.key(&key).at(SECOND).reset();
                 // New keys with other groups, so that they have to sweep.
-                let mut newcomers = (next..)
-                    .filter(|&new| groups_of_key(new, bits, stripes).into_iter().all(|group| !places.contains(&group)));
+                let mut newcomers = (next..).filter(|&new| {
+                    <[u64; 2]>::from(groups_of(new, bits, stripes)).into_iter().all(|group| !places.contains(&group))
+                });
                 let (refused, admitted) = refused_until_admitted(&limiter, &mut newcomers);
                 next = admitted + 1;
                 let distances = last.iter().flat_map(|from| places.map(|to| (to + groups - from - 1) % groups));
