@@ -384,7 +384,16 @@ extern crate std;
 pub mod from_python {}
 
 #[doc = include_str!("internals.md")]
-pub mod internals {}
+pub mod internals {
+    #[doc = include_str!("internals/word.md")]
+    pub mod word {}
+
+    #[doc = include_str!("internals/table.md")]
+    pub mod table {}
+
+    #[doc = include_str!("internals/queue.md")]
+    pub mod queue {}
+}
 
 #[cfg(all(feature = "std", not(brimful_loom)))]
 #[doc = include_str!("testing.md")]

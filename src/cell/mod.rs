@@ -1,4 +1,7 @@
 //! The cell of a bucket's word, and its compare-exchange loops.
+//!
+//! [`internals::word`](crate::internals::word#two-readings-at-most) explains the order of load and clock, and
+//! the [memory ordering](crate::internals::word#memory-ordering).
 
 mod cold;
 mod word_cell;

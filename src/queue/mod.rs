@@ -22,6 +22,8 @@
 //! lock, because a timer may call its waker from within `arm`. Wakers are woken, cloned and dropped
 //! when no lock is held, because all three can run any code.
 //!
+//! [`internals::queue`](crate::internals::queue) proves that no waiter is overtaken and no request is lost.
+//!
 //! # Memory ordering
 //!
 //! The queue's lock orders all accesses to the state. The swap that hands the word over acquires

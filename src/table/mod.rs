@@ -22,7 +22,7 @@
 //! | `verbs` | the operations that limiters call |
 //! | `sizes` | the memory that a table takes |
 //!
-//! [`internals`](crate::internals) explains the protocol and proves it.
+//! [`internals::table`](crate::internals::table) explains the protocol and proves it.
 
 mod config;
 mod eviction;

@@ -119,7 +119,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// R of `internals`: more than a bucket earns in a tick.
+    /// R of [`internals::word`](crate::internals::word#the-layout): more than a bucket earns in a tick.
     const fn tick(self, k: u32) -> u64 {
         self.earned.tick(k) + 1
     }

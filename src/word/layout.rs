@@ -4,8 +4,8 @@ use super::earned::Earned;
 use super::{Intercept, Reading, Units, Word};
 use crate::tokens::{PICO, Tokens};
 
-/// The division of a quota's words into fields. [`internals`](crate::internals) gives the reason
-/// for each number.
+/// The division of a quota's words into fields. [`internals::word`](crate::internals::word#the-layout)
+/// gives the reason for each number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     // `Earned` in parts, so that the two bytes share one word.

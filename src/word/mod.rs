@@ -1,6 +1,6 @@
 //! The packed word and its arithmetic: pure functions without atomics, floats or clocks.
 //!
-//! [`internals`](crate::internals) derives the layout and proves the promises from it.
+//! [`internals::word`](crate::internals::word) derives the layout, and proves the guarantees for one bucket.
 
 mod bits;
 mod derivation;
