@@ -48,8 +48,8 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         self.many(calls, |(key, n)| (key, *n), self.read_once(), out);
     }
 
-    /// The clock, read for all calls of a batch. A call that finds its key outside its home line, or
-    /// whose denial may have been overtaken, reads it itself.
+    /// The clock, read for all calls of a batch. A call that finds its key outside its home line, or its
+    /// slot changed, reads the clock itself.
     fn read_once(&self) -> TimeSource<'_, C> {
         TimeSource::cached(self.live().read(), self.buckets.clock())
     }
