@@ -48,6 +48,9 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     /// };
     /// let task = tokio::spawn(limited_fetch("example.org".to_owned()));
     /// assert_eq!(task.await.unwrap()?, 11);
+    /// # static API: RateLimiter = RateLimiter::new(Quota::per_second(100).burst(10));
+    /// # let task = tokio::spawn(API.wrap(fetch)("example.org".to_owned()));
+    /// # assert_eq!(task.await.unwrap()?, 11);
     /// # Ok::<(), AcquireError>(())
     /// # }).unwrap();
     /// ```
