@@ -144,10 +144,10 @@
 //! into debt, the waits that become too late fail then. A wait that is delayed by calls of a higher priority fails
 //! at its deadline.
 //!
-//! **Waiters are never granted tokens early**, and with the default [`Timer`], a thread that all limiters of the
-//! process share, at most about a millisecond [late](RateLimiter#lateness). With the feature `tokio`, `TokioTimer`
-//! wakes waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may
-//! bring its own timer, as [`MockClock`] does.
+//! **Waiters are never granted tokens early**, and as a rule at most a millisecond [late](RateLimiter#lateness). The
+//! default [`Timer`] is a thread that all limiters of the process share. With the feature `tokio`, `TokioTimer` wakes
+//! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may bring
+//! its own timer, as [`MockClock`] does.
 //!
 //! **A task that was held up may continue several times in quick succession**, because the window bound holds at the
 //! grants ([`granted_at`](Granted::granted_at)) and not when tasks run. Such a task continues with the call that was
@@ -157,12 +157,12 @@
 //! `retry_after`: it decides when the task runs, but gives up the order of arrival. Or use a short
 //! [`within(t)`](Acquire::within): no more than `burst + rate × t` grants of such waits pile up.
 //!
-//! **A task that always finds tokens does not yield** by waiting, so it may keep other tasks of its thread from
-//! running. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
+//! **A task that always finds tokens does not yield** when it waits, and so may keep the other tasks of its thread
+//! from running. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
 //!
 //! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and
 //! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). Further calls fail with [`QueueFull`], unless they leave
-//! less than the last waiter: then that waiter fails with `QueueFull`, and the call takes its place. Grants that
+//! less than the waiter that would be served last: then that waiter fails, and the call takes its place. Grants that
 //! [`jitter`](Acquire::jitter) holds back, so that waiters continue at random instants, take places too. The waiters
 //! on one bucket leave at most 64 different amounts; a call that leaves another amount fails with `QueueFull`.
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
@@ -171,7 +171,7 @@
 //! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
 //! wait go on. [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
 //! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function has one argument; several
-//! are a tuple. For a task that is spawned, [`wrap`](RateLimiter::wrap#spawned-tasks) has a recipe.
+//! are a tuple. The documentation of `wrap` has a recipe for tasks that are spawned.
 //!
 //! # Reservations
 //!

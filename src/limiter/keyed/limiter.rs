@@ -108,6 +108,7 @@ use crate::table::FullEvent;
 /// static LOGINS: LazyLock<KeyedRateLimiter<IpAddr>> =
 ///     LazyLock::new(|| KeyedRateLimiter::new(Quota::per_minute(5)));
 ///
+/// // Behind a proxy, and for IPv6: see the chapter "Proxies and IPv6" of the guide.
 /// let client: IpAddr = "192.0.2.7".parse().unwrap();
 /// assert!((0..5).all(|_| LOGINS.allow(&client)));
 /// assert!(!LOGINS.allow(&client));
