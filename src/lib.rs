@@ -4,12 +4,10 @@
 //! call's cost. The whole state is one `AtomicU64`. A decision reads the clock and swaps that word: it takes no lock
 //! and never waits for another thread. Callers that choose to wait for tokens join one FIFO queue.
 //!
-//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs),
-//!   [Keys](#keys)
+//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys)
 //! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities)
 //! - Run it: [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
-//! - Rely on it: [Guarantees](#guarantees), [Sharing and memory ordering](#sharing-and-memory-ordering),
-//!   [Features](#features)
+//! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
 //! - Further pages: [`testing`] with a mock clock; [`from_python`], the verbs of Python's limiters; [`internals`],
 //!   the word derived and the guarantees proved
 //!
@@ -180,8 +178,8 @@
 //! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt). [`cancel`](Reservation::cancel), or
 //! dropping the reservation, gives all tokens back.
 //!
-//! To count only failures, reserve before the attempt and cancel on success. Attempts that run at the same time hold
-//! their tokens, so they cannot exceed the limit together:
+//! **To count only failures**, reserve before the attempt and cancel on success. Attempts that run at the same time
+//! hold their tokens, so they cannot exceed the limit together:
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, MockClock, Quota, TryAcquireError};
@@ -306,10 +304,8 @@
 //! While callers wait, calls on that bucket take the lock of its queue, for about as long as a decision takes. No
 //! waiter is woken, and no timer is touched, under that lock.
 //!
-//! Every change of a bucket is one acquire-release operation on one word, or is made under that lock. So all changes
-//! are totally ordered. Everything that a thread did before it gave tokens back happens before everything that
-//! another thread does after a later change has admitted it. Loads are relaxed: a denial, or a look, orders nothing,
-//! and may see the bucket of a moment ago. Do not publish data through a limiter.
+//! All changes of a bucket are totally ordered; a denial, or a look, orders nothing. Do not publish data through a
+//! limiter. See [Memory ordering](RateLimiter#memory-ordering).
 //!
 //! # Features
 //!
