@@ -4,12 +4,10 @@
 //! call's cost. The whole state is one `AtomicU64`. A decision reads the clock and swaps that word: it takes no lock
 //! and never waits for another thread. Callers that choose to wait for tokens join one FIFO queue.
 //!
-//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs),
-//!   [Keys](#keys)
+//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys)
 //! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities)
 //! - Run it: [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
-//! - Rely on it: [Guarantees](#guarantees), [Sharing and memory ordering](#sharing-and-memory-ordering),
-//!   [Features](#features)
+//! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
 //! - Further pages: [`testing`] with a mock clock; [`from_python`], the verbs of Python's limiters; [`internals`],
 //!   the word derived and the guarantees proved
 //!
@@ -22,9 +20,7 @@
 //!
 //! static API: RateLimiter = RateLimiter::new(Quota::per_second(100).burst(200));
 //!
-//! if API.allow() {
-//!     // serve
-//! }
+//! assert!(API.allow()); // serve
 //! ```
 //!
 //! A limiter that is made at run time, `RateLimiter::new("100/s burst 200".parse()?)`, is shared by reference, or in
@@ -46,54 +42,48 @@
 //! | give the time instead of reading the clock | [`at`](RateLimiter::at) |
 //! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens), [`balance`](RateLimiter::balance), [`time_until`](RateLimiter::time_until) |
 //! | add tokens, or forget the past | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
+//! | end all waits | [`close`](RateLimiter::close) |
 //! | have no limit, without an `Option` | [`unlimited`](RateLimiter::unlimited) |
 //!
 //! `at`, `leaving` and `background` are views: they return a [`Bucket`], or a [`BucketAt`] with the verbs that do
-//! not wait, and they compose: `limiter.at(now_ns).leaving(20).try_acquire()`. A [`KeyedRateLimiter`] returns such a
-//! [`Bucket`] for a [`key`](KeyedRateLimiter::key).
+//! not wait. Views compose: `limiter.at(now_ns).leaving(20).try_acquire()`.
 //!
 //! # Quotas
 //!
 //! For whole rates there are [`Quota::per_second`], [`per_minute`](Quota::per_minute),
 //! [`per_hour`](Quota::per_hour), [`per_day`](Quota::per_day), and [`Quota::new`] for any period. [`quota!`] reads
 //! text such as `100/s burst 200` at compile time, and [`parse`](str::parse) at run time. [`Quota::try_from_rate`]
-//! takes fractions.
+//! takes fractions. The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts
+//! full, unless [`initial`](Quota::initial) sets fewer tokens.
 //!
-//! The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts full, unless
-//! [`initial`](Quota::initial) sets fewer tokens. Every `Quota` that exists is valid: a constructor panics if a
-//! number is invalid, and does not compile in a constant. For numbers from a setting,
-//! [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error instead.
+//! Every `Quota` that exists is valid: a constructor panics if a number is invalid, and does not compile in a
+//! constant. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an
+//! error instead.
 //!
 //! A limiter counts in whole *units*, a fraction of a token. If a token takes a whole number of nanoseconds (100/s,
 //! 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is rounded. At other rates (3/s,
-//! 7/min) a unit is the amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the unit in tokens: 10⁻⁷ at
-//! 100/s, much of a token at the highest rates, and one token at 10⁹/s. Units cover a longer time only if finer ones
-//! do not fit: if burst and debt together take some fifty years to refill, or if one token takes a month.
+//! 7/min) a unit is the amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and says when
+//! it is coarser and when it matters.
 //!
-//! Rounding has a direction: costs are rounded up to a unit, bursts and debts down, durations up to the nanosecond.
-//! The instant that [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is
-//! sufficient, and one nanosecond earlier is not. A header in whole seconds must be rounded up too: see
-//! `examples/headers.rs`.
-//!
-//! A full bucket that is taken from between two units starts to refill at the later one. At a rate that is rounded,
-//! a second call for all of the rest may therefore be refused for up to three nanoseconds after the first. If every
-//! call costs the whole burst (a burst of 1, for example), the bucket is full whenever it admits, and each call
-//! loses up to a unit: at 3/s, 5 parts in 10⁹ of the rate.
+//! Costs are rounded up to a unit, bursts and debts down, and durations up to the nanosecond. So the instant that
+//! [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is sufficient, and
+//! one nanosecond earlier is not. A header in whole seconds must be rounded up too: see `examples/headers.rs`.
 //!
 //! # Costs
 //!
-//! A cost is an `impl Into<`[`Tokens`]`>`. Literals work, because `u32` is the only integer that converts; fractions
-//! come from `Tokens::try_from(2.5)?` or from text. A cost of zero is always admitted and charges nothing. A cost
-//! above the burst can never be admitted and is an error at once.
+//! A cost is an `impl Into<`[`Tokens`]`>`. Literals work, because `u32` is the only integer that converts; other
+//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero is always admitted and charges nothing. A
+//! cost above the burst can never be admitted and is an error at once.
 //!
 //! # Keys
 //!
-//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, an API key, every type that hashes. It
-//! takes 20 to 40 bytes a key, whatever the keys are, and never more than its
-//! [limit](KeyedRateLimiter::memory_limit). **A full bucket carries almost no information**, so a key whose bucket
-//! is full, and was not used for [10 seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
-//! needed. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default, and
-//! [`OnFull`] decides what a new key gets beyond that. No clean-up has to be called, and no thread runs one.
+//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, every type that hashes, also
+//! [tuples of references](KeyedRateLimiter#keys-of-several-parts). It takes 20 to 40 bytes a key, whatever the keys
+//! are, and never more than its [limit](KeyedRateLimiter::memory_limit). **A full bucket carries almost no
+//! information**, so a key whose bucket is full, and was not used for
+//! [10 seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is needed.
+//! [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default, and [`OnFull`] decides
+//! what a new key gets beyond that. No clean-up has to be called, and no thread runs one.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -105,10 +95,9 @@
 //!     .build()?;
 //! assert!(clients.allow("192.0.2.7"));
 //!
-//! let client = clients.key("192.0.2.7"); // with every verb and view
+//! let client = clients.key("192.0.2.7"); // a `Bucket`, with every verb and view
 //! assert_eq!(client.available_tokens().floor(), 9.0);
 //! assert!(client.leaving(5).try_acquire_n(4).is_ok());
-//! assert_eq!(clients.len(), 1);
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 //!
@@ -120,7 +109,7 @@
 //!
 //! [`acquire`](RateLimiter::acquire) waits until the tokens are there. It is a future that needs no particular
 //! runtime; [`acquire_blocking`](RateLimiter::acquire_blocking) is the same for a thread. Tasks and threads share
-//! one queue. A `static` limiter has a queue too.
+//! one queue.
 //!
 //! ```
 //! use brimful::{AcquireError, MockClock, Quota, RateLimiter};
@@ -128,12 +117,7 @@
 //!
 //! static API: RateLimiter = RateLimiter::new(Quota::per_second(1000).burst(5));
 //!
-//! # async_io::block_on(async {
-//! API.acquire().await?; // was there
-//! API.acquire_n(5).await?; // the fifth token comes in a millisecond later
-//! # Ok::<(), brimful::AcquireError>(())
-//! # }).unwrap();
-//! let granted = API.acquire_n_blocking(2)?; // by a thread
+//! let granted = API.acquire_n_blocking(2)?; // in a task: `API.acquire_n(2).await?`
 //! println!("granted after {:?}, at {} ns", granted.waited(), granted.granted_at());
 //!
 //! let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(2), MockClock::new());
@@ -146,10 +130,9 @@
 //! ```
 //!
 //! **Waiters are served in order of arrival, whatever they ask for.** A waiter for 50 tokens is not overtaken by
-//! calls for one. While callers wait, calls that do not wait are refused, unless they leave less (see
-//! [Priorities](#priorities)). Their [`retry_after`](RateLimited::retry_after), and
-//! [`time_until`](RateLimiter::time_until), count all waiters that come first. The tokens that the bucket holds
-//! meanwhile are for the waiters.
+//! calls for one. While callers wait, the tokens in the bucket are for them: calls that do not wait are refused,
+//! unless they leave less (see [Priorities](#priorities)). Their [`retry_after`](RateLimited::retry_after), and
+//! [`time_until`](RateLimiter::time_until), count all waiters that come first.
 //!
 //! **A dropped wait loses nothing.** Later waiters move up, and tokens that were granted to a future that has not
 //! completed are given back. Nothing is charged before the grant.
@@ -159,45 +142,34 @@
 //! into debt, the waits that become too late fail then. A wait that is delayed by calls of a higher priority fails
 //! at its deadline.
 //!
+//! **Waiters are never granted tokens early**, and as a rule at most a millisecond [late](RateLimiter#lateness). The
+//! default [`Timer`] is a thread that all limiters of the process share. With the feature `tokio`, `TokioTimer` wakes
+//! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may bring
+//! its own timer, as [`MockClock`] does.
+//!
 //! **A task that was held up may continue several times in quick succession**, because the window bound holds at the
 //! grants ([`granted_at`](Granted::granted_at)) and not when tasks run. Such a task continues with the call that was
-//! granted before the delay, and then with up to a burst of calls for tokens that came in meanwhile. Several tasks
-//! that an executor held up for a time d all run after it. The calls in any window are then bounded by
-//! `burst + rate × (window + d)`. If the receiver does not tolerate this, use a loop of
-//! [`try_acquire`](RateLimiter::try_acquire), which decides when the task runs, but gives up the order of arrival;
-//! or a short [`within(t)`](Acquire::within), because no more than `burst + rate × t` grants of such waits pile up.
+//! granted before the delay, and then with up to a burst of calls for tokens that came in meanwhile. If an executor
+//! holds up several tasks for a time d, the calls in a window are bounded by `burst + rate × (window + d)`. If the
+//! receiver does not tolerate this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for
+//! `retry_after`: it decides when the task runs, but gives up the order of arrival. Or use a short
+//! [`within(t)`](Acquire::within): no more than `burst + rate × t` grants of such waits pile up.
 //!
-//! ```
-//! use brimful::{Quota, RateLimiter};
+//! **A task that always finds tokens does not yield** when it waits, and so may keep the other tasks of its thread
+//! from running. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
 //!
-//! static API: RateLimiter = RateLimiter::new(Quota::per_second(1000).burst(1));
+//! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and
+//! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). Further calls fail with [`QueueFull`], unless they leave
+//! less than the waiter that would be served last: then that waiter fails, and the call takes its place. Grants that
+//! [`jitter`](Acquire::jitter) holds back, so that waiters continue at random instants, take places too. The waiters
+//! on one bucket leave at most 64 different amounts; a call that leaves another amount fails with `QueueFull`.
+//! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
+//! a queue of its own and is not forgotten. Tasks on all keys are served in the order in which they are due.
 //!
-//! for _ in 0..3 {
-//!     while let Err(refused) = API.try_acquire() {
-//!         std::thread::sleep(refused.retry_after().expect("a token is within the burst"));
-//!     }
-//!     // call the API now
-//! }
-//! ```
-//!
-//! **Waiters are never granted tokens early.** The default timer is one thread for the whole process. It starts with
-//! the first waiter, serves all limiters and runtimes, and ends after 10 s without waiters. A limiter has one timer,
-//! however many callers wait, and on however many keys. A lone waiter is served as soon as the timer fires. Waiters
-//! that are due within a millisecond of each other are served together, up to a millisecond late, and each is woken
-//! once. Tokens that come in meanwhile are kept, up to the burst: a burst of two milliseconds' snapshot or more keeps
-//! the full rate. With the feature `tokio`, `TokioTimer` wakes waiters from within a tokio runtime, if the builder
-//! is [given one](RateLimiterBuilder::timer). A clock may bring its own timer, as [`MockClock`] does, and any
-//! [`Timer`] of yours can be used.
-//!
-//! [`jitter`](Acquire::jitter) lets waiters continue at random instants after their grants.
-//! [`max_waiters`](RateLimiterBuilder::max_waiters) bounds the waiters: 1 048 576 by default, and
-//! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). Further calls are refused. A key that callers wait on
-//! has a queue of its own and is not forgotten meanwhile. Tasks on all keys are served in the order in which they
-//! are due. [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds these keys.
-//!
-//! [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call;
+//! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
+//! wait go on. [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
 //! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function has one argument; several
-//! are a tuple.
+//! are a tuple. The documentation of `wrap` has a recipe for tasks that are spawned.
 //!
 //! # Reservations
 //!
@@ -206,15 +178,14 @@
 //! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt). [`cancel`](Reservation::cancel), or
 //! dropping the reservation, gives all tokens back.
 //!
-//! To count only failures, reserve before the attempt and cancel on success. Attempts that run at the same time hold
-//! their tokens, so they cannot exceed the limit together:
+//! **To count only failures**, reserve before the attempt and cancel on success. Attempts that run at the same time
+//! hold their tokens, so they cannot exceed the limit together:
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, MockClock, Quota, TryAcquireError};
 //!
-//! type Logins = KeyedRateLimiter<str, MockClock>;
-//!
-//! fn login(logins: &Logins, user: &str, password: &str) -> Result<bool, TryAcquireError> {
+//! let logins = KeyedRateLimiter::<str, _>::with_clock(Quota::per_hour(3), MockClock::new());
+//! let login = |user: &str, password: &str| {
 //!     let attempt = logins.key(user).try_reserve_n(1)?;
 //!     let correct = password == "secret";
 //!     if correct {
@@ -222,13 +193,11 @@
 //!     } else {
 //!         attempt.commit(1);
 //!     }
-//!     Ok(correct)
-//! }
-//!
-//! let logins = Logins::with_clock(Quota::per_hour(3), MockClock::new());
-//! assert!((0..10).all(|_| login(&logins, "alice", "secret") == Ok(true)));
-//! assert!((0..3).all(|_| login(&logins, "alice", "guess") == Ok(false)));
-//! assert!(login(&logins, "alice", "secret").is_err());
+//!     Ok::<bool, TryAcquireError>(correct)
+//! };
+//! assert!((0..10).all(|_| login("alice", "secret") == Ok(true)));
+//! assert!((0..3).all(|_| login("alice", "guess") == Ok(false)));
+//! assert!(login("alice", "secret").is_err());
 //! ```
 //!
 //! # Priorities
@@ -237,17 +206,8 @@
 //! [`background()`](RateLimiter::background) for a share of the burst that the builder sets, a fifth by default.
 //! **The tokens that a call leaves are its priority.** Waiters that leave less are served first, whenever they came;
 //! waiters that leave the same are served in order of arrival. A call that leaves less passes them, whether it waits
-//! or not. So background work never takes the last tokens, and waits for as long as other work keeps coming.
-//!
-//! ```
-//! use brimful::{MockClock, Quota, RateLimiter};
-//!
-//! let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(10), MockClock::new());
-//! let background = limiter.background();
-//! assert!(background.try_acquire_n(8).is_ok());
-//! assert!(!background.allow()); // two are left, for other calls:
-//! assert!(limiter.try_acquire_n(2).is_ok());
-//! ```
+//! or not. So background work never takes the last tokens, and waits for as long as other work keeps coming. See
+//! [`Bucket`].
 //!
 //! # Time
 //!
@@ -255,22 +215,17 @@
 //! [`Instant`](std::time::Instant) if not; [`clock_health`] reports which, and why. Its first use calibrates it,
 //! which takes about 5 ms. Any other [`Clock`] goes to [`RateLimiter::with_clock`]; it has one required method,
 //! which returns nanoseconds since an origin near its start. [`CoarseClock`] returns a recent time, by one load.
-//!
-//! The guarantees hold whatever the clock does, because a reading counts as itself: it is never replaced by a later
-//! one that another thread has seen. A reading that is behind sees fewer tokens, never more. If a denial is by a
-//! reading from an earlier tick than the last write (a tick is about as long as the bucket takes to refill), or by
-//! one that another thread overtook, the call reads the clock once more before the denial stands. A reading far
-//! ahead earns at most a burst. After a call was admitted by it, correct readings see an empty bucket until they
-//! catch up; [`reset`](RateLimiter::reset) cures that.
-//!
 //! [`at(now_ns)`](RateLimiter::at) takes the time instead of reading the clock, for replays and simulations. Do not
 //! mix it with the clock on one limiter, unless the times have the clock's origin.
 //!
-//! [`MockClock`] stands still until it is moved, and drives waiters too, so no test has to sleep. Clones share the
-//! time. See [`testing`].
+//! The guarantees hold whatever the clock does, because a reading counts as itself: it is never replaced by a later
+//! one that another thread has seen. A reading that is behind sees fewer tokens, never more. A call that would be
+//! denied by a reading that may be behind reads the clock once more. A reading far ahead earns at most a burst. After
+//! a call was admitted by it, correct readings see an empty bucket until they catch up;
+//! [`reset`](RateLimiter::reset) cures that.
 //!
-//! tokio's paused time does not drive the default clock: its waiters are served in real time. A limiter follows the
-//! paused time if its clock reads `tokio::time::Instant` and its timer is `TokioTimer`.
+//! [`MockClock`] stands still until it is moved, and drives waiters too, so no test has to sleep. The paused time of
+//! tokio does not drive the default clock: its waiters are served in real time. See [`testing`].
 //!
 //! # Proxies and IPv6
 //!
@@ -298,17 +253,16 @@
 //!
 //! # Errors
 //!
-//! After every error, nothing was charged.
+//! After every error, nothing was charged. All errors implement [`Error`](std::error::Error).
 //!
 //! - [`TryAcquireError`]: the tokens are not there yet ([`RateLimited`], with
 //!   [`retry_after`](RateLimited::retry_after), computed when asked for); the cost is above the burst
 //!   ([`ExceedsBurst`]); a keyed limiter has no room for a new key ([`TableFull`]).
 //! - [`AcquireError`], of waits: [`ExceedsBurst`], [`TableFull`]; the wait cannot end in time ([`TooLate`], with the
-//!   time it would take); the queue is full ([`QueueFull`]); the key was removed meanwhile ([`KeyRemoved`]).
+//!   time it would take); the queue is full ([`QueueFull`]); the key was removed meanwhile ([`KeyRemoved`]); the
+//!   limiter was closed ([`LimiterClosed`]).
 //! - [`QuotaError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction: they name the mistake
 //!   and the correction.
-//!
-//! All implement [`Error`](std::error::Error).
 //!
 //! <a id="promises"></a>
 //!
@@ -319,9 +273,9 @@
 //!    [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset)) added between the first and the last
 //!    of them. It is at most `burst + rate × (b − a)`, with any number of threads, in any interleaving, with
 //!    readings that stall, differ between cores or run backwards. A call that waits counts at the instant of its
-//!    grant, which [`granted_at`](Granted::granted_at) returns; the caller may learn of it later. The rate is the
-//!    word's, higher than the quota's by less than one part in 2⁶³. Tokens that a [`commit`](Reservation::commit)
-//!    charges beyond its reservation are not granted; counted with them, the bound is `+ debt`.
+//!    grant, which [`granted_at`](Granted::granted_at) returns. The rate is the word's, higher than the quota's by
+//!    less than one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges beyond its reservation are not
+//!    granted; counted with them, the bound is `+ debt`.
 //! 2. **No lost tokens.** A limiter that is full once, and then asked so often for a cost c that it is never full
 //!    again, admits at least `burst + rate × T − c` less two units in a time T, less rate × σ if the cores' clocks
 //!    disagree by σ. If calls wait, their queue asks, when its timer wakes it. The tokens that a limiter holds are
@@ -345,25 +299,20 @@
 //! # Sharing and memory ordering
 //!
 //! A decision is one load, one reading of the clock, one multiplication and one compare-exchange. A denial writes
-//! nothing and divides nothing. Most of the time goes into reading the clock: `cargo xtask bench contention` in the
-//! repository measures both, beside peers. Threads on one limiter share one cache line, which limits their
-//! throughput. A limiter has that line (and on common processors its neighbour) to itself, so put it in a place that
-//! does not move: a `static`, an `Arc`.
-//!
+//! nothing. Threads on one limiter share one cache line, which limits their throughput. A limiter has that line (and
+//! on common processors its neighbour) to itself, so put it in a place that does not move: a `static`, an `Arc`.
 //! While callers wait, calls on that bucket take the lock of its queue, for about as long as a decision takes. No
 //! waiter is woken, and no timer is touched, under that lock.
 //!
-//! Every change of a bucket is one acquire-release operation on one word, or is made under that lock. So all changes
-//! are totally ordered. Everything that a thread did before it gave tokens back happens before everything that
-//! another thread does after a later change has admitted it. Loads are relaxed: a denial, or a look, orders nothing,
-//! and may see the bucket of a moment ago. Do not publish data through a limiter.
+//! All changes of a bucket are totally ordered; a denial, or a look, orders nothing. Do not publish data through a
+//! limiter. See [Memory ordering](RateLimiter#memory-ordering).
 //!
 //! # Features
 //!
 //! - `std`, on by default: the clocks, waiting and its timer thread, [`RateLimiter::new`],
 //!   [`RateLimiter::unlimited`], [`RateLimiter::builder`], [`OwnedReservation`] and [`KeyedRateLimiter`]. Without
-//!   it: quotas, tokens, errors, and limiters that do not wait, on a clock of yours ([`RateLimiter::with_clock`]).
-//!   `alloc` and 64-bit atomics are needed in any case.
+//!   it: quotas, tokens, errors, and limiters that do not wait, on a clock of the caller. The crate always needs
+//!   `alloc` and 64-bit atomics.
 //! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate`
 //!   and optionally a `burst`, an `initial` and a `debt`, each of the three a number or a text. [`Quotas`] are also
 //!   read from a list of either. Binary formats read only the text. If the `arbitrary_precision` of `serde_json` is

@@ -8,16 +8,14 @@ use super::Timer;
 use super::timer_queue::{TimerQueue, TimerSlot};
 use crate::sync::ignore_panic;
 
-/// The thread ends after this time without a waker to wake, and the next arming starts another.
+/// The idle time of the process's thread. The next arming starts another thread.
 const IDLE: Duration = Duration::from_secs(10);
 
-static THREAD: LazyLock<TimerThread> = LazyLock::new(|| TimerThread {
-    origin: Instant::now(),
-    state: Mutex::new(State { queue: TimerQueue::new(), process: None, sleeps_until: None }),
-    changed: Condvar::new(),
-});
+static THREAD: LazyLock<TimerThread> = LazyLock::new(|| TimerThread::new(IDLE));
 
 struct TimerThread {
+    /// The time after which the thread ends if no waker is armed.
+    idle: Duration,
     /// The origin of the queue's instants, which are in nanoseconds.
     origin: Instant,
     state: Mutex<State>,
@@ -33,6 +31,15 @@ struct State {
 }
 
 impl TimerThread {
+    fn new(idle: Duration) -> Self {
+        TimerThread {
+            idle,
+            origin: Instant::now(),
+            state: Mutex::new(State { queue: TimerQueue::new(), process: None, sleeps_until: None }),
+            changed: Condvar::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +96,7 @@ impl TimerThread {
             }
             let next = state.queue.first();
             state.sleeps_until = Some(next.unwrap_or(u64::MAX));
-            let wait = next.map_or(IDLE, |next| Duration::from_nanos(next - now));
+            let wait = next.map_or(self.idle, |next| Duration::from_nanos(next - now));
             let (woken, slept) = self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.sleeps_until = None;
@@ -131,5 +138,89 @@ impl Drop for DefaultTimer {
     fn drop(&mut self) {
         let waker = THREAD.lock().queue.remove(&mut self.0);
         drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::resume_unwind;
+    use std::sync::{Arc, mpsc};
+    use std::task::Wake;
+    use std::thread::{self, ThreadId};
+
+    /// A test fails after this time, instead of waiting for ever.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Sends the id of the thread that wakes it.
+    struct Report(mpsc::Sender<ThreadId>);
+
+    impl Wake for Report {
+        fn wake(self: Arc<Self>) {
+            let _ = self.0.send(thread::current().id());
+        }
+    }
+
+    /// Panics when it is woken, without the panic's message.
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            resume_unwind(Box::new("woken"));
+        }
+    }
+
+    fn timer(idle: Duration) -> &'static TimerThread {
+        Box::leak(Box::new(TimerThread::new(idle)))
+    }
+
+    /// Arms a slot, and returns the thread that wakes its waker.
+    fn woken_by(timer: &'static TimerThread, wait: Duration) -> ThreadId {
+        let (sender, woken) = mpsc::channel();
+        let mut slot = timer.lock().queue.join();
+        timer.arm(&mut slot, wait.as_nanos() as u64, Waker::from(Arc::new(Report(sender))));
+        woken.recv_timeout(PATIENCE).expect("the thread wakes the waker")
+    }
+
+    /// Yields until the thread has ended.
+    fn wait_for_end(timer: &TimerThread) {
+        let start = Instant::now();
+        while timer.lock().process.is_some() {
+            assert!(start.elapsed() < PATIENCE, "the thread ends");
+            thread::yield_now();
+        }
+    }
+
+    /// Bugs that were planted: the thread ends without a change of `process`; the thread ends after its
+    /// idle time although a waker is armed.
+    #[test]
+    fn the_thread_ends_when_it_is_idle_and_the_next_wait_starts_another() {
+        let idle = Duration::from_millis(1);
+        let timer = timer(idle);
+        let first = woken_by(timer, 10 * idle);
+        wait_for_end(timer);
+        let second = woken_by(timer, Duration::ZERO);
+        assert_ne!(first, second);
+        wait_for_end(timer);
+    }
+
+    #[test]
+    fn one_thread_serves_waits_that_follow_each_other() {
+        let timer = timer(PATIENCE);
+        let first = woken_by(timer, Duration::ZERO);
+        assert_eq!(woken_by(timer, Duration::from_millis(1)), first);
+    }
+
+    /// Bug that was planted: a panic of a waker is not caught.
+    #[test]
+    fn a_waker_that_panics_does_not_end_the_thread() {
+        let timer = timer(PATIENCE);
+        let first = woken_by(timer, Duration::ZERO);
+        for _ in 0..2 {
+            let mut slot = timer.lock().queue.join();
+            timer.arm(&mut slot, 0, Waker::from(Arc::new(Panics)));
+        }
+        assert_eq!(woken_by(timer, Duration::from_millis(1)), first);
+        assert!(timer.lock().queue.first().is_none(), "the wakers that panic were woken");
     }
 }

@@ -24,9 +24,9 @@ use super::{Timer, default_timer};
 /// tokio's own timers, which have a resolution of a millisecond, are not involved. A lone task on a
 /// bucket with a burst of 1 reached 0.98 of the rate at 50/s, 0.95 at 200/s and at 500/s, 0.92 at
 /// 1000/s and 0.86 at 5000/s; with the default timer it reached 0.99, 0.98, 0.97, 0.93 and 0.86
-/// (two busy virtual cores; one task in place of the crowd of `cargo xtask bench waiting`). After a
-/// wake that served more than one waiter, the next wake is put off by up to a millisecond, but
-/// never so long that tokens are lost.
+/// (two busy virtual cores; one task in place of the crowd of `cargo xtask bench waiting`). Waiters that
+/// are due within two milliseconds of each other are served by one wake, up to two milliseconds late,
+/// but never so late that tokens are lost.
 ///
 /// # A runtime that is not driven
 ///

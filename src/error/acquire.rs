@@ -18,7 +18,8 @@ pub enum AcquireError {
     ExceedsBurst(ExceedsBurst),
     /// The tokens cannot be granted in time.
     TooLate(TooLate),
-    /// There are as many waiters, or keys with waiters, as permitted.
+    /// There are as many waiters, keys with waiters, or different amounts to leave, as permitted. Also the
+    /// end of a wait whose place went to a caller that leaves less.
     QueueFull(QueueFull),
     /// The key is new to a keyed limiter that is full of buckets in use.
     TableFull(TableFull),

@@ -33,7 +33,12 @@ use crate::error::AcquireError;
 /// afterwards: for background work, which then takes nothing that other calls may need soon. The
 /// bucket is the same, and so is its bound. Waiters that leave less are served first, whenever they
 /// came; waiters that leave the same are served in order. So work that leaves tokens may wait for as
-/// long as other work keeps coming.
+/// long as other work keeps coming. If the queue is full, a call that leaves less also takes the place of
+/// the waiter that would be served last: the wait of that one ends with
+/// [`QueueFull`](crate::AcquireError::QueueFull).
+///
+/// The waiters on one bucket leave at most 64 different amounts. A call that would wait and leaves a
+/// further amount is refused with [`QueueFull`](crate::AcquireError::QueueFull): use a few fixed amounts.
 ///
 /// # Examples
 ///

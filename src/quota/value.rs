@@ -283,9 +283,15 @@ impl Quota {
     }
 
     /// Returns the unit to which costs are rounded up and bursts are rounded down. The unit itself
-    /// is rounded up to 10⁻¹² token. It is the amount earned in 1 to 2.5 ns, or in a longer time if
-    /// one token takes a month or more. Decimal costs are exact down to the unit, or nearly: at 100
-    /// tokens per second it is 10⁻⁷ token, at 10⁹ it is one token.
+    /// is rounded up to 10⁻¹² token. It is the amount earned in 1 to 2.5 ns: 10⁻⁷ token at 100 tokens
+    /// per second, one token at 10⁹. It is earned in a longer time only if burst and debt together take
+    /// some fifty years to refill, or if one token takes a month or more. Decimal costs are exact down to
+    /// the unit, or nearly.
+    ///
+    /// A full bucket that is taken from between two units starts to refill at the later one. At a rate
+    /// that is rounded, such as 3/s, a second call for all of the rest may therefore be refused for up to
+    /// three nanoseconds after the first. If every call costs the whole burst, such as a burst of 1, each
+    /// call loses up to a unit: at 3/s, 5 parts in 10⁹ of the rate.
     #[must_use]
     pub const fn resolution(&self) -> Tokens {
         self.layout.tokens_up(1)

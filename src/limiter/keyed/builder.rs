@@ -76,7 +76,7 @@ pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     clock: C,
     hasher: S,
     waiters: Waiters,
-    keys: PhantomData<fn(&K)>,
+    keys: PhantomData<fn() -> *const K>,
 }
 
 /// The most who wait on one key unless told otherwise, and the most keys that are waited on.

@@ -18,6 +18,25 @@ use crate::table::FullEvent;
 /// never the key: a bucket takes 16 bytes. A call for a known key takes no lock and writes only
 /// that key's bucket.
 ///
+/// # Keys of several parts
+///
+/// A tuple of references is a key too. Calls may pass references of any lifetime, also if the limiter
+/// is a `static`, because it keeps no key:
+///
+/// ```
+/// use brimful::{KeyedRateLimiter, Quota};
+/// use std::sync::LazyLock;
+///
+/// static CALLS: LazyLock<KeyedRateLimiter<(&str, &str)>> =
+///     LazyLock::new(|| KeyedRateLimiter::new(Quota::per_hour(2)));
+///
+/// let (tenant, user) = (String::from("acme"), String::from("alice"));
+/// assert!(CALLS.allow(&(&*tenant, &*user))); // no String is made
+/// assert!(CALLS.allow(&("acme", "alice")));
+/// assert!(!CALLS.allow(&(&*tenant, &*user)), "all three calls were on one bucket");
+/// assert!(CALLS.allow(&("acme", "bob")));
+/// ```
+///
 /// # Memory
 ///
 /// **A full bucket carries almost no information.** A key whose bucket is full again, and was not
@@ -88,6 +107,7 @@ use crate::table::FullEvent;
 /// static LOGINS: LazyLock<KeyedRateLimiter<IpAddr>> =
 ///     LazyLock::new(|| KeyedRateLimiter::new(Quota::per_minute(5)));
 ///
+/// // Behind a proxy, and for IPv6: see the chapter "Proxies and IPv6" of the guide.
 /// let client: IpAddr = "192.0.2.7".parse().unwrap();
 /// assert!((0..5).all(|_| LOGINS.allow(&client)));
 /// assert!(!LOGINS.allow(&client));
@@ -98,7 +118,8 @@ use crate::table::FullEvent;
 pub struct KeyedRateLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
     pub(super) buckets: Arc<Buckets<C>>,
     hasher: S,
-    keys: PhantomData<fn(&K)>,
+    /// Covariant: references of any lifetime are keys of a limiter of `'static` references.
+    keys: PhantomData<fn() -> *const K>,
 }
 
 impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {

@@ -53,10 +53,11 @@ pub(in crate::limiter) const BACKGROUND: u8 = 20;
 ///
 /// # Memory ordering
 ///
-/// Every change of the bucket is one acquire-release operation on one word. So all changes are
-/// totally ordered, and what a thread did before it gave tokens back happens before what a thread
-/// does that is admitted by a later change. A denial orders nothing. A limiter should not be used to
-/// publish data.
+/// Every change of the bucket is one acquire-release operation on one word, or is made under the lock of
+/// the queue. So all changes are totally ordered. Everything that a thread did before it gave tokens back
+/// happens before everything that another thread does after a later change has admitted it. Loads are
+/// relaxed: a denial, or a look, orders nothing, and may see the bucket of a moment ago. A limiter should
+/// not be used to publish data.
 ///
 /// # Examples
 ///

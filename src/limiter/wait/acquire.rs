@@ -53,8 +53,9 @@ macro_rules! wait {
 
             /// Delays the completion of a wait by a random time up to `max`, so that waiters that are
             /// granted together do not resume together. In microseconds, up to 71 minutes; never beyond
-            /// the deadline. The tokens are granted as without it, so what callers do with them in a
-            /// window is bounded by `burst + rate × (window + max)`.
+            /// the deadline. The tokens are granted as without it, so the use that callers make of them in a
+            /// window is bounded by `burst + rate × (window + max)`. Until it completes, the wait takes a
+            /// place in the queue, and counts towards the most waiters that the builder permits.
             pub fn jitter(mut self, max: Duration) -> Self {
                 self.0.jitter = max;
                 self
@@ -109,6 +110,34 @@ macro_rules! wait {
 /// nothing is lost, and later waiters move up. Dropping a completed future changes nothing. A future
 /// that is leaked (by [`mem::forget`](std::mem::forget)) is granted its tokens in its turn, and its
 /// entry stays in the queue.
+///
+/// # Yielding
+///
+/// A wait whose tokens are there completes at its first poll. A loop of such waits never yields to the
+/// executor. In tokio, `cooperative` charges each wait to the task's budget, as tokio charges its own
+/// futures, and the task yields when the budget is spent:
+///
+/// ```
+/// use brimful::{Quota, RateLimiter};
+/// use tokio::task::coop::cooperative;
+///
+/// static API: RateLimiter = RateLimiter::new(Quota::per_hour(1_000));
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let other = tokio::spawn(async { /* runs on the same thread */ });
+/// # for _ in 0..500 {
+/// #     API.acquire().await?;
+/// # }
+/// # assert!(!other.is_finished(), "without `cooperative`, the loop does not yield");
+/// for _ in 0..500 {
+///     cooperative(API.acquire()).await?;
+/// }
+/// assert!(other.is_finished());
+/// # Ok::<(), brimful::AcquireError>(())
+/// # }).unwrap();
+/// ```
+///
+/// In a loop that does more than wait, `tokio::task::coop::consume_budget().await` has the same effect.
 ///
 /// # Errors
 ///

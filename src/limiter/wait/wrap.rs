@@ -23,6 +23,38 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
     ///
     /// A call that is dropped while it waits takes nothing. After `f` was called, the token is spent.
     ///
+    /// # Spawned tasks
+    ///
+    /// The returned function borrows the limiter, so its calls can be spawned if the limiter is a `static`.
+    /// With a limiter in an [`Arc`], wait by [`acquire_n_owned`](RateLimiter::acquire_n_owned) and then
+    /// call the function:
+    ///
+    /// ```
+    /// use brimful::{AcquireError, Quota, RateLimiter};
+    /// use std::sync::Arc;
+    ///
+    /// async fn fetch(url: String) -> usize {
+    ///     url.len()
+    /// }
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let limiter = Arc::new(RateLimiter::new(Quota::per_second(100).burst(10)));
+    /// let limited_fetch = move |url: String| {
+    ///     let token = limiter.acquire_n_owned(1);
+    ///     async move {
+    ///         token.await?;
+    ///         Ok::<_, AcquireError>(fetch(url).await)
+    ///     }
+    /// };
+    /// let task = tokio::spawn(limited_fetch("example.org".to_owned()));
+    /// assert_eq!(task.await.unwrap()?, 11);
+    /// # static API: RateLimiter = RateLimiter::new(Quota::per_second(100).burst(10));
+    /// # let task = tokio::spawn(API.wrap(fetch)("example.org".to_owned()));
+    /// # assert_eq!(task.await.unwrap()?, 11);
+    /// # Ok::<(), AcquireError>(())
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Examples
     ///
     /// ```
