@@ -272,7 +272,8 @@
 //!    lies in [a, b], less the tokens that every give-back (cancel, commit of less,
 //!    [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset)) added between the first and the last
 //!    of them. It is at most `burst + rate × (b − a)`, with any number of threads, in any interleaving, with
-//!    readings that stall, differ between cores or run backwards. A call that waits counts at the instant of its
+//!    readings that stall, differ between cores or run backwards. (A reset adds the tokens by which the bucket was
+//!    below one that had been full since the clock's origin, because it makes it full at every reading.) A call that waits counts at the instant of its
 //!    grant, which [`granted_at`](Granted::granted_at) returns. The rate is the word's, higher than the quota's by
 //!    less than one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges beyond its reservation are not
 //!    granted; counted with them, the bound is `+ debt`.
@@ -281,8 +282,8 @@
 //!    disagree by σ. If calls wait, their queue asks, when its timer wakes it. The tokens that a limiter holds are
 //!    never above the exact value (except for the rate's own rounding, less than an eighth of a unit in 18 years)
 //!    and never two units or more below it, however many operations have run.
-//! 3. **Charge once, or not at all.** A call that is denied, refused, dropped while it waits, or panics, changes
-//!    nothing. Giving back returns exactly the cost, clipped at the burst. A reservation is settled once: by
+//! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock
+//!    or hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is settled once: by
 //!    [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
 //! 4. **FIFO.** Within a priority class waiters are served in order of arrival, whatever they ask for. A call that
 //!    begins after an enqueue has completed never overtakes it. An enqueue is the first poll of a wait; a class is
