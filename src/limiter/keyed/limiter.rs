@@ -40,14 +40,14 @@ use crate::table::FullEvent;
 /// # Memory
 ///
 /// **A full bucket carries almost no information.** A key whose bucket is full again, and was not
-/// used for [`forget_after`](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
+/// used for [`forget_after`](crate::KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
 /// needed. No clean-up has to be called, and no thread runs one. So memory follows the keys in
 /// use: 20 to 40 bytes a key, 29 on average, and never more than
 /// [`memory_limit`](KeyedRateLimiter::memory_limit). The limit is reserved at once; most systems
 /// (Linux, macOS, Windows) provide its pages as they are first used. Memory is not given back
 /// before the limiter is dropped, and its owned waits and reservations with it.
 ///
-/// [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. If
+/// [`max_keys`](crate::KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. If
 /// that many are in use, [`OnFull`](crate::OnFull) decides what a new key gets: by default the
 /// bucket closest to full is forgotten, but not its debt. A key that has used up its quota is never
 /// forgotten for a new one, so a flood of keys resets no key.
@@ -176,7 +176,7 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
     }
 
     /// Returns the number of keys that callers wait on, or waited on a moment ago. All of them count
-    /// towards [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys); a key without waiters
+    /// towards [`max_waiting_keys`](crate::KeyedRateLimiterBuilder::max_waiting_keys); a key without waiters
     /// stops to count with the next operation on it.
     #[must_use]
     pub fn waiting_keys(&self) -> usize {
