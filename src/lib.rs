@@ -1,8 +1,9 @@
 //! A rate limiter: a token bucket in one atomic word, for one limit or for each of millions of keys.
 //!
 //! A bucket holds at most a *burst* of tokens, is refilled at a constant *rate*, and admits a call if it holds the
-//! call's cost. The whole state is one `AtomicU64`. A decision reads the clock and swaps that word: it takes no lock
-//! and never waits for another thread. Callers that choose to wait for tokens join one FIFO queue.
+//! call's cost. The whole state is one `AtomicU64`. A decision reads the clock and compares and swaps that word, again
+//! if another thread came between. It takes no lock, except while callers wait for that bucket. Callers that choose to
+//! wait join one FIFO queue, and the tokens are theirs first. All state is in this process.
 //!
 //! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys)
 //! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities)
@@ -28,11 +29,11 @@
 //!
 //! # Which verb
 //!
-//! | to | use |
+//! | purpose | verb |
 //! |---|---|
 //! | get yes or no | [`allow`](RateLimiter::allow) |
 //! | get yes, or when to retry | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
-//! | get the numbers for response headers | [`decide`](RateLimiter::decide); of a bucket, [`peek`](Bucket::peek) takes nothing |
+//! | get the numbers for response headers | [`decide`](RateLimiter::decide). [`Bucket::peek`] returns the same numbers and takes nothing |
 //! | wait until the tokens are there | [`acquire`](RateLimiter::acquire), [`acquire_n`](RateLimiter::acquire_n) with `.await` or [`.wait()`](Acquire::wait); for threads also [`acquire_blocking`](RateLimiter::acquire_blocking), [`acquire_n_blocking`](RateLimiter::acquire_n_blocking) |
 //! | wait, but not longer than a limit | the same with [`.within(timeout)`](Acquire::within) or [`.until(deadline_ns)`](Acquire::until) |
 //! | wait in a task that is spawned | [`acquire_n_owned`](RateLimiter::acquire_n_owned) |
@@ -56,14 +57,14 @@
 //! takes fractions. The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts
 //! full, unless [`initial`](Quota::initial) sets fewer tokens.
 //!
-//! Every `Quota` that exists is valid: a constructor panics if a number is invalid, and does not compile in a
-//! constant. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an
-//! error instead.
+//! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
+//! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
+//! instead. A bucket has one quota; a call that several quotas must admit asks several limiters.
 //!
-//! A limiter counts in whole *units*, a fraction of a token. If a token takes a whole number of nanoseconds (100/s,
-//! 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is rounded. At other rates (3/s,
-//! 7/min) a unit is the amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and says when
-//! it is coarser and when it matters.
+//! A limiter counts in *units*. One unit is a fraction of a token, or a whole token at 10⁹/s. If a token takes a whole
+//! number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is
+//! rounded. At other rates (3/s, 7/min) a unit is the amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the
+//! unit in tokens, and its documentation lists the quotas with coarser units.
 //!
 //! Costs are rounded up to a unit, bursts and debts down, and durations up to the nanosecond. So the instant that
 //! [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is sufficient, and
@@ -72,18 +73,20 @@
 //! # Costs
 //!
 //! A cost is an `impl Into<`[`Tokens`]`>`. Literals work, because `u32` is the only integer that converts; other
-//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero is always admitted and charges nothing. A
-//! cost above the burst can never be admitted and is an error at once.
+//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero is admitted in every state and charges
+//! nothing. A cost above the burst, or above what `leaving` allows, can never be admitted and is an error at once.
 //!
 //! # Keys
 //!
-//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, every type that hashes, also
-//! [tuples of references](KeyedRateLimiter#keys-of-several-parts). It takes 20 to 40 bytes a key, whatever the keys
-//! are, and never more than its [limit](KeyedRateLimiter::memory_limit). **A full bucket carries almost no
-//! information**, so a key whose bucket is full, and was not used for
-//! [10 seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is needed.
-//! [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default, and [`OnFull`] decides
-//! what a new key gets beyond that. No clean-up has to be called, and no thread runs one.
+//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, any hashable type, also [tuples of
+//! references](KeyedRateLimiter#keys-of-several-parts). It stores a hash of 59 bits in place of the key, so two keys of
+//! ten million share a bucket once in ten thousand limiters; the default hasher resists chosen collisions. It takes 20
+//! to 40 bytes a key, whatever the keys are, and never more than its [limit](KeyedRateLimiter::memory_limit). **A full
+//! bucket carries almost no information**, so a key whose bucket is full, and was not used for [10
+//! seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is needed.
+//! [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a new key
+//! replaces the key whose bucket is closest to full, or is refused with [`OnFull::Deny`]; a key that has used up its
+//! quota is never replaced. No clean-up has to be called, and no thread runs one.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -129,15 +132,16 @@
 //! # Ok::<(), brimful::AcquireError>(())
 //! ```
 //!
-//! **Waiters are served in order of arrival, whatever they ask for.** A waiter for 50 tokens is not overtaken by
-//! calls for one. While callers wait, the tokens in the bucket are for them: calls that do not wait are refused,
-//! unless they leave less (see [Priorities](#priorities)). Their [`retry_after`](RateLimited::retry_after), and
-//! [`time_until`](RateLimiter::time_until), count all waiters that come first.
+//! **Waiters of the same priority are served in order of arrival, regardless of their costs.** A waiter for 50 tokens
+//! is not overtaken by calls for one. While callers wait, the tokens in the bucket are for them: calls that do not wait
+//! are refused, unless they leave less (see [Priorities](#priorities)). Their
+//! [`retry_after`](RateLimited::retry_after), and [`time_until`](RateLimiter::time_until), count all waiters that come
+//! first.
 //!
 //! **A dropped wait loses nothing.** Later waiters move up, and tokens that were granted to a future that has not
 //! completed are given back. Nothing is charged before the grant.
 //!
-//! **A wait that cannot end in time is refused at once**, because the costs of the waiters ahead are known.
+//! **A wait that is known to end too late is refused at once**, because the costs of the waiters ahead are known.
 //! [`within`](Acquire::within) and [`until`](Acquire::until) set the deadline. If a later commit takes the bucket
 //! into debt, the waits that become too late fail then. A wait that is delayed by calls of a higher priority fails
 //! at its deadline.
@@ -147,22 +151,23 @@
 //! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may bring
 //! its own timer, as [`MockClock`] does.
 //!
-//! **A task that was held up may continue several times in quick succession**, because the window bound holds at the
-//! grants ([`granted_at`](Granted::granted_at)) and not when tasks run. Such a task continues with the call that was
-//! granted before the delay, and then with up to a burst of calls for tokens that came in meanwhile. If an executor
+//! **A task that was held up may continue several times in quick succession**, because the rate
+//! bound applies to grants ([`granted_at`](Granted::granted_at)) and not to the moment at which a task resumes. A
+//! delayed task finishes the granted call, and can then make up to a burst of calls at once. If an executor
 //! holds up several tasks for a time d, the calls in a window are bounded by `burst + rate × (window + d)`. If the
 //! receiver does not tolerate this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for
 //! `retry_after`: it decides when the task runs, but gives up the order of arrival. Or use a short
 //! [`within(t)`](Acquire::within): no more than `burst + rate × t` grants of such waits pile up.
 //!
-//! **A task that always finds tokens does not yield** when it waits, and so may keep the other tasks of its thread
-//! from running. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
+//! **A task that always finds tokens does not yield**: its `.await` completes at once, and the other tasks of its
+//! thread may not run. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
 //!
 //! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and
-//! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). Further calls fail with [`QueueFull`], unless they leave
-//! less than the waiter that would be served last: then that waiter fails, and the call takes its place. Grants that
-//! [`jitter`](Acquire::jitter) holds back, so that waiters continue at random instants, take places too. The waiters
-//! on one bucket leave at most 64 different amounts; a call that leaves another amount fails with `QueueFull`.
+//! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails
+//! with [`QueueFull`]. If the call has a higher [priority](#priorities) than the last waiter, it takes the place of
+//! that waiter, which fails instead. [`jitter`](Acquire::jitter) delays a granted waiter by a random time, and until
+//! then the waiter has its place. One bucket supports at most 64 different amounts to leave among its waiters; a call
+//! that leaves another amount fails with `QueueFull`.
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
 //! a queue of its own and is not forgotten. Tasks on all keys are served in the order in which they are due.
 //!
@@ -202,12 +207,12 @@
 //!
 //! # Priorities
 //!
-//! A call may take only tokens that leave some in the bucket: [`leaving(n)`](RateLimiter::leaving), or
-//! [`background()`](RateLimiter::background) for a share of the burst that the builder sets, a fifth by default.
-//! **The tokens that a call leaves are its priority.** Waiters that leave less are served first, whenever they came;
-//! waiters that leave the same are served in order of arrival. A call that leaves less passes them, whether it waits
-//! or not. So background work never takes the last tokens, and waits for as long as other work keeps coming. See
-//! [`Bucket`].
+//! A call can require that `n` tokens stay in the bucket: [`leaving(n)`](RateLimiter::leaving), or
+//! [`background()`](RateLimiter::background) for a share of the burst that the builder sets, a fifth by default. **The
+//! amount that a call leaves is its priority.** A plain call leaves no tokens, which is the highest priority. Waiters
+//! that leave less are served first; waiters that leave the same are served in order of arrival. A call passes all
+//! waiters of lower priority, even if it does not wait. So background work never takes the last tokens, and waits for
+//! as long as other work keeps coming. See [`Bucket`].
 //!
 //! # Time
 //!
@@ -218,8 +223,8 @@
 //! [`at(now_ns)`](RateLimiter::at) takes the time instead of reading the clock, for replays and simulations. Do not
 //! mix it with the clock on one limiter, unless the times have the clock's origin.
 //!
-//! The guarantees hold whatever the clock does, because a reading counts as itself: it is never replaced by a later
-//! one that another thread has seen. A reading that is behind sees fewer tokens, never more. A call that would be
+//! The window bound holds for every clock, because each call uses its own reading, even if another thread has seen a
+//! later one. A reading that is behind sees fewer tokens, never more. A call that would be
 //! denied by a reading that may be behind reads the clock once more. A reading far ahead earns at most a burst. After
 //! a call was admitted by it, correct readings see an empty bucket until they catch up;
 //! [`reset`](RateLimiter::reset) cures that.
@@ -268,25 +273,24 @@
 //!
 //! # Guarantees
 //!
-//! 1. **Window bound.** For all a ≤ b, take the cost granted (acquired and reserved) to calls whose clock reading
-//!    lies in [a, b], less the tokens that every give-back (cancel, commit of less,
-//!    [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset)) added between the first and the last
-//!    of them. It is at most `burst + rate × (b − a)`, with any number of threads, in any interleaving, with
-//!    readings that stall, differ between cores or run backwards. (A reset adds the tokens by which the bucket was
-//!    below one that had been full since the clock's origin, because it makes it full at every reading.) A call that waits counts at the instant of its
-//!    grant, which [`granted_at`](Granted::granted_at) returns. The rate is the word's, higher than the quota's by
-//!    less than one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges beyond its reservation are not
-//!    granted; counted with them, the bound is `+ debt`.
-//! 2. **No lost tokens.** A limiter that is full once, and then asked so often for a cost c that it is never full
-//!    again, admits at least `burst + rate × T − c` less two units in a time T, less rate × σ if the cores' clocks
-//!    disagree by σ. If calls wait, their queue asks, when its timer wakes it. The tokens that a limiter holds are
+//! 1. **Window bound.** For all a ≤ b, consider the calls whose clock reading lies in [a, b]. Let G be the cost
+//!    granted to them (acquired and reserved), and R the tokens that were added between the first and the last of them
+//!    (by cancel, by commit of less, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset)). Then
+//!    G − R ≤ `burst + rate × (b − a)`, with any number of threads, in any interleaving, with readings that stall,
+//!    differ between cores or run backwards. A reset adds the difference to a bucket that was never used. A call that
+//!    waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored rate
+//!    exceeds the quota's rate by at most one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges beyond
+//!    its reservation are not granted; counted with them, the bound is `+ debt`.
+//! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost c come so often that it is never full
+//!    again. In a time T it admits at least `burst + rate × T − c`, less two units. If the cores' clocks differ by σ,
+//!    subtract rate × σ. For calls that wait, the queue makes the attempt when its timer wakes it. The tokens that a limiter holds are
 //!    never above the exact value (except for the rate's own rounding, less than an eighth of a unit in 18 years)
 //!    and never two units or more below it, however many operations have run.
 //! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock
 //!    or hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is settled once: by
 //!    [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
-//! 4. **FIFO.** Within a priority class waiters are served in order of arrival, whatever they ask for. A call that
-//!    begins after an enqueue has completed never overtakes it. An enqueue is the first poll of a wait; a class is
+//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A call of
+//!    the same class that begins after an enqueue has completed never overtakes it. An enqueue is the first poll of a wait; a class is
 //!    the number of tokens that a call leaves in the bucket.
 //! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than
 //!    it states. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and the keys
