@@ -283,15 +283,15 @@
 //!    its reservation are not granted; counted with them, the bound is `+ debt`.
 //! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost c come so often that it is never full
 //!    again. In a time T it admits at least `burst + rate × T − c`, less two units. If the cores' clocks differ by σ,
-//!    subtract rate × σ. For calls that wait, the queue makes the attempt when its timer wakes it. The tokens that a limiter holds are
-//!    never above the exact value (except for the rate's own rounding, less than an eighth of a unit in 18 years)
-//!    and never two units or more below it, however many operations have run.
-//! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock
-//!    or hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is settled once: by
-//!    [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
-//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A call of
-//!    the same class that begins after an enqueue has completed never overtakes it. An enqueue is the first poll of a wait; a class is
-//!    the number of tokens that a call leaves in the bucket.
+//!    subtract rate × σ. For calls that wait, the queue makes the attempt when its timer wakes it. The tokens that a
+//!    limiter holds are never above the exact value (except for the rate's own rounding, less than an eighth of a unit
+//!    in 18 years) and never two units or more below it, however many operations have run.
+//! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock or
+//!    hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is
+//!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
+//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A call
+//!    of the same class that begins after an enqueue has completed never overtakes it. An enqueue is the first poll of
+//!    a wait; a class is the number of tokens that a call leaves in the bucket.
 //! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than
 //!    it states. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and the keys
 //!    that they wait on, never exceed the builder's numbers. The first four guarantees hold for each key by itself.
