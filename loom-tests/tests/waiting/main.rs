@@ -35,6 +35,7 @@
 mod arrival;
 mod classes;
 mod deadlines;
+mod displaced;
 mod faults;
 mod keyed;
 mod keyed_removal;
