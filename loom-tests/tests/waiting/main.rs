@@ -34,6 +34,7 @@
 
 mod arrival;
 mod classes;
+mod closed;
 mod deadlines;
 mod displaced;
 mod faults;
