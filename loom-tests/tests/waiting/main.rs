@@ -38,6 +38,7 @@ mod closed;
 mod deadlines;
 mod displaced;
 mod faults;
+mod held;
 mod keyed;
 mod keyed_removal;
 mod leaving;
