@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use brimful::{Tokens, TryAcquireError};
+use brimful::{RateLimiter, Tokens, TryAcquireError};
 use loom::sync::atomic::AtomicU64;
 
 use crate::PICO;
+use crate::clock::ModelClock;
 use crate::history::{Op, Recorder, When};
 use crate::subject::{Key, ReservationOps, Subject, Table};
 use crate::timers::ModelTimers;
@@ -111,6 +112,16 @@ impl<L: Subject> Actor<L> {
         self.call(None, || {
             self.limiter.reset(self.key);
             (Op::Reset, ())
+        });
+    }
+}
+
+impl Actor<RateLimiter<ModelClock>> {
+    /// Closes the limiter.
+    pub fn close(&self) {
+        self.call(None, || {
+            self.limiter.close();
+            (Op::Close, ())
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bucket::Bucket;
 use crate::history::{CLOSING, Call, Op};
-use crate::queue::{Context, State};
+use crate::queue::{Context, State, Waiter};
 
 /// The calls of each thread in its own order, with a bar between threads. The last column has the
 /// calls that closed the execution, if there are any.
@@ -16,11 +16,17 @@ pub(crate) fn outcome(calls: &[Call], threads: usize) -> String {
 /// queue, gives every call the answer that it got and ends in the balance `at_origin`. So each call
 /// was charged once, or not at all. Asserts the window bound for that order too. `queue_readings`
 /// are the times at which queues read the clock.
-pub(crate) fn explain(start: Bucket, calls: &[Call], queue_readings: &[(u64, u64)], at_origin: f64) {
+pub(crate) fn explain(
+    start: Bucket,
+    max_waiters: usize,
+    calls: &[Call],
+    queue_readings: &[(u64, u64)],
+    at_origin: f64,
+) {
     let answered: Vec<u64> = calls.iter().filter_map(Call::settles).collect();
     let left: Vec<_> = calls.iter().filter_map(Call::leaves).collect();
-    let context = Context { queue_readings, answered: &answered, left: &left };
-    for calls in expand_blocking(calls) {
+    let context = Context { max_waiters, queue_readings, answered: &answered, left: &left };
+    for calls in expand(calls, queue_readings) {
         let mut steps = Vec::new();
         if search(&State::new(start, &context), &calls, at_origin, &mut steps) {
             let steps: Vec<_> = steps.into_iter().map(|(index, added)| (&calls[index], added)).collect();
@@ -33,18 +39,28 @@ pub(crate) fn explain(start: Bucket, calls: &[Call], queue_readings: &[(u64, u64
     );
 }
 
-/// A blocking call may have taken at once, or waited. Returns all combinations of the two.
-fn expand_blocking(calls: &[Call]) -> Vec<Vec<Call>> {
+/// A blocking call may have been answered at once, or have waited. Returns all combinations of the
+/// two. A wait that was held back ended twice: it was granted, and a pass at its deadline or later
+/// released it. A cancelled wait may have left its place before its tokens were given back.
+fn expand(calls: &[Call], queue_readings: &[(u64, u64)]) -> Vec<Vec<Call>> {
     let mut all = vec![Vec::new()];
     for call in calls {
         let ways = match call.op {
             Op::Block(waiter, at) => {
-                let take = Op::Take { cost: waiter.cost, refused: None };
-                let serve = Op::Serve { waiter, by_timer: false };
-                vec![
-                    vec![call.with(take, at)],
-                    vec![call.with(Op::Enter(waiter), call.reading()), call.with(serve, at)],
-                ]
+                let serve = call.with(Op::Serve { waiter, by_timer: false }, at);
+                let waited = released(&serve, waiter, queue_readings).map(|ends| {
+                    let enter = call.with_op(Op::Enter(waiter));
+                    std::iter::once(enter).chain(ends).collect()
+                });
+                std::iter::once(vec![call.with(Op::Admit(waiter), at)]).chain(waited).collect()
+            }
+            Op::BlockFailed(waiter, why) => {
+                let waited = vec![call.with_op(Op::Enter(waiter)), call.with_op(Op::Fail(waiter, why))];
+                vec![vec![call.with_op(Op::WaitRefused(waiter, why))], waited]
+            }
+            Op::Serve { waiter, .. } => released(call, waiter, queue_readings).into_iter().collect(),
+            Op::Leave { waiter, .. } if waiter.held => {
+                vec![vec![call.clone()], vec![call.with_op(Op::Release(waiter)), call.clone()]]
             }
             _ => vec![vec![call.clone()]],
         };
@@ -52,6 +68,16 @@ fn expand_blocking(calls: &[Call]) -> Vec<Vec<Call>> {
         all = all.iter().flat_map(|calls| ways.iter().map(move |way| longer(calls, way))).collect();
     }
     all
+}
+
+/// The grant `serve`, and its release if it was held back. `None` if no pass can have released it.
+fn released(serve: &Call, waiter: Waiter, queue_readings: &[(u64, u64)]) -> Option<Vec<Call>> {
+    if !waiter.is_held(serve.reading()) {
+        return Some(vec![serve.clone()]);
+    }
+    let over = queue_readings.iter().filter(|reading| reading.0 >= waiter.deadline).map(|reading| reading.1);
+    let began = over.min()?;
+    Some(vec![serve.clone(), serve.with_op(Op::Release(waiter)).since(began)])
 }
 
 fn search(state: &State<'_>, calls: &[Call], at_origin: f64, order: &mut Vec<(usize, i64)>) -> bool {

@@ -16,6 +16,19 @@ pub(crate) const SETUP: usize = usize::MAX;
 /// The number of the caller after the threads have ended.
 pub(crate) const CLOSING: usize = usize::MAX - 1;
 
+/// The reason for which a wait failed, or did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The tokens would not have been there by its deadline.
+    TooLate,
+    /// There were as many waiters as permitted. A waiter that fails for this reason was displaced.
+    QueueFull,
+    /// Its key was removed.
+    KeyRemoved,
+    /// The limiter was closed.
+    LimiterClosed,
+}
+
 /// The effect and the answer of a call. Amounts are in 10⁻¹² tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
@@ -53,7 +66,9 @@ pub(crate) enum Op {
     Clear,
     /// Removed all full buckets.
     Sweep,
-    /// Joined the queue.
+    /// Was ready to wait, and was granted its tokens at once.
+    Admit(Waiter),
+    /// Joined the queue, and displaced a waiter if the queue was full.
     Enter(Waiter),
     /// Waited, and was granted its tokens.
     Serve {
@@ -69,8 +84,10 @@ pub(crate) enum Op {
         /// Only the timer's dispatch reported it.
         by_timer: bool,
     },
-    /// Waited, and failed because its key was removed.
-    KeyRemoved(Waiter),
+    /// Waited, and failed for another reason.
+    Fail(Waiter, Failure),
+    /// Was granted its tokens, and has left its place among the waiters.
+    Release(Waiter),
     /// Polled, and still waits.
     Pending,
     /// Cancelled its wait.
@@ -80,10 +97,26 @@ pub(crate) enum Op {
         /// The limiter has one bucket.
         lone: bool,
     },
-    /// Did not join the queue, because it would not have been served by its deadline.
-    WaitRefused(Waiter),
+    /// Did not join the queue.
+    WaitRefused(Waiter, Failure),
     /// Blocked, with or without waiting, and was granted its tokens at that time.
     Block(Waiter, u64),
+    /// Blocked, with or without waiting, and failed.
+    BlockFailed(Waiter, Failure),
+    /// Closed the limiter.
+    Close,
+}
+
+impl Failure {
+    /// The letter of a call that fails for this reason.
+    fn glyph(self) -> &'static str {
+        match self {
+            Failure::TooLate => "t",
+            Failure::QueueFull => "q",
+            Failure::KeyRemoved => "n",
+            Failure::LimiterClosed => "e",
+        }
+    }
 }
 
 impl Op {
@@ -91,10 +124,15 @@ impl Op {
         matches!(self, Op::Give { .. } | Op::Reset | Op::Remove { .. } | Op::Clear | Op::Leave { .. })
     }
 
+    /// Whether it wrote, or was decided under the queue's lock.
     fn writes(&self) -> bool {
         !matches!(
             self,
-            Op::Take { refused: Some(_), .. } | Op::TableFull | Op::Pending | Op::WaitRefused(_) | Op::Sweep
+            Op::Take { refused: Some(_), .. }
+                | Op::TableFull
+                | Op::Pending
+                | Op::WaitRefused(_, Failure::TooLate)
+                | Op::Sweep
         )
     }
 
@@ -102,20 +140,20 @@ impl Op {
     pub(crate) fn took(&self) -> Option<i64> {
         match *self {
             Op::Take { cost, refused: None } => Some(cost),
-            Op::Serve { waiter, .. } | Op::Block(waiter, _) => Some(waiter.cost),
+            Op::Admit(waiter) | Op::Serve { waiter, .. } | Op::Block(waiter, _) => Some(waiter.cost),
             _ => None,
         }
     }
 
     /// Whether it is the end of a wait. The thread does not know when that happened.
     fn ends_wait(&self) -> bool {
-        matches!(self, Op::Serve { .. } | Op::Late { .. } | Op::KeyRemoved(_))
+        matches!(self, Op::Serve { .. } | Op::Late { .. } | Op::Fail(..) | Op::Release(_))
     }
 
     /// The waiter whose outcome this call reports.
     fn settles(&self) -> Option<u64> {
         match *self {
-            Op::Serve { waiter, .. } | Op::Late { waiter, .. } | Op::KeyRemoved(waiter) => Some(waiter.id),
+            Op::Serve { waiter, .. } | Op::Late { waiter, .. } | Op::Fail(waiter, _) => Some(waiter.id),
             _ => None,
         }
     }
@@ -161,6 +199,16 @@ impl Call {
     /// The last reading, which decides the answer; 0 for a call without a time.
     pub(crate) fn reading(&self) -> u64 {
         self.readings.last().map_or(0, |reading| reading.0)
+    }
+
+    /// Another operation in the place of this call, with its readings.
+    pub(crate) fn with_op(&self, op: Op) -> Call {
+        Call { op, ..self.clone() }
+    }
+
+    /// The same call, begun at another stamp.
+    pub(crate) fn since(self, began: u64) -> Call {
+        Call { began, ..self }
     }
 
     /// How many times the call read the clock; 0 if the time was given.
@@ -209,10 +257,13 @@ impl Call {
             Op::Clear => "c".into(),
             Op::Sweep => "s".into(),
             Op::Enter(_) => "w".into(),
-            Op::Serve { .. } | Op::Block(..) => "+".into(),
+            Op::Admit(_) | Op::Serve { .. } | Op::Block(..) => "+".into(),
             Op::Late { by_timer: true, .. } => "T".into(),
-            Op::Late { .. } | Op::WaitRefused(_) => "t".into(),
-            Op::KeyRemoved(_) => "n".into(),
+            Op::Late { .. } => "t".into(),
+            Op::Fail(_, Failure::QueueFull) => "p".into(),
+            Op::Fail(_, why) | Op::WaitRefused(_, why) | Op::BlockFailed(_, why) => why.glyph().into(),
+            Op::Release(_) => unreachable!("no call reports it"),
+            Op::Close => "z".into(),
             Op::Pending => ".".into(),
             Op::Leave { lone: true, .. } if self.clock_reads() > 0 => "b".into(),
             Op::Leave { .. } => "l".into(),
@@ -233,7 +284,7 @@ impl Call {
         // A denial may have loaded an old word. But a call that read the clock only once loaded the
         // word before that reading, and did not load it again. So its word is no newer than the
         // reading. A call that would join the queue may have loaded two words.
-        let denied = !self.op.writes() && !matches!(self.op, Op::WaitRefused(_));
+        let denied = !self.op.writes() && !matches!(self.op, Op::WaitRefused(..));
         denied && self.reads_clock_once() && other.op.writes() && self.readings[0].1 < other.began
     }
 }

@@ -12,13 +12,16 @@ use crate::actor::Actor;
 use crate::bucket::Bucket;
 use crate::clock::{ModelClock, Readings};
 use crate::explain::{explain, outcome};
-use crate::history::{CLOSING, Call, Recorder, SETUP};
+use crate::history::{CLOSING, Call, Op, Recorder, SETUP};
 use crate::subject::{IdentityState, Key, Subject, Table};
 use crate::timers::{ModelTimers, TimerFaults};
 use crate::waits::{ParkedWaits, Waitable};
 
 /// The nanoseconds for which a bucket must have been full before a table forgets it, by default.
 const FORGET_AFTER: u64 = 10_000_000_000;
+
+/// The most waiters on a bucket, by default.
+const MAX_WAITERS: u32 = 8;
 
 /// The calls of one thread.
 type Body<L> = fn(&Actor<L>);
@@ -42,6 +45,8 @@ pub struct Model<L: Subject> {
     clock_first: Option<&'static [&'static str]>,
     /// The thread that fires the timers, if there is one.
     timekeeper: Option<usize>,
+    /// The most waiters on a bucket.
+    max_waiters: usize,
     faults: TimerFaults,
     drain: Body<L>,
 }
@@ -60,11 +65,22 @@ impl Model<RateLimiter<ModelClock>> {
     /// If the limiter cannot be built.
     #[must_use]
     pub fn waited_on(quota: Quota) -> Self {
+        Model::waited_on_by(quota, MAX_WAITERS)
+    }
+
+    /// A model of a limiter of one bucket on which at most `max_waiters` callers may wait.
+    ///
+    /// # Panics
+    ///
+    /// If the limiter cannot be built.
+    #[must_use]
+    pub fn waited_on_by(quota: Quota, max_waiters: u32) -> Self {
         // `max_waiters` makes the queue with the limiter. A queue that is made later uses a lock
         // that loom does not see.
-        let limiter =
-            |quota, clock| RateLimiter::builder().quota(quota).clock(clock).max_waiters(8).build().expect("a limiter");
-        Model::on(quota, limiter).waits()
+        let limiter = move |quota, clock| {
+            RateLimiter::builder().quota(quota).clock(clock).max_waiters(max_waiters).build().expect("a limiter")
+        };
+        Model { max_waiters: max_waiters as usize, ..Model::on(quota, limiter).waits() }
     }
 }
 
@@ -100,7 +116,22 @@ impl Model<Table> {
     /// If the limiter cannot be built.
     #[must_use]
     pub fn waited_on_table(quota: Quota, max_keys: usize, on_full: OnFull) -> Self {
-        Model::table(quota, max_keys, on_full).waits()
+        Model::waited_on_table_by(quota, max_keys, on_full, MAX_WAITERS)
+    }
+
+    /// A model of a limiter of many keys on each of which at most `max_waiters` callers may wait.
+    ///
+    /// # Panics
+    ///
+    /// If the limiter cannot be built.
+    #[must_use]
+    pub fn waited_on_table_by(quota: Quota, max_keys: usize, on_full: OnFull, max_waiters: u32) -> Self {
+        let table = move |quota, clock| {
+            let builder = KeyedRateLimiter::<Key>::builder().quota(quota).max_keys(max_keys).on_full(on_full);
+            let builder = builder.clock(clock).hasher(IdentityState).max_waiters(max_waiters);
+            builder.forget_after(Duration::from_nanos(FORGET_AFTER)).build().expect("a table")
+        };
+        Model { max_waiters: max_waiters as usize, ..Model::on(quota, table).waits() }
     }
 
     /// Allows the table to forget these keys. They then start with fewer tokens than their exact
@@ -128,6 +159,7 @@ impl<L: Subject> Model<L> {
             max_clock_reads,
             clock_first: None,
             timekeeper: None,
+            max_waiters: MAX_WAITERS as usize,
             faults: TimerFaults::default(),
             drain: |_| {},
         }
@@ -284,16 +316,18 @@ impl<L: Subject> Model<L> {
         actor.recorder.register(CLOSING);
         (self.drain)(&Actor { caller: CLOSING, ..actor.clone() });
         let Actor { limiter, recorder, waits, .. } = actor;
-        assert!(waits.leaked() || limiter.has_every_word(), "a queue still has its word");
         let calls = recorder.calls();
+        // The queue of a closed limiter keeps its word.
+        let closed = calls.iter().any(|call| matches!(call.op, Op::Close));
+        assert!(waits.leaked() || limiter.has_every_word() != closed, "the word is not where it belongs");
         (self.check)(&calls);
         for key in calls.iter().filter_map(Call::key).collect::<BTreeSet<_>>() {
             let calls: Vec<Call> = calls.iter().filter(|call| call.key().is_none_or(|of| of == key)).cloned().collect();
             let bucket = bucket.forgettable(self.forgettable.contains(&key));
-            explain(bucket, &calls, &recorder.queue_readings(), limiter.at_origin(key));
+            explain(bucket, self.max_waiters, &calls, &recorder.queue_readings(), limiter.at_origin(key));
         }
-        limiter.close();
-        assert!(limiter.has_every_word(), "a queue still has its word");
+        limiter.check_invariants();
+        assert!(limiter.has_every_word() != closed, "the word is not where it belongs");
         assert!(!PANICKED.get(), "user code panicked, and the queue discarded the panic");
         outcome(&calls, self.threads.len())
     }

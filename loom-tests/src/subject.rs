@@ -56,7 +56,7 @@ pub trait Subject: Send + Sync + Sized + 'static {
     fn has_every_word(&self) -> bool;
 
     /// Asserts invariants of the limiter after an execution. May change the limiter.
-    fn close(&self) {}
+    fn check_invariants(&self) {}
 }
 
 /// A reservation that is not settled yet.
@@ -198,7 +198,7 @@ impl Subject for Table {
 
     /// The table counts its keys correctly: it has at most `max_keys`, and none after all buckets
     /// are full and were removed.
-    fn close(&self) {
+    fn check_invariants(&self) {
         const LATE: u64 = 1 << 50;
         assert!(self.len() <= self.max_keys(), "{} keys of {}", self.len(), self.max_keys());
         self.clock().set(LATE);

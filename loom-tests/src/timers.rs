@@ -10,6 +10,7 @@ use std::task::Waker;
 use brimful::Timer;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::sync::{Condvar, Mutex, MutexGuard};
+use loom::thread::ThreadId;
 
 /// All timers of an execution, and the time that they move.
 pub(crate) struct ModelTimers {
@@ -21,6 +22,8 @@ pub(crate) struct ModelTimers {
     others: usize,
     faults: TimerFaults,
     armings: AtomicUsize,
+    /// The thread on which every arming panics.
+    broken: std::sync::Mutex<Option<ThreadId>>,
 }
 
 /// The ways in which timers misbehave.
@@ -43,7 +46,8 @@ struct Armed {
 impl ModelTimers {
     pub(crate) fn new(time: Arc<AtomicU64>, others: usize, faults: TimerFaults) -> Arc<Self> {
         let (made, armings, state) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Armed::default()));
-        Arc::new(ModelTimers { time, made, state, changed: Condvar::new(), others, faults, armings })
+        let (changed, broken) = (Condvar::new(), std::sync::Mutex::new(None));
+        Arc::new(ModelTimers { time, made, state, changed, others, faults, armings, broken })
     }
 
     pub(crate) fn timer(timers: &Arc<ModelTimers>) -> Box<dyn Timer> {
@@ -65,6 +69,18 @@ impl ModelTimers {
             waker.wake();
         }
         fired
+    }
+
+    /// Fires the first armed timer. Every arming on this thread panics meanwhile.
+    pub(crate) fn fire_broken(&self) {
+        let broken = |thread| *self.broken.lock().expect("a failed model ends at once") = thread;
+        broken(Some(loom::thread::current().id()));
+        self.fire();
+        broken(None);
+    }
+
+    fn is_broken(&self) -> bool {
+        *self.broken.lock().expect("a failed model ends at once") == Some(loom::thread::current().id())
     }
 
     /// Fires every armed timer, until the other threads have ended.
@@ -111,7 +127,7 @@ struct ModelTimer {
 impl Timer for ModelTimer {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
         let arming = self.timers.armings.fetch_add(1, Ordering::Relaxed);
-        if self.timers.faults.panicking.contains(&arming) {
+        if self.timers.faults.panicking.contains(&arming) || self.timers.is_broken() {
             // `resume_unwind` does not call the panic hook, so the model does not fail.
             resume_unwind(Box::new("a timer panics"));
         }

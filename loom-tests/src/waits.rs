@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use brimful::{AcquireError, Granted, RateLimiter, Tokens};
 
 use crate::PICO;
 use crate::actor::Actor;
 use crate::clock::ModelClock;
-use crate::history::Op;
+use crate::history::{Failure, Op};
 use crate::queue::Waiter;
 use crate::subject::{Key, Subject, Table};
 
@@ -32,13 +33,15 @@ pub struct WaitRequest {
     pub until: Option<u64>,
     /// The waker reads the bucket at once, on the thread that wakes it.
     pub peeking: bool,
+    /// The grant is held back until the deadline: the jitter is far longer.
+    pub held: bool,
 }
 
 impl WaitRequest {
     /// A wait for `n` tokens, without a deadline.
     #[must_use]
     pub const fn of(n: u32) -> WaitRequest {
-        WaitRequest { n, leaving: 0, until: None, peeking: false }
+        WaitRequest { n, leaving: 0, until: None, peeking: false, held: false }
     }
 
     /// The same, with `leaving` tokens left in the bucket.
@@ -58,6 +61,19 @@ impl WaitRequest {
     pub const fn peeking(self) -> WaitRequest {
         WaitRequest { peeking: true, ..self }
     }
+
+    /// The same, with a deadline until which the grant is held back. The deadline is at most a
+    /// microsecond after the grant, and the jitter is random: it is shorter once in 2³² times.
+    #[must_use]
+    pub const fn held_until(self, deadline: u64) -> WaitRequest {
+        WaitRequest { until: Some(deadline), held: true, ..self }
+    }
+
+    fn waiter(self, id: u64) -> Waiter {
+        let pico = |n: u32| i64::from(n) * PICO;
+        let deadline = self.until.unwrap_or(u64::MAX);
+        Waiter { id, cost: pico(self.n), leaving: pico(self.leaving), deadline, held: self.held }
+    }
 }
 
 /// A limiter whose callers may wait.
@@ -73,28 +89,33 @@ pub trait Waitable: Subject {
     /// # Errors
     ///
     /// The error of the limiter.
-    fn acquire_blocking(&self, key: Key, n: u32) -> Answer;
+    fn acquire_blocking(&self, key: Key, request: WaitRequest) -> Answer;
 }
 
+/// Sets the options of a wait.
 macro_rules! acquire {
     ($acquire:expr, $request:expr) => {{
         let acquire = $acquire.leaving(Tokens::from($request.leaving));
+        let acquire = if $request.held { acquire.jitter(LONGEST_JITTER) } else { acquire };
         match $request.until {
-            Some(deadline) => Box::pin(acquire.until(deadline)),
-            None => Box::pin(acquire),
+            Some(deadline) => acquire.until(deadline),
+            None => acquire,
         }
     }};
 }
+
+/// The longest jitter that the limiter takes.
+const LONGEST_JITTER: Duration = Duration::from_micros(u32::MAX as u64);
 
 impl Waitable for RateLimiter<ModelClock> {
     const LONE: bool = true;
 
     fn acquire(self: &Arc<Self>, _: Key, request: WaitRequest) -> AcquireFuture {
-        acquire!(self.acquire_n_owned(request.n), request)
+        Box::pin(acquire!(self.acquire_n_owned(request.n), request))
     }
 
-    fn acquire_blocking(&self, _: Key, n: u32) -> Answer {
-        self.acquire_n_blocking(n)
+    fn acquire_blocking(&self, _: Key, request: WaitRequest) -> Answer {
+        acquire!(self.acquire_n(request.n), request).wait()
     }
 }
 
@@ -102,11 +123,11 @@ impl Waitable for Table {
     const LONE: bool = false;
 
     fn acquire(self: &Arc<Self>, key: Key, request: WaitRequest) -> AcquireFuture {
-        acquire!(self.acquire_n_owned(&key, request.n), request)
+        Box::pin(acquire!(self.acquire_n_owned(&key, request.n), request))
     }
 
-    fn acquire_blocking(&self, key: Key, n: u32) -> Answer {
-        self.key(&key).acquire_n_blocking(n)
+    fn acquire_blocking(&self, key: Key, request: WaitRequest) -> Answer {
+        acquire!(self.key(&key).acquire_n(request.n), request).wait()
     }
 }
 
@@ -149,9 +170,21 @@ impl PendingWait {
         match answer {
             Ok(granted) => (Op::Serve { waiter: self.waiter, by_timer }, Some(granted.granted_at())),
             Err(AcquireError::TooLate(_)) => (Op::Late { waiter: self.waiter, by_timer }, None),
-            Err(AcquireError::KeyRemoved(_)) => (Op::KeyRemoved(self.waiter), None),
-            Err(error) => unreachable!("unexpected {error} of a waiter"),
+            Err(error) => {
+                assert!(!by_timer, "a waiter that failed slept until a timer fired: {error}");
+                (Op::Fail(self.waiter, failure(error)), None)
+            }
         }
+    }
+}
+
+fn failure(error: &AcquireError) -> Failure {
+    match error {
+        AcquireError::TooLate(_) => Failure::TooLate,
+        AcquireError::QueueFull(_) => Failure::QueueFull,
+        AcquireError::KeyRemoved(_) => Failure::KeyRemoved,
+        AcquireError::LimiterClosed(_) => Failure::LimiterClosed,
+        error => unreachable!("unexpected {error}"),
     }
 }
 
@@ -177,10 +210,8 @@ impl<L: Waitable> Actor<L> {
     /// Takes the tokens, or begins to wait.
     #[must_use]
     pub fn enter(&self, request: WaitRequest) -> Option<PendingWait> {
-        let pico = |n: u32| i64::from(n) * PICO;
         self.recorder.wait(self.caller, self.key, None, |id| {
-            let deadline = request.until.unwrap_or(u64::MAX);
-            let waiter = Waiter { id, cost: pico(request.n), leaving: pico(request.leaving), deadline };
+            let waiter = request.waiter(id);
             let (limiter, key) = (Arc::downgrade(&self.limiter), self.key);
             let look: Box<dyn Fn() + Send + Sync> =
                 Box::new(move || _ = limiter.upgrade().map(|limiter| limiter.at_origin(key)));
@@ -189,11 +220,8 @@ impl<L: Waitable> Actor<L> {
             let mut waiting = PendingWait { key: self.key, waiter, wakes, acquire };
             match waiting.poll() {
                 Poll::Pending => (Op::Enter(waiter), None, Some(waiting)),
-                Poll::Ready(Ok(granted)) => {
-                    (Op::Take { cost: waiter.cost, refused: None }, Some(granted.granted_at()), None)
-                }
-                Poll::Ready(Err(AcquireError::TooLate(_))) => (Op::WaitRefused(waiter), None, None),
-                Poll::Ready(Err(error)) => unreachable!("unexpected {error} at the first poll"),
+                Poll::Ready(Ok(granted)) => (Op::Admit(waiter), Some(granted.granted_at()), None),
+                Poll::Ready(Err(error)) => (Op::WaitRefused(waiter, failure(&error)), None, None),
             }
         })
     }
@@ -259,16 +287,14 @@ impl<L: Waitable> Actor<L> {
         self.waits.parked()[number].take().expect("no other thread claims it")
     }
 
-    /// Blocks the thread until the tokens are granted.
-    ///
-    /// # Panics
-    ///
-    /// If the limiter refuses.
-    pub fn block(&self, n: u32) {
+    /// Blocks the thread until the wait is over.
+    pub fn block(&self, request: WaitRequest) {
         self.recorder.wait(self.caller, self.key, None, |id| {
-            let waiter = Waiter { id, cost: i64::from(n) * PICO, leaving: 0, deadline: u64::MAX };
-            let granted = self.limiter.acquire_blocking(self.key, n).expect("there is no deadline");
-            (Op::Block(waiter, granted.granted_at()), None, ())
+            let waiter = request.waiter(id);
+            match self.limiter.acquire_blocking(self.key, request) {
+                Ok(granted) => (Op::Block(waiter, granted.granted_at()), None, ()),
+                Err(error) => (Op::BlockFailed(waiter, failure(&error)), None, ()),
+            }
         });
     }
 
@@ -298,6 +324,11 @@ impl<L: Subject> Actor<L> {
     /// Fires the first armed timer, if there is one.
     pub fn fire(&self) {
         self.timers.fire();
+    }
+
+    /// Fires the first armed timer, if there is one. Every arming on this thread panics meanwhile.
+    pub fn fire_broken(&self) {
+        self.timers.fire_broken();
     }
 
     /// Fires every armed timer, until the other threads have ended.

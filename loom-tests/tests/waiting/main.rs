@@ -19,6 +19,9 @@
 //! | `.` | was polled, and still waits |
 //! | `l` | cancelled its wait |
 //! | `b` | cancelled its wait after the grant, so the tokens were given back (not shown for keys) |
+//! | `q` | refused: the queue is full (also a blocked thread that was displaced) |
+//! | `p` | failed: displaced by a caller that leaves less |
+//! | `e` | failed or refused: the limiter is closed |
 //! | `t` | failed: too late for its deadline |
 //! | `T` | the same, found by the timer alone |
 //! | `n` | failed: the key was removed |
@@ -26,12 +29,16 @@
 //! | `x` | removed the key |
 //! | `o` | found no key to remove |
 //! | `c` | removed all keys (`clear`) |
+//! | `z` | closed the limiter (`close`) |
 #![cfg(brimful_loom)]
 
 mod arrival;
 mod classes;
+mod closed;
 mod deadlines;
+mod displaced;
 mod faults;
+mod held;
 mod keyed;
 mod keyed_removal;
 mod leaving;

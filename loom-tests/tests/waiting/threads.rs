@@ -7,14 +7,18 @@ use super::{NO_CLOCK, NOW, ONE, emptied, long, one_waits};
 /// Only the timer can serve it.
 #[test]
 fn blocked_until_the_timer_fires() {
-    Model::waited_on(quota(1)).setup(emptied::<_, 1>).thread(NOW, |actor| actor.block(1)).timekeeper().explore(&["+|"]);
+    Model::waited_on(quota(1))
+        .setup(emptied::<_, 1>)
+        .thread(NOW, |actor| actor.block(ONE))
+        .timekeeper()
+        .explore(&["+|"]);
 }
 
 #[test]
 fn blocked_until_tokens_are_given_back() {
     Model::waited_on(quota(1))
         .setup(emptied::<_, 1>)
-        .thread(NOW, |actor| actor.block(1))
+        .thread(NOW, |actor| actor.block(ONE))
         .thread(NOW, |actor| actor.add(1))
         .explore(&["+|a1"]);
 }
@@ -24,7 +28,7 @@ fn blocked_until_tokens_are_given_back() {
 fn blocked_behind_one_who_leaves() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
-        .thread(NOW, |actor| actor.block(1))
+        .thread(NOW, |actor| actor.block(ONE))
         .thread(NOW, |actor| actor.leave(actor.claim(0)))
         .timekeeper()
         .preemptions(if long() { 3 } else { 2 })
@@ -36,7 +40,7 @@ fn blocked_behind_one_who_leaves() {
 fn blocked_beside_a_task() {
     Model::waited_on(quota(1))
         .setup(emptied::<_, 1>)
-        .thread(NOW, |actor| actor.block(1))
+        .thread(NOW, |actor| actor.block(ONE))
         .thread(NOW, |actor| actor.enter_and_park(ONE))
         .timekeeper()
         .preemptions(if long() { 3 } else { 2 })
@@ -48,8 +52,8 @@ fn blocked_beside_a_task() {
 fn two_blocked() {
     Model::waited_on(quota(2))
         .setup(emptied::<_, 2>)
-        .thread(NOW, |actor| actor.block(1))
-        .thread(NOW, |actor| actor.block(1))
+        .thread(NOW, |actor| actor.block(ONE))
+        .thread(NOW, |actor| actor.block(ONE))
         .timekeeper()
         .preemptions(2)
         .explore(&["+|+|"]);
@@ -60,7 +64,7 @@ fn two_blocked() {
 fn blocked_behind_one_who_is_leaked() {
     Model::waited_on(quota(1))
         .setup(one_waits::<_, 1>)
-        .thread(NOW, |actor| actor.block(1))
+        .thread(NOW, |actor| actor.block(ONE))
         .thread(NO_CLOCK, |actor| actor.leak(actor.claim(0)))
         .timekeeper()
         .preemptions(if long() { 3 } else { 2 })
