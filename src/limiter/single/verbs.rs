@@ -224,7 +224,9 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
 impl<C: Clock> RateLimiter<C> {
     /// Ends every wait, now and later, with [`AcquireError::LimiterClosed`]: for a shutdown. Tokens that
     /// were granted before stay granted, and calls that do not wait go on as before. It cannot be undone.
-    /// Waits on an [unlimited](RateLimiter::unlimited) limiter never last, and go on.
+    /// A later wait that is wrong anyway, because of its cost or its deadline, fails with that error, and
+    /// one that costs nothing is granted. Waits on an [unlimited](RateLimiter::unlimited) limiter never
+    /// last, and go on.
     ///
     /// # Examples
     ///
