@@ -20,7 +20,7 @@ fn show(name: &str, outcome: Result<Granted, AcquireError>) {
 }
 
 /// Yields until this many callers wait, so that they arrive in the order of this file.
-fn until_waiting(waiters: u32) {
+fn until_waiting(waiters: usize) {
     while API.waiters() < waiters {
         thread::yield_now();
     }

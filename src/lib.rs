@@ -166,8 +166,8 @@
 //! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails
 //! with [`QueueFull`]. If the call has a higher [priority](#priorities) than the last waiter, it takes the place of
 //! that waiter, which fails instead. [`jitter`](Acquire::jitter) delays a granted waiter by a random time, and until
-//! then the waiter has its place. One bucket supports at most 64 different amounts to leave among its waiters; a call
-//! that leaves another amount fails with `QueueFull`.
+//! then the waiter has its place. One bucket supports at most 64 different amounts to leave among its waiters. A call
+//! that leaves another amount fails with `QueueFull`, or takes the place of the waiters that leave most.
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
 //! a queue of its own and is not forgotten. Tasks on all keys are served in the order in which they are due.
 //!
@@ -306,7 +306,8 @@
 //! A decision is one load, one reading of the clock, one multiplication and one compare-exchange. A denial writes
 //! nothing. Threads on one limiter share one cache line, which limits their throughput. A limiter has that line (and
 //! on common processors its neighbour) to itself, so put it in a place that does not move: a `static`, an `Arc`.
-//! While callers wait, calls on that bucket take the lock of its queue, for about as long as a decision takes. No
+//! While callers wait, calls on that bucket take the lock of its queue, for about as long as a decision takes; after a
+//! charge beyond a reservation, for as long as it takes to look at the waiters up to the last one with a deadline. No
 //! waiter is woken, and no timer is touched, under that lock.
 //!
 //! All changes of a bucket are totally ordered; a denial, or a look, orders nothing. Do not publish data through a
@@ -377,7 +378,7 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 #[cfg(feature = "std")]
 pub use error::BuildError;
 #[cfg(feature = "std")]
-pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, TooLate};
+pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
 pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};

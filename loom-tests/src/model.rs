@@ -21,7 +21,7 @@ use crate::waits::{ParkedWaits, Waitable};
 const FORGET_AFTER: u64 = 10_000_000_000;
 
 /// The most waiters on a bucket, by default.
-const MAX_WAITERS: u32 = 8;
+const MAX_WAITERS: usize = 8;
 
 /// The calls of one thread.
 type Body<L> = fn(&Actor<L>);
@@ -74,13 +74,13 @@ impl Model<RateLimiter<ModelClock>> {
     ///
     /// If the limiter cannot be built.
     #[must_use]
-    pub fn waited_on_by(quota: Quota, max_waiters: u32) -> Self {
+    pub fn waited_on_by(quota: Quota, max_waiters: usize) -> Self {
         // `max_waiters` makes the queue with the limiter. A queue that is made later uses a lock
         // that loom does not see.
         let limiter = move |quota, clock| {
             RateLimiter::builder().quota(quota).clock(clock).max_waiters(max_waiters).build().expect("a limiter")
         };
-        Model { max_waiters: max_waiters as usize, ..Model::on(quota, limiter).waits() }
+        Model { max_waiters, ..Model::on(quota, limiter).waits() }
     }
 }
 
@@ -125,13 +125,13 @@ impl Model<Table> {
     ///
     /// If the limiter cannot be built.
     #[must_use]
-    pub fn waited_on_table_by(quota: Quota, max_keys: usize, on_full: OnFull, max_waiters: u32) -> Self {
+    pub fn waited_on_table_by(quota: Quota, max_keys: usize, on_full: OnFull, max_waiters: usize) -> Self {
         let table = move |quota, clock| {
             let builder = KeyedRateLimiter::<Key>::builder().quota(quota).max_keys(max_keys).on_full(on_full);
             let builder = builder.clock(clock).hasher(IdentityState).max_waiters(max_waiters);
             builder.forget_after(Duration::from_nanos(FORGET_AFTER)).build().expect("a table")
         };
-        Model { max_waiters: max_waiters as usize, ..Model::on(quota, table).waits() }
+        Model { max_waiters, ..Model::on(quota, table).waits() }
     }
 
     /// Allows the table to forget these keys. They then start with fewer tokens than their exact
@@ -159,7 +159,7 @@ impl<L: Subject> Model<L> {
             max_clock_reads,
             clock_first: None,
             timekeeper: None,
-            max_waiters: MAX_WAITERS as usize,
+            max_waiters: MAX_WAITERS,
             faults: TimerFaults::default(),
             drain: |_| {},
         }

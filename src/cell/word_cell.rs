@@ -1,5 +1,5 @@
-//! The atomic word, and its only compare-exchange loops: the short loop of a call for tokens, which
-//! is inlined into the caller, and the loop for everything else.
+//! The atomic word, and the short loop of a call for tokens, which is inlined into the caller. The loop
+//! for everything else is in [`cold`](super::cold).
 //!
 //! # Memory ordering
 //!

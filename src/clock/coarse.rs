@@ -138,6 +138,10 @@ impl Timer for Punctual {
     fn arm(&mut self, _: u64, at_ns: u64, waker: &Waker) {
         self.0.arm(QuantaClock.now(), at_ns, &Waker::from(Arc::new(Strike(waker.clone()))));
     }
+
+    fn slack(&self) -> Duration {
+        self.0.slack()
+    }
 }
 
 struct Strike(Waker);

@@ -7,7 +7,8 @@ use std::time::Duration;
 ///
 /// A limiter makes one timer at its first wait; a keyed limiter makes one for all its keys. The default
 /// timer needs no runtime: it is one thread for the whole process, which serves all limiters and ends
-/// after 10 s without waiters; the next wait starts another. [`MockClock`](crate::MockClock) has timers
+/// after 10 s without waiters; the next wait starts another, also in a forked process (if no thread was
+/// using the timer at the moment of the fork). [`MockClock`](crate::MockClock) has timers
 /// that follow it. [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer) sets any other timer.
 ///
 /// # Examples

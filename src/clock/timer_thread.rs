@@ -50,11 +50,10 @@ impl TimerThread {
 
     /// Arms a slot: replaces its waker.
     fn arm(&'static self, slot: &mut TimerSlot, wait: u64, waker: Waker) {
-        let at = self.now().saturating_add(wait);
+        let (at, process) = (self.now().saturating_add(wait), std::process::id());
         let mut state = self.lock();
         let replaced = state.queue.remove(slot);
         state.queue.insert(slot, at, waker);
-        let process = std::process::id();
         let must_start = state.process.replace(process) != Some(process);
         let must_wake = state.sleeps_until.is_some_and(|until| at < until);
         if must_start || must_wake {
@@ -75,7 +74,12 @@ impl TimerThread {
     fn start(&'static self) {
         let thread = std::thread::Builder::new().name("brimful-timer".to_owned());
         if let Err(error) = thread.spawn(|| self.run()) {
-            self.lock().process = None;
+            let mut state = self.lock();
+            state.process = None;
+            // Other threads have relied on this one. Their queues arm again.
+            let armed = state.queue.pop_all(u64::MAX);
+            drop(state);
+            armed.into_iter().for_each(|waker| ignore_panic(|| waker.wake()));
             panic!("cannot start the timer thread: {error}");
         }
     }

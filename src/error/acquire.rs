@@ -98,28 +98,30 @@ shows_wait!(TooLate);
 
 impl Error for TooLate {}
 
-/// There are as many waiters, keys with waiters, or different amounts to leave, as permitted.
+/// There is no place for a waiter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueFull(pub(crate) QueueLimit);
 
-/// The limit that was reached.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum QueueLimit {
-    Waiters(u32),
-    Keys(u64),
-    Classes(usize),
+/// The limit that left no place for a waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueLimit {
+    /// There are as many waiters on the bucket as permitted, which is this number.
+    Waiters(usize),
+    /// Callers wait on as many keys as permitted, which is this number.
+    Keys(usize),
+    /// The waiters on the bucket leave as many different amounts as permitted, which is this number. To
+    /// retry does not help while they wait.
+    Amounts(usize),
+    /// The caller had a place, and a caller of higher priority took it.
+    Displaced,
 }
 
 impl QueueFull {
-    /// Returns the limit that was reached: of waiters, of keys that callers wait on, or of different
-    /// amounts that waiters leave in one bucket.
+    /// Returns the limit that was reached.
     #[must_use]
-    pub fn limit(&self) -> u64 {
-        match self.0 {
-            QueueLimit::Waiters(most) => most.into(),
-            QueueLimit::Keys(most) => most,
-            QueueLimit::Classes(most) => most as u64,
-        }
+    pub fn limit(&self) -> QueueLimit {
+        self.0
     }
 }
 
@@ -135,22 +137,19 @@ impl fmt::Display for QueueFull {
                     "callers wait on as many keys as permitted ({most}): retry later, or raise `max_waiting_keys`"
                 )
             }
-            QueueLimit::Classes(most) => {
+            QueueLimit::Amounts(most) => {
                 write!(f, "waiters leave as many different amounts as permitted ({most}): choose among fewer amounts")
+            }
+            QueueLimit::Displaced => {
+                f.write_str("the wait queue was full, and a caller of higher priority took the place: retry later")
             }
         }
     }
 }
 
-/// Shows which limit was reached.
 impl fmt::Debug for QueueFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.0 {
-            QueueLimit::Waiters(_) => "max_waiters",
-            QueueLimit::Keys(_) => "max_waiting_keys",
-            QueueLimit::Classes(_) => "max_amounts_to_leave",
-        };
-        f.debug_struct("QueueFull").field(name, &self.limit()).finish()
+        f.debug_tuple("QueueFull").field(&self.0).finish()
     }
 }
 

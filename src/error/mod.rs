@@ -9,9 +9,7 @@ mod show;
 mod try_acquire;
 
 #[cfg(feature = "std")]
-pub(crate) use acquire::QueueLimit;
-#[cfg(feature = "std")]
-pub use acquire::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, TooLate};
+pub use acquire::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
 #[cfg(feature = "std")]
 pub use build::BuildError;
 #[cfg(feature = "std")]

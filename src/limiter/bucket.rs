@@ -20,7 +20,7 @@ use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::error::AcquireError;
 
-/// A bucket with every verb of a [`RateLimiter`](crate::RateLimiter): that of one key, from
+/// A bucket with the verbs of a [`RateLimiter`](crate::RateLimiter): that of one key, from
 /// [`KeyedRateLimiter::key`](crate::KeyedRateLimiter::key); or a view of a bucket for calls that leave
 /// some tokens in it, from `leaving` or `background`.
 ///
@@ -38,7 +38,8 @@ use crate::error::AcquireError;
 /// [`QueueFull`](crate::AcquireError::QueueFull).
 ///
 /// The waiters on one bucket leave at most 64 different amounts. A call that would wait and leaves a
-/// further amount is refused with [`QueueFull`](crate::AcquireError::QueueFull): use a few fixed amounts.
+/// further amount is refused with [`QueueFull`](crate::AcquireError::QueueFull), or the waiters that
+/// leave most are, if it leaves less: use a few fixed amounts.
 ///
 /// # Examples
 ///
@@ -122,8 +123,8 @@ impl<'a, C> Bucket<'a, C> {
     /// As [`RateLimiter::waiters`](crate::RateLimiter::waiters).
     #[cfg(feature = "std")]
     #[must_use]
-    pub fn waiters(&self) -> u32 {
-        self.target.waiting()
+    pub fn waiters(&self) -> usize {
+        self.target.waiting() as usize
     }
 }
 

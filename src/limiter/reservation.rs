@@ -12,6 +12,8 @@ use crate::word::Reading;
 use super::target::OwnedTarget;
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
+#[cfg(feature = "std")]
+use crate::queue::in_drop;
 
 /// Tokens that are settled once: after that, nothing is reserved.
 struct Pending<H: Handle<Clock: Clock>> {
@@ -34,9 +36,14 @@ impl<H: Handle<Clock: Clock>> Pending<H> {
 
 impl<H: Handle<Clock: Clock>> Drop for Pending<H> {
     fn drop(&mut self) {
-        if !self.tokens.is_zero() {
-            self.settle(Tokens::ZERO);
+        if self.tokens.is_zero() {
+            return;
         }
+        // The clock and the timer are user code.
+        #[cfg(feature = "std")]
+        in_drop(|| _ = self.settle(Tokens::ZERO));
+        #[cfg(not(feature = "std"))]
+        self.settle(Tokens::ZERO);
     }
 }
 

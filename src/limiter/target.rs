@@ -20,7 +20,7 @@ use super::state::Buckets;
 #[cfg(feature = "std")]
 use crate::queue::{Queue, TimeDriver, TimerFactory, WaitRequest};
 #[cfg(feature = "std")]
-use crate::table::{Arrival, Fingerprint};
+use crate::table::{Arrival, Fingerprint, FullEvent};
 
 /// A bucket: that of a lone limiter, or that of one key.
 pub(super) enum Target<'a, C> {
@@ -279,11 +279,9 @@ impl<'a, C: Clock> Target<'a, C> {
     }
 }
 
-/// So many percent of the burst, rounded up to 10⁻¹² token.
+/// Returns a share of the burst, rounded up to 10⁻¹² token.
 pub(super) fn share(quota: &Quota, percent: u8) -> Tokens {
-    let capacity = quota.capacity();
-    let pico = u128::from(capacity.whole()) * u128::from(crate::tokens::PICO) + u128::from(capacity.pico());
-    Tokens::from_pico((pico * u128::from(percent)).div_ceil(100))
+    Tokens::from_pico((quota.capacity().total_pico() * u128::from(percent)).div_ceil(100))
 }
 
 /// The operations of a wait.
@@ -309,6 +307,13 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
         match self {
             Target::Single(limiter) => limiter.enter(call, now, drive),
             Target::Key(buckets, key) => buckets.table.enter(*key, call, now, drive),
+        }
+    }
+
+    /// Reports what a full table did, when no lock is held.
+    pub(super) fn report(&self, event: FullEvent) {
+        if let Target::Key(buckets, _) = self {
+            buckets.table.report(event);
         }
     }
 

@@ -201,7 +201,7 @@ impl ArmedTimer {
 }
 
 /// Wakes the wakers in order.
-pub(crate) fn wake(woken: Vec<Waker>) {
+pub(super) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         // A waker that panics must not keep the others from being woken, nor end a timer's thread.
         ignore_panic(|| waker.wake());

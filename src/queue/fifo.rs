@@ -64,7 +64,7 @@ impl Queue {
     /// Runs `work` on the state under the lock, and returns its result and whether a dispatch is
     /// needed. If so, the caller has to [`dispatch`](Queue::dispatch) after it has released every
     /// lock that a waker may take.
-    #[must_use = "a look may be called for"]
+    #[must_use = "a dispatch may be needed"]
     pub(crate) fn work_apart<T>(&self, work: impl FnOnce(&mut QueueState) -> T) -> (T, bool) {
         let mut state = self.lock();
         let result = work(&mut state);
@@ -190,16 +190,24 @@ impl Queue {
         hand_back_if_idle(&mut self.lock(), cell);
     }
 
-    /// Removes and returns the word if there are no waiters: the table puts it back into a slot and
-    /// drops the queue.
+    /// Removes and returns the word if there are no waiters, and no grants that are held back: the
+    /// table puts it back into a slot and drops the queue.
     pub(crate) fn reclaim(&self) -> Option<Word> {
-        self.lock().reclaim()
+        let mut state = self.lock();
+        // The next queue of the key would not count them.
+        if state.holds_back() { None } else { state.reclaim() }
     }
 
-    /// Refuses every waiter and removes the bucket. The caller wakes the returned wakers when it
-    /// holds no lock.
-    pub(crate) fn forget(&self) -> Vec<Waker> {
-        self.lock().forget()
+    /// Removes the bucket: no waiter is granted any longer. The caller holds the stripe's lock, and
+    /// then has to [`forget`](Queue::forget) the waiters.
+    pub(crate) fn drop_word(&self) {
+        self.lock().drop_word();
+    }
+
+    /// Refuses every waiter on a bucket that was removed, and wakes it. The caller holds no lock.
+    pub(crate) fn forget(&self) {
+        let woken = self.lock().forget();
+        wake(woken);
     }
 }
 

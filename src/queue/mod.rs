@@ -6,7 +6,7 @@
 //! it precedes all waiters. So grants are decided one after the other, on a word that no other
 //! thread can reach. A queue needs no reference to its limiter, which may be a `static`, or may
 //! have been moved. When the last waiter is gone, the next call that has the limiter at hand hands
-//! the word back: the waiter that was served last, or any later call.
+//! the word back: the waiter that was served last, or any later call. A queue that was closed keeps it.
 //!
 //! **The queue owns the timer**, and the timer's waker belongs to the queue. When the timer fires,
 //! the queue grants every waiter that is due, wakes each of them once, and arms the timer for the
@@ -46,7 +46,6 @@ mod wait_list;
 
 pub(crate) use crate::sync::{ignore_panic, in_drop};
 pub(crate) use config::QueueConfig;
-pub(crate) use dispatcher::wake;
 pub(crate) use driver::{TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;

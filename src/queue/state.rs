@@ -87,6 +87,11 @@ impl QueueState {
         if self.is_idle() { self.word.take() } else { None }
     }
 
+    /// Returns whether grants are held back.
+    pub(super) fn holds_back(&self) -> bool {
+        self.line.unfinished() > self.line.waiting()
+    }
+
     /// Returns the number of waiters.
     pub(crate) fn waiting(&self) -> u32 {
         self.line.waiting()
@@ -195,10 +200,13 @@ impl QueueState {
         if due.misses(deadline) {
             return Enqueued::TooLate(due);
         }
-        if !self.line.has_class_for(demand.leaving()) {
-            return Enqueued::TooManyClasses(MOST_CLASSES);
+        // A class goes with its last waiter.
+        while !self.line.has_class_for(demand.leaving()) {
+            if !self.displace(demand.leaving()) {
+                return Enqueued::TooManyClasses(MOST_CLASSES);
+            }
         }
-        if self.line.unfinished() >= config.max_waiters && !self.displace(demand.leaving(), config.max_waiters) {
+        if self.line.unfinished() >= config.max_waiters && !self.displace(demand.leaving()) {
             return Enqueued::Full;
         }
         let hold = random_up_to(hold);
@@ -215,9 +223,9 @@ impl QueueState {
 
     /// Refuses the waiter that is served last, if a caller with this `leaving` precedes it, and returns
     /// whether it did: a caller is not refused for want of a place that such a waiter has.
-    fn displace(&mut self, leaving: Units, most: u32) -> bool {
+    fn displace(&mut self, leaving: Units) -> bool {
         let Some(last) = self.line.last_behind(leaving) else { return false };
-        self.displaced.extend(self.line.refuse(last, Refusal::Displaced(most)));
+        self.displaced.extend(self.line.refuse(last, Refusal::Displaced));
         self.needs_dispatch = true;
         true
     }
@@ -274,10 +282,16 @@ impl QueueState {
 
     /// Refuses every waiter whose deadline is before its grant, at any place in the wait list.
     fn refuse_the_hopeless(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
-        let Some(word) = self.word.filter(|_| self.line.first_timeout().is_some()) else { return };
+        let mut deadlines = self.line.deadlines();
+        let Some(word) = self.word.filter(|_| deadlines > 0) else { return };
         let held = token_bucket::level(layout, word, now);
         let (mut ahead, mut hopeless) = (0, Vec::new());
         for (id, waiting) in self.line.ids() {
+            // Those behind the last deadline may wait for ever.
+            if deadlines == 0 {
+                break;
+            }
+            deadlines -= usize::from(waiting.deadline < Reading::MAX);
             let missing = held.missing(ahead + u128::from(waiting.demand.needed.0));
             if after(layout, now, missing, waiting.deadline) {
                 hopeless.push(id);
@@ -331,9 +345,13 @@ impl QueueState {
         }
     }
 
-    /// Refuses every waiter and removes the bucket's word.
-    pub(super) fn forget(&mut self) -> Vec<Waker> {
+    /// Removes the bucket's word.
+    pub(super) fn drop_word(&mut self) {
         self.word = None;
+    }
+
+    /// Refuses every waiter on a bucket that was removed.
+    pub(super) fn forget(&mut self) -> Vec<Waker> {
         self.refuse_all(Refusal::Forgotten)
     }
 

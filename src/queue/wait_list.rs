@@ -48,8 +48,8 @@ pub(crate) enum Refusal {
     TooLate(Due),
     /// The bucket that the waiter waited on was removed.
     Forgotten,
-    /// A caller that leaves less came when there were this many waiters, the maximum.
-    Displaced(u32),
+    /// A caller that leaves less took the place.
+    Displaced,
     /// The limiter was closed.
     Closed,
 }
@@ -139,6 +139,12 @@ impl WaitList {
     /// Returns the number of waiters, and of grants that are held back.
     pub(super) fn unfinished(&self) -> u32 {
         self.waiting + self.held
+    }
+
+    /// Returns the number of waiters with a deadline.
+    pub(super) fn deadlines(&self) -> usize {
+        // The other timeouts are those of grants that are held back.
+        self.timeouts.len() - self.held as usize
     }
 
     /// Returns whether a waiter with this `leaving` can be added.

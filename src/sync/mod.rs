@@ -1,5 +1,5 @@
-//! The only access to atomics, locks and threads: the standard library's, or loom's when the models are
-//! built.
+//! Atomics, locks and threads: the standard library's, or loom's when the models are built. Only `clock`,
+//! which is not modelled, uses the standard library's beside these.
 
 mod atomics;
 #[cfg(feature = "std")]

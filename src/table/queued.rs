@@ -7,9 +7,8 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::task::Waker;
 
-use crate::queue::{Enqueued, Queue, TimeDriver, TimerFactory, WaitRequest, wake};
+use crate::queue::{Enqueued, Queue, TimeDriver, TimerFactory, WaitRequest};
 use crate::sync::Ordering;
 use crate::word::{Reading, Units, Word};
 
@@ -22,9 +21,9 @@ use super::state::{Locked, Table, raise};
 
 /// The outcome of an attempt to wait.
 pub(crate) enum Arrival {
-    /// The queue, the outcome there, and whether the caller has to dispatch once it knows the
-    /// outcome.
-    Enqueued { queue: Arc<Queue>, enqueued: Enqueued, needs_dispatch: bool },
+    /// The queue, the outcome there, and whether the caller has to dispatch once it has recorded the
+    /// outcome. After that, it has to report what a full table did.
+    Enqueued { queue: Arc<Queue>, enqueued: Enqueued, needs_dispatch: bool, event: Option<FullEvent> },
     /// Callers wait on the maximum number of keys, which is this.
     TooManyKeys(u64),
     /// The key is new, and there is no place for it until `deficit` more units have been earned.
@@ -52,9 +51,11 @@ impl Table {
             let enqueued = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
             match enqueued {
                 Attempt::Full => self.sweep_on(&mut sweep, now),
-                Attempt::Arrived(arrival, event) => {
+                Attempt::Arrived(arrival) => {
                     self.grow_if_crowded(now);
-                    event.into_iter().for_each(|event| self.report(event));
+                    if let Arrival::NoPlace { .. } = arrival {
+                        self.report(FullEvent::Refused);
+                    }
                     return arrival;
                 }
             }
@@ -83,8 +84,7 @@ impl Table {
 
 /// The outcome of one attempt to wait, under the lock.
 enum Attempt {
-    /// The outcome, and the event if the table was full.
-    Arrived(Arrival, Option<FullEvent>),
+    Arrived(Arrival),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full,
 }
@@ -115,7 +115,7 @@ impl Locked<'_> {
             Some(queue) => queue.clone(),
             None => {
                 if !self.count_waiting(now) {
-                    return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys), None);
+                    return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
                 }
                 let word = match self.hand_over(key, now, swept) {
                     Ok((word, forced)) => {
@@ -134,7 +134,7 @@ impl Locked<'_> {
         };
         let (enqueued, needs_dispatch) = queue.work_apart(|state| state.enter(queue.config(), call, now));
         self.take_back(key, &queue, now);
-        Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch }, event)
+        Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
     }
 
     /// Counts one more key that callers wait on, if there may be one more.
@@ -163,9 +163,7 @@ impl Locked<'_> {
             Room::Counted => Ok((word, None)),
             Room::Evicted => Ok((word, Some(FullEvent::Evicted))),
             Room::Full => Err(Attempt::Full),
-            Room::Refused { deficit } => {
-                Err(Attempt::Arrived(Arrival::NoPlace { deficit, now }, Some(FullEvent::Refused)))
-            }
+            Room::Refused { deficit } => Err(Attempt::Arrived(Arrival::NoPlace { deficit, now })),
         }
     }
 
@@ -226,29 +224,32 @@ impl Locked<'_> {
     }
 
     /// Forgets a key that callers wait on, and refuses its waiters.
-    pub(super) fn remove_queued(&mut self, key: Fingerprint) -> Option<PendingWakes> {
+    pub(super) fn remove_queued(&mut self, key: Fingerprint) -> Option<PendingRefusals> {
         let queue = self.state.queued.remove(&key)?;
         self.table.uncount_waiting(1);
         self.table.uncount(1);
-        Some(PendingWakes(queue.forget()))
+        queue.drop_word();
+        Some(PendingRefusals(vec![queue]))
     }
 
     /// Forgets all keys of this stripe that callers wait on, and refuses their waiters.
-    pub(super) fn remove_all_queued(&mut self) -> PendingWakes {
-        let all = std::mem::take(&mut self.state.queued);
+    pub(super) fn remove_all_queued(&mut self) -> PendingRefusals {
+        let all: Vec<_> = std::mem::take(&mut self.state.queued).into_values().collect();
         self.table.uncount_waiting(all.len() as u64);
         self.table.uncount(all.len() as u64);
-        PendingWakes(all.values().flat_map(|queue| queue.forget()).collect())
+        all.iter().for_each(|queue| queue.drop_word());
+        PendingRefusals(all)
     }
 }
 
-/// The wakers of waiters that were refused.
-#[must_use = "the waiters sleep until they are woken"]
-pub(super) struct PendingWakes(Vec<Waker>);
+/// The queues of keys that were removed: they have no word any longer, and their waiters are still to
+/// be refused. There may be many waiters, so the stripe's lock is released before.
+#[must_use = "the waiters sleep until they are refused"]
+pub(super) struct PendingRefusals(Vec<Arc<Queue>>);
 
-impl PendingWakes {
-    /// Wakes the waiters. No lock is held any longer.
+impl PendingRefusals {
+    /// Refuses the waiters and wakes them.
     pub(super) fn send(self) {
-        wake(self.0);
+        self.0.iter().for_each(|queue| queue.forget());
     }
 }

@@ -176,7 +176,7 @@ impl Table {
     }
 
     /// Counts an event of a full table, and reports it. No lock is held.
-    pub(super) fn report(&self, event: FullEvent) {
+    pub(crate) fn report(&self, event: FullEvent) {
         self.counters.count(event);
         if let Some(hook) = &self.hook {
             hook(event);
@@ -186,9 +186,9 @@ impl Table {
     /// Forgets a key and the tokens that it has taken. Returns whether the key was known.
     pub(crate) fn remove(&self, key: Fingerprint) -> bool {
         let mut locked = self.lock(self.stripe_of(key));
-        if let Some(wakes) = locked.remove_queued(key) {
+        if let Some(refusals) = locked.remove_queued(key) {
             drop(locked);
-            wakes.send();
+            refusals.send();
             return true;
         }
         locked.remove(key)
@@ -215,7 +215,7 @@ impl Table {
 
     /// Forgets all keys and the tokens that they have taken.
     pub(crate) fn clear(&self) {
-        let mut wakes = Vec::new();
+        let mut refusals = Vec::new();
         // No group is added meanwhile.
         let growth = lock(&self.growth);
         let groups = self.groups().count();
@@ -224,10 +224,10 @@ impl Table {
         for stripe in 0..self.stripes.len() {
             let mut locked = self.lock(stripe);
             locked.remove_all((stripe as u64..groups).step_by(self.stripes.len()));
-            wakes.push(locked.remove_all_queued());
+            refusals.push(locked.remove_all_queued());
         }
         drop(growth);
-        wakes.into_iter().for_each(super::queued::PendingWakes::send);
+        refusals.into_iter().for_each(super::queued::PendingRefusals::send);
     }
 
     pub(crate) fn max_keys(&self) -> u64 {
@@ -277,17 +277,21 @@ impl<'a> Locked<'a> {
         if !is_kept {
             return self.run_unkept(key, op, output, candidates, now, swept);
         }
-        match self.make_room(key, candidates, now, swept) {
-            Room::Counted if self.place(key, word, candidates, now) => Absent::Placed(output, now),
-            Room::Evicted if !self.place(key, word, candidates, now) => {
-                // Another stripe took the last place. Two buckets in use are forgotten then.
-                self.table.counters.count(FullEvent::Evicted);
-                Absent::Forced(output, FullEvent::Evicted)
+        let has_evicted = match self.make_room(key, candidates, now, swept) {
+            Room::Counted => false,
+            Room::Evicted => true,
+            Room::Full => return Absent::Full(now),
+            Room::Refused { deficit } if O::LOOKS => return Absent::Done(op.refused(output, deficit, now)),
+            Room::Refused { deficit } => {
+                return Absent::Forced(op.refused(output, deficit, now), FullEvent::Refused);
             }
-            Room::Counted | Room::Evicted => Absent::Forced(output, FullEvent::Evicted),
-            Room::Full => Absent::Full(now),
-            Room::Refused { deficit } => Absent::Forced(op.refused(output, deficit, now), FullEvent::Refused),
+        };
+        let is_placed = self.place(key, word, candidates, now);
+        if has_evicted && !is_placed {
+            // Another stripe took the last place. Two buckets in use are forgotten then.
+            self.table.counters.count(FullEvent::Evicted);
         }
+        if is_placed && !has_evicted { Absent::Placed(output, now) } else { Absent::Forced(output, FullEvent::Evicted) }
     }
 
     /// Completes an operation that leaves a new key unknown. If the output states when a call will

@@ -101,14 +101,14 @@ fn of_waits_by_debug() {
     let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(2).initial(0));
     let limiter = builder.clock(MockClock::new()).max_waiters(0).build().unwrap();
     shows(limiter.acquire().within(Duration::from_millis(999)).wait(), "TooLate { retry_after: 1s }");
-    shows(limiter.acquire_blocking(), "QueueFull { max_waiters: 0 }");
+    shows(limiter.acquire_blocking(), "QueueFull(Waiters(0))");
     shows(limiter.acquire_n_blocking(3), "ExceedsBurst { requested: 3, burst: 2 }");
     limiter.clock().advance(Duration::from_secs(2));
     let granted = limiter.acquire_blocking().unwrap();
     assert_eq!(format!("{granted:?}"), "Granted { granted_at: 2000000000, waited: 0ns }");
     let builder = KeyedRateLimiter::<u32>::builder().quota(Quota::per_second(1).initial(0)).max_waiting_keys(0);
     let keyed = builder.clock(MockClock::new()).build().unwrap();
-    shows(keyed.key(&1).acquire_blocking(), "QueueFull { max_waiting_keys: 0 }");
+    shows(keyed.key(&1).acquire_blocking(), "QueueFull(Keys(0))");
     let keyed = KeyedRateLimiter::<u32, _>::with_clock(Quota::per_second(1).initial(0), MockClock::new());
     let mut wait = keyed.acquire(&1);
     let mut poll = || Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop()));

@@ -377,3 +377,18 @@ fn an_exhausted_key_is_not_forgotten_when_its_last_wait_ends() {
         assert_eq!((limiter.waiting_keys(), limiter.key(&exhausted).balance()), (0, 0.0));
     }
 }
+
+/// A look is not counted as a refusal, also if buckets do not start full.
+#[test]
+fn a_look_at_a_full_table_counts_no_refusal() {
+    for initial in [0, 1, 10] {
+        let builder = keyed(Quota::per_second(10).burst(10).initial(initial), 1).hasher(Places::Same);
+        let limiter = builder.on_full(OnFull::Deny).build().unwrap();
+        assert!(limiter.key(&0).at(SECOND).try_acquire_n(5).is_ok() || initial < 5);
+        let new = limiter.key(&1).at(SECOND);
+        assert_eq!((new.available_tokens(), new.peek().table_is_full()), (0.0, true), "initial {initial}");
+        assert_eq!((limiter.refusals(), limiter.len()), (0, 1));
+        assert!(new.try_acquire().is_err());
+        assert_eq!((limiter.refusals(), limiter.len()), (1, 1));
+    }
+}

@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use brimful::{FullEvent, KeyedRateLimiter, KeyedRateLimiterBuilder, MockClock, OnFull, Quota};
 
@@ -137,4 +138,28 @@ fn a_hook_that_panics_changes_nothing() {
         println!("{on_full:?}: {caught} panics");
         assert!(caught > 100);
     }
+}
+
+/// A wait on a new key evicts another key, and the hook panics: the wait goes on, and is served.
+#[test]
+fn a_hook_that_panics_as_a_wait_begins_loses_no_waiter() {
+    let panics = Arc::new(AtomicU64::new(0));
+    let hook = {
+        let panics = panics.clone();
+        move |_| assert_eq!(panics.swap(0, Ordering::SeqCst), 0, "a hook panics")
+    };
+    let builder = keyed(Quota::per_second(10).burst(5), 16).hasher(Places::Same).on_full_hook(hook);
+    let limiter = builder.build().unwrap();
+    assert!((0..16).all(|key| limiter.key(&key).try_acquire_n(4).is_ok()));
+    // A key that has one token left is evicted, and new keys start with that.
+    assert!(limiter.try_acquire(&100).is_ok());
+    let mut wait = limiter.acquire_n(&101, 3);
+    panics.store(1, Ordering::SeqCst);
+    assert!(catch_unwind(std::panic::AssertUnwindSafe(|| poll(&mut wait))).is_err());
+    assert_eq!((limiter.evictions(), limiter.key(&101).waiters()), (2, 1));
+    let mut second = limiter.acquire(&101);
+    assert!(poll(&mut wait).is_none() && poll(&mut second).is_none());
+    limiter.clock().advance(Duration::from_millis(300));
+    assert!(matches!(poll(&mut wait), Some(Ok(granted)) if granted.granted_at() == SECOND / 5));
+    assert!(matches!(poll(&mut second), Some(Ok(granted)) if granted.granted_at() == 3 * SECOND / 10));
 }

@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{AcquireError, MockClock, Quota, RateLimiter};
+use brimful::{AcquireError, KeyedRateLimiter, MockClock, QueueLimit, Quota, RateLimiter};
 
-use crate::waiting::{WakeCount, poll, poll_by};
+use crate::waiting::{Outcome, WakeCount, poll, poll_by};
 
-/// An empty bucket of 10/s with burst 100, for so many waiters.
-fn limiter(max_waiters: u32) -> RateLimiter<MockClock> {
+/// An empty bucket of 10/s with burst 100, for up to `max_waiters` waiters.
+fn limiter(max_waiters: usize) -> RateLimiter<MockClock> {
     let quota = Quota::per_second(10).burst(100).initial(0);
     RateLimiter::builder().quota(quota).clock(MockClock::new()).max_waiters(max_waiters).build().unwrap()
 }
 
-fn is_queue_full(outcome: &Option<Result<brimful::Granted, AcquireError>>, limit: u64) -> bool {
-    matches!(outcome, Some(Err(AcquireError::QueueFull(full))) if full.limit() == limit)
+fn is_queue_full(outcome: &Option<Outcome>, most: usize) -> bool {
+    matches!(outcome, Some(Err(AcquireError::QueueFull(full))) if full.limit() == QueueLimit::Waiters(most))
+}
+
+fn is_displaced(outcome: &Option<Outcome>) -> bool {
+    matches!(outcome, Some(Err(AcquireError::QueueFull(full))) if full.limit() == QueueLimit::Displaced)
 }
 
 /// A waiter that leaves less takes the place of the last waiter that leaves more; that one is woken,
-/// and told that the queue is full.
+/// and fails.
 #[test]
 fn background_waiters_do_not_keep_others_out() {
     let limiter = limiter(3);
@@ -32,7 +36,7 @@ fn background_waiters_do_not_keep_others_out() {
     for (nth, wait) in foreground.iter_mut().enumerate() {
         assert!(poll(wait).is_none());
         assert_eq!(woken.woken(), nth + 1);
-        assert!(is_queue_full(&poll(&mut background[2 - nth]), 3), "the last one first");
+        assert!(is_displaced(&poll(&mut background[2 - nth])), "the last one first");
     }
     assert!(is_queue_full(&poll(&mut limiter.acquire()), 3));
     limiter.clock().advance(Duration::from_millis(300));
@@ -118,4 +122,44 @@ fn every_limiter_can_be_closed() {
     assert!(matches!(API.acquire_blocking(), Err(AcquireError::LimiterClosed(_))));
     assert!(API.allow() && !API.allow());
     assert!(UNLIMITED.acquire_blocking().is_ok() && UNLIMITED.allow());
+}
+
+/// A caller of the highest priority has a place, whatever amounts the waiters leave.
+#[test]
+fn background_amounts_do_not_keep_others_out() {
+    let limiter = limiter(1_000);
+    let mut waits: Vec<_> = (1..=64u32).map(|leaves| limiter.leaving(leaves).acquire()).collect();
+    waits.extend((0..3).map(|_| limiter.leaving(64).acquire()));
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    let mut first = limiter.acquire();
+    assert!(poll(&mut first).is_none());
+    let displaced: Vec<bool> = waits.iter_mut().map(|wait| is_displaced(&poll(wait))).collect();
+    let expected: Vec<bool> = (0..67).map(|nth| nth >= 63).collect();
+    assert_eq!(displaced, expected, "the four waiters that leave 64");
+    limiter.clock().advance(Duration::from_millis(100));
+    assert!(matches!(poll(&mut first), Some(Ok(_))));
+}
+
+/// Grants of a key that jitter holds back keep its queue, and so are counted.
+#[test]
+fn held_back_grants_of_a_key_take_places() {
+    let quota = Quota::per_second(10).burst(1).initial(0);
+    let builder = KeyedRateLimiter::<u8>::builder().quota(quota).clock(MockClock::new());
+    let limiter = builder.max_waiters(1).max_waiting_keys(1).build().unwrap();
+    let mut wait = limiter.acquire(&1).jitter(Duration::from_secs(3_600));
+    assert!(poll(&mut wait).is_none());
+    limiter.clock().advance(Duration::from_millis(100));
+    if poll(&mut wait).is_some() {
+        return; // The jitter was shorter than a microsecond.
+    }
+    assert!(!limiter.allow(&1), "the token is charged");
+    assert_eq!(limiter.waiting_keys(), 1);
+    let outcome = poll(&mut limiter.acquire(&1).jitter(Duration::from_secs(3_600)));
+    assert!(is_queue_full(&outcome, 1));
+    let outcome = poll(&mut limiter.acquire(&2));
+    assert!(matches!(outcome, Some(Err(AcquireError::QueueFull(full))) if full.limit() == QueueLimit::Keys(1)));
+    limiter.clock().advance(Duration::from_secs(3_600));
+    assert!(matches!(poll(&mut wait), Some(Ok(_))));
+    assert!(limiter.allow(&1));
+    assert_eq!(limiter.waiting_keys(), 0);
 }

@@ -47,7 +47,7 @@ fn armed_after(burst: u32, waiters: u64, late: u64) -> Option<u64> {
     assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
     clock.advance(Duration::from_millis(late));
     timer.fire();
-    assert_eq!(u64::from(limiter.waiters()), waiters - late.min(burst.into()));
+    assert_eq!(limiter.waiters() as u64, waiters - late.min(burst.into()));
     timer.armed_for()
 }
 

@@ -37,7 +37,7 @@ impl Blocks for RateLimiter {
     }
 
     fn waiting(&self) -> u64 {
-        self.waiters().into()
+        self.waiters() as u64
     }
 }
 

@@ -79,7 +79,7 @@ pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     keys: PhantomData<fn() -> *const K>,
 }
 
-/// The most who wait on one key unless told otherwise, and the most keys that are waited on.
+/// The most waiters on one key by default, and the most keys with waiters.
 const MAX_WAITERS: (u32, u64) = (1 << 16, 1 << 17);
 
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +148,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     }
 
     /// Sets a function that is called after a full table evicted or refused a key, on the calling
-    /// thread, with no lock held: to count or to log, not to wait. The decision stands if the hook panics.
+    /// thread, with no lock held: to count or to log, not to wait. The decision stands if the hook panics. An
+    /// eviction that two calls cause together may be counted without a call of the hook.
     pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
         KeyedRateLimiterBuilder { hook: Some(Box::new(hook)), ..self }
     }
@@ -208,7 +209,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
 
     /// Sets the most waiters on one key at a time: 65 536 by default. Further calls are refused with
     /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull).
-    pub fn max_waiters(self, each: u32) -> Self {
+    pub fn max_waiters(self, each: usize) -> Self {
+        let each = u32::try_from(each).unwrap_or(u32::MAX);
         KeyedRateLimiterBuilder { waiters: Waiters { each, ..self.waiters }, ..self }
     }
 

@@ -31,7 +31,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         Target::Key(&self.buckets, self.fingerprint(key))
     }
 
-    /// Returns the key's bucket, with every verb of a [`RateLimiter`](crate::RateLimiter). This looks
+    /// Returns the key's bucket, with the verbs of a [`RateLimiter`](crate::RateLimiter). This looks
     /// nothing up and stores nothing: the verbs do.
     ///
     /// A key that is not known has the tokens that a new one starts with, or those that evicted keys
@@ -61,6 +61,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
 
     /// Takes one token from the key's bucket if it is there, and returns whether it was.
     #[inline]
+    #[must_use]
     pub fn allow<Q: Hash + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

@@ -71,8 +71,11 @@ impl<C: Clock> RateLimiterBuilder<C> {
     /// Sets the most waiters at a time: 1 048 576 by default. Further calls are refused with
     /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). A waiter takes about 60 bytes
     /// besides its own future.
-    pub fn max_waiters(self, most: u32) -> Self {
-        RateLimiterBuilder { waiters: QueueConfig { most: Some(most), ..self.waiters }, ..self }
+    pub fn max_waiters(self, most: usize) -> Self {
+        RateLimiterBuilder {
+            waiters: QueueConfig { most: Some(u32::try_from(most).unwrap_or(u32::MAX)), ..self.waiters },
+            ..self
+        }
     }
 
     /// Sets the timer that wakes waiters. `make` is called at the first wait, and again after a timer

@@ -223,7 +223,8 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
 #[cfg(feature = "std")]
 impl<C: Clock> RateLimiter<C> {
     /// Ends every wait, now and later, with [`AcquireError::LimiterClosed`]: for a shutdown. Tokens that
-    /// were granted before stay granted, and calls that do not wait go on as before. It cannot be undone.
+    /// were granted before stay granted. Calls that do not wait go on, but each takes the lock of the queue
+    /// from then on. It cannot be undone.
     /// A later wait that is wrong anyway, because of its cost or its deadline, fails with that error, and
     /// one that costs nothing is granted. Waits on an [unlimited](RateLimiter::unlimited) limiter never
     /// last, and go on.
@@ -253,7 +254,7 @@ impl<C: Clock> RateLimiter<C> {
 impl<C> RateLimiter<C> {
     /// Returns the number of waiters for which the timer is armed: a mock clock may be moved then.
     #[must_use]
-    pub fn waiters(&self) -> u32 {
-        self.waiting()
+    pub fn waiters(&self) -> usize {
+        self.waiting() as usize
     }
 }

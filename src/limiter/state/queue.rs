@@ -44,7 +44,7 @@ impl<C> RateLimiter<C> {
         let queue = self.queue();
         queue.config().drive(drive);
         let (enqueued, needs_dispatch) = queue.enter_for(self.cell(), |word| self.home(word, now), call, now);
-        Arrival::Enqueued { queue: queue.clone(), enqueued, needs_dispatch }
+        Arrival::Enqueued { queue: queue.clone(), enqueued, needs_dispatch, event: None }
     }
 
     /// Returns the word of a bucket for a word from the cell, which starts at `now` if it has not

@@ -212,6 +212,7 @@ impl<C> RateLimiter<C> {
 impl<C: Clock> RateLimiter<C> {
     /// Takes one token if it is there, and returns whether it was.
     #[inline]
+    #[must_use]
     pub fn allow(&self) -> bool {
         self.try_acquire().is_ok()
     }

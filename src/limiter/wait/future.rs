@@ -220,9 +220,9 @@ impl<H: WaitHandle> Wait<H> {
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
         let queue_full = |crowd| Err(AcquireError::QueueFull(QueueFull(crowd)));
         let mut call = WaitRequest { demand, deadline, hold, waker: Some(by.clone()) };
-        let (queue, enqueued, needs_dispatch) = match target.enter(&mut call, now) {
-            Arrival::Enqueued { queue, enqueued, needs_dispatch } => (queue, enqueued, needs_dispatch),
-            Arrival::TooManyKeys(most) => return Begun::Over(queue_full(QueueLimit::Keys(most))),
+        let (queue, enqueued, needs_dispatch, event) = match target.enter(&mut call, now) {
+            Arrival::Enqueued { queue, enqueued, needs_dispatch, event } => (queue, enqueued, needs_dispatch, event),
+            Arrival::TooManyKeys(most) => return Begun::Over(queue_full(QueueLimit::Keys(most as usize))),
             Arrival::NoPlace { deficit, now } => return Begun::Over(full(deficit, now)),
         };
         ignore_panic(|| drop(call.waker.take()));
@@ -234,12 +234,16 @@ impl<H: WaitHandle> Wait<H> {
         if needs_dispatch {
             queue.dispatch();
         }
+        // Last: the hook is user code too, and the dispatch was requested.
+        if let Some(event) = event {
+            target.report(event);
+        }
         Begun::Over(match enqueued {
             Enqueued::Waiting { alone, .. } => return Begun::Waiting { alone },
             Enqueued::Granted(at) => Ok(Granted::new(now, at)),
             Enqueued::TooLate(due) => Err(AcquireError::TooLate(TooLate(due))),
-            Enqueued::Full => queue_full(QueueLimit::Waiters(queue.config().max_waiters)),
-            Enqueued::TooManyClasses(most) => queue_full(QueueLimit::Classes(most)),
+            Enqueued::Full => queue_full(QueueLimit::Waiters(queue.config().max_waiters as usize)),
+            Enqueued::TooManyClasses(most) => queue_full(QueueLimit::Amounts(most)),
             Enqueued::Closed => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
         })
     }
@@ -307,9 +311,7 @@ fn into_answer(outcome: Outcome, since: Reading) -> Answer {
         Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
         Outcome::Refused(Refusal::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
         Outcome::Refused(Refusal::Forgotten) => Err(AcquireError::KeyRemoved(KeyRemoved(()))),
-        Outcome::Refused(Refusal::Displaced(most)) => {
-            Err(AcquireError::QueueFull(QueueFull(QueueLimit::Waiters(most))))
-        }
+        Outcome::Refused(Refusal::Displaced) => Err(AcquireError::QueueFull(QueueFull(QueueLimit::Displaced))),
         Outcome::Refused(Refusal::Closed) => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
     }
 }

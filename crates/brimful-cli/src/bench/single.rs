@@ -31,7 +31,7 @@ pub(super) fn measure() -> Single {
     let word = Padded(AtomicU64::new(0));
     let full = RateLimiter::new(ENDLESS);
     let empty = RateLimiter::new(Quota::per_day(1).burst(1));
-    empty.allow();
+    assert!(empty.allow());
     let runs = interleave([
         &|n| {
             for _ in 0..n {
