@@ -52,7 +52,7 @@ pub(super) struct Dispatcher {
     /// counts the requests by the timer.
     calls: AtomicU64,
     armed_timer: Mutex<ArmedTimer>,
-    bell: Waker,
+    timer_waker: Waker,
 }
 
 /// The timer, and the instants for which it is armed.
@@ -74,18 +74,18 @@ impl<P: Dispatch> Wake for TimerWaker<P> {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(pumped) = self.0.upgrade().filter(|pumped| pumped.dispatcher().call(FIRED)) {
+        if let Some(object) = self.0.upgrade().filter(|object| object.dispatcher().call(FIRED)) {
             // The clock and the timer are user code, and the thread belongs to other code: a panic
             // must not reach it.
-            ignore_panic(|| run(&*pumped));
+            ignore_panic(|| run(&*object));
         }
     }
 }
 
 impl Dispatcher {
-    pub(super) fn new<P: Dispatch>(pumped: Weak<P>) -> Self {
-        let bell = Waker::from(Arc::new(TimerWaker(pumped)));
-        Dispatcher { calls: AtomicU64::new(0), armed_timer: Mutex::new(ArmedTimer::default()), bell }
+    pub(super) fn new<P: Dispatch>(object: Weak<P>) -> Self {
+        let timer_waker = Waker::from(Arc::new(TimerWaker(object)));
+        Dispatcher { calls: AtomicU64::new(0), armed_timer: Mutex::new(ArmedTimer::default()), timer_waker }
     }
 
     /// Requests a dispatch. If this returns `true`, the caller has to [`run`] it.
@@ -115,9 +115,9 @@ impl Dispatcher {
 }
 
 /// Runs a dispatch. If one is running already, it makes one more pass instead.
-pub(super) fn notify<P: Dispatch>(pumped: &P) {
-    if pumped.dispatcher().request() {
-        run(pumped);
+pub(super) fn notify<P: Dispatch>(object: &P) {
+    if object.dispatcher().request() {
+        run(object);
     }
 }
 
@@ -125,18 +125,18 @@ pub(super) fn notify<P: Dispatch>(pumped: &P) {
 ///
 /// After a panic, the pass is made again; otherwise one failure would leave the waiters without a
 /// timer. A panic that repeats each time is passed on.
-pub(super) fn run<P: Dispatch>(pumped: &P) {
+pub(super) fn run<P: Dispatch>(object: &P) {
     const TRIES: u32 = 3;
-    let mut shift = PassGuard::default();
+    let mut guard = PassGuard::default();
     for tries in 1..=TRIES {
-        let look = catch_unwind(AssertUnwindSafe(|| shift.look(pumped)));
-        wake(std::mem::take(&mut shift.woken));
+        let look = catch_unwind(AssertUnwindSafe(|| guard.look(object)));
+        wake(std::mem::take(&mut guard.woken));
         let Err(panic) = look else { return };
         // The old timer may be in any state after a panic, so the next pass makes a new timer.
-        let armed_timer = std::mem::take(&mut shift.armed_timer);
+        let armed_timer = std::mem::take(&mut guard.armed_timer);
         ignore_panic(|| drop(armed_timer));
         if tries == TRIES {
-            pumped.give_up();
+            object.give_up();
             resume_unwind(panic);
         }
         std::mem::forget(panic);
@@ -152,18 +152,18 @@ struct PassGuard {
 }
 
 impl PassGuard {
-    fn look<P: Dispatch>(&mut self, pumped: &P) {
-        let (dispatcher, mut before) = (pumped.dispatcher(), 0);
-        let Some(drive) = pumped.drive() else { return dispatcher.close() };
+    fn look<P: Dispatch>(&mut self, object: &P) {
+        let (dispatcher, mut before) = (object.dispatcher(), 0);
+        let Some(drive) = object.drive() else { return dispatcher.close() };
         loop {
             dispatcher.exchange(&mut self.armed_timer);
             let seen = dispatcher.calls.load(Ordering::Acquire);
             let fired = seen / FIRED != before / FIRED;
             before = seen;
             let slack = self.armed_timer.timer.get_or_insert_with(|| drive.timer()).slack();
-            let Pass { now, next, woken } = pumped.look(drive, slack, fired);
+            let Pass { now, next, woken } = object.look(drive, slack, fired);
             self.woken.extend(woken);
-            self.armed_timer.set(now, next, fired, &dispatcher.bell);
+            self.armed_timer.set(now, next, fired, &dispatcher.timer_waker);
             dispatcher.exchange(&mut self.armed_timer);
             if dispatcher.calls.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return;
@@ -177,7 +177,7 @@ impl PassGuard {
 
 impl ArmedTimer {
     /// Arms the timer for `next`, unless the timer will fire by then as it is armed now.
-    fn set(&mut self, now: Reading, next: Option<Reading>, fired: bool, bell: &Waker) {
+    fn set(&mut self, now: Reading, next: Option<Reading>, fired: bool, timer_waker: &Waker) {
         let before = if fired { self.armed.take() } else { None };
         let Some(mut next) = next else { return };
         // A timer that should have fired, and has not, will not fire: a pass was broken off.
@@ -194,7 +194,7 @@ impl ArmedTimer {
         let next = next.max(now);
         self.armed = None;
         if let Some(timer) = &mut self.timer {
-            timer.arm(now.nanos(), next.nanos(), bell);
+            timer.arm(now.nanos(), next.nanos(), timer_waker);
         }
         self.armed = Some((now, next));
     }

@@ -227,10 +227,10 @@ impl Dispatch for Queue {
 
     fn give_up(&self) {
         let mut state = self.lock();
-        let told = state.give_up();
+        let woken = state.give_up();
         self.dispatcher.close();
         drop(state);
-        wake(told);
+        wake(woken);
     }
 }
 

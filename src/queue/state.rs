@@ -49,7 +49,7 @@ pub(crate) enum Enqueued {
 pub(crate) struct QueueState {
     /// `None` if the word is in its cell; then there are no waiters.
     word: Option<Word>,
-    line: WaitList,
+    list: WaitList,
     /// Set after a charge, which may make waiters behind the first miss their deadlines.
     recheck: bool,
     /// Set if a dispatch is needed, as of the last call.
@@ -65,7 +65,7 @@ impl QueueState {
     pub(super) fn new(word: Option<Word>) -> Self {
         QueueState {
             word,
-            line: WaitList::new(),
+            list: WaitList::new(),
             recheck: false,
             needs_dispatch: false,
             displaced: Vec::new(),
@@ -89,17 +89,17 @@ impl QueueState {
 
     /// Returns whether grants are held back.
     pub(super) fn holds_back(&self) -> bool {
-        self.line.unfinished() > self.line.waiting()
+        self.list.unfinished() > self.list.waiting()
     }
 
     /// Returns the number of waiters.
     pub(crate) fn waiting(&self) -> u32 {
-        self.line.waiting()
+        self.list.waiting()
     }
 
     /// Returns whether the word can be handed back.
     pub(super) fn is_idle(&self) -> bool {
-        self.word.is_some() && self.line.waiting() == 0 && !self.closed
+        self.word.is_some() && self.list.waiting() == 0 && !self.closed
     }
 
     /// Gives up the dispatches: the next call has to dispatch. Waiters that were granted and held
@@ -108,7 +108,7 @@ impl QueueState {
     pub(super) fn give_up(&mut self) -> Vec<Waker> {
         self.needs_dispatch = true;
         let mut woken = std::mem::take(&mut self.displaced);
-        woken.extend(self.line.tell_all());
+        woken.extend(self.list.release_all());
         woken
     }
 
@@ -130,7 +130,7 @@ impl QueueState {
     /// Returns whether a new caller would be admitted at `now`.
     fn could_admit(&self, layout: &Layout, demand: Demand, now: Reading) -> bool {
         let held = self.word.map(|word| token_bucket::level(layout, word, now).0);
-        !self.line.has_ahead(demand.leaving()) && held.is_some_and(|held| held >= demand.needed.0 as i64)
+        !self.list.has_ahead(demand.leaving()) && held.is_some_and(|held| held >= demand.needed.0 as i64)
     }
 
     /// Charges `demand` if it can be admitted. Returns the amount held before the charge, or the
@@ -138,7 +138,7 @@ impl QueueState {
     fn admit(&mut self, layout: &Layout, demand: Demand, now: Reading) -> Option<Result<Units, Units>> {
         let word = self.word?;
         let leaving = demand.leaving();
-        if !self.line.has_ahead(leaving) {
+        if !self.list.has_ahead(leaving) {
             match token_bucket::step_exact(layout, word, now, demand) {
                 Step::Admitted { next, held } => {
                     self.word = Some(next);
@@ -150,8 +150,8 @@ impl QueueState {
         }
         let held = token_bucket::level(layout, word, now);
         // The first waiter is due and the timer is late: the caller may do the timer's work.
-        self.needs_dispatch |= self.line.first().is_some_and(|(_, first)| first.demand.needed.0 as i64 <= held.0);
-        let missing = held.missing(u128::from(demand.needed.0) + self.line.ahead_of(leaving));
+        self.needs_dispatch |= self.list.first().is_some_and(|(_, first)| first.demand.needed.0 as i64 <= held.0);
+        let missing = held.missing(u128::from(demand.needed.0) + self.list.ahead_of(leaving));
         Some(Err(missing.max(Units(1))))
     }
 
@@ -170,13 +170,13 @@ impl QueueState {
             (token_bucket::stored_intercept(layout, before), token_bucket::stored_intercept(layout, word));
         // Only a lower level can make a waiter miss its deadline.
         self.recheck |= is < was;
-        self.needs_dispatch |= is != was && self.line.waiting() > 0;
+        self.needs_dispatch |= is != was && self.list.waiting() > 0;
         Some(amount)
     }
 
     /// Returns a snapshot of the bucket for a caller that has to leave `leaving` units.
     pub(crate) fn snapshot(&self, layout: &Layout, leaving: Units, now: Reading) -> Option<Snapshot> {
-        let queued = self.line.ahead_of(leaving).min(1 << 62) as u64;
+        let queued = self.list.ahead_of(leaving).min(1 << 62) as u64;
         let snapshot = Snapshot::held(now, token_bucket::level(layout, self.word?, now));
         Some(Snapshot { queued: Units(queued), ..snapshot })
     }
@@ -201,31 +201,31 @@ impl QueueState {
             return Enqueued::TooLate(due);
         }
         // A class goes with its last waiter.
-        while !self.line.has_class_for(demand.leaving()) {
+        while !self.list.has_class_for(demand.leaving()) {
             if !self.displace(demand.leaving()) {
                 return Enqueued::TooManyClasses(MOST_CLASSES);
             }
         }
-        if self.line.unfinished() >= config.max_waiters && !self.displace(demand.leaving()) {
+        if self.list.unfinished() >= config.max_waiters && !self.displace(demand.leaving()) {
             return Enqueued::Full;
         }
         let hold = random_up_to(hold);
-        let Some(id) = waker.take().and_then(|waker| self.line.push(Waiting::new(demand, deadline, hold, waker)))
+        let Some(id) = waker.take().and_then(|waker| self.list.push(Waiting::new(demand, deadline, hold, waker)))
         else {
             return Enqueued::Full;
         };
         // A deadline in front of other waiters may be earlier than the instant for which the timer
         // is armed.
-        let is_first = self.line.first().is_some_and(|(first, _)| first == id);
-        self.needs_dispatch |= is_first || deadline < Reading::MAX && self.line.precedes_some(demand.leaving());
+        let is_first = self.list.first().is_some_and(|(first, _)| first == id);
+        self.needs_dispatch |= is_first || deadline < Reading::MAX && self.list.precedes_some(demand.leaving());
         Enqueued::Waiting { id, alone: is_first.then_some(due) }
     }
 
     /// Refuses the waiter that is served last, if a caller with this `leaving` precedes it, and returns
     /// whether it did: a caller is not refused for want of a place that such a waiter has.
     fn displace(&mut self, leaving: Units) -> bool {
-        let Some(last) = self.line.last_behind(leaving) else { return false };
-        self.displaced.extend(self.line.refuse(last, Refusal::Displaced));
+        let Some(last) = self.list.last_behind(leaving) else { return false };
+        self.displaced.extend(self.list.refuse(last, Refusal::Displaced));
         self.needs_dispatch = true;
         true
     }
@@ -240,10 +240,10 @@ impl QueueState {
         }
         loop {
             self.serve(layout, now, &mut woken);
-            if self.line.first_timeout().is_none_or(|at| at > now) {
+            if self.list.first_timeout().is_none_or(|at| at > now) {
                 break;
             }
-            match self.line.time_out() {
+            match self.list.time_out() {
                 Some(Ok(waker)) => woken.push(waker),
                 // `serve` has granted every waiter that is due, so this waiter's deadline has
                 // passed.
@@ -256,13 +256,13 @@ impl QueueState {
 
     /// Grants the first waiters, one after the other, while the bucket holds enough.
     fn serve(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
-        while let (Some(word), Some((id, first))) = (self.word, self.line.first()) {
+        while let (Some(word), Some((id, first))) = (self.word, self.list.first()) {
             let (demand, deadline) = (first.demand, first.deadline);
             let missed = deadline < now && was_due_after(layout, word, demand, deadline);
             match token_bucket::step_exact(layout, word, now, demand) {
                 Step::Admitted { next, .. } if !missed => {
                     self.word = Some(next);
-                    woken.extend(self.line.grant(id, now));
+                    woken.extend(self.list.grant(id, now));
                 }
                 Step::Denied { deficit, .. } if !after(layout, now, deficit, deadline) => return,
                 _ => woken.extend(self.refuse(layout, id, now)),
@@ -272,21 +272,21 @@ impl QueueState {
 
     /// Refuses a waiter, and records when a new wait for the same amount would end.
     fn refuse(&mut self, layout: &Layout, id: Id, now: Reading) -> Option<Waker> {
-        let demand = self.line.at(id)?.demand;
+        let demand = self.list.at(id)?.demand;
         let held = self.word.map_or(Level(0), |word| token_bucket::level(layout, word, now));
-        let ahead = self.line.ahead_of(demand.leaving()) - u128::from(demand.cost.0);
+        let ahead = self.list.ahead_of(demand.leaving()) - u128::from(demand.cost.0);
         let missing = held.missing(ahead + u128::from(demand.needed.0));
         let due = Due::new(layout.earned(), now, missing.max(Units(1)));
-        self.line.refuse(id, Refusal::TooLate(due))
+        self.list.refuse(id, Refusal::TooLate(due))
     }
 
     /// Refuses every waiter whose deadline is before its grant, at any place in the wait list.
     fn refuse_the_hopeless(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
-        let mut deadlines = self.line.deadlines();
+        let mut deadlines = self.list.deadlines();
         let Some(word) = self.word.filter(|_| deadlines > 0) else { return };
         let held = token_bucket::level(layout, word, now);
         let (mut ahead, mut hopeless) = (0, Vec::new());
-        for (id, waiting) in self.line.ids() {
+        for (id, waiting) in self.list.ids() {
             // Those behind the last deadline may wait for ever.
             if deadlines == 0 {
                 break;
@@ -308,15 +308,15 @@ impl QueueState {
     /// more waiters are due soon after.
     fn next(&self, layout: &Layout, now: Reading, slack: Duration) -> Option<Reading> {
         let due = self.word.and_then(|word| self.next_due(layout, word, now, slack));
-        [due, self.line.first_timeout()].into_iter().flatten().min()
+        [due, self.list.first_timeout()].into_iter().flatten().min()
     }
 
     fn next_due(&self, layout: &Layout, word: Word, now: Reading, slack: Duration) -> Option<Reading> {
         let held = token_bucket::level(layout, word, now);
         let due = |needed: u128| Due::new(layout.earned(), now, held.missing(needed)).at();
-        let needed = self.line.first()?.1.demand.needed.0;
+        let needed = self.list.first()?.1.demand.needed.0;
         let first = due(needed.into())?;
-        let Some((second, last)) = self.line.second_and_last() else { return Some(first) };
+        let Some((second, last)) = self.list.second_and_last() else { return Some(first) };
         // While the first waiter is kept waiting, at most half of the free capacity may be
         // refilled. The other half is for the lateness of the timer.
         let half = (layout.capacity().0 - needed) / 2;
@@ -329,15 +329,15 @@ impl QueueState {
 
     /// Returns the outcome of a waiter, or registers `by` to be woken for it.
     pub(super) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected {
-        self.line.collect(id, by, fresh)
+        self.list.collect(id, by, fresh)
     }
 
     /// Removes a waiter. Returns its outcome, if it has one, and its waker, which the caller drops
     /// when it holds no lock.
     pub(super) fn leave(&mut self, id: Id) -> (Option<Outcome>, Option<Waker>) {
-        match self.line.take_out(id) {
+        match self.list.take_out(id) {
             Some((Left::Waiting { was_first }, waker)) => {
-                self.needs_dispatch |= was_first && self.line.waiting() > 0;
+                self.needs_dispatch |= was_first && self.list.waiting() > 0;
                 (None, waker)
             }
             Some((Left::Settled(outcome), waker)) => (Some(outcome), waker),
@@ -362,9 +362,9 @@ impl QueueState {
     }
 
     fn refuse_all(&mut self, why: Refusal) -> Vec<Waker> {
-        let ids: Vec<Id> = self.line.ids().map(|(id, _)| id).collect();
+        let ids: Vec<Id> = self.list.ids().map(|(id, _)| id).collect();
         let mut woken = std::mem::take(&mut self.displaced);
-        woken.extend(ids.into_iter().filter_map(|id| self.line.refuse(id, why)));
+        woken.extend(ids.into_iter().filter_map(|id| self.list.refuse(id, why)));
         woken
     }
 }

@@ -324,11 +324,11 @@ impl WaitList {
     /// to be refused.
     pub(super) fn time_out(&mut self) -> Option<Result<Waker, Id>> {
         let (_, id) = self.timeouts.pop_first()?;
-        Some(self.tell(id).ok_or(id))
+        Some(self.release(id).ok_or(id))
     }
 
     /// Releases a held grant and returns its waker.
-    fn tell(&mut self, id: Id) -> Option<Waker> {
+    fn release(&mut self, id: Id) -> Option<Waker> {
         let entry = self.entries.get_mut(id as usize)?;
         let Entry::Held { cost, at, .. } = *entry else { return None };
         self.held -= 1;
@@ -339,11 +339,11 @@ impl WaitList {
     }
 
     /// Releases all held grants.
-    pub(super) fn tell_all(&mut self) -> Vec<Waker> {
+    pub(super) fn release_all(&mut self) -> Vec<Waker> {
         let is_held = |&(_, id): &(Reading, Id)| matches!(self.entries.get(id as usize), Some(Entry::Held { .. }));
         let held: Vec<_> = self.timeouts.iter().copied().filter(is_held).collect();
         held.iter().for_each(|timeout| _ = self.timeouts.remove(timeout));
-        held.into_iter().filter_map(|(_, id)| self.tell(id)).collect()
+        held.into_iter().filter_map(|(_, id)| self.release(id)).collect()
     }
 
     /// Returns the waiters in order.

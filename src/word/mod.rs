@@ -2,7 +2,6 @@
 //!
 //! [`internals::word`](crate::internals::word) derives the layout, and proves the guarantees for one bucket.
 
-mod bits;
 mod derivation;
 mod earned;
 mod layout;
@@ -10,7 +9,6 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bits::Word;
 pub(crate) use earned::{Due, Earned, Product};
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, Word};
 pub(crate) use reading::{Intercept, Level, Reading, Snapshot, Units};
