@@ -14,7 +14,7 @@ use crate::word::{Layout, Reading, Units, Word};
 use super::config::{Hook, MOST_LOADED, TableConfig, first_groups, max_groups, max_overflow, stripes};
 use super::fingerprint::{Fingerprint, Groups, LineIndex};
 use super::policy::{Counters, OnFull};
-use super::slots::{Candidates, InSlot, Line, Memory, search, tenants};
+use super::slots::{Candidates, InSlot, Line, Memory, tenants};
 
 /// A table of buckets, by fingerprint.
 pub(crate) struct Table {
@@ -133,12 +133,6 @@ impl Table {
     #[inline(always)]
     pub(super) fn line(&self, at: LineIndex) -> &Line {
         self.hot.memory.line(at)
-    }
-
-    /// Returns the key in its home line. The key may be gone by the time that its word is loaded.
-    #[inline(always)]
-    pub(super) fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
-        search(self.line(key.home_line(self.groups())), key)
     }
 
     /// Returns the lines that a key may be in now.

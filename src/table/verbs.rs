@@ -16,7 +16,7 @@ use super::growth::Sweep;
 use super::op::{BucketOp, Change, Detached, Look, Take};
 use super::policy::FullEvent;
 use super::sizes::{bytes, memory_limit};
-use super::slots::{Candidates, InSlot};
+use super::slots::{Candidates, InSlot, search};
 use super::state::{Locked, Table};
 
 /// The outcome of an operation on a bucket that is in no slot.
@@ -78,6 +78,12 @@ impl Table {
     ) -> Option<Taken> {
         let tenant = self.find_home(key)?;
         cell::take_once(&tenant, self.layout(), || Demand::new(self.layout(), n, leaving), source)
+    }
+
+    /// Returns the key in its home line. The key may be gone by the time that its word is loaded.
+    #[inline(always)]
+    fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+        search(self.line(key.home_line(self.groups())), key)
     }
 
     /// Takes from a key's bucket, in a slot or elsewhere.
