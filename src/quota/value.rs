@@ -5,8 +5,7 @@ use core::time::Duration;
 
 use super::rate::{Rate, SECOND};
 use crate::error::{QuotaError, QuotaErrorKind};
-use crate::tokens::Tokens;
-use crate::tokens::{Decimal, Round};
+use crate::tokens::{Decimal, Round, Tokens};
 use crate::word::{Layout, Units};
 
 /// A rate, a burst, and the amount that a bucket starts with. Every `Quota` is valid by

@@ -37,8 +37,7 @@ mod state;
 mod stripe;
 mod verbs;
 
-pub(crate) use config::Waiters;
-pub(crate) use config::{Hook, MOST_KEYS, TableConfig};
+pub(crate) use config::{Hook, MOST_KEYS, TableConfig, Waiters};
 pub(crate) use fingerprint::Fingerprint;
 pub use policy::{FullEvent, OnFull};
 pub(crate) use queued::Arrival;

@@ -298,7 +298,7 @@ fn a_text_in_a_constant_is_read_when_it_is_compiled() {
     assert_eq!(quota!("60 rpm"), quota!("60 calls/min"));
 }
 
-/// What `quota!` calls in a constant panics with the text and a caret, here at run time.
+/// The function that `quota!` calls in a constant panics with the text and a caret, here at run time.
 #[test]
 fn the_macro_points_at_the_part() {
     let message = |text: &str| {

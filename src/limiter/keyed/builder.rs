@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use super::hasher::SipState;
 use super::limiter::KeyedRateLimiter;
-use crate::clock::Timer;
-use crate::clock::{Clock, QuantaClock};
+use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::{BACKGROUND, Buckets};
 use crate::queue::TimerFactory;
 use crate::quota::Quota;
-use crate::table::Waiters;
-use crate::table::{FullEvent, MOST_KEYS, OnFull, Table, TableConfig, keys_within, memory_limit};
+use crate::table::{FullEvent, MOST_KEYS, OnFull, Table, TableConfig, Waiters, keys_within, memory_limit};
 
 impl<K: ?Sized> KeyedRateLimiter<K> {
     /// Returns a limiter on the process's clock, with the default hasher, for up to a million keys.

@@ -2,8 +2,7 @@
 
 use core::fmt;
 
-use crate::clock::Timer;
-use crate::clock::{Clock, QuantaClock};
+use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::{BACKGROUND, MAX_WAITERS, RateLimiter};
 use crate::queue::TimerFactory;
@@ -29,25 +28,14 @@ pub struct RateLimiterBuilder<C = QuantaClock> {
     quota: Option<Quota>,
     clock: C,
     background: u8,
-    waiters: QueueConfig,
-}
-
-/// The limits of the queue, and its timer.
-#[derive(Clone)]
-struct QueueConfig {
-    most: Option<u32>,
+    max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
 }
 
 impl RateLimiter {
     /// Returns a builder, with the process's clock by default.
     pub const fn builder() -> RateLimiterBuilder {
-        RateLimiterBuilder {
-            quota: None,
-            clock: QuantaClock,
-            background: BACKGROUND,
-            waiters: QueueConfig { most: None, timer: None },
-        }
+        RateLimiterBuilder { quota: None, clock: QuantaClock, background: BACKGROUND, max_waiters: None, timer: None }
     }
 }
 
@@ -59,7 +47,8 @@ impl<C: Clock> RateLimiterBuilder<C> {
 
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> RateLimiterBuilder<D> {
-        RateLimiterBuilder { clock, quota: self.quota, background: self.background, waiters: self.waiters }
+        let RateLimiterBuilder { quota, background, max_waiters, timer, .. } = self;
+        RateLimiterBuilder { quota, clock, background, max_waiters, timer }
     }
 
     /// Sets the tokens that [`background`](RateLimiter::background) work leaves in the bucket, in
@@ -72,18 +61,14 @@ impl<C: Clock> RateLimiterBuilder<C> {
     /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). A waiter takes about 60 bytes
     /// besides its own future.
     pub fn max_waiters(self, most: usize) -> Self {
-        RateLimiterBuilder {
-            waiters: QueueConfig { most: Some(u32::try_from(most).unwrap_or(u32::MAX)), ..self.waiters },
-            ..self
-        }
+        RateLimiterBuilder { max_waiters: Some(u32::try_from(most).unwrap_or(u32::MAX)), ..self }
     }
 
     /// Sets the timer that wakes waiters. `make` is called at the first wait, and again after a timer
     /// panicked. By default, the clock's own timer is used if it has one, and the
     /// [default timer](Timer) if not.
     pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
-        let timer = Some(TimerFactory::new(make));
-        RateLimiterBuilder { waiters: QueueConfig { timer, ..self.waiters }, ..self }
+        RateLimiterBuilder { timer: Some(TimerFactory::new(make)), ..self }
     }
 
     /// Returns the limiter. Its bucket starts now.
@@ -95,9 +80,9 @@ impl<C: Clock> RateLimiterBuilder<C> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
         let mut limiter = RateLimiter::with_clock(quota, self.clock);
         limiter.background = self.background;
-        let limiter = match self.waiters {
-            QueueConfig { most: None, timer: None } => limiter,
-            QueueConfig { most, timer } => limiter.with_queue(most.unwrap_or(MAX_WAITERS), timer),
+        let limiter = match (self.max_waiters, self.timer) {
+            (None, None) => limiter,
+            (most, timer) => limiter.with_queue(most.unwrap_or(MAX_WAITERS), timer),
         };
         Ok(limiter)
     }

@@ -15,8 +15,7 @@ use super::words::{CLAUSES, MONTHS, NOUNS, PER, RATES, SEPARATORS, UNITS, UNLIMI
 use crate::error::{QuotaError, QuotaErrorKind};
 use crate::quota::rate::{Rate, terms};
 use crate::quota::value::Quota;
-use crate::tokens::Tokens;
-use crate::tokens::{Decimal, Round};
+use crate::tokens::{Decimal, Round, Tokens};
 
 macro_rules! attempt {
     ($result:expr) => {
