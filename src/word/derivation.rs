@@ -1,7 +1,6 @@
 //! The derivation of a layout from a rate and a capacity.
 
-use super::earned::Earned;
-use super::layout::{Layout, SPARE, units_down};
+use super::layout::{Earned, Layout, SPARE, units_down};
 use super::reading::Reading;
 use crate::tokens::{PICO, Tokens};
 

@@ -1,19 +1,9 @@
-//! `E(v)`: the units a bucket has earned since the clock's origin.
+//! What a bucket earns: the derivation of its rate, and the instants at which amounts are earned.
 
 use core::time::Duration;
 
+use super::layout::Earned;
 use super::{Reading, Units};
-
-/// The rate, as a binary fraction: `m / 2^(61+s)` units per nanosecond, with m in
-/// [2⁶³, 2⁶⁴) rounded *up*, so that the rate is high by less than one part in 2⁶³.
-///
-/// All amounts that a bucket earns are differences of values of this one function, so rounding
-/// errors never add up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Earned {
-    pub(super) m: u64,
-    pub(super) s: u8,
-}
 
 impl Earned {
     /// Returns the rate of `units` per `nanos`; `None` if it is zero, above one unit per nanosecond, or
@@ -51,27 +41,6 @@ impl Earned {
         if s > 63 { None } else { Some(Earned { m, s: s as u8 }) }
     }
 
-    /// Returns `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
-    #[inline]
-    pub(crate) const fn at(self, now: Reading) -> Units {
-        self.product(now).floor()
-    }
-
-    /// See [`Product::minus_near_ceil`].
-    #[inline]
-    pub(crate) const fn near_ceil(self, now: Reading) -> Units {
-        Units(self.product(now).minus_near_ceil().wrapping_neg())
-    }
-
-    /// Returns `v · m`, from which both roundings are read.
-    #[inline]
-    pub(crate) const fn product(self, now: Reading) -> Product {
-        // In eighths of a nanosecond a reading has the same position as in a word, and the product
-        // still fits.
-        let product = now.eighths() as u128 * self.m as u128;
-        Product { high: (product >> 64) as u64, low: product as u64, eighths: now.eighths(), s: self.s }
-    }
-
     /// Returns the first reading at which `units` have been earned; `None` if it is beyond the
     /// range of readings.
     pub(crate) const fn first(self, units: u64) -> Option<Reading> {
@@ -107,35 +76,6 @@ impl Earned {
         // One unit a nanosecond, the rate of most quotas, takes no division.
         let steps = if self.m == 1 << 63 { below >> 63 } else { below / self.m as u128 };
         if steps >= MOST as u128 { MOST } else { steps as u64 + 1 }
-    }
-}
-
-/// `8v · m`, in halves of 64 bits: the upper half is the units earned, times 2^s.
-#[derive(Clone, Copy)]
-pub(crate) struct Product {
-    high: u64,
-    low: u64,
-    eighths: u64,
-    s: u8,
-}
-
-impl Product {
-    /// Returns the whole units.
-    #[inline]
-    pub(crate) const fn floor(self) -> Units {
-        Units(self.high >> self.s)
-    }
-
-    /// Returns the ceiling, negated modulo 2⁶⁴, with one exception: an amount that lies within m's
-    /// own rounding error above a whole unit counts as that unit. With the plain ceiling, a full
-    /// bucket that is emptied at round instants would be denied at the next one.
-    ///
-    /// The result is computed as the floor of the negative, which is one step less for the
-    /// processor.
-    #[inline]
-    pub(crate) const fn minus_near_ceil(self) -> u64 {
-        let above = (self.low > self.eighths) as u64;
-        (0u64.wrapping_sub(self.high).wrapping_sub(above) as i64 >> self.s) as u64
     }
 }
 

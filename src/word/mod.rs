@@ -9,6 +9,6 @@ mod reading;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use earned::{Due, Earned, Product};
-pub(crate) use layout::{Layout, Word};
+pub(crate) use earned::Due;
+pub(crate) use layout::{Earned, Layout, Product, Word};
 pub(crate) use reading::{Intercept, Level, Reading, Snapshot, Units};
