@@ -59,6 +59,13 @@ impl<'a, C> TimeSource<'a, C> {
         TimeSource { first: now, clock: Some(clock) }
     }
 
+    /// Returns whether the first reading may be older than the call.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    const fn is_cached(&self) -> bool {
+        self.clock.is_some() && !matches!(self.first, Reading::NONE)
+    }
+
     /// The same source for a call that begins anew: the clock, if there is one.
     #[cfg(feature = "std")]
     pub(crate) const fn anew(self) -> Self {
@@ -274,9 +281,9 @@ pub(crate) fn take(
     }
 }
 
-/// Takes in one attempt. Returns `None` if it does not decide, because another call came between or
-/// the word is cold to the fast step. Nothing was charged then. `demand` is called after the clock
-/// was read.
+/// Takes in one attempt. Returns `None` if it does not decide, because another call came between, the
+/// word is cold to the fast step, or a denial would be by a reading that is older than the call.
+/// Nothing was charged then. `demand` is called after the clock was read.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn take_once(
@@ -296,8 +303,10 @@ pub(crate) fn take_once(
             cell.compare_exchange(word, next).ok()?;
             Some(Taken::Admitted { cost: demand.cost, held, now })
         }
-        Step::Denied { deficit, .. } => Some(Taken::Denied { needed: demand.needed, deficit, now }),
-        Step::Cold => None,
+        Step::Denied { deficit, .. } if !source.is_cached() => {
+            Some(Taken::Denied { needed: demand.needed, deficit, now })
+        }
+        _ => None,
     }
 }
 

@@ -424,6 +424,19 @@ fn a_batch_admits_new_keys_whatever_is_forgotten_meanwhile() {
     assert_eq!(out.iter().filter(|answer| answer.is_err()).count(), 0);
 }
 
+/// A key that is denied by the batch's reading may have been charged at a later one.
+#[test]
+fn a_batch_denies_no_token_that_is_there() {
+    // The word of the second call is of the tick of the batch's reading.
+    let quota = Quota::per_second(10).burst(2);
+    let limiter = KeyedRateLimiter::<Meanwhile<'_>, _>::with_clock(quota, MockClock::new());
+    limiter.clock().set(1_080_000_000);
+    let (nothing, later) = (|| (), || limiter.clock().advance(Duration::from_millis(150)));
+    let mut out = Vec::new();
+    limiter.try_acquire_many(&[Meanwhile(7, &later), Meanwhile(7, &nothing)], &mut out);
+    assert!(out.iter().all(Result::is_ok), "{out:?}");
+}
+
 #[test]
 fn a_builder_says_what_is_wrong_and_what_would_be_right() {
     let quota = Quota::per_minute(5);
