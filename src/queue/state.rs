@@ -78,7 +78,7 @@ impl QueueState {
         self.word = Some(word);
     }
 
-    pub(super) fn has_word(&self) -> bool {
+    pub(crate) fn has_word(&self) -> bool {
         self.word.is_some()
     }
 
@@ -200,11 +200,8 @@ impl QueueState {
         if due.misses(deadline) {
             return Enqueued::TooLate(due);
         }
-        // A class goes with its last waiter.
-        while !self.list.has_class_for(demand.leaving()) {
-            if !self.displace(demand.leaving()) {
-                return Enqueued::TooManyClasses(MOST_CLASSES);
-            }
+        if !self.list.has_class_for(demand.leaving()) {
+            return Enqueued::TooManyClasses(MOST_CLASSES);
         }
         if self.list.unfinished() >= config.max_waiters && !self.displace(demand.leaving()) {
             return Enqueued::Full;
@@ -337,7 +334,8 @@ impl QueueState {
     pub(super) fn leave(&mut self, id: Id) -> (Option<Outcome>, Option<Waker>) {
         match self.list.take_out(id) {
             Some((Left::Waiting { was_first }, waker)) => {
-                self.needs_dispatch |= was_first && self.list.waiting() > 0;
+                // The timer may be armed for several waiters, and one that is alone is not kept waiting.
+                self.needs_dispatch |= was_first && self.list.waiting() > 0 || self.list.waiting() == 1;
                 (None, waker)
             }
             Some((Left::Settled(outcome), waker)) => (Some(outcome), waker),

@@ -12,7 +12,7 @@ pub(crate) type Id = u32;
 /// The number of entries that are kept when all are vacant.
 const SMALL: usize = 64;
 
-/// The most classes. Calls look at each of them under the queue's lock.
+/// The most classes that leave something. Calls look at each of them under the queue's lock.
 pub(super) const MOST_CLASSES: usize = 64;
 
 /// The id of no entry.
@@ -147,9 +147,10 @@ impl WaitList {
         self.timeouts.len() - self.held as usize
     }
 
-    /// Returns whether a waiter with this `leaving` can be added.
+    /// Returns whether a waiter with this `leaving` can be added. One that leaves nothing always can.
     pub(super) fn has_class_for(&self, leaving: Units) -> bool {
-        self.classes.len() < MOST_CLASSES || self.place_of(leaving).is_ok()
+        let leave_nothing = usize::from(self.has_ahead(Units(0)));
+        leaving == Units(0) || self.classes.len() - leave_nothing < MOST_CLASSES || self.place_of(leaving).is_ok()
     }
 
     /// Returns the waiter that is served last, if a caller with this `leaving` precedes it.

@@ -74,6 +74,22 @@ fn a_wake_for_one_is_not_put_off() {
     assert_eq!(armed_after(100, 50, 1), tenths(50));
 }
 
+/// The timer is armed for two, and one of them leaves.
+#[test]
+fn a_waiter_that_stays_alone_is_not_late() {
+    let (clock, timer) = (MockClock::new(), ManualTimer::default());
+    let builder = RateLimiter::builder().quota(Quota::per_second(1_000).burst(100).initial(0)).clock(clock.clone());
+    let made = timer.clone();
+    let limiter = builder.timer(move || made.clone()).build().expect("a quota");
+    let mut waits: Vec<_> = (0..3).map(|_| limiter.acquire()).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    clock.advance(Duration::from_millis(1));
+    timer.fire();
+    assert_eq!(timer.armed_for(), tenths(30), "for both");
+    waits.pop();
+    assert_eq!(timer.armed_for(), tenths(20), "for one");
+}
+
 /// With the mock clock each waiter is served at the instant at which it is due, to the nanosecond.
 #[test]
 fn the_mock_clock_has_no_slack() {
