@@ -310,10 +310,10 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
         }
     }
 
-    /// Reports what a full table did, when no lock is held.
-    pub(super) fn report(&self, event: FullEvent) {
+    /// Completes an arrival, when its outcome is recorded and no lock is held.
+    pub(super) fn arrived(&self, event: Option<FullEvent>, now: Reading) {
         if let Target::Key(buckets, _) = self {
-            buckets.table.report(event);
+            buckets.table.arrived(event, now);
         }
     }
 

@@ -11,7 +11,7 @@ use super::driver::TimeDriver;
 use super::state::{Enqueued, QueueState, WaitRequest};
 use super::wait_list::{Collected, Id, Outcome};
 use crate::cell::Cell;
-use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, yield_now};
+use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, try_lock, yield_now};
 use crate::word::{Reading, Word};
 
 /// The queue of a lone limiter, made when a caller waits for the first time.
@@ -190,12 +190,16 @@ impl Queue {
         hand_back_if_idle(&mut self.lock(), cell);
     }
 
-    /// Removes and returns the word if there are no waiters, and no grants that are held back: the
-    /// table puts it back into a slot and drops the queue.
-    pub(crate) fn reclaim(&self) -> Option<Word> {
-        let mut state = self.lock();
-        // The next queue of the key would not count them.
-        if state.holds_back() { None } else { state.reclaim() }
+    /// Removes and returns the word if there are no waiters, no grants that are held back, and a seat for
+    /// the word: the table puts it there and drops the queue. Does not wait for the lock.
+    pub(crate) fn reclaim<T>(&self, seat: impl FnOnce() -> Option<T>) -> Option<(Word, T)> {
+        let mut state = try_lock(&self.state)?;
+        // The next queue of the key would not count the grants that are held back.
+        if state.holds_back() || !state.is_idle() {
+            return None;
+        }
+        let seat = seat()?;
+        Some((state.reclaim()?, seat))
     }
 
     /// Removes the bucket: no waiter is granted any longer. The caller holds the stripe's lock, and

@@ -7,13 +7,17 @@ use super::fingerprint::Fingerprint;
 use super::policy::OnFull;
 use super::slots::{Candidates, InSlot};
 use super::state::Locked;
+use super::stripe::Seat;
 
-/// The outcome of the search for room for one more key.
-pub(super) enum Room {
-    /// The key is counted.
-    Counted,
-    /// The key is counted, and a bucket in use was forgotten for it.
-    Evicted,
+/// Room for one more key, which is counted.
+pub(super) struct Room<'a> {
+    pub(super) seat: Seat<'a>,
+    /// Set if a bucket in use was forgotten for the key.
+    pub(super) has_evicted: bool,
+}
+
+/// The reason why there is no room for one more key.
+pub(super) enum NoRoom {
     /// The table is full, and has not been swept for this key.
     Full,
     /// There is no room until `deficit` more units have been earned.
@@ -30,57 +34,66 @@ impl<'a> Locked<'a> {
         candidates: &Candidates<'a>,
         now: Reading,
         swept: bool,
-    ) -> Room {
-        if !self.is_crowded_out(candidates) && self.table.count() {
-            return Room::Counted;
+    ) -> Result<Room<'a>, NoRoom> {
+        if self.table.count() {
+            if let Some(seat) = self.seat(candidates, now) {
+                return Ok(Room { seat, has_evicted: false });
+            }
+            self.table.uncount(1);
         }
         self.make_room_at_limit(key, candidates, now, swept)
     }
 
     #[cold]
-    fn make_room_at_limit(&mut self, key: Fingerprint, candidates: &Candidates<'a>, now: Reading, swept: bool) -> Room {
+    fn make_room_at_limit(
+        &mut self,
+        key: Fingerprint,
+        candidates: &Candidates<'a>,
+        now: Reading,
+        swept: bool,
+    ) -> Result<Room<'a>, NoRoom> {
         let rivals = self.rivals(key, candidates);
         let full = self.table.full(now);
+        // A rival is in one of the key's own slots, or those are all vacant.
+        let seat = |slot| Seat::Slot(candidates.vacant(Candidates::LINES).unwrap_or(slot));
         if let Some(tenant) = rivals.tenants().find(|tenant| self.claim_if(tenant, full)) {
-            self.vacate(tenant);
-            return Room::Counted;
+            return Ok(Room { seat: seat(self.vacate(tenant)), has_evicted: false });
         }
         if !swept {
-            return Room::Full;
+            return Err(NoRoom::Full);
         }
         // If the victim is charged meanwhile, the search begins anew.
         while let Some((victim, word)) = self.victim(&rivals, now) {
             if victim.claim_if(word) {
                 self.lower_floor(word);
-                self.vacate(victim);
-                return Room::Evicted;
+                return Ok(Room { seat: seat(self.vacate(victim)), has_evicted: true });
             }
         }
-        Room::Refused { deficit: self.refusal(&rivals, now) }
+        Err(NoRoom::Refused { deficit: self.refusal(&rivals, now) })
     }
 
-    /// Returns the outcome that [`make_room`](Locked::make_room) would have, as far as a look can
-    /// show.
+    /// Returns the reason for which [`make_room`](Locked::make_room) would refuse the key now, as far as a
+    /// look can show; `None` if there is room.
     pub(super) fn foresee_room(
         &self,
         key: Fingerprint,
         candidates: &Candidates<'a>,
         now: Reading,
         swept: bool,
-    ) -> Room {
-        if !self.is_crowded_out(candidates) && self.table.keys() < self.table.max_keys {
-            return Room::Counted;
+    ) -> Option<NoRoom> {
+        if self.table.keys() < self.table.max_keys && self.has_seat(candidates, now) {
+            return None;
         }
         let (rivals, full) = (self.rivals(key, candidates), self.table.full(now));
         if rivals.tenants().any(|tenant| full.includes(self.layout(), tenant.word())) {
-            return Room::Counted;
+            return None;
         }
         if !swept {
-            return Room::Full;
+            return Some(NoRoom::Full);
         }
         match self.victim(&rivals, now) {
-            Some(_) => Room::Evicted,
-            None => Room::Refused { deficit: self.refusal(&rivals, now) },
+            Some(_) => None,
+            None => Some(NoRoom::Refused { deficit: self.refusal(&rivals, now) }),
         }
     }
 

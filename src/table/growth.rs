@@ -52,31 +52,35 @@ impl Table {
         let Some(growth) = growth else { return };
         let groups = self.groups();
         if groups.is_even() && self.is_crowded(self.keys(), groups) && !self.sweep_ahead(now) {
-            self.divide(&growth);
+            self.lock_group(groups.divided()).divide(&growth);
         }
-        self.divide_more(&growth);
+        self.divide_more(&growth, |group| Some(self.lock_group(group)));
     }
 
-    /// Divides a few groups if the table is being doubled.
+    /// Divides a few groups if the table is being doubled, unless another thread has a lock that this
+    /// needs: a call for a known key waits for no lock.
+    #[inline]
     pub(super) fn divide_some(&self) {
         if !self.groups().is_even() {
             if let Some(growth) = try_lock(&self.growth) {
-                self.divide_more(&growth);
+                self.divide_more(&growth, |group| self.try_lock(self.stripe_of_group(group)));
             }
         }
     }
 
-    fn divide_more(&self, growth: &MutexGuard<'_, ()>) {
+    fn divide_more<'a>(&self, growth: &MutexGuard<'_, ()>, lock: impl Fn(u64) -> Option<Locked<'a>>) {
         for _ in 0..DIVIDED_AT_ONCE {
-            if self.groups().is_even() {
+            let groups = self.groups();
+            if groups.is_even() {
                 return;
             }
-            self.divide(growth);
+            let Some(locked) = lock(groups.divided()) else { return };
+            locked.divide(growth);
         }
     }
 
-    /// Sweeps a few groups, the one that was not swept for longest first, until one has buckets to be forgotten. Returns whether one
-    /// of them had.
+    /// Sweeps a few groups, the one that was not swept for longest first, until one has buckets to be
+    /// forgotten. Returns whether one of them had.
     fn sweep_ahead(&self, now: Reading) -> bool {
         // If all these groups fail, the table doubles. There are enough of them that a table does
         // not double for want of luck if a fair share of its buckets is idle. There are few enough
@@ -124,30 +128,33 @@ impl Table {
     }
 
     pub(super) fn lock_group(&self, group: u64) -> Locked<'_> {
-        self.lock(group as usize & (self.stripes.len() - 1))
+        self.lock(self.stripe_of_group(group))
     }
 
-    /// Adds a group, and moves the keys that belong in it.
-    fn divide(&self, _: &MutexGuard<'_, ()>) {
-        let groups = self.groups();
-        let (from, after) = (groups.divided(), groups.one_more());
-        // The new group belongs to the same stripe.
-        let mut locked = self.lock_group(from);
-        for at in LineIndex::of_group(from) {
-            for tenant in tenants(self.line(at)) {
-                locked.resettle(tenant, at, after);
+    fn stripe_of_group(&self, group: u64) -> usize {
+        group as usize & (self.stripes.len() - 1)
+    }
+}
+
+impl<'a> Locked<'a> {
+    /// Adds a group, and moves the keys that belong in it. This is the lock of the stripe that the group
+    /// to be divided belongs to, and so does the new one.
+    fn divide(mut self, _: &MutexGuard<'_, ()>) {
+        let (table, groups) = (self.table, self.table.groups());
+        let after = groups.one_more();
+        for at in LineIndex::of_group(groups.divided()) {
+            for tenant in tenants(table.line(at)) {
+                self.resettle(tenant, at, after);
             }
         }
         // Published before the lock is free, because a thread that misses a key looks again under
         // the lock. This is a change even if no tenant moved: a new key must not come to a slot of
         // the lines that follow from the old number of groups.
-        self.publish(after);
-        locked.changed = true;
-        locked.place_some_overflown();
+        table.publish(after);
+        self.changed = true;
+        self.place_some_overflown();
     }
-}
 
-impl<'a> Locked<'a> {
     /// Moves a tenant of a group that is divided to the line in which it belongs then: to the new
     /// group if it has to go there, and to its home line if there is room.
     fn resettle(&mut self, tenant: InSlot<'a>, at: LineIndex, after: Groups) {

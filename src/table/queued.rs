@@ -2,17 +2,18 @@
 //! keep their place among the keys.
 //!
 //! A queue is in its stripe's map from the first wait until the word is taken back. It is found
-//! there under the stripe's lock, which is taken before the queue's lock. No waker is called under
-//! either lock.
+//! there under the stripe's lock, which is taken before the queue's lock. No thread waits for the lock of
+//! a queue that others can reach while it holds the stripe's lock, except to remove a key. No waker is
+//! called under either lock.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::queue::{Enqueued, Queue, TimeDriver, TimerFactory, WaitRequest};
 use crate::sync::Ordering;
-use crate::word::{Reading, Units, Word};
+use crate::word::{Layout, Reading, Units, Word};
 
-use super::eviction::Room;
+use super::eviction::{NoRoom, Room};
 use super::fingerprint::Fingerprint;
 use super::growth::Sweep;
 use super::op::BucketOp;
@@ -48,17 +49,35 @@ impl Table {
         self.config.drive_all(drive);
         let mut sweep = Sweep::new();
         loop {
-            let enqueued = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
-            match enqueued {
+            match self.attempt(key, call, now, sweep.is_over()) {
                 Attempt::Full => self.sweep_on(&mut sweep, now),
+                Attempt::Gone => {}
                 Attempt::Arrived(arrival) => {
-                    self.grow_if_crowded(now);
                     if let Arrival::NoPlace { .. } = arrival {
                         self.report(FullEvent::Refused);
                     }
                     return arrival;
                 }
             }
+        }
+    }
+
+    /// Tries once to take tokens, or to join the queue.
+    fn attempt(&self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
+        let mut locked = self.lock(self.stripe_of(key));
+        let Some(queue) = locked.state.queued.get(&key).cloned() else {
+            return locked.enter_new(key, call, now, swept);
+        };
+        // A dispatch may hold the queue's lock for long, and other keys need the stripe's.
+        drop(locked);
+        match queue.work_apart(|state| state.has_word().then(|| state.enter(queue.config(), call, now))) {
+            (Some(enqueued), needs_dispatch) => {
+                if let Enqueued::Granted(_) = enqueued {
+                    self.take_back(key, &queue, now);
+                }
+                Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event: None })
+            }
+            (None, _) => Attempt::Gone,
         }
     }
 
@@ -87,51 +106,39 @@ enum Attempt {
     Arrived(Arrival),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full,
+    /// Nothing was done: the word was taken back from its queue meanwhile, or the key removed.
+    Gone,
 }
 
-/// The outcome of an operation on a key that callers wait on.
-#[must_use = "waiters may be due"]
-pub(super) struct QueuedOutput<T> {
-    output: T,
-    /// The queue, if a dispatch is due when no lock is held.
-    needs_dispatch: Option<Arc<Queue>>,
-}
-
-impl<T> QueuedOutput<T> {
-    /// Dispatches if that is due, and returns the output. No lock is held any longer.
-    pub(super) fn finish(self) -> T {
-        if let Some(queue) = self.needs_dispatch {
-            queue.dispatch();
-        }
-        self.output
+/// Runs an operation on the bucket of a key that callers wait on, and dispatches if that is due. Returns
+/// `None` if the queue has no word. No lock is held.
+pub(super) fn run_queued<O: BucketOp>(queue: &Queue, op: &O, layout: &Layout) -> Option<O::Output> {
+    let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, layout));
+    if needs_dispatch {
+        queue.dispatch();
     }
+    output
 }
 
 impl Locked<'_> {
-    /// Takes tokens from a key's bucket, or joins its queue.
-    fn enter(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
-        let mut event = None;
-        let queue = match self.state.queued.get(&key) {
-            Some(queue) => queue.clone(),
-            None => {
-                if !self.count_waiting(now) {
-                    return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
-                }
-                let word = match self.hand_over(key, now, swept) {
-                    Ok((word, forced)) => {
-                        event = forced;
-                        word
-                    }
-                    Err(attempt) => {
-                        self.table.uncount_waiting(1);
-                        return attempt;
-                    }
-                };
-                let queue = Queue::new(self.table.config.clone(), Some(word));
-                self.state.queued.insert(key, queue.clone());
-                queue
+    /// Makes a queue for a key that no caller waits on; takes tokens there, or joins it.
+    fn enter_new(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
+        if !self.count_waiting(now) {
+            return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
+        }
+        let (word, event) = match self.hand_over(key, now, swept) {
+            Ok(handed_over) => handed_over,
+            Err(attempt) => {
+                self.table.uncount_waiting(1);
+                return attempt;
             }
         };
+        if let Some(event) = event {
+            self.table.counters.count(event);
+        }
+        let queue = Queue::new(self.table.config.clone(), Some(word));
+        self.state.queued.insert(key, queue.clone());
+        // Nobody else can reach the queue before the stripe's lock is free.
         let (enqueued, needs_dispatch) = queue.work_apart(|state| state.enter(queue.config(), call, now));
         self.take_back(key, &queue, now);
         Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
@@ -160,37 +167,35 @@ impl Locked<'_> {
         }
         let word = self.new_bucket(now).word(self.layout(), now);
         match self.make_room(key, &candidates, now, swept) {
-            Room::Counted => Ok((word, None)),
-            Room::Evicted => Ok((word, Some(FullEvent::Evicted))),
-            Room::Full => Err(Attempt::Full),
-            Room::Refused { deficit } => Err(Attempt::Arrived(Arrival::NoPlace { deficit, now })),
+            Ok(Room { seat, has_evicted }) => {
+                self.leave(seat);
+                Ok((word, has_evicted.then_some(FullEvent::Evicted)))
+            }
+            Err(NoRoom::Full) => Err(Attempt::Full),
+            Err(NoRoom::Refused { deficit }) => Err(Attempt::Arrived(Arrival::NoPlace { deficit, now })),
         }
     }
 
     /// Returns the queue of a key if the queue has waiters. Otherwise takes the word back.
-    fn queue_of(&mut self, key: Fingerprint, now: impl FnOnce() -> Reading) -> Option<Arc<Queue>> {
+    pub(super) fn queue_of(&mut self, key: Fingerprint, now: impl FnOnce() -> Reading) -> Option<Arc<Queue>> {
         let queue = self.state.queued.get(&key)?.clone();
         let is_back = self.take_back(key, &queue, now());
         (!is_back).then_some(queue)
     }
 
-    /// Takes a word back if its queue has no waiters, and returns whether it did. If there is no place
-    /// for the word, it stays with its queue, which serves calls as well.
+    /// Takes a word back if its queue has no waiters, and returns whether it did. If there is no seat
+    /// for the key, or another thread has the queue's lock, the word stays with its queue, which serves
+    /// calls as well.
     fn take_back(&mut self, key: Fingerprint, queue: &Arc<Queue>, now: Reading) -> bool {
         // A queue whose key was removed has no word, and another queue may be in its place.
         if !self.state.queued.get(&key).is_some_and(|current| Arc::ptr_eq(current, queue)) {
             return false;
         }
         let candidates = self.table.candidates(key);
-        if self.is_crowded_out(&candidates) {
-            return false;
-        }
-        let Some(word) = queue.reclaim() else { return false };
+        let Some((word, seat)) = queue.reclaim(|| self.seat(&candidates, now)) else { return false };
         self.state.queued.remove(&key);
         self.table.uncount_waiting(1);
-        if !self.place(key, word, &candidates, now) {
-            self.table.counters.count(FullEvent::Evicted);
-        }
+        self.place(key, word, seat);
         true
     }
 
@@ -214,13 +219,6 @@ impl Locked<'_> {
         for (key, queue) in all {
             self.take_back(key, &queue, now);
         }
-    }
-
-    /// Runs an operation on a key that callers wait on.
-    pub(super) fn run_queued<O: BucketOp>(&mut self, key: Fingerprint, op: &O) -> Option<QueuedOutput<O::Output>> {
-        let (queue, layout) = (self.queue_of(key, || op.now())?, self.table.layout());
-        let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, layout));
-        Some(QueuedOutput { output: output?, needs_dispatch: needs_dispatch.then_some(queue) })
     }
 
     /// Forgets a key that callers wait on, and refuses its waiters.

@@ -9,44 +9,60 @@ use super::fingerprint::Fingerprint;
 use super::slots::{Candidates, InSlot, Slot};
 use super::state::{Forgettable, Locked};
 
+/// The place of a key that is about to come. The stripe's lock is held until it is there.
+#[must_use = "a place in the overflow is counted"]
+pub(super) enum Seat<'a> {
+    Slot(Slot<'a>),
+    /// A place in the overflow, which is counted.
+    Overflow,
+}
+
 impl<'a> Locked<'a> {
     pub(super) fn layout(&self) -> &'a Layout {
         self.table.layout()
     }
 
-    /// Gives a counted key a slot, or a place in the overflow. If the overflow is full too, the key
-    /// is forgotten at once, and its debt is kept in the floor; returns `false` then.
+    /// Returns a seat for a key that is counted: a vacant slot, a slot whose tenant may be forgotten or
+    /// moved, or a place in the overflow. Returns `None` if there is none.
     #[inline]
-    #[must_use = "an eviction has to be counted"]
-    pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) -> bool {
+    pub(super) fn seat(&mut self, candidates: &Candidates<'a>, now: Reading) -> Option<Seat<'a>> {
         match candidates.vacant(Candidates::LINES) {
-            Some(slot) => {
-                self.occupy(slot, key, word);
-                true
-            }
-            None => self.place_crowded(key, word, candidates, now),
+            Some(slot) => Some(Seat::Slot(slot)),
+            None => self.seat_in_crowd(candidates, now),
         }
     }
 
     #[cold]
-    fn place_crowded(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) -> bool {
+    fn seat_in_crowd(&mut self, candidates: &Candidates<'a>, now: Reading) -> Option<Seat<'a>> {
         let slot = self.reuse(candidates, self.table.idle(now)).or_else(|| self.displace(candidates));
-        if let Some(slot) = slot {
-            self.occupy(slot, key, word);
-        } else if self.table.count_overflow() {
-            self.state.overflow.insert(key, word);
-        } else {
-            self.lower_floor(word);
-            self.table.uncount(1);
-            return false;
-        }
-        true
+        slot.map(Seat::Slot).or_else(|| self.table.count_overflow().then_some(Seat::Overflow))
     }
 
-    /// Returns whether a new key would find neither a vacant slot nor a place in the overflow.
+    /// Returns whether there is a seat, as far as a look can show.
+    pub(super) fn has_seat(&self, candidates: &Candidates<'a>, now: Reading) -> bool {
+        let idle = self.table.idle(now);
+        !self.table.overflow_is_full()
+            || candidates.vacant(Candidates::LINES).is_some()
+            || candidates.tenants().any(|tenant| {
+                idle.includes(self.layout(), tenant.word())
+                    || self.table.candidates(tenant.key).vacant(Candidates::LINES).is_some()
+            })
+    }
+
+    /// Moves a key to its seat.
     #[inline]
-    pub(super) fn is_crowded_out(&self, candidates: &Candidates<'a>) -> bool {
-        self.table.overflow_is_full() && candidates.vacant(Candidates::LINES).is_none()
+    pub(super) fn place(&mut self, key: Fingerprint, word: Word, seat: Seat<'a>) {
+        match seat {
+            Seat::Slot(slot) => self.occupy(slot, key, word),
+            Seat::Overflow => drop(self.state.overflow.insert(key, word)),
+        }
+    }
+
+    /// Gives a seat back that is not needed.
+    pub(super) fn leave(&self, seat: Seat<'a>) {
+        if let Seat::Overflow = seat {
+            self.table.uncount_overflow(1);
+        }
     }
 
     #[inline]

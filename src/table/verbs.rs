@@ -10,18 +10,21 @@ use crate::sync::lock;
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
-use super::eviction::Room;
+use super::eviction::{NoRoom, Room};
 use super::fingerprint::Fingerprint;
 use super::growth::Sweep;
 use super::op::{BucketOp, Change, Detached, Look, Take};
 use super::policy::FullEvent;
+use super::queued::run_queued;
 use super::sizes::{bytes, memory_limit};
 use super::slots::{Candidates, InSlot, search};
 use super::state::{Locked, Table};
 
-/// The outcome of an operation on a bucket that is in no slot.
+/// The outcome of an operation on a bucket that was in no slot.
 enum Absent<T> {
     Done(T),
+    /// The bucket is in the overflow, or was.
+    InOverflow(T),
     /// The bucket is in a slot or in the overflow now.
     Placed(T, Reading),
     /// A bucket in use was forgotten for the key, or the key was refused.
@@ -130,9 +133,13 @@ impl Table {
                 return output;
             }
             let mut locked = self.lock(stripe);
-            if let Some(done) = locked.run_queued(key, op) {
+            if let Some(queue) = locked.queue_of(key, || op.now()) {
                 drop(locked);
-                return done.finish();
+                match run_queued(&queue, op, self.layout()) {
+                    Some(output) => return output,
+                    // The word was taken back meanwhile, or the key removed.
+                    None => continue,
+                }
             }
             if found.is_some() || locked.changed || locked.changes() != changes {
                 candidates = self.candidates(key);
@@ -145,6 +152,10 @@ impl Table {
             drop(locked);
             match absent {
                 Absent::Done(output) => return output,
+                Absent::InOverflow(output) => {
+                    self.divide_some();
+                    return output;
+                }
                 Absent::Placed(output, now) => {
                     self.grow_if_crowded(now);
                     return output;
@@ -174,7 +185,7 @@ impl Table {
                 locked.move_home(tenant.key);
             }
         }
-        // Else a table to which no new keys come would be uneven for good, and every hit slower.
+        // A table to which no new keys come would else be uneven for long, and every hit slower.
         if better > 0 {
             self.divide_some();
         }
@@ -182,10 +193,24 @@ impl Table {
     }
 
     /// Counts an event of a full table, and reports it. No lock is held.
-    pub(crate) fn report(&self, event: FullEvent) {
+    pub(super) fn report(&self, event: FullEvent) {
         self.counters.count(event);
+        self.call_hook(event);
+    }
+
+    /// Reports an event that is counted. No lock is held.
+    fn call_hook(&self, event: FullEvent) {
         if let Some(hook) = &self.hook {
             hook(event);
+        }
+    }
+
+    /// Completes a wait's arrival, when its outcome is recorded and no lock is held: the table grows if
+    /// it is crowded, and an event that was counted is reported.
+    pub(crate) fn arrived(&self, event: Option<FullEvent>, now: Reading) {
+        self.grow_if_crowded(now);
+        if let Some(event) = event {
+            self.call_hook(event);
         }
     }
 
@@ -271,7 +296,7 @@ impl<'a> Locked<'a> {
         if let Some(&word) = self.state.overflow.get(&key) {
             let (word, output) = op.run(layout, Detached::Bucket(word), now);
             self.place_overflown(key, word);
-            return Absent::Done(output);
+            return Absent::InOverflow(output);
         }
         let new = self.new_bucket(now);
         let (word, output) = op.run(layout, new, now);
@@ -283,21 +308,15 @@ impl<'a> Locked<'a> {
         if !is_kept {
             return self.run_unkept(key, op, output, candidates, now, swept);
         }
-        let has_evicted = match self.make_room(key, candidates, now, swept) {
-            Room::Counted => false,
-            Room::Evicted => true,
-            Room::Full => return Absent::Full(now),
-            Room::Refused { deficit } if O::LOOKS => return Absent::Done(op.refused(output, deficit, now)),
-            Room::Refused { deficit } => {
-                return Absent::Forced(op.refused(output, deficit, now), FullEvent::Refused);
+        match self.make_room(key, candidates, now, swept) {
+            Ok(Room { seat, has_evicted }) => {
+                self.place(key, word, seat);
+                if has_evicted { Absent::Forced(output, FullEvent::Evicted) } else { Absent::Placed(output, now) }
             }
-        };
-        let is_placed = self.place(key, word, candidates, now);
-        if has_evicted && !is_placed {
-            // Another stripe took the last place. Two buckets in use are forgotten then.
-            self.table.counters.count(FullEvent::Evicted);
+            Err(NoRoom::Full) => Absent::Full(now),
+            Err(NoRoom::Refused { deficit }) if O::LOOKS => Absent::Done(op.refused(output, deficit, now)),
+            Err(NoRoom::Refused { deficit }) => Absent::Forced(op.refused(output, deficit, now), FullEvent::Refused),
         }
-        if is_placed && !has_evicted { Absent::Placed(output, now) } else { Absent::Forced(output, FullEvent::Evicted) }
     }
 
     /// Completes an operation that leaves a new key unknown. If the output states when a call will
@@ -314,10 +333,10 @@ impl<'a> Locked<'a> {
         let Some(missing) = op.foresees(self.layout(), &output) else { return Absent::Done(output) };
         let refused = |output, deficit: Units| op.refused(output, deficit.max(missing), now);
         match self.foresee_room(key, candidates, now, swept) {
-            Room::Full => Absent::Full(now),
-            Room::Refused { deficit } if O::LOOKS => Absent::Done(refused(output, deficit)),
-            Room::Refused { deficit } => Absent::Forced(refused(output, deficit), FullEvent::Refused),
-            Room::Counted | Room::Evicted => Absent::Done(output),
+            Some(NoRoom::Full) => Absent::Full(now),
+            Some(NoRoom::Refused { deficit }) if O::LOOKS => Absent::Done(refused(output, deficit)),
+            Some(NoRoom::Refused { deficit }) => Absent::Forced(refused(output, deficit), FullEvent::Refused),
+            None => Absent::Done(output),
         }
     }
 

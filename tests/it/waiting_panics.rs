@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -263,4 +264,52 @@ fn a_wait_whose_beginning_panicked_has_not_ended() {
     assert!(poll(&mut wait).is_none());
     clock.advance(seconds(1));
     assert!(poll(&mut wait).is_some());
+}
+
+/// A clock that stands still, and blocks the thread named "slow" at its second reading until `gate` is
+/// open.
+#[derive(Clone, Default)]
+struct BlockingClock {
+    clock: MockClock,
+    readings: Arc<AtomicU64>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Clock for BlockingClock {
+    fn now(&self) -> u64 {
+        if std::thread::current().name() == Some("slow") && self.readings.fetch_add(1, Ordering::SeqCst) == 1 {
+            let open = self.gate.0.lock().expect("no test fails");
+            drop(self.gate.1.wait_while(open, |open| !*open).expect("no test fails"));
+        }
+        self.clock.now()
+    }
+
+    fn timer(&self) -> Option<Box<dyn Timer>> {
+        self.clock.timer()
+    }
+}
+
+#[test]
+fn a_thread_that_is_held_up_in_a_keys_queue_does_not_hold_up_other_keys() {
+    let clock = BlockingClock::default();
+    let builder = KeyedRateLimiter::<u8>::builder().quota(Quota::per_second(1).burst(1)).max_keys(8);
+    let limiter = Arc::new(builder.clock(clock.clone()).build().expect("a quota"));
+    assert!(limiter.allow(&1));
+    let mut wait = limiter.acquire(&1);
+    assert!(poll(&mut wait).is_none());
+    let slow = limiter.clone();
+    let name = std::thread::Builder::new().name("slow".to_owned());
+    let slow = name.spawn(move || slow.key(&1).add_tokens(1)).expect("a thread");
+    while clock.readings.load(Ordering::SeqCst) < 2 {
+        std::thread::yield_now();
+    }
+    let (send, receive) = channel();
+    let other = limiter.clone();
+    std::thread::spawn(move || send.send((other.allow(&2), other.allow(&3), other.len())));
+    let answer = receive.recv_timeout(seconds(60));
+    *clock.gate.0.lock().expect("no test fails") = true;
+    clock.gate.1.notify_all();
+    assert_eq!(answer, Ok((true, true, 3)));
+    slow.join().expect("it was held up");
+    assert!(matches!(poll(&mut wait), Some(Ok(_))));
 }

@@ -234,10 +234,8 @@ impl<H: WaitHandle> Wait<H> {
         if needs_dispatch {
             queue.dispatch();
         }
-        // Last: the hook is user code too, and the dispatch was requested.
-        if let Some(event) = event {
-            target.report(event);
-        }
+        // Last: a table may wait for a lock to grow, and the hook is user code.
+        target.arrived(event, now);
         Begun::Over(match enqueued {
             Enqueued::Waiting { alone, .. } => return Begun::Waiting { alone },
             Enqueued::Granted(at) => Ok(Granted::new(now, at)),
