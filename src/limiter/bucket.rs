@@ -37,9 +37,9 @@ use crate::error::AcquireError;
 /// the waiter that would be served last: the wait of that one ends with
 /// [`QueueFull`](crate::AcquireError::QueueFull).
 ///
-/// The waiters on one bucket leave at most 64 different amounts. A call that would wait and leaves a
-/// further amount is refused with [`QueueFull`](crate::AcquireError::QueueFull), or the waiters that
-/// leave most are, if it leaves less: use a few fixed amounts.
+/// The waiters on one bucket that leave tokens leave at most 64 different amounts. A call that would wait
+/// and leaves a further amount is refused with [`QueueFull`](crate::AcquireError::QueueFull): use a few
+/// fixed amounts.
 ///
 /// # Examples
 ///

@@ -138,7 +138,7 @@ impl Locked<'_> {
         }
         let queue = Queue::new(self.table.config.clone(), Some(word));
         self.state.queued.insert(key, queue.clone());
-        // Nobody else can reach the queue before the stripe's lock is free.
+        // No other thread can reach the queue before the stripe's lock is free.
         let (enqueued, needs_dispatch) = queue.work_apart(|state| state.enter(queue.config(), call, now));
         self.take_back(key, &queue, now);
         Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
