@@ -57,6 +57,10 @@
 //! takes fractions. The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts
 //! full, unless [`initial`](Quota::initial) sets fewer tokens.
 //!
+//! A bucket of n per period admits nearly 2n in its first period: a burst of n at once, and n more that it earns in
+//! that time. If a limit counts the calls of a window, as most servers do, [`Quota::at_most(n, window)`](Quota::at_most)
+//! makes the quota that admits at most n in any window of that length. As text: `at most 100 in 1min`.
+//!
 //! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
 //! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
 //! instead. A bucket has one quota; a call that several quotas must admit asks several limiters.

@@ -5,6 +5,7 @@ mod rate;
 mod serde;
 mod text;
 mod value;
+mod window;
 
 pub use text::{ParseQuotaError, QuotaTextError, Quotas};
 pub use value::Quota;

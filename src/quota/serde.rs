@@ -15,7 +15,7 @@ use core::str::FromStr;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::text::{self, DefaultBurst, Misfit, ParseQuotaError, QuotaTextError, Quotas};
+use super::text::{self, Base, Misfit, ParseQuotaError, QuotaTextError, Quotas};
 use super::value::Quota;
 use crate::tokens::Tokens;
 
@@ -163,21 +163,21 @@ fn with_text<E: de::Error>(error: &ParseQuotaError) -> E {
 struct Rate;
 
 impl<'de> DeserializeSeed<'de> for Rate {
-    type Value = DefaultBurst;
+    type Value = Base;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<DefaultBurst, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Base, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl Visitor<'_> for Rate {
-    type Value = DefaultBurst;
+    type Value = Base;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a text such as \"100/s\" in the field {RATE:?}")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<DefaultBurst, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Base, E> {
         parse_field(RATE, text, text::rate)
     }
 }

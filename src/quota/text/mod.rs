@@ -13,4 +13,4 @@ mod words;
 pub use error::{ParseQuotaError, QuotaTextError};
 pub use list::Quotas;
 #[cfg(feature = "serde")]
-pub(super) use parse::{DefaultBurst, Misfit, combined, rate, tokens};
+pub(super) use parse::{Base, Misfit, combined, rate, tokens};
