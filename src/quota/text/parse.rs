@@ -44,7 +44,8 @@ const CLAUSE: &str = "after the rate come \"burst\", \"initial\" or \"debt\", ea
 const TWICE: &str = "given twice: leave one of them out";
 const SEPARATOR: &str = "quotas are separated by \";\", as in \"100/s; 5000/h\"";
 const NO_SEPARATOR: &str = "leave this out: a space is enough, as in \"100/s burst 200\"";
-const ONE_QUOTA: &str = "one quota is expected here: several are parsed as `Quotas`";
+const ONE_QUOTA: &str = "one quota is expected here: a list such as \"100/s; 5000/h\" is parsed as `Quotas`";
+const NAME: &str = "one quota without a name is expected here: a list with names is parsed as `Quotas`";
 const NO_LIMIT: &str = "a quota always has a limit: for none, leave the quota out and use `RateLimiter::unlimited()`";
 const LARGEST: &str = "an amount always has a limit: the largest is 4294967295";
 const NO_WINDOW: &str = "after \"at most\" and an amount come \"in\" and a time, as in \"at most 100 in 1min\"";
@@ -306,6 +307,8 @@ impl<'a> Parser<'a> {
             let end = self.word_end();
             return Err(if self.position(end, &UNLIMITED).is_some() {
                 error(self.at, end, unlimited)
+            } else if end > self.at && end < self.bytes.len() && self.bytes[end] == b':' {
+                error(self.at, end + 1, NAME)
             } else {
                 self.unexpected(AMOUNT)
             });
