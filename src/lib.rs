@@ -57,9 +57,14 @@
 //! takes fractions. The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts
 //! full, unless [`initial`](Quota::initial) sets fewer tokens.
 //!
+//! A bucket of n per period admits nearly 2n in its first period: a burst of n at once, and n more that it earns in
+//! that time. If a limit counts the calls of a window, as most servers do, [`Quota::at_most(n, window)`](Quota::at_most)
+//! makes the quota that admits at most n in any window of that length. As text: `at most 100 in 1min`.
+//!
 //! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
 //! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
-//! instead. A bucket has one quota; a call that several quotas must admit asks several limiters.
+//! instead. A bucket has one quota; a call that several quotas must admit asks several limiters. [`Quotas`] is a list
+//! of them, with names: `burst: 100/s; daily: 50000/day`.
 //!
 //! A limiter counts in *units*. One unit is a fraction of a token, or a whole token at 10⁹/s. If a token takes a whole
 //! number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is
@@ -266,7 +271,7 @@
 //! - [`AcquireError`], of waits: [`ExceedsBurst`], [`TableFull`]; the wait cannot end in time ([`TooLate`], with the
 //!   time it would take); the queue is full ([`QueueFull`]); the key was removed meanwhile ([`KeyRemoved`]); the
 //!   limiter was closed ([`LimiterClosed`]).
-//! - [`QuotaError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction: they name the mistake
+//! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction: they name the mistake
 //!   and the correction.
 //!
 //! <a id="promises"></a>
@@ -321,7 +326,7 @@
 //!   `alloc` and 64-bit atomics.
 //! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate`
 //!   and optionally a `burst`, an `initial` and a `debt`, each of the three a number or a text. [`Quotas`] are also
-//!   read from a list of either. Binary formats read only the text. If the `arbitrary_precision` of `serde_json` is
+//!   read from a list of either, in which a map may have a `name`. Binary formats read only the text. If the `arbitrary_precision` of `serde_json` is
 //!   on, amounts must be texts there.
 //! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
 //!   tokio's tasks can wait as well.
@@ -379,7 +384,7 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 pub use error::BuildError;
 #[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
-pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TryAcquireError};
+pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
 pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};

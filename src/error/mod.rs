@@ -5,6 +5,7 @@ mod acquire;
 #[cfg(feature = "std")]
 mod build;
 mod quota;
+mod quotas;
 mod show;
 mod try_acquire;
 
@@ -16,5 +17,7 @@ pub use build::BuildError;
 pub(crate) use build::BuildErrorKind;
 pub use quota::QuotaError;
 pub(crate) use quota::QuotaErrorKind;
+pub use quotas::QuotasError;
+pub(crate) use quotas::QuotasErrorKind;
 pub(crate) use show::Wait;
 pub use try_acquire::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};

@@ -28,6 +28,14 @@ pub(crate) enum QuotaErrorKind {
     BurstTooFine {
         burst: Tokens,
     },
+    /// Of a window.
+    BurstNotWhole {
+        burst: Tokens,
+    },
+    /// The burst alone exceeds the window.
+    BurstAboveWindow {
+        burst: Tokens,
+    },
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
     Rate(f64),
     #[cfg_attr(not(feature = "std"), allow(dead_code))]
@@ -44,6 +52,10 @@ impl QuotaError {
             QuotaErrorKind::TooSlow { .. } => "a rate below one token per 10000 years: count in smaller tokens",
             QuotaErrorKind::ZeroBurst => "a quota needs a burst above zero, or nothing could ever be admitted",
             QuotaErrorKind::BurstTooFine { .. } => "a burst below what this rate can count: raise the burst to a token",
+            QuotaErrorKind::BurstNotWhole { .. } => {
+                "a burst with a fraction, and a window counts whole tokens: round it"
+            }
+            QuotaErrorKind::BurstAboveWindow { .. } => "a burst above the number of the whole window: lower it",
             QuotaErrorKind::Rate(_) => "a rate must be a finite number above zero",
             QuotaErrorKind::Capacity(_) => "a burst must be a finite number above zero and below 4294967296",
         }
@@ -57,7 +69,9 @@ impl fmt::Display for QuotaError {
                 let noun = if tokens == 1 { "token" } else { "tokens" };
                 write!(f, "{tokens} {noun} per {period:?} is ")?;
             }
-            QuotaErrorKind::BurstTooFine { burst } => write!(f, "a burst of {burst} tokens is ")?,
+            QuotaErrorKind::BurstTooFine { burst }
+            | QuotaErrorKind::BurstNotWhole { burst }
+            | QuotaErrorKind::BurstAboveWindow { burst } => write!(f, "a burst of {burst} tokens is ")?,
             QuotaErrorKind::Rate(value) | QuotaErrorKind::Capacity(value) => write!(f, "{value}: ")?,
             QuotaErrorKind::ZeroTokens | QuotaErrorKind::ZeroPeriod | QuotaErrorKind::ZeroBurst => {}
         }

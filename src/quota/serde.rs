@@ -3,11 +3,10 @@
 //! A quota is written as its text. It is read from a text, or from a map with the fields `rate`,
 //! `burst`, `initial` and `debt`; the last three are optional. The rate is a text; the other fields
 //! are amounts, as numbers or as texts. Quotas that hold at once are written as one text, and read
-//! from that text, from a map, or from a list of texts and maps.
+//! from that text, from a map, or from a list of texts and maps, in which each may have a name.
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 use core::str::FromStr;
@@ -15,7 +14,9 @@ use core::str::FromStr;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::text::{self, DefaultBurst, Misfit, ParseQuotaError, QuotaTextError, Quotas};
+use super::name::{NO_NAME, Name};
+use super::quotas::Quotas;
+use super::text::{self, Base, Misfit, ParseQuotaError, QuotaTextError};
 use super::value::Quota;
 use crate::tokens::Tokens;
 
@@ -56,8 +57,10 @@ fn read<'de, D: Deserializer<'de>, T: Form>(deserializer: D) -> Result<T, D::Err
 /// A type that is read from a text, a map, and perhaps a list.
 trait Form: FromStr<Err = ParseQuotaError> {
     const EXPECTED: &'static str;
+    /// The fields of a map.
+    const FIELDS: &'static [&'static str];
 
-    fn of_one(quota: Quota) -> Self;
+    fn of_one(name: Option<Name>, quota: Quota) -> Self;
 
     /// Returns `None` if the type cannot be read from a list.
     fn of_list<'de, A: SeqAccess<'de>>(_: A) -> Option<Result<Self, A::Error>> {
@@ -68,7 +71,9 @@ trait Form: FromStr<Err = ParseQuotaError> {
 impl Form for Quota {
     const EXPECTED: &'static str = "a quota: a text such as \"100/s burst 200\", or a map with a \"rate\"";
 
-    fn of_one(quota: Quota) -> Self {
+    const FIELDS: &'static [&'static str] = FIELDS.split_at(FIELDS.len() - 1).0;
+
+    fn of_one(_: Option<Name>, quota: Quota) -> Self {
         quota
     }
 }
@@ -77,19 +82,50 @@ impl Form for Quotas {
     const EXPECTED: &'static str =
         "quotas: a text such as \"100/s; 5000/h\", a map with a \"rate\", or a list of either";
 
-    fn of_one(quota: Quota) -> Self {
-        quota.into()
+    const FIELDS: &'static [&'static str] = FIELDS;
+
+    fn of_one(name: Option<Name>, quota: Quota) -> Self {
+        Quotas::of_named(Entry::of_one(name, quota).0)
     }
 
     fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Option<Result<Self, A::Error>> {
-        let mut read = || {
-            let mut quotas: Vec<Quota> = Vec::new();
-            while let Some(quota) = list.next_element()? {
-                quotas.push(quota);
+        // An error of an element is kept aside, because it is of the format's type.
+        let mut failed = None;
+        let entries = core::iter::from_fn(|| match list.next_element::<Entry>() {
+            Ok(entry) => entry.map(|Entry(named)| Ok(named)),
+            Err(error) => {
+                failed = Some(error);
+                None
             }
-            Quotas::new(quotas).ok_or_else(|| de::Error::custom("an empty list of quotas: one is needed at least"))
-        };
-        Some(read())
+        });
+        let quotas = Quotas::checked(entries);
+        Some(failed.map_or_else(|| quotas.map_err(de::Error::custom), Err))
+    }
+}
+
+/// An element of a list.
+struct Entry((Name, Quota));
+
+impl FromStr for Entry {
+    type Err = ParseQuotaError;
+
+    fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
+        text::named(text).map(Entry).map_err(|error| ParseQuotaError::new(text, error))
+    }
+}
+
+impl Form for Entry {
+    const EXPECTED: &'static str = "a quota: a text such as \"daily: 50000/day\", or a map with a \"rate\"";
+    const FIELDS: &'static [&'static str] = FIELDS;
+
+    fn of_one(name: Option<Name>, quota: Quota) -> Self {
+        Entry((name.unwrap_or_else(|| Name::of(&quota)), quota))
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer)
     }
 }
 
@@ -111,7 +147,7 @@ impl<'de, T: Form> Visitor<'de> for TextOrMap<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let (mut rate, mut clauses) = (None, [None; CLAUSES.len()]);
+        let (mut name, mut rate, mut clauses) = (None, None, [None; CLAUSES.len()]);
         while let Some(key) = map.next_key::<String>()? {
             if let Some(nth) = CLAUSES.iter().position(|&clause| clause == key) {
                 let name = CLAUSES[nth];
@@ -123,13 +159,20 @@ impl<'de, T: Form> Visitor<'de> for TextOrMap<T> {
                 if rate.replace(map.next_value_seed(Rate)?).is_some() {
                     return Err(de::Error::duplicate_field(RATE));
                 }
+            } else if key == NAME && T::FIELDS.contains(&NAME) {
+                let text = map.next_value::<String>()?;
+                let given =
+                    Name::given(&text).ok_or_else(|| in_field(NAME, &format_args!("{NO_NAME}, not {text:?}")))?;
+                if name.replace(given).is_some() {
+                    return Err(de::Error::duplicate_field(NAME));
+                }
             } else {
-                return Err(de::Error::unknown_field(&key, FIELDS));
+                return Err(de::Error::unknown_field(&key, T::FIELDS));
             }
         }
         let rate = rate.ok_or_else(|| de::Error::missing_field(RATE))?;
         text::combined(rate, clauses)
-            .map(T::of_one)
+            .map(|quota| T::of_one(name, quota))
             .map_err(|Misfit { clause, error }| in_field(clause.map_or(RATE, |nth| CLAUSES[nth]), &error))
     }
 }
@@ -137,7 +180,9 @@ impl<'de, T: Form> Visitor<'de> for TextOrMap<T> {
 const RATE: &str = "rate";
 /// In the order of [`text::combined`].
 const CLAUSES: [&str; 3] = ["burst", "initial", "debt"];
-const FIELDS: &[&str] = &[RATE, CLAUSES[0], CLAUSES[1], CLAUSES[2]];
+/// The name is the last.
+const FIELDS: &[&str] = &[RATE, CLAUSES[0], CLAUSES[1], CLAUSES[2], NAME];
+const NAME: &str = "name";
 
 /// The message names the field, and what is wrong with it.
 fn in_field<E: de::Error>(name: &str, error: &dyn fmt::Display) -> E {
@@ -163,21 +208,21 @@ fn with_text<E: de::Error>(error: &ParseQuotaError) -> E {
 struct Rate;
 
 impl<'de> DeserializeSeed<'de> for Rate {
-    type Value = DefaultBurst;
+    type Value = Base;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<DefaultBurst, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Base, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl Visitor<'_> for Rate {
-    type Value = DefaultBurst;
+    type Value = Base;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a text such as \"100/s\" in the field {RATE:?}")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<DefaultBurst, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Base, E> {
         parse_field(RATE, text, text::rate)
     }
 }

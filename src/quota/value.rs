@@ -17,7 +17,8 @@ use crate::word::{Layout, Units};
 /// [`max_debt`](Quota::max_debt).
 ///
 /// Constructors: [`per_second`](Quota::per_second) and its siblings for whole numbers,
-/// [`new`](Quota::new) for any period, [`parse`](str::parse) or [`quota!`](crate::quota!) for text,
+/// [`new`](Quota::new) for any period, [`at_most`](Quota::at_most) for the most of any window,
+/// [`parse`](str::parse) or [`quota!`](crate::quota!) for text,
 /// [`try_from_rate`](Quota::try_from_rate) for fractions. All but `parse` and `try_from_rate` work
 /// in a constant, and an invalid quota in a constant does not compile.
 ///
@@ -73,7 +74,8 @@ impl Quota {
         Quota::new(tokens as u64, Duration::from_secs(1))
     }
 
-    /// Returns a quota of `tokens` per minute, with a burst of the same size.
+    /// Returns a quota of `tokens` per minute, with a burst of the same size. The first minute admits
+    /// nearly twice as many; [`at_most`](Quota::at_most) bounds every minute.
     ///
     /// # Panics
     ///

@@ -99,6 +99,26 @@ impl Decimal {
         }
     }
 
+    /// Returns the number if it is whole and at most `most`.
+    pub(crate) const fn whole(self, most: u128) -> Option<u128> {
+        let scale = match 10u128.checked_pow(self.exponent.unsigned_abs()) {
+            Some(scale) => scale,
+            // Beyond 10³⁸ every number but 0 is too large, or has a fraction.
+            None => return if self.digits == 0 { Some(0) } else { None },
+        };
+        let whole = if self.exponent >= 0 {
+            self.digits.checked_mul(scale)
+        } else if self.digits.is_multiple_of(scale) {
+            Some(self.digits / scale)
+        } else {
+            None
+        };
+        match whole {
+            Some(whole) if whole <= most => Some(whole),
+            _ => None,
+        }
+    }
+
     /// Converts to tokens; `None` if the number is too large, or has too many decimals to be kept
     /// exactly.
     pub(crate) const fn tokens(self, round: Round) -> Option<Tokens> {

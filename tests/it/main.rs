@@ -28,6 +28,7 @@ mod quotas;
 mod resetting;
 mod sharing;
 mod starting;
+mod strict_windows;
 mod support;
 mod text;
 mod total;

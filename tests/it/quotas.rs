@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use brimful::{ParseQuotaError, Quota, Quotas, Tokens};
+use brimful::{ParseQuotaError, Quota, Quotas, QuotasError, Tokens};
+use proptest::prelude::*;
 
 fn read(text: &str) -> Result<Quotas, ParseQuotaError> {
     text.parse()
@@ -16,21 +17,65 @@ fn lists_read_as_their_parts_in_their_order() {
         " 100/s burst 200 ;5000 per hour;1/d burst 3 ",
         "100/s burst 200;\n5000/h;\n1/day burst 3\n",
     ] {
-        assert_eq!(read(text).unwrap()[..], all, "{text:?}");
+        assert_eq!(read(text).unwrap().as_slice(), all, "{text:?}");
     }
     assert_eq!(read("7/min").unwrap(), Quota::per_minute(7).into());
-    assert_eq!(Quotas::new(all).unwrap()[..], all);
-    assert_eq!(Quotas::new([]), None);
-    assert!(Quotas::new(all).unwrap().into_iter().eq(all));
+    assert_eq!(Quotas::new(all).unwrap().as_slice(), all);
+    assert!(Quotas::new(all).unwrap().iter().map(|(_, quota)| quota).eq(all));
+}
+
+#[test]
+fn a_quota_has_a_name_or_is_called_by_its_text() {
+    let (second, day) = (Quota::per_second(100), Quota::per_day(50_000));
+    let quotas = read(" burst :100/s ;5/h; Day_2.x-y: 50000/day").unwrap();
+    let named = [("burst", second), ("5/h burst 5", Quota::per_hour(5)), ("Day_2.x-y", day)];
+    assert!(quotas.iter().eq(named), "{quotas}");
+    assert!(quotas.iter().rev().eq(named.into_iter().rev()));
+    assert_eq!(quotas.iter().len(), 3);
+    assert_eq!([0, 1, 2, 3].map(|nth| quotas.name(nth)), [Some("burst"), Some("5/h burst 5"), Some("Day_2.x-y"), None]);
+
+    assert_eq!(Quotas::named([("burst", second), ("daily", day)]), Ok(read("burst: 100/s; daily: 50000/day").unwrap()));
+    let unnamed = Quotas::new([second, day]).unwrap();
+    assert_ne!(Quotas::named([("burst", second), ("daily", day)]), Ok(unnamed.clone()));
+    assert_eq!(unnamed, read("100/s; 50000/day").unwrap());
+    // Equal quotas, and names that differ in case, are kept apart by their names.
+    assert_eq!(read("a: 100/s; A: 100/s; 100/s").unwrap().iter().len(), 3);
+}
+
+#[test]
+fn lists_in_code_are_checked_as_texts_are() {
+    let second = Quota::per_second(1);
+    let reason = |list: Result<Quotas, QuotasError>| list.unwrap_err().to_string();
+    let (empty, many) =
+        ("an empty list of quotas: one is needed at least", "a list has at most 16 quotas: leave some out");
+    assert_eq!(reason(Quotas::new([])), empty);
+    assert_eq!(reason(Quotas::named([("", second); 0])), empty);
+    assert_eq!(reason(Quotas::new((1..=17).map(Quota::per_second))), many);
+    assert_eq!(Quotas::new((1..=16).map(Quota::per_second)).unwrap().iter().len(), Quotas::MOST);
+    assert_eq!(
+        reason(Quotas::new([second, second])),
+        "the name \"1/s burst 1\": another quota of the list has this name: choose another name, or leave one out"
+    );
+    assert!(reason(Quotas::named([("a", second), ("a", Quota::per_hour(5))])).starts_with("the name \"a\": another"));
+    for name in ["", " ", "a b", "a:", "a;", "1/s burst 1", "täglich", "a\n", "\"a\"", &"x".repeat(65)] {
+        let error = reason(Quotas::named([(name, second)]));
+        assert!(error.starts_with(&format!("the name {name:?}: a name has at most 64 characters")), "{error}");
+    }
+    assert!(Quotas::named([("x".repeat(64), second)]).is_ok());
 }
 
 #[test]
 fn lists_read_back() {
-    for text in
-        ["100/s burst 200", "100/s burst 200; 5000/h burst 5000", "0.5/s burst 2.5 initial 0 debt 10; 1/day burst 1"]
-    {
+    for text in [
+        "100/s burst 200",
+        "100/s burst 200; 5000/h burst 5000",
+        "0.5/s burst 2.5 initial 0 debt 10; 1/day burst 1",
+        "daily: 50000/day burst 50000",
+        "100/s burst 200; a: 5000/h burst 5000; 5000/h burst 5000; 0._-: 1/day burst 1",
+    ] {
         let quotas = read(text).unwrap();
         assert_eq!(quotas.to_string(), text);
+        assert_eq!(read(&quotas.to_string()), Ok(quotas.clone()));
         assert_eq!(format!("{quotas:?}"), format!("Quotas({text:?})"));
     }
 }
@@ -53,6 +98,16 @@ fn what_is_wrong_is_pointed_at_in_the_whole_text() {
         ("1/day; 100/s burst 2,5/h", 19..22, "\"2,5\""),
         ("1/day; 60 rpm, 10 rps", 13..14, "\",\""),
         ("1/day; unlimited", 7..16, "\"unlimited\""),
+        ("a: 100/s; b:", 12..12, "the end"),
+        ("a: 100/s; b: ; 1/s", 13..14, "\";\""),
+        ("a: 100/s; b: 5/fortnight", 15..24, "\"fortnight\""),
+        ("1/s; b: c: 5/h", 8..10, "\"c:\""),
+        ("1/s; : 5/h", 5..6, "\":\""),
+        (":", 0..1, "\":\""),
+        ("1/s; täglich: 5/h", 5..13, "\"täglich\""),
+        ("1/s;  two words : 5/h", 6..15, "\"two words\""),
+        ("a: 1/s; b: 2/s;  a : 5/h", 17..18, "\"a\""),
+        ("1/s; 60/min burst 1; 5/h", 5..19, "\"60/min burst 1\""),
     ];
     for (text, span, part) in cases {
         let error = read(text).unwrap_err();
@@ -69,7 +124,34 @@ fn a_comma_is_answered_with_a_semicolon() {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains("quotas are separated by \";\""), "{text}: {error}");
         let mended = text.replace(',', ";");
-        assert_eq!(read(&mended).unwrap().len(), 2, "{mended}");
+        assert_eq!(read(&mended).unwrap().iter().len(), 2, "{mended}");
+    }
+}
+
+#[test]
+fn a_list_has_at_most_16_quotas() {
+    let list = |most: u32| (1..=most).map(|rate| format!("{rate}/s")).collect::<Vec<_>>().join("; ");
+    assert_eq!(read(&list(16)).unwrap().iter().len(), 16);
+    let error = read(&list(17)).unwrap_err();
+    assert_eq!(&error.text()[error.span()], "17/s");
+    assert!(error.to_string().ends_with("a list has at most 16 quotas: leave some out"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn any_row_of_parts_is_a_list_or_an_error_with_a_place(
+        parts in prop::collection::vec(
+            prop::sample::select(&["1/s", "5/h burst 2", "a", "b-1", ":", ";", " ", "é", "at most 3 in 1s", "\n", "\""][..]), 0..12,
+        ),
+    ) {
+        let text = parts.concat();
+        match read(&text) {
+            Ok(quotas) => prop_assert_eq!(read(&quotas.to_string()), Ok(quotas), "{:?}", text),
+            Err(error) => {
+                prop_assert!(text.get(error.span()).is_some(), "{:?} {:?}", text, error);
+                prop_assert_eq!(error.caret().to_string().lines().count(), 2);
+            }
+        }
     }
 }
 
@@ -108,9 +190,9 @@ mod serde {
 
     #[test]
     fn read_back_from_a_format_that_does_not_describe_itself() {
-        let quotas: Quotas = "100/s burst 200; 5000/h".parse().unwrap();
-        let bytes = postcard::to_allocvec(&(quotas[0], &quotas)).unwrap();
-        assert_eq!(postcard::from_bytes::<(Quota, Quotas)>(&bytes).unwrap(), (quotas[0], quotas));
+        let quotas: Quotas = "100/s burst 200; hourly: 5000/h".parse().unwrap();
+        let bytes = postcard::to_allocvec(&(quotas.as_slice()[0], &quotas)).unwrap();
+        assert_eq!(postcard::from_bytes::<(Quota, Quotas)>(&bytes).unwrap(), (quotas.as_slice()[0], quotas));
     }
 
     #[test]
@@ -130,6 +212,11 @@ mod serde {
         assert_eq!(quotas(json!([{"rate": "10/s", "burst": 20}, "5000/h"])), both);
         assert_eq!(quotas(json!("10/s burst 20; 5000/h")), both);
         assert_eq!(quotas(json!({"rate": "10/s"})), Quota::per_second(10).into());
+        let named: Quotas = "burst: 10/s burst 20; 7/min; hourly: 5000/h".parse().unwrap();
+        let burst = json!({"name": "burst", "rate": "10/s", "burst": 20});
+        assert_eq!(quotas(json!([burst, "7/min", "hourly: 5000/h"])), named);
+        assert_eq!(quotas(json!({"rate": "5000/h", "name": "hourly"})), "hourly: 5000/h".parse().unwrap());
+        assert_eq!(from_value::<Quotas>(to_value(&named).unwrap()).unwrap(), named);
     }
 
     #[test]
@@ -152,7 +239,20 @@ mod serde {
         assert!(quotas(json!([])).contains("an empty list"));
         assert!(quotas(json!(["1/s", "2/x"])).contains("\"2/x\""));
         assert!(quotas(json!(true)).contains("quotas: a text such as"));
+        assert!(quotas(json!([true])).contains("a quota: a text such as \"daily: 50000/day\""));
+        assert!(quotas(json!(["a: 1/s", "a: 2/s"])).contains("the name \"a\": another quota of the list"));
+        assert!(quotas(json!(["1/s; 2/s"])).contains("a list such as"));
+        assert!(quotas(json!(["1/s", "1/s"])).contains("another quota"));
+        assert!(quotas(json!([{"rate": "1/s", "name": "a b"}])).contains("field \"name\": a name has at most 64"));
+        let many: Vec<String> = (1..=17).map(|rate| format!("{rate}/s")).collect();
+        assert!(quotas(json!(many)).contains("at most 16 quotas"));
+        let text = r#"{"rate": "1/s", "name": "a", "name": "b"}"#;
+        assert!(serde_json::from_str::<Quotas>(text).unwrap_err().to_string().contains("duplicate field `name`"));
+        // One quota has no name.
+        refused(json!({"rate": "1/s", "name": "a"}), "unknown field `name`, expected one of `rate`, `burst`");
+        refused(json!("a: 1/s"), "a list with names is parsed as `Quotas`");
     }
+
     /// Each field of a map takes its own kind of value. Other values are refused, with the field's
     /// name and a right value.
     #[test]

@@ -37,16 +37,16 @@ pub(crate) fn number(pico: u128) -> Value {
     }
 }
 
-/// Reads the quota of `--quota`.
+/// Reads the one quota of `--quota`.
 pub(crate) fn parse_quota(text: &str) -> anyhow::Result<Quota> {
     let quotas = parse_quotas(text).context("--quota")?;
-    match quotas[..] {
+    match *quotas.as_slice() {
         [quota] => Ok(quota),
-        _ => bail!("--quota: one quota at a time, and {text:?} has {}", quotas.len()),
+        _ => bail!("--quota: one quota at a time, and {text:?} has {}", quotas.iter().len()),
     }
 }
 
-/// Reads quotas with semicolons between them.
+/// Reads quotas with semicolons between them, each perhaps with a name.
 pub(crate) fn parse_quotas(text: &str) -> anyhow::Result<Quotas> {
     text.parse().map_err(|error: ParseQuotaError| anyhow!("{error}\n{}", error.caret()))
 }

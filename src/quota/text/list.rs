@@ -1,129 +1,74 @@
-//! Several quotas in one text: `100/s burst 200; 5000/h`.
+//! Reads a list of quotas: `burst: 100/s; 5000/h`.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
-use core::ops::Deref;
-use core::str::FromStr;
 
-use super::error::{ParseQuotaError, QuotaTextError};
+use super::error::QuotaTextError;
+use super::parse;
+use crate::quota::name::{NO_NAME, Name, TWICE};
 use crate::quota::value::Quota;
 
-/// A list of quotas that hold at once, with at least one: `100/s burst 200; 5000/h`.
-///
-/// In text, the quotas are separated by semicolons, in the given order. A limiter enforces one
-/// quota: make one limiter for each, and reserve from all of them before you commit to any.
-///
-/// # Examples
-///
-/// ```
-/// use brimful::{Quota, Quotas};
-///
-/// let quotas: Quotas = "100/s burst 200; 5000/h".parse()?;
-/// assert_eq!(quotas[..], [Quota::per_second(100).burst(200), Quota::per_hour(5_000)]);
-/// assert_eq!(quotas.to_string(), "100/s burst 200; 5000/h burst 5000");
-///
-/// let error = "100/s; 5000/fortnight".parse::<Quotas>().unwrap_err();
-/// assert_eq!(error.caret().to_string(), "100/s; 5000/fortnight\n            ^^^^^^^^^");
-/// # Ok::<(), brimful::ParseQuotaError>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Quotas(Box<[Quota]>);
-
 const MISSING: &str = "expected a quota, such as \"100/s\"";
+const TOO_MANY: &str = "a list has at most 16 quotas: leave some out";
 
-impl Quotas {
-    /// Returns the quotas of a list; `None` if the list is empty.
-    #[must_use]
-    pub fn new(quotas: impl Into<Box<[Quota]>>) -> Option<Self> {
-        Some(Quotas(quotas.into())).filter(|quotas| !quotas.0.is_empty())
+/// The most quotas of a list.
+pub(in crate::quota) const MOST: usize = 16;
+
+/// Reads quotas with semicolons between them, each perhaps with a name and a colon before it. Names are
+/// unique.
+pub(in crate::quota) fn list(text: &str) -> Result<Vec<(Name, Quota)>, QuotaTextError> {
+    let mut found: Vec<(Name, Quota)> = Vec::new();
+    let mut before = 0;
+    for part in text.split(';') {
+        let at_end = before + part.len() == text.len();
+        let (name, quota) = named(part).map_err(|error| shifted(error, before, at_end))?;
+        let whole = span(part, part.split_once(':').map_or(part, |(name, _)| name));
+        let refuse = |message| shifted(error(message, whole), before, at_end);
+        if found.len() == MOST {
+            return Err(refuse(TOO_MANY));
+        }
+        if found.iter().any(|(other, _)| *other == name) {
+            return Err(refuse(TWICE));
+        }
+        found.push((name, quota));
+        before += part.len() + 1;
     }
+    Ok(found)
 }
 
-/// Reads quotas as [`Quota::const_parse`] does, separated by semicolons.
-impl FromStr for Quotas {
-    type Err = ParseQuotaError;
-
-    fn from_str(text: &str) -> Result<Self, ParseQuotaError> {
-        let mut start = 0;
-        let parts = text.split(';').map(|part| {
-            let before = start;
-            start += part.len() + 1;
-            one(part).map_err(|error| shifted(error, before, text.len()))
-        });
-        let quotas: Result<Vec<Quota>, QuotaTextError> = parts.collect();
-        let quotas = quotas.map_err(|error| ParseQuotaError::new(text, error))?;
-        Ok(Quotas(quotas.into()))
-    }
+/// Reads one quota, perhaps with a name and a colon before it.
+pub(in crate::quota) fn named(text: &str) -> Result<(Name, Quota), QuotaTextError> {
+    let Some((name, quota)) = text.split_once(':') else {
+        let quota = one(text)?;
+        return Ok((Name::of(&quota), quota));
+    };
+    let given = Name::given(name.trim_ascii()).ok_or_else(|| {
+        // A name that is missing is at its colon.
+        let place = if name.trim_ascii().is_empty() { name.len()..name.len() + 1 } else { span(text, name) };
+        error(NO_NAME, place)
+    })?;
+    let quota = one(quota).map_err(|error| shifted(error, name.len() + 1, true))?;
+    Ok((given, quota))
 }
 
-fn one(part: &str) -> Result<Quota, QuotaTextError> {
-    let (start, end) = (part.len(), part.len());
-    let missing = QuotaTextError { message: MISSING, start, end };
-    if part.trim_ascii().is_empty() { Err(missing) } else { Quota::const_parse(part) }
+fn one(text: &str) -> Result<Quota, QuotaTextError> {
+    if text.trim_ascii().is_empty() { Err(error(MISSING, text.len()..text.len())) } else { parse::quota(text) }
 }
 
-/// Moves an error of a part to the whole text of `length` bytes, in which the part begins at `before`.
-/// An error at the end of a part points at the semicolon.
-fn shifted(error: QuotaTextError, before: usize, length: usize) -> QuotaTextError {
+fn error(message: &'static str, span: core::ops::Range<usize>) -> QuotaTextError {
+    QuotaTextError { message, start: span.start, end: span.end }
+}
+
+/// Returns the place of `part`, which begins `text`, without the spaces around it.
+fn span(text: &str, part: &str) -> core::ops::Range<usize> {
+    debug_assert!(text.starts_with(part));
+    let start = part.len() - part.trim_ascii_start().len();
+    start..start + part.trim_ascii().len()
+}
+
+/// Moves an error of a part to the whole text, in which the part begins at `before`. An error at the end
+/// of a part points at the semicolon after it, if there is one.
+fn shifted(error: QuotaTextError, before: usize, at_end: bool) -> QuotaTextError {
     let QuotaTextError { message, start, end } = error;
     let (start, end) = (start + before, end + before);
-    let end = if start == end && end < length { end + 1 } else { end };
-    QuotaTextError { message, start, end }
-}
-
-/// Makes a list of one quota.
-impl From<Quota> for Quotas {
-    fn from(quota: Quota) -> Self {
-        Quotas(Box::new([quota]))
-    }
-}
-
-impl Deref for Quotas {
-    type Target = [Quota];
-
-    fn deref(&self) -> &[Quota] {
-        &self.0
-    }
-}
-
-impl AsRef<[Quota]> for Quotas {
-    fn as_ref(&self) -> &[Quota] {
-        self
-    }
-}
-
-impl IntoIterator for Quotas {
-    type Item = Quota;
-    type IntoIter = alloc::vec::IntoIter<Quota>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_vec().into_iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a Quotas {
-    type Item = &'a Quota;
-    type IntoIter = core::slice::Iter<'a, Quota>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// A short text that reads back as equal quotas.
-impl fmt::Display for Quotas {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, quota) in self.iter().enumerate() {
-            f.write_str(if nth == 0 { "" } else { "; " })?;
-            quota.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Quotas {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Quotas(\"{self}\")")
-    }
+    QuotaTextError { message, start, end: if start == end && !at_end { end + 1 } else { end } }
 }

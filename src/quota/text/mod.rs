@@ -11,6 +11,8 @@ mod tests;
 mod words;
 
 pub use error::{ParseQuotaError, QuotaTextError};
-pub use list::Quotas;
 #[cfg(feature = "serde")]
-pub(super) use parse::{DefaultBurst, Misfit, combined, rate, tokens};
+pub(super) use list::named;
+pub(super) use list::{MOST, list};
+#[cfg(feature = "serde")]
+pub(super) use parse::{Base, Misfit, combined, rate, tokens};

@@ -1,8 +1,9 @@
 //! The parser. It is `const`, so it reads byte by byte and cannot use `?`.
 //!
 //! ```text
-//! quota  := rate { ("burst" | "initial" | "debt") amount }
+//! quota  := (rate | window) { ("burst" | "initial" | "debt") amount }
 //! rate   := amount ("/" | "per") period  |  number [suffix] ("rps" | "rpm" | …)
+//! window := "at most" amount "in" period
 //! amount := number [suffix] [noun]
 //! period := [number] unit
 //! ```
@@ -10,11 +11,14 @@
 //! Positions only step over ASCII or over a whole word, and every byte beyond ASCII belongs to a
 //! word. So spans never split a character.
 
+use core::time::Duration;
+
 use super::error::QuotaTextError;
-use super::words::{CLAUSES, MONTHS, NOUNS, PER, RATES, SEPARATORS, UNITS, UNLIMITED, Unit, YEARS};
+use super::words::{AT, CLAUSES, IN, MONTHS, MOST, NOUNS, PER, RATES, SEPARATORS, UNITS, UNLIMITED, Unit, YEARS};
 use crate::error::{QuotaError, QuotaErrorKind};
 use crate::quota::rate::{Rate, terms};
 use crate::quota::value::Quota;
+use crate::quota::window::Window;
 use crate::tokens::{Decimal, Round, Tokens};
 
 macro_rules! attempt {
@@ -40,9 +44,13 @@ const CLAUSE: &str = "after the rate come \"burst\", \"initial\" or \"debt\", ea
 const TWICE: &str = "given twice: leave one of them out";
 const SEPARATOR: &str = "quotas are separated by \";\", as in \"100/s; 5000/h\"";
 const NO_SEPARATOR: &str = "leave this out: a space is enough, as in \"100/s burst 200\"";
-const ONE_QUOTA: &str = "one quota is expected here: several are parsed as `Quotas`";
+const ONE_QUOTA: &str = "one quota is expected here: a list such as \"100/s; 5000/h\" is parsed as `Quotas`";
+const NAME: &str = "one quota without a name is expected here: a list with names is parsed as `Quotas`";
 const NO_LIMIT: &str = "a quota always has a limit: for none, leave the quota out and use `RateLimiter::unlimited()`";
 const LARGEST: &str = "an amount always has a limit: the largest is 4294967295";
+const NO_WINDOW: &str = "after \"at most\" and an amount come \"in\" and a time, as in \"at most 100 in 1min\"";
+const WHOLE: &str = "\"at most\" counts whole tokens, at most 18446744073709551615";
+const NANOS: &str = "a window is a whole number of nanoseconds, below 2^64 seconds";
 const INEXACT: &str = "this rate cannot be kept exactly: write it with fewer digits";
 #[cfg(feature = "serde")]
 const RATE_ALONE: &str = "expected a rate alone: \"burst\", \"initial\" and \"debt\" are fields of their own";
@@ -52,9 +60,9 @@ const TOKENS: &str = "an amount of tokens is below 4294967296 and has at most 12
 
 pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
     let mut parser = Parser::new(text);
-    let rate = attempt!(parser.rate());
+    let base = attempt!(parser.base());
     let [burst, initial, debt] = attempt!(parser.clauses());
-    match combined(rate, [tokens_of(burst), tokens_of(initial), tokens_of(debt)]) {
+    match combined(base, [tokens_of(burst), tokens_of(initial), tokens_of(debt)]) {
         Ok(quota) => Ok(quota),
         Err(Misfit { clause, error: bad }) => {
             let (start, end) = match ([burst, initial, debt], clause) {
@@ -66,13 +74,13 @@ pub(super) const fn quota(text: &str) -> Result<Quota, QuotaTextError> {
     }
 }
 
-/// Parses a rate alone.
+/// Parses a rate or a window alone.
 #[cfg(feature = "serde")]
-pub(in crate::quota) const fn rate(text: &str) -> Result<DefaultBurst, QuotaTextError> {
+pub(in crate::quota) const fn rate(text: &str) -> Result<Base, QuotaTextError> {
     let mut parser = Parser::new(text);
-    let rate = attempt!(parser.rate());
+    let base = attempt!(parser.base());
     attempt!(parser.end(RATE_ALONE));
-    Ok(rate)
+    Ok(base)
 }
 
 /// Parses an amount of tokens alone.
@@ -84,11 +92,29 @@ pub(in crate::quota) const fn tokens(text: &str) -> Result<Tokens, QuotaTextErro
     Ok(clause.tokens)
 }
 
-/// A rate, and the burst that it has if the text gives no other.
+/// The part of a text before its clauses.
 #[derive(Clone, Copy)]
-pub(in crate::quota) struct DefaultBurst {
-    rate: Rate,
-    burst: Tokens,
+pub(in crate::quota) enum Base {
+    /// A rate, and the burst that it has if the text gives no other.
+    Rate(Rate, Tokens),
+    /// A window, whose rate depends on the burst.
+    Window(Window),
+}
+
+impl Base {
+    const fn default_burst(self) -> Tokens {
+        match self {
+            Base::Rate(_, burst) => burst,
+            Base::Window(window) => window.default_burst(),
+        }
+    }
+
+    const fn rate(self, burst: Tokens) -> Result<Rate, QuotaError> {
+        match self {
+            Base::Rate(rate, _) => Ok(rate),
+            Base::Window(window) => window.rate(burst),
+        }
+    }
 }
 
 /// The clause that does not fit the rate, and the reason; `None` if the rate is at fault.
@@ -97,20 +123,25 @@ pub(in crate::quota) struct Misfit {
     pub(in crate::quota) error: QuotaError,
 }
 
-/// Combines a rate with the result of [`Parser::clauses`]. It takes all clauses at once, because
+/// Combines a rate or a window with the result of [`Parser::clauses`]. It takes all clauses at once, because
 /// their order must not decide whether they fit together.
 pub(in crate::quota) const fn combined(
-    base: DefaultBurst,
+    base: Base,
     [burst, initial, debt]: [Option<Tokens>; 3],
 ) -> Result<Quota, Misfit> {
-    let (kept, initial) = (tokens_or(burst, base.burst), tokens_or(initial, Tokens::MAX));
-    match Quota::derive(base.rate, kept, initial, debt) {
+    let (kept, initial) = (tokens_or(burst, base.default_burst()), tokens_or(initial, Tokens::MAX));
+    let quota = match base.rate(kept) {
+        Ok(rate) => Quota::derive(rate, kept, initial, debt),
+        Err(error) => Err(error),
+    };
+    match quota {
         Ok(quota) => Ok(quota),
         Err(error) => {
-            let clause = match (burst, debt) {
-                (Some(_), _) => Some(0),
-                (None, Some(_)) => Some(2),
-                (None, None) => None,
+            let clause = match (error.0, burst, debt) {
+                // The rate of a window depends on the burst, but no burst mends these.
+                (QuotaErrorKind::TooFast { .. } | QuotaErrorKind::TooSlow { .. }, ..) | (_, None, None) => None,
+                (_, Some(_), _) => Some(0),
+                (_, None, Some(_)) => Some(2),
             };
             Err(Misfit { clause, error })
         }
@@ -154,9 +185,44 @@ impl<'a> Parser<'a> {
         Parser { bytes: text.as_bytes(), at: 0 }
     }
 
-    /// A rate, without its clauses.
-    const fn rate(&mut self) -> Result<DefaultBurst, QuotaTextError> {
+    /// A rate or a window, without clauses.
+    const fn base(&mut self) -> Result<Base, QuotaTextError> {
         self.spaces();
+        let mut ahead = self.after(self.at);
+        if ahead.word(&AT) && ahead.word(&MOST) {
+            self.at = ahead.at;
+            return self.window();
+        }
+        self.rate()
+    }
+
+    /// The part of a window after `at most`.
+    const fn window(&mut self) -> Result<Base, QuotaTextError> {
+        self.spaces();
+        let start = self.at;
+        let count = attempt!(self.quantity(NO_LIMIT));
+        attempt!(self.noun());
+        let Some(most) = count.whole(u64::MAX as u128) else { return Err(error(start, self.at, WHOLE)) };
+        if most == 0 {
+            return Err(error(start, self.at, QuotaError(QuotaErrorKind::ZeroTokens).message()));
+        }
+        if !self.word(&IN) {
+            self.spaces();
+            return Err(self.unexpected(NO_WINDOW));
+        }
+        self.spaces();
+        let start = self.at;
+        let (number, unit) = attempt!(self.length());
+        let nanos = match number.times(unit) {
+            Some(nanos) => nanos.whole(Duration::MAX.as_nanos()),
+            None => None,
+        };
+        let Some(nanos) = nanos else { return Err(error(start, self.at, NANOS)) };
+        Ok(Base::Window(Window { most: most as u64, nanos }))
+    }
+
+    /// A rate, without its clauses.
+    const fn rate(&mut self) -> Result<Base, QuotaTextError> {
         let start = self.at;
         let count = attempt!(self.quantity(NO_LIMIT));
         // Such as `rpm`: the noun and the period in one word.
@@ -179,7 +245,7 @@ impl<'a> Parser<'a> {
             return Err(error(start, self.at, INEXACT));
         };
         match Rate::new(tokens, nanos) {
-            Ok(rate) => Ok(DefaultBurst { rate, burst: default_burst(count) }),
+            Ok(rate) => Ok(Base::Rate(rate, default_burst(count))),
             Err(bad) => Err(error(start, self.at, bad.message())),
         }
     }
@@ -241,6 +307,8 @@ impl<'a> Parser<'a> {
             let end = self.word_end();
             return Err(if self.position(end, &UNLIMITED).is_some() {
                 error(self.at, end, unlimited)
+            } else if end > self.at && end < self.bytes.len() && self.bytes[end] == b':' {
+                error(self.at, end + 1, NAME)
             } else {
                 self.unexpected(AMOUNT)
             });
@@ -280,6 +348,11 @@ impl<'a> Parser<'a> {
             let unknown = end > self.at && self.after(end).per();
             return Err(self.unexpected(if unknown { NOUN } else { PERIOD }));
         }
+        self.length()
+    }
+
+    /// A number of units, and the unit's nanoseconds.
+    const fn length(&mut self) -> Result<(Decimal, u64), QuotaTextError> {
         self.spaces();
         let start = self.at;
         let number = if self.at_number() { attempt!(self.number()) } else { Decimal::ONE };
@@ -311,6 +384,16 @@ impl<'a> Parser<'a> {
         }
         self.at = end;
         true
+    }
+
+    /// Steps over a word of `words`, after any spaces. Returns false if there is another.
+    const fn word(&mut self, words: &[&[u8]]) -> bool {
+        let (from, end) = self.next_word();
+        let is_word = self.after(from).position(end, words).is_some();
+        if is_word {
+            self.at = end;
+        }
+        is_word
     }
 
     /// Returns the nanoseconds of the unit that the text from here to `end` names.

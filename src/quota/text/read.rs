@@ -17,6 +17,7 @@ impl Quota {
     /// |---|---|---|
     /// | rate | `100/s`, `10 per 5 minutes`, `0.5/s`, `1MiB/s`, `5k req/min` | an amount, `/` or `per`, a period |
     /// | | `60 rpm`, `10rps` | a number, and requests (`r`), queries (`q`) or tokens (`t`) per `s`, `m`, `h` or `d` |
+    /// | window | `at most 100 in 1min` | in place of a rate: as [`Quota::at_most`], with the `burst` as [`Quota::at_most_with_burst`] |
     /// | `burst` | `burst 200`, `burst 2.5` | the most that a bucket holds; without it, the rate's amount, rounded up |
     /// | `initial` | `initial 0` | what a bucket starts with; without it, the burst |
     /// | `debt` | `debt 50` | how far below zero a commit may go; without it, the burst |

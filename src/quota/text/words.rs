@@ -10,6 +10,11 @@ pub(super) const CLAUSES: [&[u8]; 3] = [b"burst", b"initial", b"debt"];
 
 pub(super) const PER: [&[u8]; 1] = [b"per"];
 
+/// The words of `at most 100 in 1min`.
+pub(super) const AT: [&[u8]; 2] = [b"at", b"At"];
+pub(super) const MOST: [&[u8]; 1] = [b"most"];
+pub(super) const IN: [&[u8]; 1] = [b"in"];
+
 /// Words for the things that are counted. They do not change the amount.
 pub(super) const NOUNS: [&[u8]; 33] = [
     b"tokens",

@@ -18,7 +18,8 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// The quota, such as "100/s burst 200", or several that hold at once: "100/s burst 200; 5000/h"
+    /// The quota, such as "100/s burst 200" or "at most 100 in 1min", or several that hold at once:
+    /// "100/s burst 200; daily: 50000/day"
     #[arg(required = true)]
     quota: Vec<String>,
 }
@@ -30,18 +31,21 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
         writeln!(out, "{:#}", as_json(&quotas))?;
         return Ok(Verdict::Held);
     }
-    for (number, quota) in quotas.iter().enumerate() {
+    for (number, (name, quota)) in quotas.iter().enumerate() {
         if number > 0 {
             writeln!(out)?;
         }
-        print(quota, out)?;
+        print(name, &quota, out)?;
     }
     print_together(&quotas, out)?;
     Ok(Verdict::Held)
 }
 
-fn print(quota: &Quota, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{quota}\n\n{}", named(meaning(quota)))?;
+fn print(name: &str, quota: &Quota, out: &mut impl Write) -> io::Result<()> {
+    let text = quota.to_string();
+    // A quota without a name is called by its text.
+    let heading = if name == text { text } else { format!("{name}: {text}") };
+    writeln!(out, "{heading}\n\n{}", named(meaning(quota)))?;
     writeln!(out, "\nworst windows: the most whole tokens that any time so long admits, burst + rate × length")?;
     let windows = lengths(quota).into_iter().map(|length| {
         let earned = match quota.rate().0 {
@@ -102,21 +106,21 @@ fn print_together(quotas: &Quotas, out: &mut impl Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "\nall together: the most whole tokens that any time so long admits, and by which quota")?;
-    let rows = windows.into_iter().map(|(length, most, quota)| window(length, most, quota.to_string()));
+    let rows = windows.into_iter().map(|(length, most, (name, _))| window(length, most, name.to_owned()));
     writeln!(out, "{}", aligned(WINDOW, rows))
 }
 
-/// Returns lengths, each with the least that a quota admits in it and the first such quota. Returns
-/// none if there is only one quota.
-fn together(quotas: &Quotas) -> Vec<(u64, u64, &Quota)> {
-    if quotas.len() == 1 {
+/// Returns lengths, each with the least that a quota admits in it, and the first such quota and its name.
+/// Returns none if there is only one quota.
+fn together(quotas: &Quotas) -> Vec<(u64, u64, (&str, Quota))> {
+    if quotas.as_slice().len() == 1 {
         return Vec::new();
     }
-    let mut all: Vec<u64> = quotas.iter().flat_map(lengths).collect();
+    let mut all: Vec<u64> = quotas.as_slice().iter().flat_map(lengths).collect();
     all.sort_unstable();
     all.dedup();
     let least = |length| {
-        let most = quotas.iter().map(|quota| (most(quota, length), quota));
+        let most = quotas.iter().map(|(name, quota)| (most(&quota, length), (name, quota)));
         most.min_by_key(|&(most, _)| most).map(|(most, quota)| (length, most, quota))
     };
     all.into_iter().filter_map(least).collect()
@@ -145,21 +149,21 @@ fn tokens(amount: Tokens) -> String {
 }
 
 fn as_json(quotas: &Quotas) -> Value {
-    let window =
-        |(length, most, quota): (u64, u64, &Quota)| json!({ "ns": length, "most": most, "quota": quota.to_string() });
+    let window = |(length, most, (name, quota)): (u64, u64, (&str, Quota))| json!({ "ns": length, "most": most, "name": name, "quota": quota.to_string() });
     json!({
-        "quotas": quotas.iter().map(explained).collect::<Vec<_>>(),
+        "quotas": quotas.iter().map(|(name, quota)| explained(name, &quota)).collect::<Vec<_>>(),
         "together": together(quotas).into_iter().map(window).collect::<Vec<_>>(),
     })
 }
 
-fn explained(quota: &Quota) -> Value {
+fn explained(name: &str, quota: &Quota) -> Value {
     let (rate_tokens, period) = quota.rate();
     let amount = |tokens| number(pico(tokens));
     // A time of more than 584 years is not exact.
     let nanos = |nanos: u128| u64::try_from(nanos).map_or_else(|_| Value::from(nanos as f64), Value::from);
     let windows = lengths(quota).into_iter().map(|length| json!({ "ns": length, "most": most(quota, length) }));
     json!({
+        "name": name,
         "quota": quota.to_string(),
         "rate": { "tokens": rate_tokens, "ns": nanos(period.as_nanos()) },
         "tokens_per_second": quota.tokens_per_second(),

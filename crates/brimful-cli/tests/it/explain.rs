@@ -88,7 +88,39 @@ fn as_json_it_is_exact() {
     assert_eq!((&quota["burst"], &quota["full_after_ns"]), (&json!(1.5), &json!(4_500_000_000u64)));
     assert_eq!(found["together"], json!([]));
     let found: Value = serde_json::from_str(&explained(&["--json", "1/s; 1/min"])).expect("one JSON object");
-    assert_eq!(found["together"][1], json!({ "ns": 60_000_000_000u64, "most": 2, "quota": "1/min burst 1" }));
+    assert_eq!(
+        found["together"][1],
+        json!({ "ns": 60_000_000_000u64, "most": 2, "name": "1/min burst 1", "quota": "1/min burst 1" })
+    );
+}
+
+#[test]
+fn a_name_stands_before_its_quota_and_in_place_of_it() {
+    let found = explained(&["burst: 100/s burst 200; 5000/h", "daily: 50000/day"]);
+    assert!(found.starts_with("burst: 100/s burst 200\n\nrate "), "{found}");
+    assert!(found.contains("\n\n5000/h burst 5000\n\nrate "), "{found}");
+    assert!(found.contains("\n\ndaily: 50000/day burst 50000\n\nrate "), "{found}");
+    for row in [
+        "1 s                     300  burst\n",
+        "1 h                  10,000  5000/h burst 5000\n",
+        "1 day               100,000  daily\n",
+    ] {
+        assert!(found.contains(row), "{found}");
+    }
+    let found: Value = serde_json::from_str(&explained(&["--json", "a: 1/s; 1/min"])).expect("one JSON object");
+    assert_eq!(found["quotas"][0]["name"], "a");
+    assert_eq!(found["quotas"][1]["name"], "1/min burst 1");
+    assert_eq!(
+        found["together"][0],
+        json!({ "ns": 1_000_000_000u64, "most": 1, "name": "1/min burst 1", "quota": "1/min burst 1" })
+    );
+}
+
+#[test]
+fn a_window_is_explained_as_its_burst_and_its_rate() {
+    let found = explained(&["at most 100 in 1min"]);
+    assert!(found.starts_with("51/min burst 50\n"), "{found}");
+    assert!(found.contains("\n1 min                   101\n"), "{found}");
 }
 
 #[test]
@@ -104,6 +136,7 @@ fn what_is_not_a_quota_is_pointed_at() {
     refuses(&["explain", "100/s; 5000/fortnight"], 2, "\n100/s; 5000/fortnight\n            ^^^^^^^^^\n");
     refuses(&["explain", ""], 2, "bad quota at the end: expected a quota");
     refuses(&["explain", "1/s;"], 2, "bad quota at the end: expected a quota");
-    refuses(&["simulate", "--quota", "1/s; 5/min", "x"], 2, "--quota: one quota at a time, and \"1/s; 5/min\" has 2");
+    refuses(&["explain", "a: 1/s; a: 5/min"], 2, "\na: 1/s; a: 5/min\n        ^\n");
+    refuses(&["explain", "a b: 1/s"], 2, "a name has at most 64 characters");
     refuses(&["bench", "--quota", "1/s; 5/min"], 2, "--quota: one quota at a time");
 }
