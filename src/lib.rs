@@ -387,6 +387,11 @@ pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, 
 pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
+#[cfg(feature = "std")]
+pub use limiter::{
+    AllOf, Charge, CompositeBucket, CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder,
+    CompositeReservation, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitError,
+};
 pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};
 #[cfg(feature = "std")]
 pub use limiter::{

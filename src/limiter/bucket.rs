@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::decision::Decision;
 use super::reservation::Reservation;
+use super::state::RateLimiter;
 use super::target::{Target, share};
 use crate::cell::TimeSource;
 use crate::clock::Clock;
@@ -75,6 +76,13 @@ impl<C> Clone for Bucket<'_, C> {
 
 impl<C> Copy for Bucket<'_, C> {}
 
+/// The limiter's own bucket.
+impl<'a, C> From<&'a RateLimiter<C>> for Bucket<'a, C> {
+    fn from(limiter: &'a RateLimiter<C>) -> Self {
+        Bucket::new(Target::Single(limiter))
+    }
+}
+
 impl<C> fmt::Debug for Bucket<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Bucket");
@@ -90,6 +98,18 @@ impl<'a, C> Bucket<'a, C> {
     #[inline]
     pub(super) fn new(target: Target<'a, C>) -> Self {
         Bucket { target, leaving: Tokens::ZERO }
+    }
+
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(super) fn target(&self) -> Target<'a, C> {
+        self.target
+    }
+
+    /// Returns the tokens that calls leave.
+    #[cfg(feature = "std")]
+    pub(super) fn left(&self) -> Tokens {
+        self.leaving
     }
 
     /// Returns the same bucket, for calls that leave `n` tokens in it.

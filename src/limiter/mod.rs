@@ -1,6 +1,8 @@
 //! The limiters, their views, and what their verbs return.
 
 mod bucket;
+#[cfg(feature = "std")]
+mod composite;
 mod decision;
 #[cfg(feature = "std")]
 mod keyed;
@@ -12,6 +14,11 @@ mod target;
 mod wait;
 
 pub use bucket::{Bucket, BucketAt};
+#[cfg(feature = "std")]
+pub use composite::{
+    AllOf, Charge, CompositeBucket, CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder,
+    CompositeReservation, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitError,
+};
 pub use decision::Decision;
 #[cfg(feature = "std")]
 pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipHasher, SipState};

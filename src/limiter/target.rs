@@ -5,6 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::algorithm::token_bucket::{self, Demand};
+#[cfg(feature = "std")]
+use crate::cell::{Cell, WordCell};
 use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
@@ -20,7 +22,7 @@ use super::state::Buckets;
 #[cfg(feature = "std")]
 use crate::queue::{Queue, TimeDriver, TimerFactory, WaitRequest};
 #[cfg(feature = "std")]
-use crate::table::{Arrival, Fingerprint, FullEvent};
+use crate::table::{Arrival, Fingerprint, FullEvent, InSlot};
 
 /// A bucket: that of a lone limiter, or that of one key.
 pub(super) enum Target<'a, C> {
@@ -221,11 +223,9 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Returns the instant at which the bucket has what is asked for, if no other call comes between;
     /// `None` if there is no limit.
     pub(super) fn due_at(&self, demand: Demand, now: TimeSource<'_, C>) -> Option<Due> {
-        let Snapshot { now, held, queued, no_place } = self.snapshot(demand.leaving(), now)?;
-        // Behind a waiter, nothing is there.
-        let missing = held.missing(u128::from(demand.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)));
-        let missing = missing.max(no_place.unwrap_or_default());
-        Some(Due::new(self.layout().earned(), now, missing))
+        let snapshot = self.snapshot(demand.leaving(), now)?;
+        let missing = missing(&snapshot, demand).max(snapshot.no_place.unwrap_or_default());
+        Some(Due::new(self.layout().earned(), snapshot.now, missing))
     }
 
     /// Adds `n` tokens, clipped at the burst, and returns the tokens that were added.
@@ -282,6 +282,78 @@ impl<'a, C: Clock> Target<'a, C> {
 /// Returns a share of the burst, rounded up to 10⁻¹² token.
 pub(super) fn share(quota: &Quota, percent: u8) -> Tokens {
     Tokens::from_pico((quota.capacity().total_pico() * u128::from(percent)).div_ceil(100))
+}
+
+/// The usual place of a bucket's word, as it was found.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy)]
+pub(super) enum Found<'a> {
+    Cell(&'a Cell),
+    Slot(InSlot<'a>),
+}
+
+#[cfg(feature = "std")]
+impl Found<'_> {
+    /// Returns whether the place is still the bucket's. Called after the word was loaded, and before it is
+    /// used.
+    #[inline]
+    pub(super) fn is_here(self) -> bool {
+        match self {
+            Found::Cell(_) => true,
+            Found::Slot(tenant) => tenant.is_here(),
+        }
+    }
+
+    /// Replaces the word if it is still `seen`.
+    #[inline]
+    pub(super) fn compare_exchange(self, seen: Word, next: Word) -> bool {
+        match self {
+            Found::Cell(cell) => cell.compare_exchange(seen, next).is_ok(),
+            Found::Slot(tenant) => tenant.compare_exchange(seen, next).is_ok(),
+        }
+    }
+}
+
+/// The operations of a decision on several limits.
+#[cfg(feature = "std")]
+impl<'a, C: Clock> Target<'a, C> {
+    /// Returns the usual place of the bucket's word, and the word; `None` if it is not there.
+    #[inline]
+    pub(super) fn find(&self) -> Option<(Found<'a>, Word)> {
+        match self {
+            Target::Single(limiter) => {
+                let cell = limiter.cell();
+                Some((Found::Cell(cell), cell.load()))
+            }
+            Target::Key(buckets, key) => {
+                let tenant = buckets.table.find_home(*key)?;
+                Some((Found::Slot(tenant), tenant.load()))
+            }
+        }
+    }
+
+    /// Returns the refusal that a call for `n` tokens would get, which leaves `leaving`; `None` if it would be
+    /// admitted.
+    pub(super) fn foresee(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
+        if n.is_zero() {
+            return None;
+        }
+        let demand = Demand::new(self.layout(), n, leaving);
+        let snapshot = self.snapshot(demand.leaving(), now)?;
+        let now = snapshot.now;
+        if let Some(deficit) = snapshot.no_place {
+            return Some(Taken::TableFull { deficit, now });
+        }
+        let deficit = missing(&snapshot, demand);
+        (deficit > Units(0)).then_some(Taken::Denied { needed: demand.needed, deficit, now })
+    }
+}
+
+/// Returns the units that are missing for a call, after those that waiters get first.
+fn missing(snapshot: &Snapshot, demand: Demand) -> Units {
+    let Snapshot { held, queued, .. } = *snapshot;
+    // Behind a waiter, nothing is there.
+    held.missing(u128::from(demand.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)))
 }
 
 /// The operations of a wait.

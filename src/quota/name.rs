@@ -14,11 +14,11 @@ pub(super) struct Name {
 }
 
 /// The most bytes of a name that is given.
-const LONGEST: usize = 64;
+const LONGEST: usize = 31;
 
 /// The reason that a text is not a name.
 pub(super) const NO_NAME: &str =
-    "a name has at most 64 characters: letters from a to z, digits, \"_\", \"-\" and \".\", as in \"daily: 50000/day\"";
+    "a name has at most 31 characters: letters from a to z, digits, \"_\", \"-\" and \".\", as in \"daily: 50000/day\"";
 
 /// The reason that a list has no second quota with this name.
 pub(super) const TWICE: &str = "another quota of the list has this name: choose another name, or leave one out";

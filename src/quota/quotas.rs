@@ -15,7 +15,7 @@ use crate::error::{QuotasError, QuotasErrorKind};
 /// A list has from one to [`MOST`](Quotas::MOST) quotas, in the given order. In text, the quotas are
 /// separated by semicolons, and a name stands before its quota, with a colon. A name is optional: a
 /// quota without one is called by its own text, such as `100/s burst 100`. Names are unique. A name has
-/// at most 64 characters: letters from a to z, digits, `_`, `-` and `.`; the case of letters matters.
+/// at most 31 characters: letters from a to z, digits, `_`, `-` and `.`; the case of letters matters.
 ///
 /// # Examples
 ///
@@ -42,7 +42,7 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    /// The most quotas of a list: 16.
+    /// The most quotas of a list: 8.
     pub const MOST: usize = MOST;
 
     /// Returns a list of quotas without names of their own.

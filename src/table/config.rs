@@ -1,5 +1,7 @@
 //! The configuration of a table, and the bounds on its size.
 
+use std::sync::Arc;
+
 use crate::queue::TimerFactory;
 use crate::tokens::Tokens;
 use crate::word::Layout;
@@ -21,7 +23,7 @@ pub(crate) struct TableConfig {
 }
 
 /// Called after a full table evicted or refused a key, on the calling thread, with no lock held.
-pub(crate) type Hook = Box<dyn Fn(FullEvent) + Send + Sync>;
+pub(crate) type Hook = Arc<dyn Fn(FullEvent) + Send + Sync>;
 
 /// The bounds on waiters.
 #[derive(Clone)]

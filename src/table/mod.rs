@@ -42,4 +42,5 @@ pub(crate) use fingerprint::Fingerprint;
 pub use policy::{FullEvent, OnFull};
 pub(crate) use queued::Arrival;
 pub(crate) use sizes::{keys_within, memory_limit};
+pub(crate) use slots::InSlot;
 pub(crate) use state::Table;

@@ -67,7 +67,7 @@ impl<'a> Slot<'a> {
 
 /// A tenant in its slot, as it was found there.
 #[derive(Clone, Copy)]
-pub(super) struct InSlot<'a> {
+pub(crate) struct InSlot<'a> {
     slot: Slot<'a>,
     pub(super) key: Fingerprint,
     /// The slot's first half, which is different in every tenancy.

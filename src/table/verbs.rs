@@ -85,7 +85,7 @@ impl Table {
 
     /// Returns the key in its home line. The key may be gone by the time that its word is loaded.
     #[inline(always)]
-    fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+    pub(crate) fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
         search(self.line(key.home_line(self.groups())), key)
     }
 

@@ -4,6 +4,7 @@ mod capacity;
 mod charge_once;
 mod clocks;
 mod coarse_clock;
+mod composite;
 mod conformance;
 mod decisions;
 mod errors;

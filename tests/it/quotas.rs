@@ -47,21 +47,21 @@ fn lists_in_code_are_checked_as_texts_are() {
     let second = Quota::per_second(1);
     let reason = |list: Result<Quotas, QuotasError>| list.unwrap_err().to_string();
     let (empty, many) =
-        ("an empty list of quotas: one is needed at least", "a list has at most 16 quotas: leave some out");
+        ("an empty list of quotas: one is needed at least", "a list has at most 8 quotas: leave some out");
     assert_eq!(reason(Quotas::new([])), empty);
     assert_eq!(reason(Quotas::named([("", second); 0])), empty);
-    assert_eq!(reason(Quotas::new((1..=17).map(Quota::per_second))), many);
-    assert_eq!(Quotas::new((1..=16).map(Quota::per_second)).unwrap().iter().len(), Quotas::MOST);
+    assert_eq!(reason(Quotas::new((1..=9).map(Quota::per_second))), many);
+    assert_eq!(Quotas::new((1..=8).map(Quota::per_second)).unwrap().iter().len(), Quotas::MOST);
     assert_eq!(
         reason(Quotas::new([second, second])),
         "the name \"1/s burst 1\": another quota of the list has this name: choose another name, or leave one out"
     );
     assert!(reason(Quotas::named([("a", second), ("a", Quota::per_hour(5))])).starts_with("the name \"a\": another"));
-    for name in ["", " ", "a b", "a:", "a;", "1/s burst 1", "täglich", "a\n", "\"a\"", &"x".repeat(65)] {
+    for name in ["", " ", "a b", "a:", "a;", "1/s burst 1", "täglich", "a\n", "\"a\"", &"x".repeat(32)] {
         let error = reason(Quotas::named([(name, second)]));
-        assert!(error.starts_with(&format!("the name {name:?}: a name has at most 64 characters")), "{error}");
+        assert!(error.starts_with(&format!("the name {name:?}: a name has at most 31 characters")), "{error}");
     }
-    assert!(Quotas::named([("x".repeat(64), second)]).is_ok());
+    assert!(Quotas::named([("x".repeat(31), second)]).is_ok());
 }
 
 #[test]
@@ -129,12 +129,12 @@ fn a_comma_is_answered_with_a_semicolon() {
 }
 
 #[test]
-fn a_list_has_at_most_16_quotas() {
+fn a_list_has_at_most_8_quotas() {
     let list = |most: u32| (1..=most).map(|rate| format!("{rate}/s")).collect::<Vec<_>>().join("; ");
-    assert_eq!(read(&list(16)).unwrap().iter().len(), 16);
-    let error = read(&list(17)).unwrap_err();
-    assert_eq!(&error.text()[error.span()], "17/s");
-    assert!(error.to_string().ends_with("a list has at most 16 quotas: leave some out"), "{error}");
+    assert_eq!(read(&list(8)).unwrap().iter().len(), 8);
+    let error = read(&list(9)).unwrap_err();
+    assert_eq!(&error.text()[error.span()], "9/s");
+    assert!(error.to_string().ends_with("a list has at most 8 quotas: leave some out"), "{error}");
 }
 
 proptest! {
@@ -243,9 +243,9 @@ mod serde {
         assert!(quotas(json!(["a: 1/s", "a: 2/s"])).contains("the name \"a\": another quota of the list"));
         assert!(quotas(json!(["1/s; 2/s"])).contains("a list such as"));
         assert!(quotas(json!(["1/s", "1/s"])).contains("another quota"));
-        assert!(quotas(json!([{"rate": "1/s", "name": "a b"}])).contains("field \"name\": a name has at most 64"));
-        let many: Vec<String> = (1..=17).map(|rate| format!("{rate}/s")).collect();
-        assert!(quotas(json!(many)).contains("at most 16 quotas"));
+        assert!(quotas(json!([{"rate": "1/s", "name": "a b"}])).contains("field \"name\": a name has at most 31"));
+        let many: Vec<String> = (1..=9).map(|rate| format!("{rate}/s")).collect();
+        assert!(quotas(json!(many)).contains("at most 8 quotas"));
         let text = r#"{"rate": "1/s", "name": "a", "name": "b"}"#;
         assert!(serde_json::from_str::<Quotas>(text).unwrap_err().to_string().contains("duplicate field `name`"));
         // One quota has no name.

@@ -2,6 +2,7 @@
 
 mod child;
 mod coarse;
+mod composite;
 mod exact;
 mod limiters;
 mod memory;
@@ -28,6 +29,7 @@ pub const BENCH: Bench = Bench {
         memory::section,
         threads::shared,
         threads::apart,
+        composite::section,
         coarse::section,
         exact::section,
     ],

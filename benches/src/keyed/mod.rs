@@ -8,6 +8,7 @@
 //! | `strings` | keys on the heap, pairs, IPv6 addresses |
 //! | `threads` | two threads on one table |
 //! | `batch` | many keys in one call |
+//! | `composite` | three limits for each key, in one decision |
 //! | `insert` | new keys: on average, and the tail of single calls |
 //! | `full` | a new key at a full table, by policy |
 //! | `growth` | hits while another thread makes the table grow |
@@ -16,6 +17,7 @@
 
 mod batch;
 mod clock;
+mod composite;
 mod contenders;
 mod counting;
 mod flood;
@@ -43,6 +45,7 @@ pub const BENCH: Bench = Bench {
     sections: &[
         matrix::sections,
         batch::section,
+        composite::section,
         new_keys::insert,
         new_keys::full,
         growth::section,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hasher::SipState;
@@ -146,10 +147,9 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     }
 
     /// Sets a function that is called after a full table evicted or refused a key, on the calling
-    /// thread, with no lock held: to count or to log, not to wait. The decision stands if the hook panics. An
-    /// eviction that two calls cause together may be counted without a call of the hook.
+    /// thread, with no lock held: to count or to log, not to wait. The decision stands if the hook panics.
     pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
-        KeyedRateLimiterBuilder { hook: Some(Box::new(hook)), ..self }
+        KeyedRateLimiterBuilder { hook: Some(Arc::new(hook)), ..self }
     }
 
     /// Sets the tokens that [`background`](crate::Bucket::background) work leaves in the bucket, in
@@ -234,8 +234,14 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     /// If no quota was given, if there is room for no key or for more than 2³¹, or if the memory cannot
     /// be reserved.
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
+        let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
+        let buckets = Buckets { table: self.table(&quota)?, quota, background: self.background, clock: self.clock };
+        Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
+    }
+
+    /// Returns a table for this quota.
+    fn table(&self, quota: &Quota) -> Result<Table, BuildError> {
         let error = |kind| Err(BuildError(kind));
-        let Some(quota) = self.quota else { return error(BuildErrorKind::NoQuota) };
         let max_keys = match self.size {
             Size::Keys(0) => return error(BuildErrorKind::NoKeys),
             Size::Keys(asked) if asked > MOST_KEYS => {
@@ -250,21 +256,28 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
                 keys => keys,
             },
         };
-        let (on_full, hook) = (self.on_full, self.hook);
         let config = TableConfig {
             layout: *quota.layout(),
             initial: quota.initial_amount(),
             max_keys,
             forget_after: u64::try_from(self.forget_after.as_nanos()).unwrap_or(u64::MAX),
-            on_full,
-            hook,
-            waiters: self.waiters,
+            on_full: self.on_full,
+            hook: self.hook.clone(),
+            waiters: self.waiters.clone(),
         };
-        let Some(table) = Table::new(config) else {
-            return error(BuildErrorKind::NoMemory { bytes: memory_limit(max_keys) });
-        };
-        let buckets = Buckets { table, quota, background: self.background, clock: self.clock };
-        Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
+        Table::new(config).ok_or(BuildError(BuildErrorKind::NoMemory { bytes: memory_limit(max_keys) }))
+    }
+}
+
+/// For a limiter of several quotas.
+impl<K: ?Sized, C: Clock + Clone, S> KeyedRateLimiterBuilder<K, C, S> {
+    /// Returns buckets for this quota.
+    pub(in crate::limiter) fn buckets(&self, quota: Quota) -> Result<Buckets<C>, BuildError> {
+        Ok(Buckets { table: self.table(&quota)?, quota, background: self.background, clock: self.clock.clone() })
+    }
+
+    pub(in crate::limiter) fn into_hasher(self) -> S {
+        self.hasher
     }
 }
 

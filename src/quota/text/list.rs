@@ -8,10 +8,10 @@ use crate::quota::name::{NO_NAME, Name, TWICE};
 use crate::quota::value::Quota;
 
 const MISSING: &str = "expected a quota, such as \"100/s\"";
-const TOO_MANY: &str = "a list has at most 16 quotas: leave some out";
+const TOO_MANY: &str = "a list has at most 8 quotas: leave some out";
 
 /// The most quotas of a list.
-pub(in crate::quota) const MOST: usize = 16;
+pub(in crate::quota) const MOST: usize = 8;
 
 /// Reads quotas with semicolons between them, each perhaps with a name and a colon before it. Names are
 /// unique.

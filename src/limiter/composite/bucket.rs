@@ -1,0 +1,279 @@
+//! [`CompositeBucket`]: the buckets of several limits, with every verb; and [`CompositeBucketAt`]: the same at
+//! a given time.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::decision::CompositeDecision;
+use super::error::LimitError;
+use super::limits::{KeyCall, Leaving, Limits, SharedClock, SingleCall};
+use super::reservation::CompositeReservation;
+use super::together::{self, Parts};
+use crate::cell::TimeSource;
+use crate::clock::{Clock, QuantaClock};
+use crate::tokens::Tokens;
+use crate::word::Reading;
+
+/// The buckets of a [`CompositeLimiter`](crate::CompositeLimiter), or those of one key of a
+/// [`KeyedCompositeLimiter`](crate::KeyedCompositeLimiter), one for each limit. Its verbs are those of a
+/// [`Bucket`](crate::Bucket), on all of them at once.
+///
+/// It is a borrow, `Copy` and cheap to make. For a key, it holds the key's hash.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{CompositeLimiter, MockClock};
+///
+/// let quotas = "10/s; 100/h".parse()?;
+/// let limiter = CompositeLimiter::with_clock(quotas, MockClock::new());
+/// let background = limiter.leaving(4); // in each bucket
+/// assert!(background.try_acquire_n(6).is_ok());
+/// assert!(background.try_acquire().is_err());
+/// assert!(limiter.try_acquire_n(4).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct CompositeBucket<'a, C = QuantaClock> {
+    limits: Limits<'a, C>,
+    leaving: Leaving,
+}
+
+impl<C> Clone for CompositeBucket<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for CompositeBucket<'_, C> {}
+
+impl<C> fmt::Debug for CompositeBucket<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompositeBucket").field("limits", &self.limits.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a, C> CompositeBucket<'a, C> {
+    #[inline]
+    pub(super) fn new(limits: Limits<'a, C>) -> Self {
+        CompositeBucket { limits, leaving: Leaving::NOTHING }
+    }
+
+    /// Returns the same buckets, for calls that leave `n` tokens in each. See [`Bucket`](crate::Bucket).
+    #[must_use]
+    pub fn leaving(self, n: impl Into<Tokens>) -> Self {
+        CompositeBucket { leaving: Leaving::Tokens(n.into()), ..self }
+    }
+
+    /// Returns the same buckets, for calls that leave the share of each burst that
+    /// [`background_leaves`](crate::CompositeLimiterBuilder::background_leaves) set: a fifth by default.
+    #[must_use]
+    pub fn background(self) -> Self {
+        CompositeBucket { leaving: Leaving::Background, ..self }
+    }
+
+    /// Returns the same buckets, for calls at `now_ns`, in nanoseconds since an origin of your choice.
+    ///
+    /// Use either the clock or given times on a limiter, not both.
+    #[inline]
+    #[must_use]
+    pub fn at(self, now_ns: u64) -> CompositeBucketAt<'a, C> {
+        CompositeBucketAt { bucket: self, now: Reading::from_nanos(now_ns) }
+    }
+}
+
+impl<'a, C: Clock> CompositeBucket<'a, C> {
+    #[inline(always)]
+    fn take(self, n: Tokens, at: Option<Reading>) -> Result<(), LimitError> {
+        #[inline(always)]
+        fn take(call: impl Parts, at: Option<Reading>) -> Result<(), LimitError> {
+            together::take(call, at, |_, _| ()).map_err(|refused| refused.error(call))
+        }
+        let leaving = self.leaving;
+        match self.limits {
+            Limits::Single(limits) => take(SingleCall { limits, n, leaving }, at),
+            Limits::Key(limits, key) => take(KeyCall { limits, key, n, leaving }, at),
+        }
+    }
+
+    fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
+        let leaving = self.leaving;
+        match self.limits {
+            Limits::Single(limits) => CompositeDecision::of(SingleCall { limits, n, leaving }, at),
+            Limits::Key(limits, key) => CompositeDecision::of(KeyCall { limits, key, n, leaving }, at),
+        }
+    }
+
+    fn reserve(self, n: Tokens, at: Option<Reading>) -> Result<CompositeReservation<'a, C>, LimitError> {
+        self.take(n, at)?;
+        Ok(CompositeReservation::new(self.limits, n, at))
+    }
+
+    fn least(self, of: impl Fn(usize) -> f64) -> f64 {
+        (0..self.limits.len()).map(of).fold(f64::INFINITY, f64::min)
+    }
+
+    fn source(self, nth: usize, at: Option<Reading>) -> TimeSource<'a, SharedClock<C>> {
+        at.map_or(self.limits.target(nth).live(), TimeSource::given)
+    }
+
+    fn available_at(self, at: Option<Reading>) -> f64 {
+        self.least(|nth| {
+            let target = self.limits.target(nth);
+            target.available_tokens(self.leaving.of(target.quota(), target.background()), self.source(nth, at))
+        })
+    }
+
+    fn balance_at(self, at: Option<Reading>) -> f64 {
+        self.least(|nth| self.limits.target(nth).balance(self.source(nth, at)))
+    }
+
+    fn time_until_at(self, n: Tokens, at: Option<Reading>) -> Option<Duration> {
+        let mut longest = Duration::ZERO;
+        for nth in 0..self.limits.len() {
+            let target = self.limits.target(nth);
+            let leaving = self.leaving.of(target.quota(), target.background());
+            longest = longest.max(target.time_until(n, leaving, self.source(nth, at))?);
+        }
+        Some(longest)
+    }
+
+    fn add_tokens_at(self, n: Tokens, at: Option<Reading>) {
+        for nth in 0..self.limits.len() {
+            self.limits.target(nth).add_tokens(n, self.source(nth, at));
+        }
+    }
+
+    fn reset_at(self, at: Option<Reading>) {
+        for nth in 0..self.limits.len() {
+            self.limits.target(nth).reset(self.source(nth, at));
+        }
+    }
+}
+
+/// The verbs that do not wait. `$at` is the time of the call; `None` for the clock. `$bucket` is the view.
+macro_rules! verbs {
+    ($name:ident, |$this:ident| $bucket:expr, $at:expr) => {
+        impl<'a, C: Clock> $name<'a, C> {
+            /// Takes one token from every limit if it is there, and returns whether it was.
+            #[inline]
+            #[must_use]
+            pub fn allow(&self) -> bool {
+                self.try_acquire().is_ok()
+            }
+
+            /// Takes one token from every limit, or none.
+            ///
+            /// # Errors
+            ///
+            /// As `try_acquire_n`.
+            #[inline]
+            pub fn try_acquire(&self) -> Result<(), LimitError> {
+                self.try_acquire_n(Tokens::ONE)
+            }
+
+            /// Takes `n` tokens from every limit, or none. A cost of zero is always admitted, and charges
+            /// nothing.
+            ///
+            /// # Errors
+            ///
+            /// [`LimitError`], which names the limit that refused the call. Nothing was charged anywhere.
+            #[inline]
+            pub fn try_acquire_n(&self, n: impl Into<Tokens>) -> Result<(), LimitError> {
+                let $this = self;
+                $bucket.take(n.into(), $at)
+            }
+
+            /// Takes `n` tokens from every limit, or none, and returns the decision with the numbers of each
+            /// limit.
+            pub fn decide(&self, n: impl Into<Tokens>) -> CompositeDecision {
+                let $this = self;
+                $bucket.decide_at(n.into(), $at)
+            }
+
+            /// Takes `n` tokens from every limit now, for a call whose cost is known later.
+            ///
+            /// # Errors
+            ///
+            /// As `try_acquire_n`.
+            pub fn try_reserve_n(&self, n: impl Into<Tokens>) -> Result<CompositeReservation<'a, C>, LimitError> {
+                let $this = self;
+                $bucket.reserve(n.into(), $at)
+            }
+
+            /// Returns the tokens that are there for a call now, in every limit: those of the limit that has
+            /// the fewest.
+            #[must_use]
+            pub fn available_tokens(&self) -> f64 {
+                let $this = self;
+                $bucket.available_at($at)
+            }
+
+            /// Returns the tokens that the emptiest bucket holds now: negative in debt.
+            #[must_use]
+            pub fn balance(&self) -> f64 {
+                let $this = self;
+                $bucket.balance_at($at)
+            }
+
+            /// Returns the time until `n` tokens are there in every limit, if nothing else takes them; `None`
+            /// if they never are. Exact and rounded up: that instant is sufficient, one nanosecond earlier is
+            /// not.
+            #[must_use]
+            pub fn time_until(&self, n: impl Into<Tokens>) -> Option<Duration> {
+                let $this = self;
+                $bucket.time_until_at(n.into(), $at)
+            }
+
+            /// Adds `n` tokens to every bucket, clipped at its burst.
+            pub fn add_tokens(&self, n: impl Into<Tokens>) {
+                let $this = self;
+                $bucket.add_tokens_at(n.into(), $at);
+            }
+
+            /// Fills every bucket, and forgets its past.
+            pub fn reset(&self) {
+                let $this = self;
+                $bucket.reset_at($at);
+            }
+        }
+    };
+}
+
+verbs!(CompositeBucket, |this| *this, None);
+
+/// A [`CompositeBucket`] at a given time: its verbs that do not wait, without a reading of the clock.
+pub struct CompositeBucketAt<'a, C = QuantaClock> {
+    bucket: CompositeBucket<'a, C>,
+    now: Reading,
+}
+
+impl<C> Clone for CompositeBucketAt<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for CompositeBucketAt<'_, C> {}
+
+impl<C> fmt::Debug for CompositeBucketAt<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = Duration::from_nanos(self.now.nanos());
+        f.debug_struct("CompositeBucketAt").field("bucket", &self.bucket).field("now", &now).finish()
+    }
+}
+
+impl<C> CompositeBucketAt<'_, C> {
+    /// As [`CompositeBucket::leaving`].
+    #[must_use]
+    pub fn leaving(self, n: impl Into<Tokens>) -> Self {
+        CompositeBucketAt { bucket: self.bucket.leaving(n), ..self }
+    }
+
+    /// As [`CompositeBucket::background`].
+    #[must_use]
+    pub fn background(self) -> Self {
+        CompositeBucketAt { bucket: self.bucket.background(), ..self }
+    }
+}
+
+verbs!(CompositeBucketAt, |this| this.bucket, Some(this.now));

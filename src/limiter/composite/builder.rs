@@ -1,0 +1,73 @@
+//! [`CompositeLimiterBuilder`].
+
+use std::fmt;
+
+use super::limiter::CompositeLimiter;
+use crate::clock::{Clock, QuantaClock};
+use crate::error::{BuildError, BuildErrorKind};
+use crate::limiter::state::BACKGROUND;
+use crate::quota::Quotas;
+
+/// A builder of a [`CompositeLimiter`]. Only [`quotas`](Self::quotas) is required.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{CompositeLimiter, MockClock};
+///
+/// let limiter = CompositeLimiter::builder()
+///     .quotas("10/s; 1000/h".parse()?)
+///     .background_leaves(50)
+///     .clock(MockClock::new())
+///     .build()?;
+/// assert!(limiter.background().try_acquire_n(6).is_err() && limiter.background().try_acquire_n(5).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CompositeLimiterBuilder<C = QuantaClock> {
+    quotas: Option<Quotas>,
+    clock: C,
+    background: u8,
+}
+
+impl CompositeLimiter {
+    /// Returns a builder, with the process's clock by default.
+    pub const fn builder() -> CompositeLimiterBuilder {
+        CompositeLimiterBuilder { quotas: None, clock: QuantaClock, background: BACKGROUND }
+    }
+}
+
+impl<C: Clock> CompositeLimiterBuilder<C> {
+    /// Sets the quotas. Required.
+    pub fn quotas(self, quotas: Quotas) -> Self {
+        CompositeLimiterBuilder { quotas: Some(quotas), ..self }
+    }
+
+    /// Sets the clock that the limiter reads.
+    pub fn clock<D: Clock>(self, clock: D) -> CompositeLimiterBuilder<D> {
+        CompositeLimiterBuilder { quotas: self.quotas, clock, background: self.background }
+    }
+
+    /// Sets the tokens that [`background`](CompositeLimiter::background) work leaves in each bucket, in percent
+    /// of its burst: 20 by default. At 100 or more, such work takes nothing.
+    pub fn background_leaves(self, percent: u8) -> Self {
+        CompositeLimiterBuilder { background: percent, ..self }
+    }
+
+    /// Returns the limiter. Its buckets start now.
+    ///
+    /// # Errors
+    ///
+    /// If no quotas were given.
+    pub fn build(self) -> Result<CompositeLimiter<C>, BuildError> {
+        let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
+        Ok(CompositeLimiter::from_parts(quotas, self.clock, self.background))
+    }
+}
+
+impl<C> fmt::Debug for CompositeLimiterBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompositeLimiterBuilder").field("quotas", &self.quotas).finish_non_exhaustive()
+    }
+}

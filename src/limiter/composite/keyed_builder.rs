@@ -1,0 +1,119 @@
+//! [`KeyedCompositeLimiterBuilder`], and the constructors of [`KeyedCompositeLimiter`].
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keyed::KeyedCompositeLimiter;
+use super::limits::{Named, SharedClock};
+use super::name::LimitName;
+use crate::clock::{Clock, QuantaClock};
+use crate::error::{BuildError, BuildErrorKind};
+use crate::limiter::keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
+use crate::quota::Quotas;
+use crate::table::{FullEvent, OnFull};
+
+impl<K: ?Sized> KeyedCompositeLimiter<K> {
+    /// Returns a builder, with the process's clock and the default hasher by default.
+    pub fn builder() -> KeyedCompositeLimiterBuilder<K> {
+        KeyedCompositeLimiterBuilder::new()
+    }
+
+    /// Returns a limiter on the process's clock, with the default hasher, for up to a million keys.
+    ///
+    /// # Errors
+    ///
+    /// If the memory cannot be reserved: 34 megabytes for each quota.
+    pub fn new(quotas: Quotas) -> Result<Self, BuildError> {
+        KeyedCompositeLimiter::builder().quotas(quotas).build()
+    }
+}
+
+/// A builder of a [`KeyedCompositeLimiter`]. Only [`quotas`](Self::quotas) is required. The other settings are
+/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table.
+#[must_use = "a builder does nothing until `build`"]
+pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
+    quotas: Option<Quotas>,
+    clock: SharedClock<C>,
+    each: KeyedRateLimiterBuilder<K, SharedClock<C>, S>,
+}
+
+impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
+    pub(super) fn new() -> Self {
+        let clock = Arc::new(QuantaClock);
+        KeyedCompositeLimiterBuilder { quotas: None, each: KeyedRateLimiter::builder().clock(clock.clone()), clock }
+    }
+}
+
+impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
+    /// Sets the quotas of each key. Required.
+    pub fn quotas(self, quotas: Quotas) -> Self {
+        KeyedCompositeLimiterBuilder { quotas: Some(quotas), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::max_keys`].
+    pub fn max_keys(self, keys: usize) -> Self {
+        KeyedCompositeLimiterBuilder { each: self.each.max_keys(keys), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::max_bytes`], for each table.
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        KeyedCompositeLimiterBuilder { each: self.each.max_bytes(bytes), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::forget_after`].
+    pub fn forget_after(self, idle: Duration) -> Self {
+        KeyedCompositeLimiterBuilder { each: self.each.forget_after(idle), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::on_full`].
+    pub fn on_full(self, on_full: OnFull) -> Self {
+        KeyedCompositeLimiterBuilder { each: self.each.on_full(on_full), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::on_full_hook`]. Each table calls the hook.
+    pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
+        KeyedCompositeLimiterBuilder { each: self.each.on_full_hook(hook), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::background_leaves`].
+    pub fn background_leaves(self, percent: u8) -> Self {
+        KeyedCompositeLimiterBuilder { each: self.each.background_leaves(percent), ..self }
+    }
+
+    /// Sets the clock that the limiter reads.
+    pub fn clock<D: Clock>(self, clock: D) -> KeyedCompositeLimiterBuilder<K, D, S> {
+        let clock = Arc::new(clock);
+        KeyedCompositeLimiterBuilder { quotas: self.quotas, each: self.each.clock(clock.clone()), clock }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::hasher`].
+    pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedCompositeLimiterBuilder<K, C, T> {
+        KeyedCompositeLimiterBuilder { quotas: self.quotas, each: self.each.hasher(hasher), clock: self.clock }
+    }
+
+    /// Returns the limiter, without keys.
+    ///
+    /// # Errors
+    ///
+    /// If no quotas were given, if there is room for no key or for more than 2³¹, or if the memory cannot
+    /// be reserved.
+    pub fn build(self) -> Result<KeyedCompositeLimiter<K, C, S>, BuildError> {
+        let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
+        let limits: Result<Box<[_]>, _> = quotas
+            .iter()
+            .map(|(name, quota)| Ok(Named { name: LimitName::new(name), limit: Arc::new(self.each.buckets(quota)?) }))
+            .collect();
+        Ok(KeyedCompositeLimiter::from_parts(limits?, quotas, self.clock, self.each.into_hasher()))
+    }
+}
+
+impl<K: ?Sized, C, S> fmt::Debug for KeyedCompositeLimiterBuilder<K, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedCompositeLimiterBuilder")
+            .field("quotas", &self.quotas)
+            .field("each", &self.each)
+            .finish_non_exhaustive()
+    }
+}

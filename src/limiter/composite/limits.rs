@@ -1,0 +1,195 @@
+//! [`Limits`]: the limits of a composite, for one key or for all callers; and a call on them.
+
+use std::sync::Arc;
+
+use crate::cell::WordCell;
+use crate::clock::Clock;
+use crate::limiter::state::{Buckets, RateLimiter};
+use crate::limiter::target::{Target, share};
+use crate::quota::Quota;
+use crate::table::{Fingerprint, InSlot};
+use crate::tokens::Tokens;
+use crate::word::Word;
+
+use super::name::LimitName;
+use super::together::{Part, Parts};
+
+/// A limit and its name.
+pub(super) struct Named<T> {
+    pub(super) name: LimitName,
+    pub(super) limit: T,
+}
+
+/// The clock that all limits of a composite share.
+pub(super) type SharedClock<C> = Arc<C>;
+
+pub(super) type SingleLimit<C> = Named<RateLimiter<SharedClock<C>>>;
+pub(super) type KeyedLimit<C> = Named<Arc<Buckets<SharedClock<C>>>>;
+
+/// The limits of a composite.
+pub(super) enum Limits<'a, C> {
+    Single(&'a [SingleLimit<C>]),
+    Key(&'a [KeyedLimit<C>], Fingerprint),
+}
+
+// By hand: the clock itself need not be `Clone`.
+impl<C> Clone for Limits<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Limits<'_, C> {}
+
+impl<'a, C> Limits<'a, C> {
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Limits::Single(limits) => limits.len(),
+            Limits::Key(limits, _) => limits.len(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn target(&self, nth: usize) -> Target<'a, SharedClock<C>> {
+        match self {
+            Limits::Single(limits) => Target::Single(&limits[nth].limit),
+            Limits::Key(limits, key) => Target::Key(&limits[nth].limit, *key),
+        }
+    }
+
+    pub(super) fn targets(self) -> impl Iterator<Item = Target<'a, SharedClock<C>>> {
+        (0..self.len()).map(move |nth| self.target(nth))
+    }
+}
+
+/// The tokens that a call leaves in each bucket.
+#[derive(Clone, Copy)]
+pub(super) enum Leaving {
+    Tokens(Tokens),
+    /// The share of each burst that background work leaves.
+    Background,
+}
+
+impl Leaving {
+    pub(super) const NOTHING: Leaving = Leaving::Tokens(Tokens::ZERO);
+
+    #[inline]
+    pub(super) fn of(self, quota: &Quota, background: u8) -> Tokens {
+        match self {
+            Leaving::Tokens(n) => n,
+            Leaving::Background => share(quota, background),
+        }
+    }
+}
+
+/// A call that takes the same number of tokens from every limit of a [`CompositeLimiter`](crate::CompositeLimiter).
+pub(super) struct SingleCall<'a, C> {
+    pub(super) limits: &'a [SingleLimit<C>],
+    pub(super) n: Tokens,
+    pub(super) leaving: Leaving,
+}
+
+impl<C> Clone for SingleCall<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for SingleCall<'_, C> {}
+
+impl<C: Clock> Parts for SingleCall<'_, C> {
+    type Clock = SharedClock<C>;
+    type Place = ();
+
+    const SAME_CLOCK: bool = true;
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.limits.len()
+    }
+
+    #[inline]
+    fn part(&self, nth: usize) -> Part<'_, SharedClock<C>> {
+        let limit = &self.limits[nth].limit;
+        let leaving = self.leaving.of(limit.quota_ref(), limit.background_percent());
+        Part { target: Target::Single(limit), n: self.n, leaving }
+    }
+
+    fn name(&self, nth: usize) -> LimitName {
+        self.limits[nth].name
+    }
+
+    #[inline]
+    fn find(&self, nth: usize) -> Option<((), Word)> {
+        Some(((), self.limits[nth].limit.cell().load()))
+    }
+
+    #[inline]
+    fn is_here(&self, (): ()) -> bool {
+        true
+    }
+
+    #[inline]
+    fn swap(&self, nth: usize, (): (), seen: Word, next: Word) -> bool {
+        self.limits[nth].limit.cell().compare_exchange(seen, next).is_ok()
+    }
+}
+
+/// A call that takes the same number of tokens from every bucket of a key.
+pub(super) struct KeyCall<'a, C> {
+    pub(super) limits: &'a [KeyedLimit<C>],
+    pub(super) key: Fingerprint,
+    pub(super) n: Tokens,
+    pub(super) leaving: Leaving,
+}
+
+impl<C> Clone for KeyCall<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for KeyCall<'_, C> {}
+
+impl<'a, C: Clock> Parts for KeyCall<'a, C> {
+    type Clock = SharedClock<C>;
+    type Place = InSlot<'a>;
+
+    const SAME_CLOCK: bool = true;
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.limits.len()
+    }
+
+    #[inline]
+    fn part(&self, nth: usize) -> Part<'_, SharedClock<C>> {
+        let buckets = &self.limits[nth].limit;
+        let leaving = self.leaving.of(buckets.quota(), buckets.background);
+        Part { target: Target::Key(buckets, self.key), n: self.n, leaving }
+    }
+
+    fn name(&self, nth: usize) -> LimitName {
+        self.limits[nth].name
+    }
+
+    #[inline]
+    fn find(&self, nth: usize) -> Option<(InSlot<'a>, Word)> {
+        let tenant = self.limits[nth].limit.table.find_home(self.key)?;
+        Some((tenant, tenant.load()))
+    }
+
+    #[inline]
+    fn is_here(&self, place: InSlot<'a>) -> bool {
+        place.is_here()
+    }
+
+    #[inline]
+    fn swap(&self, _: usize, place: InSlot<'a>, seen: Word, next: Word) -> bool {
+        place.compare_exchange(seen, next).is_ok()
+    }
+}

@@ -1,0 +1,267 @@
+//! The decision on several limits at once: all of them are charged, or none.
+//!
+//! **Two passes.** The first loads the word of every limit, reads the clock, and steps each word. If a limit
+//! denies the call, nothing was written. Only then the second pass swaps the words, in the order of the
+//! limits. If a swap fails because another call came between, that limit and those behind it are taken from one
+//! after the other; if one of them denies the call, the limits that were charged get their tokens back, in
+//! reverse.
+//!
+//! **No deadlock, no overshoot.** No call waits for another one. A charge that is given back was the call's
+//! own, so a limit grants no more than by itself. While it lasts, another call may be denied that would have
+//! been admitted.
+//!
+//! If a word is not in its usual place (a key is new or was moved, callers wait on a limit, the bucket has not
+//! started), the limits are looked at one after the other, and then charged one after the other.
+
+use core::time::Duration;
+
+use crate::algorithm::token_bucket::{self, Demand, Step};
+use crate::cell::{Taken, TimeSource};
+use crate::clock::Clock;
+use crate::limiter::decision::Decision;
+use crate::limiter::target::Target;
+use crate::tokens::Tokens;
+use crate::word::{Reading, Word};
+
+use super::error::LimitError;
+use super::name::LimitName;
+
+/// The most limits whose decisions are shown.
+pub(super) const MOST_LIMITS: usize = 8;
+
+/// A call's share of a limit: the bucket, the tokens to be taken there, and those to be left.
+pub(super) struct Part<'a, C> {
+    pub(super) target: Target<'a, C>,
+    pub(super) n: Tokens,
+    pub(super) leaving: Tokens,
+}
+
+impl<'a, C: Clock> Part<'a, C> {
+    #[inline]
+    fn demand(&self) -> Demand {
+        Demand::new(self.target.layout(), self.n, self.leaving)
+    }
+
+    #[inline]
+    fn source(&self, at: Option<Reading>) -> TimeSource<'a, C> {
+        at.map_or(self.target.live(), TimeSource::given)
+    }
+
+    /// Returns the decision of this limit, if it admits the call.
+    pub(super) fn decision(&self, taken: Taken, at: Option<Reading>) -> Decision {
+        if self.n.is_zero() { self.look(at) } else { Decision::taken(self.target.layout(), taken) }
+    }
+
+    /// Returns the decision of a call that takes nothing.
+    pub(super) fn look(&self, at: Option<Reading>) -> Decision {
+        self.target.decide(Tokens::ZERO, Tokens::ZERO, self.source(at))
+    }
+}
+
+/// The limits of a call. It is passed by value, so that a call that is admitted at once need not write it to
+/// memory.
+pub(super) trait Parts: Copy {
+    type Clock: Clock;
+
+    /// A bucket's usual place, as it was found.
+    type Place: Copy;
+
+    /// Set if all limits have the same clock, so that one reading serves them all.
+    const SAME_CLOCK: bool;
+
+    fn len(&self) -> usize;
+
+    fn part(&self, nth: usize) -> Part<'_, Self::Clock>;
+
+    fn name(&self, nth: usize) -> LimitName;
+
+    /// Returns the place and the word of a bucket; `None` if it is not in its usual place.
+    fn find(&self, nth: usize) -> Option<(Self::Place, Word)>;
+
+    /// Returns whether the place is still the bucket's. Called after the word was loaded, and before it is used.
+    fn is_here(&self, place: Self::Place) -> bool;
+
+    /// Replaces the word in a place if it is still `seen`.
+    fn swap(&self, nth: usize, place: Self::Place, seen: Word, next: Word) -> bool;
+}
+
+/// The limit that refuses a call, and its outcome there.
+#[derive(Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) nth: usize,
+    taken: Taken,
+}
+
+impl Refused {
+    pub(super) fn error(self, parts: impl Parts) -> LimitError {
+        let Part { target, n, leaving } = parts.part(self.nth);
+        match self.taken.answer(target.layout(), (n, leaving)) {
+            Err(error) => LimitError::new(self.nth, parts.name(self.nth), error),
+            Ok(()) => unreachable!("the limit refuses the call"),
+        }
+    }
+
+    /// Returns the decision of the `nth` limit, if it is the one that refuses the call.
+    pub(super) fn decision(self, nth: usize, parts: impl Parts) -> Option<Decision> {
+        (nth == self.nth).then(|| Decision::taken(parts.part(nth).target.layout(), self.taken))
+    }
+
+    /// The wait; `None` is the longest.
+    fn wait(self, parts: impl Parts) -> Option<Duration> {
+        self.error(parts).retry_after()
+    }
+}
+
+/// Returns the one with the longer wait; the first if they wait equally long.
+#[inline]
+fn longer(parts: impl Parts, before: Option<Refused>, refused: Refused) -> Refused {
+    match before {
+        None => refused,
+        Some(before) => longer_of_two(parts, before, refused),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refused {
+    match (before.wait(parts), refused.wait(parts)) {
+        (None, _) => before,
+        (_, None) => refused,
+        (Some(a), Some(b)) => {
+            if a < b {
+                refused
+            } else {
+                before
+            }
+        }
+    }
+}
+
+/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` is told the
+/// outcome at every limit, once or twice, if the call is admitted.
+// The number of limits is a constant in the usual cases, so that the words stay in registers.
+#[inline(always)]
+pub(super) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(usize, Taken)) -> Result<(), Refused> {
+    match parts.len() {
+        2 => take_all::<_, 2>(parts, at, &mut each),
+        3 => take_all::<_, 3>(parts, at, &mut each),
+        4 => take_all::<_, 4>(parts, at, &mut each),
+        _ => take_cold(parts, at, &mut each),
+    }
+}
+
+/// The same for N limits.
+#[inline(always)]
+pub(super) fn take_all<P: Parts, const N: usize>(
+    parts: P,
+    at: Option<Reading>,
+    each: &mut impl FnMut(usize, Taken),
+) -> Result<(), Refused> {
+    let mut places: [Option<P::Place>; N] = [None; N];
+    let (mut words, mut nexts) = ([Word::NOT_STARTED; N], [Word::NOT_STARTED; N]);
+    for nth in 0..N {
+        let Some((place, word)) = parts.find(nth) else { return take_cold(parts, at, each) };
+        (places[nth], words[nth]) = (Some(place), word);
+    }
+    // The clock is read after the words were loaded, so that a denial is true of one instant.
+    let (mut shared, mut refused) = (at, None);
+    for nth in 0..N {
+        let part = parts.part(nth);
+        let now = shared.unwrap_or_else(|| part.target.live().read());
+        if P::SAME_CLOCK {
+            shared = Some(now);
+        }
+        if part.n.is_zero() {
+            nexts[nth] = words[nth];
+            each(nth, Taken::Unlimited);
+            continue;
+        }
+        let demand = part.demand();
+        match token_bucket::step(part.target.layout(), words[nth], now, demand) {
+            Step::Admitted { next, held } if places[nth].is_some_and(|place| parts.is_here(place)) => {
+                nexts[nth] = next;
+                each(nth, Taken::Admitted { cost: demand.cost, held, now });
+            }
+            Step::Denied { deficit, .. } if places[nth].is_some_and(|place| parts.is_here(place)) => {
+                let taken = Taken::Denied { needed: demand.needed, deficit, now };
+                refused = Some(longer(parts, refused, Refused { nth, taken }));
+            }
+            _ => return take_cold(parts, at, each),
+        }
+    }
+    if let Some(refused) = refused {
+        return Err(refused);
+    }
+    for nth in 0..N {
+        let swapped = |place| words[nth] == nexts[nth] || parts.swap(nth, place, words[nth], nexts[nth]);
+        if !places[nth].is_some_and(swapped) {
+            // Another call came between.
+            return take_rest(parts, nth, at, each);
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the limits one after the other, and then takes from one after the other.
+#[cold]
+#[inline(never)]
+fn take_cold(parts: impl Parts, at: Option<Reading>, each: &mut impl FnMut(usize, Taken)) -> Result<(), Refused> {
+    match look(parts, at, 0, None) {
+        Some(refused) => Err(refused),
+        None => take_rest(parts, 0, at, each),
+    }
+}
+
+/// Takes from the limits from `first` on, one after the other; those before it are charged already.
+#[cold]
+#[inline(never)]
+fn take_rest(
+    parts: impl Parts,
+    first: usize,
+    at: Option<Reading>,
+    each: &mut impl FnMut(usize, Taken),
+) -> Result<(), Refused> {
+    for nth in first..parts.len() {
+        let part = parts.part(nth);
+        if part.n.is_zero() {
+            each(nth, Taken::Unlimited);
+            continue;
+        }
+        match part.target.take(part.n, part.leaving, part.source(at)) {
+            taken @ (Taken::Admitted { .. } | Taken::Unlimited) => each(nth, taken),
+            taken => {
+                give_back(parts, nth, at);
+                return Err(refuse(parts, at, Refused { nth, taken }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the limit with the longest wait, of one that refuses a call and those behind it.
+#[cold]
+fn refuse(parts: impl Parts, at: Option<Reading>, refused: Refused) -> Refused {
+    look(parts, at, refused.nth + 1, Some(refused)).unwrap_or(refused)
+}
+
+/// Returns the limit with the longest wait, of `refused` and those from `first` on that would refuse the call.
+fn look(parts: impl Parts, at: Option<Reading>, first: usize, mut refused: Option<Refused>) -> Option<Refused> {
+    for nth in first..parts.len() {
+        let part = parts.part(nth);
+        if let Some(taken) = part.target.foresee(part.n, part.leaving, part.source(at)) {
+            refused = Some(longer(parts, refused, Refused { nth, taken }));
+        }
+    }
+    refused
+}
+
+/// Gives back what was taken from the first `taken` limits, the last first.
+#[cold]
+pub(super) fn give_back(parts: impl Parts, taken: usize, at: Option<Reading>) {
+    for nth in (0..taken).rev() {
+        let part = parts.part(nth);
+        if !part.n.is_zero() {
+            part.target.give_back(part.demand().cost.0.into(), part.source(at));
+        }
+    }
+}

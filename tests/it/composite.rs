@@ -1,0 +1,312 @@
+//! Several limits in one decision: all are charged, or none, and the refusal names the one with the longest wait.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use brimful::{
+    AllOf, Charge, CompositeBucketAt, CompositeDecision, CompositeLimiter, KeyedCompositeLimiter, KeyedRateLimiter,
+    LimitError, MockClock, Quota, Quotas, RateLimiter, Reservation, Tokens, TryAcquireError,
+};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use crate::support::{LAST, Random, SECOND, any_quota, any_size, from_pico, pico};
+
+fn quotas(text: &str) -> Quotas {
+    text.parse().expect("a list of quotas")
+}
+
+/// One limiter for each quota: they are looked at, and charged if all of them admit the call.
+struct Apart(Vec<RateLimiter<MockClock>>);
+
+impl Apart {
+    fn new(quotas: &[Quota]) -> Self {
+        Apart(quotas.iter().map(|&quota| RateLimiter::with_clock(quota, MockClock::new())).collect())
+    }
+
+    /// Takes from all, or returns the limit with the longest wait, and its error.
+    fn try_reserve(&self, now: u64, n: Tokens) -> Result<Vec<Reservation<'_, MockClock>>, (usize, TryAcquireError)> {
+        let mut refused: Option<(usize, TryAcquireError)> = None;
+        for (nth, limiter) in self.0.iter().enumerate() {
+            if limiter.at(now).time_until(n) == Some(Duration::ZERO) {
+                continue;
+            }
+            let error = limiter.at(now).try_acquire_n(n).expect_err("the tokens are not there");
+            let longer = |(_, before): (usize, TryAcquireError)| match (before.retry_after(), error.retry_after()) {
+                (None, _) => false,
+                (_, None) => true,
+                (Some(before), Some(wait)) => before < wait,
+            };
+            if refused.is_none_or(longer) {
+                refused = Some((nth, error));
+            }
+        }
+        match refused {
+            Some(refused) => Err(refused),
+            None => {
+                Ok(self.0.iter().map(|limiter| limiter.at(now).try_reserve_n(n).expect("they are there")).collect())
+            }
+        }
+    }
+
+    fn try_acquire(&self, now: u64, n: Tokens) -> Result<(), (usize, TryAcquireError)> {
+        self.try_reserve(now, n)?.into_iter().for_each(|reserved| _ = reserved.commit(n));
+        Ok(())
+    }
+}
+
+fn named(refusal: LimitError) -> (usize, TryAcquireError) {
+    (refusal.index(), refusal.error())
+}
+
+/// Runs the same calls on a composite and on limiters apart.
+fn same(seed: u64, quotas: &[Quota], bucket: impl Fn(u64) -> CompositeBucketAt<'static, MockClock>) -> TestCaseResult {
+    let (mut random, apart) = (Random::new(seed), Apart::new(quotas));
+    let mut now = any_size(random.next(), 50);
+    for _ in 0..200 {
+        let burst = quotas[random.below(quotas.len() as u64) as usize].capacity();
+        let n = match random.below(8) {
+            0 => Tokens::ZERO,
+            1 => burst,
+            2 => Tokens::ONE,
+            _ => from_pico(pico(burst) / u128::from(1 + random.below(40))),
+        };
+        let at = bucket(now);
+        match random.below(10) {
+            0 => {
+                at.add_tokens(n);
+                apart.0.iter().for_each(|limiter| _ = limiter.at(now).add_tokens(n));
+            }
+            1 => {
+                let actual = from_pico(pico(n) * u128::from(random.below(200)) / 100);
+                match (at.try_reserve_n(n), apart.try_reserve(now, n)) {
+                    (Ok(reserved), Ok(each)) => {
+                        let left = each.into_iter().map(|reserved| reserved.commit(actual)).max();
+                        prop_assert_eq!(Some(reserved.commit(actual)), left);
+                    }
+                    (Err(refusal), Err(expected)) => prop_assert_eq!(named(refusal), expected),
+                    (reserved, _) => prop_assert!(false, "{:?}", reserved.map(drop)),
+                }
+            }
+            2 => {
+                let decision = at.decide(n);
+                let expected = apart.try_acquire(now, n);
+                prop_assert_eq!(decision.refusal().map_or(Ok(()), |refusal| Err(named(refusal))), expected);
+                prop_assert_eq!(decision.allowed(), expected.is_ok());
+                for ((_, shown), limiter) in decision.limits().zip(&apart.0) {
+                    let look = limiter.at(now).peek();
+                    let refuses = shown.retry_after() != Some(Duration::ZERO);
+                    prop_assert!(refuses || shown.remaining() == look.remaining(), "{:?} {:?}", shown, look);
+                }
+            }
+            _ => {
+                let expected = apart.try_acquire(now, n);
+                prop_assert_eq!(at.try_acquire_n(n).map_err(named), expected, "{} at {}", n, now);
+            }
+        }
+        let least = apart.0.iter().map(|limiter| limiter.at(now).balance()).fold(f64::INFINITY, f64::min);
+        prop_assert_eq!(at.balance(), least);
+        now = match random.below(6) {
+            0 => now,
+            1 => now.saturating_sub(random.below(1_000)),
+            _ => (now + any_size(random.next(), 40)).min(LAST),
+        };
+    }
+    Ok(())
+}
+
+fn any_quotas(genes: &[[u64; 6]]) -> Vec<Quota> {
+    let mut all: Vec<Quota> = Vec::new();
+    for &gene in genes {
+        let [kind, rate, terms, burst, _, debt] = gene;
+        let quota = any_quota([kind, rate, terms, burst, 0, debt]);
+        if all.iter().all(|other| other.to_string() != quota.to_string()) {
+            all.push(quota);
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_composite_decides_as_its_limits_apart(genes in proptest::collection::vec(any::<[u64; 6]>(), 1..8), seed in any::<u64>()) {
+        let all = any_quotas(&genes);
+        let list = Quotas::new(all.iter().copied()).expect("they are different");
+        let limiter: &'static _ = Box::leak(Box::new(CompositeLimiter::with_clock(list.clone(), MockClock::new())));
+        same(seed, &all, |now| limiter.at(now))?;
+        let keyed = KeyedCompositeLimiter::<u64>::builder().quotas(list).clock(MockClock::new()).max_keys(64);
+        let keyed: &'static _ = Box::leak(Box::new(keyed.build().expect("a limiter")));
+        // Other keys come, and the table is moved.
+        let other = AtomicU64::new(1);
+        same(seed, &all, |now| {
+            let key = other.fetch_add(1, Ordering::Relaxed);
+            _ = keyed.key(&(1 + key % 40)).at(now).try_acquire_n(from_pico(1));
+            keyed.key(&0).at(now)
+        })?;
+    }
+}
+
+/// Bursts, and nothing is earned: every token that was taken is missing.
+fn standing_still(bursts: &[u32]) -> Quotas {
+    Quotas::new(bursts.iter().map(|&burst| Quota::per_day(1).burst(burst))).expect("they are different")
+}
+
+#[test]
+fn what_threads_take_is_missing_in_every_limit_and_nothing_else() {
+    let bursts = [40_000, 50_000, 45_000];
+    let limiter = CompositeLimiter::with_clock(standing_still(&bursts), MockClock::new());
+    let keyed = KeyedCompositeLimiter::<u8>::builder().quotas(standing_still(&bursts)).clock(MockClock::new());
+    let keyed = keyed.build().expect("a limiter");
+    let (taken, taken_by_key) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let (limiter, keyed, taken, taken_by_key) = (&limiter, &keyed, &taken, &taken_by_key);
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                for _ in 0..20_000 {
+                    let n = 1 + random.below(5) as u32;
+                    if limiter.try_acquire_n(n).is_ok() {
+                        taken.fetch_add(n.into(), Ordering::Relaxed);
+                    }
+                    if keyed.try_acquire_n(&7, n).is_ok() {
+                        taken_by_key.fetch_add(n.into(), Ordering::Relaxed);
+                    }
+                    if let Ok(reserved) = limiter.try_reserve_n(n) {
+                        reserved.cancel();
+                    }
+                }
+            });
+        }
+    });
+    for (taken, decision) in [(taken, limiter.decide(0)), (taken_by_key, keyed.decide(&7, 0))] {
+        let taken = taken.into_inner() as u32;
+        assert!((39_996..=40_000).contains(&taken), "{taken} of the smallest burst");
+        let left: Vec<u32> = decision.limits().map(|(_, decision)| decision.remaining()).collect();
+        assert_eq!(left, bursts.map(|burst| burst - taken));
+    }
+}
+
+/// Threads take from the same limits in opposite orders. None waits for another one.
+#[test]
+fn limits_that_are_joined_in_any_order_are_charged_together() {
+    let limits: Vec<_> =
+        [30_000, 36_000].map(|burst| RateLimiter::with_clock(Quota::per_day(1).burst(burst), MockClock::new())).into();
+    let keyed = KeyedRateLimiter::<u8, _>::with_clock(Quota::per_day(1).burst(50_000), MockClock::new());
+    let (taken, work) = (AtomicU64::new(0), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let (limits, keyed, taken, work) = (&limits, &keyed, &taken, &work);
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                for _ in 0..20_000 {
+                    let (n, cost) = (1 + random.below(3) as u32, random.below(4) as u32);
+                    let mut charges = [
+                        Charge::new("first", &limits[0], n),
+                        Charge::new("second", &limits[1], n),
+                        Charge::new("key", keyed.key(&3), cost),
+                    ];
+                    if seed % 2 == 1 {
+                        charges.reverse();
+                    }
+                    let call = AllOf::new(charges);
+                    if call.try_acquire().is_ok() {
+                        if random.below(10) == 0 {
+                            call.give_back();
+                        } else {
+                            taken.fetch_add(n.into(), Ordering::Relaxed);
+                            work.fetch_add(cost.into(), Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (taken, work) = (f64::from(taken.into_inner() as u32), f64::from(work.into_inner() as u32));
+    assert_eq!((limits[0].balance(), limits[1].balance()), (30_000.0 - taken, 36_000.0 - taken));
+    assert_eq!(keyed.key(&3).balance(), 50_000.0 - work);
+    assert!(taken >= 29_998.0 || work >= 49_997.0, "{taken} {work}");
+}
+
+#[test]
+fn a_limit_that_is_joined_twice_is_charged_twice() {
+    let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(5), MockClock::new());
+    let twice = |n: u32| AllOf::new([Charge::new("a", &limiter, n), Charge::new("b", &limiter, n)]);
+    assert!(twice(2).try_acquire().is_ok());
+    let refused = twice(1).try_acquire().unwrap_err();
+    assert_eq!((refused.limit(), refused.retry_after()), ("b", Some(Duration::from_secs(1))));
+    assert_eq!(limiter.balance(), 1.0, "the first charge was given back");
+    assert!(AllOf::<0, MockClock>::new([]).try_acquire().is_ok());
+}
+
+#[test]
+fn the_refusal_names_the_limit_with_the_longest_wait() {
+    let limiter =
+        CompositeLimiter::with_clock(quotas("burst: 10/s; daily: 12/day; small: 20/s burst 3"), MockClock::new());
+    let refused = limiter.try_acquire_n(4).unwrap_err();
+    assert_eq!((refused.limit(), refused.index(), refused.retry_after()), ("small", 2, None));
+    assert_eq!(
+        refused.to_string(),
+        "limit \"small\": a cost of 4 tokens can never be admitted by a burst of 3: ask for less at a time, or raise the burst"
+    );
+    assert!(matches!(refused.error(), TryAcquireError::ExceedsBurst(_)));
+    for _ in 0..4 {
+        assert!(limiter.try_acquire_n(3).is_ok());
+        limiter.clock().advance(Duration::from_secs(1));
+    }
+    let refused = limiter.try_acquire_n(3).unwrap_err();
+    assert_eq!(refused.limit(), "daily");
+    assert_eq!(refused.retry_after(), limiter.time_until(3));
+    assert_eq!(format!("{refused:?}"), format!("LimitError {{ limit: \"daily\", error: {:?} }}", refused.error()));
+    let decision = limiter.decide(3);
+    assert!(!decision.allowed() && decision.retry_after() == refused.retry_after());
+    assert_eq!(decision.limit("burst").map(|burst| burst.remaining()), Some(10));
+    assert_eq!(decision.tightest().map(|(name, _)| name), Some("daily"));
+    limiter.clock().advance(refused.retry_after().expect("an end"));
+    assert!(limiter.try_acquire_n(3).is_ok());
+}
+
+/// A limit without a name is called by its quota.
+#[test]
+fn unnamed_limits_are_called_by_their_quotas() {
+    let limiter = CompositeLimiter::with_clock(quotas("10/s; 12/day"), MockClock::new());
+    let names = |decision: CompositeDecision| decision.limits().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(limiter.decide(0)), ["10/s burst 10", "12/day burst 12"]);
+}
+
+#[test]
+fn a_new_key_at_a_full_table_is_refused_by_name_and_charged_nowhere() {
+    let clients = KeyedCompositeLimiter::<u64>::builder().quotas(quotas("fast: 10/s burst 2; slow: 10/day"));
+    let clients =
+        clients.clock(MockClock::new()).max_keys(4).on_full(brimful::OnFull::Deny).build().expect("a limiter");
+    (0..4).for_each(|key| assert!(clients.allow(&key)));
+    let refused = clients.try_acquire(&9).unwrap_err();
+    assert!(matches!(refused.error(), TryAcquireError::TableFull(_)), "{refused}");
+    assert_eq!(refused.limit(), "slow", "its buckets take longer to be full");
+    // The fast buckets are full again, and only the slow table refuses the key.
+    clients.clock().advance(Duration::from_secs(1));
+    assert_eq!(clients.try_acquire(&9).unwrap_err().limit(), "slow");
+    assert_eq!(clients.key(&9).at(SECOND).available_tokens(), 0.0);
+    assert!(clients.remove(&0) && !clients.remove(&0));
+    assert!(clients.allow(&9) && clients.allow(&9));
+    assert_eq!(clients.try_acquire(&9).unwrap_err().limit(), "fast");
+    assert_eq!((clients.max_keys(), clients.len()), (4, 4));
+}
+
+#[test]
+fn views_leave_tokens_in_every_limit() {
+    let limiter = CompositeLimiter::builder().quotas(quotas("10/s; 100/h")).background_leaves(50);
+    let limiter = limiter.clock(MockClock::new()).build().expect("a limiter");
+    let refused = limiter.background().try_acquire_n(6).unwrap_err();
+    assert_eq!(refused.index(), 0);
+    assert!(limiter.background().try_acquire_n(5).is_ok());
+    assert_eq!((limiter.background().available_tokens(), limiter.available_tokens()), (0.0, 5.0));
+    assert_eq!(limiter.leaving(4).available_tokens(), 1.0);
+    assert_eq!(limiter.leaving(95).try_acquire().unwrap_err().index(), 0);
+    limiter.reset();
+    assert_eq!(limiter.at(0).leaving(95).try_acquire_n(1).unwrap_err().index(), 0);
+    limiter.add_tokens(3);
+    assert_eq!(limiter.balance(), 10.0);
+}
