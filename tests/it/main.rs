@@ -24,6 +24,7 @@ mod keyed_window;
 mod load_and_clock;
 mod no_lost_tokens;
 mod oracle;
+mod permits;
 mod quotas;
 mod resetting;
 mod sharing;
