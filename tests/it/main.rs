@@ -25,6 +25,8 @@ mod load_and_clock;
 mod no_lost_tokens;
 mod oracle;
 mod permits;
+mod permits_oracle;
+mod permits_storm;
 mod quotas;
 mod resetting;
 mod sharing;
