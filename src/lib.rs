@@ -353,6 +353,9 @@ pub mod internals {
 
     #[doc = include_str!("internals/queue.md")]
     pub mod queue {}
+
+    #[doc = include_str!("internals/permits.md")]
+    pub mod permits {}
 }
 
 #[cfg(all(feature = "std", not(brimful_loom)))]
@@ -362,8 +365,12 @@ pub mod testing {}
 mod algorithm;
 mod cell;
 mod clock;
+#[cfg(feature = "std")]
+mod concurrency;
 mod error;
 mod limiter;
+#[cfg(feature = "std")]
+mod permits;
 #[cfg(feature = "std")]
 mod queue;
 mod quota;
@@ -381,9 +388,16 @@ pub use clock::TokioTimer;
 #[cfg(feature = "std")]
 pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock, Timer, clock_health};
 #[cfg(feature = "std")]
+pub use concurrency::{
+    AcquirePermit, ConcurrencyLimit, ConcurrencyLimitBuilder, KeyedConcurrencyLimit, KeyedConcurrencyLimitBuilder,
+    OwnedAcquirePermit, OwnedPermit, Permit,
+};
+#[cfg(feature = "std")]
 pub use error::BuildError;
 #[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
+#[cfg(feature = "std")]
+pub use error::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
 pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};

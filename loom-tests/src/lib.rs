@@ -14,6 +14,7 @@ mod clock;
 mod explain;
 mod history;
 mod model;
+mod permits;
 mod queue;
 mod subject;
 mod timers;
@@ -23,6 +24,7 @@ pub use actor::Actor;
 pub use clock::{ModelClock, Readings};
 pub use history::Call;
 pub use model::Model;
+pub use permits::{Held, PendingPermit, PermitActor, PermitModel};
 pub use subject::{IdentityHasher, IdentityState, Key, ReservationOps, Subject, Table, key};
 pub use waits::{PendingWait, WaitRequest, Waitable};
 

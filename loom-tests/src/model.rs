@@ -249,7 +249,7 @@ impl<L: Subject> Model<L> {
         for order in permutations(self.threads.len()) {
             let before = executions.load(Ordering::Relaxed);
             let (run, counter, seen) = (self.clone(), executions.clone(), seen.clone());
-            self.builder().check(move || {
+            builder(self.threads.len() + 1, self.preemptions).check(move || {
                 counter.fetch_add(1, Ordering::Relaxed);
                 let outcome = run.execute(&order, clock_first);
                 seen.lock().expect("a failed model ends at once").insert(outcome);
@@ -263,23 +263,8 @@ impl<L: Subject> Model<L> {
         executions.load(Ordering::Relaxed)
     }
 
-    /// Removes loom's limits of time and number, at which it ends without an error. So `check`
-    /// returns after a full search, whatever the environment variables say. An execution with too
-    /// many branches panics.
-    fn builder(&self) -> loom::model::Builder {
-        let mut builder = loom::model::Builder::new();
-        builder.max_threads = self.threads.len() + 1;
-        builder.max_branches = 5_000;
-        builder.max_permutations = None;
-        builder.max_duration = None;
-        builder.checkpoint_file = None;
-        builder.expect_explicit_explore = false;
-        builder.preemption_bound = self.preemptions;
-        builder
-    }
-
     fn execute(&self, order: &[usize], clock_first: Option<fn(&L)>) -> String {
-        PANICKED.set(false);
+        reset_panics();
         let recorder = Arc::new(Recorder::new(self.max_clock_reads));
         let time = Arc::new(loom::sync::atomic::AtomicU64::new(4 * T));
         let (timers, waits) = (
@@ -328,7 +313,7 @@ impl<L: Subject> Model<L> {
         }
         limiter.check_invariants();
         assert!(limiter.has_every_word() != closed, "the word is not where it belongs");
-        assert!(!PANICKED.get(), "user code panicked, and the queue discarded the panic");
+        assert!(!panicked(), "user code panicked, and the queue discarded the panic");
         outcome(&calls, self.threads.len())
     }
 }
@@ -346,9 +331,33 @@ thread_local! {
     static PANICKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
+/// Returns a builder without loom's limits of time and number, at which it ends without an error. So `check`
+/// returns after a full search, whatever the environment variables say. An execution with too many branches
+/// panics.
+pub(crate) fn builder(threads: usize, preemptions: Option<usize>) -> loom::model::Builder {
+    let mut builder = loom::model::Builder::new();
+    builder.max_threads = threads;
+    builder.max_branches = 5_000;
+    builder.max_permutations = None;
+    builder.max_duration = None;
+    builder.checkpoint_file = None;
+    builder.expect_explicit_explore = false;
+    builder.preemption_bound = preemptions;
+    builder
+}
+
+pub(crate) fn reset_panics() {
+    PANICKED.set(false);
+}
+
+/// Returns whether a panic was noted since the last reset.
+pub(crate) fn panicked() -> bool {
+    PANICKED.get()
+}
+
 /// Notes every panic. The queue discards the panics of user code, so an assertion that fails in a
 /// waker would be lost.
-fn note_panics() {
+pub(crate) fn note_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let report = std::panic::take_hook();
@@ -359,7 +368,7 @@ fn note_panics() {
     });
 }
 
-fn permutations(n: usize) -> Vec<Vec<usize>> {
+pub(crate) fn permutations(n: usize) -> Vec<Vec<usize>> {
     let Some(last) = n.checked_sub(1) else { return vec![Vec::new()] };
     let shorter = permutations(last);
     (0..n)

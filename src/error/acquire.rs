@@ -173,7 +173,8 @@ impl fmt::Debug for KeyRemoved {
 
 impl Error for KeyRemoved {}
 
-/// The limiter was [closed](crate::RateLimiter::close): no wait on it can end.
+/// The limiter was [closed](crate::RateLimiter::close): no wait on it can end. Or the concurrency limit was
+/// [closed](crate::ConcurrencyLimit::close): it grants no permit any longer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct LimiterClosed(pub(crate) ());
 

@@ -4,6 +4,8 @@
 mod acquire;
 #[cfg(feature = "std")]
 mod build;
+#[cfg(feature = "std")]
+mod permit;
 mod quota;
 mod quotas;
 mod show;
@@ -15,6 +17,8 @@ pub use acquire::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit
 pub use build::BuildError;
 #[cfg(feature = "std")]
 pub(crate) use build::BuildErrorKind;
+#[cfg(feature = "std")]
+pub use permit::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
 pub use quota::QuotaError;
 pub(crate) use quota::QuotaErrorKind;
 pub use quotas::QuotasError;

@@ -375,7 +375,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
 
     /// Takes, or waits.
     pub(super) fn enter(&self, call: &mut WaitRequest, now: Reading) -> Arrival {
-        let drive = |chosen: Option<&TimerFactory>| drive(self.clock(), chosen);
+        let drive = |chosen: Option<&TimerFactory>| TimeDriver::on(self.clock(), chosen);
         match self {
             Target::Single(limiter) => limiter.enter(call, now, drive),
             Target::Key(buckets, key) => buckets.table.enter(*key, call, now, drive),
@@ -396,16 +396,4 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
             Target::Key(buckets, key) => buckets.table.take_back(*key, queue, now),
         }
     }
-}
-
-/// The clock and the timer of the queues of a limiter with this clock. The timer is the chosen one, or
-/// the clock's own, or the default one.
-#[cfg(feature = "std")]
-fn drive<C>(clock: &C, chosen: Option<&TimerFactory>) -> TimeDriver
-where
-    C: Clock + Clone + Send + Sync + 'static,
-{
-    let (time, own) = (clock.clone(), clock.clone());
-    let default = || TimerFactory::new(move || own.timer().unwrap_or_else(crate::clock::default_timer));
-    TimeDriver::new(move || Reading::from_nanos(time.now()), chosen.cloned().unwrap_or_else(default))
 }

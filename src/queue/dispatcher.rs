@@ -9,7 +9,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::clock::Timer;
-use crate::sync::{AtomicU64, Mutex, Ordering, ignore_panic, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, ignore_panic, lock, yield_now};
 use crate::word::Reading;
 
 use super::driver::TimeDriver;
@@ -24,7 +24,7 @@ const FIRED: u64 = 1 << 32;
 const SELDOM: u64 = 1_000_000;
 
 /// An object that the dispatcher works on, one dispatch at a time.
-pub(super) trait Dispatch: Send + Sync + 'static {
+pub(crate) trait Dispatch: Send + Sync + 'static {
     fn dispatcher(&self) -> &Dispatcher;
 
     /// Returns `None` if no caller has ever waited.
@@ -40,14 +40,14 @@ pub(super) trait Dispatch: Send + Sync + 'static {
 }
 
 /// The result of one pass.
-pub(super) struct Pass {
-    pub(super) now: Reading,
+pub(crate) struct Pass {
+    pub(crate) now: Reading,
     /// The instant at which the next pass is due.
-    pub(super) next: Option<Reading>,
-    pub(super) woken: Vec<Waker>,
+    pub(crate) next: Option<Reading>,
+    pub(crate) woken: Vec<Waker>,
 }
 
-pub(super) struct Dispatcher {
+pub(crate) struct Dispatcher {
     /// The requests since the running dispatch began; zero if no dispatch runs. The upper half
     /// counts the requests by the timer.
     calls: AtomicU64,
@@ -83,13 +83,13 @@ impl<P: Dispatch> Wake for TimerWaker<P> {
 }
 
 impl Dispatcher {
-    pub(super) fn new<P: Dispatch>(object: Weak<P>) -> Self {
+    pub(crate) fn new<P: Dispatch>(object: Weak<P>) -> Self {
         let timer_waker = Waker::from(Arc::new(TimerWaker(object)));
         Dispatcher { calls: AtomicU64::new(0), armed_timer: Mutex::new(ArmedTimer::default()), timer_waker }
     }
 
     /// Requests a dispatch. If this returns `true`, the caller has to [`run`] it.
-    pub(super) fn request(&self) -> bool {
+    pub(crate) fn request(&self) -> bool {
         self.call(REQUEST)
     }
 
@@ -104,12 +104,12 @@ impl Dispatcher {
     }
 
     /// Ends the running dispatch and discards all requests.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.calls.store(0, Ordering::Release);
     }
 
     /// Returns whether a dispatch is running or requested.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.calls.load(Ordering::Acquire) != 0
     }
 }
@@ -125,7 +125,7 @@ pub(super) fn notify<P: Dispatch>(object: &P) {
 ///
 /// After a panic, the pass is made again; otherwise one failure would leave the waiters without a
 /// timer. A panic that repeats each time is passed on.
-pub(super) fn run<P: Dispatch>(object: &P) {
+pub(crate) fn run<P: Dispatch>(object: &P) {
     const TRIES: u32 = 3;
     let mut guard = PassGuard::default();
     for tries in 1..=TRIES {
@@ -200,8 +200,23 @@ impl ArmedTimer {
     }
 }
 
+/// Returns the result of `look`, once no dispatch runs and no timer is about to be armed. Yields for a moment
+/// while `is_busy`.
+pub(crate) fn once_idle<T>(is_busy: impl Fn() -> bool, look: impl Fn() -> T) -> T {
+    // The number of tries is bounded: a call from within a clock or a timer would wait for itself.
+    const TRIES: usize = 1_000;
+    for _ in 0..TRIES {
+        let seen = look();
+        if !is_busy() {
+            return seen;
+        }
+        yield_now();
+    }
+    look()
+}
+
 /// Wakes the wakers in order.
-pub(super) fn wake(woken: Vec<Waker>) {
+pub(crate) fn wake(woken: Vec<Waker>) {
     for waker in woken {
         // A waker that panics must not keep the others from being woken, nor end a timer's thread.
         ignore_panic(|| waker.wake());

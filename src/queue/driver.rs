@@ -3,7 +3,7 @@
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
-use crate::clock::Timer;
+use crate::clock::{Clock, Timer, default_timer};
 use crate::word::Reading;
 
 /// A factory for a queue's timer.
@@ -23,7 +23,18 @@ pub(crate) struct TimeDriver {
 }
 
 impl TimeDriver {
-    pub(crate) fn new(clock: impl Fn() -> Reading + Send + Sync + 'static, timer: TimerFactory) -> Self {
+    /// Returns a driver that reads a clone of `clock`. Its timer is the chosen one, or else the clock's own,
+    /// or else the default timer.
+    pub(crate) fn on<C>(clock: &C, chosen: Option<&TimerFactory>) -> TimeDriver
+    where
+        C: Clock + Clone + Send + Sync + 'static,
+    {
+        let (time, own) = (clock.clone(), clock.clone());
+        let default = || TimerFactory::new(move || own.timer().unwrap_or_else(default_timer));
+        TimeDriver::new(move || Reading::from_nanos(time.now()), chosen.cloned().unwrap_or_else(default))
+    }
+
+    fn new(clock: impl Fn() -> Reading + Send + Sync + 'static, timer: TimerFactory) -> Self {
         TimeDriver { clock: Arc::new(clock), timer }
     }
 
@@ -33,7 +44,7 @@ impl TimeDriver {
     }
 
     /// Reads the clock.
-    pub(super) fn now(&self) -> Reading {
+    pub(crate) fn now(&self) -> Reading {
         (self.clock)()
     }
 

@@ -6,12 +6,12 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::config::QueueConfig;
-use super::dispatcher::{self, Dispatch, Dispatcher, Pass, wake};
+use super::dispatcher::{self, Dispatch, Dispatcher, Pass, once_idle, wake};
 use super::driver::TimeDriver;
 use super::state::{Enqueued, QueueState, WaitRequest};
-use super::wait_list::{Collected, Id, Outcome};
+use super::wait_list::{Id, Outcome, poll_entry};
 use crate::cell::Cell;
-use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, try_lock, yield_now};
+use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, try_lock};
 use crate::word::{Reading, Word};
 
 /// The queue of a lone limiter, made when a caller waits for the first time.
@@ -84,25 +84,11 @@ impl Queue {
         dispatcher::notify(self);
     }
 
-    /// Returns whether a dispatch is running, or a timer is about to be armed.
-    fn is_busy(&self) -> bool {
-        self.dispatcher.is_busy() || self.config.is_shared_timer_busy()
-    }
-
     /// Returns the number of waiters, once the timer is armed for them. Yields for a moment while a
     /// dispatch runs.
     pub(crate) fn waiting(&self) -> u32 {
-        // The number of tries is bounded: a call from within a clock or a timer would wait for
-        // itself.
-        const TRIES: usize = 1_000;
-        for _ in 0..TRIES {
-            let waiting = self.lock().waiting();
-            if !self.is_busy() {
-                return waiting;
-            }
-            yield_now();
-        }
-        self.lock().waiting()
+        let is_busy = || self.dispatcher.is_busy() || self.config.is_shared_timer_busy();
+        once_idle(is_busy, || self.lock().waiting())
     }
 
     /// Runs `work` on the state of a lone limiter's bucket, and dispatches if needed. Returns
@@ -157,22 +143,10 @@ impl Queue {
     /// Returns the outcome of a waiter, and whether the word can be handed back. Registers `by` to
     /// be woken if there is no outcome yet.
     pub(crate) fn poll(&self, id: Id, by: &Waker) -> Poll<(Outcome, bool)> {
-        let mut fresh = None;
-        loop {
+        poll_entry(by, |fresh| {
             let mut state = self.lock();
-            let collected = state.collect(id, by, &mut fresh);
-            let idle = state.is_idle();
-            drop(state);
-            match collected {
-                Collected::Settled(outcome) => {
-                    // The drop may panic, and the outcome would be lost.
-                    ignore_panic(|| drop(fresh));
-                    return Poll::Ready((outcome, idle));
-                }
-                Collected::Pending => return Poll::Pending,
-                Collected::Stale => fresh = Some(by.clone()),
-            }
-        }
+            (state.collect(id, by, fresh), state.is_idle())
+        })
     }
 
     /// Removes a waiter, and returns its outcome if it has one. If the second result is `true`, the

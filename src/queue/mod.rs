@@ -14,6 +14,8 @@
 //!
 //! The timers of a table's queues are slots of one timer ([`SharedTimer`]).
 //!
+//! The queue of a concurrency limit (`permits`) is made of the same wait list and dispatcher.
+//!
 //! **The dispatcher.** A dispatch is a pass over the queue that grants the due waiters and arms the
 //! timer. Each event that needs a dispatch increments a counter: the timer fired, the first waiter
 //! left, or tokens were given back. The thread that increments the counter from zero runs the
@@ -36,6 +38,7 @@
 //! [`SharedTimer`]: shared_timer::SharedTimer
 
 mod config;
+mod deadline;
 mod dispatcher;
 mod driver;
 mod fifo;
@@ -46,8 +49,11 @@ mod wait_list;
 
 pub(crate) use crate::sync::{ignore_panic, in_drop};
 pub(crate) use config::QueueConfig;
+pub(crate) use deadline::Deadline;
+pub(crate) use dispatcher::{Dispatch, Dispatcher, Pass, once_idle, run, wake};
 pub(crate) use driver::{TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;
+pub(crate) use shared_timer::share_timer;
 pub(crate) use state::{Enqueued, QueueState, WaitRequest};
-pub(crate) use wait_list::{Id, Outcome, Refusal};
+pub(crate) use wait_list::{Id, Left, Outcome, Refusal, WaitList, Waiting, poll_entry};

@@ -32,6 +32,11 @@ struct State {
     slack: Duration,
 }
 
+/// Returns a driver with the clock of `drive`, whose timers are slots of one timer of `drive`.
+pub(crate) fn share_timer(drive: TimeDriver) -> TimeDriver {
+    SharedTimer::new(drive).driver_of_parts()
+}
+
 /// One queue's slot of the shared timer.
 struct Part {
     timer: Arc<SharedTimer>,

@@ -1,9 +1,10 @@
 //! The wait list: the waiters in the order in which they will be served.
 
 use std::collections::BTreeSet;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use crate::algorithm::token_bucket::Demand;
+use crate::sync::ignore_panic;
 use crate::word::{Due, Reading, Units};
 
 /// The index of an entry. It belongs to the waiter until the waiter takes the entry out.
@@ -19,7 +20,7 @@ pub(super) const MOST_CLASSES: usize = 64;
 const NONE: Id = Id::MAX;
 
 /// A waiter.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     pub(super) demand: Demand,
     /// The latest instant at which the tokens may be there.
     pub(super) deadline: Reading,
@@ -31,7 +32,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(demand: Demand, deadline: Reading, hold: u32, waker: Waker) -> Self {
+    pub(crate) fn new(demand: Demand, deadline: Reading, hold: u32, waker: Waker) -> Self {
         Waiting { demand, deadline, hold, waker, previous: NONE, next: NONE }
     }
 
@@ -54,14 +55,14 @@ pub(crate) enum Refusal {
     Closed,
 }
 
-/// The outcome of a wait.
+/// The outcome of a wait. `R` is the reason of a refusal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum Outcome<R = Refusal> {
     Granted { cost: Units, at: Reading },
-    Refused(Refusal),
+    Refused(R),
 }
 
-enum Entry {
+enum Entry<R> {
     Vacant {
         next: Id,
     },
@@ -73,12 +74,12 @@ enum Entry {
         until: Reading,
         waker: Waker,
     },
-    Settled(Outcome),
+    Settled(Outcome<R>),
 }
 
 /// The result of [`WaitList::collect`].
-pub(super) enum Collected {
-    Settled(Outcome),
+pub(crate) enum Collected<R = Refusal> {
+    Settled(Outcome<R>),
     Pending,
     /// Another waker has to be registered: call again with a clone of it. A clone may run any code,
     /// so it is made when no lock is held.
@@ -86,9 +87,9 @@ pub(super) enum Collected {
 }
 
 /// The content of an entry that was taken out.
-pub(super) enum Left {
+pub(crate) enum Left<R = Refusal> {
     Waiting { was_first: bool },
-    Settled(Outcome),
+    Settled(Outcome<R>),
 }
 
 /// The waiters that leave the same amount in the bucket, first come, first served.
@@ -101,8 +102,8 @@ struct PriorityClass {
 }
 
 /// The entries, in classes. A class is served before every class that leaves more in the bucket.
-pub(super) struct WaitList {
-    entries: Vec<Entry>,
+pub(crate) struct WaitList<R = Refusal> {
+    entries: Vec<Entry<R>>,
     vacant: Id,
     /// The number of entries that are not vacant.
     taken: u32,
@@ -117,8 +118,8 @@ pub(super) struct WaitList {
     timeouts: BTreeSet<(Reading, Id)>,
 }
 
-impl WaitList {
-    pub(super) const fn new() -> Self {
+impl<R: Copy> WaitList<R> {
+    pub(crate) const fn new() -> Self {
         WaitList {
             entries: Vec::new(),
             vacant: NONE,
@@ -132,7 +133,7 @@ impl WaitList {
     }
 
     /// Returns the number of waiters.
-    pub(super) fn waiting(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
         self.waiting
     }
 
@@ -174,7 +175,7 @@ impl WaitList {
     }
 
     /// Returns the waiter that is served next.
-    pub(super) fn first(&self) -> Option<(Id, &Waiting)> {
+    pub(crate) fn first(&self) -> Option<(Id, &Waiting)> {
         let first = self.classes.first()?.first;
         Some((first, self.at(first)?))
     }
@@ -221,7 +222,7 @@ impl WaitList {
     }
 
     /// Adds a waiter at the end of its class. Returns `None` if no id is left for it.
-    pub(super) fn push(&mut self, mut waiting: Waiting) -> Option<Id> {
+    pub(crate) fn push(&mut self, mut waiting: Waiting) -> Option<Id> {
         let (leaving, deadline, cost) = (waiting.leaving(), waiting.deadline, u128::from(waiting.demand.cost.0));
         let id = match self.vacant {
             NONE => Id::try_from(self.entries.len()).ok().filter(|&id| id != NONE)?,
@@ -250,7 +251,7 @@ impl WaitList {
         Some(id)
     }
 
-    fn store(&mut self, id: Id, entry: Entry) {
+    fn store(&mut self, id: Id, entry: Entry<R>) {
         if let Some(place) = self.entries.get_mut(id as usize) {
             if let Entry::Vacant { next } = *place {
                 self.vacant = next;
@@ -266,7 +267,7 @@ impl WaitList {
     }
 
     /// Unlinks a waiter from its class and puts `entry` in its place.
-    fn unlink(&mut self, id: Id, entry: Entry) -> Option<Waiting> {
+    fn unlink(&mut self, id: Id, entry: Entry<R>) -> Option<Waiting> {
         self.at(id)?;
         let place = &mut self.entries[id as usize];
         let Entry::Waiting(waiting) = std::mem::replace(place, entry) else { return None };
@@ -296,7 +297,7 @@ impl WaitList {
     }
 
     /// Grants a waiter. Returns its waker if it is to be woken now, `None` if it is woken later.
-    pub(super) fn grant(&mut self, id: Id, at: Reading) -> Option<Waker> {
+    pub(crate) fn grant(&mut self, id: Id, at: Reading) -> Option<Waker> {
         let cost = self.at(id)?.demand.cost;
         let granted = || Entry::Settled(Outcome::Granted { cost, at });
         let Waiting { hold, deadline, waker, .. } = self.unlink(id, granted())?;
@@ -311,19 +312,19 @@ impl WaitList {
     }
 
     /// Refuses a waiter and returns its waker.
-    pub(super) fn refuse(&mut self, id: Id, why: Refusal) -> Option<Waker> {
+    pub(crate) fn refuse(&mut self, id: Id, why: R) -> Option<Waker> {
         self.unlink(id, Entry::Settled(Outcome::Refused(why))).map(|waiting| waiting.waker)
     }
 
     /// Returns the next instant at which a waiter is to be refused or a held grant is to be
     /// released.
-    pub(super) fn first_timeout(&self) -> Option<Reading> {
+    pub(crate) fn first_timeout(&self) -> Option<Reading> {
         self.timeouts.first().map(|&(at, _)| at)
     }
 
     /// Handles the first timeout: returns the waker of a held grant, or the id of a waiter that is
     /// to be refused.
-    pub(super) fn time_out(&mut self) -> Option<Result<Waker, Id>> {
+    pub(crate) fn time_out(&mut self) -> Option<Result<Waker, Id>> {
         let (_, id) = self.timeouts.pop_first()?;
         Some(self.release(id).ok_or(id))
     }
@@ -348,13 +349,13 @@ impl WaitList {
     }
 
     /// Returns the waiters in order.
-    pub(super) fn ids(&self) -> impl Iterator<Item = (Id, &Waiting)> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (Id, &Waiting)> {
         std::iter::successors(self.first(), |(_, waiting)| self.after(waiting))
     }
 
     /// Takes out the outcome of a waiter, or replaces its waker by `fresh`. Then `fresh` is the old
     /// waker, which the caller drops when it holds no lock.
-    pub(super) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected {
+    pub(crate) fn collect(&mut self, id: Id, by: &Waker, fresh: &mut Option<Waker>) -> Collected<R> {
         let waker = match self.entries.get_mut(id as usize) {
             Some(Entry::Waiting(Waiting { waker, .. }) | Entry::Held { waker, .. }) => waker,
             _ => match self.take_out(id) {
@@ -372,7 +373,7 @@ impl WaitList {
 
     /// Takes out an entry in any state. Also returns the waker, which the caller drops when it
     /// holds no lock.
-    pub(super) fn take_out(&mut self, id: Id) -> Option<(Left, Option<Waker>)> {
+    pub(crate) fn take_out(&mut self, id: Id) -> Option<(Left<R>, Option<Waker>)> {
         let vacant = Entry::Vacant { next: self.vacant };
         let was_first = self.first().is_some_and(|(first, _)| first == id);
         let left = match self.entries.get(id as usize)? {
@@ -397,5 +398,25 @@ impl WaitList {
             (self.entries, self.vacant) = (Vec::new(), NONE);
         }
         Some(left)
+    }
+}
+
+/// Polls a waiter: collects its outcome by `collect`, which takes the lock of the list, or registers `by` to
+/// be woken. `collect` may return more that it saw under the lock.
+pub(crate) fn poll_entry<R, T>(
+    by: &Waker,
+    mut collect: impl FnMut(&mut Option<Waker>) -> (Collected<R>, T),
+) -> Poll<(Outcome<R>, T)> {
+    let mut fresh = None;
+    loop {
+        match collect(&mut fresh) {
+            (Collected::Settled(outcome), seen) => {
+                // The drop may panic, and the outcome would be lost.
+                ignore_panic(|| drop(fresh));
+                return Poll::Ready((outcome, seen));
+            }
+            (Collected::Pending, _) => return Poll::Pending,
+            (Collected::Stale, _) => fresh = Some(by.clone()),
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::future::{Answer, Granted, Limit, Wait};
+use super::future::{Answer, Granted, Wait};
 use crate::clock::{Clock, QuantaClock};
 use crate::error::AcquireError;
 use crate::limiter::reservation::Reservation;
 use crate::limiter::target::{OwnedTarget, Target};
+use crate::queue::Deadline;
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
@@ -32,7 +33,7 @@ macro_rules! wait {
             /// bucket into debt, the wait fails then; if waiters that leave less delay it, it fails at the
             /// deadline.
             pub fn within(mut self, timeout: Duration) -> Self {
-                self.0.limit = Limit::Within(timeout);
+                self.0.deadline = Deadline::Within(timeout);
                 self
             }
 
@@ -41,7 +42,7 @@ macro_rules! wait {
             /// deadline are granted even if the timer is late; [`granted_at`](Granted::granted_at) may
             /// then be after the deadline.
             pub fn until(mut self, deadline_ns: u64) -> Self {
-                self.0.limit = Limit::Until(Reading::from_nanos(deadline_ns));
+                self.0.deadline = Deadline::Until(Reading::from_nanos(deadline_ns));
                 self
             }
 

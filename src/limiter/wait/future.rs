@@ -11,7 +11,7 @@ use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
 use crate::error::{AcquireError, ExceedsBurst, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TableFull, TooLate};
 use crate::limiter::target::Handle;
-use crate::queue::{Enqueued, Id, Outcome, Parker, Queue, Refusal, WaitRequest, ignore_panic, in_drop};
+use crate::queue::{Deadline, Enqueued, Id, Outcome, Parker, Queue, Refusal, WaitRequest, ignore_panic, in_drop};
 use crate::table::Arrival;
 use crate::tokens::Tokens;
 use crate::word::{Due, Reading};
@@ -53,34 +53,12 @@ pub(super) trait WaitHandle: Handle<Clock: Clock + Clone + Send + Sync + 'static
 
 impl<H: Handle<Clock: Clock + Clone + Send + Sync + 'static> + Unpin> WaitHandle for H {}
 
-/// The deadline of a wait.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Limit {
-    None,
-    Within(Duration),
-    Until(Reading),
-}
-
-impl Limit {
-    /// Returns the deadline as an instant, for a wait that begins at `now`.
-    fn deadline(self, now: Reading) -> Reading {
-        match self {
-            Limit::None => Reading::MAX,
-            Limit::Until(deadline) => deadline,
-            Limit::Within(timeout) => {
-                let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-                Reading::from_nanos(now.nanos().saturating_add(nanos))
-            }
-        }
-    }
-}
-
 /// A wait, before or after it has begun.
 pub(super) struct Wait<H: WaitHandle> {
     pub(super) handle: H,
     pub(super) n: Tokens,
     pub(super) leaving: Tokens,
-    pub(super) limit: Limit,
+    pub(super) deadline: Deadline,
     pub(super) jitter: Duration,
     stage: Stage,
 }
@@ -115,12 +93,12 @@ pub(super) type Answer = Result<Granted, AcquireError>;
 impl<H: WaitHandle> Wait<H> {
     #[inline]
     pub(super) fn new(handle: H, n: Tokens, leaving: Tokens) -> Self {
-        Wait { handle, n, leaving, limit: Limit::None, jitter: Duration::ZERO, stage: Stage::New }
+        Wait { handle, n, leaving, deadline: Deadline::None, jitter: Duration::ZERO, stage: Stage::New }
     }
 
     #[inline(always)]
     pub(super) fn poll(&mut self, by: &Waker) -> Poll<Answer> {
-        if !matches!(self.stage, Stage::New) || self.n.is_zero() || matches!(self.limit, Limit::Until(_)) {
+        if !matches!(self.stage, Stage::New) || self.n.is_zero() || matches!(self.deadline, Deadline::Until(_)) {
             return self.poll_cold(by);
         }
         let taken = {
@@ -164,8 +142,8 @@ impl<H: WaitHandle> Wait<H> {
                 }
                 Poll::Pending => Poll::Pending,
             },
-            Stage::New => match self.limit {
-                Limit::Until(deadline) if !self.n.is_zero() => match self.take_by(deadline) {
+            Stage::New => match self.deadline {
+                Deadline::Until(deadline) if !self.n.is_zero() => match self.take_by(deadline) {
                     Ok(taken) => self.wait(taken, by).poll(),
                     Err(late) => {
                         self.stage = Stage::Over;
@@ -212,7 +190,7 @@ impl<H: WaitHandle> Wait<H> {
             Some(Taken::Denied { deficit, now, .. }) => (Some(due_at(now, deficit)), now),
             None => (None, target.read()),
         };
-        let deadline = self.limit.deadline(now);
+        let deadline = self.deadline.from(now);
         // A wait that would miss its deadline need not come to the queue.
         if let Some(due) = due.filter(|due| due.misses(deadline)) {
             return Begun::Over(Err(AcquireError::TooLate(TooLate(due))));
@@ -256,7 +234,7 @@ impl<H: WaitHandle> Wait<H> {
         if self.n.is_zero() {
             return Ok(granted_now(self.handle.target().read()));
         }
-        if let Limit::Until(deadline) = self.limit {
+        if let Deadline::Until(deadline) = self.deadline {
             return self.take_by(deadline).and_then(|taken| self.park(taken));
         }
         let taken = {

@@ -10,7 +10,7 @@ use super::code::{Source, is_in_name, names, sources};
 use super::{Finding, Text};
 
 /// Every module at the root of the core, and its floor. `lib.rs` is on none.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 13] = [
     ("sync", 0),
     ("word", 1),
     ("quota", 1),
@@ -21,7 +21,9 @@ const FLOORS: [(&str, u8); 11] = [
     ("cell", 3),
     ("table", 4),
     ("queue", 4),
+    ("permits", 4),
     ("limiter", 5),
+    ("concurrency", 5),
 ];
 
 /// A path of which most modules may import little.
@@ -52,7 +54,7 @@ const RESTRICTED: [Restricted; 7] = [
     Restricted {
         path: "crate::sync",
         free: &["const_unless_loom"],
-        exempt: &["sync", "clock", "cell", "table", "queue"],
+        exempt: &["sync", "clock", "cell", "table", "queue", "permits"],
         advice: "no atomics and locks here; only in sync, clock, F3 and F4",
     },
 ];

@@ -1,0 +1,87 @@
+//! [`PermitHandle`]: a borrow or a share of a limit, and the permits there.
+
+use std::sync::Arc;
+
+use crate::permits::{PermitSource, Unavailable};
+
+use super::state::{ConcurrencyLimit, KeyedState};
+
+/// A borrow or a share of a limit, and the permits there.
+pub(super) trait PermitHandle: Clone {
+    type Clock;
+
+    fn source(&self) -> PermitSource<'_>;
+
+    fn clock(&self) -> &Self::Clock;
+}
+
+/// A limit that is borrowed.
+pub(super) struct BorrowedTarget<'a, C> {
+    pub(super) source: PermitSource<'a>,
+    pub(super) clock: &'a C,
+}
+
+// By hand: the clock itself need not be `Clone`.
+impl<C> Clone for BorrowedTarget<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for BorrowedTarget<'_, C> {}
+
+impl<C> PermitHandle for BorrowedTarget<'_, C> {
+    type Clock = C;
+
+    #[inline]
+    fn source(&self) -> PermitSource<'_> {
+        self.source
+    }
+
+    fn clock(&self) -> &C {
+        self.clock
+    }
+}
+
+/// A limit that its owner keeps alive.
+pub(super) enum OwnedTarget<C> {
+    Lone(Arc<ConcurrencyLimit<C>>),
+    /// By the hash of the key.
+    Key(Arc<KeyedState<C>>, u64),
+}
+
+impl<C> OwnedTarget<C> {
+    /// Takes a permit, unless callers wait.
+    pub(super) fn take(&self) -> Result<(), Unavailable> {
+        self.source().take()
+    }
+}
+
+impl<C> Clone for OwnedTarget<C> {
+    fn clone(&self) -> Self {
+        match self {
+            OwnedTarget::Lone(limit) => OwnedTarget::Lone(limit.clone()),
+            OwnedTarget::Key(state, key) => OwnedTarget::Key(state.clone(), *key),
+        }
+    }
+}
+
+impl<C> PermitHandle for OwnedTarget<C> {
+    type Clock = C;
+
+    #[inline]
+    fn source(&self) -> PermitSource<'_> {
+        match self {
+            OwnedTarget::Lone(limit) => PermitSource::Lone(limit.permits()),
+            OwnedTarget::Key(state, key) => PermitSource::Key(&state.permits, *key),
+        }
+    }
+
+    fn clock(&self) -> &C {
+        match self {
+            OwnedTarget::Lone(limit) => limit.clock(),
+            OwnedTarget::Key(state, _) => &state.clock,
+        }
+    }
+}

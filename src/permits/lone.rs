@@ -1,0 +1,158 @@
+//! [`Permits`]: the permits of one limit: the word, and the queue.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::queue::{TimeDriver, TimerFactory, wake};
+use crate::sync::OnceLock;
+
+use super::cell::PermitCell;
+use super::config::PermitConfig;
+use super::queue::{Entered, PermitQueue, PermitRequest};
+use super::word::PermitWord;
+
+/// The reason why a call that does not wait got no permit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unavailable {
+    /// The word that was seen: as many permits are in flight as permitted, or callers wait.
+    NoPermit(PermitWord),
+    Closed,
+}
+
+/// The permits of one limit, or of one key.
+pub(crate) struct Permits {
+    cell: PermitCell,
+    /// Made when a caller waits for the first time, before the word is queued.
+    queue: OnceLock<Arc<PermitQueue>>,
+}
+
+impl Permits {
+    #[cfg(not(brimful_loom))]
+    pub(crate) const fn new(word: PermitWord) -> Permits {
+        Permits { cell: PermitCell::new(word), queue: OnceLock::new() }
+    }
+
+    /// The cell of the queue is not modelled, so the models have a queue from the start.
+    #[cfg(brimful_loom)]
+    pub(crate) fn new(word: PermitWord) -> Permits {
+        Permits::on(word, PermitConfig::new(None, None))
+    }
+
+    /// Returns the permits of a key.
+    pub(super) fn of_key(word: PermitWord) -> Permits {
+        Permits { cell: PermitCell::new(word), queue: OnceLock::new() }
+    }
+
+    /// Returns the permits of a limit whose queue has this configuration.
+    pub(crate) fn on(word: PermitWord, config: Arc<PermitConfig>) -> Permits {
+        Permits { cell: PermitCell::new(word), queue: OnceLock::from(PermitQueue::new(config)) }
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> PermitWord {
+        self.cell.word()
+    }
+
+    /// Returns the number of waiters.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.queue.get().map_or(0, |queue| queue.waiting())
+    }
+
+    pub(super) fn queue_if_made(&self) -> Option<Arc<PermitQueue>> {
+        self.queue.get().cloned()
+    }
+
+    /// Returns whether no permit is out and no caller waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.word().in_flight() == 0 && self.queue.get().is_none_or(|queue| queue.is_empty())
+    }
+
+    /// Takes a permit, unless callers wait.
+    #[inline]
+    pub(crate) fn take(&self) -> Result<(), Unavailable> {
+        self.cell.take().or_else(|word| self.take_cold(word))
+    }
+
+    #[cold]
+    fn take_cold(&self, word: PermitWord) -> Result<(), Unavailable> {
+        match self.queue.get() {
+            _ if word.is_closed() => Err(Unavailable::Closed),
+            // The word may be queued after the last waiter has timed out.
+            Some(queue) if word.is_queued() && queue.take(&self.cell) => Ok(()),
+            _ => Err(Unavailable::NoPermit(word)),
+        }
+    }
+
+    fn queue(&self, config: impl FnOnce() -> Arc<PermitConfig>) -> &Arc<PermitQueue> {
+        self.queue.get_or_init(|| PermitQueue::new(config()))
+    }
+
+    /// Takes a permit or joins the queue, as [`PermitQueue::enter`]. `drive` makes the driver, if there is a
+    /// deadline.
+    pub(super) fn enter(
+        &self,
+        config: impl FnOnce() -> Arc<PermitConfig>,
+        request: &mut PermitRequest,
+    ) -> (Entered, bool) {
+        self.queue(config).enter(&self.cell, request)
+    }
+
+    /// Sets the clock and the timer of the queue, unless an earlier waiter has set them.
+    pub(super) fn drive(&self, make: impl FnOnce(Option<&TimerFactory>) -> TimeDriver) {
+        self.queue(default_config).config().drive(make);
+    }
+
+    /// Gives a permit back, and wakes the waiter that gets it.
+    #[inline]
+    pub(crate) fn give_back(&self) {
+        if self.cell.give_back() {
+            wake(self.serve());
+        }
+    }
+
+    /// The same, for a caller that holds a lock. The caller wakes the returned wakers when it holds none.
+    #[must_use = "the waiters have to be woken"]
+    pub(super) fn give_back_apart(&self) -> Vec<Waker> {
+        if self.cell.give_back() { self.serve() } else { Vec::new() }
+    }
+
+    /// Sets the limit, and wakes the waiters that get a permit.
+    pub(crate) fn resize(&self, limit: usize) {
+        wake(self.set_limit(limit));
+    }
+
+    /// Refuses every call, now and later.
+    pub(crate) fn close(&self) {
+        wake(self.close_apart(default_config));
+    }
+
+    /// Sets the limit. The caller wakes the returned wakers when it holds no lock.
+    #[must_use = "the waiters have to be woken"]
+    pub(super) fn set_limit(&self, limit: usize) -> Vec<Waker> {
+        if self.cell.set_limit(limit) { self.serve() } else { Vec::new() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn serve(&self) -> Vec<Waker> {
+        self.queue.get().map_or_else(Vec::new, |queue| queue.serve(&self.cell))
+    }
+
+    /// Corrects the word after a waiter has left, if that was the last.
+    pub(super) fn settle(&self) {
+        if let Some(queue) = self.queue.get() {
+            queue.settle(&self.cell);
+        }
+    }
+
+    /// Refuses every call, now and later. The caller wakes the returned wakers when it holds no lock.
+    #[must_use = "the waiters have to be woken"]
+    pub(super) fn close_apart(&self, config: impl FnOnce() -> Arc<PermitConfig>) -> Vec<Waker> {
+        self.queue(config).close(&self.cell)
+    }
+}
+
+/// The configuration of a limit whose builder set none.
+pub(super) fn default_config() -> Arc<PermitConfig> {
+    PermitConfig::new(None, None)
+}
