@@ -40,56 +40,62 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Panics with a permit, drops a wait that is pending, and drops a permit, each at least `count` times. Returns the
-/// number of grants.
+/// Panics with a permit, cancels a wait, and drops a permit, each at least `count` times. Waits are also dropped when
+/// they may have been granted permits. Returns the number of grants.
 fn misbehave(random: &mut Random, count: u64, owned: &AtomicUsize, begin: impl Fn() -> Wait) -> u64 {
     let (mut waits, mut left, mut granted) = (VecDeque::new(), [count; 3], 0);
     while left.iter().any(|&left| left > 0) {
-        let mut wait = begin();
         let kind = random.below(3) as usize;
-        match poll(&mut wait) {
-            Some(permit) => {
-                let held = Held::new(permit.expect("nothing is refused"), owned);
-                granted += 1;
-                match kind {
-                    0 => {
-                        let work = AssertUnwindSafe(|| {
-                            let _held = held;
-                            resume_unwind(Box::new("the work fails"));
-                        });
-                        assert!(catch_unwind(work).is_err());
-                        left[0] = left[0].saturating_sub(1);
-                    }
-                    _ => {
-                        drop(held);
-                        left[2] = left[2].saturating_sub(1);
-                    }
-                }
+        let done = match kind {
+            1 => {
+                granted += cancel(owned, &begin);
+                true
             }
-            None if kind == 1 => {
-                drop(wait);
-                left[1] = left[1].saturating_sub(1);
-            }
-            None => waits.push_back(wait),
-        }
-        if waits.len() < 4 && !random.next().is_multiple_of(8) {
-            continue;
-        }
-        // A wait at any place is dropped, or polled: its grant may not have been observed.
-        if let Some(mut wait) = waits.swap_remove_back(random.below(waits.len().max(1) as u64) as usize) {
-            if kind == 2 {
-                if let Some(permit) = poll(&mut wait) {
+            _ => {
+                waits.push_back(begin());
+                let which = random.below(waits.len() as u64) as usize;
+                let wait = &mut waits[which];
+                poll(wait).is_some_and(|permit| {
+                    let held = Held::new(permit.expect("nothing is refused"), owned);
                     granted += 1;
-                    drop(Held::new(permit.expect("nothing is refused"), owned));
-                }
+                    give_back(held, kind == 0);
+                    // A wait that is over is pending for ever.
+                    *wait = begin();
+                    true
+                })
             }
-            drop(wait);
+        };
+        left[kind] = left[kind].saturating_sub(u64::from(done));
+        while waits.len() > 4 {
+            drop(waits.swap_remove_back(random.below(4) as usize));
         }
         if random.next().is_multiple_of(32) {
             thread::yield_now();
         }
     }
     granted
+}
+
+/// Drops a permit, or panics with it.
+fn give_back(held: Held<'_>, by_panic: bool) {
+    let work = AssertUnwindSafe(|| {
+        let _held = held;
+        if by_panic {
+            resume_unwind(Box::new("the work fails"));
+        }
+    });
+    assert_eq!(catch_unwind(work).is_err(), by_panic);
+}
+
+/// Takes permits until none is free, and cancels the wait for the next. Returns the number of grants.
+fn cancel(owned: &AtomicUsize, begin: impl Fn() -> Wait) -> u64 {
+    let mut held = Vec::new();
+    loop {
+        match poll(&mut begin()) {
+            Some(permit) => held.push(Held::new(permit.expect("nothing is refused"), owned)),
+            None => return held.len() as u64,
+        }
+    }
 }
 
 fn count() -> u64 {
