@@ -3,6 +3,7 @@
 
 mod access;
 mod args;
+mod batch;
 mod blanks;
 mod compare;
 mod flow;
