@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::{brimful, found, line, log, name, refuses, text};
+use crate::{assert_fields, brimful, found, line, log, name, refuses, text};
 
 const QUOTAS: [&str; 8] = [
     "1/min burst 5",
@@ -17,29 +17,31 @@ const QUOTAS: [&str; 8] = [
     "1000/s",
 ];
 
-/// 30 000 requests of 70 clients, some out of order, and a line that is none.
-fn crowd() -> String {
+/// 30 000 requests of 70 clients, some out of order, as a log with a line that is none, and as pairs of
+/// a second and a client.
+fn crowd() -> (String, Vec<(u64, u64)>) {
     let mut state = 1u64;
     let mut below = |end: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % end
     };
-    let mut content = String::new();
+    let (mut content, mut requests) = (String::new(), Vec::new());
     for number in 0..30_000u64 {
-        let second = (number * 2 + below(60)) % 86_400;
+        let (second, client) = (number * 2 + below(60), below(70));
         let stamp = format!("17/May/2015:{:02}:{:02}:{:02} +0000", second / 3_600, second / 60 % 60, second % 60);
-        content += &line(&format!("203.0.113.{}", below(70)), &stamp);
+        content += &line(&format!("203.0.113.{client}"), &stamp);
+        requests.push((second, client));
         if number == 12_345 {
             content += "rubbish\n";
         }
     }
-    content
+    (content, requests)
 }
 
 /// Whatever the number of threads, each row is what a replay of its own reports.
 #[test]
 fn each_quota_has_the_results_of_a_replay_of_its_own() {
-    let path = log("compare.log", crowd());
+    let path = log("compare.log", crowd().0);
     for key in ["ip", "none"] {
         let args = [&["--key", key, name(&path), "--compare"], &QUOTAS[..]].concat();
         let mut all = found(&args);
@@ -64,6 +66,34 @@ fn each_quota_has_the_results_of_a_replay_of_its_own() {
             let found: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
             assert_eq!(found["compared"], compared, "{threads} threads");
         }
+    }
+}
+
+/// No request is lost or replayed twice, in a log of several batches.
+#[test]
+fn a_comparison_is_exact_to_the_request() {
+    let (content, mut requests) = crowd();
+    requests.sort();
+    let path = log("compare-exact.log", content);
+    // Bursts of tokens a minute, in 1/60 token.
+    let bursts = [1u64, 3, 5, 20];
+    let quotas = bursts.map(|burst| format!("1/min burst {burst}"));
+    let args = ["--key", "ip", name(&path), "--compare"];
+    let found = found(&[&args[..], &quotas.each_ref().map(String::as_str)].concat());
+    assert_fields(&found, [("requests", 30_000), ("keys", 70), ("malformed", 1), ("late", 0)]);
+    for (burst, compared) in bursts.iter().zip(found["compared"].as_array().expect("a list")) {
+        let mut buckets = [(burst * 60, 0); 70];
+        let mut admitted = 0;
+        for &(second, client) in &requests {
+            let (level, last) = &mut buckets[client as usize];
+            *level = (*level + second - *last).min(burst * 60);
+            *last = second;
+            if *level >= 60 {
+                *level -= 60;
+                admitted += 1;
+            }
+        }
+        assert_fields(compared, [("admitted", admitted), ("denied", 30_000 - admitted), ("violations", 0)]);
     }
 }
 
