@@ -1,10 +1,14 @@
 //! The options of `simulate`, and its help.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use brimful::Quotas;
 
 use super::input::Format;
 use super::table::Columns;
 use super::time::Unit;
+use crate::bound::parse_quotas;
 
 /// The rules by which logs are read.
 const RULES: &str = "\
@@ -29,9 +33,14 @@ Times:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = RULES)]
 pub(crate) struct Args {
-    /// The quota, such as "1/min burst 5" or "100/s"
-    #[arg(long, value_name = "QUOTA")]
-    pub(super) quota: String,
+    /// The quota, such as "1/min burst 5" or "at most 100 in 1min"; or several that hold at once, such as
+    /// "burst: 10/s; daily: 5000/day", which admit a request only together
+    #[arg(long, value_name = "QUOTA", required_unless_present = "compare", conflicts_with = "compare")]
+    quota: Option<String>,
+    /// Replay the logs under each of these quotas, and print the results side by side. Give the logs before
+    /// this option, or after a further option or --
+    #[arg(long, value_name = "QUOTA", num_args = 1.., conflicts_with_all = ["top", "timeline"])]
+    compare: Vec<String>,
     /// The field whose values have a bucket each: ip, user, method, path or status of an access log,
     /// or a column of a table; several are joined by +
     #[arg(long, value_name = "FIELD[+FIELD...]", default_value = "none")]
@@ -66,11 +75,33 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(super) json: bool,
     /// The logs in UTF-8, plain or packed by gzip, the oldest first; - is the standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "compare", value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 }
 
 impl Args {
+    /// Returns the list of quotas of `--quota`, or each list of `--compare`.
+    pub(super) fn quotas(&self) -> Result<Vec<Quotas>> {
+        if let Some(quota) = &self.quota {
+            return Ok(vec![parse_quotas(quota).context("--quota")?]);
+        }
+        let read = |text: &String| match parse_quotas(text) {
+            // A log that was meant as a file, and not as a quota.
+            Err(_) if self.files.is_empty() && (text == "-" || Path::new(text).exists()) => {
+                bail!("--compare: {text:?} is a file, not a quota: give the logs before --compare, or after --")
+            }
+            quotas => quotas.context("--compare"),
+        };
+        let lists = self.compare.iter().map(read).collect::<Result<Vec<_>>>()?;
+        if let [quotas] = &lists[..] {
+            bail!("--compare: \"{quotas}\" has nothing to be compared with: give two quotas, or use --quota");
+        }
+        if self.files.is_empty() {
+            bail!("--compare: no log is given: give the logs before --compare, or after --");
+        }
+        Ok(lists)
+    }
+
     /// Returns the fields that make a key, or none if all requests share one bucket.
     pub(super) fn key_fields(&self) -> Vec<String> {
         if self.key == "none" { Vec::new() } else { names(&self.key) }

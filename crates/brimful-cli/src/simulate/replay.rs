@@ -2,22 +2,38 @@
 
 use std::cmp::Reverse;
 
-use anyhow::{Context, Result, bail};
-use brimful::{KeyedRateLimiter, QuantaClock, Quota, RateLimiter, SipState, Tokens, TryAcquireError};
+use anyhow::{Result, bail};
+use brimful::{Quotas, Tokens};
 use brimful_oracle::window::{Bound, Window, WindowScan};
 
+use super::limits::{Limits, Reason, Refusal};
 use super::time::Stamp;
 use super::timeline::Timeline;
 use crate::bound::{bound, pico};
 
-/// A replay under way.
+/// A request in the order of the replay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) stamp: Stamp,
+    /// The number of the key, or zero without keys.
+    pub(crate) key: u32,
+    pub(crate) cost: Tokens,
+}
+
+/// A replay under way, through quotas that hold at once.
 pub(crate) struct Replay {
-    limiter: Limiter,
-    bound: Bound,
+    quotas: Quotas,
+    limits: Limits,
+    /// The bound of each quota.
+    bounds: Vec<Bound>,
     span: Option<(Stamp, Stamp)>,
     totals: Totals,
+    /// The number of requests that each quota refused.
+    refused: Vec<u64>,
     /// By the numbers of the keys; without keys, one account of all requests.
     accounts: Vec<Account>,
+    /// The grants of each account, once for each quota.
+    granted: Vec<WindowScan>,
     timeline: Option<Timeline>,
 }
 
@@ -26,6 +42,8 @@ pub(crate) struct Replay {
 pub(crate) struct Totals {
     pub(crate) requests: u64,
     pub(crate) admitted: u64,
+    /// The most requests in a row that one key was denied.
+    pub(crate) longest_run: u64,
     /// The denied requests whose cost is above the burst.
     pub(crate) above_burst: u64,
     /// The denied requests with a new key for which the limiter had no room.
@@ -41,18 +59,21 @@ impl Totals {
 }
 
 /// The decisions on one key's requests. Its size does not grow with the requests.
+#[derive(Default)]
 pub(crate) struct Account {
     pub(crate) requests: u64,
     pub(crate) denied: u64,
+    /// The denied requests since the last one that was admitted.
+    run: u64,
     /// In 10⁻¹² token.
     pub(crate) cost_denied: u128,
-    granted: WindowScan,
 }
 
-/// The worst window, and its key.
+/// The worst window, its key, and the index of the quota.
 pub(crate) struct Worst {
     pub(crate) window: Window,
     pub(crate) key: u32,
+    pub(crate) quota: usize,
 }
 
 /// A limiter's time begins a second before the first request.
@@ -62,19 +83,27 @@ const EARLIER: u64 = 1_000_000_000;
 const LONGEST: u64 = (1 << 59) - EARLIER;
 
 impl Replay {
-    /// Has a bucket for each of at most `max_keys` keys at once, or one bucket for all requests.
-    pub(crate) fn new(quota: &Quota, max_keys: Option<u64>, timeline: bool) -> Result<Self> {
-        let limiter = match max_keys {
-            Some(max_keys) => Limiter::keyed(*quota, max_keys)?,
-            None => Limiter::Lone(Box::new(RateLimiter::new(*quota))),
-        };
-        let timeline = timeline.then(Timeline::default);
-        let totals = Totals::default();
-        Ok(Replay { limiter, bound: bound(quota), span: None, totals, accounts: Vec::new(), timeline })
+    /// Has a bucket of each quota for each of at most `max_keys` keys at once, or for all requests.
+    pub(crate) fn new(quotas: Quotas, max_keys: Option<u64>, timeline: bool) -> Result<Self> {
+        Ok(Replay {
+            limits: Limits::new(&quotas, max_keys)?,
+            bounds: quotas.as_slice().iter().map(bound).collect(),
+            span: None,
+            totals: Totals::default(),
+            refused: vec![0; quotas.as_slice().len()],
+            accounts: Vec::new(),
+            granted: Vec::new(),
+            timeline: timeline.then(Timeline::default),
+            quotas,
+        })
     }
 
-    /// Takes the next request, which is no earlier than the one before.
-    pub(crate) fn take(&mut self, stamp: Stamp, key: u32, cost: Tokens) -> Result<()> {
+    /// Takes the next requests, each no earlier than the one before.
+    pub(crate) fn take_all(&mut self, requests: &[Ready]) -> Result<()> {
+        requests.iter().try_for_each(|&request| self.take(request))
+    }
+
+    fn take(&mut self, Ready { stamp, key, cost }: Ready) -> Result<()> {
         let (first, _) = self.span.unwrap_or((stamp, stamp));
         self.span = Some((first, stamp));
         if stamp.since(first) > LONGEST {
@@ -83,38 +112,58 @@ impl Replay {
         }
         let reading = stamp.since(first) + EARLIER;
         if let Some(timeline) = &mut self.timeline {
-            timeline.reach(stamp, |instant| self.limiter.level(instant.since(first) + EARLIER));
+            timeline.reach(stamp, |instant| self.limits.level(instant.since(first) + EARLIER));
         }
-        let outcome = self.limiter.take(reading, key, cost);
+        let outcome = self.limits.take(reading, key, cost);
         if let Some(timeline) = &mut self.timeline {
-            timeline.count(cost, outcome.is_ok(), self.limiter.level(reading));
+            timeline.count(cost, outcome.is_ok(), self.limits.level(reading));
         }
-        self.count(reading, key, pico(cost), outcome);
+        self.count(reading, key as usize, pico(cost), outcome);
         Ok(())
     }
 
-    fn count(&mut self, reading: u64, key: u32, cost: u128, outcome: Result<(), TryAcquireError>) {
-        let key = key as usize;
-        if key >= self.accounts.len() {
-            self.accounts.resize_with(key + 1, || Account::new(self.bound));
+    fn count(&mut self, reading: u64, key: usize, cost: u128, outcome: Result<(), Refusal>) {
+        while key >= self.accounts.len() {
+            self.accounts.push(Account::default());
+            self.granted.extend(self.bounds.iter().map(|&bound| WindowScan::new(bound)));
         }
         let (totals, account) = (&mut self.totals, &mut self.accounts[key]);
         totals.requests += 1;
         totals.cost += cost;
         account.requests += 1;
-        if let Err(refusal) = outcome {
+        if let Err(Refusal { quota, reason }) = outcome {
+            self.refused[quota] += 1;
             account.denied += 1;
             account.cost_denied += cost;
-            match refusal {
-                TryAcquireError::ExceedsBurst(_) => totals.above_burst += 1,
-                TryAcquireError::TableFull(_) => totals.no_room += 1,
-                _ => {}
+            account.run += 1;
+            totals.longest_run = totals.longest_run.max(account.run);
+            match reason {
+                Reason::AboveBurst => totals.above_burst += 1,
+                Reason::NoRoom => totals.no_room += 1,
+                Reason::TooEarly => {}
             }
         } else {
             totals.admitted += 1;
             totals.cost_admitted += cost;
-            account.granted.push(reading, cost as i128);
+            account.run = 0;
+            let first = key * self.bounds.len();
+            self.granted[first..first + self.bounds.len()].iter_mut().for_each(|scan| scan.push(reading, cost as i128));
         }
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Returns the number of requests that each quota refused. If several quotas refuse a request, the
+    /// first one counts.
+    pub(crate) fn refused(&self) -> &[u64] {
+        &self.refused
+    }
+
+    /// Returns the number of keys of which a request was denied.
+    pub(crate) fn keys_limited(&self) -> u64 {
+        self.accounts.iter().filter(|account| account.denied > 0).count() as u64
     }
 
     pub(crate) fn totals(&self) -> &Totals {
@@ -134,20 +183,8 @@ impl Replay {
         self.accounts.len() as u64
     }
 
-    /// Returns the bytes that the limiter uses.
-    pub(crate) fn limiter_bytes(&self) -> u64 {
-        match &self.limiter {
-            Limiter::Lone(limiter) => size_of_val(&**limiter) as u64,
-            Limiter::Keyed(limiter) => limiter.memory_usage() as u64,
-        }
-    }
-
-    /// Returns the number of keys that the limiter evicted while they were in use.
-    pub(crate) fn evictions(&self) -> u64 {
-        match &self.limiter {
-            Limiter::Lone(_) => 0,
-            Limiter::Keyed(limiter) => limiter.evictions(),
-        }
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Returns the instant of a reading.
@@ -156,17 +193,21 @@ impl Replay {
         first.plus(reading.saturating_sub(EARLIER))
     }
 
-    /// Returns the window of all keys with the least margin, and the number of keys with a window that
-    /// breaks the bound.
+    /// Returns the window of all keys and quotas with the least margin, and the number of keys with a
+    /// window that breaks a bound.
     pub(crate) fn windows(&self) -> (Option<Worst>, u64) {
         let mut worst: Option<Worst> = None;
         let mut violations = 0;
-        for (key, account) in (0..).zip(&self.accounts) {
-            let Some(window) = account.granted.worst() else { continue };
-            violations += u64::from(window.margin.is_violation());
-            if worst.as_ref().is_none_or(|worst| window.margin < worst.window.margin) {
-                worst = Some(Worst { window, key });
+        for (key, granted) in (0..).zip(self.granted.chunks(self.bounds.len())) {
+            let mut is_violated = false;
+            for (quota, scan) in granted.iter().enumerate() {
+                let Some(window) = scan.worst() else { continue };
+                is_violated |= window.margin.is_violation();
+                if worst.as_ref().is_none_or(|worst| window.margin < worst.window.margin) {
+                    worst = Some(Worst { window, key, quota });
+                }
             }
+            violations += u64::from(is_violated);
         }
         (worst, violations)
     }
@@ -178,42 +219,5 @@ impl Replay {
         denied.sort_by_key(|(_, account)| Reverse((account.denied, account.cost_denied)));
         denied.truncate(most);
         denied
-    }
-}
-
-impl Account {
-    fn new(bound: Bound) -> Self {
-        Account { requests: 0, denied: 0, cost_denied: 0, granted: WindowScan::new(bound) }
-    }
-}
-
-enum Limiter {
-    Lone(Box<RateLimiter>),
-    Keyed(Box<KeyedRateLimiter<u32, QuantaClock, SipState>>),
-}
-
-impl Limiter {
-    /// The seed is fixed, so that each replay of a log has the same result: the hashes decide which
-    /// keys beyond `max_keys` find room.
-    fn keyed(quota: Quota, max_keys: u64) -> Result<Limiter> {
-        let hasher = SipState::from_seed([0, 0]);
-        let limiter =
-            KeyedRateLimiter::builder().quota(quota).max_keys(usize::try_from(max_keys)?).hasher(hasher).build();
-        Ok(Limiter::Keyed(Box::new(limiter.context("--max-keys")?)))
-    }
-
-    fn take(&self, reading: u64, key: u32, cost: Tokens) -> Result<(), TryAcquireError> {
-        match self {
-            Limiter::Lone(limiter) => limiter.at(reading).try_acquire_n(cost),
-            Limiter::Keyed(limiter) => limiter.key(&key).at(reading).try_acquire_n(cost),
-        }
-    }
-
-    /// Returns the available tokens, or `None` with keys, which have a level each.
-    fn level(&self, reading: u64) -> Option<f64> {
-        match self {
-            Limiter::Lone(limiter) => Some(limiter.at(reading).available_tokens()),
-            Limiter::Keyed(_) => None,
-        }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use brimful::Quota;
 use serde_json::{Value, json};
 
+use super::Args;
+use super::intake::{Complaint, Intake, Place};
 use super::key::{self, Show};
-use super::replay::{Account, Worst};
-use super::{Args, Complaint, Intake, Place};
+use super::replay::{Account, Replay, Worst};
+use super::time::Stamp;
 use crate::bound::{number, tokens, whole};
 use crate::columns::{aligned, left, right};
 use crate::text;
@@ -15,22 +16,28 @@ use crate::text;
 /// The results of a replay.
 pub(crate) struct Report<'a> {
     args: &'a Args,
-    quota: &'a Quota,
     intake: &'a Intake,
+    pub(super) replay: &'a Replay,
     worst: Option<Worst>,
     /// The number of keys whose worst window breaks the bound.
     pub(crate) violations: u64,
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(args: &'a Args, quota: &'a Quota, intake: &'a Intake) -> Self {
-        let (worst, violations) = intake.replay.windows();
-        Report { args, quota, intake, worst, violations }
+    pub(crate) fn new(args: &'a Args, intake: &'a Intake, replay: &'a Replay) -> Self {
+        let (worst, violations) = replay.windows();
+        Report { args, intake, replay, worst, violations }
+    }
+
+    /// Returns the name and the text of each quota, and the number of requests that it refused.
+    pub(super) fn refused(&self) -> Vec<(&'a str, String, u64)> {
+        let quotas = self.replay.quotas().iter().zip(self.replay.refused());
+        quotas.map(|((name, quota), &refused)| (name, quota.to_string(), refused)).collect()
     }
 
     /// Returns the keys that were denied most often, with their accounts.
     fn top(&self, show: Show) -> Vec<(Vec<String>, &'a Account)> {
-        let (numbers, accounts): (Vec<u32>, Vec<_>) = self.intake.replay.most_denied(self.args.top).into_iter().unzip();
+        let (numbers, accounts): (Vec<u32>, Vec<_>) = self.replay.most_denied(self.args.top).into_iter().unzip();
         self.intake.keys.values(&numbers, show).into_iter().zip(accounts).collect()
     }
 
@@ -40,35 +47,59 @@ impl<'a> Report<'a> {
         keys.have_fields().then(|| keys.values(&[key], show).concat())
     }
 
+    /// Returns all results.
     pub(crate) fn as_json(&self) -> Value {
-        let replay = &self.intake.replay;
-        let totals = replay.totals();
-        let stamp = |reading| replay.stamp(reading).to_string();
+        let mut all = self.log_as_json();
+        if let (Value::Object(all), Value::Object(replayed)) = (&mut all, self.replay_as_json()) {
+            all.extend(replayed);
+        }
+        all
+    }
+
+    /// Returns the results that do not depend on the quotas.
+    pub(super) fn log_as_json(&self) -> Value {
+        let (replay, intake) = (self.replay, self.intake);
         json!({
             "files": self.args.files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>(),
-            "quota": self.quota.to_string(),
             "key": self.args.key,
-            "requests": totals.requests,
+            "requests": replay.totals().requests,
+            "cost": number(replay.totals().cost),
+            "first": replay.span().map(|(first, _)| first.to_string()),
+            "last": replay.span().map(|(_, last)| last.to_string()),
+            "keys": replay.keys(),
+            "out_of_order": intake.out_of_order,
+            "late": intake.late,
+            "first_late": intake.first_late.as_ref().map(Complaint::as_json),
+            "malformed": intake.malformed,
+            "first_malformed": intake.first_malformed.as_ref().map(Complaint::as_json),
+        })
+    }
+
+    /// Returns the results that depend on the quotas.
+    pub(super) fn replay_as_json(&self) -> Value {
+        let replay = self.replay;
+        let totals = replay.totals();
+        let stamp = |reading| replay.stamp(reading).to_string();
+        let quotas = self.refused();
+        let quota =
+            |(name, quota, refused): &(&str, String, u64)| json!({ "name": name, "quota": quota, "refused": refused });
+        json!({
+            "quota": replay.quotas().to_string(),
+            "quotas": quotas.iter().map(quota).collect::<Vec<_>>(),
             "admitted": totals.admitted,
             "denied": totals.denied(),
             "above_burst": totals.above_burst,
             "no_room": totals.no_room,
             "admitted_share": (totals.requests > 0).then(|| totals.admitted as f64 / totals.requests as f64),
-            "cost": number(totals.cost),
+            "keys_limited": replay.keys_limited(),
+            "longest_run": totals.longest_run,
             "cost_admitted": number(totals.cost_admitted),
             "cost_denied": number(totals.cost - totals.cost_admitted),
-            "first": replay.span().map(|(first, _)| first.to_string()),
-            "last": replay.span().map(|(_, last)| last.to_string()),
-            "keys": replay.keys(),
-            "evictions": replay.evictions(),
-            "limiter_bytes": replay.limiter_bytes(),
-            "out_of_order": self.intake.out_of_order,
-            "late": self.intake.late,
-            "first_late": self.intake.first_late.as_ref().map(Complaint::as_json),
-            "malformed": self.intake.malformed,
-            "first_malformed": self.intake.first_malformed.as_ref().map(Complaint::as_json),
-            "worst_window": self.worst.as_ref().map(|Worst { window, key }| json!({
+            "evictions": replay.limits().evictions(),
+            "limiter_bytes": replay.limits().bytes(),
+            "worst_window": self.worst.as_ref().map(|Worst { window, key, quota }| json!({
                 "key": self.whose(*key, key::whole).map(|key| key_as_json(&key)),
+                "quota": replay.quotas().name(*quota),
                 "start": stamp(window.start_ns),
                 "end": stamp(window.end_ns),
                 "seconds": (window.end_ns - window.start_ns) as f64 / 1e9,
@@ -86,8 +117,7 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        let files: Vec<String> = self.args.files.iter().map(|file| file.display().to_string()).collect();
-        writeln!(out, "{} at {}, {}\n", files.join(", "), self.quota, self.each())?;
+        writeln!(out, "{} at {}, {}\n", self.files(), self.replay.quotas(), self.each())?;
         writeln!(out, "{}", counted(self.requests().into_iter().chain(self.lines())))?;
         writeln!(out, "{}", aligned([left(0, NAME), left(1, 0)], self.times()))?;
         if self.worst.is_some() {
@@ -97,7 +127,11 @@ impl<'a> Report<'a> {
         if top.is_empty() { Ok(()) } else { writeln!(out, "\n{}", most_denied(&top)) }
     }
 
-    fn each(&self) -> String {
+    pub(super) fn files(&self) -> String {
+        self.args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn each(&self) -> String {
         match self.args.key.as_str() {
             "none" => "for all together".to_owned(),
             "ip" => "for each client address".to_owned(),
@@ -107,7 +141,7 @@ impl<'a> Report<'a> {
 
     /// Returns the rows about requests, tokens and keys.
     fn requests(&self) -> Vec<Row> {
-        let replay = &self.intake.replay;
+        let replay = self.replay;
         let totals = replay.totals();
         let share = |name, part, note: &str| row(name, text::count(part), percent(part, totals.requests, note));
         let mut rows = vec![
@@ -115,6 +149,11 @@ impl<'a> Report<'a> {
             share("admitted", totals.admitted, ""),
             share("denied", totals.denied(), ""),
         ];
+        if let quotas @ [_, _, ..] = &self.refused()[..] {
+            rows.extend(
+                quotas.iter().map(|(name, _, refused)| share("refused", *refused, &format!("of all; by {name}"))),
+            );
+        }
         if totals.above_burst > 0 {
             rows.push(share(
                 "above burst",
@@ -131,19 +170,19 @@ impl<'a> Report<'a> {
             rows.push(share("admitted", totals.cost_admitted));
             rows.push(share("denied", totals.cost - totals.cost_admitted));
         }
-        let bytes = format!("in {} bytes of the limiter", text::count(replay.limiter_bytes()));
+        let bytes = format!("in {} bytes of the limiter", text::count(replay.limits().bytes()));
         rows.push(row("keys", text::count(replay.keys()), bytes));
-        if replay.evictions() > 0 {
+        if replay.limits().evictions() > 0 {
             let note = "keys in use were evicted for new ones: raise --max-keys";
-            rows.push(row("evicted", text::count(replay.evictions()), note));
+            rows.push(row("evicted", text::count(replay.limits().evictions()), note));
         }
         rows
     }
 
     /// Returns the rows about the order of the lines, and about lines that are not requests.
-    fn lines(&self) -> Vec<Row> {
-        let Intake { replay, out_of_order, late, first_late, malformed, first_malformed, .. } = self.intake;
-        let requests = replay.totals().requests;
+    pub(super) fn lines(&self) -> Vec<Row> {
+        let Intake { out_of_order, late, first_late, malformed, first_malformed, .. } = self.intake;
+        let requests = self.replay.totals().requests;
         let note = "earlier than the line before; replayed in order of their stamps";
         let mut rows = vec![row("out of order", text::count(*out_of_order), percent(*out_of_order, requests, note))];
         if let Some(first) = first_late {
@@ -164,26 +203,33 @@ impl<'a> Report<'a> {
         format!("the first is line {line}{file}: {reason}: {text}")
     }
 
-    /// Returns the rows about the first and last instant, and the worst window.
+    /// Returns the rows about the first and last instant, and the worst window of all.
     fn times(&self) -> Vec<[String; 2]> {
         let row = |name: &str, text| [name.to_owned(), text];
-        let mut rows = Vec::new();
-        if let Some((first, last)) = self.intake.replay.span() {
-            rows.extend([row("first", first.to_string()), row("last", last.to_string())]);
-        }
+        let mut rows = self.span();
         let worst = self.worst.as_ref().map_or_else(|| "none: nothing was admitted".to_owned(), |it| self.window(it));
         rows.push(row("worst window", worst));
         rows
     }
 
+    /// Returns the rows about the first and last instant.
+    pub(super) fn span(&self) -> Vec<[String; 2]> {
+        let row = |(name, stamp): (&str, Stamp)| [name.to_owned(), stamp.to_string()];
+        self.replay.span().map_or(Vec::new(), |(first, last)| [("first", first), ("last", last)].map(row).into())
+    }
+
     /// Writes a window in two lines.
-    fn window(&self, Worst { window, key }: &Worst) -> String {
-        let replay = &self.intake.replay;
+    fn window(&self, Worst { window, key, quota }: &Worst) -> String {
+        let replay = self.replay;
         let margin = tokens(&window.margin);
         let granted = window.granted.unsigned_abs();
         let whose = self.whose(*key, key::excerpt).map_or(String::new(), |key| format!(", {}", joined(&key)));
+        let quota = match replay.quotas().as_slice() {
+            [_] => String::new(),
+            _ => replay.quotas().name(*quota).map_or(String::new(), |name| format!(", of {name}")),
+        };
         format!(
-            "{} granted within {} (burst + rate × time = {}), margin {} tokens\n{} to {}{whose}",
+            "{} granted within {} (burst + rate × time = {}), margin {} tokens{quota}\n{} to {}{whose}",
             text::tokens(granted),
             text::span((window.end_ns - window.start_ns) as f64),
             text::amount(granted as f64 / whole(1) as f64 + margin),
@@ -204,16 +250,16 @@ impl<'a> Report<'a> {
 }
 
 /// A name, a number, and a note.
-type Row = [String; 3];
+pub(super) type Row = [String; 3];
 
 /// The least width of the names.
-const NAME: u16 = 13;
+pub(super) const NAME: u16 = 13;
 
-fn row(name: &str, number: String, note: impl Into<String>) -> Row {
+pub(super) fn row(name: &str, number: String, note: impl Into<String>) -> Row {
     [name.to_owned(), number, note.into()]
 }
 
-fn counted(rows: impl IntoIterator<Item = Row>) -> String {
+pub(super) fn counted(rows: impl IntoIterator<Item = Row>) -> String {
     aligned([left(0, NAME), right(1, 12), left(2, 0)], rows)
 }
 

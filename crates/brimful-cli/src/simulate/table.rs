@@ -1,15 +1,17 @@
 //! Tables of comma-separated values, with the names of the columns in the first record.
 
 use std::io::{self, BufRead, Read};
+use std::ops::Range;
 
 use anyhow::{Result, anyhow, bail};
 use brimful::Tokens;
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
+use super::batch::{Batch, Chunk};
 use super::blanks::WithoutBlanks;
 use super::key::Joiner;
 use super::lines::LONGEST;
-use super::time::Times;
+use super::time::{Time, Times};
 use super::{Malformed, Request};
 use crate::text;
 
@@ -54,12 +56,79 @@ fn is_called(name: &[u8], known: &str) -> bool {
 /// Reads a table, request by request.
 pub(crate) struct Table<'a, R> {
     reader: Reader<Budget<WithoutBlanks<R>>>,
-    record: ByteRecord,
+    fields: Fields,
+    batch: Batch<Records>,
+    times: &'a mut Times,
+}
+
+/// The indices of the columns that are read.
+struct Fields {
     time: usize,
     cost: Vec<usize>,
     key: Vec<usize>,
-    times: &'a mut Times,
+}
+
+/// Records, and the requests in them.
+#[derive(Default)]
+struct Records {
+    /// The first `used` ones are records of the table.
+    records: Vec<ByteRecord>,
+    used: usize,
+    bytes: usize,
+    /// The time of each record, and its further parts. Only the records before it decide the unit of a
+    /// number of time.
+    requests: Vec<(Result<Time, Malformed>, Result<Found, Malformed>)>,
+    /// The keys of all requests.
+    keys: Vec<u8>,
     joiner: Joiner,
+}
+
+struct Found {
+    key: Range<usize>,
+    cost: Tokens,
+}
+
+impl Chunk for Records {
+    fn clear(&mut self) {
+        (self.used, self.bytes) = (0, 0);
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.used, self.bytes)
+    }
+}
+
+impl Records {
+    /// Reads a record. Returns false at the end of the table.
+    fn read(&mut self, reader: &mut Reader<impl Read>) -> io::Result<bool> {
+        if self.used == self.records.len() {
+            self.records.push(ByteRecord::new());
+        }
+        let record = &mut self.records[self.used];
+        let is_read = reader.read_byte_record(record).map_err(into_io)?;
+        self.used += usize::from(is_read);
+        self.bytes += record.as_slice().len();
+        Ok(is_read)
+    }
+
+    fn parse(&mut self, fields: &Fields) {
+        self.requests.clear();
+        self.keys.clear();
+        for record in &self.records[..self.used] {
+            let field = |at: usize| record.get(at).map(<[u8]>::trim_ascii).ok_or(Malformed("too few fields"));
+            let cost = match fields.cost[..] {
+                [] => Ok(Tokens::ONE),
+                ref columns => columns.iter().try_fold(Tokens::ZERO, |sum, &at| add(sum, field(at)?)),
+            };
+            let found = cost.and_then(|cost| {
+                fields.key.iter().try_for_each(|&at| field(at).map(|_| ()))?;
+                let start = self.keys.len();
+                self.keys.extend_from_slice(self.joiner.join(fields.key.iter().filter_map(|&at| record.get(at))));
+                Ok(Found { key: start..self.keys.len(), cost })
+            });
+            self.requests.push((field(fields.time).and_then(Time::read), found));
+        }
+    }
 }
 
 impl<'a, R: BufRead> Table<'a, R> {
@@ -89,37 +158,37 @@ impl<'a, R: BufRead> Table<'a, R> {
                 .filter_map(|record| record.get(time).map(<[u8]>::to_vec)),
         );
         let (cost, key) = (all("--cost", &columns.cost)?, all("--key", &columns.key)?);
-        Ok(Table { reader, record: ByteRecord::new(), time, cost, key, times, joiner: Joiner::default() })
+        Ok(Table { reader, fields: Fields { time, cost, key }, batch: Batch::new(), times })
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<Result<Request<'_>, Malformed>>> {
-        self.reader.get_mut().left = LONGEST;
-        let any = self.reader.read_byte_record(&mut self.record).map_err(into_io)?;
-        Ok(any.then(|| self.request()))
+        let reader = &mut self.reader;
+        let read = |chunk: &mut Records| {
+            reader.get_mut().left = LONGEST;
+            chunk.read(reader)
+        };
+        let Some((chunk, at)) = self.batch.next(read, |chunk| chunk.parse(&self.fields))? else { return Ok(None) };
+        let (time, found) = &chunk.requests[at];
+        let stamp = time.and_then(|time| self.times.stamp(time));
+        Ok(Some(stamp.and_then(|stamp| {
+            let Found { key, cost } = found.as_ref().map_err(|&reason| reason)?;
+            Ok(Request { stamp, key: &chunk.keys[key.clone()], cost: *cost })
+        })))
     }
 
-    fn request(&mut self) -> Result<Request<'_>, Malformed> {
-        let field = |at: usize| self.record.get(at).map(<[u8]>::trim_ascii).ok_or(Malformed("too few fields"));
-        let stamp = self.times.read(field(self.time)?)?;
-        let cost = match self.cost[..] {
-            [] => Tokens::ONE,
-            ref columns => columns.iter().try_fold(Tokens::ZERO, |sum, &at| add(sum, field(at)?))?,
-        };
-        for &at in &self.key {
-            field(at)?;
-        }
-        let key = self.joiner.join(self.key.iter().filter_map(|&at| self.record.get(at)));
-        Ok(Request { stamp, key, cost })
+    /// Returns the record that was read last.
+    fn record(&self) -> Option<&ByteRecord> {
+        self.batch.last().map(|(chunk, at)| &chunk.records[at])
     }
 
     /// Returns the number of the line at which the record that was read last begins, from one.
     pub(crate) fn number(&self) -> u64 {
-        self.record.position().map_or(0, csv::Position::line)
+        self.record().and_then(ByteRecord::position).map_or(0, csv::Position::line)
     }
 
     /// Returns the record that was read last.
     pub(crate) fn line(&self) -> Vec<u8> {
-        self.record.iter().collect::<Vec<_>>().join(&b","[..])
+        self.record().map_or(Vec::new(), |record| record.iter().collect::<Vec<_>>().join(&b","[..]))
     }
 }
 

@@ -178,9 +178,12 @@ impl Times {
         self.is_given
     }
 
-    /// Reads a date or a number. Parts below a nanosecond are cut off.
-    pub(crate) fn read(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
-        Stamp::read_iso(text).map_or_else(|| self.number(text), Ok)
+    /// Returns the instant of a time. The times of a log come in the order of its lines.
+    pub(crate) fn stamp(&mut self, time: Time) -> Result<Stamp, Malformed> {
+        match time {
+            Time::Date(stamp) => Ok(stamp),
+            Time::Number(number) => self.number(number),
+        }
     }
 
     /// Finds the unit of most of the first times of a log, so that one strange number does not
@@ -200,8 +203,7 @@ impl Times {
         self.expected = found.into_iter().rev().max_by_key(|&(_, times)| times).map(|(unit, _)| unit);
     }
 
-    fn number(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
-        let number = Number::read(text)?;
+    fn number(&mut self, number: Number) -> Result<Stamp, Malformed> {
         let unit = match self.unit {
             Some(unit) => unit,
             // Zero is the same instant in each unit.
@@ -220,8 +222,23 @@ impl Times {
     }
 }
 
+/// A date, or a number whose unit the log decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Time {
+    Date(Stamp),
+    Number(Number),
+}
+
+impl Time {
+    /// Reads a date or a number. Parts below a nanosecond are cut off.
+    pub(crate) fn read(text: &[u8]) -> Result<Time, Malformed> {
+        Stamp::read_iso(text).map_or_else(|| Number::read(text).map(Time::Number), |stamp| Ok(Time::Date(stamp)))
+    }
+}
+
 /// A number of time.
-struct Number {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number {
     is_negative: bool,
     whole: i128,
     /// In billionths of the unit.
@@ -271,6 +288,12 @@ fn billionths(text: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Times {
+        fn read(&mut self, text: &[u8]) -> Result<Stamp, Malformed> {
+            self.stamp(Time::read(text)?)
+        }
+    }
 
     fn shown(unit: Option<Unit>, text: &str) -> Option<String> {
         Times::new(unit).read(text.as_bytes()).ok().map(|stamp| stamp.to_string())

@@ -2,6 +2,7 @@
 
 mod access;
 mod clients;
+mod compare;
 mod encoding;
 mod explain;
 mod gzip;
@@ -11,6 +12,7 @@ mod measuring;
 mod order;
 mod outliers;
 mod refused;
+mod several;
 mod table;
 mod timeline;
 mod traces;

@@ -1,14 +1,17 @@
 //! Access logs.
 
 use std::io::{self, BufRead};
+use std::ops::Range;
 
 use anyhow::{Result, bail};
 use brimful::Tokens;
 use memchr::memchr;
 
 use super::entry::{Entry, Scratch, field, parse};
+use crate::simulate::batch::{Batch, Chunk};
 use crate::simulate::key::Joiner;
 use crate::simulate::lines::Lines;
+use crate::simulate::time::Stamp;
 use crate::simulate::{Malformed, Request};
 
 /// A field that can be a key, or a part of one.
@@ -49,8 +52,62 @@ impl Field {
 pub(crate) struct Access<R> {
     lines: Lines<R>,
     key: Vec<Field>,
+    batch: Batch<Entries>,
+}
+
+/// Lines, and the requests in them.
+#[derive(Default)]
+struct Entries {
+    text: Vec<u8>,
+    lines: Vec<Line>,
+    /// The request of each line.
+    requests: Vec<Result<Found, Malformed>>,
+    /// The keys of all requests.
+    keys: Vec<u8>,
     joiner: Joiner,
     scratch: Scratch,
+}
+
+/// A line of a chunk.
+struct Line {
+    text: Range<usize>,
+    number: u64,
+    /// The reason that the line cannot be parsed.
+    refused: Option<Malformed>,
+}
+
+struct Found {
+    stamp: Stamp,
+    key: Range<usize>,
+}
+
+impl Chunk for Entries {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.lines.len(), self.text.len())
+    }
+}
+
+impl Entries {
+    fn parse(&mut self, key: &[Field]) {
+        self.requests.clear();
+        self.keys.clear();
+        for Line { text, refused, .. } in &self.lines {
+            let parsed = match refused {
+                Some(reason) => Err(*reason),
+                None => parse(&self.text[text.clone()], &mut self.scratch),
+            };
+            self.requests.push(parsed.map(|entry| {
+                let start = self.keys.len();
+                self.keys.extend_from_slice(self.joiner.join(key.iter().map(|field| field.of(&entry))));
+                Found { stamp: entry.stamp, key: start..self.keys.len() }
+            }));
+        }
+    }
 }
 
 impl<R: BufRead> Access<R> {
@@ -63,26 +120,36 @@ impl<R: BufRead> Access<R> {
             };
             fields.push(field);
         }
-        Ok(Access { lines: Lines::new(input), key: fields, joiner: Joiner::default(), scratch: Scratch::default() })
+        Ok(Access { lines: Lines::new(input), key: fields, batch: Batch::new() })
     }
 
     pub(crate) fn next(&mut self) -> io::Result<Option<Result<Request<'_>, Malformed>>> {
-        let Some(line) = self.lines.next()? else { return Ok(None) };
-        let request = line.and_then(|line| parse(line, &mut self.scratch)).map(|entry| {
-            let key = self.joiner.join(self.key.iter().map(|field| field.of(&entry)));
-            Request { stamp: entry.stamp, key, cost: Tokens::ONE }
-        });
-        Ok(Some(request))
+        let lines = &mut self.lines;
+        let read = |chunk: &mut Entries| {
+            let Some(line) = lines.next()? else { return Ok(false) };
+            let refused = line.err();
+            let start = chunk.text.len();
+            chunk.text.extend_from_slice(lines.last());
+            chunk.lines.push(Line { text: start..chunk.text.len(), number: lines.number(), refused });
+            Ok(true)
+        };
+        let Some((chunk, at)) = self.batch.next(read, |chunk| chunk.parse(&self.key))? else { return Ok(None) };
+        let request = chunk.requests[at].as_ref().map_err(|&reason| reason);
+        Ok(Some(request.map(|Found { stamp, key }| Request {
+            stamp: *stamp,
+            key: &chunk.keys[key.clone()],
+            cost: Tokens::ONE,
+        })))
     }
 
     /// Returns the number of the line that was read last, from one.
     pub(crate) fn number(&self) -> u64 {
-        self.lines.number()
+        self.batch.last().map_or(0, |(chunk, at)| chunk.lines[at].number)
     }
 
     /// Returns the line that was read last.
     pub(crate) fn line(&self) -> &[u8] {
-        self.lines.last()
+        self.batch.last().map_or(b"", |(chunk, at)| &chunk.text[chunk.lines[at].text.clone()])
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use brimful::Quota;
+use brimful::{Quotas, Tokens};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
@@ -53,10 +53,10 @@ impl File {
         Ok(File { path: path.to_owned() })
     }
 
-    pub(crate) fn write(self, timeline: &Timeline, quota: &Quota) -> io::Result<()> {
+    pub(crate) fn write(self, timeline: &Timeline, quotas: &Quotas) -> io::Result<()> {
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let drawn = timeline.draw(&area, quota).and_then(|()| area.present());
+        let drawn = timeline.draw(&area, quotas).and_then(|()| area.present());
         drop(area);
         drawn.map_err(|error| io::Error::other(error.to_string()))?;
         // The kind of the error is dropped: if the SVG is a closed pipe, the report is not.
@@ -96,16 +96,16 @@ fn is_svg(head: &[u8]) -> bool {
 }
 
 impl Timeline {
-    fn draw<'a>(&self, area: &Area<'a>, quota: &Quota) -> Drawn<'a> {
+    fn draw<'a>(&self, area: &Area<'a>, quotas: &Quotas) -> Drawn<'a> {
         let each = format!("tokens per {}", text::span(self.width as f64));
         let style = ("sans-serif", 18).into_font().color(&GREY);
-        let area = area.titled(&format!("{each} at {quota}"), style)?;
+        let area = area.titled(&format!("{each} at {quotas}"), style)?;
         if self.intervals.iter().all(|interval| interval.level.is_none()) {
             return self.draw_requests(&area, &each, true);
         }
         let (upper, lower) = area.split_vertically((60).percent_height());
         self.draw_requests(&upper, &each, false)?;
-        self.draw_level(&lower, quota)
+        self.draw_level(&lower, quotas)
     }
 
     /// Draws the denied tokens on top of the admitted ones.
@@ -121,8 +121,10 @@ impl Timeline {
         legend(area, &series.map(|(name, colour, _)| (name, colour)))
     }
 
-    fn draw_level<'a>(&self, area: &Area<'a>, quota: &Quota) -> Drawn<'a> {
-        let mut chart = self.chart(area, quota.capacity().as_f64(), "tokens there", true)?;
+    fn draw_level<'a>(&self, area: &Area<'a>, quotas: &Quotas) -> Drawn<'a> {
+        // The level is the least one of all quotas.
+        let most = quotas.as_slice().iter().map(|quota| quota.capacity()).min().map_or(0.0, Tokens::as_f64);
+        let mut chart = self.chart(area, most, "tokens there", true)?;
         let steps = self.steps(|interval| interval.level.unwrap_or(0.0));
         chart.draw_series(LineSeries::new(steps, LEVEL.stroke_width(2)))?;
         legend(area, &[("level, the least of each interval", LEVEL)])
