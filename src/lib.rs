@@ -403,8 +403,9 @@ pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, T
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
 #[cfg(feature = "std")]
 pub use limiter::{
-    AllOf, Charge, CompositeBucket, CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder,
-    CompositeReservation, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitError,
+    AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket, CompositeBucketAt, CompositeDecision,
+    CompositeLimiter, CompositeLimiterBuilder, CompositeReservation, CompositeReserve, KeyedCompositeLimiter,
+    KeyedCompositeLimiterBuilder, LimitError,
 };
 pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};
 #[cfg(feature = "std")]

@@ -6,8 +6,7 @@ use std::marker::PhantomData;
 
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::limiter::SipState;
-use crate::permits::PermitConfig;
-use crate::queue::TimerFactory;
+use crate::queue::{TimerFactory, WaitConfig};
 
 use super::keyed::KeyedConcurrencyLimit;
 use super::state::ConcurrencyLimit;
@@ -70,7 +69,7 @@ impl<C: Clock> ConcurrencyLimitBuilder<C> {
     /// Returns the limit.
     #[must_use]
     pub fn build(self) -> ConcurrencyLimit<C> {
-        ConcurrencyLimit::with_config(self.limit, PermitConfig::new(self.max_waiters, self.timer), self.clock)
+        ConcurrencyLimit::with_config(self.limit, WaitConfig::new(self.max_waiters, self.timer), self.clock)
     }
 }
 
@@ -128,7 +127,7 @@ impl<K: ?Sized, C: Clock, S> KeyedConcurrencyLimitBuilder<K, C, S> {
     /// Returns the limit, without keys.
     #[must_use]
     pub fn build(self) -> KeyedConcurrencyLimit<K, C, S> {
-        let config = PermitConfig::new(self.max_waiters, self.timer);
+        let config = WaitConfig::new(self.max_waiters, self.timer);
         KeyedConcurrencyLimit::from_parts(self.limit, config, self.clock, self.hasher)
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::{AcquirePermitError, TryAcquirePermitError};
 use crate::limiter::SipState;
-use crate::permits::{KeyedPermits, PermitConfig, PermitSource, PermitWord};
+use crate::permits::{KeyedPermits, PermitSource, PermitWord};
+use crate::queue::WaitConfig;
 
 use super::acquire::{AcquirePermit, OwnedAcquirePermit};
 use super::permit::{OwnedPermit, Permit};
@@ -76,12 +77,12 @@ impl<K: ?Sized, C: Clock> KeyedConcurrencyLimit<K, C> {
     /// Returns a limit of `limit` permits for each key, with this clock for deadlines and the default hasher.
     #[must_use]
     pub fn with_clock(limit: usize, clock: C) -> Self {
-        KeyedConcurrencyLimit::from_parts(limit, PermitConfig::new(None, None), clock, SipState::new())
+        KeyedConcurrencyLimit::from_parts(limit, WaitConfig::new(None, None), clock, SipState::new())
     }
 }
 
 impl<K: ?Sized, C, S> KeyedConcurrencyLimit<K, C, S> {
-    pub(super) fn from_parts(limit: usize, config: Arc<PermitConfig>, clock: C, hasher: S) -> Self {
+    pub(super) fn from_parts(limit: usize, config: Arc<WaitConfig>, clock: C, hasher: S) -> Self {
         let permits = KeyedPermits::new(PermitWord::new(limit), config);
         KeyedConcurrencyLimit { state: Arc::new(KeyedState { permits, clock }), hasher, keys: PhantomData }
     }

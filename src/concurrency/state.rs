@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crossbeam_utils::CachePadded;
 
 use crate::clock::{Clock, QuantaClock};
-use crate::permits::{KeyedPermits, PermitConfig, PermitWord, Permits};
+use crate::permits::{KeyedPermits, PermitWord, Permits};
+use crate::queue::WaitConfig;
 
 /// A limit of the calls in flight: at most this many permits are out at a time. A permit is given back when it
 /// is dropped, also by a panic.
@@ -105,7 +106,7 @@ impl<C> ConcurrencyLimit<C> {
         ConcurrencyLimit { permits: CachePadded::new(permits), clock }
     }
 
-    pub(super) fn with_config(limit: usize, config: Arc<PermitConfig>, clock: C) -> Self {
+    pub(super) fn with_config(limit: usize, config: Arc<WaitConfig>, clock: C) -> Self {
         ConcurrencyLimit::from_parts(Permits::on(PermitWord::new(limit), config), clock)
     }
 

@@ -16,8 +16,9 @@ mod wait;
 pub use bucket::{Bucket, BucketAt};
 #[cfg(feature = "std")]
 pub use composite::{
-    AllOf, Charge, CompositeBucket, CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder,
-    CompositeReservation, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitError,
+    AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket, CompositeBucketAt, CompositeDecision,
+    CompositeLimiter, CompositeLimiterBuilder, CompositeReservation, CompositeReserve, KeyedCompositeLimiter,
+    KeyedCompositeLimiterBuilder, LimitError,
 };
 pub use decision::Decision;
 #[cfg(feature = "std")]

@@ -224,7 +224,7 @@ impl<'a, C: Clock> Target<'a, C> {
     /// `None` if there is no limit.
     pub(super) fn due_at(&self, demand: Demand, now: TimeSource<'_, C>) -> Option<Due> {
         let snapshot = self.snapshot(demand.leaving(), now)?;
-        let missing = missing(&snapshot, demand).max(snapshot.no_place.unwrap_or_default());
+        let missing = missing(&snapshot, demand, 0).max(snapshot.no_place.unwrap_or_default());
         Some(Due::new(self.layout().earned(), snapshot.now, missing))
     }
 
@@ -335,6 +335,17 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Returns the refusal that a call for `n` tokens would get, which leaves `leaving`; `None` if it would be
     /// admitted.
     pub(super) fn foresee(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
+        self.foresee_behind(0, n, leaving, now)
+    }
+
+    /// The same for a call that comes after others have taken `ahead` units.
+    pub(super) fn foresee_behind(
+        &self,
+        ahead: u128,
+        n: Tokens,
+        leaving: Tokens,
+        now: TimeSource<'_, C>,
+    ) -> Option<Taken> {
         if n.is_zero() {
             return None;
         }
@@ -344,16 +355,16 @@ impl<'a, C: Clock> Target<'a, C> {
         if let Some(deficit) = snapshot.no_place {
             return Some(Taken::TableFull { deficit, now });
         }
-        let deficit = missing(&snapshot, demand);
+        let deficit = missing(&snapshot, demand, ahead);
         (deficit > Units(0)).then_some(Taken::Denied { needed: demand.needed, deficit, now })
     }
 }
 
-/// Returns the units that are missing for a call, after those that waiters get first.
-fn missing(snapshot: &Snapshot, demand: Demand) -> Units {
+/// Returns the units that are missing for a call, after those that waiters get first, and `ahead` more.
+fn missing(snapshot: &Snapshot, demand: Demand, ahead: u128) -> Units {
     let Snapshot { held, queued, .. } = *snapshot;
     // Behind a waiter, nothing is there.
-    held.missing(u128::from(demand.needed.0) + u128::from(queued.0)).max(queued.min(Units(1)))
+    held.missing(u128::from(demand.needed.0) + u128::from(queued.0) + ahead).max(queued.min(Units(1)))
 }
 
 /// The operations of a wait.

@@ -6,11 +6,10 @@ use std::task::Waker;
 
 use crossbeam_utils::CachePadded;
 
-use crate::queue::{TimeDriver, TimerFactory, wake};
+use crate::queue::{TimeDriver, TimerFactory, WaitConfig, wake};
 use crate::sync::{Mutex, MutexGuard, lock};
 
 use super::cell::PermitCell;
-use super::config::PermitConfig;
 use super::lone::{Permits, Unavailable};
 use super::queue::{Entered, PermitRequest};
 use super::word::PermitWord;
@@ -33,11 +32,11 @@ pub(crate) struct KeyedPermits {
     new_key: PermitCell,
     /// Held while the words of all keys are changed, so that such changes come one after the other.
     changes: Mutex<()>,
-    config: Arc<PermitConfig>,
+    config: Arc<WaitConfig>,
 }
 
 impl KeyedPermits {
-    pub(crate) fn new(word: PermitWord, config: Arc<PermitConfig>) -> Self {
+    pub(crate) fn new(word: PermitWord, config: Arc<WaitConfig>) -> Self {
         let shards = (0..SHARDS).map(|_| CachePadded::new(Mutex::new(Shard::new()))).collect();
         KeyedPermits { shards, new_key: PermitCell::new(word), changes: Mutex::new(()), config }
     }

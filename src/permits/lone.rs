@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::queue::{TimeDriver, TimerFactory, wake};
+use crate::queue::{TimeDriver, TimerFactory, WaitConfig, wake};
 use crate::sync::OnceLock;
 
 use super::cell::PermitCell;
-use super::config::PermitConfig;
 use super::queue::{Entered, PermitQueue, PermitRequest};
 use super::word::PermitWord;
 
@@ -35,7 +34,7 @@ impl Permits {
     /// The cell of the queue is not modelled, so the models have a queue from the start.
     #[cfg(brimful_loom)]
     pub(crate) fn new(word: PermitWord) -> Permits {
-        Permits::on(word, PermitConfig::new(None, None))
+        Permits::on(word, WaitConfig::new(None, None))
     }
 
     /// Returns the permits of a key.
@@ -44,7 +43,7 @@ impl Permits {
     }
 
     /// Returns the permits of a limit whose queue has this configuration.
-    pub(crate) fn on(word: PermitWord, config: Arc<PermitConfig>) -> Permits {
+    pub(crate) fn on(word: PermitWord, config: Arc<WaitConfig>) -> Permits {
         Permits { cell: PermitCell::new(word), queue: OnceLock::from(PermitQueue::new(config)) }
     }
 
@@ -83,7 +82,7 @@ impl Permits {
         }
     }
 
-    fn queue(&self, config: impl FnOnce() -> Arc<PermitConfig>) -> &Arc<PermitQueue> {
+    fn queue(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> &Arc<PermitQueue> {
         self.queue.get_or_init(|| PermitQueue::new(config()))
     }
 
@@ -91,7 +90,7 @@ impl Permits {
     /// deadline.
     pub(super) fn enter(
         &self,
-        config: impl FnOnce() -> Arc<PermitConfig>,
+        config: impl FnOnce() -> Arc<WaitConfig>,
         request: &mut PermitRequest,
     ) -> (Entered, bool) {
         self.queue(config).enter(&self.cell, request)
@@ -147,12 +146,12 @@ impl Permits {
 
     /// Refuses every call, now and later. The caller wakes the returned wakers when it holds no lock.
     #[must_use = "the waiters have to be woken"]
-    pub(super) fn close_apart(&self, config: impl FnOnce() -> Arc<PermitConfig>) -> Vec<Waker> {
+    pub(super) fn close_apart(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> Vec<Waker> {
         self.queue(config).close(&self.cell)
     }
 }
 
 /// The configuration of a limit whose builder set none.
-pub(super) fn default_config() -> Arc<PermitConfig> {
-    PermitConfig::new(None, None)
+pub(super) fn default_config() -> Arc<WaitConfig> {
+    WaitConfig::new(None, None)
 }

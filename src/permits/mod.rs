@@ -16,14 +16,12 @@
 //! [`internals::permits`](crate::internals::permits) has the proofs.
 
 mod cell;
-mod config;
 mod keyed;
 mod lone;
 mod queue;
 mod source;
 mod word;
 
-pub(crate) use config::PermitConfig;
 pub(crate) use keyed::KeyedPermits;
 pub(crate) use lone::{Permits, Unavailable};
 pub(crate) use queue::{Entered, PermitRefusal, PermitRequest, PermitWaiter};

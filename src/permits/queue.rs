@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use crate::algorithm::token_bucket::Demand;
 use crate::queue::{
-    self, Dispatch, Dispatcher, Id, Left, Outcome, Pass, TimeDriver, WaitList, Waiting, ignore_panic, once_idle,
-    poll_entry,
+    self, Dispatch, Dispatcher, Id, Left, Outcome, Pass, TimeDriver, WaitConfig, WaitList, Waiting, ignore_panic,
+    once_idle, poll_entry,
 };
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::word::{Reading, Units};
 
 use super::cell::{PermitCell, TakenOrQueued};
-use super::config::PermitConfig;
 
 /// The demand of every waiter: one permit.
 const ONE: Demand = Demand { cost: Units(1), needed: Units(1) };
@@ -55,7 +54,7 @@ pub(crate) enum Entered {
 /// that freed one is about to [`serve`](PermitQueue::serve). If no caller waits, the word may still be queued,
 /// after a waiter has timed out: the next thread that holds the lock with the cell at hand corrects this.
 pub(super) struct PermitQueue {
-    config: Arc<PermitConfig>,
+    config: Arc<WaitConfig>,
     state: Mutex<State>,
     dispatcher: Dispatcher,
 }
@@ -73,7 +72,7 @@ impl State {
 }
 
 impl PermitQueue {
-    pub(super) fn new(config: Arc<PermitConfig>) -> Arc<Self> {
+    pub(super) fn new(config: Arc<WaitConfig>) -> Arc<Self> {
         Arc::new_cyclic(|queue| PermitQueue {
             config,
             state: Mutex::new(State { list: WaitList::new(), needs_dispatch: false }),
@@ -81,7 +80,7 @@ impl PermitQueue {
         })
     }
 
-    pub(super) fn config(&self) -> &PermitConfig {
+    pub(super) fn config(&self) -> &WaitConfig {
         &self.config
     }
 

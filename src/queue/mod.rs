@@ -45,6 +45,7 @@ mod fifo;
 mod park;
 mod shared_timer;
 mod state;
+mod wait_config;
 mod wait_list;
 
 pub(crate) use crate::sync::{ignore_panic, in_drop};
@@ -54,6 +55,6 @@ pub(crate) use dispatcher::{Dispatch, Dispatcher, Pass, once_idle, run, wake};
 pub(crate) use driver::{TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;
-pub(crate) use shared_timer::share_timer;
 pub(crate) use state::{Enqueued, QueueState, WaitRequest};
-pub(crate) use wait_list::{Id, Left, Outcome, Refusal, WaitList, Waiting, poll_entry};
+pub(crate) use wait_config::WaitConfig;
+pub(crate) use wait_list::{Id, Left, MOST_CLASSES, Outcome, Refusal, WaitList, Waiting, poll_entry};

@@ -14,7 +14,7 @@ pub(crate) type Id = u32;
 const SMALL: usize = 64;
 
 /// The most classes that leave something. Calls look at each of them under the queue's lock.
-pub(super) const MOST_CLASSES: usize = 64;
+pub(crate) const MOST_CLASSES: usize = 64;
 
 /// The id of no entry.
 const NONE: Id = Id::MAX;
@@ -36,8 +36,12 @@ impl Waiting {
         Waiting { demand, deadline, hold, waker, previous: NONE, next: NONE }
     }
 
+    pub(crate) fn deadline(&self) -> Reading {
+        self.deadline
+    }
+
     /// The units to be left in the bucket, which identify the waiter's class.
-    fn leaving(&self) -> Units {
+    pub(crate) fn leaving(&self) -> Units {
         self.demand.leaving()
     }
 }
@@ -138,25 +142,30 @@ impl<R: Copy> WaitList<R> {
     }
 
     /// Returns the number of waiters, and of grants that are held back.
-    pub(super) fn unfinished(&self) -> u32 {
+    pub(crate) fn unfinished(&self) -> u32 {
         self.waiting + self.held
     }
 
     /// Returns the number of waiters with a deadline.
-    pub(super) fn deadlines(&self) -> usize {
+    pub(crate) fn deadlines(&self) -> usize {
         // The other timeouts are those of grants that are held back.
         self.timeouts.len() - self.held as usize
     }
 
     /// Returns whether a waiter with this `leaving` can be added. One that leaves nothing always can.
-    pub(super) fn has_class_for(&self, leaving: Units) -> bool {
+    pub(crate) fn has_class_for(&self, leaving: Units) -> bool {
         let leave_nothing = usize::from(self.has_ahead(Units(0)));
         leaving == Units(0) || self.classes.len() - leave_nothing < MOST_CLASSES || self.place_of(leaving).is_ok()
     }
 
     /// Returns the waiter that is served last, if a caller with this `leaving` precedes it.
     pub(super) fn last_behind(&self, leaving: Units) -> Option<Id> {
-        self.classes.last().filter(|class| class.leaving > leaving).map(|class| class.last)
+        self.last().filter(|&(_, of)| of > leaving).map(|(id, _)| id)
+    }
+
+    /// Returns the waiter that is served last, and its class.
+    pub(crate) fn last(&self) -> Option<(Id, Units)> {
+        self.classes.last().map(|class| (class.last, class.leaving))
     }
 
     /// Returns the sum of the costs of all waiters that precede a caller with this `leaving`.
@@ -165,12 +174,12 @@ impl<R: Copy> WaitList<R> {
     }
 
     /// Returns whether a waiter precedes a caller with this `leaving`.
-    pub(super) fn has_ahead(&self, leaving: Units) -> bool {
+    pub(crate) fn has_ahead(&self, leaving: Units) -> bool {
         self.classes.first().is_some_and(|class| class.leaving <= leaving)
     }
 
     /// Returns whether a caller with this `leaving` precedes a waiter.
-    pub(super) fn precedes_some(&self, leaving: Units) -> bool {
+    pub(crate) fn precedes_some(&self, leaving: Units) -> bool {
         self.classes.last().is_some_and(|class| class.leaving > leaving)
     }
 
@@ -207,7 +216,7 @@ impl<R: Copy> WaitList<R> {
         Some((u128::from(first.demand.cost.0) + u128::from(second.demand.needed.0), self.cost + left_by_last))
     }
 
-    pub(super) fn at(&self, id: Id) -> Option<&Waiting> {
+    pub(crate) fn at(&self, id: Id) -> Option<&Waiting> {
         match self.entries.get(id as usize)? {
             Entry::Waiting(waiting) => Some(waiting),
             _ => None,
@@ -341,7 +350,7 @@ impl<R: Copy> WaitList<R> {
     }
 
     /// Releases all held grants.
-    pub(super) fn release_all(&mut self) -> Vec<Waker> {
+    pub(crate) fn release_all(&mut self) -> Vec<Waker> {
         let is_held = |&(_, id): &(Reading, Id)| matches!(self.entries.get(id as usize), Some(Entry::Held { .. }));
         let held: Vec<_> = self.timeouts.iter().copied().filter(is_held).collect();
         held.iter().for_each(|timeout| _ = self.timeouts.remove(timeout));

@@ -9,6 +9,8 @@ mod memory;
 #[cfg(feature = "std")]
 mod panics;
 
+#[cfg(feature = "std")]
+pub(crate) use atomics::fence;
 pub(crate) use atomics::{AtomicU64, Hint, Ordering, const_unless_loom};
 #[cfg(feature = "std")]
 pub(crate) use locks::{Condvar, Mutex, MutexGuard, OnceLock, lock, try_lock, wait_for, yield_now};

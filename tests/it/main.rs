@@ -5,6 +5,7 @@ mod charge_once;
 mod clocks;
 mod coarse_clock;
 mod composite;
+mod composite_waiting;
 mod conformance;
 mod decisions;
 mod errors;

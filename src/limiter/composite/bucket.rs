@@ -4,13 +4,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::acquire::{CompositeAcquire, CompositeReserve};
 use super::decision::CompositeDecision;
+use super::error::CompositeAcquireError;
 use super::error::LimitError;
-use super::limits::{KeyCall, Leaving, Limits, SharedClock, SingleCall};
+use super::holder::Holder;
+use super::limits::{KeyCall, Leaving, SharedClock, SingleCall};
+use super::order::{Order, OrderCall};
+use super::queue::Waiters;
 use super::reservation::CompositeReservation;
 use super::together::{self, Parts};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
+use crate::limiter::wait::Granted;
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
@@ -34,7 +40,7 @@ use crate::word::Reading;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct CompositeBucket<'a, C = QuantaClock> {
-    limits: Limits<'a, C>,
+    holder: Holder<'a, C>,
     leaving: Leaving,
 }
 
@@ -48,14 +54,14 @@ impl<C> Copy for CompositeBucket<'_, C> {}
 
 impl<C> fmt::Debug for CompositeBucket<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompositeBucket").field("limits", &self.limits.len()).finish_non_exhaustive()
+        f.debug_struct("CompositeBucket").field("limits", &self.holder.limits().len()).finish_non_exhaustive()
     }
 }
 
 impl<'a, C> CompositeBucket<'a, C> {
     #[inline]
-    pub(super) fn new(limits: Limits<'a, C>) -> Self {
-        CompositeBucket { limits, leaving: Leaving::NOTHING }
+    pub(super) fn new(holder: Holder<'a, C>) -> Self {
+        CompositeBucket { holder, leaving: Leaving::NOTHING }
     }
 
     /// Returns the same buckets, for calls that leave `n` tokens in each. See [`Bucket`](crate::Bucket).
@@ -71,6 +77,12 @@ impl<'a, C> CompositeBucket<'a, C> {
         CompositeBucket { leaving: Leaving::Background, ..self }
     }
 
+    /// Returns the number of waiters.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        self.holder.waiting() as usize
+    }
+
     /// Returns the same buckets, for calls at `now_ns`, in nanoseconds since an origin of your choice.
     ///
     /// Use either the clock or given times on a limiter, not both.
@@ -84,53 +96,78 @@ impl<'a, C> CompositeBucket<'a, C> {
 impl<'a, C: Clock> CompositeBucket<'a, C> {
     #[inline(always)]
     fn take(self, n: Tokens, at: Option<Reading>) -> Result<(), LimitError> {
+        let leaving = self.leaving;
+        if let Some(queue) = self.holder.waiters() {
+            return self.take_behind(&*queue, n);
+        }
         #[inline(always)]
         fn take(call: impl Parts, at: Option<Reading>) -> Result<(), LimitError> {
             together::take(call, at, |_, _| ()).map_err(|refused| refused.error(call))
         }
-        let leaving = self.leaving;
-        match self.limits {
-            Limits::Single(limits) => take(SingleCall { limits, n, leaving }, at),
-            Limits::Key(limits, key) => take(KeyCall { limits, key, n, leaving }, at),
+        match self.holder {
+            Holder::Single(single) => take(SingleCall { limits: single.limits(), n, leaving }, at),
+            Holder::Key(keyed, key) => take(KeyCall { limits: keyed.limits(), key, n, leaving }, at),
         }
+    }
+
+    /// Takes unless a waiter comes first.
+    #[cold]
+    #[inline(never)]
+    fn take_behind(self, queue: &dyn Waiters, n: Tokens) -> Result<(), LimitError> {
+        if n.is_zero() {
+            return Ok(());
+        }
+        let order = Order { n, leaving: self.leaving };
+        let call = OrderCall { limits: self.holder.limits(), order };
+        // A queue that was given up has no waiters.
+        let taken = queue.take(order).unwrap_or_else(|| together::take(call, None, |_, _| ()));
+        taken.map_err(|refused| refused.error(call))
     }
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
         let leaving = self.leaving;
-        match self.limits {
-            Limits::Single(limits) => CompositeDecision::of(SingleCall { limits, n, leaving }, at),
-            Limits::Key(limits, key) => CompositeDecision::of(KeyCall { limits, key, n, leaving }, at),
+        if let Some(queue) = self.holder.waiters() {
+            let refused = self.take_behind(&*queue, n).err();
+            return CompositeDecision::looked(
+                OrderCall { limits: self.holder.limits(), order: Order { n, leaving } },
+                refused,
+                at,
+            );
+        }
+        match self.holder {
+            Holder::Single(single) => CompositeDecision::of(SingleCall { limits: single.limits(), n, leaving }, at),
+            Holder::Key(keyed, key) => CompositeDecision::of(KeyCall { limits: keyed.limits(), key, n, leaving }, at),
         }
     }
 
     fn reserve(self, n: Tokens, at: Option<Reading>) -> Result<CompositeReservation<'a, C>, LimitError> {
         self.take(n, at)?;
-        Ok(CompositeReservation::new(self.limits, n, at))
+        Ok(CompositeReservation::new(self.holder, n, at))
     }
 
     fn least(self, of: impl Fn(usize) -> f64) -> f64 {
-        (0..self.limits.len()).map(of).fold(f64::INFINITY, f64::min)
+        (0..self.holder.limits().len()).map(of).fold(f64::INFINITY, f64::min)
     }
 
     fn source(self, nth: usize, at: Option<Reading>) -> TimeSource<'a, SharedClock<C>> {
-        at.map_or(self.limits.target(nth).live(), TimeSource::given)
+        at.map_or(self.holder.limits().target(nth).live(), TimeSource::given)
     }
 
     fn available_at(self, at: Option<Reading>) -> f64 {
         self.least(|nth| {
-            let target = self.limits.target(nth);
+            let target = self.holder.limits().target(nth);
             target.available_tokens(self.leaving.of(target.quota(), target.background()), self.source(nth, at))
         })
     }
 
     fn balance_at(self, at: Option<Reading>) -> f64 {
-        self.least(|nth| self.limits.target(nth).balance(self.source(nth, at)))
+        self.least(|nth| self.holder.limits().target(nth).balance(self.source(nth, at)))
     }
 
     fn time_until_at(self, n: Tokens, at: Option<Reading>) -> Option<Duration> {
         let mut longest = Duration::ZERO;
-        for nth in 0..self.limits.len() {
-            let target = self.limits.target(nth);
+        for nth in 0..self.holder.limits().len() {
+            let target = self.holder.limits().target(nth);
             let leaving = self.leaving.of(target.quota(), target.background());
             longest = longest.max(target.time_until(n, leaving, self.source(nth, at))?);
         }
@@ -138,15 +175,69 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     }
 
     fn add_tokens_at(self, n: Tokens, at: Option<Reading>) {
-        for nth in 0..self.limits.len() {
-            self.limits.target(nth).add_tokens(n, self.source(nth, at));
+        for nth in 0..self.holder.limits().len() {
+            self.holder.limits().target(nth).add_tokens(n, self.source(nth, at));
         }
+        self.holder.changed();
     }
 
     fn reset_at(self, at: Option<Reading>) {
-        for nth in 0..self.limits.len() {
-            self.limits.target(nth).reset(self.source(nth, at));
+        for nth in 0..self.holder.limits().len() {
+            self.holder.limits().target(nth).reset(self.source(nth, at));
         }
+        self.holder.changed();
+    }
+}
+
+/// Verbs that wait, in order of arrival. A waiter is charged when all limits admit it, and not before.
+impl<'a, C: Clock + Clone + Send + Sync + 'static> CompositeBucket<'a, C> {
+    /// Waits for one token from every limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeBucket::acquire_n).
+    pub fn acquire(&self) -> CompositeAcquire<'a, C> {
+        self.acquire_n(Tokens::ONE)
+    }
+
+    /// Waits for `n` tokens from every limit.
+    ///
+    /// # Errors
+    ///
+    /// [`CompositeAcquireError`], which names the limit that cannot be met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: see [`CompositeAcquire`].
+    pub fn acquire_n(&self, n: impl Into<Tokens>) -> CompositeAcquire<'a, C> {
+        CompositeAcquire::new(self.holder, n.into(), self.leaving)
+    }
+
+    /// Waits for `n` tokens from every limit, for a call whose cost is known later.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeBucket::acquire_n).
+    pub fn reserve_n(&self, n: impl Into<Tokens>) -> CompositeReserve<'a, C> {
+        CompositeReserve::new(self.holder, n.into(), self.leaving)
+    }
+
+    /// As [`acquire`](CompositeBucket::acquire), by blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeBucket::acquire_n).
+    pub fn acquire_blocking(&self) -> Result<Granted, CompositeAcquireError> {
+        self.acquire().wait()
+    }
+
+    /// As [`acquire_n`](CompositeBucket::acquire_n), by blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeBucket::acquire_n).
+    pub fn acquire_n_blocking(&self, n: impl Into<Tokens>) -> Result<Granted, CompositeAcquireError> {
+        self.acquire_n(n).wait()
     }
 }
 

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::limiter::CompositeLimiter;
-use crate::clock::{Clock, QuantaClock};
+use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::BACKGROUND;
+use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::Quotas;
 
 /// A builder of a [`CompositeLimiter`]. Only [`quotas`](Self::quotas) is required.
@@ -29,12 +30,15 @@ pub struct CompositeLimiterBuilder<C = QuantaClock> {
     quotas: Option<Quotas>,
     clock: C,
     background: u8,
+    max_waiters: Option<u32>,
+    timer: Option<TimerFactory>,
 }
 
 impl CompositeLimiter {
     /// Returns a builder, with the process's clock by default.
     pub const fn builder() -> CompositeLimiterBuilder {
-        CompositeLimiterBuilder { quotas: None, clock: QuantaClock, background: BACKGROUND }
+        let (quotas, clock, background, max_waiters, timer) = (None, QuantaClock, BACKGROUND, None, None);
+        CompositeLimiterBuilder { quotas, clock, background, max_waiters, timer }
     }
 }
 
@@ -46,13 +50,26 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
 
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> CompositeLimiterBuilder<D> {
-        CompositeLimiterBuilder { quotas: self.quotas, clock, background: self.background }
+        let CompositeLimiterBuilder { quotas, background, max_waiters, timer, .. } = self;
+        CompositeLimiterBuilder { quotas, clock, background, max_waiters, timer }
     }
 
     /// Sets the tokens that [`background`](CompositeLimiter::background) work leaves in each bucket, in percent
     /// of its burst: 20 by default. At 100 or more, such work takes nothing.
     pub fn background_leaves(self, percent: u8) -> Self {
         CompositeLimiterBuilder { background: percent, ..self }
+    }
+
+    /// Sets the most waiters at a time: 1 048 576 by default. Further calls are refused with
+    /// [`AcquireError::QueueFull`](crate::AcquireError::QueueFull). A waiter takes about 250 bytes besides its own
+    /// future.
+    pub fn max_waiters(self, most: usize) -> Self {
+        CompositeLimiterBuilder { max_waiters: Some(u32::try_from(most).unwrap_or(u32::MAX)), ..self }
+    }
+
+    /// As [`RateLimiterBuilder::timer`](crate::RateLimiterBuilder::timer).
+    pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        CompositeLimiterBuilder { timer: Some(TimerFactory::new(make)), ..self }
     }
 
     /// Returns the limiter. Its buckets start now.
@@ -62,7 +79,12 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
     /// If no quotas were given.
     pub fn build(self) -> Result<CompositeLimiter<C>, BuildError> {
         let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        Ok(CompositeLimiter::from_parts(quotas, self.clock, self.background))
+        Ok(CompositeLimiter::from_parts(
+            quotas,
+            self.clock,
+            self.background,
+            WaitConfig::new(self.max_waiters, self.timer),
+        ))
     }
 }
 

@@ -41,6 +41,15 @@ impl CompositeDecision {
         decided
     }
 
+    /// Returns the decision of a call that was decided behind waiters: the numbers are those of a look after it.
+    pub(super) fn looked(parts: impl Parts, refused: Option<LimitError>, at: Option<Reading>) -> Self {
+        let mut decided = CompositeDecision { limits: [None; MOST_LIMITS], refused };
+        for (nth, place) in decided.limits.iter_mut().enumerate().take(parts.len()) {
+            *place = Some((parts.name(nth), parts.part(nth).look(at)));
+        }
+        decided
+    }
+
     /// Returns whether the call was admitted, and charged to every limit.
     #[must_use]
     pub fn allowed(&self) -> bool {

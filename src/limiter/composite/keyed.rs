@@ -5,10 +5,12 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 
+use super::acquire::CompositeAcquire;
 use super::bucket::CompositeBucket;
 use super::decision::CompositeDecision;
 use super::error::LimitError;
-use super::limits::{KeyedLimit, Limits, SharedClock};
+use super::holder::{Holder, KeyedLimits};
+use super::limits::{KeyedLimit, SharedClock};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::keyed::SipState;
@@ -42,7 +44,7 @@ use crate::tokens::Tokens;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct KeyedCompositeLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
-    limits: Box<[KeyedLimit<C>]>,
+    limits: KeyedLimits<C>,
     quotas: Quotas,
     clock: SharedClock<C>,
     hasher: S,
@@ -51,7 +53,7 @@ pub struct KeyedCompositeLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
 }
 
 impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
-    pub(super) fn from_parts(limits: Box<[KeyedLimit<C>]>, quotas: Quotas, clock: SharedClock<C>, hasher: S) -> Self {
+    pub(super) fn from_parts(limits: KeyedLimits<C>, quotas: Quotas, clock: SharedClock<C>, hasher: S) -> Self {
         KeyedCompositeLimiter { limits, quotas, clock, hasher, keys: PhantomData }
     }
 
@@ -77,7 +79,7 @@ impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
     /// table may forget a key as soon as its bucket there is full again.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.limits.iter().map(|limit| limit.limit.table.keys()).max().unwrap_or_default() as usize
+        self.limits.limits().iter().map(|limit| limit.limit.table.keys()).max().unwrap_or_default() as usize
     }
 
     /// Returns whether no key is known.
@@ -89,7 +91,7 @@ impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
     /// Returns the most keys that can be known at once.
     #[must_use]
     pub fn max_keys(&self) -> usize {
-        self.sum(|limit| limit.limit.table.max_keys()) / self.limits.len()
+        self.sum(|limit| limit.limit.table.max_keys()) / self.limits.limits().len()
     }
 
     /// Returns the bytes in use, by all tables. See
@@ -118,20 +120,30 @@ impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
         self.sum(|limit| limit.limit.table.events(FullEvent::Refused)) as u64
     }
 
-    fn sum(&self, of: impl Fn(&KeyedLimit<C>) -> u64) -> usize {
-        self.limits.iter().map(of).sum::<u64>() as usize
+    /// Returns the number of keys that callers wait on, or waited on a moment ago.
+    #[must_use]
+    pub fn waiting_keys(&self) -> usize {
+        self.limits.waiting_keys() as usize
     }
 
-    /// Forgets all keys and what they have taken. Keys that come while this runs may stay.
+    fn sum(&self, of: impl Fn(&KeyedLimit<C>) -> u64) -> usize {
+        self.limits.limits().iter().map(of).sum::<u64>() as usize
+    }
+
+    /// Forgets all keys and what they have taken, and ends all waits. Keys that come while this runs may stay.
     pub fn clear(&self) {
-        self.limits.iter().for_each(|limit| limit.limit.table.clear());
+        self.limits.remove_all();
+        self.limits.limits().iter().for_each(|limit| limit.limit.table.clear());
     }
 }
 
 impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
     /// Forgets every bucket that is full. This is never needed: it makes [`len`](Self::len) exact.
     pub fn retain_recent(&self) {
-        self.limits.iter().for_each(|limit| _ = limit.limit.table.retain_recent(TimeSource::clock(&self.clock)));
+        self.limits
+            .limits()
+            .iter()
+            .for_each(|limit| _ = limit.limit.table.retain_recent(TimeSource::clock(&self.clock)));
     }
 }
 
@@ -143,7 +155,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> 
     where
         K: Borrow<Q>,
     {
-        CompositeBucket::new(Limits::Key(&self.limits, Fingerprint::of(self.hasher.hash_one(key))))
+        CompositeBucket::new(Holder::Key(&self.limits, Fingerprint::of(self.hasher.hash_one(key))))
     }
 
     /// Takes one token from the key's buckets if all have it, and returns whether they had.
@@ -191,18 +203,47 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> 
         self.key(key).decide(n)
     }
 
-    /// Forgets the key and what it has taken, and returns whether the key was known. See
+    /// Forgets the key and what it has taken, and returns whether the key was known. Waits on the key end with
+    /// [`AcquireError::KeyRemoved`](crate::AcquireError::KeyRemoved). See
     /// [`KeyedRateLimiter::remove`](crate::KeyedRateLimiter::remove).
     pub fn remove<Q: Hash + ?Sized>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
     {
         let key = Fingerprint::of(self.hasher.hash_one(key));
+        self.limits.remove(key);
         let mut known = false;
-        for limit in &self.limits {
+        for limit in self.limits.limits() {
             known |= limit.limit.table.remove(key);
         }
         known
+    }
+}
+
+/// Verbs that wait, in order of arrival for each key. [`key`](KeyedCompositeLimiter::key) has the others.
+impl<K: Hash + ?Sized, C: Clock + Clone + Send + Sync + 'static, S: BuildHasher> KeyedCompositeLimiter<K, C, S> {
+    /// Waits for one token from each of the key's buckets.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompositeLimiter::acquire_n`](crate::CompositeLimiter::acquire_n).
+    pub fn acquire<Q: Hash + ?Sized>(&self, key: &Q) -> CompositeAcquire<'_, C>
+    where
+        K: Borrow<Q>,
+    {
+        self.key(key).acquire()
+    }
+
+    /// Waits for `n` tokens from each of the key's buckets.
+    ///
+    /// # Errors
+    ///
+    /// As [`CompositeLimiter::acquire_n`](crate::CompositeLimiter::acquire_n).
+    pub fn acquire_n<Q: Hash + ?Sized>(&self, key: &Q, n: impl Into<Tokens>) -> CompositeAcquire<'_, C>
+    where
+        K: Borrow<Q>,
+    {
+        self.key(key).acquire_n(n)
     }
 }
 

@@ -5,12 +5,14 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::holder::KeyedLimits;
 use super::keyed::KeyedCompositeLimiter;
 use super::limits::{Named, SharedClock};
 use super::name::LimitName;
-use crate::clock::{Clock, QuantaClock};
+use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
+use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::Quotas;
 use crate::table::{FullEvent, OnFull};
 
@@ -37,12 +39,22 @@ pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState
     quotas: Option<Quotas>,
     clock: SharedClock<C>,
     each: KeyedRateLimiterBuilder<K, SharedClock<C>, S>,
+    max_waiters: u32,
+    max_waiting_keys: u64,
+    timer: Option<TimerFactory>,
 }
 
 impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
     pub(super) fn new() -> Self {
         let clock = Arc::new(QuantaClock);
-        KeyedCompositeLimiterBuilder { quotas: None, each: KeyedRateLimiter::builder().clock(clock.clone()), clock }
+        KeyedCompositeLimiterBuilder {
+            quotas: None,
+            each: KeyedRateLimiter::builder().clock(clock.clone()),
+            clock,
+            max_waiters: 1 << 16,
+            max_waiting_keys: 1 << 17,
+            timer: None,
+        }
     }
 }
 
@@ -85,12 +97,41 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> KeyedCompositeLimiterBuilder<K, D, S> {
         let clock = Arc::new(clock);
-        KeyedCompositeLimiterBuilder { quotas: self.quotas, each: self.each.clock(clock.clone()), clock }
+        KeyedCompositeLimiterBuilder {
+            quotas: self.quotas,
+            each: self.each.clock(clock.clone()),
+            clock,
+            max_waiters: self.max_waiters,
+            max_waiting_keys: self.max_waiting_keys,
+            timer: self.timer,
+        }
     }
 
     /// As [`KeyedRateLimiterBuilder::hasher`].
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedCompositeLimiterBuilder<K, C, T> {
-        KeyedCompositeLimiterBuilder { quotas: self.quotas, each: self.each.hasher(hasher), clock: self.clock }
+        KeyedCompositeLimiterBuilder {
+            quotas: self.quotas,
+            each: self.each.hasher(hasher),
+            clock: self.clock,
+            max_waiters: self.max_waiters,
+            max_waiting_keys: self.max_waiting_keys,
+            timer: self.timer,
+        }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::max_waiters`].
+    pub fn max_waiters(self, each: usize) -> Self {
+        KeyedCompositeLimiterBuilder { max_waiters: u32::try_from(each).unwrap_or(u32::MAX), ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::max_waiting_keys`].
+    pub fn max_waiting_keys(self, keys: usize) -> Self {
+        KeyedCompositeLimiterBuilder { max_waiting_keys: keys as u64, ..self }
+    }
+
+    /// As [`KeyedRateLimiterBuilder::timer`].
+    pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        KeyedCompositeLimiterBuilder { timer: Some(TimerFactory::new(make)), ..self }
     }
 
     /// Returns the limiter, without keys.
@@ -101,11 +142,13 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     /// be reserved.
     pub fn build(self) -> Result<KeyedCompositeLimiter<K, C, S>, BuildError> {
         let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let limits: Result<Box<[_]>, _> = quotas
+        let limits: Result<Arc<[_]>, _> = quotas
             .iter()
             .map(|(name, quota)| Ok(Named { name: LimitName::new(name), limit: Arc::new(self.each.buckets(quota)?) }))
             .collect();
-        Ok(KeyedCompositeLimiter::from_parts(limits?, quotas, self.clock, self.each.into_hasher()))
+        let config = WaitConfig::new(Some(self.max_waiters), self.timer);
+        let limits = KeyedLimits::new(limits?, config, self.max_waiting_keys);
+        Ok(KeyedCompositeLimiter::from_parts(limits, quotas, self.clock, self.each.into_hasher()))
     }
 }
 

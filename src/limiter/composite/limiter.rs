@@ -4,14 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acquire::{CompositeAcquire, CompositeReserve};
 use super::bucket::{CompositeBucket, CompositeBucketAt};
 use super::decision::CompositeDecision;
-use super::error::LimitError;
-use super::limits::{Limits, Named, SharedClock, SingleLimit};
+use super::error::{CompositeAcquireError, LimitError};
+use super::holder::{Holder, SingleLimits};
+use super::limits::{Named, SharedClock};
 use super::name::LimitName;
 use super::reservation::CompositeReservation;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::state::{BACKGROUND, RateLimiter};
+use crate::limiter::wait::Granted;
+use crate::queue::WaitConfig;
 use crate::quota::Quotas;
 use crate::tokens::Tokens;
 
@@ -45,7 +49,7 @@ use crate::tokens::Tokens;
 /// # Ok::<(), brimful::ParseQuotaError>(())
 /// ```
 pub struct CompositeLimiter<C = QuantaClock> {
-    limits: Box<[SingleLimit<C>]>,
+    limits: SingleLimits<C>,
     quotas: Quotas,
     clock: SharedClock<C>,
 }
@@ -62,17 +66,18 @@ impl<C: Clock> CompositeLimiter<C> {
     /// Returns a limiter on this clock. The buckets start now.
     #[must_use]
     pub fn with_clock(quotas: Quotas, clock: C) -> Self {
-        CompositeLimiter::from_parts(quotas, clock, BACKGROUND)
+        CompositeLimiter::from_parts(quotas, clock, BACKGROUND, WaitConfig::new(None, None))
     }
 
-    pub(super) fn from_parts(quotas: Quotas, clock: C, background: u8) -> Self {
+    pub(super) fn from_parts(quotas: Quotas, clock: C, background: u8, config: Arc<WaitConfig>) -> Self {
         let clock = Arc::new(clock);
         let limit = |(name, quota)| {
             let mut limit = RateLimiter::with_clock(quota, clock.clone());
             limit.background = background;
             Named { name: LimitName::new(name), limit }
         };
-        CompositeLimiter { limits: quotas.iter().map(limit).collect(), quotas, clock }
+        let limits = SingleLimits::new(quotas.iter().map(limit).collect(), config);
+        CompositeLimiter { limits, quotas, clock }
     }
 }
 
@@ -91,7 +96,13 @@ impl<C> CompositeLimiter<C> {
 
     #[inline]
     fn bucket(&self) -> CompositeBucket<'_, C> {
-        CompositeBucket::new(Limits::Single(&self.limits))
+        CompositeBucket::new(Holder::Single(&self.limits))
+    }
+
+    /// Returns the number of waiters.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        self.bucket().waiters()
     }
 
     /// Returns a view of the buckets for calls at `now_ns`, in nanoseconds since an origin of your choice.
@@ -190,10 +201,71 @@ impl<C: Clock> CompositeLimiter<C> {
     }
 }
 
+/// Verbs that wait, in order of arrival. A waiter is charged when all limits admit it, and not before.
+impl<C: Clock + Clone + Send + Sync + 'static> CompositeLimiter<C> {
+    /// Waits for one token from every limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeLimiter::acquire_n).
+    pub fn acquire(&self) -> CompositeAcquire<'_, C> {
+        self.bucket().acquire()
+    }
+
+    /// Waits for `n` tokens from every limit.
+    ///
+    /// # Errors
+    ///
+    /// [`CompositeAcquireError`], which names the limit that cannot be met: if the tokens cannot be granted
+    /// within the time that the options of the wait give, or never. Nothing was charged anywhere.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing: see [`CompositeAcquire`].
+    pub fn acquire_n(&self, n: impl Into<Tokens>) -> CompositeAcquire<'_, C> {
+        self.bucket().acquire_n(n)
+    }
+
+    /// Waits for `n` tokens from every limit, for a call whose cost is known later.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeLimiter::acquire_n).
+    pub fn reserve_n(&self, n: impl Into<Tokens>) -> CompositeReserve<'_, C> {
+        self.bucket().reserve_n(n)
+    }
+
+    /// As [`acquire`](CompositeLimiter::acquire), by blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeLimiter::acquire_n).
+    pub fn acquire_blocking(&self) -> Result<Granted, CompositeAcquireError> {
+        self.acquire().wait()
+    }
+
+    /// As [`acquire_n`](CompositeLimiter::acquire_n), by blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](CompositeLimiter::acquire_n).
+    pub fn acquire_n_blocking(&self, n: impl Into<Tokens>) -> Result<Granted, CompositeAcquireError> {
+        self.acquire_n(n).wait()
+    }
+
+    /// Ends every wait, now and later, with [`LimiterClosed`](crate::AcquireError::LimiterClosed). Calls that do
+    /// not wait go on.
+    pub fn close(&self) {
+        if let Ok(queue) = Holder::Single(&self.limits).queue() {
+            queue.close();
+        }
+    }
+}
+
 impl<C: Clock> fmt::Debug for CompositeLimiter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("CompositeLimiter");
-        for Named { name, limit } in &self.limits {
+        for Named { name, limit } in self.limits.limits() {
             debug.field(name.as_str(), limit);
         }
         debug.finish_non_exhaustive()

@@ -59,6 +59,13 @@ impl<'a, C> Limits<'a, C> {
         }
     }
 
+    pub(super) fn name(&self, nth: usize) -> LimitName {
+        match self {
+            Limits::Single(limits) => limits[nth].name,
+            Limits::Key(limits, _) => limits[nth].name,
+        }
+    }
+
     pub(super) fn targets(self) -> impl Iterator<Item = Target<'a, SharedClock<C>>> {
         (0..self.len()).map(move |nth| self.target(nth))
     }
@@ -66,7 +73,7 @@ impl<'a, C> Limits<'a, C> {
 
 /// The tokens that a call leaves in each bucket.
 #[derive(Clone, Copy)]
-pub(super) enum Leaving {
+pub(in crate::limiter) enum Leaving {
     Tokens(Tokens),
     /// The share of each burst that background work leaves.
     Background,
@@ -81,6 +88,12 @@ impl Leaving {
             Leaving::Tokens(n) => n,
             Leaving::Background => share(quota, background),
         }
+    }
+}
+
+impl From<Tokens> for Leaving {
+    fn from(n: Tokens) -> Self {
+        Leaving::Tokens(n)
     }
 }
 

@@ -1,23 +1,30 @@
 //! Several limits in one decision: all of them are charged, or none.
 
+mod acquire;
+mod ahead;
 mod all_of;
 mod bucket;
 mod builder;
 mod decision;
 mod error;
+mod holder;
 mod keyed;
 mod keyed_builder;
 mod limiter;
 mod limits;
 mod name;
+mod order;
+mod queue;
 mod reservation;
 mod together;
+mod wait;
 
+pub use acquire::{CompositeAcquire, CompositeReserve};
 pub use all_of::{AllOf, Charge};
 pub use bucket::{CompositeBucket, CompositeBucketAt};
 pub use builder::CompositeLimiterBuilder;
 pub use decision::CompositeDecision;
-pub use error::LimitError;
+pub use error::{CompositeAcquireError, LimitError};
 pub use keyed::KeyedCompositeLimiter;
 pub use keyed_builder::KeyedCompositeLimiterBuilder;
 pub use limiter::CompositeLimiter;

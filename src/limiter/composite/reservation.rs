@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::limits::Limits;
+use super::holder::Holder;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::target::Target;
@@ -16,15 +16,15 @@ use crate::word::Reading;
 /// it, gives all tokens back; what is given back is clipped at each burst.
 #[must_use = "dropping a reservation gives its tokens back at once"]
 pub struct CompositeReservation<'a, C: Clock = QuantaClock> {
-    limits: Limits<'a, C>,
+    holder: Holder<'a, C>,
     tokens: Tokens,
     /// The time of the settlement; `None` for the limiter's clock.
     at: Option<Reading>,
 }
 
 impl<'a, C: Clock> CompositeReservation<'a, C> {
-    pub(super) fn new(limits: Limits<'a, C>, tokens: Tokens, at: Option<Reading>) -> Self {
-        CompositeReservation { limits, tokens, at }
+    pub(super) fn new(holder: Holder<'a, C>, tokens: Tokens, at: Option<Reading>) -> Self {
+        CompositeReservation { holder, tokens, at }
     }
 
     /// Returns the tokens that are reserved in each limit.
@@ -55,7 +55,9 @@ impl<'a, C: Clock> CompositeReservation<'a, C> {
             let source = self.at.map_or(target.live(), TimeSource::given);
             target.settle(reserved, actual, source)
         };
-        self.limits.targets().map(settle).fold(Tokens::ZERO, Tokens::max)
+        let left = self.holder.limits().targets().map(settle).fold(Tokens::ZERO, Tokens::max);
+        self.holder.changed();
+        left
     }
 }
 

@@ -18,12 +18,13 @@ use core::time::Duration;
 use crate::algorithm::token_bucket::{self, Demand, Step};
 use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
+use crate::error::{AcquireError, ExceedsBurst, TableFull, TooLate};
 use crate::limiter::decision::Decision;
 use crate::limiter::target::Target;
 use crate::tokens::Tokens;
-use crate::word::{Reading, Word};
+use crate::word::{Due, Reading, Word};
 
-use super::error::LimitError;
+use super::error::{CompositeAcquireError, LimitError};
 use super::name::LimitName;
 
 /// The most limits whose decisions are shown.
@@ -93,12 +94,44 @@ pub(super) struct Refused {
 }
 
 impl Refused {
+    pub(super) fn new(nth: usize, taken: Taken) -> Self {
+        Refused { nth, taken }
+    }
+
+    /// Returns the instant at which the limit admits the call, if nothing else takes tokens; `None` if it never
+    /// does.
+    pub(super) fn due(self, parts: impl Parts) -> Option<Reading> {
+        let layout = parts.part(self.nth).target.layout();
+        match self.taken {
+            Taken::Denied { needed, .. } if needed > layout.capacity() => None,
+            Taken::Denied { deficit, now, .. } | Taken::TableFull { deficit, now } => {
+                Due::new(layout.earned(), now, deficit).at()
+            }
+            Taken::Admitted { now, .. } => Some(now),
+            Taken::Unlimited => Some(Reading::NONE),
+        }
+    }
+
     pub(super) fn error(self, parts: impl Parts) -> LimitError {
         let Part { target, n, leaving } = parts.part(self.nth);
         match self.taken.answer(target.layout(), (n, leaving)) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), error),
             Ok(()) => unreachable!("the limit refuses the call"),
         }
+    }
+
+    pub(super) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
+        let Part { target, n, leaving } = parts.part(self.nth);
+        let due = |now, deficit| Due::new(target.layout().earned(), now, deficit);
+        let error = match self.taken {
+            Taken::Denied { needed, .. } if needed > target.layout().capacity() => {
+                AcquireError::ExceedsBurst(ExceedsBurst::new(target.layout(), n, leaving))
+            }
+            Taken::TableFull { deficit, now } => AcquireError::TableFull(TableFull(due(now, deficit))),
+            Taken::Denied { deficit, now, .. } => AcquireError::TooLate(TooLate(due(now, deficit))),
+            Taken::Admitted { .. } | Taken::Unlimited => unreachable!("the limit refuses the call"),
+        };
+        CompositeAcquireError::new(Some((self.nth, parts.name(self.nth))), error)
     }
 
     /// Returns the decision of the `nth` limit, if it is the one that refuses the call.
@@ -114,7 +147,7 @@ impl Refused {
 
 /// Returns the one with the longer wait; the first if they wait equally long.
 #[inline]
-fn longer(parts: impl Parts, before: Option<Refused>, refused: Refused) -> Refused {
+pub(super) fn longer(parts: impl Parts, before: Option<Refused>, refused: Refused) -> Refused {
     match before {
         None => refused,
         Some(before) => longer_of_two(parts, before, refused),
@@ -205,7 +238,11 @@ pub(super) fn take_all<P: Parts, const N: usize>(
 /// Looks at the limits one after the other, and then takes from one after the other.
 #[cold]
 #[inline(never)]
-fn take_cold(parts: impl Parts, at: Option<Reading>, each: &mut impl FnMut(usize, Taken)) -> Result<(), Refused> {
+pub(super) fn take_cold(
+    parts: impl Parts,
+    at: Option<Reading>,
+    each: &mut impl FnMut(usize, Taken),
+) -> Result<(), Refused> {
     match look(parts, at, 0, None) {
         Some(refused) => Err(refused),
         None => take_rest(parts, 0, at, each),
@@ -245,7 +282,12 @@ fn refuse(parts: impl Parts, at: Option<Reading>, refused: Refused) -> Refused {
 }
 
 /// Returns the limit with the longest wait, of `refused` and those from `first` on that would refuse the call.
-fn look(parts: impl Parts, at: Option<Reading>, first: usize, mut refused: Option<Refused>) -> Option<Refused> {
+pub(super) fn look(
+    parts: impl Parts,
+    at: Option<Reading>,
+    first: usize,
+    mut refused: Option<Refused>,
+) -> Option<Refused> {
     for nth in first..parts.len() {
         let part = parts.part(nth);
         if let Some(taken) = part.target.foresee(part.n, part.leaving, part.source(at)) {

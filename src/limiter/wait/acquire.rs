@@ -15,20 +15,20 @@ use crate::queue::Deadline;
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
-/// The options of a wait, its future, and its blocking form. `$convert` makes the output of the
-/// outcome.
+/// The options of a wait, its future, and its blocking form. `$wait` is the state machine, and `$convert` makes
+/// the output of its answer.
 macro_rules! wait {
-    ($name:ident, [$($generics:tt)*], $handle:ty, $output:ty, $convert:expr) => {
+    ($name:ident, [$($generics:tt)*], $wait:ty, ($handle:ty, $leaving:ty), Result<$output:ty, $error:ty>, $convert:expr) => {
         impl<$($generics)*> $name<$($generics)*>
         where
             C: Clock + Clone + Send + Sync + 'static,
         {
             #[inline]
-            pub(in crate::limiter) fn new(handle: $handle, n: Tokens, leaving: Tokens) -> Self {
-                $name(Wait::new(handle, n, leaving))
+            pub(in crate::limiter) fn new(handle: $handle, n: Tokens, leaving: $leaving) -> Self {
+                $name(<$wait>::new(handle, n, leaving))
             }
 
-            /// Fails with [`AcquireError::TooLate`] if the tokens cannot be granted within `timeout` of
+            /// Fails with [`AcquireError::TooLate`](crate::AcquireError::TooLate) if the tokens cannot be granted within `timeout` of
             /// the first poll. This is usually decided at the first poll. If a later settlement takes the
             /// bucket into debt, the wait fails then; if waiters that leave less delay it, it fails at the
             /// deadline.
@@ -39,7 +39,7 @@ macro_rules! wait {
 
             /// As `within`, with a deadline in nanoseconds since the origin of the limiter's clock. After
             /// the deadline, a wait fails at once unless it costs nothing. Tokens that were there by the
-            /// deadline are granted even if the timer is late; [`granted_at`](Granted::granted_at) may
+            /// deadline are granted even if the timer is late; [`granted_at`](crate::Granted::granted_at) may
             /// then be after the deadline.
             pub fn until(mut self, deadline_ns: u64) -> Self {
                 self.0.deadline = Deadline::Until(Reading::from_nanos(deadline_ns));
@@ -48,6 +48,7 @@ macro_rules! wait {
 
             /// Waits for tokens that leave `n` in the bucket. See [`Bucket`](crate::Bucket).
             pub fn leaving(mut self, n: impl Into<Tokens>) -> Self {
+                let n: Tokens = n.into();
                 self.0.leaving = n.into();
                 self
             }
@@ -69,7 +70,7 @@ macro_rules! wait {
             ///
             /// As the future.
             #[inline]
-            pub fn wait(mut self) -> Result<$output, AcquireError> {
+            pub fn wait(mut self) -> Result<$output, $error> {
                 let answer = self.0.block();
                 $convert(&self.0, answer)
             }
@@ -79,7 +80,7 @@ macro_rules! wait {
         where
             C: Clock + Clone + Send + Sync + 'static,
         {
-            type Output = Result<$output, AcquireError>;
+            type Output = Result<$output, $error>;
 
             #[inline]
             fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -98,6 +99,8 @@ macro_rules! wait {
         }
     };
 }
+
+pub(in crate::limiter) use wait;
 
 /// A wait for tokens, made by `acquire` and `acquire_n`: a future; or, by [`wait`](Acquire::wait), a
 /// call that blocks the thread.
@@ -162,14 +165,28 @@ macro_rules! wait {
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
 pub struct Acquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Target<'a, C>>);
 
-wait!(Acquire, ['a, C], Target<'a, C>, Granted, |_: &Wait<Target<'a, C>>, answer: Answer| answer);
+wait!(
+    Acquire,
+    ['a, C],
+    Wait<Target<'a, C>>,
+    (Target<'a, C>, Tokens),
+    Result<Granted, AcquireError>,
+    |_: &Wait<Target<'a, C>>, answer: Answer| answer
+);
 
 /// An [`Acquire`] that keeps its limiter alive, and so may go to another task. Made by
 /// `acquire_n_owned`.
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
 pub struct OwnedAcquire<C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<OwnedTarget<C>>);
 
-wait!(OwnedAcquire, [C], OwnedTarget<C>, Granted, |_: &Wait<OwnedTarget<C>>, answer: Answer| answer);
+wait!(
+    OwnedAcquire,
+    [C],
+    Wait<OwnedTarget<C>>,
+    (OwnedTarget<C>, Tokens),
+    Result<Granted, AcquireError>,
+    |_: &Wait<OwnedTarget<C>>, answer: Answer| answer
+);
 
 /// A wait for tokens whose use is known later, made by `reserve_n`: an [`Acquire`] that ends in a
 /// [`Reservation`].
@@ -191,6 +208,11 @@ wait!(OwnedAcquire, [C], OwnedTarget<C>, Granted, |_: &Wait<OwnedTarget<C>>, ans
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
 pub struct Reserve<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(Wait<Target<'a, C>>);
 
-wait!(Reserve, ['a, C], Target<'a, C>, Reservation<'a, C>, |wait: &Wait<Target<'a, C>>, answer: Answer| {
-    answer.map(|_| Reservation::new(wait.handle, wait.n, None))
-});
+wait!(
+    Reserve,
+    ['a, C],
+    Wait<Target<'a, C>>,
+    (Target<'a, C>, Tokens),
+    Result<Reservation<'a, C>, AcquireError>,
+    |wait: &Wait<Target<'a, C>>, answer: Answer| answer.map(|_| Reservation::new(wait.handle, wait.n, None))
+);

@@ -1,0 +1,182 @@
+//! The limits of a composite and its queue: of a lone one ([`SingleLimits`]), and of one for each key
+//! ([`KeyedLimits`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::limits::{KeyedLimit, Limits, SingleLimit};
+use super::order::OwnedLimits;
+use super::queue::{CompositeQueue, Waiters};
+use crate::clock::Clock;
+use crate::queue::{TimeDriver, WaitConfig};
+use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, lock};
+use crate::table::Fingerprint;
+
+/// A composite's limits and its queue.
+pub(in crate::limiter) struct SingleLimits<C> {
+    limits: Arc<[SingleLimit<C>]>,
+    config: Arc<WaitConfig>,
+    /// Made when a caller waits for the first time.
+    queue: OnceLock<Arc<dyn Waiters>>,
+}
+
+impl<C> SingleLimits<C> {
+    pub(super) fn new(limits: Arc<[SingleLimit<C>]>, config: Arc<WaitConfig>) -> Self {
+        SingleLimits { limits, config, queue: OnceLock::new() }
+    }
+
+    pub(super) fn limits(&self) -> &[SingleLimit<C>] {
+        &self.limits
+    }
+}
+
+/// The limits of a composite for each key, and the queues of the keys that callers wait on.
+pub(in crate::limiter) struct KeyedLimits<C> {
+    limits: Arc<[KeyedLimit<C>]>,
+    config: Arc<WaitConfig>,
+    queues: Mutex<BTreeMap<Fingerprint, Arc<dyn Waiters>>>,
+    /// The number of queues: while it is zero, no call looks for one.
+    waiting_keys: AtomicU64,
+    max_waiting_keys: u64,
+}
+
+impl<C> KeyedLimits<C> {
+    pub(super) fn new(limits: Arc<[KeyedLimit<C>]>, config: Arc<WaitConfig>, max_waiting_keys: u64) -> Self {
+        let (queues, waiting_keys) = (Mutex::new(BTreeMap::new()), AtomicU64::new(0));
+        KeyedLimits { limits, config, queues, waiting_keys, max_waiting_keys }
+    }
+
+    pub(super) fn limits(&self) -> &[KeyedLimit<C>] {
+        &self.limits
+    }
+
+    pub(super) fn waiting_keys(&self) -> u64 {
+        self.waiting_keys.load(Ordering::SeqCst)
+    }
+
+    /// Takes the queue of a key out.
+    fn take_out(&self, key: Fingerprint) -> Option<Arc<dyn Waiters>> {
+        let mut queues = lock(&self.queues);
+        let queue = queues.remove(&key);
+        self.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
+        queue
+    }
+
+    /// Refuses the waiters on a key, which is removed.
+    pub(super) fn remove(&self, key: Fingerprint) {
+        if let Some(queue) = self.take_out(key) {
+            queue.remove();
+        }
+    }
+
+    /// Refuses all waiters, because all keys are removed.
+    pub(super) fn remove_all(&self) {
+        let mut queues = lock(&self.queues);
+        let all: Vec<_> = std::mem::take(&mut *queues).into_values().collect();
+        self.waiting_keys.store(0, Ordering::SeqCst);
+        drop(queues);
+        all.iter().for_each(|queue| queue.remove());
+    }
+}
+
+/// A composite, for all callers or for one key.
+pub(in crate::limiter) enum Holder<'a, C> {
+    Single(&'a SingleLimits<C>),
+    Key(&'a KeyedLimits<C>, Fingerprint),
+}
+
+impl<C> Clone for Holder<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Holder<'_, C> {}
+
+impl<'a, C> Holder<'a, C> {
+    #[inline]
+    pub(super) fn limits(self) -> Limits<'a, C> {
+        match self {
+            Holder::Single(single) => Limits::Single(&single.limits),
+            Holder::Key(keyed, key) => Limits::Key(&keyed.limits, key),
+        }
+    }
+
+    /// Returns the queue if calls have to go there.
+    #[inline]
+    pub(super) fn waiters(self) -> Option<Arc<dyn Waiters>> {
+        match self {
+            Holder::Single(single) => single.queue.get().filter(|queue| queue.has_waiters()).cloned(),
+            Holder::Key(keyed, _) if keyed.waiting_keys() == 0 => None,
+            Holder::Key(keyed, key) => lock(&keyed.queues).get(&key).filter(|queue| queue.has_waiters()).cloned(),
+        }
+    }
+
+    /// Returns the number of waiters.
+    pub(super) fn waiting(self) -> u32 {
+        match self {
+            Holder::Single(single) => single.queue.get().map_or(0, |queue| queue.waiting()),
+            Holder::Key(keyed, key) => {
+                let queue = lock(&keyed.queues).get(&key).cloned();
+                queue.map_or(0, |queue| queue.waiting())
+            }
+        }
+    }
+
+    /// Called after a limit was changed, other than by a call that was admitted.
+    pub(super) fn changed(self) {
+        crate::sync::fence(Ordering::SeqCst);
+        if let Some(queue) = self.waiters() {
+            queue.changed();
+        }
+    }
+
+    /// Gives the queue of a key up if no caller waits there any longer.
+    pub(super) fn tidy(self) {
+        if let Holder::Key(keyed, key) = self {
+            let mut queues = lock(&keyed.queues);
+            if queues.get(&key).is_some_and(|queue| queue.give_up_if_idle()) {
+                queues.remove(&key);
+                keyed.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+impl<C: Clock + Send + Sync + 'static> Holder<'_, C> {
+    /// Returns the queue of a caller that is ready to wait. `Err`: callers wait on the maximum number of keys.
+    pub(super) fn queue(self) -> Result<Arc<dyn Waiters>, u64> {
+        match self {
+            Holder::Single(single) => Ok(single
+                .queue
+                .get_or_init(|| {
+                    let limits = OwnedLimits::Single(single.limits.clone());
+                    single.config.drive(|chosen| self.driver(chosen));
+                    CompositeQueue::new(limits, single.config.clone())
+                })
+                .clone()),
+            Holder::Key(keyed, key) => {
+                keyed.config.drive_all(|chosen| self.driver(chosen));
+                let mut queues = lock(&keyed.queues);
+                if let Some(queue) = queues.get(&key) {
+                    return Ok(queue.clone());
+                }
+                if queues.len() as u64 >= keyed.max_waiting_keys {
+                    return Err(keyed.max_waiting_keys);
+                }
+                let queue = CompositeQueue::new(OwnedLimits::Key(keyed.limits.clone(), key), keyed.config.clone());
+                queues.insert(key, queue.clone());
+                keyed.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
+                Ok(queue)
+            }
+        }
+    }
+
+    fn driver(self, chosen: Option<&crate::queue::TimerFactory>) -> TimeDriver {
+        match self.limits().targets().next() {
+            Some(target) => TimeDriver::on(target.clock(), chosen),
+            None => unreachable!("a list of quotas is never empty"),
+        }
+    }
+}

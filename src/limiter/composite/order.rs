@@ -1,0 +1,94 @@
+//! [`Order`]: the tokens that a call takes from each limit; and the limits that a queue keeps alive.
+
+use std::sync::Arc;
+
+use super::limits::{KeyedLimit, Leaving, Limits, SharedClock, SingleLimit};
+use super::name::LimitName;
+use super::together::{Part, Parts};
+use crate::clock::Clock;
+use crate::limiter::target::Found;
+use crate::table::Fingerprint;
+use crate::tokens::Tokens;
+use crate::word::{Units, Word};
+
+/// The tokens that a call takes from each limit, and those that it leaves there.
+#[derive(Clone, Copy)]
+pub(super) struct Order {
+    pub(super) n: Tokens,
+    pub(super) leaving: Leaving,
+}
+
+/// The limits of a composite, kept alive.
+pub(super) enum OwnedLimits<C> {
+    Single(Arc<[SingleLimit<C>]>),
+    Key(Arc<[KeyedLimit<C>]>, Fingerprint),
+}
+
+impl<C> OwnedLimits<C> {
+    pub(super) fn limits(&self) -> Limits<'_, C> {
+        match self {
+            OwnedLimits::Single(limits) => Limits::Single(limits),
+            OwnedLimits::Key(limits, key) => Limits::Key(limits, *key),
+        }
+    }
+}
+
+/// An order on the limits of a composite.
+pub(super) struct OrderCall<'a, C> {
+    pub(super) limits: Limits<'a, C>,
+    pub(super) order: Order,
+}
+
+impl<C> Clone for OrderCall<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for OrderCall<'_, C> {}
+
+impl<C> OrderCall<'_, C> {
+    /// Returns the class of a waiter with this order: the tokens that it leaves in the limit where it leaves
+    /// most, in 10⁻⁹ token, rounded up.
+    pub(super) fn class(&self) -> Units {
+        const NANO: u128 = 1_000;
+        let most = (0..self.limits.len()).map(|nth| self.leaving(nth).total_pico().div_ceil(NANO)).max();
+        Units(most.unwrap_or_default() as u64)
+    }
+
+    fn leaving(&self, nth: usize) -> Tokens {
+        let target = self.limits.target(nth);
+        self.order.leaving.of(target.quota(), target.background())
+    }
+}
+
+impl<'a, C: Clock> Parts for OrderCall<'a, C> {
+    type Clock = SharedClock<C>;
+    type Place = Found<'a>;
+
+    const SAME_CLOCK: bool = true;
+
+    fn len(&self) -> usize {
+        self.limits.len()
+    }
+
+    fn part(&self, nth: usize) -> Part<'_, SharedClock<C>> {
+        Part { target: self.limits.target(nth), n: self.order.n, leaving: self.leaving(nth) }
+    }
+
+    fn name(&self, nth: usize) -> LimitName {
+        self.limits.name(nth)
+    }
+
+    fn find(&self, nth: usize) -> Option<(Found<'a>, Word)> {
+        self.limits.target(nth).find()
+    }
+
+    fn is_here(&self, place: Found<'a>) -> bool {
+        place.is_here()
+    }
+
+    fn swap(&self, _: usize, place: Found<'a>, seen: Word, next: Word) -> bool {
+        place.compare_exchange(seen, next)
+    }
+}

@@ -1,0 +1,181 @@
+//! A wait on several limits: one state machine for tasks and threads.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::error::CompositeAcquireError;
+use super::holder::Holder;
+use super::limits::Leaving;
+use super::order::{Order, OrderCall};
+use super::queue::{CompositeRequest, Entered, NotServed, Waiters};
+use super::together::{self, Refused};
+use crate::cell::Taken;
+use crate::clock::Clock;
+use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit};
+use crate::limiter::wait::Granted;
+use crate::queue::{Deadline, Id, Outcome, Parker, ignore_panic, in_drop};
+use crate::tokens::Tokens;
+use crate::word::{Reading, Units};
+
+/// A wait, before or after it has begun.
+pub(super) struct CompositeWait<'a, C: Clock + Send + Sync + 'static> {
+    pub(super) handle: Holder<'a, C>,
+    pub(super) n: Tokens,
+    pub(super) leaving: Leaving,
+    pub(super) deadline: Deadline,
+    pub(super) jitter: Duration,
+    stage: Stage,
+}
+
+enum Stage {
+    New,
+    Waiting { queue: Arc<dyn Waiters>, id: Id, since: Reading },
+    Over,
+}
+
+pub(super) type Answer = Result<Granted, CompositeAcquireError>;
+
+impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
+    #[inline]
+    pub(super) fn new(handle: Holder<'a, C>, n: Tokens, leaving: Leaving) -> Self {
+        CompositeWait { handle, n, leaving, deadline: Deadline::None, jitter: Duration::ZERO, stage: Stage::New }
+    }
+
+    fn order(&self) -> Order {
+        Order { n: self.n, leaving: self.leaving }
+    }
+
+    fn call(&self) -> OrderCall<'a, C> {
+        OrderCall { limits: self.handle.limits(), order: self.order() }
+    }
+
+    fn read(&self) -> Reading {
+        self.handle.limits().targets().next().map_or(Reading::NONE, |target| target.live().read())
+    }
+
+    pub(super) fn poll(&mut self, by: &Waker) -> Poll<Answer> {
+        let answer = match &self.stage {
+            Stage::New => match self.begin(by) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => return Poll::Pending,
+            },
+            &Stage::Waiting { ref queue, id, since } => match queue.poll(id, by) {
+                Poll::Ready(outcome) => {
+                    self.stage = Stage::Over;
+                    self.handle.tidy();
+                    self.answer(outcome, since)
+                }
+                Poll::Pending => return Poll::Pending,
+            },
+            Stage::Over => return Poll::Pending,
+        };
+        self.stage = Stage::Over;
+        Poll::Ready(answer)
+    }
+
+    fn answer(&self, outcome: Outcome<NotServed>, since: Reading) -> Answer {
+        match outcome {
+            Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
+            Outcome::Refused(why) => Err(self.not_served(why)),
+        }
+    }
+
+    fn not_served(&self, why: NotServed) -> CompositeAcquireError {
+        let error = match why {
+            NotServed::Refused(refused) => return refused.acquire_error(self.call()),
+            NotServed::Removed => AcquireError::KeyRemoved(KeyRemoved(())),
+            NotServed::Displaced => AcquireError::QueueFull(QueueFull(QueueLimit::Displaced)),
+            NotServed::Closed => AcquireError::LimiterClosed(LimiterClosed(())),
+        };
+        CompositeAcquireError::new(None, error)
+    }
+
+    /// Takes the tokens, or joins the queue.
+    fn begin(&mut self, by: &Waker) -> Poll<Answer> {
+        let now = self.read();
+        if self.n.is_zero() {
+            return Poll::Ready(Ok(Granted::new(now, now)));
+        }
+        let deadline = self.deadline.from(now);
+        let is_late = matches!(self.deadline, Deadline::Until(deadline) if now > deadline);
+        if is_late {
+            // It fails at once, also if the tokens are there.
+            let call = self.call();
+            let taken = Taken::Denied { needed: Units(0), deficit: Units(0), now };
+            let refused = together::look(call, Some(now), 0, None).unwrap_or(Refused::new(0, taken));
+            return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
+        }
+        if self.handle.waiters().is_none() {
+            // Without waiters, a call that is admitted at once need not come to the queue.
+            if let Ok(()) = together::take_cold(self.call(), Some(now), &mut |_, _| ()) {
+                return Poll::Ready(Ok(Granted::new(now, now)));
+            }
+        }
+        let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
+        let full =
+            |limit| Poll::Ready(Err(CompositeAcquireError::new(None, AcquireError::QueueFull(QueueFull(limit)))));
+        loop {
+            let queue = match self.handle.queue() {
+                Ok(queue) => queue,
+                Err(most) => return full(QueueLimit::Keys(most as usize)),
+            };
+            let mut request = CompositeRequest { order: self.order(), deadline, hold, waker: Some(by.clone()) };
+            let (entered, needs_dispatch) = queue.enter(&mut request);
+            ignore_panic(|| drop(request.waker.take()));
+            if let Entered::Waiting(id) = entered {
+                // Before the dispatch, which may panic where the clock or the timer does.
+                self.stage = Stage::Waiting { queue: queue.clone(), id, since: now };
+            }
+            if needs_dispatch {
+                queue.dispatch();
+            }
+            let answer = match entered {
+                Entered::Waiting(_) => return Poll::Pending,
+                Entered::Gone => continue,
+                Entered::Granted(at) => Ok(Granted::new(now, at)),
+                Entered::NotServed(why) => Err(self.not_served(why)),
+                Entered::Full(most) => return full(QueueLimit::Waiters(most as usize)),
+                Entered::TooManyClasses(most) => return full(QueueLimit::Amounts(most)),
+            };
+            self.handle.tidy();
+            return Poll::Ready(answer);
+        }
+    }
+
+    /// Blocks the thread until the wait is over. A wait that is over starts again.
+    pub(super) fn block(&mut self) -> Answer {
+        if let Stage::Over = self.stage {
+            self.stage = Stage::New;
+        }
+        let parker = Parker::new();
+        loop {
+            if let Poll::Ready(answer) = self.poll(parker.waker()) {
+                return answer;
+            }
+            parker.sleep(Duration::MAX);
+        }
+    }
+
+    /// Leaves the queue, and gives back the tokens that were granted.
+    #[cold]
+    #[inline(never)]
+    fn give_up(&mut self) {
+        let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        if let Some(Outcome::Granted { .. }) = queue.leave(id) {
+            let call = self.call();
+            together::give_back(call, self.handle.limits().len(), None);
+            self.handle.changed();
+        }
+        self.handle.tidy();
+    }
+}
+
+impl<C: Clock + Send + Sync + 'static> Drop for CompositeWait<'_, C> {
+    #[inline]
+    fn drop(&mut self) {
+        if matches!(self.stage, Stage::Waiting { .. }) {
+            in_drop(|| self.give_up());
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Waits on several limits: first come, first served; charged at the grant and not before.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use brimful::{
+    AcquireError, CompositeAcquire, CompositeLimiter, KeyedCompositeLimiter, MockClock, QueueLimit, Quotas, Tokens,
+};
+use proptest::prelude::*;
+
+use crate::support::Random;
+use crate::waiting::poll;
+
+const MILLISECOND: u64 = 1_000_000;
+
+fn quotas(text: &str) -> Quotas {
+    text.parse().expect("a list of quotas")
+}
+
+/// An empty limiter.
+fn drained(text: &str) -> CompositeLimiter<MockClock> {
+    let limiter = CompositeLimiter::with_clock(quotas(text), MockClock::new());
+    while limiter.allow() {}
+    limiter
+}
+
+fn left(limiter: &CompositeLimiter<MockClock>) -> Vec<u32> {
+    limiter.decide(0).limits().map(|(_, decision)| decision.remaining()).collect()
+}
+
+fn advance(limiter: &CompositeLimiter<MockClock>, milliseconds: u64) {
+    limiter.clock().advance(Duration::from_millis(milliseconds));
+}
+
+fn granted_at(wait: &mut CompositeAcquire<'_, MockClock>) -> Option<u64> {
+    poll(wait).map(|granted| granted.expect("it is granted").granted_at() / MILLISECOND)
+}
+
+#[test]
+fn waiters_are_served_in_order_and_charged_when_all_limits_admit_them() {
+    let limiter = drained("fast: 10/s burst 3; slow: 5/s burst 1");
+    assert_eq!(left(&limiter), [2, 0]);
+    let mut waits: Vec<_> = (0..3).map(|_| limiter.acquire()).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    assert_eq!((limiter.waiters(), left(&limiter)), (3, vec![2, 0]));
+    advance(&limiter, 199);
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    advance(&limiter, 1);
+    // The last is asked first, and is not served for it.
+    assert_eq!(granted_at(&mut waits[2]), None);
+    assert_eq!((granted_at(&mut waits[0]), limiter.waiters()), (Some(200), 2));
+    advance(&limiter, 1_000);
+    assert_eq!((granted_at(&mut waits[1]), granted_at(&mut waits[2])), (Some(400), Some(600)));
+    assert_eq!(left(&limiter), [3, 1]);
+    assert!(limiter.allow());
+}
+
+#[test]
+fn a_wait_that_cannot_end_in_time_is_refused_at_once_by_name() {
+    let limiter = drained("fast: 10/s burst 3; slow: 5/s burst 1");
+    let mut first = limiter.acquire();
+    assert!(poll(&mut first).is_none());
+    let refused = poll(&mut limiter.acquire().within(Duration::from_millis(399))).expect("at once").unwrap_err();
+    assert_eq!((refused.limit(), refused.retry_after()), (Some("slow"), Some(Duration::from_millis(400))));
+    assert!(matches!(refused.error(), AcquireError::TooLate(_)), "{refused}");
+    let mut second = limiter.acquire().within(Duration::from_millis(400));
+    assert!(poll(&mut second).is_none());
+    let refused = poll(&mut limiter.acquire_n(2)).expect("at once").unwrap_err();
+    assert!(matches!((refused.limit(), refused.error()), (Some("slow"), AcquireError::ExceedsBurst(_))), "{refused}");
+    assert_eq!(refused.index(), Some(1));
+    // A call that does not wait is refused behind those that do.
+    assert_eq!(limiter.try_acquire().unwrap_err().retry_after(), Some(Duration::from_millis(600)));
+    advance(&limiter, 200);
+    assert_eq!(limiter.try_acquire().unwrap_err().retry_after(), Some(Duration::from_millis(400)));
+    assert_eq!(granted_at(&mut first), Some(200));
+    // What is charged later makes the second miss its deadline.
+    limiter.clock().set(200 * MILLISECOND);
+    limiter.try_reserve_n(0).expect("it costs nothing").commit(1);
+    let refused = poll(&mut second).expect("it is over").unwrap_err();
+    assert!(matches!(refused.error(), AcquireError::TooLate(_)), "{refused}");
+    assert_eq!(limiter.waiters(), 0);
+    let mut late = limiter.acquire().until(100 * MILLISECOND);
+    assert!(matches!(poll(&mut late), Some(Err(error)) if matches!(error.error(), AcquireError::TooLate(_))));
+}
+
+#[test]
+fn a_wait_that_is_dropped_has_charged_nothing() {
+    let limiter = drained("a: 10/s burst 100; b: 20/s burst 50; c: 1/s burst 1");
+    let before = left(&limiter);
+    for nth in 0..100_000 {
+        let mut wait = limiter.acquire();
+        assert!(poll(&mut wait).is_none());
+        let mut behind = limiter.acquire();
+        if nth % 3 == 0 {
+            assert!(poll(&mut behind).is_none());
+        }
+        drop(wait);
+    }
+    assert_eq!((left(&limiter), limiter.waiters()), (before, 0));
+    // Granted, and dropped before it was observed: it comes back.
+    let (mut first, mut second) = (limiter.acquire(), limiter.acquire());
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    advance(&limiter, 1_000);
+    drop(first);
+    assert_eq!(granted_at(&mut second), Some(1_000));
+    assert_eq!(left(&limiter)[2], 0);
+}
+
+#[test]
+fn tokens_that_are_given_back_serve_the_first_waiter() {
+    let limiter = CompositeLimiter::with_clock(quotas("a: 1/h burst 5; b: 1/h burst 9"), MockClock::new());
+    let reserved = limiter.try_reserve_n(4).expect("it is full");
+    let mut wait = limiter.acquire_n(3);
+    assert!(poll(&mut wait).is_none());
+    reserved.commit(2);
+    assert!(matches!(poll(&mut wait), Some(Ok(_))));
+    assert_eq!(left(&limiter), [0, 4]);
+    let mut wait = limiter.reserve_n(2);
+    assert!(poll(&mut wait).is_none());
+    limiter.add_tokens(2);
+    let Some(Ok(reserved)) = poll(&mut wait) else { panic!("the tokens are there") };
+    assert_eq!(reserved.tokens(), Tokens::new(2));
+    drop(reserved);
+    assert_eq!(left(&limiter), [2, 6]);
+    let mut wait = limiter.acquire_n(5);
+    assert!(poll(&mut wait).is_none());
+    limiter.reset();
+    assert!(matches!(poll(&mut wait), Some(Ok(_))));
+}
+
+#[test]
+fn waiters_that_leave_less_come_first_and_take_places() {
+    let limiter = CompositeLimiter::builder().quotas(quotas("10/s burst 4; 10/s burst 8")).max_waiters(2);
+    let limiter = limiter.clock(MockClock::new()).build().expect("a limiter");
+    while limiter.allow() {}
+    let mut background = limiter.leaving(2).acquire();
+    let mut last = limiter.leaving(3).acquire();
+    assert!(poll(&mut background).is_none() && poll(&mut last).is_none());
+    let mut first = limiter.acquire();
+    assert!(poll(&mut first).is_none());
+    let refused = poll(&mut last).expect("it is over").unwrap_err();
+    assert!(matches!(refused.error(), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Displaced));
+    assert!(matches!(poll(&mut limiter.leaving(2).acquire()), Some(Err(error))
+        if matches!(error.error(), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Waiters(2))));
+    advance(&limiter, 100);
+    assert_eq!((granted_at(&mut first), granted_at(&mut background)), (Some(100), None));
+    // It needs one and leaves two.
+    advance(&limiter, 300);
+    assert_eq!(granted_at(&mut background), Some(400));
+}
+
+#[test]
+fn a_closed_composite_refuses_waits_and_nothing_else() {
+    let limiter = drained("10/s burst 2; 1000/h");
+    let mut wait = limiter.acquire();
+    assert!(poll(&mut wait).is_none());
+    limiter.close();
+    assert!(matches!(poll(&mut wait), Some(Err(error)) if matches!(error.error(), AcquireError::LimiterClosed(_))));
+    advance(&limiter, 1_000);
+    let error = limiter.acquire_blocking().unwrap_err();
+    assert_eq!(
+        (error.to_string(), error.limit()),
+        ("the limiter was closed: nothing can wait on it any more".into(), None)
+    );
+    assert!(limiter.allow() && limiter.decide(1).allowed() && !limiter.allow());
+}
+
+#[test]
+fn keys_have_queues_of_their_own_while_callers_wait() {
+    let clients = KeyedCompositeLimiter::<u8>::builder().quotas(quotas("a: 10/s burst 1; b: 100/h"));
+    let clients = clients.clock(MockClock::new()).max_keys(100).max_waiting_keys(2).build().expect("a limiter");
+    assert!(clients.allow(&1) && clients.allow(&2));
+    let mut waits: Vec<_> = [1, 2, 1].iter().map(|key| clients.acquire(key)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    assert!(clients.allow(&3));
+    assert_eq!((clients.waiting_keys(), clients.key(&1).waiters(), clients.key(&3).waiters()), (2, 2, 0));
+    let refused = poll(&mut clients.acquire(&3)).expect("at once").unwrap_err();
+    assert!(
+        matches!(refused.error(), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Keys(2)),
+        "{refused}"
+    );
+    assert_eq!(clients.try_acquire(&1).unwrap_err().retry_after(), Some(Duration::from_millis(300)));
+    clients.clock().advance(Duration::from_millis(100));
+    assert!(matches!(poll(&mut waits[0]), Some(Ok(_))) && matches!(poll(&mut waits[1]), Some(Ok(_))));
+    assert_eq!(clients.waiting_keys(), 1, "of the second key, no caller waits");
+    assert!(clients.remove(&1));
+    assert!(matches!(poll(&mut waits[2]), Some(Err(error)) if matches!(error.error(), AcquireError::KeyRemoved(_))));
+    assert_eq!(clients.waiting_keys(), 0);
+    assert!(clients.allow(&1));
+}
+
+/// Threads wait, give up, take without waiting, and give back. In the end all of it is accounted for.
+#[test]
+fn threads_that_wait_and_give_up_are_charged_for_their_grants_only() {
+    let limiter = Arc::new(CompositeLimiter::new(quotas("2000/s burst 3; 3000/s burst 2; 1000000/h burst 1000000")));
+    let threads: Vec<_> = (0..4)
+        .map(|seed| {
+            let limiter = limiter.clone();
+            thread::spawn(move || {
+                let mut random = Random::new(seed);
+                let mut taken = 0;
+                for _ in 0..100 {
+                    taken += match random.below(4) {
+                        0 => u32::from(limiter.allow()),
+                        1 => u32::from(limiter.acquire().within(Duration::from_millis(2)).wait().is_ok()),
+                        2 => limiter.reserve_n(2).wait().map_or(0, |reserved| {
+                            reserved.commit(1);
+                            1
+                        }),
+                        _ => limiter.acquire_blocking().map_or(0, |_| 1),
+                    };
+                }
+                taken
+            })
+        })
+        .collect();
+    let taken: u32 = threads.into_iter().map(|thread| thread.join().expect("no panic")).sum();
+    let left = limiter.decide(0).limits().last().map(|(_, decision)| decision.remaining());
+    let earned = 1_000_000 - taken..=1_000_000;
+    assert!(left.is_some_and(|left| earned.contains(&left)), "{left:?} after {taken}");
+    assert_eq!(limiter.waiters(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Waits of any costs, on limits of any rates, are granted in order, each at the first instant at which every
+    /// limit admits it.
+    #[test]
+    fn each_waiter_is_granted_at_the_first_instant_at_which_all_limits_admit_it(
+        rates in proptest::collection::vec((1..2_000u32, 1..20u32), 1..4),
+        costs in proptest::collection::vec(1..20u32, 1..12),
+    ) {
+        let bursts = rates.iter().map(|&(_, burst)| burst).min().unwrap_or(1);
+        let list: Vec<_> = rates.iter().enumerate().map(|(nth, &(rate, burst))| format!("q{nth}: {rate}/s burst {burst}")).collect();
+        let limiter = CompositeLimiter::with_clock(quotas(&list.join("; ")), MockClock::new());
+        let apart: Vec<_> = limiter.quotas().iter().map(|(_, quota)| brimful::RateLimiter::new(quota)).collect();
+        let costs: Vec<u32> = costs.into_iter().map(|cost| 1 + cost % bursts).collect();
+        let mut waits: Vec<_> = costs.iter().map(|&cost| limiter.acquire_n(cost)).collect();
+        waits.iter_mut().for_each(|wait| _ = poll(wait));
+        limiter.clock().advance(Duration::from_secs(3_600));
+        let mut now = 0;
+        // A wait that was granted at its first poll is over, and is not polled again.
+        for (&cost, wait) in costs.iter().zip(&mut waits) {
+            let wait_for = |limiter: &brimful::RateLimiter| limiter.at(now).time_until(cost).map(|wait| wait.as_nanos() as u64);
+            let longest = apart.iter().map(wait_for).max().flatten();
+            now += longest.expect("the cost is within each burst");
+            apart.iter().for_each(|limiter| assert!(limiter.at(now).try_acquire_n(cost).is_ok()));
+            if let Some(granted) = poll(wait) {
+                prop_assert_eq!(granted.expect("it is granted").granted_at(), now);
+            } else {
+                prop_assert_eq!(now, 0);
+            }
+        }
+    }
+}
