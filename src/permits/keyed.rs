@@ -141,8 +141,8 @@ impl KeyedPermits {
 }
 
 /// Removes and returns a key that has no permits out and no waiters. The caller drops it when it holds no lock,
-/// because it may have a timer of the user.
-#[must_use = "it may have a timer of the user, and is dropped when no lock is held"]
+/// because the drop of a timer takes a lock.
+#[must_use = "it may have a timer, and is dropped when no lock is held"]
 fn remove_if_idle(shard: &mut Shard, key: u64) -> Option<Permits> {
     if shard.get(&key).is_some_and(Permits::is_idle) { shard.remove(&key) } else { None }
 }

@@ -5,6 +5,7 @@ mod coarse;
 mod exact;
 mod limiters;
 mod memory;
+mod permits;
 mod plot;
 mod states;
 mod threads;
@@ -29,6 +30,7 @@ pub const BENCH: Bench = Bench {
         threads::shared,
         threads::apart,
         coarse::section,
+        permits::section,
         exact::section,
     ],
     child: child::answer,
