@@ -318,6 +318,12 @@ impl PermitActor {
         self.limit.in_flight()
     }
 
+    /// Returns the limit.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.limit()
+    }
+
     /// Fires the first armed timer, if there is one.
     pub fn fire(&self) {
         self.timers.fire();
@@ -348,13 +354,13 @@ impl PermitActor {
         }
         assert!(guard(&self.shared.parked).iter().all(Option::is_none), "a waiter was forgotten");
         assert_eq!((limit.in_flight(), limit.waiters()), (0, 0));
+        if let Limit::Keyed(keyed) = &**limit {
+            assert!(keyed.is_empty(), "a key without permits is kept");
+        }
         if !limit.is_closed() {
             let permits: Vec<_> = (0..limit.limit()).map(|_| limit.try_acquire()).collect();
             assert!(permits.iter().all(Result::is_ok), "a permit was lost");
             assert!(limit.try_acquire().is_err(), "a permit was granted twice");
-        }
-        if let Limit::Keyed(keyed) = &**limit {
-            assert!(keyed.is_empty(), "a key without permits is kept");
         }
     }
 
