@@ -34,7 +34,7 @@ fn lowered_against_takers() {
             // One is in flight, unless the taker has taken the second before.
             assert!(actor.take().is_none(), "a permit is granted above the limit");
         })
-        .thread(|actor| actor.take().map_or((), |held| actor.keep(held)))
+        .thread(|actor| actor.take_and_keep())
         .explore(&["r-|+", "r-|-"]);
 }
 
@@ -70,6 +70,12 @@ fn two_changes_against_an_arrival() {
         .thread(|actor| actor.enter())
         .preemptions(3)
         .explore(&["r|r|+g", "r|r|w|+g"]);
+}
+
+/// Two changes at once: the limit of a key in use is that of all keys.
+#[test]
+fn two_changes() {
+    PermitModel::new(1).setup(taken).thread(|actor| actor.resize(2)).thread(|actor| actor.resize(3)).explore(&["r|r"]);
 }
 
 /// The limit is raised and a waiter leaves.
