@@ -6,7 +6,8 @@
 //! wait join one FIFO queue, and the tokens are theirs first. All state is in this process.
 //!
 //! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys)
-//! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities)
+//! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities),
+//!   [Concurrency](#concurrency)
 //! - Run it: [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
 //! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
 //! - Further pages: [`testing`] with a mock clock; [`from_python`], the verbs of Python's limiters; [`internals`],
@@ -219,6 +220,23 @@
 //! waiters of lower priority, even if it does not wait. So background work never takes the last tokens, and waits for
 //! as long as other work keeps coming. See [`Bucket`].
 //!
+//! # Concurrency
+//!
+//! A rate bounds the calls that begin in a time. A [`ConcurrencyLimit`] bounds the calls that run at a time: each
+//! holds a [`Permit`], which is given back when it is dropped, also by a panic. A [`KeyedConcurrencyLimit`] has a limit
+//! for each key, and memory only for keys in use. Waiters are served in order of arrival;
+//! [`resize`](ConcurrencyLimit::resize) changes the limit, and 0 pauses.
+//!
+//! ```
+//! use brimful::ConcurrencyLimit;
+//!
+//! static DATABASE: ConcurrencyLimit = ConcurrencyLimit::new(16);
+//!
+//! let permit = DATABASE.acquire_blocking()?; // in a task: `DATABASE.acquire().await?`
+//! drop(permit);
+//! # Ok::<(), brimful::AcquirePermitError>(())
+//! ```
+//!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
@@ -271,6 +289,8 @@
 //! - [`AcquireError`], of waits: [`ExceedsBurst`], [`TableFull`]; the wait cannot end in time ([`TooLate`], with the
 //!   time it would take); the queue is full ([`QueueFull`]); the key was removed meanwhile ([`KeyRemoved`]); the
 //!   limiter was closed ([`LimiterClosed`]).
+//! - [`TryAcquirePermitError`] and [`AcquirePermitError`], of concurrency limits: no permit is free ([`NoPermit`]), the
+//!   deadline has passed ([`TimedOut`]), the queue is full, or the limit was closed.
 //! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction: they name the mistake
 //!   and the correction.
 //!
@@ -321,7 +341,8 @@
 //! # Features
 //!
 //! - `std`, on by default: the clocks, waiting and its timer thread, [`RateLimiter::new`],
-//!   [`RateLimiter::unlimited`], [`RateLimiter::builder`], [`OwnedReservation`] and [`KeyedRateLimiter`]. Without
+//!   [`RateLimiter::unlimited`], [`RateLimiter::builder`], [`OwnedReservation`], [`KeyedRateLimiter`] and
+//!   [`ConcurrencyLimit`]. Without
 //!   it: quotas, tokens, errors, and limiters that do not wait, on a clock of the caller. The crate always needs
 //!   `alloc` and 64-bit atomics.
 //! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate`

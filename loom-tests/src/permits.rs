@@ -200,6 +200,13 @@ impl PermitActor {
         }
     }
 
+    /// Takes a permit without waiting, and keeps it.
+    pub fn take_and_keep(&self) {
+        if let Some(held) = self.take() {
+            self.keep(held);
+        }
+    }
+
     /// Gives a permit back.
     pub fn give(&self, held: Held) {
         self.record('g');
@@ -318,6 +325,12 @@ impl PermitActor {
         self.limit.in_flight()
     }
 
+    /// Returns the limit.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.limit()
+    }
+
     /// Fires the first armed timer, if there is one.
     pub fn fire(&self) {
         self.timers.fire();
@@ -333,6 +346,12 @@ impl PermitActor {
         let limit = &self.limit;
         let (in_flight, waiters) = (limit.in_flight(), limit.waiters());
         assert!(waiters == 0 || in_flight >= limit.limit(), "a permit is free, and {waiters} wait");
+        if waiters == 0 && !limit.is_closed() {
+            let free = limit.limit().saturating_sub(in_flight);
+            let permits: Vec<_> = (0..free).map(|_| limit.try_acquire()).collect();
+            assert!(permits.iter().all(Result::is_ok), "a free permit is refused");
+            assert!(limit.try_acquire().is_err(), "a permit is granted above the limit");
+        }
         guard(&self.shared.kept).clear();
         if limit.limit() == 0 {
             self.shared.most.fetch_max(1, Ordering::Relaxed);
@@ -348,13 +367,13 @@ impl PermitActor {
         }
         assert!(guard(&self.shared.parked).iter().all(Option::is_none), "a waiter was forgotten");
         assert_eq!((limit.in_flight(), limit.waiters()), (0, 0));
+        if let Limit::Keyed(keyed) = &**limit {
+            assert!(keyed.is_empty(), "a key without permits is kept");
+        }
         if !limit.is_closed() {
             let permits: Vec<_> = (0..limit.limit()).map(|_| limit.try_acquire()).collect();
             assert!(permits.iter().all(Result::is_ok), "a permit was lost");
             assert!(limit.try_acquire().is_err(), "a permit was granted twice");
-        }
-        if let Limit::Keyed(keyed) = &**limit {
-            assert!(keyed.is_empty(), "a key without permits is kept");
         }
     }
 

@@ -22,15 +22,15 @@ use super::verbs::refused;
 /// models.
 ///
 /// Every type that hashes is a key; borrowed forms are accepted, as by a `HashMap`. The limit stores a hash of 64
-/// bits and never the key. Two keys with the same hash share a limit: among a million keys in flight, one pair in
-/// forty million. The default hasher resists keys that strangers choose.
+/// bits and never the key. Two keys with the same hash share a limit: among a million keys in use there is such a
+/// pair once in 37 million times. The default hasher resists keys that strangers choose.
 ///
 /// # Memory
 ///
 /// A key takes memory only while permits of it are out, or callers wait on it: it goes when its last permit is
 /// given back. So there are at most as many keys as permits in flight and waiters, and a flood of keys that are
-/// refused leaves nothing. A key takes about 60 bytes, and up to half a kilobyte from its first waiter on. Sixty-four
-/// shards take 8 kilobytes.
+/// refused leaves nothing. A key takes up to 75 bytes, and half a kilobyte more from its first waiter on. The 64 shards
+/// take 8 kilobytes.
 ///
 /// # Blocking
 ///

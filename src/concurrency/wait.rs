@@ -60,7 +60,7 @@ impl<H: WaitHandle> Wait<H> {
             Stage::Waiting(waiter) => match ready!(waiter.poll(by)) {
                 Ok(()) => Ok(()),
                 Err(refusal) => {
-                    self.handle.source().settle();
+                    self.handle.source().left();
                     match refusal {
                         PermitRefusal::TimedOut => TIMED_OUT,
                         PermitRefusal::Closed => CLOSED,
@@ -153,7 +153,7 @@ impl<H: WaitHandle> Wait<H> {
         if waiter.leave() {
             source.give_back();
         } else {
-            source.settle();
+            source.left();
         }
     }
 }

@@ -14,8 +14,8 @@ use super::lone::{Permits, Unavailable};
 use super::queue::{Entered, PermitRequest};
 use super::word::PermitWord;
 
-/// The number of shards, a power of two. In the models, all keys share one lock.
-const SHARDS: u64 = if cfg!(brimful_loom) { 1 } else { 64 };
+/// The number of shards. In the models, all keys share one lock.
+const SHARDS: usize = if cfg!(brimful_loom) { 1 } else { 64 };
 
 /// The keys of one shard, by their hashes.
 type Shard = BTreeMap<u64, Permits>;
@@ -66,7 +66,7 @@ impl KeyedPermits {
     fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
         // Hashers of the user may leave the upper or the lower bits alike.
         let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        lock(&self.shards[(mixed % SHARDS) as usize])
+        lock(&self.shards[mixed as usize % self.shards.len()])
     }
 
     /// Takes a permit of a key, unless callers wait on it.
@@ -105,12 +105,9 @@ impl KeyedPermits {
         wake(woken);
     }
 
-    /// Corrects the word of a key after a waiter has left, and removes the key if it is idle.
-    pub(super) fn settle(&self, key: u64) {
+    /// Removes the key if it is idle, after a waiter has left without a permit.
+    pub(super) fn left(&self, key: u64) {
         let mut shard = self.shard(key);
-        if let Some(permits) = shard.get(&key) {
-            permits.settle();
-        }
         let _idle = remove_if_idle(&mut shard, key);
         drop(shard);
     }
@@ -140,8 +137,8 @@ impl KeyedPermits {
 }
 
 /// Removes and returns a key that has no permits out and no waiters. The caller drops it when it holds no lock,
-/// because it may have a timer of the user.
-#[must_use = "it may have a timer of the user, and is dropped when no lock is held"]
+/// because the drop of a timer takes a lock.
+#[must_use = "it may have a timer, and is dropped when no lock is held"]
 fn remove_if_idle(shard: &mut Shard, key: u64) -> Option<Permits> {
     if shard.get(&key).is_some_and(Permits::is_idle) { shard.remove(&key) } else { None }
 }

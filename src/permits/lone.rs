@@ -69,17 +69,11 @@ impl Permits {
     /// Takes a permit, unless callers wait.
     #[inline]
     pub(crate) fn take(&self) -> Result<(), Unavailable> {
-        self.cell.take().or_else(|word| self.take_cold(word))
-    }
-
-    #[cold]
-    fn take_cold(&self, word: PermitWord) -> Result<(), Unavailable> {
-        match self.queue.get() {
-            _ if word.is_closed() => Err(Unavailable::Closed),
-            // The word may be queued after the last waiter has timed out.
-            Some(queue) if word.is_queued() && queue.take(&self.cell) => Ok(()),
-            _ => Err(Unavailable::NoPermit(word)),
-        }
+        self.cell.take().map_err(
+            |word| {
+                if word.is_closed() { Unavailable::Closed } else { Unavailable::NoPermit(word) }
+            },
+        )
     }
 
     fn queue(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> &Arc<PermitQueue> {
@@ -135,13 +129,6 @@ impl Permits {
     #[inline(never)]
     fn serve(&self) -> Vec<Waker> {
         self.queue.get().map_or_else(Vec::new, |queue| queue.serve(&self.cell))
-    }
-
-    /// Corrects the word after a waiter has left, if that was the last.
-    pub(super) fn settle(&self) {
-        if let Some(queue) = self.queue.get() {
-            queue.settle(&self.cell);
-        }
     }
 
     /// Refuses every call, now and later. The caller wakes the returned wakers when it holds no lock.

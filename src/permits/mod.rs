@@ -1,10 +1,10 @@
 //! The permits of a concurrency limit: a packed word, and a queue for callers that wait.
 //!
-//! **The word counts.** One atomic word ([`PermitWord`](word::PermitWord)) has the limit, the permits in flight,
+//! **The word counts.** One atomic word ([`PermitWord`]) has the limit, the permits in flight,
 //! and the mark *queued*. To take a permit is one compare-exchange, and to give it back is one subtraction. Both
 //! find the mark in the word that they change.
 //!
-//! **The queue grants.** A caller that finds no permit takes the lock of the queue ([`PermitQueue`](queue)), and
+//! **The queue grants.** A caller that finds no permit takes the lock of the queue (`queue`), and
 //! either takes a permit after all, or marks the word, in one step. While the word is queued, a call takes no
 //! permit by itself, and a thread that gives a permit back also serves the queue: under its lock, it takes the
 //! permit again for the first waiter. So a permit is never promised and free at the same time.

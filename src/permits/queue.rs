@@ -50,9 +50,9 @@ pub(crate) enum Entered {
 ///
 /// # Invariant
 ///
-/// When the lock is released and a caller waits, the word is queued. Either no permit is free then, or a thread
-/// that freed one is about to [`serve`](PermitQueue::serve). If no caller waits, the word may still be queued,
-/// after a waiter has timed out: the next thread that holds the lock with the cell at hand corrects this.
+/// When the lock is released and a caller waits, the word is queued. If the word is queued, no permit is free, or a
+/// thread that freed one is about to [`serve`](PermitQueue::serve). After the last waiter has left or timed out, the
+/// word stays queued until then: calls are refused rightly meanwhile.
 pub(super) struct PermitQueue {
     config: Arc<WaitConfig>,
     state: Mutex<State>,
@@ -99,16 +99,6 @@ impl PermitQueue {
         once_idle(|| self.dispatcher.is_busy(), || self.lock().list.waiting())
     }
 
-    /// Takes a permit if no caller waits.
-    pub(super) fn take(&self, cell: &PermitCell) -> bool {
-        let state = self.lock();
-        if !state.is_empty() {
-            return false;
-        }
-        cell.unqueue();
-        cell.take().is_ok()
-    }
-
     /// Takes a permit or joins the wait list. If the second result is `true`, the caller has to
     /// [`dispatch`](PermitWaiter::dispatch) once it has recorded that it waits.
     pub(super) fn enter(self: &Arc<Self>, cell: &PermitCell, request: &mut PermitRequest) -> (Entered, bool) {
@@ -151,14 +141,6 @@ impl PermitQueue {
         }
         cell.unqueue();
         woken
-    }
-
-    /// Makes the word not queued if no caller waits.
-    pub(super) fn settle(&self, cell: &PermitCell) {
-        let state = self.lock();
-        if state.is_empty() {
-            cell.unqueue();
-        }
     }
 
     /// Refuses every waiter, now and later. The caller wakes the returned wakers when it holds no lock.

@@ -50,11 +50,10 @@ impl PermitSource<'_> {
         }
     }
 
-    /// Corrects the word after a waiter has left without a permit.
-    pub(crate) fn settle(self) {
-        match self {
-            PermitSource::Lone(permits) => permits.settle(),
-            PermitSource::Key(keys, key) => keys.settle(key),
+    /// Frees the memory of a key after its last waiter has left without a permit.
+    pub(crate) fn left(self) {
+        if let PermitSource::Key(keys, key) = self {
+            keys.left(key);
         }
     }
 }

@@ -199,7 +199,7 @@ fn a_deadline_that_leaves_no_time_does_not_wait() {
     assert_eq!((limit.in_flight(), limit.waiters()), (0, 0));
 }
 
-/// A timer refuses the last waiter, and cannot change the word. The next call does.
+/// A timer refuses the last waiter, and cannot change the word. The permit that is given back next does.
 #[test]
 fn a_call_after_the_last_waiter_timed_out_is_admitted() {
     let clock = MockClock::new();

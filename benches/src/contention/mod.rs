@@ -6,6 +6,7 @@ mod composite;
 mod exact;
 mod limiters;
 mod memory;
+mod permits;
 mod plot;
 mod states;
 mod threads;
@@ -31,6 +32,7 @@ pub const BENCH: Bench = Bench {
         threads::apart,
         composite::section,
         coarse::section,
+        permits::section,
         exact::section,
     ],
     child: child::answer,

@@ -96,7 +96,11 @@ fn blocked_until_its_deadline() {
 fn blocked_against_a_return() {
     PermitModel::new(1)
         .setup(taken)
-        .thread(|actor| actor.block_until(10).map_or((), |held| actor.give(held)))
+        .thread(|actor| {
+            if let Some(held) = actor.block_until(10) {
+                actor.give(held);
+            }
+        })
         .thread(|actor| actor.give_kept())
         .timekeeper()
         .preemptions(2)

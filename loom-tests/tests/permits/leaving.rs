@@ -98,3 +98,13 @@ fn the_last_leaves_against_a_taker_and_a_return() {
         })
         .explore(&["lg|+g+g", "lg|-+g", "lg|--"]);
 }
+
+/// The last waiter of a paused limit leaves while a caller is refused. A key goes with it.
+#[test]
+fn the_last_leaves_a_paused_limit() {
+    PermitModel::new(0)
+        .setup(|actor| actor.enter())
+        .thread(|actor| actor.leave(actor.claim(0)))
+        .thread(|actor| actor.take_and_give())
+        .explore(&["l|-"]);
+}

@@ -27,7 +27,9 @@ fn given_back_against_a_thread_that_blocks() {
         .thread(|actor| {
             let held = actor.block();
             assert_eq!(actor.mailbox.load(Ordering::Relaxed), 1);
-            held.map_or((), |held| actor.give(held));
+            if let Some(held) = held {
+                actor.give(held);
+            }
         })
         .explore(&["g|+g"]);
 }

@@ -9,8 +9,8 @@ use super::taken;
 #[test]
 fn two_takers_of_the_last_permit() {
     PermitModel::new(1)
-        .thread(|actor| actor.take().map_or((), |held| actor.keep(held)))
-        .thread(|actor| actor.take().map_or((), |held| actor.keep(held)))
+        .thread(|actor| actor.take_and_keep())
+        .thread(|actor| actor.take_and_keep())
         .explore(&["+|-", "-|+"]);
 }
 
