@@ -387,6 +387,8 @@ mod algorithm;
 mod cell;
 mod clock;
 #[cfg(feature = "std")]
+mod composite;
+#[cfg(feature = "std")]
 mod concurrency;
 mod error;
 mod limiter;
@@ -409,6 +411,12 @@ pub use clock::TokioTimer;
 #[cfg(feature = "std")]
 pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock, Timer, clock_health};
 #[cfg(feature = "std")]
+pub use composite::{
+    AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket, CompositeBucketAt, CompositeDecision,
+    CompositeLimiter, CompositeLimiterBuilder, CompositeReservation, CompositeReserve, KeyedCompositeLimiter,
+    KeyedCompositeLimiterBuilder, LimitError,
+};
+#[cfg(feature = "std")]
 pub use concurrency::{
     AcquirePermit, ConcurrencyLimit, ConcurrencyLimitBuilder, KeyedConcurrencyLimit, KeyedConcurrencyLimitBuilder,
     OwnedAcquirePermit, OwnedPermit, Permit,
@@ -422,12 +430,6 @@ pub use error::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
 pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
-#[cfg(feature = "std")]
-pub use limiter::{
-    AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket, CompositeBucketAt, CompositeDecision,
-    CompositeLimiter, CompositeLimiterBuilder, CompositeReservation, CompositeReserve, KeyedCompositeLimiter,
-    KeyedCompositeLimiterBuilder, LimitError,
-};
 pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};
 #[cfg(feature = "std")]
 pub use limiter::{

@@ -102,13 +102,13 @@ impl<'a, C> Bucket<'a, C> {
 
     #[cfg(feature = "std")]
     #[inline]
-    pub(super) fn target(&self) -> Target<'a, C> {
+    pub(crate) fn target(&self) -> Target<'a, C> {
         self.target
     }
 
     /// Returns the tokens that calls leave.
     #[cfg(feature = "std")]
-    pub(super) fn left(&self) -> Tokens {
+    pub(crate) fn left(&self) -> Tokens {
         self.leaving
     }
 

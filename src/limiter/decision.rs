@@ -33,7 +33,7 @@ enum Kind {
 
 impl Decision {
     #[inline(always)]
-    pub(super) fn taken(layout: &Layout, taken: Taken) -> Self {
+    pub(crate) fn taken(layout: &Layout, taken: Taken) -> Self {
         let (now, cost, held, kind) = match taken {
             Taken::Admitted { cost, held, now } => (now, cost, held.0 as i64, Kind::Admitted),
             // Far ahead of the reading, a word may be 2⁶⁰ units short.

@@ -1,8 +1,6 @@
 //! The limiters, their views, and what their verbs return.
 
 mod bucket;
-#[cfg(feature = "std")]
-mod composite;
 mod decision;
 #[cfg(feature = "std")]
 mod keyed;
@@ -14,12 +12,6 @@ mod target;
 mod wait;
 
 pub use bucket::{Bucket, BucketAt};
-#[cfg(feature = "std")]
-pub use composite::{
-    AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket, CompositeBucketAt, CompositeDecision,
-    CompositeLimiter, CompositeLimiterBuilder, CompositeReservation, CompositeReserve, KeyedCompositeLimiter,
-    KeyedCompositeLimiterBuilder, LimitError,
-};
 pub use decision::Decision;
 #[cfg(feature = "std")]
 pub use keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipHasher, SipState};
@@ -31,3 +23,11 @@ pub use single::RateLimiterBuilder;
 pub use state::RateLimiter;
 #[cfg(feature = "std")]
 pub use wait::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
+
+// For limiters that are made of these.
+#[cfg(feature = "std")]
+pub(crate) use state::{BACKGROUND, Buckets};
+#[cfg(feature = "std")]
+pub(crate) use target::{Found, Target, share};
+#[cfg(feature = "std")]
+pub(crate) use wait::wait;

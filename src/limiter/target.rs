@@ -25,7 +25,7 @@ use crate::queue::{Queue, TimeDriver, TimerFactory, WaitRequest};
 use crate::table::{Arrival, Fingerprint, FullEvent, InSlot};
 
 /// A bucket: that of a lone limiter, or that of one key.
-pub(super) enum Target<'a, C> {
+pub(crate) enum Target<'a, C> {
     Single(&'a RateLimiter<C>),
     #[cfg(feature = "std")]
     Key(&'a Arc<Buckets<C>>, Fingerprint),
@@ -42,7 +42,7 @@ impl<C> Clone for Target<'_, C> {
 impl<C> Copy for Target<'_, C> {}
 
 /// A borrow or a share of a limiter, and the bucket there.
-pub(super) trait Handle {
+pub(crate) trait Handle {
     type Clock;
 
     fn target(&self) -> Target<'_, Self::Clock>;
@@ -59,7 +59,7 @@ impl<C> Handle for Target<'_, C> {
 
 /// A bucket that its owner keeps alive.
 #[cfg(feature = "std")]
-pub(super) enum OwnedTarget<C> {
+pub(crate) enum OwnedTarget<C> {
     Single(Arc<RateLimiter<C>>),
     Key(Arc<Buckets<C>>, Fingerprint),
 }
@@ -79,7 +79,7 @@ impl<C> Handle for OwnedTarget<C> {
 
 impl<'a, C> Target<'a, C> {
     #[inline]
-    pub(super) fn layout(&self) -> &'a Layout {
+    pub(crate) fn layout(&self) -> &'a Layout {
         match self {
             Target::Single(limiter) => limiter.layout(),
             #[cfg(feature = "std")]
@@ -87,7 +87,7 @@ impl<'a, C> Target<'a, C> {
         }
     }
 
-    pub(super) fn quota(&self) -> &'a Quota {
+    pub(crate) fn quota(&self) -> &'a Quota {
         match self {
             Target::Single(limiter) => limiter.quota_ref(),
             #[cfg(feature = "std")]
@@ -96,7 +96,7 @@ impl<'a, C> Target<'a, C> {
     }
 
     #[inline]
-    pub(super) fn clock(&self) -> &'a C {
+    pub(crate) fn clock(&self) -> &'a C {
         match self {
             Target::Single(limiter) => limiter.clock(),
             #[cfg(feature = "std")]
@@ -105,7 +105,7 @@ impl<'a, C> Target<'a, C> {
     }
 
     /// The share of the burst that background work leaves, in percent.
-    pub(super) fn background(&self) -> u8 {
+    pub(crate) fn background(&self) -> u8 {
         match self {
             Target::Single(limiter) => limiter.background_percent(),
             #[cfg(feature = "std")]
@@ -115,7 +115,7 @@ impl<'a, C> Target<'a, C> {
 
     /// Returns the number of waiters for which the timer is armed.
     #[cfg(feature = "std")]
-    pub(super) fn waiting(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
         match self {
             Target::Single(limiter) => limiter.waiting(),
             Target::Key(buckets, key) => buckets.table.waiting_on(*key),
@@ -126,7 +126,7 @@ impl<'a, C> Target<'a, C> {
 impl<'a, C: Clock> Target<'a, C> {
     /// Takes the cost of `n` if `leaving` tokens are left then.
     #[inline(always)]
-    pub(super) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
+    pub(crate) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
         match self {
             Target::Single(limiter) => limiter.take(n, leaving, now),
             #[cfg(feature = "std")]
@@ -136,7 +136,7 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// The same, as an answer. A cost of zero is always admitted.
     #[inline(always)]
-    pub(super) fn try_take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Result<(), TryAcquireError> {
+    pub(crate) fn try_take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Result<(), TryAcquireError> {
         match self {
             Target::Single(limiter) => limiter.try_take(n, leaving, now),
             #[cfg(feature = "std")]
@@ -155,7 +155,7 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// Replaces the bucket's word by `change` of it, and returns the amount that was added or charged;
     /// `None` if there is no limit.
-    pub(super) fn change(
+    pub(crate) fn change(
         &self,
         now: TimeSource<'_, C>,
         change: impl Fn(Word, Reading) -> (Word, Units),
@@ -168,7 +168,7 @@ impl<'a, C: Clock> Target<'a, C> {
     }
 
     #[inline(always)]
-    pub(super) fn decide(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Decision {
+    pub(crate) fn decide(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Decision {
         if n.is_zero() { self.decide_nothing(now) } else { Decision::taken(self.layout(), self.take(n, leaving, now)) }
     }
 
@@ -180,7 +180,7 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// The decision of a call that takes nothing, and is refused if a full table has no place for the
     /// key.
-    pub(super) fn peek(&self, now: TimeSource<'_, C>) -> Decision {
+    pub(crate) fn peek(&self, now: TimeSource<'_, C>) -> Decision {
         self.looked(self.snapshot(Units(0), now))
     }
 
@@ -191,7 +191,7 @@ impl<'a, C: Clock> Target<'a, C> {
         }
     }
 
-    pub(super) fn balance(&self, now: TimeSource<'_, C>) -> f64 {
+    pub(crate) fn balance(&self, now: TimeSource<'_, C>) -> f64 {
         match self.snapshot(Units(0), now) {
             Some(snapshot) => as_f64(self.layout(), snapshot.held),
             None => f64::INFINITY,
@@ -199,7 +199,7 @@ impl<'a, C: Clock> Target<'a, C> {
     }
 
     /// Returns the tokens that are there for a call that leaves `leaving`.
-    pub(super) fn available_tokens(&self, leaving: Tokens, now: TimeSource<'_, C>) -> f64 {
+    pub(crate) fn available_tokens(&self, leaving: Tokens, now: TimeSource<'_, C>) -> f64 {
         let leaving = Demand::new(self.layout(), Tokens::ZERO, leaving).leaving();
         match self.snapshot(leaving, now) {
             Some(Snapshot { no_place: Some(_), .. }) => 0.0,
@@ -211,7 +211,7 @@ impl<'a, C: Clock> Target<'a, C> {
     }
 
     /// Returns the time until `n` tokens are there and `leaving` more; `None` if they never are.
-    pub(super) fn time_until(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Duration> {
+    pub(crate) fn time_until(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Duration> {
         let demand = Demand::new(self.layout(), n, leaving);
         match self.due_at(demand, now) {
             Some(_) if demand.needed > self.layout().capacity() && !n.is_zero() => None,
@@ -222,25 +222,25 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// Returns the instant at which the bucket has what is asked for, if no other call comes between;
     /// `None` if there is no limit.
-    pub(super) fn due_at(&self, demand: Demand, now: TimeSource<'_, C>) -> Option<Due> {
+    pub(crate) fn due_at(&self, demand: Demand, now: TimeSource<'_, C>) -> Option<Due> {
         let snapshot = self.snapshot(demand.leaving(), now)?;
         let missing = missing(&snapshot, demand, 0).max(snapshot.no_place.unwrap_or_default());
         Some(Due::new(self.layout().earned(), snapshot.now, missing))
     }
 
     /// Adds `n` tokens, clipped at the burst, and returns the tokens that were added.
-    pub(super) fn add_tokens(&self, n: Tokens, now: TimeSource<'_, C>) -> Tokens {
+    pub(crate) fn add_tokens(&self, n: Tokens, now: TimeSource<'_, C>) -> Tokens {
         self.give_back(self.layout().units_down(n), now)
     }
 
-    pub(super) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
+    pub(crate) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
         let layout = self.layout();
         let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
         layout.tokens_down(added.unwrap_or_default())
     }
 
     /// Fills the bucket, and forgets its past.
-    pub(super) fn reset(&self, now: TimeSource<'_, C>) {
+    pub(crate) fn reset(&self, now: TimeSource<'_, C>) {
         let full = token_bucket::full_since_origin(self.layout());
         self.change(now, |_, _| (full, Units(0)));
     }
@@ -258,7 +258,7 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// Settles a reservation of `reserved` for `actual`, and returns the tokens that could not be
     /// charged.
-    pub(super) fn settle(&self, reserved: Tokens, actual: Tokens, now: TimeSource<'_, C>) -> Tokens {
+    pub(crate) fn settle(&self, reserved: Tokens, actual: Tokens, now: TimeSource<'_, C>) -> Tokens {
         let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
         match actual.checked_sub(reserved) {
             Some(0) => Tokens::ZERO,
@@ -274,20 +274,20 @@ impl<'a, C: Clock> Target<'a, C> {
 impl<'a, C: Clock> Target<'a, C> {
     /// The limiter's clock, to be read by a call.
     #[inline]
-    pub(super) fn live(&self) -> TimeSource<'a, C> {
+    pub(crate) fn live(&self) -> TimeSource<'a, C> {
         TimeSource::clock(self.clock())
     }
 }
 
 /// Returns a share of the burst, rounded up to 10⁻¹² token.
-pub(super) fn share(quota: &Quota, percent: u8) -> Tokens {
+pub(crate) fn share(quota: &Quota, percent: u8) -> Tokens {
     Tokens::from_pico((quota.capacity().total_pico() * u128::from(percent)).div_ceil(100))
 }
 
 /// The usual place of a bucket's word, as it was found.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy)]
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     Cell(&'a Cell),
     Slot(InSlot<'a>),
 }
@@ -297,7 +297,7 @@ impl Found<'_> {
     /// Returns whether the place is still the bucket's. Called after the word was loaded, and before it is
     /// used.
     #[inline]
-    pub(super) fn is_here(self) -> bool {
+    pub(crate) fn is_here(self) -> bool {
         match self {
             Found::Cell(_) => true,
             Found::Slot(tenant) => tenant.is_here(),
@@ -306,7 +306,7 @@ impl Found<'_> {
 
     /// Replaces the word if it is still `seen`.
     #[inline]
-    pub(super) fn compare_exchange(self, seen: Word, next: Word) -> bool {
+    pub(crate) fn compare_exchange(self, seen: Word, next: Word) -> bool {
         match self {
             Found::Cell(cell) => cell.compare_exchange(seen, next).is_ok(),
             Found::Slot(tenant) => tenant.compare_exchange(seen, next).is_ok(),
@@ -319,7 +319,7 @@ impl Found<'_> {
 impl<'a, C: Clock> Target<'a, C> {
     /// Returns the usual place of the bucket's word, and the word; `None` if it is not there.
     #[inline]
-    pub(super) fn find(&self) -> Option<(Found<'a>, Word)> {
+    pub(crate) fn find(&self) -> Option<(Found<'a>, Word)> {
         match self {
             Target::Single(limiter) => {
                 let cell = limiter.cell();
@@ -334,12 +334,12 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// Returns the refusal that a call for `n` tokens would get, which leaves `leaving`; `None` if it would be
     /// admitted.
-    pub(super) fn foresee(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
+    pub(crate) fn foresee(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
         self.foresee_behind(0, n, leaving, now)
     }
 
     /// The same for a call that comes after others have taken `ahead` units.
-    pub(super) fn foresee_behind(
+    pub(crate) fn foresee_behind(
         &self,
         ahead: u128,
         n: Tokens,
@@ -371,13 +371,13 @@ fn missing(snapshot: &Snapshot, demand: Demand, ahead: u128) -> Units {
 #[cfg(feature = "std")]
 impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
     /// Reads the clock.
-    pub(super) fn read(&self) -> Reading {
+    pub(crate) fn read(&self) -> Reading {
         self.live().read()
     }
 
     /// Takes. `None`: the queue decides.
     #[inline(always)]
-    pub(super) fn take_or_queue(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
+    pub(crate) fn take_or_queue(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
         match self {
             Target::Single(limiter) => limiter.take_in_cell(n, leaving, now),
             Target::Key(buckets, key) => Some(buckets.table.take(*key, (n, leaving), now)),
@@ -385,7 +385,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
     }
 
     /// Takes, or waits.
-    pub(super) fn enter(&self, call: &mut WaitRequest, now: Reading) -> Arrival {
+    pub(crate) fn enter(&self, call: &mut WaitRequest, now: Reading) -> Arrival {
         let drive = |chosen: Option<&TimerFactory>| TimeDriver::on(self.clock(), chosen);
         match self {
             Target::Single(limiter) => limiter.enter(call, now, drive),
@@ -394,14 +394,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
     }
 
     /// Completes an arrival, when its outcome is recorded and no lock is held.
-    pub(super) fn arrived(&self, event: Option<FullEvent>, now: Reading) {
+    pub(crate) fn arrived(&self, event: Option<FullEvent>, now: Reading) {
         if let Target::Key(buckets, _) = self {
             buckets.table.arrived(event, now);
         }
     }
 
     /// Takes the bucket's word back from its queue, if there are no waiters.
-    pub(super) fn take_back(&self, queue: &Arc<Queue>, now: Reading) {
+    pub(crate) fn take_back(&self, queue: &Arc<Queue>, now: Reading) {
         match self {
             Target::Single(limiter) => limiter.take_back(),
             Target::Key(buckets, key) => buckets.table.take_back(*key, queue, now),

@@ -1,10 +1,16 @@
 //! Atomics, and functions that are `const` unless the models are built.
 
 #[cfg(not(brimful_loom))]
-pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(brimful_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(all(feature = "std", not(brimful_loom)))]
+pub(crate) use core::sync::atomic::fence;
+
+#[cfg(all(feature = "std", brimful_loom))]
+pub(crate) use loom::sync::atomic::fence;
 
 /// A flag whose values are all correct at any time. Models that branched on it would show no more.
 pub(crate) type Hint = core::sync::atomic::AtomicBool;

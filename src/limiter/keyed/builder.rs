@@ -272,11 +272,11 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
 /// For a limiter of several quotas.
 impl<K: ?Sized, C: Clock + Clone, S> KeyedRateLimiterBuilder<K, C, S> {
     /// Returns buckets for this quota.
-    pub(in crate::limiter) fn buckets(&self, quota: Quota) -> Result<Buckets<C>, BuildError> {
+    pub(crate) fn buckets(&self, quota: Quota) -> Result<Buckets<C>, BuildError> {
         Ok(Buckets { table: self.table(&quota)?, quota, background: self.background, clock: self.clock.clone() })
     }
 
-    pub(in crate::limiter) fn into_hasher(self) -> S {
+    pub(crate) fn into_hasher(self) -> S {
         self.hasher
     }
 }

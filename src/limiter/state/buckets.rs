@@ -6,26 +6,26 @@ use crate::word::Layout;
 
 /// All of a keyed limiter that does not depend on the type of its keys. It is shared with futures and
 /// reservations that keep their limiter alive.
-pub(in crate::limiter) struct Buckets<C> {
-    pub(in crate::limiter) table: Table,
-    pub(in crate::limiter) quota: Quota,
+pub(crate) struct Buckets<C> {
+    pub(crate) table: Table,
+    pub(crate) quota: Quota,
     /// The share of the burst that background work leaves, in percent.
-    pub(in crate::limiter) background: u8,
-    pub(in crate::limiter) clock: C,
+    pub(crate) background: u8,
+    pub(crate) clock: C,
 }
 
 impl<C> Buckets<C> {
     #[inline]
-    pub(in crate::limiter) fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &Layout {
         self.table.layout()
     }
 
-    pub(in crate::limiter) fn quota(&self) -> &Quota {
+    pub(crate) fn quota(&self) -> &Quota {
         &self.quota
     }
 
     #[inline]
-    pub(in crate::limiter) fn clock(&self) -> &C {
+    pub(crate) fn clock(&self) -> &C {
         &self.clock
     }
 }

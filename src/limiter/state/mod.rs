@@ -7,9 +7,9 @@ mod queue;
 mod rate_limiter;
 
 #[cfg(feature = "std")]
-pub(super) use buckets::Buckets;
+pub(crate) use buckets::Buckets;
 #[cfg(feature = "std")]
-pub(super) use queue::MAX_WAITERS;
+pub(crate) use queue::MAX_WAITERS;
 #[cfg(feature = "std")]
-pub(super) use rate_limiter::BACKGROUND;
+pub(crate) use rate_limiter::BACKGROUND;
 pub use rate_limiter::RateLimiter;

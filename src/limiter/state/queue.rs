@@ -12,11 +12,11 @@ use crate::word::{Reading, Snapshot, Units, Word};
 use super::rate_limiter::RateLimiter;
 
 /// The most waiters on one limiter, by default.
-pub(in crate::limiter) const MAX_WAITERS: u32 = 1 << 20;
+pub(crate) const MAX_WAITERS: u32 = 1 << 20;
 
 impl<C> RateLimiter<C> {
     /// Returns the same limiter, with a queue of at most `most` waiters on this timer.
-    pub(in crate::limiter) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
+    pub(crate) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
         let waiters = QueueCell::on(QueueConfig::new(*self.layout(), most, timer));
         self.with_waiters(waiters)
     }
@@ -28,14 +28,14 @@ impl<C> RateLimiter<C> {
     /// Takes a snapshot after the word was seen to be with the queue. Returns `None` if it is back
     /// in its cell by then.
     #[cold]
-    pub(in crate::limiter) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
+    pub(crate) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
         let queue = self.queue();
         queue.work_for(self.cell(), |state| state.snapshot(&queue.config().layout, leaving, now))
     }
 
     /// Takes tokens or joins the queue.
     #[cold]
-    pub(in crate::limiter) fn enter(
+    pub(crate) fn enter(
         &self,
         call: &mut WaitRequest,
         now: Reading,
@@ -58,17 +58,17 @@ impl<C> RateLimiter<C> {
     }
 
     /// Refuses every wait, now and later.
-    pub(in crate::limiter) fn close_queue(&self, now: Reading) {
+    pub(crate) fn close_queue(&self, now: Reading) {
         self.queue().close(self.cell(), |word| self.home(word, now));
     }
 
     /// Hands the word back to its cell if there are no waiters.
-    pub(in crate::limiter) fn take_back(&self) {
+    pub(crate) fn take_back(&self) {
         self.queue().hand_back_if_idle(self.cell());
     }
 
     /// Returns the number of waiters for which the timer is armed.
-    pub(in crate::limiter) fn waiting(&self) -> u32 {
+    pub(crate) fn waiting(&self) -> u32 {
         self.queue_cell().waiting()
     }
 }
@@ -77,7 +77,7 @@ impl<C: Clock> RateLimiter<C> {
     /// Takes tokens after the word was seen to be with the queue.
     #[cold]
     #[inline(never)]
-    pub(in crate::limiter) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
+    pub(crate) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
         let queue = self.queue();
         loop {
             let lent = queue.work_for(self.cell(), |state| state.take(&queue.config().layout, demand, source.read()));
@@ -91,7 +91,7 @@ impl<C: Clock> RateLimiter<C> {
     /// Changes the word after it was seen to be with the queue. Returns `None` if it is back in its
     /// cell by then.
     #[cold]
-    pub(in crate::limiter) fn change_lent(
+    pub(crate) fn change_lent(
         &self,
         source: TimeSource<'_, C>,
         change: impl FnOnce(Word, Reading) -> (Word, Units),

@@ -21,7 +21,7 @@ use crate::clock::QuantaClock;
 use crate::queue::QueueCell;
 
 /// The share of the burst that background work leaves by default, in percent.
-pub(in crate::limiter) const BACKGROUND: u8 = 20;
+pub(crate) const BACKGROUND: u8 = 20;
 
 /// A token bucket: it holds up to a burst of tokens, is refilled at a constant rate, and admits a
 /// call if it holds the call's cost.
@@ -82,7 +82,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     order: ReadOrderHint,
     unlimited: bool,
     /// The share of the burst that background work leaves, in percent.
-    pub(in crate::limiter) background: u8,
+    pub(crate) background: u8,
     clock: C,
 }
 
@@ -157,7 +157,7 @@ impl<C> RateLimiter<C> {
 
     /// Whether the limiter was made by `unlimited`.
     #[cfg(feature = "std")]
-    pub(in crate::limiter) const fn has_no_limit(&self) -> bool {
+    pub(crate) const fn has_no_limit(&self) -> bool {
         self.unlimited
     }
 
@@ -179,31 +179,31 @@ impl<C> RateLimiter<C> {
     }
 
     #[inline]
-    pub(in crate::limiter) const fn layout(&self) -> &Layout {
+    pub(crate) const fn layout(&self) -> &Layout {
         self.quota.layout()
     }
 
-    pub(in crate::limiter) const fn quota_ref(&self) -> &Quota {
+    pub(crate) const fn quota_ref(&self) -> &Quota {
         &self.quota
     }
 
-    pub(in crate::limiter) const fn background_percent(&self) -> u8 {
+    pub(crate) const fn background_percent(&self) -> u8 {
         self.background
     }
 
     #[cfg(feature = "std")]
-    pub(in crate::limiter) fn cell(&self) -> &Cell {
+    pub(crate) fn cell(&self) -> &Cell {
         &self.hot.cell
     }
 
     #[cfg(feature = "std")]
-    pub(in crate::limiter) fn queue_cell(&self) -> &QueueCell {
+    pub(crate) fn queue_cell(&self) -> &QueueCell {
         &self.hot.waiters
     }
 
     /// The same limiter, with these waiters.
     #[cfg(feature = "std")]
-    pub(in crate::limiter) fn with_waiters(mut self, waiters: QueueCell) -> Self {
+    pub(crate) fn with_waiters(mut self, waiters: QueueCell) -> Self {
         self.hot.waiters = waiters;
         self
     }
@@ -242,7 +242,7 @@ impl<C: Clock> RateLimiter<C> {
 
     /// The limiter's clock, to be read by a call.
     #[inline]
-    pub(in crate::limiter) fn live(&self) -> TimeSource<'_, C> {
+    pub(crate) fn live(&self) -> TimeSource<'_, C> {
         TimeSource::clock(&self.clock)
     }
 
@@ -250,12 +250,7 @@ impl<C: Clock> RateLimiter<C> {
     /// is always admitted.
     // The outcome of the short loop becomes the answer at once, in registers.
     #[inline(always)]
-    pub(in crate::limiter) fn try_take(
-        &self,
-        n: Tokens,
-        leaving: Tokens,
-        now: TimeSource<'_, C>,
-    ) -> Result<(), TryAcquireError> {
+    pub(crate) fn try_take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Result<(), TryAcquireError> {
         if n.is_zero() {
             return Ok(());
         }
@@ -268,7 +263,7 @@ impl<C: Clock> RateLimiter<C> {
 
     /// The same, as an outcome.
     #[inline(always)]
-    pub(in crate::limiter) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
+    pub(crate) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
         match cell::take(self, self.layout(), (n, leaving), now) {
             Ok(taken) => taken,
             Err(seen) => self.take_cold(Demand::new(self.layout(), n, leaving), now, seen),
@@ -291,7 +286,7 @@ impl<C: Clock> RateLimiter<C> {
     /// Takes. `None`: the word is with the queue, and the caller goes there itself.
     #[cfg(feature = "std")]
     #[inline(always)]
-    pub(in crate::limiter) fn take_in_cell(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
+    pub(crate) fn take_in_cell(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
         match cell::take(self, self.layout(), (n, leaving), now) {
             Ok(taken) => Some(taken),
             Err(seen) => self.take_in_cell_cold(Demand::new(self.layout(), n, leaving), now, seen),
@@ -307,7 +302,7 @@ impl<C: Clock> RateLimiter<C> {
 
     /// Looks at the bucket for a call that leaves `leaving` units; `None` if there is no limit.
     #[cfg_attr(not(feature = "std"), allow(unused_variables))]
-    pub(in crate::limiter) fn peek(&self, leaving: Units, now: TimeSource<'_, C>) -> Option<Snapshot> {
+    pub(crate) fn peek(&self, leaving: Units, now: TimeSource<'_, C>) -> Option<Snapshot> {
         let mut word = self.load();
         let now = now.read();
         loop {
@@ -330,7 +325,7 @@ impl<C: Clock> RateLimiter<C> {
 
     /// Replaces the word by `change` of it, and returns the amount that was added or charged; `None`
     /// if there is no limit.
-    pub(in crate::limiter) fn change(
+    pub(crate) fn change(
         &self,
         now: TimeSource<'_, C>,
         change: impl Fn(Word, Reading) -> (Word, Units),

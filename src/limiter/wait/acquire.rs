@@ -24,7 +24,7 @@ macro_rules! wait {
             C: Clock + Clone + Send + Sync + 'static,
         {
             #[inline]
-            pub(in crate::limiter) fn new(handle: $handle, n: Tokens, leaving: $leaving) -> Self {
+            pub(crate) fn new(handle: $handle, n: Tokens, leaving: $leaving) -> Self {
                 $name(<$wait>::new(handle, n, leaving))
             }
 
@@ -100,7 +100,7 @@ macro_rules! wait {
     };
 }
 
-pub(in crate::limiter) use wait;
+pub(crate) use wait;
 
 /// A wait for tokens, made by `acquire` and `acquire_n`: a future; or, by [`wait`](Acquire::wait), a
 /// call that blocks the thread.

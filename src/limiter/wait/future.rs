@@ -24,7 +24,7 @@ pub struct Granted {
 }
 
 impl Granted {
-    pub(in crate::limiter) fn new(since: Reading, at: Reading) -> Self {
+    pub(crate) fn new(since: Reading, at: Reading) -> Self {
         Granted { since, at }
     }
 

@@ -4,7 +4,7 @@ mod acquire;
 mod future;
 mod wrap;
 
-pub(super) use acquire::wait;
+pub(crate) use acquire::wait;
 pub use acquire::{Acquire, OwnedAcquire, Reserve};
 pub use future::Granted;
 pub use wrap::WrapFuture;

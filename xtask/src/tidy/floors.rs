@@ -10,7 +10,7 @@ use super::code::{Source, is_in_name, names, sources};
 use super::{Finding, Text};
 
 /// Every module at the root of the core, and its floor. `lib.rs` is on none.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("sync", 0),
     ("word", 1),
     ("quota", 1),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("permits", 4),
     ("limiter", 5),
     ("concurrency", 5),
+    ("composite", 6),
 ];
 
 /// A path of which most modules may import little.
@@ -54,8 +55,8 @@ const RESTRICTED: [Restricted; 7] = [
     Restricted {
         path: "crate::sync",
         free: &["const_unless_loom"],
-        exempt: &["sync", "clock", "cell", "table", "queue", "permits"],
-        advice: "no atomics and locks here; only in sync, clock, F3 and F4",
+        exempt: &["sync", "clock", "cell", "table", "queue", "permits", "composite"],
+        advice: "no atomics and locks here; only in sync, clock, F3, F4 and F6",
     },
 ];
 

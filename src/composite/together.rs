@@ -19,8 +19,8 @@ use crate::algorithm::token_bucket::{self, Demand, Step};
 use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
 use crate::error::{AcquireError, ExceedsBurst, TableFull, TooLate};
-use crate::limiter::decision::Decision;
-use crate::limiter::target::Target;
+use crate::limiter::Decision;
+use crate::limiter::Target;
 use crate::tokens::Tokens;
 use crate::word::{Due, Reading, Word};
 

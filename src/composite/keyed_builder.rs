@@ -11,7 +11,7 @@ use super::limits::{Named, SharedClock};
 use super::name::LimitName;
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::limiter::keyed::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
+use crate::limiter::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::Quotas;
 use crate::table::{FullEvent, OnFull};

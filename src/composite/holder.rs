@@ -13,7 +13,7 @@ use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, lock};
 use crate::table::Fingerprint;
 
 /// A composite's limits and its queue.
-pub(in crate::limiter) struct SingleLimits<C> {
+pub(crate) struct SingleLimits<C> {
     limits: Arc<[SingleLimit<C>]>,
     config: Arc<WaitConfig>,
     /// Made when a caller waits for the first time.
@@ -31,7 +31,7 @@ impl<C> SingleLimits<C> {
 }
 
 /// The limits of a composite for each key, and the queues of the keys that callers wait on.
-pub(in crate::limiter) struct KeyedLimits<C> {
+pub(crate) struct KeyedLimits<C> {
     limits: Arc<[KeyedLimit<C>]>,
     config: Arc<WaitConfig>,
     queues: Mutex<BTreeMap<Fingerprint, Arc<dyn Waiters>>>,
@@ -80,7 +80,7 @@ impl<C> KeyedLimits<C> {
 }
 
 /// A composite, for all callers or for one key.
-pub(in crate::limiter) enum Holder<'a, C> {
+pub(crate) enum Holder<'a, C> {
     Single(&'a SingleLimits<C>),
     Key(&'a KeyedLimits<C>, Fingerprint),
 }

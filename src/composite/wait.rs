@@ -13,7 +13,7 @@ use super::together::{self, Refused};
 use crate::cell::Taken;
 use crate::clock::Clock;
 use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit};
-use crate::limiter::wait::Granted;
+use crate::limiter::Granted;
 use crate::queue::{Deadline, Id, Outcome, Parker, ignore_panic, in_drop};
 use crate::tokens::Tokens;
 use crate::word::{Reading, Units};

@@ -5,7 +5,7 @@ use std::fmt;
 use super::limiter::CompositeLimiter;
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::limiter::state::BACKGROUND;
+use crate::limiter::BACKGROUND;
 use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::Quotas;
 

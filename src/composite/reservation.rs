@@ -5,7 +5,7 @@ use std::fmt;
 use super::holder::Holder;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::target::Target;
+use crate::limiter::Target;
 use crate::queue::in_drop;
 use crate::tokens::Tokens;
 use crate::word::Reading;

@@ -12,7 +12,7 @@ use super::limits::Leaving;
 use super::reservation::CompositeReservation;
 use super::wait::{Answer, CompositeWait};
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::wait::{Granted, wait};
+use crate::limiter::{Granted, wait};
 use crate::queue::Deadline;
 use crate::tokens::Tokens;
 use crate::word::Reading;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::cell::WordCell;
 use crate::clock::Clock;
-use crate::limiter::state::{Buckets, RateLimiter};
-use crate::limiter::target::{Target, share};
+use crate::limiter::{Buckets, RateLimiter};
+use crate::limiter::{Target, share};
 use crate::quota::Quota;
 use crate::table::{Fingerprint, InSlot};
 use crate::tokens::Tokens;
@@ -73,7 +73,7 @@ impl<'a, C> Limits<'a, C> {
 
 /// The tokens that a call leaves in each bucket.
 #[derive(Clone, Copy)]
-pub(in crate::limiter) enum Leaving {
+pub(crate) enum Leaving {
     Tokens(Tokens),
     /// The share of each burst that background work leaves.
     Background,

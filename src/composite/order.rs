@@ -6,7 +6,7 @@ use super::limits::{KeyedLimit, Leaving, Limits, SharedClock, SingleLimit};
 use super::name::LimitName;
 use super::together::{Part, Parts};
 use crate::clock::Clock;
-use crate::limiter::target::Found;
+use crate::limiter::Found;
 use crate::table::Fingerprint;
 use crate::tokens::Tokens;
 use crate::word::{Units, Word};

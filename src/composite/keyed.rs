@@ -13,7 +13,7 @@ use super::holder::{Holder, KeyedLimits};
 use super::limits::{KeyedLimit, SharedClock};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::keyed::SipState;
+use crate::limiter::SipState;
 use crate::quota::Quotas;
 use crate::table::{Fingerprint, FullEvent};
 use crate::tokens::Tokens;

@@ -16,7 +16,7 @@ use super::reservation::CompositeReservation;
 use super::together::{self, Parts};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::wait::Granted;
+use crate::limiter::Granted;
 use crate::tokens::Tokens;
 use crate::word::Reading;
 

@@ -7,8 +7,8 @@ use super::error::LimitError;
 use super::name::LimitName;
 use super::together::{self, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::bucket::Bucket;
-use crate::limiter::target::Found;
+use crate::limiter::Bucket;
+use crate::limiter::Found;
 use crate::tokens::Tokens;
 use crate::word::Word;
 

@@ -7,7 +7,7 @@ use super::error::LimitError;
 use super::name::LimitName;
 use super::together::{self, MOST_LIMITS, Parts};
 use crate::error::Wait;
-use crate::limiter::decision::Decision;
+use crate::limiter::Decision;
 use crate::word::Reading;
 
 /// A decision on several limits, with the numbers of each, for response headers.

@@ -201,9 +201,9 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     fn refusal(&self, order: Order, ahead: &Sums, now: Reading) -> Option<Refused> {
         let call = self.call(order);
         let mut refused = None;
-        for nth in 0..call.len() {
+        for (nth, &ahead) in ahead.iter().enumerate().take(call.len()) {
             let Part { target, n, leaving } = call.part(nth);
-            if let Some(taken) = target.foresee_behind(ahead[nth], n, leaving, TimeSource::given(now)) {
+            if let Some(taken) = target.foresee_behind(ahead, n, leaving, TimeSource::given(now)) {
                 refused = Some(together::longer(call, refused, Refused::new(nth, taken)));
             }
         }
