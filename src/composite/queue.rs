@@ -314,14 +314,16 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     }
 
     /// Returns the first instant at which a limit holds an order's tokens and half of the capacity above them.
+    /// A limit that holds the tokens already is not the one that is waited for, and does not count.
     fn half_filled(&self, order: Order, now: Reading) -> Reading {
         let call = self.call(order);
         let of = |nth| {
             let Part { target, n, leaving } = call.part(nth);
             let needed = Demand::new(target.layout(), n, leaving).needed.0;
             let half = target.layout().capacity().0.saturating_sub(needed) / 2;
-            let taken = target.foresee_behind(half.into(), n, leaving, TimeSource::given(now));
-            taken.map_or(Some(now), |taken| Refused::new(nth, taken).due(call))
+            target.foresee(n, leaving, TimeSource::given(now))?;
+            let taken = target.foresee_behind(half.into(), n, leaving, TimeSource::given(now))?;
+            Refused::new(nth, taken).due(call)
         };
         (0..call.len()).filter_map(of).min().unwrap_or(Reading::MAX)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use brimful::{Clock, QuantaClock, RateLimiter, TokioTimer};
+use brimful::{Clock, CompositeLimiter, QuantaClock, Quotas, RateLimiter, TokioTimer};
 use governor::clock::{Clock as GovernorClock, QuantaClock as GovernorQuanta, ReasonablyRealtime};
 
 use super::floors::{Nothing, Permits, Reserve};
@@ -25,6 +25,15 @@ pub(super) trait Waits: Send + Sync + 'static {
 
 /// brimful, on any clock.
 impl<C: Clock + Clone + Send + Sync + 'static> Waits for RateLimiter<C> {
+    async fn acquire(&self) -> Option<u64> {
+        self.acquire().await.ok().map(|granted| granted.granted_at())
+    }
+
+    const CHARGES_LATE: bool = true;
+}
+
+/// Several limits.
+impl Waits for CompositeLimiter {
     async fn acquire(&self) -> Option<u64> {
         self.acquire().await.ok().map(|granted| granted.granted_at())
     }
@@ -106,6 +115,8 @@ impl ReasonablyRealtime for GovernorCounted {}
 
 pub(super) const BRIMFUL: &str = "brimful";
 pub(super) const ON_TOKIO: &str = "brimful, TokioTimer";
+/// The limit, and one of twice its rate.
+pub(super) const TWO_LIMITS: &str = "brimful, two limits";
 pub(super) const GOVERNOR: &str = "governor";
 pub(super) const RESERVE: &str = "floor: reserve, tokio sleep";
 const NOTHING: &str = "floor: tasks without a limit";
@@ -133,6 +144,11 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
     Some(match name {
         BRIMFUL => job.run(RateLimiter::new(limit.quota())),
         ON_TOKIO => job.run(RateLimiter::builder().quota(limit.quota()).timer(TokioTimer::new).build().ok()?),
+        TWO_LIMITS => {
+            let quota = limit.quota();
+            let other = Limit { tokens: limit.tokens * 2, ..limit }.quota();
+            job.run(CompositeLimiter::new(Quotas::new([quota, other]).ok()?))
+        }
         GOVERNOR => job.run(governor::RateLimiter::direct_with_clock(limit.governors(), GovernorQuanta::default())),
         "rate-net" => job.run(rate_net::DirectLimiter::with_quota(limit.rate_net())),
         "leaky-bucket" => {

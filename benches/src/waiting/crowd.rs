@@ -11,7 +11,7 @@ use brimful::{Clock, QuantaClock};
 use cpu_time::ProcessTime;
 use tokio::runtime::{Builder, Runtime};
 
-use super::contenders::{BRIMFUL, CONTENDERS, GOVERNOR, Job, ON_TOKIO, RESERVE, Waits, with, with_counted};
+use super::contenders::{BRIMFUL, CONTENDERS, GOVERNOR, Job, ON_TOKIO, RESERVE, TWO_LIMITS, Waits, with, with_counted};
 use super::plot;
 use super::records::{Record, Records, Slot, early, excess, percentile};
 use super::turns::{Measure, Of, in_turns, rows, table};
@@ -210,6 +210,32 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         Some(folder) if !measured.is_empty() => plot::cpu(folder, &measured, &CONTENDERS, report),
         _ => Ok(()),
     }
+}
+
+/// Measures a crowd that waits on two limits at once.
+pub(super) fn two_limits(scale: &Scale, report: &mut Report) -> io::Result<()> {
+    let crowd = Crowd { tasks: 10_000, rounds: 1, limit: Limit::per_second(5_000, 50) };
+    let scenario = "two limits: 10^4 tasks, 5·10^3/s and 10^4/s, burst 50";
+    if !scale.wants(scenario) {
+        return Ok(());
+    }
+    println!("\n{scenario}");
+    let words = |name: &str| {
+        let mut words = vec!["crowd".to_owned(), name.to_owned()];
+        words.extend(crowd.words());
+        words
+    };
+    tell(scenario, &[RESERVE, BRIMFUL, TWO_LIMITS], scale.runs, words, report)?;
+    let get = |measure: &str| report.get(scenario, TWO_LIMITS, measure);
+    let bars = [
+        ("neighbours whose grants are inverted", Bar::AtMost(0.0), get("inverted at grant")),
+        ("excess at grants, tokens", Bar::AtMost(0.0), get("excess at grant")),
+        ("achieved / ideal", Bar::AtLeast(0.995), get("achieved")),
+    ];
+    for (what, bar, measured) in bars {
+        report.bar(&format!("two limits: {what}"), bar, measured);
+    }
+    Ok(())
 }
 
 /// Measures a crowd, and prints its two tables.

@@ -20,6 +20,7 @@ use crate::bench::Bench;
 pub const BENCH: Bench = Bench {
     sections: &[
         crowd::section,
+        crowd::two_limits,
         crowd::reads,
         threads::section,
         alone::section,
