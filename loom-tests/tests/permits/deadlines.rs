@@ -78,6 +78,7 @@ fn an_earlier_deadline_against_the_timer() {
         .setup(waits_until_10)
         .thread(|actor| actor.fire())
         .thread(|actor| actor.enter_until(5))
+        .preemptions(3)
         .explore(&["|t|t", "|w|+gt", "|w|tt"]);
 }
 
