@@ -412,9 +412,9 @@ pub use clock::TokioTimer;
 pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock, Timer, clock_health};
 #[cfg(feature = "std")]
 pub use composite::{
-    AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket, CompositeBucketAt, CompositeDecision,
-    CompositeLimiter, CompositeLimiterBuilder, CompositeReservation, CompositeReserve, KeyedCompositeLimiter,
-    KeyedCompositeLimiterBuilder, LimitError,
+    AcquireAll, AcquireCause, AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket,
+    CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder, CompositeReservation,
+    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError, PermitCharge,
 };
 #[cfg(feature = "std")]
 pub use concurrency::{

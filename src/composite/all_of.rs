@@ -1,14 +1,18 @@
 //! [`AllOf`]: limits of different kinds, keys and costs, joined for one call.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{BuildHasher, Hash};
 
 use super::decision::CompositeDecision;
-use super::error::LimitError;
+use super::error::{LimitCause, LimitError};
+use super::joint_wait::AcquireAll;
 use super::name::LimitName;
 use super::together::{self, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
-use crate::limiter::Bucket;
+use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
 use crate::limiter::Found;
+use crate::limiter::{Acquire, Bucket};
 use crate::tokens::Tokens;
 use crate::word::Word;
 
@@ -34,24 +38,75 @@ impl<C> fmt::Debug for Charge<'_, C> {
     }
 }
 
+/// One permit that a call takes from a concurrency limit, and the limit's name. See [`AllOf`].
+pub struct PermitCharge<'a, C = QuantaClock> {
+    name: &'a str,
+    target: BorrowedTarget<'a, C>,
+}
+
+impl<'a, C> PermitCharge<'a, C> {
+    /// Returns a charge of one permit of a limit.
+    pub fn new(name: &'a str, limit: &'a ConcurrencyLimit<C>) -> Self {
+        PermitCharge { name, target: limit.target() }
+    }
+
+    /// Returns a charge of one permit of a key.
+    pub fn of_key<K, Q, S>(name: &'a str, limit: &'a KeyedConcurrencyLimit<K, C, S>, key: &Q) -> Self
+    where
+        K: Hash + Borrow<Q> + ?Sized,
+        Q: Hash + ?Sized,
+        C: Clock,
+        S: BuildHasher,
+    {
+        PermitCharge { name, target: limit.target(key) }
+    }
+}
+
+impl<C> fmt::Debug for PermitCharge<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PermitCharge").field("limit", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The permits that an admitted call holds, which it gives back when this is dropped. Tokens are spent, and are
+/// not given back by it: see [`AllOf::give_back`].
+pub struct Held<'a, const M: usize = 0> {
+    permits: [Option<Permit<'a>>; M],
+}
+
+impl<'a, const M: usize> Held<'a, M> {
+    /// Returns the permits, in order.
+    pub fn into_permits(self) -> impl Iterator<Item = Permit<'a>> {
+        self.permits.into_iter().flatten()
+    }
+}
+
+impl<const M: usize> fmt::Debug for Held<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("permits", &M).finish()
+    }
+}
+
 /// Limits of different kinds, keys and costs, joined for one call: all of them are charged, or none.
 ///
-/// The limits are charged in the given order, and may be used by other calls at the same time, alone or joined
-/// with others in any order: no call waits for another, so there is no deadlock, and each limit keeps its own
-/// bound. While this call takes from the limits, another call may be denied by a charge that is given back a
-/// moment later.
+/// The limits are charged in the given order, after the permits of concurrency limits are taken. They may be used
+/// by other calls at the same time, alone or joined with others in any order: no call holds anything while it
+/// waits for another, so there is no deadlock, and each limit keeps its own bound. While this call takes from the
+/// limits, another call may be denied by a charge that is given back a moment later.
 ///
-/// To charge the same limits for every call, see [`CompositeLimiter`](crate::CompositeLimiter).
+/// To charge the same limits for every call, and to serve waiters in order over all of them, see
+/// [`CompositeLimiter`](crate::CompositeLimiter).
 ///
 /// # Examples
 ///
 /// ```
-/// use brimful::{AllOf, Charge, KeyedRateLimiter, MockClock, Quota, RateLimiter};
+/// use brimful::{AllOf, Charge, ConcurrencyLimit, KeyedRateLimiter, MockClock, PermitCharge, Quota, RateLimiter};
 ///
 /// let clock = MockClock::new();
 /// let all = RateLimiter::with_clock(Quota::per_second(1_000), clock.clone());
 /// let tenants = KeyedRateLimiter::<str, _>::with_clock(Quota::per_minute(100), clock.clone());
 /// let tokens = KeyedRateLimiter::<u64, _>::with_clock(Quota::per_minute(1_500), clock.clone());
+/// let parallel = ConcurrencyLimit::with_clock(10, clock.clone());
 ///
 /// let call = || {
 ///     AllOf::new([
@@ -59,48 +114,131 @@ impl<C> fmt::Debug for Charge<'_, C> {
 ///         Charge::new("tenant", tenants.key("acme"), 1),
 ///         Charge::new("tokens", tokens.key(&7), 800),
 ///     ])
+///     .permits([PermitCharge::new("parallel", &parallel)])
 /// };
-/// assert!(call().try_acquire().is_ok());
+/// let held = call().try_acquire()?; // the permit, until it is dropped
 /// let refused = call().try_acquire().unwrap_err();
 /// assert_eq!(refused.to_string(), "limit \"tokens\": rate limited: retry after 4s");
-/// assert_eq!(all.available_tokens(), 999.0); // charged once
+/// assert_eq!((all.available_tokens(), parallel.in_flight()), (999.0, 1)); // charged once
+/// drop(held);
+/// assert_eq!(parallel.in_flight(), 0);
+/// # Ok::<(), brimful::LimitError>(())
 /// ```
 #[must_use = "nothing is taken until a verb is called"]
-pub struct AllOf<'a, const N: usize, C = QuantaClock> {
+pub struct AllOf<'a, const N: usize, const M: usize = 0, C = QuantaClock> {
     charges: [Charge<'a, C>; N],
+    permits: [PermitCharge<'a, C>; M],
 }
 
-impl<'a, const N: usize, C: Clock> AllOf<'a, N, C> {
+impl<'a, const N: usize, C> AllOf<'a, N, 0, C> {
     /// Joins the limits of a call.
     #[inline]
     pub fn new(charges: [Charge<'a, C>; N]) -> Self {
-        AllOf { charges }
+        AllOf { charges, permits: [] }
     }
 
-    /// Takes the tokens of every charge, or none.
+    /// Adds concurrency limits, of which the call takes a permit each.
+    #[inline]
+    pub fn permits<const M: usize>(self, permits: [PermitCharge<'a, C>; M]) -> AllOf<'a, N, M, C> {
+        AllOf { charges: self.charges, permits }
+    }
+}
+
+impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
+    /// Takes the tokens of every charge and all permits, or nothing.
     ///
     /// # Errors
     ///
-    /// [`LimitError`], which names the limit that refused the call; if several did, the one with the longest
-    /// wait. Nothing was charged anywhere.
+    /// [`LimitError`], which names the limit that refused the call: the first concurrency limit without a free
+    /// permit; or, of the limits of tokens, the one with the longest wait. Nothing was charged anywhere.
     #[inline]
-    pub fn try_acquire(&self) -> Result<(), LimitError> {
-        together::take_all::<_, N>(self, None, &mut |_, _| ()).map_err(|refused| refused.error(self))
+    pub fn try_acquire(&self) -> Result<Held<'a, M>, LimitError> {
+        let held = self.take_permits(None)?;
+        together::take_all::<_, N>(self, None, &mut |_, _| ()).map_err(|refused| refused.error(self))?;
+        Ok(held)
     }
 
-    /// Takes the tokens of every charge, or none, and returns the decision with the numbers of each limit.
+    /// Takes the tokens of every charge, or none, and returns the decision with the numbers of each limit. Takes
+    /// no permits.
     pub fn decide(&self) -> CompositeDecision {
         CompositeDecision::of(self, None)
     }
 
-    /// Gives back what an admitted call took, if it turned out that the call is not made after all. What is
-    /// given back is clipped at each burst.
+    /// Gives back the tokens that an admitted call took, if it turned out that the call is not made after all. What
+    /// is given back is clipped at each burst.
     pub fn give_back(&self) {
         together::give_back(self, N, None);
     }
+
+    #[inline]
+    fn take_permits(&self, mut have: Option<(usize, Permit<'a>)>) -> Result<Held<'a, M>, LimitError> {
+        let mut held = Held { permits: [const { None }; M] };
+        for (nth, (place, charge)) in held.permits.iter_mut().zip(&self.permits).enumerate() {
+            *place = match have.take_if(|(at, _)| *at == nth) {
+                Some((_, permit)) => Some(permit),
+                None => match charge.target.try_acquire() {
+                    Ok(permit) => Some(permit),
+                    Err(error) => {
+                        let name = LimitName::new(charge.name);
+                        return Err(LimitError::new(N + nth, name, LimitCause::Permit(error)));
+                    }
+                },
+            };
+        }
+        Ok(held)
+    }
+
+    /// Takes everything but the tokens of `charged`, which are taken already, and the permit in `have`. If a limit
+    /// refuses, those are given back as well.
+    pub(super) fn take(
+        &self,
+        charged: Option<usize>,
+        have: Option<(usize, Permit<'a>)>,
+    ) -> Result<Held<'a, M>, LimitError> {
+        let taken = self.take_permits(have).and_then(|held| {
+            let rest = Rest { all: self, charged };
+            together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
+            Ok(held)
+        });
+        if let (Err(_), Some(nth)) = (&taken, charged) {
+            let Charge { bucket, n, .. } = &self.charges[nth];
+            let (target, n) = (bucket.target(), *n);
+            target.give_back(target.layout().units_up(n), target.live());
+        }
+        taken
+    }
+
+    pub(super) fn name_of(&self, nth: usize) -> &'a str {
+        if nth < N { self.charges[nth].name } else { self.permits[nth - N].name }
+    }
+
+    /// Returns the clock of the first limit.
+    pub(super) fn clock(&self) -> Option<&'a C> {
+        let of_charge = self.charges.first().map(|charge| charge.bucket.target().clock());
+        of_charge.or_else(|| self.permits.first().map(|charge| charge.target.clock()))
+    }
 }
 
-impl<'a, C: Clock, const N: usize> Parts for &AllOf<'a, N, C> {
+impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
+    /// Waits until every charge and all permits can be taken at once.
+    ///
+    /// # Errors
+    ///
+    /// [`CompositeAcquireError`](crate::CompositeAcquireError), which names the limit that cannot be met.
+    pub fn acquire(self) -> AcquireAll<'a, N, M, C> {
+        AcquireAll::new(self)
+    }
+
+    pub(super) fn acquire_tokens(&self, nth: usize) -> Acquire<'a, C> {
+        self.charges[nth].bucket.acquire_n(self.charges[nth].n)
+    }
+
+    pub(super) fn acquire_permit(&self, nth: usize) -> AcquirePermit<'a, C> {
+        AcquirePermit::new(self.permits[nth].target)
+    }
+}
+
+impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C> {
     type Clock = C;
     type Place = Found<'a>;
 
@@ -137,8 +275,55 @@ impl<'a, C: Clock, const N: usize> Parts for &AllOf<'a, N, C> {
     }
 }
 
-impl<const N: usize, C> fmt::Debug for AllOf<'_, N, C> {
+/// The charges of a call, but for one that is made already.
+struct Rest<'b, 'a, const N: usize, const M: usize, C> {
+    all: &'b AllOf<'a, N, M, C>,
+    charged: Option<usize>,
+}
+
+impl<const N: usize, const M: usize, C> Clone for Rest<'_, '_, N, M, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<const N: usize, const M: usize, C> Copy for Rest<'_, '_, N, M, C> {}
+
+impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, C> {
+    type Clock = C;
+    type Place = Found<'a>;
+
+    const SAME_CLOCK: bool = false;
+
+    fn len(&self) -> usize {
+        N
+    }
+
+    fn part(&self, nth: usize) -> Part<'_, C> {
+        let Charge { bucket, n, .. } = &self.all.charges[nth];
+        let (target, n, leaving) = (bucket.target(), *n, bucket.left());
+        if self.charged == Some(nth) { Part { target, n: Tokens::ZERO, leaving } } else { Part { target, n, leaving } }
+    }
+
+    fn name(&self, nth: usize) -> LimitName {
+        self.all.name(nth)
+    }
+
+    fn find(&self, nth: usize) -> Option<(Found<'a>, Word)> {
+        self.all.find(nth)
+    }
+
+    fn is_here(&self, place: Found<'a>) -> bool {
+        place.is_here()
+    }
+
+    fn swap(&self, _: usize, place: Found<'a>, seen: Word, next: Word) -> bool {
+        place.compare_exchange(seen, next)
+    }
+}
+
+impl<const N: usize, const M: usize, C> fmt::Debug for AllOf<'_, N, M, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.charges).finish()
+        f.debug_list().entries(&self.charges).entries(&self.permits).finish()
     }
 }

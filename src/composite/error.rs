@@ -5,7 +5,53 @@ use std::fmt;
 use std::time::Duration;
 
 use super::name::LimitName;
-use crate::error::{AcquireError, TryAcquireError};
+use crate::error::{AcquireError, AcquirePermitError, TryAcquireError, TryAcquirePermitError};
+
+/// The reason for which one of several limits refused a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitCause {
+    /// A limit of tokens.
+    Tokens(TryAcquireError),
+    /// A concurrency limit.
+    Permit(TryAcquirePermitError),
+}
+
+/// The reason for which a wait on several limits ended without what it waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcquireCause {
+    /// A limit of tokens, or the queue.
+    Tokens(AcquireError),
+    /// A concurrency limit.
+    Permit(AcquirePermitError),
+}
+
+/// Shows a cause as the error within.
+macro_rules! shows_cause {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $name::Tokens(error) => fmt::Display::fmt(error, f),
+                    $name::Permit(error) => fmt::Display::fmt(error, f),
+                }
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $name::Tokens(error) => fmt::Debug::fmt(error, f),
+                    $name::Permit(error) => fmt::Debug::fmt(error, f),
+                }
+            }
+        }
+    };
+}
+
+shows_cause!(LimitCause);
+shows_cause!(AcquireCause);
 
 /// The refusal of a call on several limits: the limit that refused it, and that limit's own error. Nothing
 /// was charged to any limit.
@@ -15,12 +61,12 @@ use crate::error::{AcquireError, TryAcquireError};
 pub struct LimitError {
     nth: usize,
     name: LimitName,
-    error: TryAcquireError,
+    cause: LimitCause,
 }
 
 impl LimitError {
-    pub(super) fn new(nth: usize, name: LimitName, error: TryAcquireError) -> Self {
-        LimitError { nth, name, error }
+    pub(super) fn new(nth: usize, name: LimitName, cause: LimitCause) -> Self {
+        LimitError { nth, name, cause }
     }
 
     /// Returns the position of the limit, counted from zero.
@@ -38,28 +84,31 @@ impl LimitError {
 
     /// Returns the limit's own error.
     #[must_use]
-    pub fn error(&self) -> TryAcquireError {
-        self.error
+    pub fn cause(&self) -> LimitCause {
+        self.cause
     }
 
     /// Returns the time until all limits admit the call, if nothing else takes tokens; `None` if one of them
-    /// never does. Rounded up to the nanosecond. With
-    /// [`TableFull`](TryAcquireError::TableFull) it is a guess.
+    /// never does, or if a concurrency limit refused it: there is no telling when a permit comes back. Rounded up to
+    /// the nanosecond. With [`TableFull`](TryAcquireError::TableFull) it is a guess.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.error.retry_after()
+        match self.cause {
+            LimitCause::Tokens(error) => error.retry_after(),
+            LimitCause::Permit(_) => None,
+        }
     }
 }
 
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "limit \"{}\": {}", self.limit(), self.error)
+        write!(f, "limit \"{}\": {}", self.limit(), self.cause)
     }
 }
 
 impl fmt::Debug for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitError").field("limit", &self.name).field("error", &self.error).finish()
+        f.debug_struct("LimitError").field("limit", &self.name).field("cause", &self.cause).finish()
     }
 }
 
@@ -71,12 +120,12 @@ impl Error for LimitError {}
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct CompositeAcquireError {
     limit: Option<(usize, LimitName)>,
-    error: AcquireError,
+    cause: AcquireCause,
 }
 
 impl CompositeAcquireError {
-    pub(super) fn new(limit: Option<(usize, LimitName)>, error: AcquireError) -> Self {
-        CompositeAcquireError { limit, error }
+    pub(super) fn new(limit: Option<(usize, LimitName)>, cause: AcquireCause) -> Self {
+        CompositeAcquireError { limit, cause }
     }
 
     /// Returns the position of the limit that cannot be met, counted from zero; `None` if it is none of the
@@ -95,22 +144,25 @@ impl CompositeAcquireError {
 
     /// Returns the limit's own error.
     #[must_use]
-    pub fn error(&self) -> AcquireError {
-        self.error
+    pub fn cause(&self) -> AcquireCause {
+        self.cause
     }
 
-    /// As [`AcquireError::retry_after`].
+    /// As [`AcquireError::retry_after`]; `None` for a concurrency limit.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.error.retry_after()
+        match self.cause {
+            AcquireCause::Tokens(error) => error.retry_after(),
+            AcquireCause::Permit(_) => None,
+        }
     }
 }
 
 impl fmt::Display for CompositeAcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.limit() {
-            Some(limit) => write!(f, "limit \"{limit}\": {}", self.error),
-            None => self.error.fmt(f),
+            Some(limit) => write!(f, "limit \"{limit}\": {}", self.cause),
+            None => self.cause.fmt(f),
         }
     }
 }
@@ -121,7 +173,7 @@ impl fmt::Debug for CompositeAcquireError {
         if let Some(limit) = self.limit() {
             debug.field("limit", &limit);
         }
-        debug.field("error", &self.error).finish()
+        debug.field("cause", &self.cause).finish()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::limiter::Target;
 use crate::tokens::Tokens;
 use crate::word::{Due, Reading, Word};
 
-use super::error::{CompositeAcquireError, LimitError};
+use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
 use super::name::LimitName;
 
 /// The most limits whose decisions are shown.
@@ -115,7 +115,7 @@ impl Refused {
     pub(super) fn error(self, parts: impl Parts) -> LimitError {
         let Part { target, n, leaving } = parts.part(self.nth);
         match self.taken.answer(target.layout(), (n, leaving)) {
-            Err(error) => LimitError::new(self.nth, parts.name(self.nth), error),
+            Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
             Ok(()) => unreachable!("the limit refuses the call"),
         }
     }
@@ -131,7 +131,7 @@ impl Refused {
             Taken::Denied { deficit, now, .. } => AcquireError::TooLate(TooLate(due(now, deficit))),
             Taken::Admitted { .. } | Taken::Unlimited => unreachable!("the limit refuses the call"),
         };
-        CompositeAcquireError::new(Some((self.nth, parts.name(self.nth))), error)
+        CompositeAcquireError::new(Some((self.nth, parts.name(self.nth))), AcquireCause::Tokens(error))
     }
 
     /// Returns the decision of the `nth` limit, if it is the one that refuses the call.

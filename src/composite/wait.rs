@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::error::CompositeAcquireError;
+use super::error::{AcquireCause, CompositeAcquireError};
 use super::holder::Holder;
 use super::limits::Leaving;
 use super::order::{Order, OrderCall};
@@ -88,7 +88,7 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
             NotServed::Displaced => AcquireError::QueueFull(QueueFull(QueueLimit::Displaced)),
             NotServed::Closed => AcquireError::LimiterClosed(LimiterClosed(())),
         };
-        CompositeAcquireError::new(None, error)
+        CompositeAcquireError::new(None, AcquireCause::Tokens(error))
     }
 
     /// Takes the tokens, or joins the queue.
@@ -113,8 +113,10 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
             }
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
-        let full =
-            |limit| Poll::Ready(Err(CompositeAcquireError::new(None, AcquireError::QueueFull(QueueFull(limit)))));
+        let full = |limit| {
+            let cause = AcquireCause::Tokens(AcquireError::QueueFull(QueueFull(limit)));
+            Poll::Ready(Err(CompositeAcquireError::new(None, cause)))
+        };
         loop {
             let queue = match self.handle.queue() {
                 Ok(queue) => queue,

@@ -23,7 +23,7 @@ macro_rules! wait {
             C: Clock + Clone + Send + Sync + 'static,
         {
             #[inline]
-            pub(super) fn new(handle: $handle) -> Self {
+            pub(crate) fn new(handle: $handle) -> Self {
                 $name(Wait::new(handle))
             }
 

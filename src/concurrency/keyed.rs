@@ -13,10 +13,9 @@ use crate::permits::{KeyedPermits, PermitSource, PermitWord};
 use crate::queue::WaitConfig;
 
 use super::acquire::{AcquirePermit, OwnedAcquirePermit};
-use super::permit::{OwnedPermit, Permit};
+use super::permit::{OwnedPermit, Permit, refused};
 use super::state::KeyedState;
 use super::target::{BorrowedTarget, OwnedTarget};
-use super::verbs::refused;
 
 /// A [`ConcurrencyLimit`](crate::ConcurrencyLimit) for each key, all with the same limit: for addresses, users,
 /// models.
@@ -138,6 +137,14 @@ impl<K: ?Sized, C, S> KeyedConcurrencyLimit<K, C, S> {
 
 impl<K: Hash + ?Sized, C, S: BuildHasher> KeyedConcurrencyLimit<K, C, S> {
     #[inline]
+    pub(crate) fn target<Q: Hash + ?Sized>(&self, key: &Q) -> BorrowedTarget<'_, C>
+    where
+        K: Borrow<Q>,
+    {
+        BorrowedTarget { source: self.source(key), clock: self.clock() }
+    }
+
+    #[inline]
     fn source<Q: Hash + ?Sized>(&self, key: &Q) -> PermitSource<'_>
     where
         K: Borrow<Q>,
@@ -180,11 +187,7 @@ impl<K: Hash + ?Sized, C, S: BuildHasher> KeyedConcurrencyLimit<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        let source = self.source(key);
-        match source.take() {
-            Ok(()) => Ok(Permit::new(source)),
-            Err(unavailable) => Err(refused(unavailable)),
-        }
+        self.target(key).try_acquire()
     }
 
     /// As [`try_acquire`](KeyedConcurrencyLimit::try_acquire), with a permit that may go to another thread or
@@ -222,7 +225,7 @@ impl<K: Hash + ?Sized, C: Clock + Clone + Send + Sync + 'static, S: BuildHasher>
     where
         K: Borrow<Q>,
     {
-        AcquirePermit::new(BorrowedTarget { source: self.source(key), clock: self.clock() })
+        AcquirePermit::new(self.target(key))
     }
 
     /// As [`acquire`](KeyedConcurrencyLimit::acquire), by a future and a permit that may go to another task.

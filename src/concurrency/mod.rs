@@ -14,3 +14,4 @@ pub use builder::{ConcurrencyLimitBuilder, KeyedConcurrencyLimitBuilder};
 pub use keyed::KeyedConcurrencyLimit;
 pub use permit::{OwnedPermit, Permit};
 pub use state::ConcurrencyLimit;
+pub(crate) use target::BorrowedTarget;

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use crate::clock::QuantaClock;
-use crate::permits::PermitSource;
+use crate::error::{LimiterClosed, NoPermit, TryAcquirePermitError};
+use crate::permits::{PermitSource, Unavailable};
 
-use super::target::{OwnedTarget, PermitHandle};
+use super::target::{BorrowedTarget, OwnedTarget, PermitHandle};
 
 /// A permit for one call in flight. It is given back when it is dropped, also by a panic, and then goes to the
 /// first waiter.
@@ -60,5 +61,26 @@ impl<C> Drop for OwnedPermit<C> {
 impl<C> fmt::Debug for OwnedPermit<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedPermit").finish_non_exhaustive()
+    }
+}
+
+impl<'a, C> BorrowedTarget<'a, C> {
+    /// Takes a permit, unless callers wait.
+    #[inline]
+    pub(crate) fn try_acquire(self) -> Result<Permit<'a>, TryAcquirePermitError> {
+        match self.source.take() {
+            Ok(()) => Ok(Permit::new(self.source)),
+            Err(unavailable) => Err(refused(unavailable)),
+        }
+    }
+}
+
+/// Converts the answer of a call that does not wait.
+pub(super) fn refused(unavailable: Unavailable) -> TryAcquirePermitError {
+    match unavailable {
+        Unavailable::NoPermit(word) => {
+            TryAcquirePermitError::NoPermit(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
+        }
+        Unavailable::Closed => TryAcquirePermitError::LimiterClosed(LimiterClosed(())),
     }
 }

@@ -16,9 +16,15 @@ pub(super) trait PermitHandle: Clone {
 }
 
 /// A limit that is borrowed.
-pub(super) struct BorrowedTarget<'a, C> {
+pub(crate) struct BorrowedTarget<'a, C> {
     pub(super) source: PermitSource<'a>,
     pub(super) clock: &'a C,
+}
+
+impl<'a, C> BorrowedTarget<'a, C> {
+    pub(crate) fn clock(self) -> &'a C {
+        self.clock
+    }
 }
 
 // By hand: the clock itself need not be `Clone`.
@@ -45,7 +51,7 @@ impl<C> PermitHandle for BorrowedTarget<'_, C> {
 }
 
 /// A limit that its owner keeps alive.
-pub(super) enum OwnedTarget<C> {
+pub(crate) enum OwnedTarget<C> {
     Lone(Arc<ConcurrencyLimit<C>>),
     /// By the hash of the key.
     Key(Arc<KeyedState<C>>, u64),

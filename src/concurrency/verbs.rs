@@ -3,25 +3,20 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::error::{AcquirePermitError, LimiterClosed, NoPermit, TryAcquirePermitError};
-use crate::permits::{PermitSource, Unavailable};
+use crate::error::{AcquirePermitError, TryAcquirePermitError};
+use crate::permits::PermitSource;
 
 use super::acquire::{AcquirePermit, OwnedAcquirePermit};
-use super::permit::{OwnedPermit, Permit};
+use super::permit::{OwnedPermit, Permit, refused};
 use super::state::ConcurrencyLimit;
 use super::target::{BorrowedTarget, OwnedTarget};
 
-/// Converts the answer of a call that does not wait.
-pub(super) fn refused(unavailable: Unavailable) -> TryAcquirePermitError {
-    match unavailable {
-        Unavailable::NoPermit(word) => {
-            TryAcquirePermitError::NoPermit(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
-        }
-        Unavailable::Closed => TryAcquirePermitError::LimiterClosed(LimiterClosed(())),
-    }
-}
-
 impl<C> ConcurrencyLimit<C> {
+    #[inline]
+    pub(crate) fn target(&self) -> BorrowedTarget<'_, C> {
+        BorrowedTarget { source: PermitSource::Lone(self.permits()), clock: self.clock() }
+    }
+
     /// Takes a permit if one is free and no caller waits.
     ///
     /// # Errors
@@ -30,10 +25,7 @@ impl<C> ConcurrencyLimit<C> {
     /// wait. [`TryAcquirePermitError::LimiterClosed`] if the limit is closed.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, TryAcquirePermitError> {
-        match self.permits().take() {
-            Ok(()) => Ok(Permit::new(PermitSource::Lone(self.permits()))),
-            Err(unavailable) => Err(refused(unavailable)),
-        }
+        self.target().try_acquire()
     }
 
     /// As [`try_acquire`](ConcurrencyLimit::try_acquire), with a permit that keeps the limit alive, and so may go
@@ -86,7 +78,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> ConcurrencyLimit<C> {
     /// Dropping the future loses nothing: see [`AcquirePermit`].
     #[inline]
     pub fn acquire(&self) -> AcquirePermit<'_, C> {
-        AcquirePermit::new(BorrowedTarget { source: PermitSource::Lone(self.permits()), clock: self.clock() })
+        AcquirePermit::new(self.target())
     }
 
     /// As [`acquire`](ConcurrencyLimit::acquire), by a future that keeps the limit alive. So does the permit, and

@@ -5,13 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use brimful::{
-    AllOf, Charge, CompositeBucketAt, CompositeDecision, CompositeLimiter, KeyedCompositeLimiter, KeyedRateLimiter,
-    LimitError, MockClock, Quota, Quotas, RateLimiter, Reservation, Tokens, TryAcquireError,
+    AcquireCause, AcquireError, AllOf, Charge, CompositeBucketAt, CompositeDecision, CompositeLimiter,
+    ConcurrencyLimit, KeyedCompositeLimiter, KeyedConcurrencyLimit, KeyedRateLimiter, LimitCause, LimitError,
+    MockClock, PermitCharge, Quota, Quotas, RateLimiter, Reservation, Tokens, TryAcquireError, TryAcquirePermitError,
 };
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use crate::support::{LAST, Random, SECOND, any_quota, any_size, from_pico, pico};
+use crate::waiting::poll;
 
 fn quotas(text: &str) -> Quotas {
     text.parse().expect("a list of quotas")
@@ -56,8 +58,13 @@ impl Apart {
     }
 }
 
+fn tokens(refusal: LimitError) -> TryAcquireError {
+    let LimitCause::Tokens(error) = refusal.cause() else { panic!("{refusal}: a limit of tokens refuses") };
+    error
+}
+
 fn named(refusal: LimitError) -> (usize, TryAcquireError) {
-    (refusal.index(), refusal.error())
+    (refusal.index(), tokens(refusal))
 }
 
 /// Runs the same calls on a composite and on limiters apart.
@@ -238,7 +245,7 @@ fn a_limit_that_is_joined_twice_is_charged_twice() {
     let refused = twice(1).try_acquire().unwrap_err();
     assert_eq!((refused.limit(), refused.retry_after()), ("b", Some(Duration::from_secs(1))));
     assert_eq!(limiter.balance(), 1.0, "the first charge was given back");
-    assert!(AllOf::<0, MockClock>::new([]).try_acquire().is_ok());
+    assert!(AllOf::<0, 0, MockClock>::new([]).try_acquire().is_ok());
 }
 
 #[test]
@@ -251,7 +258,7 @@ fn the_refusal_names_the_limit_with_the_longest_wait() {
         refused.to_string(),
         "limit \"small\": a cost of 4 tokens can never be admitted by a burst of 3: ask for less at a time, or raise the burst"
     );
-    assert!(matches!(refused.error(), TryAcquireError::ExceedsBurst(_)));
+    assert!(matches!(tokens(refused), TryAcquireError::ExceedsBurst(_)));
     for _ in 0..4 {
         assert!(limiter.try_acquire_n(3).is_ok());
         limiter.clock().advance(Duration::from_secs(1));
@@ -259,7 +266,7 @@ fn the_refusal_names_the_limit_with_the_longest_wait() {
     let refused = limiter.try_acquire_n(3).unwrap_err();
     assert_eq!(refused.limit(), "daily");
     assert_eq!(refused.retry_after(), limiter.time_until(3));
-    assert_eq!(format!("{refused:?}"), format!("LimitError {{ limit: \"daily\", error: {:?} }}", refused.error()));
+    assert_eq!(format!("{refused:?}"), format!("LimitError {{ limit: \"daily\", cause: {:?} }}", refused.cause()));
     let decision = limiter.decide(3);
     assert!(!decision.allowed() && decision.retry_after() == refused.retry_after());
     assert_eq!(decision.limit("burst").map(|burst| burst.remaining()), Some(10));
@@ -283,7 +290,7 @@ fn a_new_key_at_a_full_table_is_refused_by_name_and_charged_nowhere() {
         clients.clock(MockClock::new()).max_keys(4).on_full(brimful::OnFull::Deny).build().expect("a limiter");
     (0..4).for_each(|key| assert!(clients.allow(&key)));
     let refused = clients.try_acquire(&9).unwrap_err();
-    assert!(matches!(refused.error(), TryAcquireError::TableFull(_)), "{refused}");
+    assert!(matches!(tokens(refused), TryAcquireError::TableFull(_)), "{refused}");
     assert_eq!(refused.limit(), "slow", "its buckets take longer to be full");
     // The fast buckets are full again, and only the slow table refuses the key.
     clients.clock().advance(Duration::from_secs(1));
@@ -309,4 +316,95 @@ fn views_leave_tokens_in_every_limit() {
     assert_eq!(limiter.at(0).leaving(95).try_acquire_n(1).unwrap_err().index(), 0);
     limiter.add_tokens(3);
     assert_eq!(limiter.balance(), 10.0);
+}
+
+#[test]
+fn permits_are_taken_with_the_tokens_or_not_at_all() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(3), clock.clone());
+    let parallel = ConcurrencyLimit::with_clock(2, clock.clone());
+    let of_key = KeyedConcurrencyLimit::<str, _>::with_clock(1, clock.clone());
+    let call = |key, n: u32| {
+        AllOf::new([Charge::new("tokens", &limiter, n)])
+            .permits([PermitCharge::new("parallel", &parallel), PermitCharge::of_key("tenant", &of_key, key)])
+    };
+    let first = call("a", 1).try_acquire().expect("all is there");
+    assert_eq!((limiter.balance(), parallel.in_flight(), of_key.in_flight("a")), (2.0, 1, 1));
+    let refused = call("a", 1).try_acquire().unwrap_err();
+    assert_eq!((refused.limit(), refused.index(), refused.retry_after()), ("tenant", 2, None));
+    assert!(matches!(refused.cause(), LimitCause::Permit(TryAcquirePermitError::NoPermit(_))), "{refused}");
+    assert_eq!(call("b", 3).try_acquire().unwrap_err().limit(), "tokens");
+    assert_eq!((limiter.balance(), parallel.in_flight(), of_key.len()), (2.0, 1, 1), "nothing was taken");
+    let mut permits = call("b", 1).try_acquire().expect("all is there").into_permits();
+    drop(first);
+    assert_eq!((parallel.in_flight(), of_key.in_flight("b")), (1, 1));
+    drop(permits.next());
+    assert_eq!((parallel.in_flight(), of_key.in_flight("b")), (0, 1));
+    drop(permits);
+    assert_eq!(of_key.len(), 0);
+}
+
+/// A call waits on the limit that refused it, and holds nothing meanwhile.
+#[test]
+fn a_joined_wait_holds_nothing_while_it_waits() {
+    let clock = MockClock::new();
+    let of = |rate, burst| RateLimiter::with_clock(Quota::per_second(rate).burst(burst), clock.clone());
+    let (fast, slow, parallel) = (of(10, 2), of(1, 1), ConcurrencyLimit::with_clock(1, clock.clone()));
+    let call = || {
+        AllOf::new([Charge::new("fast", &fast, 1), Charge::new("slow", &slow, 1)])
+            .permits([PermitCharge::new("parallel", &parallel)])
+            .acquire()
+    };
+    let Some(Ok(held)) = poll(&mut call()) else { panic!("all is there") };
+    let mut second = call();
+    assert!(poll(&mut second).is_none());
+    assert_eq!((fast.waiters(), slow.waiters(), parallel.waiters()), (0, 0, 1));
+    drop(held);
+    // It has the permit in its turn, gives it back, and waits for the slow tokens.
+    assert!(poll(&mut second).is_none());
+    assert_eq!((slow.waiters(), parallel.in_flight(), fast.balance()), (1, 0, 1.0));
+    let permit = parallel.try_acquire().expect("it is free");
+    clock.advance(Duration::from_secs(1));
+    assert!(poll(&mut second).is_none());
+    assert_eq!((slow.balance(), fast.balance(), parallel.waiters()), (1.0, 2.0, 1), "the tokens are given back");
+    drop(permit);
+    let Some(Ok(held)) = poll(&mut second) else { panic!("all is there") };
+    assert_eq!((slow.balance(), fast.balance(), parallel.in_flight()), (0.0, 1.0, 1));
+    let refused = poll(&mut call().within(Duration::from_millis(10))).map(|answer| answer.unwrap_err());
+    assert!(refused.is_none(), "it waits for a permit until then");
+    let mut late = call().within(Duration::from_millis(10));
+    assert!(poll(&mut late).is_none());
+    drop(held);
+    let refused = poll(&mut late).expect("too late for the tokens").unwrap_err();
+    assert_eq!(refused.limit(), Some("slow"));
+    assert!(matches!(refused.cause(), AcquireCause::Tokens(AcquireError::TooLate(_))), "{refused}");
+    assert_eq!((slow.waiters(), fast.waiters(), parallel.in_flight()), (0, 0, 0));
+    assert!(call().until(0).wait().is_err());
+}
+
+/// Calls that need the same limits in opposite orders, with few permits, all end.
+#[test]
+fn joined_waits_of_threads_all_end() {
+    let (a, b) =
+        (RateLimiter::new(Quota::per_second(4_000).burst(2)), RateLimiter::new(Quota::per_second(5_000).burst(3)));
+    let parallel = ConcurrencyLimit::new(2);
+    let most = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (a, b, parallel, most) = (&a, &b, &parallel, &most);
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    let mut charges = [Charge::new("a", a, 1), Charge::new("b", b, 2)];
+                    if thread % 2 == 0 {
+                        charges.reverse();
+                    }
+                    let held = AllOf::new(charges).permits([PermitCharge::new("parallel", parallel)]).acquire().wait();
+                    most.fetch_max(parallel.in_flight() as u64, Ordering::Relaxed);
+                    drop(held.expect("no deadline"));
+                }
+            });
+        }
+    });
+    assert!(most.into_inner() <= 2);
+    assert_eq!((a.waiters(), b.waiters(), parallel.waiters(), parallel.in_flight()), (0, 0, 0, 0));
 }

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use brimful::{
-    AcquireError, CompositeAcquire, CompositeLimiter, KeyedCompositeLimiter, MockClock, QueueLimit, Quotas, Tokens,
+    AcquireCause, AcquireError, CompositeAcquire, CompositeAcquireError, CompositeLimiter, KeyedCompositeLimiter,
+    MockClock, QueueLimit, Quotas, Tokens,
 };
 use proptest::prelude::*;
 
@@ -23,6 +24,11 @@ fn drained(text: &str) -> CompositeLimiter<MockClock> {
     let limiter = CompositeLimiter::with_clock(quotas(text), MockClock::new());
     while limiter.allow() {}
     limiter
+}
+
+fn cause(error: CompositeAcquireError) -> AcquireError {
+    let AcquireCause::Tokens(error) = error.cause() else { panic!("{error}: a limit of tokens refuses") };
+    error
 }
 
 fn left(limiter: &CompositeLimiter<MockClock>) -> Vec<u32> {
@@ -63,11 +69,11 @@ fn a_wait_that_cannot_end_in_time_is_refused_at_once_by_name() {
     assert!(poll(&mut first).is_none());
     let refused = poll(&mut limiter.acquire().within(Duration::from_millis(399))).expect("at once").unwrap_err();
     assert_eq!((refused.limit(), refused.retry_after()), (Some("slow"), Some(Duration::from_millis(400))));
-    assert!(matches!(refused.error(), AcquireError::TooLate(_)), "{refused}");
+    assert!(matches!(cause(refused), AcquireError::TooLate(_)), "{refused}");
     let mut second = limiter.acquire().within(Duration::from_millis(400));
     assert!(poll(&mut second).is_none());
     let refused = poll(&mut limiter.acquire_n(2)).expect("at once").unwrap_err();
-    assert!(matches!((refused.limit(), refused.error()), (Some("slow"), AcquireError::ExceedsBurst(_))), "{refused}");
+    assert!(matches!((refused.limit(), cause(refused)), (Some("slow"), AcquireError::ExceedsBurst(_))), "{refused}");
     assert_eq!(refused.index(), Some(1));
     // A call that does not wait is refused behind those that do.
     assert_eq!(limiter.try_acquire().unwrap_err().retry_after(), Some(Duration::from_millis(600)));
@@ -78,10 +84,10 @@ fn a_wait_that_cannot_end_in_time_is_refused_at_once_by_name() {
     limiter.clock().set(200 * MILLISECOND);
     limiter.try_reserve_n(0).expect("it costs nothing").commit(1);
     let refused = poll(&mut second).expect("it is over").unwrap_err();
-    assert!(matches!(refused.error(), AcquireError::TooLate(_)), "{refused}");
+    assert!(matches!(cause(refused), AcquireError::TooLate(_)), "{refused}");
     assert_eq!(limiter.waiters(), 0);
     let mut late = limiter.acquire().until(100 * MILLISECOND);
-    assert!(matches!(poll(&mut late), Some(Err(error)) if matches!(error.error(), AcquireError::TooLate(_))));
+    assert!(matches!(poll(&mut late), Some(Err(error)) if matches!(cause(error), AcquireError::TooLate(_))));
 }
 
 #[test]
@@ -140,9 +146,9 @@ fn waiters_that_leave_less_come_first_and_take_places() {
     let mut first = limiter.acquire();
     assert!(poll(&mut first).is_none());
     let refused = poll(&mut last).expect("it is over").unwrap_err();
-    assert!(matches!(refused.error(), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Displaced));
+    assert!(matches!(cause(refused), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Displaced));
     assert!(matches!(poll(&mut limiter.leaving(2).acquire()), Some(Err(error))
-        if matches!(error.error(), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Waiters(2))));
+        if matches!(cause(error), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Waiters(2))));
     advance(&limiter, 100);
     assert_eq!((granted_at(&mut first), granted_at(&mut background)), (Some(100), None));
     // It needs one and leaves two.
@@ -156,7 +162,7 @@ fn a_closed_composite_refuses_waits_and_nothing_else() {
     let mut wait = limiter.acquire();
     assert!(poll(&mut wait).is_none());
     limiter.close();
-    assert!(matches!(poll(&mut wait), Some(Err(error)) if matches!(error.error(), AcquireError::LimiterClosed(_))));
+    assert!(matches!(poll(&mut wait), Some(Err(error)) if matches!(cause(error), AcquireError::LimiterClosed(_))));
     advance(&limiter, 1_000);
     let error = limiter.acquire_blocking().unwrap_err();
     assert_eq!(
@@ -177,7 +183,7 @@ fn keys_have_queues_of_their_own_while_callers_wait() {
     assert_eq!((clients.waiting_keys(), clients.key(&1).waiters(), clients.key(&3).waiters()), (2, 2, 0));
     let refused = poll(&mut clients.acquire(&3)).expect("at once").unwrap_err();
     assert!(
-        matches!(refused.error(), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Keys(2)),
+        matches!(cause(refused), AcquireError::QueueFull(full) if full.limit() == QueueLimit::Keys(2)),
         "{refused}"
     );
     assert_eq!(clients.try_acquire(&1).unwrap_err().retry_after(), Some(Duration::from_millis(300)));
@@ -185,7 +191,7 @@ fn keys_have_queues_of_their_own_while_callers_wait() {
     assert!(matches!(poll(&mut waits[0]), Some(Ok(_))) && matches!(poll(&mut waits[1]), Some(Ok(_))));
     assert_eq!(clients.waiting_keys(), 1, "of the second key, no caller waits");
     assert!(clients.remove(&1));
-    assert!(matches!(poll(&mut waits[2]), Some(Err(error)) if matches!(error.error(), AcquireError::KeyRemoved(_))));
+    assert!(matches!(poll(&mut waits[2]), Some(Err(error)) if matches!(cause(error), AcquireError::KeyRemoved(_))));
     assert_eq!(clients.waiting_keys(), 0);
     assert!(clients.allow(&1));
 }

@@ -1,0 +1,186 @@
+//! [`AcquireAll`]: a wait on limits that others use as well.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use super::all_of::{AllOf, Held};
+use super::error::{AcquireCause, CompositeAcquireError};
+use super::name::LimitName;
+use crate::clock::{Clock, QuantaClock};
+use crate::concurrency::{AcquirePermit, Permit};
+use crate::limiter::Acquire;
+use crate::queue::{Deadline, Parker};
+use crate::word::Reading;
+
+/// A wait for all limits of an [`AllOf`]: a future; or, by [`wait`](AcquireAll::wait), a call that blocks the
+/// thread.
+///
+/// The limits are not this call's own, so it waits on one limit at a time: the one that refused it. When that
+/// limit has served the call, all others are tried at once. If one of them refuses, what was taken is given back,
+/// and the call waits there. So it never holds tokens or permits while it waits for others: there is no deadlock.
+///
+/// # Fairness
+///
+/// On each limit, calls are served in order of arrival. Over all limits they are not: a call that has to give
+/// back has lost its place, and may be overtaken, any number of times, by calls that need fewer limits. To serve
+/// calls in order, let one limiter own the limits: see [`CompositeLimiter`](crate::CompositeLimiter).
+///
+/// # Cancel safety
+///
+/// A dropped future gives up its place, and loses nothing.
+#[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
+pub struct AcquireAll<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static = QuantaClock> {
+    all: AllOf<'a, N, M, C>,
+    deadline: Deadline,
+    stage: Stage<'a, C>,
+}
+
+enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
+    /// Not yet polled.
+    New,
+    /// Nothing is taken, and nothing is waited for.
+    Free,
+    /// Waits for the tokens of a charge.
+    Tokens(usize, Acquire<'a, C>),
+    /// Waits for a permit.
+    Permit(usize, AcquirePermit<'a, C>),
+    Over,
+}
+
+/// What a call has that waited for it.
+enum Waited<'a> {
+    Nothing,
+    Tokens(usize),
+    Permit(usize, Permit<'a>),
+}
+
+type Answer<'a, const M: usize> = Result<Held<'a, M>, CompositeAcquireError>;
+
+impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AcquireAll<'a, N, M, C> {
+    pub(super) fn new(all: AllOf<'a, N, M, C>) -> Self {
+        AcquireAll { all, deadline: Deadline::None, stage: Stage::New }
+    }
+
+    /// Fails if the call cannot be served within `timeout` of the first poll, by the clock of the first limit.
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.deadline = Deadline::Within(timeout);
+        self
+    }
+
+    /// As `within`, with a deadline in nanoseconds since the origin of the limits' clock.
+    pub fn until(mut self, deadline_ns: u64) -> Self {
+        self.deadline = Deadline::Until(Reading::from_nanos(deadline_ns));
+        self
+    }
+
+    /// Waits by blocking the thread.
+    ///
+    /// # Errors
+    ///
+    /// As the future.
+    pub fn wait(mut self) -> Result<Held<'a, M>, CompositeAcquireError> {
+        let parker = Parker::new();
+        loop {
+            if let Poll::Ready(answer) = self.advance(parker.waker()) {
+                return answer;
+            }
+            parker.sleep(Duration::MAX);
+        }
+    }
+
+    fn error(&self, nth: usize, cause: AcquireCause) -> CompositeAcquireError {
+        CompositeAcquireError::new(Some((nth, LimitName::new(self.all.name_of(nth)))), cause)
+    }
+
+    fn advance(&mut self, by: &Waker) -> Poll<Answer<'a, M>> {
+        if let (Stage::New, deadline @ Deadline::Within(_), Some(clock)) =
+            (&self.stage, self.deadline, self.all.clock())
+        {
+            self.deadline = Deadline::Until(deadline.from(Reading::from_nanos(clock.now())));
+        }
+        let mut context = Context::from_waker(by);
+        loop {
+            let waited = match &mut self.stage {
+                Stage::New | Stage::Free => Waited::Nothing,
+                Stage::Tokens(nth, acquire) => {
+                    let nth = *nth;
+                    match ready!(Pin::new(acquire).poll(&mut context)) {
+                        Ok(_) => Waited::Tokens(nth),
+                        Err(error) => {
+                            self.stage = Stage::Over;
+                            return Poll::Ready(Err(self.error(nth, AcquireCause::Tokens(error))));
+                        }
+                    }
+                }
+                Stage::Permit(nth, acquire) => {
+                    let nth = *nth;
+                    match ready!(Pin::new(acquire).poll(&mut context)) {
+                        Ok(permit) => Waited::Permit(nth, permit),
+                        Err(error) => {
+                            self.stage = Stage::Over;
+                            return Poll::Ready(Err(self.error(N + nth, AcquireCause::Permit(error))));
+                        }
+                    }
+                }
+                Stage::Over => return Poll::Pending,
+            };
+            self.stage = Stage::Free;
+            let tried = match waited {
+                Waited::Nothing => self.all.take(None, None),
+                Waited::Tokens(nth) => self.all.take(Some(nth), None),
+                Waited::Permit(nth, permit) => self.all.take(None, Some((nth, permit))),
+            };
+            match tried {
+                Ok(held) => {
+                    self.stage = Stage::Over;
+                    return Poll::Ready(Ok(held));
+                }
+                Err(refused) => self.stage = self.wait_on(refused.index()),
+            }
+        }
+    }
+
+    /// Returns the wait on a limit that refused the call.
+    fn wait_on(&self, nth: usize) -> Stage<'a, C> {
+        let deadline = match self.deadline {
+            Deadline::Until(deadline) => Some(deadline.nanos()),
+            _ => None,
+        };
+        if nth < N {
+            let acquire = self.all.acquire_tokens(nth);
+            Stage::Tokens(
+                nth,
+                match deadline {
+                    Some(deadline) => acquire.until(deadline),
+                    None => acquire,
+                },
+            )
+        } else {
+            let acquire = self.all.acquire_permit(nth - N);
+            Stage::Permit(
+                nth - N,
+                match deadline {
+                    Some(deadline) => acquire.until(deadline),
+                    None => acquire,
+                },
+            )
+        }
+    }
+}
+
+impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> Future for AcquireAll<'a, N, M, C> {
+    type Output = Result<Held<'a, M>, CompositeAcquireError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.advance(context.waker())
+    }
+}
+
+impl<const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> fmt::Debug for AcquireAll<'_, N, M, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireAll").field("all", &self.all).finish_non_exhaustive()
+    }
+}
