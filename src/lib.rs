@@ -237,6 +237,26 @@
 //! # Ok::<(), brimful::AcquirePermitError>(())
 //! ```
 //!
+//! # Several limits
+//!
+//! A [`CompositeLimiter`] holds several quotas at once, and a [`KeyedCompositeLimiter`] holds them for each key. A
+//! call is charged to all of them or to none. The error names the limit that refused it, with the longest of the
+//! waits; [`decide`](CompositeLimiter::decide) returns the numbers of each. Waiters are served in order, and are
+//! charged when all limits admit them.
+//!
+//! ```
+//! use brimful::CompositeLimiter;
+//!
+//! let limiter = CompositeLimiter::new("burst: 100/s burst 200; daily: 50000/day".parse()?);
+//! if let Err(refused) = limiter.try_acquire_n(201) {
+//!     println!("{refused}"); // limit "burst": a cost of 201 tokens can never be admitted …
+//! }
+//! # Ok::<(), brimful::ParseQuotaError>(())
+//! ```
+//!
+//! [`AllOf`] joins limits of different kinds, keys and costs for one call: the limiter of all requests, a tenant's
+//! bucket, a user's tokens, a [`ConcurrencyLimit`].
+//!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and

@@ -6,7 +6,6 @@ use std::hash::{BuildHasher, Hash};
 
 use super::decision::CompositeDecision;
 use super::error::{LimitCause, LimitError};
-use super::joint_wait::AcquireAll;
 use super::name::LimitName;
 use super::together::{self, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
@@ -220,15 +219,6 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
 }
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
-    /// Waits until every charge and all permits can be taken at once.
-    ///
-    /// # Errors
-    ///
-    /// [`CompositeAcquireError`](crate::CompositeAcquireError), which names the limit that cannot be met.
-    pub fn acquire(self) -> AcquireAll<'a, N, M, C> {
-        AcquireAll::new(self)
-    }
-
     pub(super) fn acquire_tokens(&self, nth: usize) -> Acquire<'a, C> {
         self.charges[nth].bucket.acquire_n(self.charges[nth].n)
     }

@@ -59,8 +59,19 @@ enum Waited<'a> {
 
 type Answer<'a, const M: usize> = Result<Held<'a, M>, CompositeAcquireError>;
 
+impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
+    /// Waits until every charge and all permits can be taken at once.
+    ///
+    /// # Errors
+    ///
+    /// [`CompositeAcquireError`], which names the limit that cannot be met.
+    pub fn acquire(self) -> AcquireAll<'a, N, M, C> {
+        AcquireAll::new(self)
+    }
+}
+
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AcquireAll<'a, N, M, C> {
-    pub(super) fn new(all: AllOf<'a, N, M, C>) -> Self {
+    fn new(all: AllOf<'a, N, M, C>) -> Self {
         AcquireAll { all, deadline: Deadline::None, stage: Stage::New }
     }
 

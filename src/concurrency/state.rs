@@ -209,7 +209,7 @@ impl<C> fmt::Debug for ConcurrencyLimit<C> {
 }
 
 /// All of a keyed limit that does not depend on the type of its keys. It is shared with owned permits and waits.
-pub(super) struct KeyedState<C> {
+pub(crate) struct KeyedState<C> {
     pub(super) permits: KeyedPermits,
     pub(super) clock: C,
 }

@@ -21,7 +21,7 @@ use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::error::AcquireError;
 
-/// A bucket with the verbs of a [`RateLimiter`](crate::RateLimiter): that of one key, from
+/// A bucket with the verbs of a [`RateLimiter`]: that of one key, from
 /// [`KeyedRateLimiter::key`](crate::KeyedRateLimiter::key); or a view of a bucket for calls that leave
 /// some tokens in it, from `leaving` or `background`.
 ///
