@@ -376,9 +376,9 @@ pub use clock::TokioTimer;
 #[cfg(feature = "std")]
 pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock, Timer, clock_health};
 #[cfg(feature = "std")]
-pub use error::BuildError;
-#[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
+#[cfg(feature = "std")]
+pub use error::{BuildError, SetQuotaError};
 pub use error::{ExceedsBurst, QuotaError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
@@ -387,6 +387,8 @@ pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};
 pub use limiter::{
     KeyedRateLimiter, KeyedRateLimiterBuilder, OwnedReservation, RateLimiterBuilder, SipHasher, SipState,
 };
+#[cfg(feature = "std")]
+pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};

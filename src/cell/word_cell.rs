@@ -19,6 +19,8 @@ use crate::sync::{AtomicU64, Hint, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Reading, Units, Word};
 
+use super::terms_source::TermsSource;
+
 /// The source of a call's readings: a first one, and at most one more. The second is asked for if a
 /// denial was decided on a reading that may have been overtaken, by another call's swap or because
 /// the word was loaded after the reading. The second reading *replaces* the first, also when it is
@@ -183,7 +185,7 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    /// Returns the answer to a call for `n` tokens that leaves `leaving`.
+    /// Returns the answer to a call for `n` tokens that leaves `leaving`, by a quota that never changed.
     #[inline(always)]
     pub(crate) fn answer(self, layout: &Layout, (n, leaving): (Tokens, Tokens)) -> Result<(), TryAcquireError> {
         match self {
@@ -195,6 +197,33 @@ impl Taken {
                 Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
             }
             Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(refused(layout, deficit, now))),
+        }
+    }
+
+    /// Returns the answer by a quota that may have changed. Amounts in 10⁻¹² token are passed in
+    /// registers.
+    #[cold]
+    pub(crate) fn answer_by(
+        self,
+        terms: TermsSource<'_>,
+        requested: u128,
+        leaving: u128,
+    ) -> Result<(), TryAcquireError> {
+        if let Taken::Admitted { .. } | Taken::Unlimited = self {
+            return Ok(());
+        }
+        let terms = &terms.terms();
+        match self {
+            Taken::Denied { needed, .. } if needed > terms.capacity() => {
+                let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
+                let burst = terms.layout.tokens_down(terms.capacity());
+                Err(TryAcquireError::ExceedsBurst(ExceedsBurst::new(requested, leaving, burst)))
+            }
+            Taken::Denied { deficit, now, .. } => {
+                Err(TryAcquireError::RateLimited(RateLimited(terms.due(now, deficit))))
+            }
+            Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(TableFull(terms.due(now, deficit)))),
+            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
         }
     }
 }
@@ -217,7 +246,7 @@ fn refused(layout: &Layout, deficit: Units, now: Reading) -> TableFull {
 #[cold]
 fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
     let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
-    ExceedsBurst::new(layout, requested, leaving)
+    ExceedsBurst::new(requested, leaving, layout.tokens_down(layout.capacity()))
 }
 
 /// Takes the cost of `n` if `leaving` tokens are left then. Returns `Err` if this short loop cannot
@@ -274,20 +303,20 @@ pub(crate) fn take(
     }
 }
 
-/// Takes in one attempt. Returns `None` if it does not decide, because another call came between or
-/// the word is cold to the fast step. Nothing was charged then. `demand` is called after the clock
-/// was read.
+/// Takes in one attempt. Returns `None` if it does not decide, because another call came between, the
+/// word is cold to the fast step, or there is no demand. Nothing was charged then. `demand` is called after
+/// the clock was read.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn take_once(
     cell: &impl WordCell,
     layout: &Layout,
-    demand: impl FnOnce() -> Demand,
+    demand: impl FnOnce() -> Option<Demand>,
     source: TimeSource<'_, impl Clock>,
 ) -> Option<Taken> {
     let word = cell.load();
     let now = source.read();
-    let demand = demand();
+    let demand = demand()?;
     if !cell.is_here() {
         return None;
     }
@@ -334,6 +363,12 @@ impl Cell {
     /// admitted by the word sees the work that was done before tokens were given back to the queue.
     #[cfg(feature = "std")]
     pub(crate) fn hand_back(&self, word: Word) {
+        self.put(word);
+    }
+
+    /// Stores a word in a cell that no compare-exchange succeeds on.
+    #[cfg(feature = "std")]
+    pub(super) fn put(&self, word: Word) {
         self.0.store(word.bits(), Ordering::Release);
     }
 }

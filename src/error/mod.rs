@@ -5,6 +5,8 @@ mod acquire;
 #[cfg(feature = "std")]
 mod build;
 mod quota;
+#[cfg(feature = "std")]
+mod set_quota;
 mod show;
 mod try_acquire;
 
@@ -16,5 +18,9 @@ pub use build::BuildError;
 pub(crate) use build::BuildErrorKind;
 pub use quota::QuotaError;
 pub(crate) use quota::QuotaErrorKind;
+#[cfg(feature = "std")]
+pub use set_quota::SetQuotaError;
+#[cfg(feature = "std")]
+pub(crate) use set_quota::SetQuotaErrorKind;
 pub(crate) use show::Wait;
 pub use try_acquire::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};

@@ -1,12 +1,13 @@
 //! Room for a new key when the table holds its maximum number of keys.
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket;
 use crate::word::{Level, Reading, Units, Word};
 
 use super::fingerprint::Fingerprint;
 use super::policy::OnFull;
 use super::slots::{Candidates, InSlot};
-use super::state::Locked;
+use super::state::{Attempt, Locked, full};
 
 /// The outcome of the search for room for one more key.
 pub(super) enum Room {
@@ -24,23 +25,18 @@ impl<'a> Locked<'a> {
     /// Counts one more key. If the table is full, the key takes the place of another key. A bucket
     /// in use is forgotten only if the table was `swept`.
     #[inline]
-    pub(super) fn make_room(
-        &mut self,
-        key: Fingerprint,
-        candidates: &Candidates<'a>,
-        now: Reading,
-        swept: bool,
-    ) -> Room {
+    pub(super) fn make_room(&mut self, key: Fingerprint, candidates: &Candidates<'a>, attempt: Attempt<'_>) -> Room {
         if !self.is_crowded_out(candidates) && self.table.count() {
             return Room::Counted;
         }
-        self.make_room_at_limit(key, candidates, now, swept)
+        self.make_room_at_limit(key, candidates, attempt)
     }
 
     #[cold]
-    fn make_room_at_limit(&mut self, key: Fingerprint, candidates: &Candidates<'a>, now: Reading, swept: bool) -> Room {
+    fn make_room_at_limit(&mut self, key: Fingerprint, candidates: &Candidates<'a>, attempt: Attempt<'_>) -> Room {
+        let Attempt { terms, now, swept } = attempt;
         let rivals = self.rivals(key, candidates);
-        let full = self.table.full(now);
+        let full = full(terms, now);
         if let Some(tenant) = rivals.tenants().find(|tenant| self.claim_if(tenant, full)) {
             self.vacate(tenant);
             return Room::Counted;
@@ -49,38 +45,33 @@ impl<'a> Locked<'a> {
             return Room::Full;
         }
         // If the victim is charged meanwhile, the search begins anew.
-        while let Some((victim, word)) = self.victim(&rivals, now) {
+        while let Some((victim, word)) = self.victim(terms, &rivals, now) {
             if victim.claim_if(word) {
-                self.lower_floor(word);
+                self.lower_floor(terms, word);
                 self.vacate(victim);
                 return Room::Evicted;
             }
         }
-        Room::Refused { deficit: self.refusal(&rivals, now) }
+        Room::Refused { deficit: self.refusal(terms, &rivals, now) }
     }
 
     /// Returns the outcome that [`make_room`](Locked::make_room) would have, as far as a look can
     /// show.
-    pub(super) fn foresee_room(
-        &self,
-        key: Fingerprint,
-        candidates: &Candidates<'a>,
-        now: Reading,
-        swept: bool,
-    ) -> Room {
+    pub(super) fn foresee_room(&self, key: Fingerprint, candidates: &Candidates<'a>, attempt: Attempt<'_>) -> Room {
         if !self.is_crowded_out(candidates) && self.table.keys() < self.table.max_keys {
             return Room::Counted;
         }
-        let (rivals, full) = (self.rivals(key, candidates), self.table.full(now));
-        if rivals.tenants().any(|tenant| full.includes(self.layout(), tenant.word())) {
+        let Attempt { terms, now, swept } = attempt;
+        let (rivals, full) = (self.rivals(key, candidates), full(terms, now));
+        if rivals.tenants().any(|tenant| full.includes(tenant.word())) {
             return Room::Counted;
         }
         if !swept {
             return Room::Full;
         }
-        match self.victim(&rivals, now) {
+        match self.victim(terms, &rivals, now) {
             Some(_) => Room::Evicted,
-            None => Room::Refused { deficit: self.refusal(&rivals, now) },
+            None => Room::Refused { deficit: self.refusal(terms, &rivals, now) },
         }
     }
 
@@ -102,28 +93,28 @@ impl<'a> Locked<'a> {
     /// Returns the bucket to be forgotten for a new key, and its word: the bucket closest to full,
     /// never one that is exhausted. Returns `None` if there is no such bucket, or if the policy
     /// forbids it.
-    fn victim(&self, rivals: &Candidates<'a>, now: Reading) -> Option<(InSlot<'a>, Word)> {
+    fn victim(&self, terms: &Terms<'_>, rivals: &Candidates<'a>, now: Reading) -> Option<(InSlot<'a>, Word)> {
         let OnFull::EvictLeastDebt = self.table.on_full else { return None };
         let candidates = rivals.tenants().filter_map(|tenant| {
             let word = tenant.word();
-            let Level(held) = token_bucket::level(self.layout(), word, now);
-            (!word.is_special() && held >= self.token()).then_some((held, tenant, word))
+            let Level(held) = token_bucket::level(terms, word, now);
+            (!word.is_special() && held >= token(terms)).then_some((held, tenant, word))
         });
         candidates.max_by_key(|&(held, ..)| held).map(|(_, tenant, word)| (tenant, word))
     }
 
     /// Returns the units that must be earned until one of the rivals may be forgotten.
-    fn refusal(&self, rivals: &Candidates<'a>, now: Reading) -> Units {
-        let capacity = self.layout().capacity().0 as i64;
-        let enough = if self.table.on_full == OnFull::EvictLeastDebt { self.token() } else { capacity };
-        let levels = rivals.tenants().map(|tenant| token_bucket::level(self.layout(), tenant.word(), now).0);
+    fn refusal(&self, terms: &Terms<'_>, rivals: &Candidates<'a>, now: Reading) -> Units {
+        let capacity = terms.capacity().0 as i64;
+        let enough = if self.table.on_full == OnFull::EvictLeastDebt { token(terms) } else { capacity };
+        let levels = rivals.tenants().map(|tenant| token_bucket::level(terms, tenant.word(), now).0);
         // Without rivals, all keys are waited on or elsewhere. The result is a guess then.
         let missing = levels.max().map_or(capacity, |most| enough - most);
         Units(missing.max(1) as u64)
     }
+}
 
-    /// Returns the units below which a bucket is exhausted.
-    fn token(&self) -> i64 {
-        self.layout().per_token().min(self.layout().capacity().0) as i64
-    }
+/// Returns the units below which a bucket is exhausted.
+fn token(terms: &Terms<'_>) -> i64 {
+    terms.layout.per_token().min(terms.capacity().0) as i64
 }

@@ -17,7 +17,7 @@ use super::fingerprint::Fingerprint;
 use super::growth::Sweep;
 use super::op::BucketOp;
 use super::policy::FullEvent;
-use super::state::{Locked, Table, raise};
+use super::state::{Attempt, Locked, Table, raise};
 
 /// The outcome of an attempt to wait.
 pub(crate) enum Arrival {
@@ -50,8 +50,8 @@ impl Table {
         loop {
             let enqueued = self.lock(self.stripe_of(key)).enter(key, call, now, sweep.is_over());
             match enqueued {
-                Attempt::Full => self.sweep_on(&mut sweep, now),
-                Attempt::Arrived(arrival) => {
+                Tried::Full => self.sweep_on(&mut sweep, now),
+                Tried::Arrived(arrival) => {
                     self.grow_if_crowded(now);
                     if let Arrival::NoPlace { .. } = arrival {
                         self.report(FullEvent::Refused);
@@ -59,6 +59,14 @@ impl Table {
                     return arrival;
                 }
             }
+        }
+    }
+
+    /// Called after the quota changed. Tells each queue that has waiters, with no lock held.
+    pub(super) fn requote(&self) {
+        for stripe in 0..self.stripes.len() {
+            let queues: Vec<_> = self.lock(stripe).state.queued.values().cloned().collect();
+            queues.iter().for_each(|queue| queue.requote());
         }
     }
 
@@ -83,7 +91,7 @@ impl Table {
 }
 
 /// The outcome of one attempt to wait, under the lock.
-enum Attempt {
+enum Tried {
     Arrived(Arrival),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full,
@@ -109,22 +117,22 @@ impl<T> QueuedOutput<T> {
 
 impl Locked<'_> {
     /// Takes tokens from a key's bucket, or joins its queue.
-    fn enter(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
+    fn enter(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Tried {
         let mut event = None;
         let queue = match self.state.queued.get(&key) {
             Some(queue) => queue.clone(),
             None => {
                 if !self.count_waiting(now) {
-                    return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
+                    return Tried::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
                 }
                 let word = match self.hand_over(key, now, swept) {
                     Ok((word, forced)) => {
                         event = forced;
                         word
                     }
-                    Err(attempt) => {
+                    Err(tried) => {
                         self.table.uncount_waiting(1);
-                        return attempt;
+                        return tried;
                     }
                 };
                 let queue = Queue::new(self.table.config.clone(), Some(word));
@@ -134,7 +142,7 @@ impl Locked<'_> {
         };
         let (enqueued, needs_dispatch) = queue.work_apart(|state| state.enter(queue.config(), call, now));
         self.take_back(key, &queue, now);
-        Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
+        Tried::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
     }
 
     /// Counts one more key that callers wait on, if there may be one more.
@@ -147,7 +155,7 @@ impl Locked<'_> {
     }
 
     /// Takes a key's word out of its place, or makes a new word.
-    fn hand_over(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Attempt> {
+    fn hand_over(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Tried> {
         let candidates = self.table.candidates(key);
         if let Some((_, tenant)) = candidates.find(key) {
             let word = tenant.claim();
@@ -158,12 +166,13 @@ impl Locked<'_> {
             self.table.uncount_overflow(1);
             return Ok((word, None));
         }
-        let word = self.new_bucket(now).word(self.layout(), now);
-        match self.make_room(key, &candidates, now, swept) {
+        let terms = self.table.terms();
+        let word = self.new_bucket(&terms, now).word(&terms, now);
+        match self.make_room(key, &candidates, Attempt { terms: &terms, now, swept }) {
             Room::Counted => Ok((word, None)),
             Room::Evicted => Ok((word, Some(FullEvent::Evicted))),
-            Room::Full => Err(Attempt::Full),
-            Room::Refused { deficit } => Err(Attempt::Arrived(Arrival::NoPlace { deficit, now })),
+            Room::Full => Err(Tried::Full),
+            Room::Refused { deficit } => Err(Tried::Arrived(Arrival::NoPlace { deficit, now })),
         }
     }
 
@@ -188,7 +197,7 @@ impl Locked<'_> {
         let Some(word) = queue.reclaim() else { return false };
         self.state.queued.remove(&key);
         self.table.uncount_waiting(1);
-        if !self.place(key, word, &candidates, now) {
+        if !self.place(&self.table.terms(), key, word, &candidates, now) {
             self.table.counters.count(FullEvent::Evicted);
         }
         true
@@ -218,8 +227,8 @@ impl Locked<'_> {
 
     /// Runs an operation on a key that callers wait on.
     pub(super) fn run_queued<O: BucketOp>(&mut self, key: Fingerprint, op: &O) -> Option<QueuedOutput<O::Output>> {
-        let (queue, layout) = (self.queue_of(key, || op.now())?, self.table.layout());
-        let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, layout));
+        let (queue, terms) = (self.queue_of(key, || op.now())?, self.table.terms_source());
+        let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, terms));
         Some(QueuedOutput { output: output?, needs_dispatch: needs_dispatch.then_some(queue) })
     }
 

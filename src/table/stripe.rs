@@ -2,41 +2,52 @@
 
 use std::ops::Bound;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket;
-use crate::word::{Layout, Reading, Word};
+use crate::word::{Reading, Word};
 
 use super::fingerprint::Fingerprint;
 use super::slots::{Candidates, InSlot, Slot};
 use super::state::{Forgettable, Locked};
 
 impl<'a> Locked<'a> {
-    pub(super) fn layout(&self) -> &'a Layout {
-        self.table.layout()
-    }
-
     /// Gives a counted key a slot, or a place in the overflow. If the overflow is full too, the key
     /// is forgotten at once, and its debt is kept in the floor; returns `false` then.
     #[inline]
     #[must_use = "an eviction has to be counted"]
-    pub(super) fn place(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) -> bool {
+    pub(super) fn place(
+        &mut self,
+        terms: &Terms<'_>,
+        key: Fingerprint,
+        word: Word,
+        candidates: &Candidates<'a>,
+        now: Reading,
+    ) -> bool {
         match candidates.vacant(Candidates::LINES) {
             Some(slot) => {
                 self.occupy(slot, key, word);
                 true
             }
-            None => self.place_crowded(key, word, candidates, now),
+            None => self.place_crowded(terms, key, word, candidates, now),
         }
     }
 
     #[cold]
-    fn place_crowded(&mut self, key: Fingerprint, word: Word, candidates: &Candidates<'a>, now: Reading) -> bool {
-        let slot = self.reuse(candidates, self.table.idle(now)).or_else(|| self.displace(candidates));
+    fn place_crowded(
+        &mut self,
+        terms: &Terms<'_>,
+        key: Fingerprint,
+        word: Word,
+        candidates: &Candidates<'a>,
+        now: Reading,
+    ) -> bool {
+        let slot = self.reuse(candidates, self.table.idle(terms, now)).or_else(|| self.displace(candidates));
         if let Some(slot) = slot {
             self.occupy(slot, key, word);
         } else if self.table.count_overflow() {
             self.state.overflow.insert(key, word);
         } else {
-            self.lower_floor(word);
+            self.lower_floor(terms, word);
             self.table.uncount(1);
             return false;
         }
@@ -62,26 +73,26 @@ impl<'a> Locked<'a> {
     }
 
     /// Forgets a candidate that may be forgotten, and returns its slot.
-    fn reuse(&mut self, candidates: &Candidates<'a>, forgettable: Forgettable) -> Option<Slot<'a>> {
+    fn reuse(&mut self, candidates: &Candidates<'a>, forgettable: Forgettable<'_>) -> Option<Slot<'a>> {
         let tenant = candidates.tenants().find(|tenant| self.claim_if(tenant, forgettable))?;
         self.table.uncount(1);
         Some(self.vacate(tenant))
     }
 
     /// Claims the slot of a tenant if the tenant may be forgotten.
-    pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable) -> bool {
+    pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable<'_>) -> bool {
         let word = tenant.word();
         // A charge that is under way makes the claim fail. The bucket is in use again then.
-        let claimed = forgettable.includes(self.layout(), word) && tenant.claim_if(word);
+        let claimed = forgettable.includes(word) && tenant.claim_if(word);
         if claimed {
-            self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
+            self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
         }
         claimed
     }
 
     /// Lowers the floor, because a bucket is forgotten that held at least as much as `word`.
-    pub(super) fn lower_floor(&mut self, word: Word) {
-        let lower = |floor| token_bucket::min_of(self.layout(), floor, word);
+    pub(super) fn lower_floor(&mut self, terms: &Terms<'_>, word: Word) {
+        let lower = |floor| token_bucket::min_of(terms, floor, word);
         self.state.floor = Some(self.state.floor.map_or(word, lower));
     }
 
@@ -113,7 +124,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Forgets the buckets of a group that may be forgotten, and returns their number.
-    pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable) -> u64 {
+    pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable<'_>) -> u64 {
         let mut freed = 0;
         for tenant in self.table.group_tenants(group) {
             if self.claim_if(&tenant, forgettable) {
@@ -127,16 +138,16 @@ impl<'a> Locked<'a> {
 
     /// Looks at a few buckets in the overflow, others at each call. Forgets those that may be
     /// forgotten, and returns their number.
-    pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable) -> u64 {
+    pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable<'_>) -> u64 {
         const FEW: usize = 64;
-        let (layout, state) = (self.layout(), &mut *self.state);
+        let state = &mut *self.state;
         let after = state.last_swept.map_or(Bound::Unbounded, Bound::Excluded);
         let entries = state.overflow.range((after, Bound::Unbounded)).chain(&state.overflow);
         let few: Vec<_> = entries.take(FEW.min(state.overflow.len())).map(|(&key, &word)| (key, word)).collect();
         state.last_swept = few.last().map(|&(key, _)| key);
         let mut freed = 0;
         for (key, word) in few {
-            if forgettable.includes(layout, word) && state.overflow.remove(&key).is_some() {
+            if forgettable.includes(word) && state.overflow.remove(&key).is_some() {
                 freed += 1;
             }
         }
@@ -145,15 +156,15 @@ impl<'a> Locked<'a> {
 
     /// Looks at all buckets in the overflow. Forgets those that may be forgotten, and returns their
     /// number.
-    pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable) -> u64 {
-        let (layout, before) = (self.layout(), self.state.overflow.len());
-        self.state.overflow.retain(|_, word| !forgettable.includes(layout, *word));
+    pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable<'_>) -> u64 {
+        let before = self.state.overflow.len();
+        self.state.overflow.retain(|_, word| !forgettable.includes(*word));
         self.forgot_overflown((before - self.state.overflow.len()) as u64, forgettable)
     }
 
-    fn forgot_overflown(&mut self, freed: u64, forgettable: Forgettable) -> u64 {
+    fn forgot_overflown(&mut self, freed: u64, forgettable: Forgettable<'_>) -> u64 {
         if freed > 0 {
-            self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
+            self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
             self.table.uncount(freed);
             self.table.uncount_overflow(freed);
         }

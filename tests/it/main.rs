@@ -26,6 +26,7 @@ mod no_lost_tokens;
 mod oracle;
 mod quotas;
 mod resetting;
+mod set_quota;
 mod sharing;
 mod starting;
 mod support;

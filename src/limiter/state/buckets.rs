@@ -8,7 +8,6 @@ use crate::word::Layout;
 /// reservations that keep their limiter alive.
 pub(in crate::limiter) struct Buckets<C> {
     pub(in crate::limiter) table: Table,
-    pub(in crate::limiter) quota: Quota,
     /// The share of the burst that background work leaves, in percent.
     pub(in crate::limiter) background: u8,
     pub(in crate::limiter) clock: C,
@@ -20,8 +19,8 @@ impl<C> Buckets<C> {
         self.table.layout()
     }
 
-    pub(in crate::limiter) fn quota(&self) -> &Quota {
-        &self.quota
+    pub(in crate::limiter) fn quota(&self) -> Quota {
+        self.table.quota()
     }
 
     #[inline]
