@@ -354,6 +354,8 @@ pub mod internals {
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 
+#[cfg(feature = "std")]
+pub mod adaptive;
 mod algorithm;
 mod cell;
 mod clock;

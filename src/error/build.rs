@@ -14,6 +14,7 @@ pub struct BuildError(pub(crate) BuildErrorKind);
 pub(crate) enum BuildErrorKind {
     NoQuota,
     AboveHighest(SetQuotaError),
+    Quota(&'static str),
     NoKeys,
     TooManyKeys { asked: u64, most: u64 },
     TooFewBytes { asked: u64, least: u64 },
@@ -28,6 +29,7 @@ impl fmt::Display for BuildError {
                 f.write_str("a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`")
             }
             BuildErrorKind::AboveHighest(above) => write!(f, "the first quota: {above}"),
+            BuildErrorKind::Quota(message) => f.write_str(message),
             BuildErrorKind::NoKeys => f.write_str(
                 "max_keys is 0: a keyed limiter needs room for one key at least, or nothing could be admitted",
             ),

@@ -6,6 +6,7 @@ mod clocks;
 mod coarse_clock;
 mod conformance;
 mod decisions;
+mod demand_limit;
 mod errors;
 mod exact_waits;
 mod field_bugs;

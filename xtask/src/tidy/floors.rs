@@ -10,7 +10,7 @@ use super::code::{Source, is_in_name, names, sources};
 use super::{Finding, Text};
 
 /// Every module at the root of the core, and its floor. `lib.rs` is on none.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("sync", 0),
     ("word", 1),
     ("quota", 1),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("table", 4),
     ("queue", 4),
     ("limiter", 5),
+    ("adaptive", 6),
 ];
 
 /// A path of which most modules may import little.
@@ -52,8 +53,8 @@ const RESTRICTED: [Restricted; 7] = [
     Restricted {
         path: "crate::sync",
         free: &["const_unless_loom"],
-        exempt: &["sync", "clock", "cell", "table", "queue"],
-        advice: "no atomics and locks here; only in sync, clock, F3 and F4",
+        exempt: &["sync", "clock", "cell", "table", "queue", "adaptive"],
+        advice: "no atomics and locks here; only in sync, clock, F3, F4 and adaptive",
     },
 ];
 
