@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::demand_builder::DemandLimitBuilder;
 use super::demand_policy::DemandPolicy;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::TryAcquireError;
@@ -45,13 +44,6 @@ pub struct DemandLimit<C = QuantaClock> {
     ends: AtomicU64,
     /// The current refill. Held by the call that ends a period.
     refill: Mutex<u32>,
-}
-
-impl DemandLimit {
-    /// Returns a builder, with the default numbers and the process's clock.
-    pub fn builder() -> DemandLimitBuilder {
-        DemandLimitBuilder::new()
-    }
 }
 
 impl<C: Clock> DemandLimit<C> {

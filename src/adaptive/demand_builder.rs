@@ -33,8 +33,9 @@ pub struct DemandLimitBuilder<C = QuantaClock> {
     clock: C,
 }
 
-impl DemandLimitBuilder {
-    pub(super) const fn new() -> Self {
+impl DemandLimit {
+    /// Returns a builder, with the default numbers and the process's clock.
+    pub const fn builder() -> DemandLimitBuilder {
         let policy = DemandPolicy {
             period: Duration::from_secs(1),
             initial: 5,

@@ -2,10 +2,10 @@
 
 use crate::word::{Earned, Intercept, Moment, Pace, Reading, Units};
 
-/// The most eras that a piece knows the beginning of.
-pub(crate) const MOST_ERAS: usize = 4;
+/// The most eras that a piece knows the beginning of. The models have fewer.
+pub(crate) const MOST_ERAS: usize = if cfg!(brimful_loom) { 2 } else { 4 };
 
-/// What a quota is between two changes of it.
+/// The numbers of a quota between two changes of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Piece {
     pub(crate) pace: Pace,

@@ -1,5 +1,5 @@
 //! The terms that a call is decided under: the layout of the words, and for a limiter whose quota has
-//! changed, what the quota is now.
+//! changed, the current piece.
 
 use crate::word::{Due, Intercept, Layout, Moment, Reading, Units, Word};
 
@@ -34,7 +34,7 @@ impl<'a> Terms<'a> {
         Terms { layout, piece: Some(piece) }
     }
 
-    /// Returns what the quota is now; `None` if it never changed.
+    /// Returns the current piece; `None` if the quota never changed.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn piece(&self) -> Option<&Piece> {
@@ -98,7 +98,7 @@ impl<'a> Terms<'a> {
 
     /// Returns the intercept that a word holds, whether its bucket is full or not.
     pub(super) fn stored_intercept(&self, word: Word) -> Intercept {
-        let stored = super::token_bucket::stored_intercept(self.layout, word);
+        let stored = stored_intercept(self.layout, word);
         #[cfg(feature = "std")]
         if let Some(piece) = &self.piece {
             return piece.carry(self.layout.tick_of(word), stored);
@@ -109,7 +109,8 @@ impl<'a> Terms<'a> {
     /// Returns the tick of a word that is written at a moment in place of a word of tick `before`.
     #[inline]
     pub(super) fn tick(&self, before: u64, at: Moment) -> u64 {
-        let tick = self.layout.tick(at.floor);
+        // The later time, which is never before the time by which the intercept is clipped.
+        let tick = self.layout.tick(at.near);
         #[cfg(feature = "std")]
         if let Some(piece) = &self.piece {
             return before.max(tick).max(piece.era_tick());
@@ -138,4 +139,12 @@ impl<'a> Terms<'a> {
         }
         Due::new(self.layout.earned(), now, deficit)
     }
+}
+
+/// Returns the intercept that a word that is not special holds, whether its bucket is full or not.
+/// It is exact at the start of the word's own tick, whatever the time is.
+pub(super) const fn stored_intercept(layout: &Layout, word: Word) -> Intercept {
+    let earned = layout.earned().at(layout.start(word)).0;
+    let count = word.bits().wrapping_add(earned) & layout.mask();
+    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
 }

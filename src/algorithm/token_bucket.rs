@@ -1,7 +1,7 @@
 //! The token bucket: the steps from one word to the next. No function here handles a special word;
 //! the limiter decides what a special word means.
 
-use super::terms::Terms;
+use super::terms::{Terms, stored_intercept};
 use crate::tokens::Tokens;
 use crate::word::{Intercept, Layout, Level, Moment, Product, Reading, Units, Word};
 
@@ -167,14 +167,6 @@ fn intercept(terms: &Terms<'_>, word: Word, at: Moment) -> Intercept {
 const fn is_expired(layout: &Layout, word: Word, now: Reading) -> bool {
     let age = layout.age(word, now);
     age > layout.horizon() && age <= Layout::OLDEST
-}
-
-/// Returns the intercept that a word that is not special holds, whether its bucket is full or not.
-/// It is exact at the start of the word's own tick, whatever the time is.
-pub(crate) const fn stored_intercept(layout: &Layout, word: Word) -> Intercept {
-    let earned = layout.earned().at(layout.start(word)).0;
-    let count = word.bits().wrapping_add(earned) & layout.mask();
-    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
 }
 
 /// Returns the intercept that a word holds, in the era of the terms.

@@ -113,7 +113,7 @@ fn cas_loop<T>(
     mut source: TimeSource<'_, impl Clock>,
     decide: impl Fn(&Terms<'_>, Word, Reading, bool) -> Next<Option<T>>,
 ) -> Option<T> {
-    // After each reading of the clock.
+    // After each reading of the clock, and after each load of the word.
     let mut terms = source_of_terms.terms();
     loop {
         if !cell.is_here() {
@@ -122,7 +122,8 @@ fn cas_loop<T>(
         match decide(&terms, word, now, overtaken) {
             Next::Swap(next, settled) => match cell.compare_exchange(word, next) {
                 Ok(()) => return settled,
-                Err(current) => (word, overtaken) = (current, true),
+                // The other call may have had later terms.
+                Err(current) => (word, terms, overtaken) = (current, source_of_terms.terms(), true),
             },
             Next::Return(settled) => return settled,
             Next::Recheck(settled) => match source.reread() {

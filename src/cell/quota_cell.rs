@@ -1,4 +1,4 @@
-//! [`QuotaCell`]: what a limiter's quota is now, which calls copy, and which `set_quota` replaces.
+//! [`QuotaCell`]: the current piece of a limiter's quota, which calls copy, and which `set_quota` replaces.
 //!
 //! A call reads its clock and then copies the piece, so a reading is never later than its terms. A
 //! reading from before the piece is exact enough to be denied by: see [`Pace`].
@@ -30,10 +30,10 @@ type Slot = [AtomicU64; FIXED + ERA * MOST_ERAS];
 /// clock is ahead by less does not write a word of the new era.
 const LEAP: u64 = 1 << 20;
 
-/// The limiter time at which no more eras begin.
+/// The limiter time from which on no era begins.
 const LAST_ERA: u64 = 1 << 58;
 
-/// What a limiter's quota is now.
+/// The current piece of a limiter's quota.
 pub(crate) struct QuotaCell {
     /// The number of pieces so far; zero if the quota never changed.
     version: AtomicU64,
@@ -239,9 +239,11 @@ impl QuotaCell {
         Ok(())
     }
 
-    /// Returns an error if no era can begin after this limiter time.
+    /// Returns an error if no era can begin after this limiter time. Ticks that are longer than half of the
+    /// range have no second one.
     fn check_era(&self, at: Reading) -> Result<(), SetQuotaError> {
-        if at.nanos() >= LAST_ERA { Err(SetQuotaError(SetQuotaErrorKind::TooManyEras)) } else { Ok(()) }
+        let is_too_late = self.era_start(at).nanos() >= LAST_ERA;
+        if is_too_late { Err(SetQuotaError(SetQuotaErrorKind::TooManyEras)) } else { Ok(()) }
     }
 
     /// Ends the era, and returns the reading at which it ended: no call that begins later reads an earlier

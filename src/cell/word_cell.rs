@@ -352,6 +352,20 @@ impl Cell {
         swapped.map(drop).map_err(Word::from_bits)
     }
 
+    /// As [`load`](Cell::load), for a limiter whose quota changes. Acquire: a call that sees a word sees the
+    /// terms by which it was written.
+    #[cfg(feature = "std")]
+    pub(crate) fn load_with_terms(&self) -> Word {
+        Word::from_bits(self.0.load(Ordering::Acquire))
+    }
+
+    /// As [`compare_exchange`](Cell::compare_exchange), which acquires also if it fails, for the same reason.
+    #[cfg(feature = "std")]
+    pub(crate) fn compare_exchange_with_terms(&self, seen: Word, next: Word) -> Result<(), Word> {
+        let swapped = self.0.compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, Ordering::Acquire);
+        swapped.map(drop).map_err(Word::from_bits)
+    }
+
     /// Hands the word over to the queue, whose lock the caller holds. Every compare-exchange that
     /// is under way fails.
     #[cfg(feature = "std")]

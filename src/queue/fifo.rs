@@ -149,6 +149,12 @@ impl Queue {
         cells.move_word(home);
     }
 
+    /// Replaces a word that is with the queue, without a dispatch: the caller holds a lock, and
+    /// [`requote`](Queue::requote) follows. Returns whether the word was here.
+    pub(crate) fn rewrite(&self, word: impl FnOnce(Word) -> Word) -> bool {
+        self.lock().rewrite(word)
+    }
+
     /// Called after the quota changed. Refuses the waiters that will be too late now, or that need more
     /// than the burst, and arms the timer anew.
     pub(crate) fn requote(&self) {

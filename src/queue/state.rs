@@ -182,6 +182,12 @@ impl QueueState {
         Some(amount)
     }
 
+    /// Replaces the word if it is here.
+    pub(super) fn rewrite(&mut self, word: impl FnOnce(Word) -> Word) -> bool {
+        self.word = self.word.map(word);
+        self.word.is_some()
+    }
+
     /// Called after the quota changed: the next pass looks at every waiter.
     pub(super) fn requote(&mut self) {
         self.requoted = true;

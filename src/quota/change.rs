@@ -1,8 +1,8 @@
-//! [`QuotaChange`]: a new quota, and what becomes of the tokens that are there.
+//! [`QuotaChange`]: a new quota, and its effect on the tokens that are there.
 
 use super::value::Quota;
 
-/// A new quota for `set_quota`, and what it makes of the tokens and the debt that a bucket has.
+/// A new quota for `set_quota`, and its effect on the tokens and the debt that a bucket has.
 ///
 /// A [`Quota`] converts into the change that [keeps](QuotaChange::keep) them.
 ///
@@ -28,7 +28,7 @@ pub struct QuotaChange {
     pub(crate) carry: CarryOver,
 }
 
-/// What becomes of the tokens that are there.
+/// The effect of a change on the tokens that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CarryOver {
     Keep,

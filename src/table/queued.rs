@@ -62,7 +62,7 @@ impl Table {
         }
     }
 
-    /// Called after the quota changed. Tells each queue that has waiters, with no lock held.
+    /// Called after the quota changed. Notifies each queue, with no lock held.
     pub(super) fn requote(&self) {
         for stripe in 0..self.stripes.len() {
             let queues: Vec<_> = self.lock(stripe).state.queued.values().cloned().collect();

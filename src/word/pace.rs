@@ -10,6 +10,9 @@ use super::reading::{Moment, Reading};
 /// V(t) = at_start − (start − t)                       before `start`, at least zero
 /// ```
 ///
+/// Tokens are earned by this line. A full bucket that is taken from begins to refill at a limiter time that is
+/// rounded up; before `start`, that is `at_start`.
+///
 /// A limiter at its highest quota has a slope of one, and V(t) = t if it has had no other. Before
 /// `start` the limiter had other lines, none of them steeper than one. So the line there is a lower bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl Pace {
     /// The slope of a limiter at its highest quota.
     pub(crate) const FULL: u64 = 1 << 63;
 
-    /// Returns the ratio of two rates as a slope, where the first is not above the second. Each rate is
+    /// Returns the ratio of two rates as a slope; the first is not above the second. Each rate is
     /// in tokens per nanoseconds.
     pub(crate) fn slope_of(rate: (u64, u128), highest: (u64, u128)) -> u64 {
         // Both divisors are above zero, because rates are.
@@ -53,7 +56,8 @@ impl Pace {
     pub(crate) fn at(self, now: Reading) -> Moment {
         let Some(elapsed) = now.nanos().checked_sub(self.start.nanos()) else {
             let before = self.start.nanos() - now.nanos();
-            return Moment::of(Reading::from_nanos(self.at_start.nanos().saturating_sub(before)));
+            let floor = Reading::from_nanos(self.at_start.nanos().saturating_sub(before));
+            return Moment { floor, near: self.at_start };
         };
         let along = |slope: u64| u128::from(elapsed) * u128::from(slope);
         let at = |passed: u128| Reading::from_nanos(self.at_start.nanos() + passed as u64).min(self.last);
@@ -85,7 +89,7 @@ fn product(tokens: u64, tokens_divisor: u128, nanos: u128, nanos_divisor: u128) 
     (u128::from(tokens) / tokens_divisor).checked_mul(nanos / nanos_divisor).filter(|product| product >> 126 == 0)
 }
 
-/// Returns `up / down` in 2⁻⁶³, rounded up, where `up < down < 2¹²⁶`.
+/// Returns `up / down` in 2⁻⁶³, rounded up. Needs `up < down < 2¹²⁶`.
 fn quotient(up: u128, down: u128) -> u64 {
     let (mut slope, mut rest) = (0u64, up);
     for _ in 0..63 {
@@ -143,7 +147,10 @@ mod tests {
         ) {
             let pace = pace(start, at_start, slope);
             let (a, b) = (pace.at(Reading::from_nanos(a)), pace.at(Reading::from_nanos(a + more)));
-            prop_assert!(a.floor <= a.near && a.near.nanos() <= a.floor.nanos() + 1);
+            prop_assert!(a.floor <= a.near && b.floor <= b.near);
+            if b.floor.nanos() >= at_start {
+                prop_assert!(b.near.nanos() <= b.floor.nanos() + 1);
+            }
             prop_assert!(a.floor <= b.floor && a.near <= b.near);
             prop_assert!(b.floor.nanos() - a.floor.nanos() <= more + 1);
         }

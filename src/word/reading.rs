@@ -46,7 +46,7 @@ const fn beyond() -> Reading {
 pub(crate) struct Moment {
     /// Rounded down: the time at which tokens are earned.
     pub(crate) floor: Reading,
-    /// Rounded up, but for the slope's own rounding error: the time at which a full bucket that is taken
+    /// Rounded up, but for the slope's own rounding error, and never less than the exact time: the time at which a full bucket that is taken
     /// from begins to refill.
     pub(crate) near: Reading,
 }

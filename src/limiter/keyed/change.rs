@@ -10,7 +10,7 @@ use crate::quota::QuotaChange;
 impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     /// Replaces the quota of all keys, as [`RateLimiter::set_quota`](crate::RateLimiter::set_quota) does for
     /// one bucket. The time that it takes does not depend on the number of keys: a key's bucket is carried over
-    /// by the next call on it. It does depend on the number of keys that callers wait on, whose queues are told
+    /// by the next call on it. It does depend on the number of keys that callers wait on, whose queues are notified
     /// one after the other.
     ///
     /// A key that is not used while four resets, proportional changes or higher bursts are made is carried over
@@ -19,7 +19,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     ///
     /// # Errors
     ///
-    /// As [`RateLimiter::set_quota`](crate::RateLimiter::set_quota).
+    /// As [`RateLimiter::set_quota`](crate::RateLimiter::set_quota); a higher burst takes as many of the 18 years
+    /// as a reset does.
     ///
     /// # Examples
     ///

@@ -13,13 +13,14 @@ impl<C: Clock> RateLimiter<C> {
     ///
     /// Calls that begin after this returns are decided by the new quota. The old and the new one both count
     /// only for calls that overlap this call. In a window with changes, the [window
-    /// bound](crate#guarantees) is the burst at its start, and the integral of the rate. A reset, or a
+    /// bound](crate#guarantees) is the burst at its start, and the integral of the rate. A window that begins during
+    /// a change counts from the change's begin. A reset, or a
     /// proportional change to a higher burst, adds tokens to that.
     ///
-    /// Waiters are told at once: those that would be too late now are refused with
+    /// Waiters are notified at once: those that would be too late now are refused with
     /// [`TooLate`](crate::AcquireError::TooLate), those that need more than the new burst with
     /// [`ExceedsBurst`](crate::AcquireError::ExceedsBurst), and the others are served at the new rate. Calls
-    /// cost about half as much again after the first change.
+    /// take longer after the first change.
     ///
     /// Amounts are counted in the units of the highest quota that the limiter may have
     /// ([`up_to`](crate::RateLimiterBuilder::up_to)): the new burst and debt limit are rounded down to that
@@ -29,9 +30,9 @@ impl<C: Clock> RateLimiter<C> {
     ///
     /// If the rate, the burst or the debt limit is above that of the highest quota, or if the burst is
     /// below the limiter's resolution. An [unlimited](RateLimiter::unlimited) limiter stays unlimited.
-    /// Resets, proportional changes and higher bursts each take up to two ticks, about as long as the
-    /// highest burst takes to refill, of the limiter's 18 years. After half of the years are taken, such a
-    /// change is an error. The quota is the old one after an error.
+    /// Each reset and each proportional change takes some of the limiter's 18 years: up to sixteen times as long
+    /// as the highest burst takes to refill. After half of the years are taken, they are errors, and changes that
+    /// keep the tokens are not. The quota is the old one after an error.
     ///
     /// # Blocking
     ///

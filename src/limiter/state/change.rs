@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::rate_limiter::RateLimiter;
 use crate::algorithm::Terms;
 use crate::algorithm::token_bucket;
-use crate::cell::QuotaCell;
+use crate::cell::{self, QuotaCell};
 use crate::clock::Clock;
 use crate::error::{SetQuotaError, SetQuotaErrorKind};
 use crate::quota::{Quota, QuotaChange};
@@ -35,13 +35,28 @@ impl<C: Clock> RateLimiter<C> {
         let quota = self.changed_quota();
         quota.check(&change.quota)?;
         self.move_to_second();
-        let clip =
-            || _ = self.change(self.live(), |terms, word, now| (token_bucket::clipped(terms, word, now), Units(0)));
+        let clip = || self.clip();
         quota.change(change, || self.live().read(), Some(&clip))?;
         // So that the bucket is exact, however often the quota changes before the next call.
         self.change(self.live(), |terms, word, now| (token_bucket::carried(terms, word, now), Units(0)));
         self.requote();
         Ok(())
+    }
+
+    /// Clips the bucket at the burst. Called under the lock of the quota, so no waiter is woken.
+    fn clip(&self) {
+        let clip = |terms: &Terms<'_>, word, now| (token_bucket::clipped(terms, word, now), Units(0));
+        loop {
+            let Some(second) = self.second() else { return };
+            if cell::change(&second, second.terms(), self.live(), clip).is_some() {
+                return;
+            }
+            // The clock is user code: it is read before the queue's lock is taken.
+            let now = self.live().read();
+            if self.queue().rewrite(|word| clip(&self.terms(), word, now).0) {
+                return;
+            }
+        }
     }
 
     /// Admits nothing for a time.
@@ -66,7 +81,7 @@ impl<C: Clock> RateLimiter<C> {
         }
     }
 
-    /// Tells the waiters that the quota has changed.
+    /// Notifies the waiters that the quota has changed.
     fn requote(&self) {
         self.queue().requote();
     }

@@ -22,8 +22,6 @@ use crate::cell::{LazyQuota, QuotaCell};
 use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::queue::QueueCell;
-#[cfg(feature = "std")]
-use std::sync::Arc;
 
 /// The share of the burst that background work leaves by default, in percent.
 pub(in crate::limiter) const BACKGROUND: u8 = 20;
@@ -231,16 +229,16 @@ impl<C> RateLimiter<C> {
         self.quota.initial_units()
     }
 
-    /// Returns what the quota is now, for those that share it or change it.
+    /// Returns the cell of the current quota, for code that shares it or changes it.
     #[cfg(feature = "std")]
-    pub(in crate::limiter) fn changed_quota(&self) -> &Arc<QuotaCell> {
+    pub(in crate::limiter) fn changed_quota(&self) -> &std::sync::Arc<QuotaCell> {
         self.hot.quota.get_or_make(&self.quota)
     }
 
     /// The same limiter, with this quota.
     #[cfg(feature = "std")]
     pub(in crate::limiter) fn with_changed_quota(mut self, quota: QuotaCell) -> Self {
-        self.hot.quota = LazyQuota::on(Arc::new(quota));
+        self.hot.quota = LazyQuota::on(std::sync::Arc::new(quota));
         self
     }
 
@@ -447,7 +445,7 @@ impl<C> RateLimiter<C> {
         let word = self.load();
         #[cfg(feature = "std")]
         if word == Word::IN_SECOND {
-            return self.hot.cells.second.load();
+            return self.hot.cells.second.load_with_terms();
         }
         word
     }
@@ -470,11 +468,11 @@ impl<'a, C> Second<'a, C> {
 #[cfg(feature = "std")]
 impl<C> WordCell for Second<'_, C> {
     fn load(&self) -> Word {
-        self.limiter.hot.cells.second.load()
+        self.limiter.hot.cells.second.load_with_terms()
     }
 
     fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
-        self.limiter.hot.cells.second.compare_exchange(seen, next)
+        self.limiter.hot.cells.second.compare_exchange_with_terms(seen, next)
     }
 
     fn resolve(&self, seen: Word) -> Resolved {
