@@ -13,56 +13,82 @@ use crate::support::{ErringClock, Random, SECOND};
 /// In 10⁻⁹ tokens.
 type Nano = i128;
 
-/// The quotas that a limiter had, as an upper bound at each time.
-struct Schedule {
-    /// From this time on: the rate in tokens per second, the burst, and the tokens added so far.
-    steps: Vec<(u64, u32, u32, Nano)>,
+/// A quota that a limiter had, and the change that set it.
+struct Period {
+    rate: u32,
+    burst: u32,
+    /// The tokens that came with the change.
+    added: u32,
+    /// The readings of calls that overlap the change lie in this range.
+    begin: u64,
+    end: u64,
 }
+
+/// A grant: its reading and cost, and a time that is after the call.
+struct Grant {
+    now: u64,
+    cost: u32,
+    end: u64,
+}
+
+/// The quotas that a limiter had.
+struct Schedule(Vec<Period>);
 
 impl Schedule {
     fn new(rate: u32, burst: u32) -> Self {
-        Schedule { steps: vec![(0, rate, burst, 0)] }
+        Schedule(vec![Period { rate, burst, added: 0, begin: 0, end: 0 }])
     }
 
-    /// Records that the quota changed between `begin` and `end`, and that `added` tokens came with it.
-    fn change(&mut self, (begin, end): (u64, u64), (rate, burst): (u32, u32), added: u32) {
-        let &(_, old_rate, old_burst, before) = self.steps.last().unwrap();
-        let added = before + Nano::from(added) * Nano::from(SECOND);
-        self.steps.push((begin, rate.max(old_rate), burst.max(old_burst), added));
-        self.steps.push((end, rate, burst, added));
-    }
-
-    /// Asserts the bound for all windows that begin and end at a grant. Grants are readings, costs, and the
-    /// times at which the calls ended. A call whose thread was held up after its reading overlaps the changes
-    /// since, and may have had the burst of any of them.
-    fn check(&self, mut grants: Vec<(u64, u32, u64)>) {
-        grants.sort_unstable();
-        let (mut at, mut earned, mut since) = (0, 0, 0);
-        let (mut granted, mut least): (Nano, Nano) = (0, Nano::MAX);
-        let mut at_step = 0;
-        for (now, cost, end) in grants {
-            while self.steps.get(at + 1).is_some_and(|step| step.0 <= now) {
-                earned += Nano::from(self.steps[at].1) * Nano::from(self.steps[at + 1].0 - since);
-                since = self.steps[at + 1].0;
-                at += 1;
-                at_step = earned;
+    /// Asserts the bound for all windows that begin and end at a grant.
+    ///
+    /// A call whose thread was held up after its reading overlaps the changes since. So a change begins at the
+    /// earliest reading of a call that overlaps it.
+    fn check(mut self, mut grants: Vec<Grant>) {
+        grants.sort_unstable_by_key(|grant| grant.now);
+        let periods = &mut self.0;
+        for grant in &grants {
+            let first = periods.partition_point(|period| period.end < grant.now);
+            for period in periods[first..].iter_mut().take_while(|period| period.begin <= grant.end) {
+                period.begin = period.begin.min(grant.now);
             }
-            let (_, rate, _, added) = self.steps[at];
-            // At the very instant of a change, a grant may have been by any of its quotas.
-            let before = self.steps[..=at].iter().rev().find(|step| step.0 < now);
-            let until = self.steps[at + 1..].iter().take_while(|step| step.0 <= end);
-            let now_or_before = self.steps[..=at].iter().rev().take_while(|step| step.0 == now).chain(before);
-            let bursts = self.steps[at..=at].iter().chain(now_or_before).chain(until);
-            let burst = bursts.map(|step| step.2).max().unwrap();
-            earned += Nano::from(rate) * Nano::from(now - since);
-            since = now;
-            // The least of (granted before, less earned, and the burst), over all starts.
-            let line = earned + added;
-            // Every other step is a change, whose tokens may come after the window's start.
-            let from = if at % 2 == 1 { at_step + self.steps[at - 1].3 } else { line };
-            least = least.min(granted - from + Nano::from(burst) * Nano::from(SECOND));
-            granted += Nano::from(cost) * Nano::from(SECOND);
-            assert!(granted - line <= least, "{} tokens too many at {now}", granted - line - least);
+        }
+        // Changes are made one after the other: none ends its overlap before an earlier one begins it.
+        for at in (1..periods.len()).rev() {
+            periods[at - 1].begin = periods[at - 1].begin.min(periods[at].begin);
+        }
+        let nano = |tokens: u32| Nano::from(tokens) * Nano::from(SECOND);
+        let (mut first, mut last) = (0, 0);
+        let (mut earned, mut since, mut added) = (0, 0, 0);
+        // What was earned when the changes that are being made began, and the tokens added before.
+        let mut calm = (0, 0);
+        let (mut granted, mut least): (Nano, Nano) = (0, Nano::MAX);
+        for Grant { now, cost, .. } in grants {
+            // From one begin or end to the next.
+            loop {
+                let begin = periods.get(last + 1).map(|period| period.begin).filter(|&begin| begin <= now);
+                let end = if first < last { Some(periods[first + 1].end).filter(|&end| end < now) } else { None };
+                let until = begin.into_iter().chain(end).min().unwrap_or(now).max(since);
+                let rate = periods[first..=last].iter().map(|period| period.rate).max().unwrap();
+                earned += Nano::from(rate) * Nano::from(until - since);
+                since = until;
+                if first == last {
+                    calm = (earned, added);
+                }
+                match (begin, end) {
+                    (Some(begin), end) if end.is_none_or(|end| begin <= end) => {
+                        last += 1;
+                        added += nano(periods[last].added);
+                    }
+                    (_, Some(_)) => first += 1,
+                    _ => break,
+                }
+            }
+            let burst = nano(periods[first..=last].iter().map(|period| period.burst).max().unwrap());
+            let from = if first == last { earned + added } else { calm.0 + calm.1 };
+            least = least.min(granted - from + burst);
+            granted += nano(cost);
+            let most = least + earned + added;
+            assert!(granted <= most, "{} tokens too many at {now}", (granted - most) as f64 / SECOND as f64);
         }
     }
 }
@@ -78,7 +104,8 @@ fn the_bound_is_the_integral_of_the_rate() {
         let mut random = Random::new(seed);
         let clock = MockClock::new();
         let limiter = RateLimiter::builder().quota(quota(40, 15)).up_to(quota(97, 20)).clock(clock.clone());
-        let (limiter, mut schedule) = (limiter.build().unwrap(), Schedule::new(40, 15));
+        let limiter = limiter.build().unwrap();
+        let mut schedules = [Schedule::new(40, 15), Schedule::new(40, 15)];
         let keyed = KeyedRateLimiter::<u64>::builder().quota(quota(40, 15)).up_to(quota(97, 20)).max_keys(100);
         let keyed = keyed.clock(clock.clone()).build().unwrap();
         let mut grants = [Vec::new(), Vec::new()];
@@ -89,7 +116,9 @@ fn the_bound_is_the_integral_of_the_rate() {
                     let (rate, burst) = (1 + random.below(97) as u32, 1 + random.below(20) as u32);
                     limiter.set_quota(quota(rate, burst)).unwrap();
                     keyed.set_quota(quota(rate, burst)).unwrap();
-                    schedule.change((now, now), (rate, burst), 0);
+                    for schedule in &mut schedules {
+                        schedule.0.push(Period { rate, burst, added: 0, begin: now, end: now });
+                    }
                 }
                 1..=4 => clock.advance(Duration::from_nanos(random.below(100_000_000))),
                 5 => {
@@ -97,22 +126,22 @@ fn the_bound_is_the_integral_of_the_rate() {
                     if let Some(wait) = limiter.time_until(cost) {
                         clock.advance(wait);
                         limiter.try_acquire_n(cost).unwrap();
-                        grants[0].push((clock.now(), cost, clock.now()));
+                        grants[0].push(Grant { now: clock.now(), cost, end: 0 });
                     }
                 }
                 _ => {
                     let cost = 1 + random.below(3) as u32;
                     if limiter.try_acquire_n(cost).is_ok() {
-                        grants[0].push((now, cost, now));
+                        grants[0].push(Grant { now, cost, end: 0 });
                     }
                     if keyed.try_acquire_n(&3, cost).is_ok() {
-                        grants[1].push((now, cost, now));
+                        grants[1].push(Grant { now, cost, end: 0 });
                     }
                 }
             }
         }
         assert!(grants[0].len() > 50);
-        grants.into_iter().for_each(|grants| schedule.check(grants));
+        schedules.into_iter().zip(grants).for_each(|(schedule, grants)| schedule.check(grants));
     }
 }
 
@@ -140,7 +169,11 @@ fn hammer(
                     let (mut random, mut grants) = (Random::new(taker), Vec::new());
                     while !is_over.load(Ordering::Acquire) {
                         if let Some(cost) = take(&mut random) {
-                            grants.push((ErringClock::last(), cost, clock.time() + BACK + TAKERS * SKEW));
+                            grants.push(Grant {
+                                now: ErringClock::last(),
+                                cost,
+                                end: clock.time() + BACK + TAKERS * SKEW,
+                            });
                         }
                     }
                     grants
@@ -162,12 +195,12 @@ fn hammer(
             };
             let begin = clock.time().saturating_sub(BACK);
             set(make(quota(rate, burst)));
-            schedule.change((begin, clock.time() + BACK + TAKERS * SKEW), (rate, burst), added);
+            let end = clock.time() + BACK + TAKERS * SKEW;
+            schedule.0.push(Period { rate, burst, added, begin, end });
         }
         is_over.store(true, Ordering::Release);
         takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
     });
-    assert!(schedule.steps.is_sorted_by_key(|step| step.0));
     let count = grants.len();
     schedule.check(grants);
     count

@@ -406,3 +406,17 @@ fn a_change_while_callers_wait_for_the_first_time() {
     assert!(limiter.allow() && !limiter.allow());
     assert_eq!(limiter.clock().now(), 400_000_000);
 }
+
+/// A call that reads a time from before the change takes from a full bucket, which must not refill from then on
+/// as if the time before had been one of the highest rate.
+#[test]
+fn a_reading_from_before_the_change_grants_nothing_twice() {
+    let clock = MockClock::new();
+    let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(10)).up_to(Quota::per_second(100));
+    let limiter = builder.clock(clock.clone()).build().unwrap();
+    clock.advance(Duration::from_secs(10));
+    limiter.set_quota(Quota::per_second(2).burst(10)).unwrap();
+    assert!(limiter.at(9 * SECOND).try_acquire_n(10).is_ok());
+    assert!(limiter.at(10 * SECOND).balance() <= 0.0);
+    assert_eq!(limiter.at(11 * SECOND).balance(), 2.0);
+}
