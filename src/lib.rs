@@ -44,6 +44,8 @@
 //! | give the time instead of reading the clock | [`at`](RateLimiter::at) |
 //! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens), [`balance`](RateLimiter::balance), [`time_until`](RateLimiter::time_until) |
 //! | add tokens, or forget the past | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
+//! | change the quota | [`set_quota`](RateLimiter::set_quota) |
+//! | admit nothing for a time | [`pause_for`](RateLimiter::pause_for) |
 //! | end all waits | [`close`](RateLimiter::close) |
 //! | have no limit, without an `Option` | [`unlimited`](RateLimiter::unlimited) |
 //!
@@ -66,6 +68,13 @@
 //! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
 //! instead. A bucket has one quota; a call that several quotas must admit asks several limiters. [`Quotas`] is a list
 //! of them, with names: `burst: 100/s; daily: 50000/day`.
+//!
+//! **A quota can change** while calls take and wait: [`set_quota`](RateLimiter::set_quota) on either limiter. The
+//! tokens and the debt that are there are kept, or scaled or reset, as a [`QuotaChange`] says. The old and the new
+//! quota both count only for calls that overlap the change, and for a keyed limiter it takes the same time with any
+//! number of keys. A limiter can have any quota up to its first one, or up to the one that
+//! [`up_to`](RateLimiterBuilder::up_to) names when it is built. [`pause_for`](RateLimiter::pause_for) admits nothing for
+//! a time: a server's `Retry-After`. [`DemandLimit`](adaptive::DemandLimit) sets its own quota, which follows demand.
 //!
 //! A limiter counts in *units*. One unit is a fraction of a token, or a whole token at 10⁹/s. If a token takes a whole
 //! number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is
@@ -311,8 +320,8 @@
 //!   limiter was closed ([`LimiterClosed`]).
 //! - [`TryAcquirePermitError`] and [`AcquirePermitError`], of concurrency limits: no permit is free ([`NoPermit`]), the
 //!   deadline has passed ([`TimedOut`]), the queue is full, or the limit was closed.
-//! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction: they name the mistake
-//!   and the correction.
+//! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction, and
+//!   [`SetQuotaError`], of a change: they name the mistake and the correction.
 //!
 //! <a id="promises"></a>
 //!
@@ -322,7 +331,9 @@
 //!    granted to them (acquired and reserved), and R the tokens that were added between the first and the last of them
 //!    (by cancel, by commit of less, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset)). Then
 //!    G − R ≤ `burst + rate × (b − a)`, with any number of threads, in any interleaving, with readings that stall,
-//!    differ between cores or run backwards. A reset adds the difference to a bucket that was never used. A call that
+//!    differ between cores or run backwards. A reset adds the difference to a bucket that was never used. If the
+//!    quota [changes](RateLimiter::set_quota), the bound is the burst at a and the integral of the rate, and calls that
+//!    overlap a change may count by either quota. A call that
 //!    waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored rate
 //!    exceeds the quota's rate by at most one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges beyond
 //!    its reservation are not granted; counted with them, the bound is `+ debt`.
@@ -403,6 +414,8 @@ pub mod internals {
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 
+#[cfg(feature = "std")]
+pub mod adaptive;
 mod algorithm;
 mod cell;
 mod clock;
@@ -442,11 +455,11 @@ pub use concurrency::{
     OwnedAcquirePermit, OwnedPermit, Permit,
 };
 #[cfg(feature = "std")]
-pub use error::BuildError;
-#[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
 #[cfg(feature = "std")]
 pub use error::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
+#[cfg(feature = "std")]
+pub use error::{BuildError, SetQuotaError};
 pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};
 #[cfg(feature = "std")]
 pub use limiter::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
@@ -455,6 +468,8 @@ pub use limiter::{Bucket, BucketAt, Decision, RateLimiter, Reservation};
 pub use limiter::{
     KeyedRateLimiter, KeyedRateLimiterBuilder, OwnedReservation, RateLimiterBuilder, SipHasher, SipState,
 };
+#[cfg(feature = "std")]
+pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};

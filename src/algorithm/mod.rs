@@ -1,4 +1,11 @@
 //! Pure steps over a [`Word`](crate::word::Word), with one file per algorithm.
 //! [`internals::word`](crate::internals::word#the-rules) has the rules and the proofs.
 
+#[cfg(feature = "std")]
+mod piece;
+mod terms;
 pub(crate) mod token_bucket;
+
+#[cfg(feature = "std")]
+pub(crate) use piece::{Carry, Era, Eras, MOST_ERAS, Piece};
+pub(crate) use terms::Terms;

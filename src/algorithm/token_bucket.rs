@@ -1,8 +1,9 @@
 //! The token bucket: the steps from one word to the next. No function here handles a special word;
 //! the limiter decides what a special word means.
 
+use super::terms::{Terms, stored_intercept};
 use crate::tokens::Tokens;
-use crate::word::{Intercept, Layout, Level, Product, Reading, Units, Word};
+use crate::word::{Intercept, Layout, Level, Moment, Product, Reading, Units, Word};
 
 /// The demand of a call on a bucket, in units below 2⁶³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +18,17 @@ impl Demand {
     /// Returns the demand of `n` tokens that leaves `leaving` tokens in the bucket.
     #[inline(always)]
     pub(crate) const fn new(layout: &Layout, n: Tokens, leaving: Tokens) -> Self {
-        let cost = layout.cost(n);
+        Demand::in_units(layout.per_token(), n, leaving)
+    }
+
+    /// The same, with `per_token` units to a token.
+    #[inline(always)]
+    pub(crate) const fn in_units(per_token: u64, n: Tokens, leaving: Tokens) -> Self {
+        let cost = Layout::cost(n, per_token);
         if leaving.is_zero() {
             return Demand { cost, needed: cost };
         }
-        let (needed, most) = (cost.0 + layout.cost(leaving).0, Layout::MOST_COST.0);
+        let (needed, most) = (cost.0 + Layout::cost(leaving, per_token).0, Layout::MOST_COST.0);
         Demand { cost, needed: Units(if needed > most { most } else { needed }) }
     }
 
@@ -101,93 +108,119 @@ const fn anchored(amount: Units, earned: Product) -> Units {
 /// is below the capacity. The start and the call are one step at one reading, so the call finds
 /// exactly `initial`.
 #[cold]
-pub(crate) const fn start(layout: &Layout, now: Reading, initial: Units, demand: Demand) -> Started {
-    let word = started(layout, now, initial);
-    let held = anchored(initial, layout.earned().product(now));
-    if initial.0 < demand.needed.0 {
-        return Started::Denied { next: word, deficit: Units(demand.needed.0.wrapping_sub(held.0)) };
-    }
+pub(crate) fn start(terms: &Terms<'_>, now: Reading, initial: Units, demand: Demand) -> Started {
+    let layout = terms.layout;
+    let (word, earned) = (started(terms, now, initial), terms.earned_at(now));
     let Intercept(x) = stored_intercept(layout, word);
-    let next = layout.word(Intercept(x - demand.cost.0 as i64), layout.tick(now));
-    Started::Admitted { next, held }
+    let held = x.wrapping_add(earned.0 as i64) as u64;
+    if initial.0 < demand.needed.0 || terms.are_paused(now) {
+        // Between two units, less than nothing may be held.
+        let missing = if initial.0 < demand.needed.0 { demand.needed.0.wrapping_sub(held) } else { 0 };
+        return Started::Denied { next: word, deficit: Units(missing) };
+    }
+    let next = layout.word(Intercept(x - demand.cost.0 as i64), layout.tick_of(word));
+    Started::Admitted { next, held: Units(held) }
 }
 
-/// Like [`step`], for any word that is not special, including a word from a later tick.
-pub(crate) const fn step_exact(layout: &Layout, word: Word, now: Reading, demand: Demand) -> Step {
-    match step(layout, word, now, demand) {
-        Step::Cold => {}
-        settled => return settled,
+/// Like [`step`], for any word that is not special, including a word from a later tick, and under any
+/// terms.
+pub(crate) fn step_exact(terms: &Terms<'_>, word: Word, now: Reading, demand: Demand) -> Step {
+    let layout = terms.layout;
+    if terms.are_plain() {
+        match step(layout, word, now, demand) {
+            Step::Cold => {}
+            settled => return settled,
+        }
     }
-    let (Intercept(x), tick) = (intercept(layout, word, now), layout.tick_of(word));
-    let held = x + layout.earned().at(now).0 as i64;
-    if held >= layout.capacity().0 as i64 {
-        return step_full(layout, layout.earned().product(now), tick, demand);
-    }
-    if held < demand.needed.0 as i64 {
+    let (at, capacity) = (terms.moment(now), terms.capacity().0 as i64);
+    let Intercept(x) = intercept(terms, word, at);
+    let (earned, Intercept(full)) = (layout.earned().at(at.floor).0 as i64, full(terms, at));
+    let held = (x + earned).min(capacity);
+    if held < demand.needed.0 as i64 || terms.are_paused(now) {
         // A word that is far ahead may be 2⁶⁰ units short, and the needed units may be any number
         // below 2⁶³.
-        return Step::Denied { deficit: Units(demand.needed.0.wrapping_sub(held as u64)), stale: true };
+        let missing = if held < demand.needed.0 as i64 { demand.needed.0.wrapping_sub(held as u64) } else { 0 };
+        let is_ahead = layout.tick_of(word) > layout.tick(at.floor);
+        return Step::Denied { deficit: Units(missing), stale: is_ahead && held < capacity };
     }
-    let next = layout.word(Intercept(x - demand.cost.0 as i64), tick);
-    Step::Admitted { next, held: Units(held as u64) }
+    let x = x.min(full);
+    let next = layout.word(Intercept(x - demand.cost.0 as i64), terms.tick(layout.tick_of(word), at));
+    Step::Admitted { next, held: Units((x + earned) as u64) }
 }
 
-/// Returns the intercept of a bucket that is full at `now`.
-#[inline]
-pub(crate) const fn full(layout: &Layout, now: Reading) -> Intercept {
-    Intercept(layout.capacity().0 as i64 - layout.earned().near_ceil(now).0 as i64)
+/// Returns the intercept of a bucket that is full at a moment.
+fn full(terms: &Terms<'_>, at: Moment) -> Intercept {
+    Intercept(terms.capacity().0 as i64 - terms.layout.earned().near_ceil(at.near).0 as i64)
 }
 
 /// Returns the intercept of a word that is not special. If the word is so old that its bucket is
-/// surely full, returns the intercept of a bucket that is full at `now`.
-pub(crate) const fn intercept(layout: &Layout, word: Word, now: Reading) -> Intercept {
-    if is_expired(layout, word, now) { full(layout, now) } else { stored_intercept(layout, word) }
+/// surely full, may return the intercept of a bucket that is full at that moment.
+fn intercept(terms: &Terms<'_>, word: Word, at: Moment) -> Intercept {
+    if terms.are_plain() && is_expired(terms.layout, word, at.floor) {
+        return full(terms, at);
+    }
+    terms.stored_intercept(word)
 }
 
-/// Returns whether the word is so old that its bucket is surely full at `now`, and that its count
-/// is then no longer exact.
+/// Returns whether the word is so old that its bucket is surely full at `now`, unless the quota has
+/// changed.
 const fn is_expired(layout: &Layout, word: Word, now: Reading) -> bool {
     let age = layout.age(word, now);
     age > layout.horizon() && age <= Layout::OLDEST
 }
 
-/// Returns the intercept that a word that is not special holds, whether its bucket is full or not.
-/// It is exact at the start of the word's own tick, whatever the time is.
-pub(crate) const fn stored_intercept(layout: &Layout, word: Word) -> Intercept {
-    let earned = layout.earned().at(layout.start(word)).0;
-    let count = word.bits().wrapping_add(earned) & layout.mask();
-    Intercept(count as i64 - layout.offset() as i64 - earned as i64)
+/// Returns the intercept that a word holds, in the era of the terms.
+#[cfg(feature = "std")]
+pub(crate) fn current_intercept(terms: &Terms<'_>, word: Word) -> Intercept {
+    terms.stored_intercept(word)
+}
+
+/// Returns the same bucket, in a word of this era that is clipped at the capacity as of `now`.
+#[cfg(feature = "std")]
+pub(crate) fn clipped(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
+    let at = terms.moment(now);
+    let (Intercept(x), Intercept(full)) = (terms.stored_intercept(word), full(terms, at));
+    terms.layout.word(Intercept(x.min(full)), terms.tick(terms.layout.tick_of(word), at))
+}
+
+/// Returns the same bucket, in a word of this era.
+#[cfg(feature = "std")]
+pub(crate) fn carried(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
+    let tick = terms.tick(terms.layout.tick_of(word), terms.moment(now));
+    terms.layout.word(terms.stored_intercept(word), tick)
 }
 
 /// Returns the level of the bucket of a word that is not special, at `now`.
-pub(crate) const fn level(layout: &Layout, word: Word, now: Reading) -> Level {
-    let capacity = layout.capacity().0 as i64;
-    if is_expired(layout, word, now) {
+pub(crate) fn level(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
+    let (at, capacity) = (terms.moment(now), terms.capacity().0 as i64);
+    if terms.are_plain() && is_expired(terms.layout, word, at.floor) {
         return Level(capacity);
     }
-    let held = stored_intercept(layout, word).0 + layout.earned().at(now).0 as i64;
-    Level(if held > capacity { capacity } else { held })
+    let held = terms.stored_intercept(word).0 + terms.layout.earned().at(at.floor).0 as i64;
+    Level(held.min(capacity))
 }
 
 /// Returns whether the bucket of a word is full at `now`; `false` for a special word. `earned` is
 /// the amount earned at `now`, for callers that check many words.
 #[cfg(feature = "std")]
 #[inline]
-pub(crate) const fn is_full_by(layout: &Layout, word: Word, now: Reading, earned: Units) -> bool {
-    let age = layout.age(word, now);
-    if age <= layout.horizon() {
-        word.bits().wrapping_add(earned.0) & layout.mask() >= layout.full()
-    } else if age <= Layout::OLDEST {
-        true
-    } else {
-        !word.is_special() && level(layout, word, now).0 == layout.capacity().0 as i64
+pub(crate) fn is_full_by(terms: &Terms<'_>, word: Word, now: Reading, earned: Units) -> bool {
+    if terms.are_plain() {
+        let layout = terms.layout;
+        let age = layout.age(word, now);
+        if age <= layout.horizon() {
+            return word.bits().wrapping_add(earned.0) & layout.mask() >= layout.full();
+        } else if age <= Layout::OLDEST {
+            return true;
+        }
     }
+    !word.is_special() && level(terms, word, now).0 == terms.capacity().0 as i64
 }
 
 /// Like [`is_full_by`], for one word.
 #[cfg(feature = "std")]
-pub(crate) const fn is_full(layout: &Layout, word: Word, now: Reading) -> bool {
-    is_full_by(layout, word, now, layout.earned().at(now))
+pub(crate) fn is_full(terms: &Terms<'_>, word: Word, now: Reading) -> bool {
+    is_full_by(terms, word, now, terms.earned_at(now))
 }
 
 /// Returns the word of a bucket that has been full since the clock's origin.
@@ -195,59 +228,66 @@ pub(crate) const fn full_since_origin(layout: &Layout) -> Word {
     layout.word(Intercept(layout.capacity().0 as i64), 0)
 }
 
+/// Returns the word of a bucket that is reset. It is full at every reading, unless the quota has
+/// changed: then it is full at every reading of this era.
+pub(crate) fn filled(terms: &Terms<'_>) -> Word {
+    #[cfg(feature = "std")]
+    if let Some(piece) = terms.piece() {
+        return terms.layout.word(full(terms, Moment::of(piece.era_start())), piece.era_tick());
+    }
+    full_since_origin(terms.layout)
+}
+
 /// Returns the word of a bucket that starts at `now` with `initial`, at most the capacity.
-pub(crate) const fn started(layout: &Layout, now: Reading, initial: Units) -> Word {
-    let Intercept(full) = full(layout, now);
-    let x = full - (layout.capacity().0 - initial.0) as i64;
-    layout.word(Intercept(x), layout.tick(now))
+pub(crate) fn started(terms: &Terms<'_>, now: Reading, initial: Units) -> Word {
+    let at = terms.moment(now);
+    let Intercept(full) = full(terms, at);
+    let x = full - (terms.capacity().0 - initial.0) as i64;
+    terms.layout.word(Intercept(x), terms.tick(0, at))
 }
 
 /// Gives `amount` back, clipped at the capacity as of `now` or the start of the word's tick,
 /// whichever is later. Returns the next word and the units that were added.
-pub(crate) const fn give_back(layout: &Layout, word: Word, now: Reading, amount: u128) -> (Word, Units) {
-    let Intercept(x) = intercept(layout, word, now);
-    let start = layout.start(word);
-    let Intercept(most) = full(layout, if start.nanos() > now.nanos() { start } else { now });
+pub(crate) fn give_back(terms: &Terms<'_>, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+    let (layout, at) = (terms.layout, terms.moment(now));
+    let Intercept(x) = intercept(terms, word, at);
+    let near = at.near.max(layout.start(word));
+    let Intercept(most) = full(terms, Moment { near, ..at });
     if most <= x {
         return (word, Units(0));
     }
     let room = (most - x) as u64;
-    let added = if amount < room as u128 { amount as u64 } else { room };
-    (layout.word(Intercept(x + added as i64), later(layout, word, now)), Units(added))
+    let added = if amount < u128::from(room) { amount as u64 } else { room };
+    (layout.word(Intercept(x + added as i64), terms.tick(layout.tick_of(word), at)), Units(added))
 }
 
 /// Charges as much of `amount` as leaves at most `debt`. Returns the next word and the units that
 /// were charged.
-pub(crate) const fn charge(layout: &Layout, debt: Units, word: Word, now: Reading, amount: u128) -> (Word, Units) {
-    let Intercept(x) = intercept(layout, word, now);
-    let Intercept(most) = full(layout, now);
-    let x = if x > most { most } else { x };
-    let room = x + layout.earned().at(now).0 as i64 + debt.0 as i64;
+pub(crate) fn charge(terms: &Terms<'_>, debt: Units, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+    let (layout, at) = (terms.layout, terms.moment(now));
+    let (Intercept(x), Intercept(most)) = (intercept(terms, word, at), full(terms, at));
+    let x = x.min(most);
+    let room = x + layout.earned().at(at.floor).0 as i64 + debt.0 as i64;
     if room <= 0 {
         return (word, Units(0));
     }
     let charged = if amount < room as u128 { amount as u64 } else { room as u64 };
-    (layout.word(Intercept(x - charged as i64), later(layout, word, now)), Units(charged))
+    (layout.word(Intercept(x - charged as i64), terms.tick(layout.tick_of(word), at)), Units(charged))
 }
 
 /// Returns a word that is a lower bound for every bucket that was full at `now`.
 #[cfg(feature = "std")]
-pub(crate) const fn least_full(layout: &Layout, now: Reading) -> Word {
-    let x = layout.capacity().0 as i64 - layout.earned().at(now).0 as i64;
-    layout.word(Intercept(x), layout.tick(now))
+pub(crate) fn least_full(terms: &Terms<'_>, now: Reading) -> Word {
+    let at = terms.moment(now);
+    let x = terms.capacity().0 as i64 - terms.layout.earned().at(at.floor).0 as i64;
+    terms.layout.word(Intercept(x), terms.tick(0, at))
 }
 
 /// Returns the word of a bucket that holds the lesser amount of two buckets at every reading.
 #[cfg(feature = "std")]
-pub(crate) const fn min_of(layout: &Layout, a: Word, b: Word) -> Word {
-    let (Intercept(x), Intercept(y)) = (stored_intercept(layout, a), stored_intercept(layout, b));
-    let (a_tick, b_tick) = (layout.tick_of(a), layout.tick_of(b));
-    layout.word(Intercept(if x < y { x } else { y }), if a_tick > b_tick { a_tick } else { b_tick })
-}
-
-/// Returns the later of a word's tick and a reading's, in place.
-#[inline]
-const fn later(layout: &Layout, word: Word, now: Reading) -> u64 {
-    let (bits, eighths) = (word.bits(), now.eighths());
-    (if bits > eighths { bits } else { eighths }) & !layout.mask()
+pub(crate) fn min_of(terms: &Terms<'_>, a: Word, b: Word) -> Word {
+    let layout = terms.layout;
+    let (Intercept(x), Intercept(y)) = (terms.stored_intercept(a), terms.stored_intercept(b));
+    let tick = layout.tick_of(a).max(layout.tick_of(b));
+    layout.word(Intercept(x.min(y)), terms.tick(tick, Moment::of(Reading::from_nanos(0))))
 }

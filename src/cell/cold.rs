@@ -1,17 +1,25 @@
 //! The compare-exchange loop for everything that the short loop of a call leaves: special words,
 //! denials that may have been overtaken, and changes.
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand, Started, Step};
 use crate::clock::Clock;
-use crate::word::{Layout, Reading, Units, Word};
+use crate::word::{Reading, Units, Word};
 
+use super::terms_source::TermsSource;
 use super::word_cell::{Resolved, Seen, Taken, TimeSource, WordCell};
 
 impl Seen {
     /// Loads the word and reads the clock.
-    fn first(cell: &impl WordCell, source: TimeSource<'_, impl Clock>) -> Seen {
+    pub(crate) fn first(cell: &impl WordCell, source: TimeSource<'_, impl Clock>) -> Seen {
         let word = cell.load();
         Seen { word, now: source.read(), overtaken: false }
+    }
+
+    /// Loads the word of another cell, after the reading.
+    #[cfg(feature = "std")]
+    pub(crate) fn anew(self, cell: &impl WordCell) -> Seen {
+        Seen { word: cell.load(), now: self.now, overtaken: true }
     }
 }
 
@@ -29,24 +37,24 @@ enum Next<T> {
 #[cfg(feature = "std")]
 pub(crate) fn take_exact(
     cell: &impl WordCell,
-    layout: &Layout,
+    terms: TermsSource<'_>,
     demand: Demand,
     source: TimeSource<'_, impl Clock>,
 ) -> Option<Taken> {
-    take_cold(cell, layout, demand, source, Seen::first(cell, source))
+    take_cold(cell, terms, demand, source, Seen::first(cell, source))
 }
 
 /// Continues after [`take`](super::take): if the word is special or was written after the reading, or
 /// if a denial may have been overtaken. Returns `None` if the bucket is not in this cell.
 pub(crate) fn take_cold(
     cell: &impl WordCell,
-    layout: &Layout,
+    terms: TermsSource<'_>,
     demand: Demand,
     source: TimeSource<'_, impl Clock>,
     seen: Seen,
 ) -> Option<Taken> {
     let Demand { cost, needed } = demand;
-    cas_loop(cell, seen, source, |seen, now, overtaken| {
+    cas_loop(cell, terms, seen, source, |terms, seen, now, overtaken| {
         let denied = |deficit| Some(Taken::Denied { needed, deficit, now });
         let admitted = |held| Some(Taken::Admitted { cost, held, now });
         let initial = match cell.resolve(seen) {
@@ -56,13 +64,13 @@ pub(crate) fn take_cold(
             Resolved::Elsewhere => return Next::Return(None),
         };
         if let Some(initial) = initial {
-            return match token_bucket::start(layout, now, initial, demand) {
+            return match token_bucket::start(terms, now, initial, demand) {
                 Started::Admitted { next, held } => Next::Swap(next, admitted(held)),
                 // A denied call starts the bucket too, or it would never begin to refill.
                 Started::Denied { next, deficit } => Next::Swap(next, denied(deficit)),
             };
         }
-        match token_bucket::step_exact(layout, seen, now, demand) {
+        match token_bucket::step_exact(terms, seen, now, demand) {
             Step::Admitted { next, held } => Next::Swap(next, admitted(held)),
             Step::Denied { deficit, stale } if stale || overtaken => Next::Recheck(denied(deficit)),
             Step::Denied { deficit, .. } => Next::Return(denied(deficit)),
@@ -76,46 +84,50 @@ pub(crate) fn take_cold(
 #[cold]
 pub(crate) fn change(
     cell: &impl WordCell,
-    layout: &Layout,
+    terms: TermsSource<'_>,
     source: TimeSource<'_, impl Clock>,
-    change: impl Fn(Word, Reading) -> (Word, Units),
+    change: impl Fn(&Terms<'_>, Word, Reading) -> (Word, Units),
 ) -> Option<Units> {
-    cas_loop(cell, Seen::first(cell, source), source, |seen, now, _| {
+    cas_loop(cell, terms, Seen::first(cell, source), source, |terms, seen, now, _| {
         let word = match cell.resolve(seen) {
             Resolved::Bucket => seen,
-            Resolved::NotStarted(initial) => token_bucket::started(layout, now, initial),
+            Resolved::NotStarted(initial) => token_bucket::started(terms, now, initial),
             Resolved::Unlimited => return Next::Return(Some(Units(0))),
             Resolved::Elsewhere => return Next::Return(None),
         };
-        let (next, amount) = change(word, now);
+        let (next, amount) = change(terms, word, now);
         if next == seen { Next::Return(Some(amount)) } else { Next::Swap(next, Some(amount)) }
     })
 }
 
 /// Swaps in the word that `decide` computes, and repeats until the swap succeeds. `decide` receives
-/// the word, the reading, and whether another call may have changed the word since that reading.
+/// the terms, the word, the reading, and whether another call may have changed the word since that reading.
 /// Returns `None` if the bucket is not in this cell.
 ///
 /// The loop ends: a swap fails only if another call has succeeded, and the clock is read again at
 /// most once.
 fn cas_loop<T>(
     cell: &impl WordCell,
+    source_of_terms: TermsSource<'_>,
     Seen { mut word, mut now, mut overtaken }: Seen,
     mut source: TimeSource<'_, impl Clock>,
-    decide: impl Fn(Word, Reading, bool) -> Next<Option<T>>,
+    decide: impl Fn(&Terms<'_>, Word, Reading, bool) -> Next<Option<T>>,
 ) -> Option<T> {
+    // After each reading of the clock, and after each load of the word.
+    let mut terms = source_of_terms.terms();
     loop {
         if !cell.is_here() {
             return None;
         }
-        match decide(word, now, overtaken) {
+        match decide(&terms, word, now, overtaken) {
             Next::Swap(next, settled) => match cell.compare_exchange(word, next) {
                 Ok(()) => return settled,
-                Err(current) => (word, overtaken) = (current, true),
+                // The other call may have had later terms.
+                Err(current) => (word, terms, overtaken) = (current, source_of_terms.terms(), true),
             },
             Next::Return(settled) => return settled,
             Next::Recheck(settled) => match source.reread() {
-                Some(reading) => (now, overtaken) = (reading, false),
+                Some(reading) => (now, terms, overtaken) = (reading, source_of_terms.terms(), false),
                 None => return settled,
             },
         }

@@ -19,6 +19,8 @@ use crate::sync::{AtomicU64, Hint, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Reading, Units, Word};
 
+use super::terms_source::TermsSource;
+
 /// The source of a call's readings: a first one, and at most one more. The second is asked for if a
 /// denial was decided on a reading that may have been overtaken, by another call's swap or because
 /// the word was loaded after the reading. The second reading *replaces* the first, also when it is
@@ -190,7 +192,7 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
-    /// Returns the answer to a call for `n` tokens that leaves `leaving`.
+    /// Returns the answer to a call for `n` tokens that leaves `leaving`, by a quota that never changed.
     #[inline(always)]
     pub(crate) fn answer(self, layout: &Layout, (n, leaving): (Tokens, Tokens)) -> Result<(), TryAcquireError> {
         match self {
@@ -202,6 +204,33 @@ impl Taken {
                 Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
             }
             Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(refused(layout, deficit, now))),
+        }
+    }
+
+    /// Returns the answer by a quota that may have changed. Amounts in 10⁻¹² token are passed in
+    /// registers.
+    #[cold]
+    pub(crate) fn answer_by(
+        self,
+        terms: TermsSource<'_>,
+        requested: u128,
+        leaving: u128,
+    ) -> Result<(), TryAcquireError> {
+        if let Taken::Admitted { .. } | Taken::Unlimited = self {
+            return Ok(());
+        }
+        let terms = &terms.terms();
+        match self {
+            Taken::Denied { needed, .. } if needed > terms.capacity() => {
+                let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
+                let burst = terms.layout.tokens_down(terms.capacity());
+                Err(TryAcquireError::ExceedsBurst(ExceedsBurst::new(requested, leaving, burst)))
+            }
+            Taken::Denied { deficit, now, .. } => {
+                Err(TryAcquireError::RateLimited(RateLimited(terms.due(now, deficit))))
+            }
+            Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(TableFull(terms.due(now, deficit)))),
+            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
         }
     }
 }
@@ -224,7 +253,7 @@ fn refused(layout: &Layout, deficit: Units, now: Reading) -> TableFull {
 #[cold]
 fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
     let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
-    ExceedsBurst::new(layout, requested, leaving)
+    ExceedsBurst::new(requested, leaving, layout.tokens_down(layout.capacity()))
 }
 
 /// Takes the cost of `n` if `leaving` tokens are left then. Returns `Err` if this short loop cannot
@@ -282,19 +311,19 @@ pub(crate) fn take(
 }
 
 /// Takes in one attempt. Returns `None` if it does not decide, because another call came between, the
-/// word is cold to the fast step, or a denial would be by a reading that is older than the call.
-/// Nothing was charged then. `demand` is called after the clock was read.
+/// word is cold to the fast step, there is no demand, or a denial would be by a reading that is older than
+/// the call. Nothing was charged then. `demand` is called after the clock was read.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn take_once(
     cell: &impl WordCell,
     layout: &Layout,
-    demand: impl FnOnce() -> Demand,
+    demand: impl FnOnce() -> Option<Demand>,
     source: TimeSource<'_, impl Clock>,
 ) -> Option<Taken> {
     let word = cell.load();
     let now = source.read();
-    let demand = demand();
+    let demand = demand()?;
     if !cell.is_here() {
         return None;
     }
@@ -332,6 +361,20 @@ impl Cell {
         swapped.map(drop).map_err(Word::from_bits)
     }
 
+    /// As [`load`](Cell::load), for a limiter whose quota changes. Acquire: a call that sees a word sees the
+    /// terms by which it was written.
+    #[cfg(feature = "std")]
+    pub(crate) fn load_with_terms(&self) -> Word {
+        Word::from_bits(self.0.load(Ordering::Acquire))
+    }
+
+    /// As [`compare_exchange`](Cell::compare_exchange), which acquires also if it fails, for the same reason.
+    #[cfg(feature = "std")]
+    pub(crate) fn compare_exchange_with_terms(&self, seen: Word, next: Word) -> Result<(), Word> {
+        let swapped = self.0.compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, Ordering::Acquire);
+        swapped.map(drop).map_err(Word::from_bits)
+    }
+
     /// Hands the word over to the queue, whose lock the caller holds. Every compare-exchange that
     /// is under way fails.
     #[cfg(feature = "std")]
@@ -343,6 +386,12 @@ impl Cell {
     /// admitted by the word sees the work that was done before tokens were given back to the queue.
     #[cfg(feature = "std")]
     pub(crate) fn hand_back(&self, word: Word) {
+        self.put(word);
+    }
+
+    /// Stores a word in a cell that no compare-exchange succeeds on.
+    #[cfg(feature = "std")]
+    pub(super) fn put(&self, word: Word) {
         self.0.store(word.bits(), Ordering::Release);
     }
 }

@@ -255,8 +255,8 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
     }
 
     #[inline]
-    fn is_here(&self, place: Found<'a>) -> bool {
-        place.is_here()
+    fn is_here(&self, nth: usize, place: Found<'a>) -> bool {
+        place.is_here() && self.charges[nth].bucket.target().is_plain()
     }
 
     #[inline]
@@ -303,8 +303,8 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, 
         self.all.find(nth)
     }
 
-    fn is_here(&self, place: Found<'a>) -> bool {
-        place.is_here()
+    fn is_here(&self, nth: usize, place: Found<'a>) -> bool {
+        self.all.is_here(nth, place)
     }
 
     fn swap(&self, _: usize, place: Found<'a>, seen: Word, next: Word) -> bool {

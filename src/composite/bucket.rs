@@ -156,7 +156,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     fn available_at(self, at: Option<Reading>) -> f64 {
         self.least(|nth| {
             let target = self.holder.limits().target(nth);
-            target.available_tokens(self.leaving.of(target.quota(), target.background()), self.source(nth, at))
+            target.available_tokens(self.leaving.of(&target), self.source(nth, at))
         })
     }
 
@@ -168,7 +168,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         let mut longest = Duration::ZERO;
         for nth in 0..self.holder.limits().len() {
             let target = self.holder.limits().target(nth);
-            let leaving = self.leaving.of(target.quota(), target.background());
+            let leaving = self.leaving.of(&target);
             longest = longest.max(target.time_until(n, leaving, self.source(nth, at))?);
         }
         Some(longest)

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use crate::cell::WordCell;
 use crate::clock::Clock;
-use crate::limiter::{Buckets, RateLimiter};
-use crate::limiter::{Target, share};
-use crate::quota::Quota;
+use crate::limiter::{Buckets, RateLimiter, Target};
 use crate::table::{Fingerprint, InSlot};
 use crate::tokens::Tokens;
 use crate::word::Word;
@@ -83,10 +81,10 @@ impl Leaving {
     pub(super) const NOTHING: Leaving = Leaving::Tokens(Tokens::ZERO);
 
     #[inline]
-    pub(super) fn of(self, quota: &Quota, background: u8) -> Tokens {
+    pub(super) fn of<C>(self, target: &Target<'_, C>) -> Tokens {
         match self {
             Leaving::Tokens(n) => n,
-            Leaving::Background => share(quota, background),
+            Leaving::Background => target.background(),
         }
     }
 }
@@ -126,9 +124,8 @@ impl<C: Clock> Parts for SingleCall<'_, C> {
 
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, SharedClock<C>> {
-        let limit = &self.limits[nth].limit;
-        let leaving = self.leaving.of(limit.quota_ref(), limit.background_percent());
-        Part { target: Target::Single(limit), n: self.n, leaving }
+        let target = Target::Single(&self.limits[nth].limit);
+        Part { target, n: self.n, leaving: self.leaving.of(&target) }
     }
 
     fn name(&self, nth: usize) -> LimitName {
@@ -137,17 +134,17 @@ impl<C: Clock> Parts for SingleCall<'_, C> {
 
     #[inline]
     fn find(&self, nth: usize) -> Option<((), Word)> {
-        Some(((), self.limits[nth].limit.cell().load()))
+        Some(((), self.limits[nth].limit.cells().first.load()))
     }
 
     #[inline]
-    fn is_here(&self, (): ()) -> bool {
+    fn is_here(&self, _: usize, (): ()) -> bool {
         true
     }
 
     #[inline]
     fn swap(&self, nth: usize, (): (), seen: Word, next: Word) -> bool {
-        self.limits[nth].limit.cell().compare_exchange(seen, next).is_ok()
+        self.limits[nth].limit.cells().first.compare_exchange(seen, next).is_ok()
     }
 }
 
@@ -181,9 +178,8 @@ impl<'a, C: Clock> Parts for KeyCall<'a, C> {
 
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, SharedClock<C>> {
-        let buckets = &self.limits[nth].limit;
-        let leaving = self.leaving.of(buckets.quota(), buckets.background);
-        Part { target: Target::Key(buckets, self.key), n: self.n, leaving }
+        let target = Target::Key(&self.limits[nth].limit, self.key);
+        Part { target, n: self.n, leaving: self.leaving.of(&target) }
     }
 
     fn name(&self, nth: usize) -> LimitName {
@@ -197,8 +193,8 @@ impl<'a, C: Clock> Parts for KeyCall<'a, C> {
     }
 
     #[inline]
-    fn is_here(&self, place: InSlot<'a>) -> bool {
-        place.is_here()
+    fn is_here(&self, nth: usize, place: InSlot<'a>) -> bool {
+        place.is_here() && self.limits[nth].limit.table.per_token().is_some()
     }
 
     #[inline]

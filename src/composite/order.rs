@@ -57,8 +57,7 @@ impl<C> OrderCall<'_, C> {
     }
 
     fn leaving(&self, nth: usize) -> Tokens {
-        let target = self.limits.target(nth);
-        self.order.leaving.of(target.quota(), target.background())
+        self.order.leaving.of(&self.limits.target(nth))
     }
 }
 
@@ -84,8 +83,8 @@ impl<'a, C: Clock> Parts for OrderCall<'a, C> {
         self.limits.target(nth).find()
     }
 
-    fn is_here(&self, place: Found<'a>) -> bool {
-        place.is_here()
+    fn is_here(&self, nth: usize, place: Found<'a>) -> bool {
+        place.is_here() && self.limits.target(nth).is_plain()
     }
 
     fn swap(&self, _: usize, place: Found<'a>, seen: Word, next: Word) -> bool {

@@ -23,7 +23,7 @@ use crate::queue::{
     once_idle, poll_entry, wake,
 };
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, fence, lock};
-use crate::word::{Reading, Units};
+use crate::word::{Layout, Reading, Units};
 
 /// The reason why a waiter was not served.
 #[derive(Clone, Copy)]
@@ -191,7 +191,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     fn costs(&self, order: Order) -> Sums {
         let mut costs = [0; MOST_LIMITS];
         for (cost, target) in costs.iter_mut().zip(self.limits.limits().targets()) {
-            *cost = u128::from(target.layout().cost(order.n).0);
+            *cost = u128::from(Layout::cost(order.n, target.layout().per_token()).0);
         }
         costs
     }
@@ -320,7 +320,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         let of = |nth| {
             let Part { target, n, leaving } = call.part(nth);
             let needed = Demand::new(target.layout(), n, leaving).needed.0;
-            let half = target.layout().capacity().0.saturating_sub(needed) / 2;
+            let half = target.terms().capacity().0.saturating_sub(needed) / 2;
             target.foresee(n, leaving, TimeSource::given(now))?;
             let taken = target.foresee_behind(half.into(), n, leaving, TimeSource::given(now))?;
             Refused::new(nth, taken).due(call)

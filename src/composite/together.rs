@@ -22,7 +22,7 @@ use crate::error::{AcquireError, ExceedsBurst, TableFull, TooLate};
 use crate::limiter::Decision;
 use crate::limiter::Target;
 use crate::tokens::Tokens;
-use crate::word::{Due, Reading, Word};
+use crate::word::{Reading, Word};
 
 use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
 use super::name::LimitName;
@@ -50,7 +50,7 @@ impl<'a, C: Clock> Part<'a, C> {
 
     /// Returns the decision of this limit, if it admits the call.
     pub(super) fn decision(&self, taken: Taken, at: Option<Reading>) -> Decision {
-        if self.n.is_zero() { self.look(at) } else { Decision::taken(self.target.layout(), taken) }
+        if self.n.is_zero() { self.look(at) } else { Decision::taken_by(self.target.terms_source(), taken) }
     }
 
     /// Returns the decision of a call that takes nothing.
@@ -79,8 +79,9 @@ pub(super) trait Parts: Copy {
     /// Returns the place and the word of a bucket; `None` if it is not in its usual place.
     fn find(&self, nth: usize) -> Option<(Self::Place, Word)>;
 
-    /// Returns whether the place is still the bucket's. Called after the word was loaded, and before it is used.
-    fn is_here(&self, place: Self::Place) -> bool;
+    /// Returns whether the place is still the bucket's, and its word is decided under the layout alone. Called after
+    /// the word was loaded and the clock was read, and before the word is used.
+    fn is_here(&self, nth: usize, place: Self::Place) -> bool;
 
     /// Replaces the word in a place if it is still `seen`.
     fn swap(&self, nth: usize, place: Self::Place, seen: Word, next: Word) -> bool;
@@ -101,12 +102,10 @@ impl Refused {
     /// Returns the instant at which the limit admits the call, if nothing else takes tokens; `None` if it never
     /// does.
     pub(super) fn due(self, parts: impl Parts) -> Option<Reading> {
-        let layout = parts.part(self.nth).target.layout();
+        let terms = parts.part(self.nth).target.terms();
         match self.taken {
-            Taken::Denied { needed, .. } if needed > layout.capacity() => None,
-            Taken::Denied { deficit, now, .. } | Taken::TableFull { deficit, now } => {
-                Due::new(layout.earned(), now, deficit).at()
-            }
+            Taken::Denied { needed, .. } if needed > terms.capacity() => None,
+            Taken::Denied { deficit, now, .. } | Taken::TableFull { deficit, now } => terms.due(now, deficit).at(),
             Taken::Admitted { now, .. } => Some(now),
             Taken::Unlimited => Some(Reading::NONE),
         }
@@ -114,7 +113,7 @@ impl Refused {
 
     pub(super) fn error(self, parts: impl Parts) -> LimitError {
         let Part { target, n, leaving } = parts.part(self.nth);
-        match self.taken.answer(target.layout(), (n, leaving)) {
+        match self.taken.answer_by(target.terms_source(), n.total_pico(), leaving.total_pico()) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
             Ok(()) => unreachable!("the limit refuses the call"),
         }
@@ -122,10 +121,11 @@ impl Refused {
 
     pub(super) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
         let Part { target, n, leaving } = parts.part(self.nth);
-        let due = |now, deficit| Due::new(target.layout().earned(), now, deficit);
+        let terms = target.terms();
+        let due = |now, deficit| terms.due(now, deficit);
         let error = match self.taken {
-            Taken::Denied { needed, .. } if needed > target.layout().capacity() => {
-                AcquireError::ExceedsBurst(ExceedsBurst::new(target.layout(), n, leaving))
+            Taken::Denied { needed, .. } if needed > terms.capacity() => {
+                AcquireError::ExceedsBurst(ExceedsBurst::new(n, leaving, target.layout().tokens_down(terms.capacity())))
             }
             Taken::TableFull { deficit, now } => AcquireError::TableFull(TableFull(due(now, deficit))),
             Taken::Denied { deficit, now, .. } => AcquireError::TooLate(TooLate(due(now, deficit))),
@@ -136,7 +136,7 @@ impl Refused {
 
     /// Returns the decision of the `nth` limit, if it is the one that refuses the call.
     pub(super) fn decision(self, nth: usize, parts: impl Parts) -> Option<Decision> {
-        (nth == self.nth).then(|| Decision::taken(parts.part(nth).target.layout(), self.taken))
+        (nth == self.nth).then(|| Decision::taken_by(parts.part(nth).target.terms_source(), self.taken))
     }
 
     /// The wait; `None` is the longest.
@@ -211,11 +211,11 @@ pub(super) fn take_all<P: Parts, const N: usize>(
         }
         let demand = part.demand();
         match token_bucket::step(part.target.layout(), words[nth], now, demand) {
-            Step::Admitted { next, held } if places[nth].is_some_and(|place| parts.is_here(place)) => {
+            Step::Admitted { next, held } if places[nth].is_some_and(|place| parts.is_here(nth, place)) => {
                 nexts[nth] = next;
                 each(nth, Taken::Admitted { cost: demand.cost, held, now });
             }
-            Step::Denied { deficit, .. } if places[nth].is_some_and(|place| parts.is_here(place)) => {
+            Step::Denied { deficit, .. } if places[nth].is_some_and(|place| parts.is_here(nth, place)) => {
                 let taken = Taken::Denied { needed: demand.needed, deficit, now };
                 refused = Some(longer(parts, refused, Refused { nth, taken }));
             }

@@ -3,6 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
+use super::set_quota::SetQuotaError;
 use super::show::shows_message;
 
 /// The reason for which a builder returned no limiter.
@@ -12,6 +13,8 @@ pub struct BuildError(pub(crate) BuildErrorKind);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BuildErrorKind {
     NoQuota,
+    AboveHighest(SetQuotaError),
+    Quota(&'static str),
     NoKeys,
     TooManyKeys { asked: u64, most: u64 },
     TooFewBytes { asked: u64, least: u64 },
@@ -25,6 +28,8 @@ impl fmt::Display for BuildError {
             BuildErrorKind::NoQuota => {
                 f.write_str("a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`")
             }
+            BuildErrorKind::AboveHighest(above) => write!(f, "the first quota: {above}"),
+            BuildErrorKind::Quota(message) => f.write_str(message),
             BuildErrorKind::NoKeys => f.write_str(
                 "max_keys is 0: a keyed limiter needs room for one key at least, or nothing could be admitted",
             ),

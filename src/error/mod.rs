@@ -8,6 +8,8 @@ mod build;
 mod permit;
 mod quota;
 mod quotas;
+#[cfg(feature = "std")]
+mod set_quota;
 mod show;
 mod try_acquire;
 
@@ -23,5 +25,9 @@ pub use quota::QuotaError;
 pub(crate) use quota::QuotaErrorKind;
 pub use quotas::QuotasError;
 pub(crate) use quotas::QuotasErrorKind;
+#[cfg(feature = "std")]
+pub use set_quota::SetQuotaError;
+#[cfg(feature = "std")]
+pub(crate) use set_quota::SetQuotaErrorKind;
 pub(crate) use show::Wait;
 pub use try_acquire::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};

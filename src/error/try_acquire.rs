@@ -5,7 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::tokens::Tokens;
-use crate::word::{Due, Layout};
+use crate::word::Due;
 
 use super::show::{Wait, shows_wait};
 
@@ -96,8 +96,8 @@ pub struct ExceedsBurst {
 }
 
 impl ExceedsBurst {
-    pub(crate) fn new(layout: &Layout, requested: Tokens, leaving: Tokens) -> Self {
-        ExceedsBurst { requested, leaving, burst: layout.tokens_down(layout.capacity()) }
+    pub(crate) const fn new(requested: Tokens, leaving: Tokens, burst: Tokens) -> Self {
+        ExceedsBurst { requested, leaving, burst }
     }
 
     /// Returns the cost.

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::decision::Decision;
 use super::reservation::Reservation;
 use super::state::RateLimiter;
-use super::target::{Target, share};
+use super::target::Target;
 use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
@@ -122,7 +122,7 @@ impl<'a, C> Bucket<'a, C> {
     /// [`background_leaves`](crate::RateLimiterBuilder::background_leaves) set: a fifth by default.
     #[must_use]
     pub fn background(self) -> Self {
-        self.leaving(share(self.target.quota(), self.target.background()))
+        self.leaving(self.target.background())
     }
 
     /// Returns the same bucket, for calls at `now_ns`, in nanoseconds since an origin of your choice.
@@ -137,7 +137,7 @@ impl<'a, C> Bucket<'a, C> {
     /// Returns the quota that the bucket is held to.
     #[must_use]
     pub fn quota(&self) -> Quota {
-        *self.target.quota()
+        self.target.quota()
     }
 
     /// As [`RateLimiter::waiters`](crate::RateLimiter::waiters).

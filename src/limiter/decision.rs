@@ -3,7 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::cell::Taken;
+use crate::algorithm::Terms;
+use crate::cell::{Taken, TermsSource};
 use crate::error::Wait;
 use crate::word::{Due, Earned, Layout, Level, Reading, Snapshot, Units};
 
@@ -12,7 +13,7 @@ use crate::word::{Due, Earned, Layout, Level, Reading, Snapshot, Units};
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct Decision {
-    earned: Earned,
+    times: Times,
     per_token: u64,
     capacity: Units,
     now: Reading,
@@ -20,6 +21,16 @@ pub struct Decision {
     /// What the bucket held before the decision; less the cost, what a look finds after it.
     held: Level,
     kind: Kind,
+}
+
+/// The instants at which tokens are there.
+#[derive(Clone, Copy)]
+enum Times {
+    /// Those of a constant rate.
+    Earned(Earned),
+    /// Of a limiter whose quota has changed: computed at once, because its numbers change. During a pause,
+    /// no tokens are left.
+    Due { retry: Due, reset: Due, paused: bool },
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +43,7 @@ enum Kind {
 }
 
 impl Decision {
+    /// The decision of a call by a quota that never changed.
     #[inline(always)]
     pub(crate) fn taken(layout: &Layout, taken: Taken) -> Self {
         let (now, cost, held, kind) = match taken {
@@ -47,22 +59,46 @@ impl Decision {
         Decision::new(layout, now, cost, Level(held), kind)
     }
 
+    /// The decision of a call by a quota that may have changed.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn taken_by(terms: TermsSource<'_>, taken: Taken) -> Self {
+        let terms = &terms.terms();
+        Decision::taken(terms.layout, taken).by(terms)
+    }
+
     pub(super) fn unlimited(layout: &Layout) -> Self {
-        Decision::new(layout, Reading::MAX, Units(0), Level(layout.capacity().0 as i64), Kind::Unlimited)
+        let full = Level(layout.capacity().0 as i64);
+        Decision::new(layout, Reading::MAX, Units(0), full, Kind::Unlimited)
     }
 
     /// The decision of a call that takes nothing.
-    pub(super) fn looked(layout: &Layout, snapshot: Snapshot) -> Self {
-        match snapshot.no_place {
+    pub(super) fn looked(terms: &Terms<'_>, snapshot: Snapshot) -> Self {
+        let layout = terms.layout;
+        let looked = match snapshot.no_place {
             Some(deficit) => Decision::taken(layout, Taken::TableFull { deficit, now: snapshot.now }),
             None => Decision::new(layout, snapshot.now, Units(0), snapshot.available(), Kind::Admitted),
-        }
+        };
+        looked.by(terms)
     }
 
     #[inline(always)]
     fn new(layout: &Layout, now: Reading, cost: Units, held: Level, kind: Kind) -> Self {
-        let (earned, per_token, capacity) = (layout.earned(), layout.per_token(), layout.capacity());
-        Decision { earned, per_token, capacity, now, cost, held, kind }
+        let (times, per_token, capacity) = (Times::Earned(layout.earned()), layout.per_token(), layout.capacity());
+        Decision { times, per_token, capacity, now, cost, held, kind }
+    }
+
+    /// Returns the same decision by these terms.
+    fn by(self, terms: &Terms<'_>) -> Self {
+        if terms.are_plain() {
+            return self;
+        }
+        let decision = Decision { capacity: terms.capacity(), ..self };
+        let missing = |units: i64| Units(units.max(0) as u64);
+        let retry = terms.due(self.now, missing(self.cost.0 as i64 - self.held.0));
+        let full = (decision.capacity.0 as i64).saturating_sub(self.left());
+        let reset = terms.earned_by(self.now, missing(full));
+        Decision { times: Times::Due { retry, reset, paused: terms.are_paused(self.now) }, ..decision }
     }
 
     /// Returns whether the call was admitted, and charged.
@@ -95,7 +131,10 @@ impl Decision {
     /// that many at the same reading of the clock is admitted, and a call for one more is not.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.whole(self.left().max(0) as u64)
+        match self.times {
+            Times::Due { paused: true, .. } => 0,
+            _ => self.whole(self.left().max(0) as u64),
+        }
     }
 
     /// Returns the time until the same call is admitted, if nothing else takes tokens: zero if this call
@@ -108,7 +147,10 @@ impl Decision {
         match self.kind {
             Kind::Admitted | Kind::Unlimited => Some(Duration::ZERO),
             Kind::Denied if self.exceeds_burst() => None,
-            Kind::Denied | Kind::Refused => self.after(self.cost.0 as i64 - self.held.0),
+            Kind::Denied | Kind::Refused => match self.times {
+                Times::Earned(earned) => self.after(earned, self.cost.0 as i64 - self.held.0),
+                Times::Due { retry, .. } => retry.after(),
+            },
         }
     }
 
@@ -122,7 +164,10 @@ impl Decision {
         if missing == 0 || matches!(self.kind, Kind::Unlimited) {
             return Some(Duration::ZERO);
         }
-        self.after(missing)
+        match self.times {
+            Times::Earned(earned) => self.after(earned, missing),
+            Times::Due { reset, .. } => reset.after(),
+        }
     }
 
     /// The units that a look at the same reading finds after the decision.
@@ -133,8 +178,8 @@ impl Decision {
         }
     }
 
-    fn after(&self, missing: i64) -> Option<Duration> {
-        Due::new(self.earned, self.now, Units(missing as u64)).after()
+    fn after(&self, earned: Earned, missing: i64) -> Option<Duration> {
+        Due::new(earned, self.now, Units(missing as u64)).after()
     }
 
     fn whole(&self, units: u64) -> u32 {

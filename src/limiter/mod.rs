@@ -28,6 +28,6 @@ pub use wait::{Acquire, Granted, OwnedAcquire, Reserve, WrapFuture};
 #[cfg(feature = "std")]
 pub(crate) use state::{BACKGROUND, Buckets};
 #[cfg(feature = "std")]
-pub(crate) use target::{Found, Target, share};
+pub(crate) use target::{Found, Target};
 #[cfg(feature = "std")]
 pub(crate) use wait::wait;

@@ -4,10 +4,11 @@ use core::time::Duration;
 #[cfg(feature = "std")]
 use std::sync::Arc;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand};
+use crate::cell::{self, Seen, TermsSource, TimeSource};
 #[cfg(feature = "std")]
 use crate::cell::{Cell, WordCell};
-use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
@@ -19,6 +20,8 @@ use super::state::RateLimiter;
 
 #[cfg(feature = "std")]
 use super::state::Buckets;
+#[cfg(feature = "std")]
+use crate::cell::Taken;
 #[cfg(feature = "std")]
 use crate::queue::{Queue, TimeDriver, TimerFactory, WaitRequest};
 #[cfg(feature = "std")]
@@ -87,12 +90,33 @@ impl<'a, C> Target<'a, C> {
         }
     }
 
-    pub(crate) fn quota(&self) -> &'a Quota {
+    pub(crate) fn quota(&self) -> Quota {
         match self {
-            Target::Single(limiter) => limiter.quota_ref(),
+            Target::Single(limiter) => limiter.quota(),
             #[cfg(feature = "std")]
             Target::Key(buckets, _) => buckets.quota(),
         }
+    }
+
+    /// Returns the source of the current terms.
+    #[inline]
+    pub(crate) fn terms_source(&self) -> TermsSource<'a> {
+        match self {
+            Target::Single(limiter) => limiter.terms_source(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => buckets.table.terms_source(),
+        }
+    }
+
+    /// Returns the current terms.
+    pub(crate) fn terms(&self) -> Terms<'a> {
+        self.terms_source().terms()
+    }
+
+    /// Returns a share of the burst, rounded up to 10⁻¹² token.
+    fn share(&self, percent: u8) -> Tokens {
+        let burst = self.layout().tokens_down(self.terms().capacity());
+        Tokens::from_pico((burst.total_pico() * u128::from(percent)).div_ceil(100))
     }
 
     #[inline]
@@ -104,13 +128,13 @@ impl<'a, C> Target<'a, C> {
         }
     }
 
-    /// The share of the burst that background work leaves, in percent.
-    pub(crate) fn background(&self) -> u8 {
-        match self {
+    /// Returns the tokens that background work leaves.
+    pub(crate) fn background(&self) -> Tokens {
+        self.share(match self {
             Target::Single(limiter) => limiter.background_percent(),
             #[cfg(feature = "std")]
             Target::Key(buckets, _) => buckets.background,
-        }
+        })
     }
 
     /// Returns the number of waiters for which the timer is armed.
@@ -125,11 +149,10 @@ impl<'a, C> Target<'a, C> {
 
 impl<'a, C: Clock> Target<'a, C> {
     /// Takes the cost of `n` if `leaving` tokens are left then.
-    #[inline(always)]
+    #[cfg(feature = "std")]
     pub(crate) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
         match self {
             Target::Single(limiter) => limiter.take(n, leaving, now),
-            #[cfg(feature = "std")]
             Target::Key(buckets, key) => buckets.table.take(*key, (n, leaving), now),
         }
     }
@@ -158,7 +181,7 @@ impl<'a, C: Clock> Target<'a, C> {
     pub(crate) fn change(
         &self,
         now: TimeSource<'_, C>,
-        change: impl Fn(Word, Reading) -> (Word, Units),
+        change: impl Fn(&Terms<'_>, Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         match self {
             Target::Single(limiter) => limiter.change(now, change),
@@ -169,7 +192,33 @@ impl<'a, C: Clock> Target<'a, C> {
 
     #[inline(always)]
     pub(crate) fn decide(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Decision {
-        if n.is_zero() { self.decide_nothing(now) } else { Decision::taken(self.layout(), self.take(n, leaving, now)) }
+        if n.is_zero() {
+            return self.decide_nothing(now);
+        }
+        let taken = match self {
+            Target::Single(limiter) => cell::take(*limiter, limiter.layout(), (n, leaving), now).map_err(Some),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => buckets.table.take_once(*key, (n, leaving), now).ok_or(None),
+        };
+        match taken {
+            Ok(taken) => Decision::taken(self.layout(), taken),
+            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen),
+        }
+    }
+
+    /// Continues after the short loop, to the decision.
+    #[cold]
+    #[inline(never)]
+    fn decide_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Option<Seen>) -> Decision {
+        let taken = match self {
+            Target::Single(limiter) => {
+                limiter.take_cold(demand, now, seen.unwrap_or_else(|| Seen::first(*limiter, now)))
+            }
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => buckets.table.take_cold(*key, demand, now),
+        };
+        // The quota may have changed since, but then it changed during this call.
+        Decision::taken_by(self.terms_source(), taken)
     }
 
     /// The decision on a cost of zero: admitted, also if a full table has no place for the key, because
@@ -186,7 +235,7 @@ impl<'a, C: Clock> Target<'a, C> {
 
     fn looked(&self, snapshot: Option<Snapshot>) -> Decision {
         match snapshot {
-            Some(snapshot) => Decision::looked(self.layout(), snapshot),
+            Some(snapshot) => Decision::looked(&self.terms(), snapshot),
             None => Decision::unlimited(self.layout()),
         }
     }
@@ -203,6 +252,7 @@ impl<'a, C: Clock> Target<'a, C> {
         let leaving = Demand::new(self.layout(), Tokens::ZERO, leaving).leaving();
         match self.snapshot(leaving, now) {
             Some(Snapshot { no_place: Some(_), .. }) => 0.0,
+            Some(Snapshot { now, .. }) if self.terms().are_paused(now) => 0.0,
             Some(snapshot) => {
                 as_f64(self.layout(), Level(snapshot.available().0.saturating_sub(leaving.0 as i64))).max(0.0)
             }
@@ -214,7 +264,7 @@ impl<'a, C: Clock> Target<'a, C> {
     pub(crate) fn time_until(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Duration> {
         let demand = Demand::new(self.layout(), n, leaving);
         match self.due_at(demand, now) {
-            Some(_) if demand.needed > self.layout().capacity() && !n.is_zero() => None,
+            Some(_) if demand.needed > self.terms().capacity() && !n.is_zero() => None,
             Some(due) if !n.is_zero() => due.after(),
             _ => Some(Duration::ZERO),
         }
@@ -225,7 +275,7 @@ impl<'a, C: Clock> Target<'a, C> {
     pub(crate) fn due_at(&self, demand: Demand, now: TimeSource<'_, C>) -> Option<Due> {
         let snapshot = self.snapshot(demand.leaving(), now)?;
         let missing = missing(&snapshot, demand, 0).max(snapshot.no_place.unwrap_or_default());
-        Some(Due::new(self.layout().earned(), snapshot.now, missing))
+        Some(self.terms().due(snapshot.now, missing))
     }
 
     /// Adds `n` tokens, clipped at the burst, and returns the tokens that were added.
@@ -234,26 +284,35 @@ impl<'a, C: Clock> Target<'a, C> {
     }
 
     pub(crate) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
-        let layout = self.layout();
-        let added = self.change(now, |word, now| token_bucket::give_back(layout, word, now, units));
-        layout.tokens_down(added.unwrap_or_default())
+        let added = self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units));
+        self.layout().tokens_down(added.unwrap_or_default())
     }
 
     /// Fills the bucket, and forgets its past.
     pub(crate) fn reset(&self, now: TimeSource<'_, C>) {
-        let full = token_bucket::full_since_origin(self.layout());
-        self.change(now, |_, _| (full, Units(0)));
+        self.change(now, |terms, _, _| (token_bucket::filled(terms), Units(0)));
     }
 
     /// Charges, into debt if need be, and returns the tokens that could not be charged.
     fn charge(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
-        let layout = self.layout();
-        // A debt limit fits beside the capacity in a count's 62 bits.
-        let debt = Units(layout.units_down(self.quota().debt_limit()) as u64);
-        match self.change(now, |word, now| token_bucket::charge(layout, debt, word, now, units)) {
-            Some(charged) => layout.tokens_up(units - u128::from(charged.0)),
+        match self.change(now, |terms, word, now| {
+            let debt = terms.debt().unwrap_or_else(|| self.debt());
+            token_bucket::charge(terms, debt, word, now, units)
+        }) {
+            Some(charged) => self.layout().tokens_up(units - u128::from(charged.0)),
             None => Tokens::ZERO,
         }
+    }
+
+    /// Returns how far below zero a commit may take the bucket if the quota never changed.
+    fn debt(&self) -> Units {
+        // A debt limit fits beside the capacity in a count's 62 bits.
+        let highest = match self {
+            Target::Single(limiter) => limiter.highest(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => buckets.table.highest(),
+        };
+        Units(self.layout().units_down(highest.debt_limit()) as u64)
     }
 
     /// Settles a reservation of `reserved` for `actual`, and returns the tokens that could not be
@@ -277,11 +336,6 @@ impl<'a, C: Clock> Target<'a, C> {
     pub(crate) fn live(&self) -> TimeSource<'a, C> {
         TimeSource::clock(self.clock())
     }
-}
-
-/// Returns a share of the burst, rounded up to 10⁻¹² token.
-pub(crate) fn share(quota: &Quota, percent: u8) -> Tokens {
-    Tokens::from_pico((quota.capacity().total_pico() * u128::from(percent)).div_ceil(100))
 }
 
 /// The usual place of a bucket's word, as it was found.
@@ -322,13 +376,23 @@ impl<'a, C: Clock> Target<'a, C> {
     pub(crate) fn find(&self) -> Option<(Found<'a>, Word)> {
         match self {
             Target::Single(limiter) => {
-                let cell = limiter.cell();
+                let cell = &limiter.cells().first;
                 Some((Found::Cell(cell), cell.load()))
             }
             Target::Key(buckets, key) => {
                 let tenant = buckets.table.find_home(*key)?;
                 Some((Found::Slot(tenant), tenant.load()))
             }
+        }
+    }
+
+    /// Returns whether a word in its usual place is decided under the layout alone. Called after the clock was
+    /// read. A lone limiter's word leaves its place when the quota changes.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            Target::Single(_) => true,
+            Target::Key(buckets, _) => buckets.table.per_token().is_some(),
         }
     }
 
@@ -356,7 +420,11 @@ impl<'a, C: Clock> Target<'a, C> {
             return Some(Taken::TableFull { deficit, now });
         }
         let deficit = missing(&snapshot, demand, ahead);
-        (deficit > Units(0)).then_some(Taken::Denied { needed: demand.needed, deficit, now })
+        (deficit > Units(0) || self.terms().are_paused(now)).then_some(Taken::Denied {
+            needed: demand.needed,
+            deficit,
+            now,
+        })
     }
 }
 

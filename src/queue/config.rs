@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use super::driver::{TimeDriver, TimerFactory};
 use super::shared_timer::SharedTimer;
+use crate::algorithm::Terms;
+use crate::cell::QuotaCell;
 use crate::sync::OnceLock;
-use crate::word::{Layout, Reading};
+use crate::word::Reading;
 
 /// The configuration that all queues of a limiter share.
 pub(crate) struct QueueConfig {
-    pub(crate) layout: Layout,
+    /// The quota of every bucket.
+    quota: Arc<QuotaCell>,
     /// The most waiters on one bucket.
     pub(crate) max_waiters: u32,
     /// The timer factory that the user chose, if any.
@@ -26,8 +29,13 @@ struct Drive {
 }
 
 impl QueueConfig {
-    pub(crate) fn new(layout: Layout, max_waiters: u32, timer: Option<TimerFactory>) -> Arc<Self> {
-        Arc::new(QueueConfig { layout, max_waiters, timer, drive: OnceLock::new() })
+    pub(crate) fn new(quota: Arc<QuotaCell>, max_waiters: u32, timer: Option<TimerFactory>) -> Arc<Self> {
+        Arc::new(QueueConfig { quota, max_waiters, timer, drive: OnceLock::new() })
+    }
+
+    /// Returns the current terms, for a reading that was taken before.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        self.quota.terms()
     }
 
     /// Sets the driver of the queue, unless an earlier waiter has set it.

@@ -10,7 +10,7 @@ use super::dispatcher::{self, Dispatch, Dispatcher, Pass, once_idle, wake};
 use super::driver::TimeDriver;
 use super::state::{Enqueued, QueueState, WaitRequest};
 use super::wait_list::{Id, Outcome, poll_entry};
-use crate::cell::Cell;
+use crate::cell::Cells;
 use crate::sync::{Mutex, MutexGuard, OnceLock, ignore_panic, lock, try_lock};
 use crate::word::{Reading, Word};
 
@@ -95,11 +95,11 @@ impl Queue {
     /// `None` if the word is back in its cell by then.
     pub(crate) fn work_for<T>(
         self: &Arc<Self>,
-        cell: &Cell,
+        cells: &Cells,
         work: impl FnOnce(&mut QueueState) -> Option<T>,
     ) -> Option<T> {
         let (result, needs_dispatch) = self.work_apart(|state| {
-            hand_back_if_idle(state, cell);
+            hand_back_if_idle(state, cells);
             work(state)
         });
         if needs_dispatch {
@@ -113,27 +113,48 @@ impl Queue {
     /// [`dispatch`](Queue::dispatch) once it has recorded that it waits.
     pub(crate) fn enter_for(
         &self,
-        cell: &Cell,
+        cells: &Cells,
         home: impl FnOnce(Word) -> Word,
         call: &mut WaitRequest,
         now: Reading,
     ) -> (Enqueued, bool) {
         self.work_apart(|state| {
             if !state.has_word() {
-                state.hand_over(home(cell.hand_over()));
+                state.hand_over(home(cells.current().hand_over()));
             }
             let enqueued = state.enter(&self.config, call, now);
-            hand_back_if_idle(state, cell);
+            hand_back_if_idle(state, cells);
             enqueued
         })
     }
 
+    /// Moves the word of a lone limiter to its second cell, if it is in the first. `home` is as for
+    /// [`enter_for`](Queue::enter_for).
+    pub(crate) fn move_word(&self, cells: &Cells, home: impl Fn(Word) -> Word) {
+        let _state = self.lock();
+        cells.move_word(home);
+    }
+
+    /// Replaces a word that is with the queue, without a dispatch: the caller holds a lock, and
+    /// [`requote`](Queue::requote) follows. Returns whether the word was here.
+    pub(crate) fn rewrite(&self, word: impl FnOnce(Word) -> Word) -> bool {
+        self.lock().rewrite(word)
+    }
+
+    /// Called after the quota changed. Refuses the waiters that will be too late now, or that need more
+    /// than the burst, and arms the timer anew.
+    pub(crate) fn requote(&self) {
+        if self.work_apart(QueueState::requote).1 {
+            self.dispatch();
+        }
+    }
+
     /// Refuses every waiter on a lone limiter's bucket, now and later. `home` is as for
     /// [`enter_for`](Queue::enter_for).
-    pub(crate) fn close(&self, cell: &Cell, home: impl FnOnce(Word) -> Word) {
+    pub(crate) fn close(&self, cells: &Cells, home: impl FnOnce(Word) -> Word) {
         let mut state = self.lock();
         if !state.has_word() {
-            state.hand_over(home(cell.hand_over()));
+            state.hand_over(home(cells.current().hand_over()));
         }
         let woken = state.close();
         drop(state);
@@ -160,8 +181,8 @@ impl Queue {
     }
 
     /// Hands the word back to the cell of a lone limiter if there are no waiters.
-    pub(crate) fn hand_back_if_idle(&self, cell: &Cell) {
-        hand_back_if_idle(&mut self.lock(), cell);
+    pub(crate) fn hand_back_if_idle(&self, cells: &Cells) {
+        hand_back_if_idle(&mut self.lock(), cells);
     }
 
     /// Removes and returns the word if there are no waiters, no grants that are held back, and a seat for
@@ -200,7 +221,8 @@ impl Dispatch for Queue {
 
     fn look(&self, drive: &TimeDriver, slack: Duration, _: bool) -> Pass {
         let mut state = self.lock();
-        state.look(&self.config.layout, drive.now(), slack)
+        let now = drive.now();
+        state.look(&self.config.terms(), now, slack)
     }
 
     fn give_up(&self) {
@@ -213,9 +235,9 @@ impl Dispatch for Queue {
 }
 
 /// Hands the word back to the cell if there are no waiters.
-fn hand_back_if_idle(state: &mut QueueState, cell: &Cell) {
+fn hand_back_if_idle(state: &mut QueueState, cells: &Cells) {
     if let Some(word) = state.reclaim() {
-        cell.hand_back(word);
+        cells.current().hand_back(word);
     }
 }
 

@@ -5,9 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand, Step};
 use crate::cell::Taken;
-use crate::word::{Due, Intercept, Layout, Level, Reading, Snapshot, Units, Word};
+use crate::word::{Due, Intercept, Level, Reading, Snapshot, Units, Word};
 
 use super::config::QueueConfig;
 use super::dispatcher::Pass;
@@ -37,6 +38,8 @@ pub(crate) enum Enqueued {
     },
     /// The tokens will be there only at this instant, after the deadline.
     TooLate(Due),
+    /// The call needs more than the burst, which is this since the quota changed.
+    ExceedsBurst(Units),
     /// The queue has its maximum number of waiters.
     Full,
     /// The waiters leave as many different amounts as permitted, which is this number.
@@ -52,6 +55,8 @@ pub(crate) struct QueueState {
     list: WaitList,
     /// Set after a charge, which may make waiters behind the first miss their deadlines.
     recheck: bool,
+    /// Set after the quota changed, which may lower the burst below the needs of a waiter.
+    requoted: bool,
     /// Set if a dispatch is needed, as of the last call.
     needs_dispatch: bool,
     /// The wakers of waiters that were displaced: the next dispatch wakes them.
@@ -67,6 +72,7 @@ impl QueueState {
             word,
             list: WaitList::new(),
             recheck: false,
+            requoted: false,
             needs_dispatch: false,
             displaced: Vec::new(),
             closed: false,
@@ -119,27 +125,28 @@ impl QueueState {
 
     /// Takes the tokens, unless they are not there or a waiter comes first. Returns `None` if the
     /// word is not here.
-    pub(crate) fn take(&mut self, layout: &Layout, demand: Demand, now: Reading) -> Option<Taken> {
+    pub(crate) fn take(&mut self, terms: &Terms<'_>, demand: Demand, now: Reading) -> Option<Taken> {
         let Demand { cost, needed } = demand;
-        Some(match self.admit(layout, demand, now)? {
+        Some(match self.admit(terms, demand, now)? {
             Ok(held) => Taken::Admitted { cost, held, now },
             Err(deficit) => Taken::Denied { needed, deficit, now },
         })
     }
 
     /// Returns whether a new caller would be admitted at `now`.
-    fn could_admit(&self, layout: &Layout, demand: Demand, now: Reading) -> bool {
-        let held = self.word.map(|word| token_bucket::level(layout, word, now).0);
-        !self.list.has_ahead(demand.leaving()) && held.is_some_and(|held| held >= demand.needed.0 as i64)
+    fn could_admit(&self, terms: &Terms<'_>, demand: Demand, now: Reading) -> bool {
+        let held = self.word.map(|word| token_bucket::level(terms, word, now).0);
+        let is_open = !self.list.has_ahead(demand.leaving()) && !terms.are_paused(now);
+        is_open && held.is_some_and(|held| held >= demand.needed.0 as i64)
     }
 
     /// Charges `demand` if it can be admitted. Returns the amount held before the charge, or the
     /// deficit: the units that are missing for it and for all waiters ahead of it.
-    fn admit(&mut self, layout: &Layout, demand: Demand, now: Reading) -> Option<Result<Units, Units>> {
+    fn admit(&mut self, terms: &Terms<'_>, demand: Demand, now: Reading) -> Option<Result<Units, Units>> {
         let word = self.word?;
         let leaving = demand.leaving();
         if !self.list.has_ahead(leaving) {
-            match token_bucket::step_exact(layout, word, now, demand) {
+            match token_bucket::step_exact(terms, word, now, demand) {
                 Step::Admitted { next, held } => {
                     self.word = Some(next);
                     return Some(Ok(held));
@@ -148,9 +155,10 @@ impl QueueState {
                 Step::Cold => unreachable!("only special words are cold to the exact step"),
             }
         }
-        let held = token_bucket::level(layout, word, now);
+        let held = token_bucket::level(terms, word, now);
         // The first waiter is due and the timer is late: the caller may do the timer's work.
-        self.needs_dispatch |= self.list.first().is_some_and(|(_, first)| first.demand.needed.0 as i64 <= held.0);
+        let is_due = |first: &Waiting| first.demand.needed.0 as i64 <= held.0 && !terms.are_paused(now);
+        self.needs_dispatch |= self.list.first().is_some_and(|(_, first)| is_due(first));
         let missing = held.missing(u128::from(demand.needed.0) + self.list.ahead_of(leaving));
         Some(Err(missing.max(Units(1))))
     }
@@ -159,44 +167,61 @@ impl QueueState {
     /// charged.
     pub(crate) fn change(
         &mut self,
-        layout: &Layout,
+        terms: &Terms<'_>,
         now: Reading,
-        change: impl FnOnce(Word, Reading) -> (Word, Units),
+        change: impl FnOnce(&Terms<'_>, Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         let before = self.word?;
-        let (word, amount) = change(before, now);
+        let (word, amount) = change(terms, before, now);
         self.word = Some(word);
         let (Intercept(was), Intercept(is)) =
-            (token_bucket::stored_intercept(layout, before), token_bucket::stored_intercept(layout, word));
+            (token_bucket::current_intercept(terms, before), token_bucket::current_intercept(terms, word));
         // Only a lower level can make a waiter miss its deadline.
         self.recheck |= is < was;
         self.needs_dispatch |= is != was && self.list.waiting() > 0;
         Some(amount)
     }
 
+    /// Replaces the word if it is here.
+    pub(super) fn rewrite(&mut self, word: impl FnOnce(Word) -> Word) -> bool {
+        self.word = self.word.map(word);
+        self.word.is_some()
+    }
+
+    /// Called after the quota changed: the next pass looks at every waiter.
+    pub(super) fn requote(&mut self) {
+        self.requoted = true;
+        self.recheck = true;
+        self.needs_dispatch |= self.list.waiting() > 0;
+    }
+
     /// Returns a snapshot of the bucket for a caller that has to leave `leaving` units.
-    pub(crate) fn snapshot(&self, layout: &Layout, leaving: Units, now: Reading) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self, terms: &Terms<'_>, leaving: Units, now: Reading) -> Option<Snapshot> {
         let queued = self.list.ahead_of(leaving).min(1 << 62) as u64;
-        let snapshot = Snapshot::held(now, token_bucket::level(layout, self.word?, now));
+        let snapshot = Snapshot::held(now, token_bucket::level(terms, self.word?, now));
         Some(Snapshot { queued: Units(queued), ..snapshot })
     }
 
     /// Takes the tokens or joins the wait list. The word must be here.
     pub(crate) fn enter(&mut self, config: &QueueConfig, call: &mut WaitRequest, now: Reading) -> Enqueued {
-        let layout = &config.layout;
         let WaitRequest { demand, deadline, hold, ref mut waker } = *call;
         if self.closed {
             return Enqueued::Closed;
         }
         // Other calls may have been served since the caller's reading. A new reading keeps the
         // instants of grants in order.
-        let now = if self.could_admit(layout, demand, now) { config.now().unwrap_or(now) } else { now };
-        let deficit = match self.admit(layout, demand, now) {
+        let now = if self.could_admit(&config.terms(), demand, now) { config.now().unwrap_or(now) } else { now };
+        let terms = config.terms();
+        let deficit = match self.admit(&terms, demand, now) {
             Some(Ok(_)) => return Enqueued::Granted(now),
             Some(Err(deficit)) => deficit,
             None => unreachable!("it was lent under this lock"),
         };
-        let due = Due::new(layout.earned(), now, deficit);
+        // The burst may be lower than it was when the caller looked.
+        if demand.needed > terms.capacity() {
+            return Enqueued::ExceedsBurst(terms.capacity());
+        }
+        let due = terms.due(now, deficit);
         if due.misses(deadline) {
             return Enqueued::TooLate(due);
         }
@@ -229,14 +254,17 @@ impl QueueState {
 
     /// Makes one pass: grants the waiters that are due, refuses those that cannot be served in
     /// time, and returns the instant of the next pass.
-    pub(super) fn look(&mut self, layout: &Layout, now: Reading, slack: Duration) -> Pass {
+    pub(super) fn look(&mut self, terms: &Terms<'_>, now: Reading, slack: Duration) -> Pass {
         let mut woken = std::mem::take(&mut self.displaced);
         self.needs_dispatch = false;
+        if std::mem::take(&mut self.requoted) {
+            self.refuse_those_above_the_burst(terms, &mut woken);
+        }
         if std::mem::take(&mut self.recheck) {
-            self.refuse_the_hopeless(layout, now, &mut woken);
+            self.refuse_the_hopeless(terms, now, &mut woken);
         }
         loop {
-            self.serve(layout, now, &mut woken);
+            self.serve(terms, now, &mut woken);
             if self.list.first_timeout().is_none_or(|at| at > now) {
                 break;
             }
@@ -244,44 +272,52 @@ impl QueueState {
                 Some(Ok(waker)) => woken.push(waker),
                 // `serve` has granted every waiter that is due, so this waiter's deadline has
                 // passed.
-                Some(Err(id)) => woken.extend(self.refuse(layout, id, now)),
+                Some(Err(id)) => woken.extend(self.refuse(terms, id, now)),
                 None => {}
             }
         }
-        Pass { now, next: self.next(layout, now, slack), woken }
+        Pass { now, next: self.next(terms, now, slack), woken }
     }
 
     /// Grants the first waiters, one after the other, while the bucket holds enough.
-    fn serve(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
+    fn serve(&mut self, terms: &Terms<'_>, now: Reading, woken: &mut Vec<Waker>) {
         while let (Some(word), Some((id, first))) = (self.word, self.list.first()) {
             let (demand, deadline) = (first.demand, first.deadline);
-            let missed = deadline < now && was_due_after(layout, word, demand, deadline);
-            match token_bucket::step_exact(layout, word, now, demand) {
+            let missed = deadline < now && was_due_after(terms, word, demand, deadline);
+            match token_bucket::step_exact(terms, word, now, demand) {
                 Step::Admitted { next, .. } if !missed => {
                     self.word = Some(next);
                     woken.extend(self.list.grant(id, now));
                 }
-                Step::Denied { deficit, .. } if !after(layout, now, deficit, deadline) => return,
-                _ => woken.extend(self.refuse(layout, id, now)),
+                Step::Denied { deficit, .. } if !after(terms, now, deficit, deadline) => return,
+                _ => woken.extend(self.refuse(terms, id, now)),
             }
         }
     }
 
     /// Refuses a waiter, and records when a new wait for the same amount would end.
-    fn refuse(&mut self, layout: &Layout, id: Id, now: Reading) -> Option<Waker> {
+    fn refuse(&mut self, terms: &Terms<'_>, id: Id, now: Reading) -> Option<Waker> {
         let demand = self.list.at(id)?.demand;
-        let held = self.word.map_or(Level(0), |word| token_bucket::level(layout, word, now));
+        let held = self.word.map_or(Level(0), |word| token_bucket::level(terms, word, now));
         let ahead = self.list.ahead_of(demand.leaving()) - u128::from(demand.cost.0);
         let missing = held.missing(ahead + u128::from(demand.needed.0));
-        let due = Due::new(layout.earned(), now, missing.max(Units(1)));
+        let due = terms.due(now, missing.max(Units(1)));
         self.list.refuse(id, Refusal::TooLate(due))
     }
 
+    /// Refuses every waiter that needs more than the burst.
+    fn refuse_those_above_the_burst(&mut self, terms: &Terms<'_>, woken: &mut Vec<Waker>) {
+        let capacity = terms.capacity();
+        let above = |(id, waiting): (Id, &Waiting)| (waiting.demand.needed > capacity).then_some(id);
+        let above: Vec<Id> = self.list.ids().filter_map(above).collect();
+        woken.extend(above.into_iter().filter_map(|id| self.list.refuse(id, Refusal::ExceedsBurst(capacity))));
+    }
+
     /// Refuses every waiter whose deadline is before its grant, at any place in the wait list.
-    fn refuse_the_hopeless(&mut self, layout: &Layout, now: Reading, woken: &mut Vec<Waker>) {
+    fn refuse_the_hopeless(&mut self, terms: &Terms<'_>, now: Reading, woken: &mut Vec<Waker>) {
         let mut deadlines = self.list.deadlines();
         let Some(word) = self.word.filter(|_| deadlines > 0) else { return };
-        let held = token_bucket::level(layout, word, now);
+        let held = token_bucket::level(terms, word, now);
         let (mut ahead, mut hopeless) = (0, Vec::new());
         for (id, waiting) in self.list.ids() {
             // Those behind the last deadline may wait for ever.
@@ -290,33 +326,33 @@ impl QueueState {
             }
             deadlines -= usize::from(waiting.deadline < Reading::MAX);
             let missing = held.missing(ahead + u128::from(waiting.demand.needed.0));
-            if after(layout, now, missing, waiting.deadline) {
+            if after(terms, now, missing, waiting.deadline) {
                 hopeless.push(id);
             } else {
                 ahead += u128::from(waiting.demand.cost.0);
             }
         }
         for id in hopeless {
-            woken.extend(self.refuse(layout, id, now));
+            woken.extend(self.refuse(terms, id, now));
         }
     }
 
     /// Returns the instant of the next pass: when the first waiter is due, or somewhat later if
     /// more waiters are due soon after.
-    fn next(&self, layout: &Layout, now: Reading, slack: Duration) -> Option<Reading> {
-        let due = self.word.and_then(|word| self.next_due(layout, word, now, slack));
+    fn next(&self, terms: &Terms<'_>, now: Reading, slack: Duration) -> Option<Reading> {
+        let due = self.word.and_then(|word| self.next_due(terms, word, now, slack));
         [due, self.list.first_timeout()].into_iter().flatten().min()
     }
 
-    fn next_due(&self, layout: &Layout, word: Word, now: Reading, slack: Duration) -> Option<Reading> {
-        let held = token_bucket::level(layout, word, now);
-        let due = |needed: u128| Due::new(layout.earned(), now, held.missing(needed)).at();
+    fn next_due(&self, terms: &Terms<'_>, word: Word, now: Reading, slack: Duration) -> Option<Reading> {
+        let held = token_bucket::level(terms, word, now);
+        let due = |needed: u128| terms.due(now, held.missing(needed)).at();
         let needed = self.list.first()?.1.demand.needed.0;
         let first = due(needed.into())?;
         let Some((second, last)) = self.list.second_and_last() else { return Some(first) };
         // While the first waiter is kept waiting, at most half of the free capacity may be
         // refilled. The other half is for the lateness of the timer.
-        let half = (layout.capacity().0 - needed) / 2;
+        let half = terms.capacity().0.saturating_sub(needed) / 2;
         let filled = due(u128::from(needed) + u128::from(half)).unwrap_or(Reading::MAX);
         let slack = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
         let latest = Reading::from_nanos(first.nanos().saturating_add(slack)).min(filled);
@@ -368,13 +404,13 @@ impl QueueState {
 }
 
 /// Returns whether the units will have been earned only after the deadline.
-fn after(layout: &Layout, now: Reading, missing: Units, deadline: Reading) -> bool {
-    Due::new(layout.earned(), now, missing).misses(deadline)
+fn after(terms: &Terms<'_>, now: Reading, missing: Units, deadline: Reading) -> bool {
+    terms.due(now, missing).misses(deadline)
 }
 
 /// Returns whether the tokens that are there now were not yet there at the deadline.
-fn was_due_after(layout: &Layout, word: Word, demand: Demand, deadline: Reading) -> bool {
-    token_bucket::level(layout, word, deadline).0 < demand.needed.0 as i64
+fn was_due_after(terms: &Terms<'_>, word: Word, demand: Demand, deadline: Reading) -> bool {
+    token_bucket::level(terms, word, deadline).0 < demand.needed.0 as i64
 }
 
 /// Returns a random number from 0 to `most`.

@@ -51,6 +51,8 @@ impl Waiting {
 pub(crate) enum Refusal {
     /// The tokens will not be there before the deadline. A new wait would end at this instant.
     TooLate(Due),
+    /// The waiter needs more than the burst, which is this since the quota changed.
+    ExceedsBurst(Units),
     /// The bucket that the waiter waited on was removed.
     Forgotten,
     /// A caller that leaves less took the place.

@@ -1,5 +1,7 @@
 //! [`Quota`]: a rate and a burst, valid by construction, with the layout of its words; [`Quotas`]: several.
 
+#[cfg(feature = "std")]
+mod change;
 mod name;
 mod quotas;
 mod rate;
@@ -9,6 +11,10 @@ mod text;
 mod value;
 mod window;
 
+#[cfg(feature = "std")]
+pub(crate) use change::CarryOver;
+#[cfg(feature = "std")]
+pub use change::QuotaChange;
 pub use quotas::Quotas;
 pub use text::{ParseQuotaError, QuotaTextError};
 pub use value::Quota;

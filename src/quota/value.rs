@@ -298,6 +298,25 @@ impl Quota {
         self.layout.tokens_up(1)
     }
 
+    /// Returns the rate as tokens per nanoseconds, in lowest terms.
+    #[cfg(feature = "std")]
+    pub(crate) const fn rate_in_nanos(&self) -> (u64, u128) {
+        (self.rate.tokens, self.rate.nanos())
+    }
+
+    /// Returns whether the rate is above another's.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_faster_than(&self, other: &Quota) -> bool {
+        let ((tokens, nanos), (other_tokens, other_nanos)) = (self.rate_in_nanos(), other.rate_in_nanos());
+        // The cross products, as the bits above the lowest 64, and those.
+        let parts = |tokens: u64, other: u128| {
+            let product = u128::from(tokens) * (other & u128::from(u64::MAX));
+            let high = u128::from(tokens) * (other >> 64) + (product >> 64);
+            (high, product as u64)
+        };
+        parts(tokens, other_nanos) > parts(other_tokens, nanos)
+    }
+
     pub(crate) const fn layout(&self) -> &Layout {
         &self.layout
     }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::cell::QuotaCell;
 use crate::queue::TimerFactory;
 use crate::tokens::Tokens;
-use crate::word::Layout;
 
 use super::fingerprint::{GROUP_BITS, GROUP_SLOTS};
 use super::policy::{FullEvent, OnFull};
 
 /// The configuration of a table.
 pub(crate) struct TableConfig {
-    pub(crate) layout: Layout,
-    /// The amount in a new key's bucket; the capacity or more if buckets start full.
+    pub(crate) quota: QuotaCell,
+    /// The amount in a new key's bucket, until the quota changes; the capacity or more if buckets start
+    /// full.
     pub(crate) initial: Tokens,
     pub(crate) max_keys: u64,
     /// A bucket that has been full for this many nanoseconds may be forgotten.

@@ -1,12 +1,13 @@
 //! Room for a new key when the table holds its maximum number of keys.
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket;
 use crate::word::{Level, Reading, Units, Word};
 
 use super::fingerprint::Fingerprint;
 use super::policy::OnFull;
 use super::slots::{Candidates, InSlot};
-use super::state::Locked;
+use super::state::{Attempt, Locked, full};
 use super::stripe::Seat;
 
 /// Room for one more key, which is counted.
@@ -32,16 +33,15 @@ impl<'a> Locked<'a> {
         &mut self,
         key: Fingerprint,
         candidates: &Candidates<'a>,
-        now: Reading,
-        swept: bool,
+        attempt: Attempt<'_>,
     ) -> Result<Room<'a>, NoRoom> {
         if self.table.count() {
-            if let Some(seat) = self.seat(candidates, now) {
+            if let Some(seat) = self.seat(attempt.terms, candidates, attempt.now) {
                 return Ok(Room { seat, has_evicted: false });
             }
             self.table.uncount(1);
         }
-        self.make_room_at_limit(key, candidates, now, swept)
+        self.make_room_at_limit(key, candidates, attempt)
     }
 
     #[cold]
@@ -49,11 +49,11 @@ impl<'a> Locked<'a> {
         &mut self,
         key: Fingerprint,
         candidates: &Candidates<'a>,
-        now: Reading,
-        swept: bool,
+        attempt: Attempt<'_>,
     ) -> Result<Room<'a>, NoRoom> {
+        let Attempt { terms, now, swept } = attempt;
         let rivals = self.rivals(key, candidates);
-        let full = self.table.full(now);
+        let full = full(terms, now);
         // A rival is in one of the key's own slots, or those are all vacant.
         let seat = |slot| Seat::Slot(candidates.vacant(Candidates::LINES).unwrap_or(slot));
         if let Some(tenant) = rivals.tenants().find(|tenant| self.claim_if(tenant, full)) {
@@ -63,13 +63,13 @@ impl<'a> Locked<'a> {
             return Err(NoRoom::Full);
         }
         // If the victim is charged meanwhile, the search begins anew.
-        while let Some((victim, word)) = self.victim(&rivals, now) {
+        while let Some((victim, word)) = self.victim(terms, &rivals, now) {
             if victim.claim_if(word) {
-                self.lower_floor(word);
+                self.lower_floor(terms, word);
                 return Ok(Room { seat: seat(self.vacate(victim)), has_evicted: true });
             }
         }
-        Err(NoRoom::Refused { deficit: self.refusal(&rivals, now) })
+        Err(NoRoom::Refused { deficit: self.refusal(terms, &rivals, now) })
     }
 
     /// Returns the reason for which [`make_room`](Locked::make_room) would refuse the key now, as far as a
@@ -78,22 +78,22 @@ impl<'a> Locked<'a> {
         &self,
         key: Fingerprint,
         candidates: &Candidates<'a>,
-        now: Reading,
-        swept: bool,
+        attempt: Attempt<'_>,
     ) -> Option<NoRoom> {
-        if self.table.keys() < self.table.max_keys && self.has_seat(candidates, now) {
+        let Attempt { terms, now, swept } = attempt;
+        if self.table.keys() < self.table.max_keys && self.has_seat(terms, candidates, now) {
             return None;
         }
-        let (rivals, full) = (self.rivals(key, candidates), self.table.full(now));
-        if rivals.tenants().any(|tenant| full.includes(self.layout(), tenant.word())) {
+        let (rivals, full) = (self.rivals(key, candidates), full(terms, now));
+        if rivals.tenants().any(|tenant| full.includes(tenant.word())) {
             return None;
         }
         if !swept {
             return Some(NoRoom::Full);
         }
-        match self.victim(&rivals, now) {
+        match self.victim(terms, &rivals, now) {
             Some(_) => None,
-            None => Some(NoRoom::Refused { deficit: self.refusal(&rivals, now) }),
+            None => Some(NoRoom::Refused { deficit: self.refusal(terms, &rivals, now) }),
         }
     }
 
@@ -115,28 +115,28 @@ impl<'a> Locked<'a> {
     /// Returns the bucket to be forgotten for a new key, and its word: the bucket closest to full,
     /// never one that is exhausted. Returns `None` if there is no such bucket, or if the policy
     /// forbids it.
-    fn victim(&self, rivals: &Candidates<'a>, now: Reading) -> Option<(InSlot<'a>, Word)> {
+    fn victim(&self, terms: &Terms<'_>, rivals: &Candidates<'a>, now: Reading) -> Option<(InSlot<'a>, Word)> {
         let OnFull::EvictLeastDebt = self.table.on_full else { return None };
         let candidates = rivals.tenants().filter_map(|tenant| {
             let word = tenant.word();
-            let Level(held) = token_bucket::level(self.layout(), word, now);
-            (!word.is_special() && held >= self.token()).then_some((held, tenant, word))
+            let Level(held) = token_bucket::level(terms, word, now);
+            (!word.is_special() && held >= token(terms)).then_some((held, tenant, word))
         });
         candidates.max_by_key(|&(held, ..)| held).map(|(_, tenant, word)| (tenant, word))
     }
 
     /// Returns the units that must be earned until one of the rivals may be forgotten.
-    fn refusal(&self, rivals: &Candidates<'a>, now: Reading) -> Units {
-        let capacity = self.layout().capacity().0 as i64;
-        let enough = if self.table.on_full == OnFull::EvictLeastDebt { self.token() } else { capacity };
-        let levels = rivals.tenants().map(|tenant| token_bucket::level(self.layout(), tenant.word(), now).0);
+    fn refusal(&self, terms: &Terms<'_>, rivals: &Candidates<'a>, now: Reading) -> Units {
+        let capacity = terms.capacity().0 as i64;
+        let enough = if self.table.on_full == OnFull::EvictLeastDebt { token(terms) } else { capacity };
+        let levels = rivals.tenants().map(|tenant| token_bucket::level(terms, tenant.word(), now).0);
         // Without rivals, all keys are waited on or elsewhere. The result is a guess then.
         let missing = levels.max().map_or(capacity, |most| enough - most);
         Units(missing.max(1) as u64)
     }
+}
 
-    /// Returns the units below which a bucket is exhausted.
-    fn token(&self) -> i64 {
-        self.layout().per_token().min(self.layout().capacity().0) as i64
-    }
+/// Returns the units below which a bucket is exhausted.
+fn token(terms: &Terms<'_>) -> i64 {
+    terms.layout.per_token().min(terms.capacity().0) as i64
 }

@@ -6,7 +6,7 @@ use crate::word::Reading;
 use super::config::FALLEN_BEHIND;
 use super::fingerprint::{Groups, LineIndex};
 use super::slots::{InSlot, tenants, vacant};
-use super::state::{Locked, Table};
+use super::state::{Locked, Table, full};
 
 /// The groups that are divided for each new key while the table doubles: more than the keys that
 /// come meanwhile need.
@@ -86,7 +86,8 @@ impl Table {
         // not double for want of luck if a fair share of its buckets is idle. There are few enough
         // that a new key does not take long if hardly any bucket is idle.
         const GROUPS: u64 = 8;
-        let idle = self.idle(now);
+        let terms = self.terms();
+        let idle = self.idle(&terms, now);
         (0..GROUPS.min(self.groups().count())).any(|_| {
             let group = self.next_to_sweep();
             self.lock_group(group).sweep(group, idle) > 0
@@ -105,14 +106,15 @@ impl Table {
     /// Sweeps the table for full buckets, from the end of the last sweep on. Stops when some
     /// are found, or when the call has looked at as many groups as it may.
     pub(super) fn sweep_on(&self, sweep: &mut Sweep, now: Reading) {
-        let full = self.full(now);
+        let terms = self.terms();
+        let full = full(&terms, now);
         sweep.groups_left = sweep.groups_left.min(self.groups().count());
         while let Some(left) = sweep.groups_left.checked_sub(1) {
             sweep.groups_left = left;
             let group = self.next_to_sweep();
             let is_first = group < self.stripes.len() as u64;
             // Most groups hold no full bucket, and are not worth their lock.
-            if !is_first && !self.group_tenants(group).any(|tenant| full.includes(self.layout(), tenant.word())) {
+            if !is_first && !self.group_tenants(group).any(|tenant| full.includes(tenant.word())) {
                 continue;
             }
             let mut locked = self.lock_group(group);

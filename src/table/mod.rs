@@ -20,10 +20,12 @@
 //! | `op` | an operation on a bucket, in a slot or out of it |
 //! | `queued` | keys that callers wait on |
 //! | `verbs` | the operations that limiters call |
+//! | `change` | changes of the quota |
 //! | `sizes` | the memory that a table takes |
 //!
 //! [`internals::table`](crate::internals::table) explains the protocol and proves it.
 
+mod change;
 mod config;
 mod eviction;
 mod fingerprint;

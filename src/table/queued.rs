@@ -9,16 +9,17 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::cell::TermsSource;
 use crate::queue::{Enqueued, Queue, TimeDriver, TimerFactory, WaitRequest};
 use crate::sync::Ordering;
-use crate::word::{Layout, Reading, Units, Word};
+use crate::word::{Reading, Units, Word};
 
 use super::eviction::{NoRoom, Room};
 use super::fingerprint::Fingerprint;
 use super::growth::Sweep;
 use super::op::BucketOp;
 use super::policy::FullEvent;
-use super::state::{Locked, Table, raise};
+use super::state::{Attempt, Locked, Table, raise};
 
 /// The outcome of an attempt to wait.
 pub(crate) enum Arrival {
@@ -50,9 +51,9 @@ impl Table {
         let mut sweep = Sweep::new();
         loop {
             match self.attempt(key, call, now, sweep.is_over()) {
-                Attempt::Full => self.sweep_on(&mut sweep, now),
-                Attempt::Gone => {}
-                Attempt::Arrived(arrival) => {
+                Tried::Full => self.sweep_on(&mut sweep, now),
+                Tried::Gone => {}
+                Tried::Arrived(arrival) => {
                     if let Arrival::NoPlace { .. } = arrival {
                         self.report(FullEvent::Refused);
                     }
@@ -63,7 +64,7 @@ impl Table {
     }
 
     /// Tries once to take tokens, or to join the queue.
-    fn attempt(&self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
+    fn attempt(&self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Tried {
         let mut locked = self.lock(self.stripe_of(key));
         let Some(queue) = locked.state.queued.get(&key).cloned() else {
             return locked.enter_new(key, call, now, swept);
@@ -75,9 +76,17 @@ impl Table {
                 if let Enqueued::Granted(_) = enqueued {
                     self.take_back(key, &queue, now);
                 }
-                Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event: None })
+                Tried::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event: None })
             }
-            (None, _) => Attempt::Gone,
+            (None, _) => Tried::Gone,
+        }
+    }
+
+    /// Called after the quota changed. Notifies each queue, with no lock held.
+    pub(super) fn requote(&self) {
+        for stripe in 0..self.stripes.len() {
+            let queues: Vec<_> = self.lock(stripe).state.queued.values().cloned().collect();
+            queues.iter().for_each(|queue| queue.requote());
         }
     }
 
@@ -102,7 +111,7 @@ impl Table {
 }
 
 /// The outcome of one attempt to wait, under the lock.
-enum Attempt {
+enum Tried {
     Arrived(Arrival),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full,
@@ -112,8 +121,8 @@ enum Attempt {
 
 /// Runs an operation on the bucket of a key that callers wait on, and dispatches if that is due. Returns
 /// `None` if the queue has no word. No lock is held.
-pub(super) fn run_queued<O: BucketOp>(queue: &Queue, op: &O, layout: &Layout) -> Option<O::Output> {
-    let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, layout));
+pub(super) fn run_queued<O: BucketOp>(queue: &Queue, op: &O, terms: TermsSource<'_>) -> Option<O::Output> {
+    let (output, needs_dispatch) = queue.work_apart(|state| op.run_queued(state, terms));
     if needs_dispatch {
         queue.dispatch();
     }
@@ -122,15 +131,15 @@ pub(super) fn run_queued<O: BucketOp>(queue: &Queue, op: &O, layout: &Layout) ->
 
 impl Locked<'_> {
     /// Makes a queue for a key that no caller waits on; takes tokens there, or joins it.
-    fn enter_new(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Attempt {
+    fn enter_new(&mut self, key: Fingerprint, call: &mut WaitRequest, now: Reading, swept: bool) -> Tried {
         if !self.count_waiting(now) {
-            return Attempt::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
+            return Tried::Arrived(Arrival::TooManyKeys(self.table.max_waiting_keys));
         }
         let (word, event) = match self.hand_over(key, now, swept) {
             Ok(handed_over) => handed_over,
-            Err(attempt) => {
+            Err(tried) => {
                 self.table.uncount_waiting(1);
-                return attempt;
+                return tried;
             }
         };
         if let Some(event) = event {
@@ -141,7 +150,7 @@ impl Locked<'_> {
         // No other thread can reach the queue before the stripe's lock is free.
         let (enqueued, needs_dispatch) = queue.work_apart(|state| state.enter(queue.config(), call, now));
         self.take_back(key, &queue, now);
-        Attempt::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
+        Tried::Arrived(Arrival::Enqueued { queue, enqueued, needs_dispatch, event })
     }
 
     /// Counts one more key that callers wait on, if there may be one more.
@@ -154,7 +163,7 @@ impl Locked<'_> {
     }
 
     /// Takes a key's word out of its place, or makes a new word.
-    fn hand_over(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Attempt> {
+    fn hand_over(&mut self, key: Fingerprint, now: Reading, swept: bool) -> Result<(Word, Option<FullEvent>), Tried> {
         let candidates = self.table.candidates(key);
         if let Some((_, tenant)) = candidates.find(key) {
             let word = tenant.claim();
@@ -165,14 +174,15 @@ impl Locked<'_> {
             self.table.uncount_overflow(1);
             return Ok((word, None));
         }
-        let word = self.new_bucket(now).word(self.layout(), now);
-        match self.make_room(key, &candidates, now, swept) {
+        let terms = self.table.terms();
+        let word = self.new_bucket(&terms, now).word(&terms, now);
+        match self.make_room(key, &candidates, Attempt { terms: &terms, now, swept }) {
             Ok(Room { seat, has_evicted }) => {
                 self.leave(seat);
                 Ok((word, has_evicted.then_some(FullEvent::Evicted)))
             }
-            Err(NoRoom::Full) => Err(Attempt::Full),
-            Err(NoRoom::Refused { deficit }) => Err(Attempt::Arrived(Arrival::NoPlace { deficit, now })),
+            Err(NoRoom::Full) => Err(Tried::Full),
+            Err(NoRoom::Refused { deficit }) => Err(Tried::Arrived(Arrival::NoPlace { deficit, now })),
         }
     }
 
@@ -192,7 +202,9 @@ impl Locked<'_> {
             return false;
         }
         let candidates = self.table.candidates(key);
-        let Some((word, seat)) = queue.reclaim(|| self.seat(&candidates, now)) else { return false };
+        let Some((word, seat)) = queue.reclaim(|| self.seat(&self.table.terms(), &candidates, now)) else {
+            return false;
+        };
         self.state.queued.remove(&key);
         self.table.uncount_waiting(1);
         self.place(key, word, seat);

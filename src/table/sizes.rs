@@ -1,5 +1,7 @@
 //! The memory that a table takes, in bytes.
 
+use crate::cell::QuotaCell;
+
 use super::config::{MOST_KEYS, max_groups, max_overflow, stripes};
 use super::slots::Memory;
 use super::state::{STRIPE_BYTES, Table};
@@ -10,7 +12,7 @@ const OVERFLOW_BYTES: u64 = 42;
 
 /// Returns the bytes of a table with `groups` groups and `overflow` keys in the overflow.
 pub(super) const fn bytes(max_keys: u64, groups: u64, overflow: u64) -> u64 {
-    let fixed = size_of::<Table>() as u64 + stripes(max_keys) * STRIPE_BYTES;
+    let fixed = (size_of::<Table>() + size_of::<QuotaCell>()) as u64 + stripes(max_keys) * STRIPE_BYTES;
     Memory::bytes(groups) + overflow * OVERFLOW_BYTES + fixed
 }
 

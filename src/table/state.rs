@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket;
+use crate::cell::{QuotaCell, TermsSource};
 use crate::queue::{Queue, QueueConfig};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 use crate::word::{Layout, Reading, Units, Word};
@@ -19,8 +21,9 @@ use super::slots::{Candidates, InSlot, Line, Memory, tenants};
 /// A table of buckets, by fingerprint.
 pub(crate) struct Table {
     pub(super) hot: CachePadded<Hot>,
-    /// The units in a new bucket; `None` if buckets start full.
-    pub(super) initial: Option<Units>,
+    /// The units in a new bucket, until the quota changes; `None` if buckets start full.
+    initial: Option<Units>,
+    pub(super) quota: Arc<QuotaCell>,
     pub(super) forget_after: u64,
     pub(super) max_keys: u64,
     pub(super) max_groups: u64,
@@ -47,6 +50,8 @@ pub(crate) struct Table {
 pub(super) struct Hot {
     /// [`Groups`], as bits.
     groups: AtomicU64,
+    /// The units in a token, until the quota is about to change for the first time; zero from then on.
+    per_token: AtomicU64,
     pub(super) memory: Memory,
     pub(super) layout: Layout,
 }
@@ -88,13 +93,16 @@ impl Table {
     /// Returns an empty table; `None` if there is not enough memory.
     pub(crate) fn new(config: TableConfig) -> Option<Self> {
         let waiters = config.waiters;
-        let TableConfig { layout, initial, max_keys, forget_after, on_full, hook, .. } = config;
+        let TableConfig { quota, initial, max_keys, forget_after, on_full, hook, .. } = config;
+        let (layout, quota) = (*quota.layout(), Arc::new(quota));
         let (stripes, max_groups) = (stripes(max_keys), max_groups(max_keys));
         let memory = Memory::new(max_groups)?;
+        let per_token = AtomicU64::new(if quota.has_changed() { 0 } else { layout.per_token() });
         let groups = AtomicU64::new(Groups::new(first_groups(stripes, max_groups)).bits());
         Some(Table {
-            hot: CachePadded::new(Hot { groups, memory, layout }),
+            hot: CachePadded::new(Hot { groups, per_token, memory, layout }),
             initial: Some(layout.units_clipped(initial)).filter(|&initial| initial < layout.capacity()),
+            quota: quota.clone(),
             forget_after,
             max_keys,
             max_groups,
@@ -107,7 +115,7 @@ impl Table {
             on_full,
             hook,
             counters: Counters::new(),
-            config: QueueConfig::new(layout, waiters.each, waiters.timer),
+            config: QueueConfig::new(quota, waiters.each, waiters.timer),
             max_waiting_keys: waiters.keys,
             waiting_keys: AtomicU64::new(0),
         })
@@ -220,16 +228,59 @@ impl Table {
         MOST_LOADED.is_exceeded(keys, groups.slots()) && groups.count() < self.max_groups
     }
 
-    /// Returns the test for buckets that have not been used for long.
-    pub(super) fn idle(&self, now: Reading) -> Forgettable {
-        let since = Reading::from_nanos(now.nanos().saturating_sub(self.forget_after));
-        Forgettable { since, earned: self.layout().earned().at(since), or_reset: false }
+    /// Returns the units in a token if the quota has never changed and is not about to. Relaxed: a call
+    /// that sees the old value overlaps the change.
+    #[inline(always)]
+    pub(crate) fn per_token(&self) -> Option<u64> {
+        let per_token = self.hot.per_token.load(Ordering::Relaxed);
+        if per_token == 0 { None } else { Some(per_token) }
     }
 
-    /// Returns the test for buckets that are full at `now`.
-    pub(super) fn full(&self, now: Reading) -> Forgettable {
-        Forgettable { since: now, earned: self.layout().earned().at(now), or_reset: true }
+    /// Called before the quota changes. Each call that reads its clock after it sees this decides by the
+    /// terms.
+    pub(super) fn set_changed(&self) {
+        self.hot.per_token.store(0, Ordering::Release);
     }
+
+    #[inline]
+    pub(crate) fn terms_source(&self) -> TermsSource<'_> {
+        TermsSource::of(&self.quota)
+    }
+
+    /// Returns the current terms, for a reading that was taken before.
+    #[inline]
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        if self.per_token().is_some() { Terms::of(self.layout()) } else { self.quota.terms() }
+    }
+
+    /// Returns the units in a new bucket; `None` if buckets start full.
+    #[inline]
+    pub(super) fn initial(&self, terms: &Terms<'_>) -> Option<Units> {
+        match terms.piece() {
+            Some(piece) => Some(piece.initial).filter(|&initial| initial < piece.capacity),
+            None => self.initial,
+        }
+    }
+
+    /// Returns the test for buckets that have not been used for long.
+    pub(super) fn idle<'t>(&self, terms: &'t Terms<'t>, now: Reading) -> Forgettable<'t> {
+        let since = Reading::from_nanos(now.nanos().saturating_sub(self.forget_after));
+        Forgettable { terms, since, earned: terms.earned_at(since), or_reset: false }
+    }
+}
+
+/// An attempt to run an operation on a key that is in no slot.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'t> {
+    pub(super) terms: &'t Terms<'t>,
+    pub(super) now: Reading,
+    /// Set if the table was swept for the key.
+    pub(super) swept: bool,
+}
+
+/// Returns the test for buckets that are full at `now`.
+pub(super) fn full<'t>(terms: &'t Terms<'t>, now: Reading) -> Forgettable<'t> {
+    Forgettable { terms, since: now, earned: terms.earned_at(now), or_reset: true }
 }
 
 /// Raises a counter by one, unless that makes it more than `most`. Relaxed: a count, which orders
@@ -243,7 +294,8 @@ pub(super) fn raise(counter: &AtomicU64, most: u64) -> bool {
 /// The test for buckets that may be forgotten. They were full at a reading already, so they can
 /// have been used after that reading only if they were full again.
 #[derive(Clone, Copy)]
-pub(super) struct Forgettable {
+pub(super) struct Forgettable<'t> {
+    pub(super) terms: &'t Terms<'t>,
     pub(super) since: Reading,
     /// The units earned at that reading.
     earned: Units,
@@ -253,11 +305,11 @@ pub(super) struct Forgettable {
     or_reset: bool,
 }
 
-impl Forgettable {
+impl Forgettable<'_> {
     #[inline]
-    pub(super) fn includes(self, layout: &Layout, word: Word) -> bool {
-        token_bucket::is_full_by(layout, word, self.since, self.earned)
-            && (self.or_reset || word != token_bucket::full_since_origin(layout))
+    pub(super) fn includes(self, word: Word) -> bool {
+        token_bucket::is_full_by(self.terms, word, self.since, self.earned)
+            && (self.or_reset || word != token_bucket::filled(self.terms))
     }
 }
 

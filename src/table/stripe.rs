@@ -2,8 +2,9 @@
 
 use std::ops::Bound;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket;
-use crate::word::{Layout, Reading, Word};
+use crate::word::{Reading, Word};
 
 use super::fingerprint::Fingerprint;
 use super::slots::{Candidates, InSlot, Slot};
@@ -18,34 +19,29 @@ pub(super) enum Seat<'a> {
 }
 
 impl<'a> Locked<'a> {
-    pub(super) fn layout(&self) -> &'a Layout {
-        self.table.layout()
-    }
-
     /// Returns a seat for a key that is counted: a vacant slot, a slot whose tenant may be forgotten or
     /// moved, or a place in the overflow. Returns `None` if there is none.
     #[inline]
-    pub(super) fn seat(&mut self, candidates: &Candidates<'a>, now: Reading) -> Option<Seat<'a>> {
+    pub(super) fn seat(&mut self, terms: &Terms<'_>, candidates: &Candidates<'a>, now: Reading) -> Option<Seat<'a>> {
         match candidates.vacant(Candidates::LINES) {
             Some(slot) => Some(Seat::Slot(slot)),
-            None => self.seat_in_crowd(candidates, now),
+            None => self.seat_in_crowd(terms, candidates, now),
         }
     }
 
     #[cold]
-    fn seat_in_crowd(&mut self, candidates: &Candidates<'a>, now: Reading) -> Option<Seat<'a>> {
-        let slot = self.reuse(candidates, self.table.idle(now)).or_else(|| self.displace(candidates));
+    fn seat_in_crowd(&mut self, terms: &Terms<'_>, candidates: &Candidates<'a>, now: Reading) -> Option<Seat<'a>> {
+        let slot = self.reuse(candidates, self.table.idle(terms, now)).or_else(|| self.displace(candidates));
         slot.map(Seat::Slot).or_else(|| self.table.count_overflow().then_some(Seat::Overflow))
     }
 
     /// Returns whether there is a seat, as far as a look can show.
-    pub(super) fn has_seat(&self, candidates: &Candidates<'a>, now: Reading) -> bool {
-        let idle = self.table.idle(now);
+    pub(super) fn has_seat(&self, terms: &Terms<'_>, candidates: &Candidates<'a>, now: Reading) -> bool {
+        let idle = self.table.idle(terms, now);
         !self.table.overflow_is_full()
             || candidates.vacant(Candidates::LINES).is_some()
             || candidates.tenants().any(|tenant| {
-                idle.includes(self.layout(), tenant.word())
-                    || self.table.candidates(tenant.key).vacant(Candidates::LINES).is_some()
+                idle.includes(tenant.word()) || self.table.candidates(tenant.key).vacant(Candidates::LINES).is_some()
             })
     }
 
@@ -78,26 +74,26 @@ impl<'a> Locked<'a> {
     }
 
     /// Forgets a candidate that may be forgotten, and returns its slot.
-    fn reuse(&mut self, candidates: &Candidates<'a>, forgettable: Forgettable) -> Option<Slot<'a>> {
+    fn reuse(&mut self, candidates: &Candidates<'a>, forgettable: Forgettable<'_>) -> Option<Slot<'a>> {
         let tenant = candidates.tenants().find(|tenant| self.claim_if(tenant, forgettable))?;
         self.table.uncount(1);
         Some(self.vacate(tenant))
     }
 
     /// Claims the slot of a tenant if the tenant may be forgotten.
-    pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable) -> bool {
+    pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable<'_>) -> bool {
         let word = tenant.word();
         // A charge that is under way makes the claim fail. The bucket is in use again then.
-        let claimed = forgettable.includes(self.layout(), word) && tenant.claim_if(word);
+        let claimed = forgettable.includes(word) && tenant.claim_if(word);
         if claimed {
-            self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
+            self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
         }
         claimed
     }
 
     /// Lowers the floor, because a bucket is forgotten that held at least as much as `word`.
-    pub(super) fn lower_floor(&mut self, word: Word) {
-        let lower = |floor| token_bucket::min_of(self.layout(), floor, word);
+    pub(super) fn lower_floor(&mut self, terms: &Terms<'_>, word: Word) {
+        let lower = |floor| token_bucket::min_of(terms, floor, word);
         self.state.floor = Some(self.state.floor.map_or(word, lower));
     }
 
@@ -129,7 +125,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Forgets the buckets of a group that may be forgotten, and returns their number.
-    pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable) -> u64 {
+    pub(super) fn sweep(&mut self, group: u64, forgettable: Forgettable<'_>) -> u64 {
         let mut freed = 0;
         for tenant in self.table.group_tenants(group) {
             if self.claim_if(&tenant, forgettable) {
@@ -143,16 +139,16 @@ impl<'a> Locked<'a> {
 
     /// Looks at a few buckets in the overflow, others at each call. Forgets those that may be
     /// forgotten, and returns their number.
-    pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable) -> u64 {
+    pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable<'_>) -> u64 {
         const FEW: usize = 64;
-        let (layout, state) = (self.layout(), &mut *self.state);
+        let state = &mut *self.state;
         let after = state.last_swept.map_or(Bound::Unbounded, Bound::Excluded);
         let entries = state.overflow.range((after, Bound::Unbounded)).chain(&state.overflow);
         let few: Vec<_> = entries.take(FEW.min(state.overflow.len())).map(|(&key, &word)| (key, word)).collect();
         state.last_swept = few.last().map(|&(key, _)| key);
         let mut freed = 0;
         for (key, word) in few {
-            if forgettable.includes(layout, word) && state.overflow.remove(&key).is_some() {
+            if forgettable.includes(word) && state.overflow.remove(&key).is_some() {
                 freed += 1;
             }
         }
@@ -161,15 +157,15 @@ impl<'a> Locked<'a> {
 
     /// Looks at all buckets in the overflow. Forgets those that may be forgotten, and returns their
     /// number.
-    pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable) -> u64 {
-        let (layout, before) = (self.layout(), self.state.overflow.len());
-        self.state.overflow.retain(|_, word| !forgettable.includes(layout, *word));
+    pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable<'_>) -> u64 {
+        let before = self.state.overflow.len();
+        self.state.overflow.retain(|_, word| !forgettable.includes(*word));
         self.forgot_overflown((before - self.state.overflow.len()) as u64, forgettable)
     }
 
-    fn forgot_overflown(&mut self, freed: u64, forgettable: Forgettable) -> u64 {
+    fn forgot_overflown(&mut self, freed: u64, forgettable: Forgettable<'_>) -> u64 {
         if freed > 0 {
-            self.lower_floor(token_bucket::least_full(self.layout(), forgettable.since));
+            self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
             self.table.uncount(freed);
             self.table.uncount_overflow(freed);
         }

@@ -2,13 +2,14 @@
 
 use std::hint::black_box;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{self, Taken, TimeSource};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::sync::lock;
 use crate::tokens::Tokens;
-use crate::word::{Layout, Reading, Snapshot, Units, Word};
+use crate::word::{Reading, Snapshot, Units, Word};
 
 use super::eviction::{NoRoom, Room};
 use super::fingerprint::Fingerprint;
@@ -18,7 +19,7 @@ use super::policy::FullEvent;
 use super::queued::run_queued;
 use super::sizes::{bytes, memory_limit};
 use super::slots::{Candidates, InSlot, search};
-use super::state::{Locked, Table};
+use super::state::{Attempt, Forgettable, Locked, Table, full};
 
 /// The outcome of an operation on a bucket that was in no slot.
 enum Absent<T> {
@@ -50,8 +51,26 @@ impl Table {
         let layout = self.layout();
         match self.take_once(key, (n, leaving), source) {
             Some(taken) => taken.answer(layout, (n, leaving)),
-            None => self.take_cold(key, Demand::new(layout, n, leaving), source).answer(layout, (n, leaving)),
+            None => {
+                let demand = Demand::new(layout, n, leaving);
+                self.try_take_cold(key, demand, source, n.total_pico(), leaving.total_pico())
+            }
         }
+    }
+
+    /// Takes from a key's bucket, in a slot or elsewhere, and returns the answer. Amounts in 10⁻¹² token
+    /// are passed in registers.
+    #[cold]
+    #[inline(never)]
+    fn try_take_cold(
+        &self,
+        key: Fingerprint,
+        demand: Demand,
+        source: TimeSource<'_, impl Clock>,
+        n: u128,
+        leaving: u128,
+    ) -> Result<(), TryAcquireError> {
+        self.take_cold(key, demand, source).answer_by(self.terms_source(), n, leaving)
     }
 
     /// The same, as an outcome.
@@ -73,14 +92,15 @@ impl Table {
     // One attempt and no loop: hits on different keys do not collide, and the state of a loop would
     // cost registers on every hit.
     #[inline(always)]
-    fn take_once(
+    pub(crate) fn take_once(
         &self,
         key: Fingerprint,
         (n, leaving): (Tokens, Tokens),
         source: TimeSource<'_, impl Clock>,
     ) -> Option<Taken> {
         let tenant = self.find_home(key)?;
-        cell::take_once(&tenant, self.layout(), || Demand::new(self.layout(), n, leaving), source)
+        let demand = || Some(Demand::in_units(self.per_token()?, n, leaving));
+        cell::take_once(&tenant, self.layout(), demand, source)
     }
 
     /// Returns the key in its home line. The key may be gone by the time that its word is loaded.
@@ -92,7 +112,7 @@ impl Table {
     /// Takes from a key's bucket, in a slot or elsewhere.
     #[cold]
     #[inline(never)]
-    fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
+    pub(crate) fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
         // A reading that was cached for many calls may be older than what the table has forgotten since.
         self.run(key, &Take { demand, source: source.anew() })
     }
@@ -109,7 +129,7 @@ impl Table {
         &self,
         key: Fingerprint,
         source: TimeSource<'_, impl Clock>,
-        change: impl Fn(Word, Reading) -> (Word, Units),
+        change: impl Fn(&Terms<'_>, Word, Reading) -> (Word, Units),
     ) -> Units {
         self.run(key, &Change { source, change })
     }
@@ -135,7 +155,7 @@ impl Table {
             let mut locked = self.lock(stripe);
             if let Some(queue) = locked.queue_of(key, || op.now()) {
                 drop(locked);
-                match run_queued(&queue, op, self.layout()) {
+                match run_queued(&queue, op, self.terms_source()) {
                     Some(output) => return output,
                     // The word was taken back meanwhile, or the key removed.
                     None => continue,
@@ -144,7 +164,7 @@ impl Table {
             if found.is_some() || locked.changed || locked.changes() != changes {
                 candidates = self.candidates(key);
                 let tenant = candidates.find(key);
-                if let Some(output) = tenant.and_then(|(_, tenant)| op.run_in_slot(self.layout(), &tenant)) {
+                if let Some(output) = tenant.and_then(|(_, tenant)| op.run_in_slot(self.terms_source(), &tenant)) {
                     return output;
                 }
             }
@@ -179,7 +199,7 @@ impl Table {
         candidates: &Candidates<'_>,
         (better, tenant): (usize, InSlot<'_>),
     ) -> Option<O::Output> {
-        let output = op.run_in_slot(self.layout(), &tenant)?;
+        let output = op.run_in_slot(self.terms_source(), &tenant)?;
         if candidates.vacant(better).is_some() {
             if let Some(mut locked) = self.try_lock(self.stripe_of(tenant.key)) {
                 locked.move_home(tenant.key);
@@ -232,13 +252,14 @@ impl Table {
         for stripe in 0..self.stripes.len() {
             let mut locked = self.lock(stripe);
             locked.take_back_all(source.read());
-            freed += locked.sweep_whole_overflow(self.full(source.read()));
+            freed += with_full(self, source, |full| locked.sweep_whole_overflow(full));
         }
         // One group at a time, so that no lock is held for long. A key that moves meanwhile, to a
         // group that was swept already, stays.
         let mut group = 0;
         while group < self.groups().count() {
-            freed += self.lock_group(group).sweep(group, self.full(source.read()));
+            let mut locked = self.lock_group(group);
+            freed += with_full(self, source, |full| locked.sweep(group, full));
             group += 1;
         }
         freed
@@ -292,23 +313,24 @@ impl<'a> Locked<'a> {
         swept: bool,
     ) -> Absent<O::Output> {
         // The clock is user code and may panic, so it is read before anything is changed.
-        let (layout, now) = (self.layout(), op.now());
+        let now = op.now();
+        let terms = &self.table.terms();
         if let Some(&word) = self.state.overflow.get(&key) {
-            let (word, output) = op.run(layout, Detached::Bucket(word), now);
+            let (word, output) = op.run(terms, Detached::Bucket(word), now);
             self.place_overflown(key, word);
             return Absent::InOverflow(output);
         }
-        let new = self.new_bucket(now);
-        let (word, output) = op.run(layout, new, now);
-        let is_kept = if self.table.initial.is_some() {
-            op.starts(layout)
+        let new = self.new_bucket(terms, now);
+        let (word, output) = op.run(terms, new, now);
+        let is_kept = if self.table.initial(terms).is_some() {
+            op.starts(terms)
         } else {
-            op.was_charged(&output) || differs(layout, new, word, now)
+            op.was_charged(&output) || differs(terms, new, word, now)
         };
         if !is_kept {
-            return self.run_unkept(key, op, output, candidates, now, swept);
+            return self.run_unkept(key, op, output, candidates, Attempt { terms, now, swept });
         }
-        match self.make_room(key, candidates, now, swept) {
+        match self.make_room(key, candidates, Attempt { terms, now, swept }) {
             Ok(Room { seat, has_evicted }) => {
                 self.place(key, word, seat);
                 if has_evicted { Absent::Forced(output, FullEvent::Evicted) } else { Absent::Placed(output, now) }
@@ -327,12 +349,12 @@ impl<'a> Locked<'a> {
         op: &O,
         output: O::Output,
         candidates: &Candidates<'a>,
-        now: Reading,
-        swept: bool,
+        attempt: Attempt<'_>,
     ) -> Absent<O::Output> {
-        let Some(missing) = op.foresees(self.layout(), &output) else { return Absent::Done(output) };
+        let now = attempt.now;
+        let Some(missing) = op.foresees(attempt.terms, &output) else { return Absent::Done(output) };
         let refused = |output, deficit: Units| op.refused(output, deficit.max(missing), now);
-        match self.foresee_room(key, candidates, now, swept) {
+        match self.foresee_room(key, candidates, attempt) {
             Some(NoRoom::Full) => Absent::Full(now),
             Some(NoRoom::Refused { deficit }) if O::LOOKS => Absent::Done(refused(output, deficit)),
             Some(NoRoom::Refused { deficit }) => Absent::Forced(refused(output, deficit), FullEvent::Refused),
@@ -343,11 +365,10 @@ impl<'a> Locked<'a> {
     /// Returns the bucket of a key that is not known: full, or the floor of the forgotten buckets,
     /// or less if buckets do not start full.
     #[inline]
-    pub(super) fn new_bucket(&self, now: Reading) -> Detached {
-        let (table, layout) = (self.table, self.layout());
-        match (table.initial, self.state.floor) {
-            (None, floor) => Detached::Bucket(floor.unwrap_or(token_bucket::full_since_origin(layout))),
-            (Some(initial), Some(floor)) if token_bucket::level(layout, floor, now).0 < initial.0 as i64 => {
+    pub(super) fn new_bucket(&self, terms: &Terms<'_>, now: Reading) -> Detached {
+        match (self.table.initial(terms), self.state.floor) {
+            (None, floor) => Detached::Bucket(floor.unwrap_or(token_bucket::full_since_origin(terms.layout))),
+            (Some(initial), Some(floor)) if token_bucket::level(terms, floor, now).0 < initial.0 as i64 => {
                 Detached::Bucket(floor)
             }
             (Some(initial), _) => Detached::NotStarted(initial),
@@ -357,7 +378,14 @@ impl<'a> Locked<'a> {
 
 /// Returns whether a new bucket's word contains more than that the key is new. It does not if both
 /// buckets are full.
-fn differs(layout: &Layout, new: Detached, word: Word, now: Reading) -> bool {
-    let before = new.word(layout, now);
-    word != before && !(token_bucket::is_full(layout, word, now) && token_bucket::is_full(layout, before, now))
+fn differs(terms: &Terms<'_>, new: Detached, word: Word, now: Reading) -> bool {
+    let before = new.word(terms, now);
+    word != before && !(token_bucket::is_full(terms, word, now) && token_bucket::is_full(terms, before, now))
+}
+
+/// Runs `work` with the test for buckets that are full now.
+fn with_full(table: &Table, source: TimeSource<'_, impl Clock>, work: impl FnOnce(Forgettable<'_>) -> u64) -> u64 {
+    let now = source.read();
+    let terms = table.terms();
+    work(full(&terms, now))
 }

@@ -95,6 +95,17 @@ impl Due {
         Due { earned, target: earned.at(now).0.saturating_add(deficit.0), now }
     }
 
+    /// Returns the instant of a reading, as seen at `now`; `None` is beyond the range of readings.
+    #[cfg(feature = "std")]
+    pub(crate) const fn at_reading(now: Reading, at: Option<Reading>) -> Self {
+        // One unit is earned in a nanosecond: the target is the reading itself.
+        let target = match at {
+            Some(at) => at.nanos(),
+            None => u64::MAX,
+        };
+        Due { earned: Earned { m: 1 << 63, s: 2 }, target, now }
+    }
+
     /// Returns the first reading at which the units have been earned; `None` if it is beyond the
     /// range of readings.
     #[cfg(feature = "std")]

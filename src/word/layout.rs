@@ -18,6 +18,7 @@ use crate::tokens::{PICO, Tokens};
 ///
 /// special, the rest 0:  in a table CLAIMED, a vacant or moving slot; in a lone cell NOT_STARTED
 /// special, the rest 1:  in a lone cell IN_QUEUE, handed over to the wait queue
+/// special, the rest 2:  in a lone limiter's first cell IN_SECOND, moved to its second cell
 /// ```
 ///
 /// The bits below the special bit have to be small, so that no reading takes a special word for a
@@ -35,6 +36,10 @@ impl Word {
     /// The bucket's word is with the queue.
     #[cfg(feature = "std")]
     pub(crate) const IN_QUEUE: Word = Word(Word::SPECIAL | 1);
+
+    /// The bucket's word has moved to the limiter's second cell, because its quota changed.
+    #[cfg(feature = "std")]
+    pub(crate) const IN_SECOND: Word = Word(Word::SPECIAL | 2);
 
     /// Bit 63 alone, in a table: the slot is vacant, or its bucket is being moved.
     #[cfg(feature = "std")]
@@ -181,15 +186,15 @@ impl Layout {
     /// The largest cost: 2⁶³ − 1, far above any capacity.
     pub(crate) const MOST_COST: Units = Units(i64::MAX as u64);
 
-    /// Returns the units that `tokens` cost, rounded up; [`MOST_COST`](Layout::MOST_COST) if they
-    /// are more.
+    /// Returns the units that `tokens` cost with `per_token` units to a token, rounded up;
+    /// [`MOST_COST`](Layout::MOST_COST) if they are more.
     #[inline]
-    pub(crate) const fn cost(&self, tokens: Tokens) -> Units {
+    pub(crate) const fn cost(tokens: Tokens, per_token: u64) -> Units {
         if tokens.pico() != 0 {
-            let units = self.units_up(tokens);
+            let units = units_up(tokens, per_token);
             return if units > Layout::MOST_COST.0 as u128 { Layout::MOST_COST } else { Units(units as u64) };
         }
-        match (tokens.whole() as i64).checked_mul(self.per_token as i64) {
+        match (tokens.whole() as i64).checked_mul(per_token as i64) {
             Some(units) => Units(units as u64),
             None => Layout::MOST_COST,
         }
@@ -254,6 +259,13 @@ impl Layout {
     /// Returns the end of a word's tick. The word was written at that time or a little before.
     pub(crate) const fn end(&self, word: Word) -> Reading {
         Reading::from_nanos(self.start(word).nanos() + (1 << self.k) - 1)
+    }
+
+    /// Returns the first instant of a tick that is not before `at`.
+    #[cfg(feature = "std")]
+    pub(crate) const fn next_tick(&self, at: Reading) -> Reading {
+        let tick = self.tick(at);
+        if tick == at.eighths() { at } else { Reading::from_nanos((tick + self.mask + 1) >> SPARE) }
     }
 
     /// Returns the distance from a word to the end of a reading's tick, in eighths of a nanosecond

@@ -5,10 +5,14 @@
 mod derivation;
 mod earned;
 mod layout;
+#[cfg(feature = "std")]
+mod pace;
 mod reading;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use earned::Due;
 pub(crate) use layout::{Earned, Layout, Product, Word};
-pub(crate) use reading::{Intercept, Level, Reading, Snapshot, Units};
+#[cfg(feature = "std")]
+pub(crate) use pace::Pace;
+pub(crate) use reading::{Intercept, Level, Moment, Reading, Snapshot, Units};

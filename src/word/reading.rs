@@ -41,6 +41,24 @@ const fn beyond() -> Reading {
     Reading::MAX
 }
 
+/// The limiter time of a reading, in whole nanoseconds, with both roundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Rounded down: the time at which tokens are earned.
+    pub(crate) floor: Reading,
+    /// Rounded up, but for the slope's own rounding error, and never less than the exact time: the time at which a full bucket that is taken
+    /// from begins to refill.
+    pub(crate) near: Reading,
+}
+
+impl Moment {
+    /// Returns the moment of a reading if limiter time is the clock's.
+    #[inline]
+    pub(crate) const fn of(now: Reading) -> Self {
+        Moment { floor: now, near: now }
+    }
+}
+
 /// An amount of tokens in units of the layout, never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Units(pub(crate) u64);

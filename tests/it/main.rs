@@ -1,6 +1,7 @@
 //! The integration tests: a module for each guarantee, and for each other thing that users rely on.
 
 mod capacity;
+mod changing_window;
 mod charge_once;
 mod clocks;
 mod coarse_clock;
@@ -8,6 +9,7 @@ mod composite;
 mod composite_waiting;
 mod conformance;
 mod decisions;
+mod demand_limit;
 mod errors;
 mod exact_waits;
 mod field_bugs;
@@ -31,6 +33,7 @@ mod permits_oracle;
 mod permits_storm;
 mod quotas;
 mod resetting;
+mod set_quota;
 mod sharing;
 mod starting;
 mod strict_windows;

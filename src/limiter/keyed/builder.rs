@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::hasher::SipState;
 use super::limiter::KeyedRateLimiter;
+use crate::cell::QuotaCell;
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::{BACKGROUND, Buckets};
@@ -67,6 +68,7 @@ impl<K: ?Sized, C: Clock> KeyedRateLimiter<K, C> {
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     quota: Option<Quota>,
+    highest: Option<Quota>,
     size: Size,
     forget_after: Duration,
     on_full: OnFull,
@@ -97,6 +99,7 @@ impl<K: ?Sized> KeyedRateLimiterBuilder<K> {
     pub(super) fn new() -> Self {
         KeyedRateLimiterBuilder {
             quota: None,
+            highest: None,
             size: Size::Keys(MAX_KEYS),
             forget_after: FORGET_AFTER,
             on_full: OnFull::default(),
@@ -114,6 +117,12 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     /// Sets the quota of each key. Required.
     pub fn quota(self, quota: Quota) -> Self {
         KeyedRateLimiterBuilder { quota: Some(quota), ..self }
+    }
+
+    /// Sets the highest quota that [`set_quota`](KeyedRateLimiter::set_quota) may set: by default that of
+    /// each key. As for [`RateLimiterBuilder::up_to`](crate::RateLimiterBuilder::up_to).
+    pub fn up_to(self, highest: Quota) -> Self {
+        KeyedRateLimiterBuilder { highest: Some(highest), ..self }
     }
 
     /// Sets the most keys that the limiter remembers at once: a million by default. A key counts until
@@ -163,6 +172,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder {
             clock,
             quota: self.quota,
+            highest: self.highest,
             size: self.size,
             forget_after: self.forget_after,
             on_full: self.on_full,
@@ -194,6 +204,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder {
             hasher,
             quota: self.quota,
+            highest: self.highest,
             size: self.size,
             forget_after: self.forget_after,
             on_full: self.on_full,
@@ -231,11 +242,11 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     ///
     /// # Errors
     ///
-    /// If no quota was given, if there is room for no key or for more than 2³¹, or if the memory cannot
-    /// be reserved.
+    /// If no quota was given or it is above the highest, if there is room for no key or for more than 2³¹, or
+    /// if the memory cannot be reserved.
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let buckets = Buckets { table: self.table(&quota)?, quota, background: self.background, clock: self.clock };
+        let buckets = Buckets { table: self.table(&quota)?, background: self.background, clock: self.clock };
         Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
     }
 
@@ -256,8 +267,12 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
                 keys => keys,
             },
         };
+        let cell = match QuotaCell::new(self.highest.unwrap_or(*quota), *quota) {
+            Ok(cell) => cell,
+            Err(above) => return error(BuildErrorKind::AboveHighest(above)),
+        };
         let config = TableConfig {
-            layout: *quota.layout(),
+            quota: cell,
             initial: quota.initial_amount(),
             max_keys,
             forget_after: u64::try_from(self.forget_after.as_nanos()).unwrap_or(u64::MAX),
@@ -273,7 +288,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
 impl<K: ?Sized, C: Clock + Clone, S> KeyedRateLimiterBuilder<K, C, S> {
     /// Returns buckets for this quota.
     pub(crate) fn buckets(&self, quota: Quota) -> Result<Buckets<C>, BuildError> {
-        Ok(Buckets { table: self.table(&quota)?, quota, background: self.background, clock: self.clock.clone() })
+        Ok(Buckets { table: self.table(&quota)?, background: self.background, clock: self.clock.clone() })
     }
 
     pub(crate) fn into_hasher(self) -> S {

@@ -183,10 +183,10 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
         self.buckets.table.waiting_keys() as usize
     }
 
-    /// Returns the quota of each key.
+    /// Returns the quota of each key: the last one that was set.
     #[must_use]
     pub fn quota(&self) -> Quota {
-        *self.buckets.quota()
+        self.buckets.quota()
     }
 
     /// Returns the clock.

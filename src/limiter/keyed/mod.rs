@@ -2,6 +2,7 @@
 
 mod batch;
 mod builder;
+mod change;
 mod hasher;
 mod limiter;
 mod verbs;

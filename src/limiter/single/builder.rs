@@ -26,6 +26,7 @@ use crate::quota::Quota;
 #[must_use = "a builder does nothing until `build`"]
 pub struct RateLimiterBuilder<C = QuantaClock> {
     quota: Option<Quota>,
+    highest: Option<Quota>,
     clock: C,
     background: u8,
     max_waiters: Option<u32>,
@@ -35,7 +36,14 @@ pub struct RateLimiterBuilder<C = QuantaClock> {
 impl RateLimiter {
     /// Returns a builder, with the process's clock by default.
     pub const fn builder() -> RateLimiterBuilder {
-        RateLimiterBuilder { quota: None, clock: QuantaClock, background: BACKGROUND, max_waiters: None, timer: None }
+        RateLimiterBuilder {
+            quota: None,
+            highest: None,
+            clock: QuantaClock,
+            background: BACKGROUND,
+            max_waiters: None,
+            timer: None,
+        }
     }
 }
 
@@ -45,10 +53,32 @@ impl<C: Clock> RateLimiterBuilder<C> {
         RateLimiterBuilder { quota: Some(quota), ..self }
     }
 
+    /// Sets the highest quota that [`set_quota`](RateLimiter::set_quota) may set: by default the quota. Its
+    /// rate, its burst and its debt limit are the highest; its initial amount does not matter.
+    ///
+    /// The limiter counts in the units of its highest quota, and in a time that runs slower at lower
+    /// rates. So name no higher quota than is needed: at a thousandth of the highest rate, a second call
+    /// for all of the rest may be refused for up to a thousand nanoseconds (at a rate that is rounded,
+    /// 2.5 times that) after a call on a full bucket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{Quota, RateLimiter};
+    ///
+    /// let limiter = RateLimiter::builder().quota(Quota::per_second(10)).up_to(Quota::per_second(100)).build()?;
+    /// limiter.set_quota(Quota::per_second(50))?;
+    /// assert!(limiter.set_quota(Quota::per_second(200)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn up_to(self, highest: Quota) -> Self {
+        RateLimiterBuilder { highest: Some(highest), ..self }
+    }
+
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> RateLimiterBuilder<D> {
-        let RateLimiterBuilder { quota, background, max_waiters, timer, .. } = self;
-        RateLimiterBuilder { quota, clock, background, max_waiters, timer }
+        let RateLimiterBuilder { quota, highest, background, max_waiters, timer, .. } = self;
+        RateLimiterBuilder { quota, highest, clock, background, max_waiters, timer }
     }
 
     /// Sets the tokens that [`background`](RateLimiter::background) work leaves in the bucket, in
@@ -75,10 +105,14 @@ impl<C: Clock> RateLimiterBuilder<C> {
     ///
     /// # Errors
     ///
-    /// If no quota was given.
+    /// If no quota was given, or if it is above the highest.
     pub fn build(self) -> Result<RateLimiter<C>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let mut limiter = RateLimiter::with_clock(quota, self.clock);
+        let mut limiter = match self.highest.filter(|highest| *highest != quota) {
+            None => RateLimiter::with_clock(quota, self.clock),
+            Some(highest) => RateLimiter::with_highest(highest, quota, self.clock)
+                .map_err(|above| BuildError(BuildErrorKind::AboveHighest(above)))?,
+        };
         limiter.background = self.background;
         let limiter = match (self.max_waiters, self.timer) {
             (None, None) => limiter,

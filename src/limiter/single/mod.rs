@@ -2,6 +2,8 @@
 
 #[cfg(feature = "std")]
 mod builder;
+#[cfg(feature = "std")]
+mod change;
 mod verbs;
 
 #[cfg(feature = "std")]

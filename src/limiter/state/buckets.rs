@@ -8,7 +8,6 @@ use crate::word::Layout;
 /// reservations that keep their limiter alive.
 pub(crate) struct Buckets<C> {
     pub(crate) table: Table,
-    pub(crate) quota: Quota,
     /// The share of the burst that background work leaves, in percent.
     pub(crate) background: u8,
     pub(crate) clock: C,
@@ -20,8 +19,8 @@ impl<C> Buckets<C> {
         self.table.layout()
     }
 
-    pub(crate) fn quota(&self) -> &Quota {
-        &self.quota
+    pub(crate) fn quota(&self) -> Quota {
+        self.table.quota()
     }
 
     #[inline]

@@ -3,6 +3,8 @@
 #[cfg(feature = "std")]
 mod buckets;
 #[cfg(feature = "std")]
+mod change;
+#[cfg(feature = "std")]
 mod queue;
 mod rate_limiter;
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand};
-use crate::cell::{self, Taken, TimeSource};
+use crate::cell::{self, Taken, TermsSource, TimeSource};
 use crate::clock::Clock;
 use crate::queue::{Queue, QueueCell, QueueConfig, TimeDriver, TimerFactory, WaitRequest};
 use crate::table::Arrival;
@@ -17,12 +18,12 @@ pub(crate) const MAX_WAITERS: u32 = 1 << 20;
 impl<C> RateLimiter<C> {
     /// Returns the same limiter, with a queue of at most `most` waiters on this timer.
     pub(crate) fn with_queue(self, most: u32, timer: Option<TimerFactory>) -> Self {
-        let waiters = QueueCell::on(QueueConfig::new(*self.layout(), most, timer));
+        let waiters = QueueCell::on(QueueConfig::new(self.changed_quota().clone(), most, timer));
         self.with_waiters(waiters)
     }
 
-    fn queue(&self) -> &Arc<Queue> {
-        self.queue_cell().queue(|| QueueConfig::new(*self.layout(), MAX_WAITERS, None))
+    pub(super) fn queue(&self) -> &Arc<Queue> {
+        self.queue_cell().queue(|| QueueConfig::new(self.changed_quota().clone(), MAX_WAITERS, None))
     }
 
     /// Takes a snapshot after the word was seen to be with the queue. Returns `None` if it is back
@@ -30,7 +31,7 @@ impl<C> RateLimiter<C> {
     #[cold]
     pub(crate) fn peek_lent(&self, leaving: Units, now: Reading) -> Option<Snapshot> {
         let queue = self.queue();
-        queue.work_for(self.cell(), |state| state.snapshot(&queue.config().layout, leaving, now))
+        queue.work_for(self.cells(), |state| state.snapshot(&queue.config().terms(), leaving, now))
     }
 
     /// Takes tokens or joins the queue.
@@ -43,7 +44,7 @@ impl<C> RateLimiter<C> {
     ) -> Arrival {
         let queue = self.queue();
         queue.config().drive(drive);
-        let (enqueued, needs_dispatch) = queue.enter_for(self.cell(), |word| self.home(word, now), call, now);
+        let (enqueued, needs_dispatch) = queue.enter_for(self.cells(), |word| self.home(word, now), call, now);
         Arrival::Enqueued { queue: queue.clone(), enqueued, needs_dispatch, event: None }
     }
 
@@ -51,7 +52,7 @@ impl<C> RateLimiter<C> {
     /// started.
     fn home(&self, word: Word, now: Reading) -> Word {
         if word.is_special() {
-            token_bucket::started(self.layout(), now, self.quota_ref().initial_units())
+            token_bucket::started(&Terms::of(self.layout()), now, self.initial_units())
         } else {
             word
         }
@@ -59,12 +60,12 @@ impl<C> RateLimiter<C> {
 
     /// Refuses every wait, now and later.
     pub(crate) fn close_queue(&self, now: Reading) {
-        self.queue().close(self.cell(), |word| self.home(word, now));
+        self.queue().close(self.cells(), |word| self.home(word, now));
     }
 
     /// Hands the word back to its cell if there are no waiters.
     pub(crate) fn take_back(&self) {
-        self.queue().hand_back_if_idle(self.cell());
+        self.queue().hand_back_if_idle(self.cells());
     }
 
     /// Returns the number of waiters for which the timer is armed.
@@ -80,8 +81,14 @@ impl<C: Clock> RateLimiter<C> {
     pub(crate) fn take_lent(&self, demand: Demand, source: TimeSource<'_, C>) -> Taken {
         let queue = self.queue();
         loop {
-            let lent = queue.work_for(self.cell(), |state| state.take(&queue.config().layout, demand, source.read()));
-            let taken = lent.or_else(|| cell::take_exact(self, self.layout(), demand, source));
+            let lent = queue.work_for(self.cells(), |state| {
+                let now = source.read();
+                state.take(&queue.config().terms(), demand, now)
+            });
+            let taken = lent.or_else(|| match self.second() {
+                Some(second) => cell::take_exact(&second, second.terms(), demand, source),
+                None => cell::take_exact(self, TermsSource::fixed(self.layout()), demand, source),
+            });
             if let Some(taken) = taken {
                 return taken;
             }
@@ -94,9 +101,12 @@ impl<C: Clock> RateLimiter<C> {
     pub(crate) fn change_lent(
         &self,
         source: TimeSource<'_, C>,
-        change: impl FnOnce(Word, Reading) -> (Word, Units),
+        change: impl FnOnce(&Terms<'_>, Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         let queue = self.queue();
-        queue.work_for(self.cell(), |state| state.change(&queue.config().layout, source.read(), change))
+        queue.work_for(self.cells(), |state| {
+            let now = source.read();
+            state.change(&queue.config().terms(), now, change)
+        })
     }
 }

@@ -5,8 +5,9 @@ use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand};
-use crate::cell::{self, Cell, ReadOrderHint, Resolved, Seen, Taken, TimeSource, WordCell};
+use crate::cell::{self, Cells, ReadOrderHint, Resolved, Seen, Taken, TermsSource, TimeSource, WordCell};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::limiter::decision::as_f64;
@@ -15,6 +16,8 @@ use crate::sync::const_unless_loom;
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
+#[cfg(feature = "std")]
+use crate::cell::{LazyQuota, QuotaCell};
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
@@ -78,6 +81,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     // The word has its own cache lines. The rest is hardly ever written, so that reading it does not
     // wait for the word to come back from another core.
     hot: CachePadded<Hot>,
+    /// The highest quota, which is the quota if it never changed.
     quota: Quota,
     order: ReadOrderHint,
     unlimited: bool,
@@ -88,18 +92,23 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
 
 /// The word, and the queue that it may be lent to.
 struct Hot {
-    cell: Cell,
+    cells: Cells,
     #[cfg(feature = "std")]
     waiters: QueueCell,
+    /// The quota, if it has changed, or if it is shared with the queue.
+    #[cfg(feature = "std")]
+    quota: LazyQuota,
 }
 
 impl Hot {
     const_unless_loom! {
         const fn new(word: Word) -> Hot {
             Hot {
-                cell: Cell::new(word),
+                cells: Cells::new(word),
                 #[cfg(feature = "std")]
                 waiters: QueueCell::new(),
+                #[cfg(feature = "std")]
+                quota: LazyQuota::new(),
             }
         }
     }
@@ -136,16 +145,26 @@ impl<C: Clock> RateLimiter<C> {
             token_bucket::full_since_origin(layout)
         } else {
             let now = Reading::from_nanos(clock.now());
-            token_bucket::started(layout, now, quota.initial_units())
+            token_bucket::started(&Terms::of(layout), now, quota.initial_units())
         };
+        RateLimiter::with_parts(quota, Hot::new(word), false, clock)
+    }
+
+    /// Returns a limiter whose bucket has this word.
+    #[cfg(feature = "std")]
+    pub(super) fn started(quota: Quota, word: Word, clock: C) -> Self {
         RateLimiter::with_parts(quota, Hot::new(word), false, clock)
     }
 }
 
 impl<C> RateLimiter<C> {
-    /// Returns the quota.
+    /// Returns the quota: the last one that was set.
     #[must_use]
-    pub const fn quota(&self) -> Quota {
+    pub fn quota(&self) -> Quota {
+        #[cfg(feature = "std")]
+        if let Some(quota) = self.hot.quota.get() {
+            return quota.quota();
+        }
         self.quota
     }
 
@@ -183,8 +202,44 @@ impl<C> RateLimiter<C> {
         self.quota.layout()
     }
 
-    pub(crate) const fn quota_ref(&self) -> &Quota {
+    /// Returns the highest quota.
+    pub(crate) const fn highest(&self) -> &Quota {
         &self.quota
+    }
+
+    /// Returns the current terms.
+    #[inline]
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        self.terms_source().terms()
+    }
+
+    /// Returns the source of the current terms.
+    #[inline]
+    pub(crate) fn terms_source(&self) -> TermsSource<'_> {
+        #[cfg(feature = "std")]
+        if let Some(quota) = self.hot.quota.get() {
+            return TermsSource::of(quota);
+        }
+        TermsSource::fixed(self.layout())
+    }
+
+    /// Returns the amount that a bucket that is not started starts with: a change of the quota starts it.
+    #[cfg(feature = "std")]
+    pub(crate) fn initial_units(&self) -> Units {
+        self.quota.initial_units()
+    }
+
+    /// Returns the cell of the current quota, for code that shares it or changes it.
+    #[cfg(feature = "std")]
+    pub(crate) fn changed_quota(&self) -> &std::sync::Arc<QuotaCell> {
+        self.hot.quota.get_or_make(&self.quota)
+    }
+
+    /// The same limiter, with this quota.
+    #[cfg(feature = "std")]
+    pub(crate) fn with_changed_quota(mut self, quota: QuotaCell) -> Self {
+        self.hot.quota = LazyQuota::on(std::sync::Arc::new(quota));
+        self
     }
 
     pub(crate) const fn background_percent(&self) -> u8 {
@@ -192,8 +247,8 @@ impl<C> RateLimiter<C> {
     }
 
     #[cfg(feature = "std")]
-    pub(crate) fn cell(&self) -> &Cell {
-        &self.hot.cell
+    pub(crate) fn cells(&self) -> &Cells {
+        &self.hot.cells
     }
 
     #[cfg(feature = "std")]
@@ -257,7 +312,10 @@ impl<C: Clock> RateLimiter<C> {
         let layout = self.layout();
         match cell::take(self, layout, (n, leaving), now) {
             Ok(taken) => taken.answer(layout, (n, leaving)),
-            Err(seen) => self.take_cold(Demand::new(layout, n, leaving), now, seen).answer(layout, (n, leaving)),
+            Err(seen) => {
+                let demand = Demand::new(layout, n, leaving);
+                self.try_take_cold(demand, now, seen, n.total_pico(), leaving.total_pico())
+            }
         }
     }
 
@@ -270,14 +328,28 @@ impl<C: Clock> RateLimiter<C> {
         }
     }
 
+    /// Continues after the short loop, to the answer. Amounts in 10⁻¹² token are passed in registers.
+    #[cold]
+    #[inline(never)]
+    fn try_take_cold(
+        &self,
+        demand: Demand,
+        now: TimeSource<'_, C>,
+        seen: Seen,
+        n: u128,
+        leaving: u128,
+    ) -> Result<(), TryAcquireError> {
+        self.take_cold(demand, now, seen).answer_by(self.terms_source(), n, leaving)
+    }
+
     /// Continues after the short loop.
     #[cold]
     #[inline(never)]
-    fn take_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Taken {
-        match cell::take_cold(self, self.layout(), demand, now, seen) {
+    pub(crate) fn take_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Taken {
+        match cell::take_cold(self, self.first_terms(), demand, now, seen) {
             Some(taken) => taken,
             #[cfg(feature = "std")]
-            None => self.take_lent(demand, now),
+            None => self.take_in_second(demand, now, seen).unwrap_or_else(|| self.take_lent(demand, now)),
             #[cfg(not(feature = "std"))]
             None => unreachable!("without queues, the bucket is in its cell"),
         }
@@ -297,20 +369,37 @@ impl<C: Clock> RateLimiter<C> {
     #[cold]
     #[inline(never)]
     fn take_in_cell_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<Taken> {
-        cell::take_cold(self, self.layout(), demand, now, seen)
+        cell::take_cold(self, self.first_terms(), demand, now, seen).or_else(|| self.take_in_second(demand, now, seen))
+    }
+
+    /// Takes after the word was seen not to be in the first cell. Returns `None` if it is not in the
+    /// second one either.
+    #[cfg(feature = "std")]
+    fn take_in_second(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<Taken> {
+        let second = self.second()?;
+        cell::take_cold(&second, second.terms(), demand, now, seen.anew(&second))
+    }
+
+    /// Returns the second cell if the quota has changed.
+    #[cfg(feature = "std")]
+    pub(crate) fn second(&self) -> Option<Second<'_, C>> {
+        let quota = self.hot.quota.get()?;
+        (self.load() == Word::IN_SECOND).then_some(Second { limiter: self, quota })
     }
 
     /// Looks at the bucket for a call that leaves `leaving` units; `None` if there is no limit.
     #[cfg_attr(not(feature = "std"), allow(unused_variables))]
     pub(crate) fn peek(&self, leaving: Units, now: TimeSource<'_, C>) -> Option<Snapshot> {
-        let mut word = self.load();
+        let mut word = self.current_word();
         let now = now.read();
         loop {
             match self.resolve(word) {
                 Resolved::Unlimited => return None,
-                Resolved::Bucket => return Some(Snapshot::held(now, token_bucket::level(self.layout(), word, now))),
+                Resolved::Bucket => {
+                    return Some(Snapshot::held(now, token_bucket::level(&self.terms(), word, now)));
+                }
                 // A look starts the bucket too, or the tokens that it promises would never come.
-                Resolved::NotStarted(_) => drop(self.change(TimeSource::given(now), |word, _| (word, Units(0)))),
+                Resolved::NotStarted(_) => drop(self.change(TimeSource::given(now), |_, word, _| (word, Units(0)))),
                 Resolved::Elsewhere =>
                 {
                     #[cfg(feature = "std")]
@@ -319,7 +408,7 @@ impl<C: Clock> RateLimiter<C> {
                     }
                 }
             }
-            word = self.load();
+            word = self.current_word();
         }
     }
 
@@ -328,19 +417,70 @@ impl<C: Clock> RateLimiter<C> {
     pub(crate) fn change(
         &self,
         now: TimeSource<'_, C>,
-        change: impl Fn(Word, Reading) -> (Word, Units),
+        change: impl Fn(&Terms<'_>, Word, Reading) -> (Word, Units),
     ) -> Option<Units> {
         if self.unlimited {
             return None;
         }
         loop {
-            let changed = cell::change(self, self.layout(), now, &change);
+            let changed = cell::change(self, self.first_terms(), now, &change);
             #[cfg(feature = "std")]
-            let changed = changed.or_else(|| self.change_lent(now, &change));
+            let changed = changed
+                .or_else(|| {
+                    let second = self.second()?;
+                    cell::change(&second, second.terms(), now, &change)
+                })
+                .or_else(|| self.change_lent(now, &change));
             if changed.is_some() {
                 return changed;
             }
         }
+    }
+}
+
+impl<C> RateLimiter<C> {
+    /// The terms of a word in the first cell.
+    fn first_terms(&self) -> TermsSource<'_> {
+        TermsSource::fixed(self.layout())
+    }
+
+    /// Loads the word, from the cell that it is in.
+    fn current_word(&self) -> Word {
+        let word = self.load();
+        #[cfg(feature = "std")]
+        if word == Word::IN_SECOND {
+            return self.hot.cells.second.load_with_terms();
+        }
+        word
+    }
+}
+
+/// The second cell of a limiter whose quota has changed.
+#[cfg(feature = "std")]
+pub(crate) struct Second<'a, C> {
+    limiter: &'a RateLimiter<C>,
+    quota: &'a QuotaCell,
+}
+
+#[cfg(feature = "std")]
+impl<'a, C> Second<'a, C> {
+    pub(crate) fn terms(&self) -> TermsSource<'a> {
+        TermsSource::of(self.quota)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<C> WordCell for Second<'_, C> {
+    fn load(&self) -> Word {
+        self.limiter.hot.cells.second.load_with_terms()
+    }
+
+    fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
+        self.limiter.hot.cells.second.compare_exchange_with_terms(seen, next)
+    }
+
+    fn resolve(&self, seen: Word) -> Resolved {
+        self.limiter.resolve(seen)
     }
 }
 
@@ -353,12 +493,12 @@ const fn first_word(quota: &Quota) -> Word {
 impl<C> WordCell for RateLimiter<C> {
     #[inline]
     fn load(&self) -> Word {
-        self.hot.cell.load()
+        self.hot.cells.first.load()
     }
 
     #[inline]
     fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
-        self.hot.cell.compare_exchange(seen, next)
+        self.hot.cells.first.compare_exchange(seen, next)
     }
 
     #[inline(always)]
@@ -369,7 +509,7 @@ impl<C> WordCell for RateLimiter<C> {
     fn resolve(&self, seen: Word) -> Resolved {
         match seen {
             #[cfg(feature = "std")]
-            Word::IN_QUEUE => Resolved::Elsewhere,
+            Word::IN_QUEUE | Word::IN_SECOND => Resolved::Elsewhere,
             Word::NOT_STARTED if self.unlimited => Resolved::Unlimited,
             Word::NOT_STARTED => Resolved::NotStarted(self.quota.initial_units()),
             _ => Resolved::Bucket,
@@ -385,8 +525,8 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
         if self.unlimited {
             return debug.field("unlimited", &true).finish_non_exhaustive();
         }
-        debug.field("quota", &format_args!("{}", self.quota));
-        let word = self.load();
+        debug.field("quota", &format_args!("{}", self.quota()));
+        let word = self.current_word();
         let (layout, now) = (self.layout(), Reading::from_nanos(self.clock.now()));
         match self.resolve(word) {
             #[cfg(feature = "std")]
@@ -394,7 +534,7 @@ impl<C: Clock> fmt::Debug for RateLimiter<C> {
             Resolved::Bucket => {
                 let nanos = |reading: Reading| Duration::from_nanos(reading.nanos());
                 debug
-                    .field("tokens", &as_f64(layout, token_bucket::level(layout, word, now)))
+                    .field("tokens", &as_f64(layout, token_bucket::level(&self.terms(), word, now)))
                     .field("last_refill", &(nanos(layout.start(word))..nanos(layout.end(word))));
             }
             _ => drop(debug.field("started", &false)),

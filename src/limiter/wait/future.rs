@@ -14,7 +14,7 @@ use crate::limiter::target::Handle;
 use crate::queue::{Deadline, Enqueued, Id, Outcome, Parker, Queue, Refusal, WaitRequest, ignore_panic, in_drop};
 use crate::table::Arrival;
 use crate::tokens::Tokens;
-use crate::word::{Due, Reading};
+use crate::word::{Due, Reading, Units};
 
 /// Tokens that a caller waited for, and the instant at which they were granted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,9 +116,9 @@ impl<H: WaitHandle> Wait<H> {
     #[cold]
     fn take_by(&self, deadline: Reading) -> Result<Option<Taken>, AcquireError> {
         let target = self.handle.target();
-        let (layout, now) = (target.layout(), target.read());
-        let demand = Demand::new(layout, self.n, self.leaving);
-        if now > deadline && demand.needed <= layout.capacity() {
+        let now = target.read();
+        let demand = Demand::new(target.layout(), self.n, self.leaving);
+        if now > deadline && demand.needed <= target.terms().capacity() {
             if let Some(due) = target.due_at(demand, TimeSource::given(now)) {
                 return Err(AcquireError::TooLate(TooLate(due)));
             }
@@ -138,7 +138,7 @@ impl<H: WaitHandle> Wait<H> {
                         let now = if let Outcome::Granted { at, .. } = outcome { at } else { since };
                         self.handle.target().take_back(&queue, now);
                     }
-                    Poll::Ready(into_answer(outcome, since))
+                    Poll::Ready(self.answer(outcome, since))
                 }
                 Poll::Pending => Poll::Pending,
             },
@@ -175,18 +175,14 @@ impl<H: WaitHandle> Wait<H> {
     #[inline]
     fn begin(&mut self, taken: Option<Taken>, by: &Waker) -> Begun {
         let target = self.handle.target();
-        let layout = target.layout();
-        let demand = Demand::new(layout, self.n, self.leaving);
-        let due_at = |now, deficit| Due::new(layout.earned(), now, deficit);
+        let (terms, demand) = (target.terms(), Demand::new(target.layout(), self.n, self.leaving));
+        let due_at = |now, deficit| terms.due(now, deficit);
         let full = |deficit, now| Err(AcquireError::TableFull(TableFull(due_at(now, deficit))));
         let (due, now) = match taken {
             Some(Taken::Admitted { now, .. }) => return Begun::Over(Ok(granted_now(now))),
             Some(Taken::Unlimited) => return Begun::Over(Ok(granted_now(target.read()))),
             Some(Taken::TableFull { deficit, now }) => return Begun::Over(full(deficit, now)),
-            _ if demand.needed > layout.capacity() => {
-                let exceeds = ExceedsBurst::new(layout, self.n, self.leaving);
-                return Begun::Over(Err(AcquireError::ExceedsBurst(exceeds)));
-            }
+            _ if demand.needed > terms.capacity() => return Begun::Over(Err(self.exceeds(terms.capacity()))),
             Some(Taken::Denied { deficit, now, .. }) => (Some(due_at(now, deficit)), now),
             None => (None, target.read()),
         };
@@ -218,6 +214,7 @@ impl<H: WaitHandle> Wait<H> {
             Enqueued::Waiting { alone, .. } => return Begun::Waiting { alone },
             Enqueued::Granted(at) => Ok(Granted::new(now, at)),
             Enqueued::TooLate(due) => Err(AcquireError::TooLate(TooLate(due))),
+            Enqueued::ExceedsBurst(burst) => Err(self.exceeds(burst)),
             Enqueued::Full => queue_full(QueueLimit::Waiters(queue.config().max_waiters as usize)),
             Enqueued::TooManyClasses(most) => queue_full(QueueLimit::Amounts(most)),
             Enqueued::Closed => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
@@ -282,17 +279,24 @@ fn granted_now(now: Reading) -> Granted {
     Granted::new(now, now)
 }
 
-fn into_answer(outcome: Outcome, since: Reading) -> Answer {
-    match outcome {
-        Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
-        Outcome::Refused(Refusal::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
-        Outcome::Refused(Refusal::Forgotten) => Err(AcquireError::KeyRemoved(KeyRemoved(()))),
-        Outcome::Refused(Refusal::Displaced) => Err(AcquireError::QueueFull(QueueFull(QueueLimit::Displaced))),
-        Outcome::Refused(Refusal::Closed) => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
-    }
-}
-
 impl<H: WaitHandle> Wait<H> {
+    fn answer(&self, outcome: Outcome, since: Reading) -> Answer {
+        match outcome {
+            Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
+            Outcome::Refused(Refusal::TooLate(due)) => Err(AcquireError::TooLate(TooLate(due))),
+            Outcome::Refused(Refusal::ExceedsBurst(burst)) => Err(self.exceeds(burst)),
+            Outcome::Refused(Refusal::Forgotten) => Err(AcquireError::KeyRemoved(KeyRemoved(()))),
+            Outcome::Refused(Refusal::Displaced) => Err(AcquireError::QueueFull(QueueFull(QueueLimit::Displaced))),
+            Outcome::Refused(Refusal::Closed) => Err(AcquireError::LimiterClosed(LimiterClosed(()))),
+        }
+    }
+
+    /// Returns the error of a call that needs more than the burst.
+    fn exceeds(&self, burst: Units) -> AcquireError {
+        let burst = self.handle.target().layout().tokens_down(burst);
+        AcquireError::ExceedsBurst(ExceedsBurst::new(self.n, self.leaving, burst))
+    }
+
     /// Leaves the queue, and gives back the tokens that were granted.
     #[cold]
     #[inline(never)]

@@ -10,7 +10,7 @@ use super::code::{Source, is_in_name, names, sources};
 use super::{Finding, Text};
 
 /// Every module at the root of the core, and its floor. `lib.rs` is on none.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("sync", 0),
     ("word", 1),
     ("quota", 1),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("limiter", 5),
     ("concurrency", 5),
     ("composite", 6),
+    ("adaptive", 6),
 ];
 
 /// A path of which most modules may import little.
@@ -55,7 +56,7 @@ const RESTRICTED: [Restricted; 7] = [
     Restricted {
         path: "crate::sync",
         free: &["const_unless_loom"],
-        exempt: &["sync", "clock", "cell", "table", "queue", "permits", "composite"],
+        exempt: &["sync", "clock", "cell", "table", "queue", "permits", "adaptive", "composite"],
         advice: "no atomics and locks here; only in sync, clock, F3, F4 and F6",
     },
 ];

@@ -1,0 +1,105 @@
+//! `set_quota` against a key that moves, and against one that comes.
+
+use brimful::{KeyedRateLimiter, OnFull, QuotaChange};
+use brimful_loom_tests::{IdentityState, Key, T, key, quota};
+
+use super::{NoTimer, SharedClock, explore};
+
+/// Can be displaced to its second group.
+const A: Key = key(1, 0, 2);
+/// Cannot be displaced.
+const P: Key = key(2, 0, 0);
+const NEW: Key = key(3, 0, 0);
+
+type Table = KeyedRateLimiter<Key, SharedClock, IdentityState>;
+
+/// Group 0 is full, and group 1 is empty. A has three of four tokens.
+fn crowded() -> Table {
+    let builder = KeyedRateLimiter::<Key>::builder().quota(quota(4)).max_keys(3).on_full(OnFull::Deny);
+    let builder = builder.clock(SharedClock::new(0)).hasher(IdentityState).timer(|| NoTimer);
+    let table = builder.build().expect("a table");
+    assert!(table.allow(&A) && table.allow(&P));
+    table
+}
+
+/// The key is charged while its table changes the quota. Each charge is scaled or is not, once.
+///
+/// Seen red: no leap at the start of an era.
+#[test]
+fn a_proportional_change_against_hits() {
+    explore(
+        crowded,
+        [
+            |table: &Table| table.set_quota(QuotaChange::proportional(quota(2))).unwrap(),
+            |table: &Table| {
+                assert!(table.allow(&A));
+            },
+        ],
+        |table: &Table| {
+            // 3 − 1 halved; 3 halved − 1.
+            let left = table.key(&A).at(4 * T).balance();
+            assert!(left == 1.0 || left == 0.5, "{left}");
+            assert_eq!(table.key(&P).at(4 * T).balance(), 1.5);
+        },
+        Some(3),
+    );
+}
+
+/// A hit that begins after the change has the new quota.
+///
+/// Seen red: a hit does not look whether the quota has changed.
+#[test]
+fn a_later_hit_has_the_new_quota() {
+    explore(
+        crowded,
+        [
+            |table: &Table| {
+                table.set_quota(quota(1)).unwrap();
+                assert!(table.try_acquire_n(&A, 2).is_err());
+            },
+            |table: &Table| _ = table.allow(&A),
+        ],
+        |table: &Table| assert!(table.try_acquire_n(&P, 2).is_err()),
+        Some(3),
+    );
+}
+
+/// A newcomer displaces the key while the quota changes.
+#[test]
+fn a_proportional_change_against_a_move() {
+    explore(
+        crowded,
+        [
+            |table: &Table| table.set_quota(QuotaChange::proportional(quota(2))).unwrap(),
+            |table: &Table| {
+                assert!(table.allow(&NEW));
+                assert!(table.allow(&A));
+            },
+        ],
+        |table: &Table| {
+            let left = table.key(&A).at(4 * T).balance();
+            assert!(left == 1.0 || left == 0.5, "{left}");
+            let left = table.key(&NEW).at(4 * T).balance();
+            assert!(left == 1.5 || left == 1.0, "{left}");
+        },
+        Some(2),
+    );
+}
+
+/// All keys are reset, whatever is charged meanwhile.
+#[test]
+fn a_reset_against_a_move() {
+    explore(
+        || {
+            let table = crowded();
+            assert!(table.try_acquire_n(&A, 3).is_ok());
+            table
+        },
+        [|table: &Table| table.set_quota(QuotaChange::reset(quota(2))).unwrap(), |table: &Table| _ = table.allow(&NEW)],
+        |table: &Table| {
+            assert_eq!(table.key(&A).at(4 * T).balance(), 2.0);
+            assert_eq!(table.key(&P).at(4 * T).balance(), 2.0);
+        },
+        Some(2),
+    );
+}
