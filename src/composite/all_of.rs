@@ -6,10 +6,10 @@ use std::hash::{BuildHasher, Hash};
 
 use super::decision::CompositeDecision;
 use super::error::{LimitCause, LimitError};
-use super::name::LimitName;
 use super::together::{self, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
+use crate::error::LimitName;
 use crate::limiter::Found;
 use crate::limiter::{Acquire, Bucket};
 use crate::tokens::Tokens;

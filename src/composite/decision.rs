@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::LimitError;
-use super::name::LimitName;
 use super::together::{self, MOST_LIMITS, Parts};
+use crate::error::LimitName;
 use crate::error::Wait;
 use crate::limiter::Decision;
 use crate::word::Reading;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::name::LimitName;
+use crate::error::LimitName;
 use crate::error::{AcquireError, AcquirePermitError, TryAcquireError, TryAcquirePermitError};
 
 /// The reason for which one of several limits refused a call.

@@ -62,6 +62,12 @@ impl<C> KeyedLimits<C> {
         queue
     }
 
+    /// Called after a limit of all keys was changed. Notifies each queue, with no lock held.
+    pub(super) fn changed(&self) {
+        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
+        queues.iter().for_each(|queue| queue.changed());
+    }
+
     /// Refuses the waiters on a key, which is removed.
     pub(super) fn remove(&self, key: Fingerprint) {
         if let Some(queue) = self.take_out(key) {

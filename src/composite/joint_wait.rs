@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::all_of::{AllOf, Held};
 use super::error::{AcquireCause, CompositeAcquireError};
-use super::name::LimitName;
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, Permit};
+use crate::error::LimitName;
 use crate::limiter::Acquire;
 use crate::queue::{Deadline, Parker};
 use crate::word::Reading;

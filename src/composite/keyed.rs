@@ -44,7 +44,7 @@ use crate::tokens::Tokens;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct KeyedCompositeLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
-    limits: KeyedLimits<C>,
+    pub(super) limits: KeyedLimits<C>,
     quotas: Quotas,
     clock: SharedClock<C>,
     hasher: S,
@@ -57,7 +57,8 @@ impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
         KeyedCompositeLimiter { limits, quotas, clock, hasher, keys: PhantomData }
     }
 
-    /// Returns the quotas of each key, with their names.
+    /// Returns the quotas that the limiter was made with, and their names. See
+    /// [`quota`](KeyedCompositeLimiter::quota) for the current ones.
     #[must_use]
     pub fn quotas(&self) -> &Quotas {
         &self.quotas

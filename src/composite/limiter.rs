@@ -10,9 +10,9 @@ use super::decision::CompositeDecision;
 use super::error::{CompositeAcquireError, LimitError};
 use super::holder::{Holder, SingleLimits};
 use super::limits::{Named, SharedClock};
-use super::name::LimitName;
 use super::reservation::CompositeReservation;
 use crate::clock::{Clock, QuantaClock};
+use crate::error::LimitName;
 use crate::limiter::Granted;
 use crate::limiter::{BACKGROUND, RateLimiter};
 use crate::queue::WaitConfig;
@@ -49,7 +49,7 @@ use crate::tokens::Tokens;
 /// # Ok::<(), brimful::ParseQuotaError>(())
 /// ```
 pub struct CompositeLimiter<C = QuantaClock> {
-    limits: SingleLimits<C>,
+    pub(super) limits: SingleLimits<C>,
     quotas: Quotas,
     clock: SharedClock<C>,
 }
@@ -82,7 +82,8 @@ impl<C: Clock> CompositeLimiter<C> {
 }
 
 impl<C> CompositeLimiter<C> {
-    /// Returns the quotas, with their names.
+    /// Returns the quotas that the limiter was made with, and their names. See [`quota`](CompositeLimiter::quota)
+    /// for the current ones.
     #[must_use]
     pub fn quotas(&self) -> &Quotas {
         &self.quotas

@@ -9,8 +9,8 @@ use crate::table::{Fingerprint, InSlot};
 use crate::tokens::Tokens;
 use crate::word::Word;
 
-use super::name::LimitName;
 use super::together::{Part, Parts};
+use crate::error::LimitName;
 
 /// A limit and its name.
 pub(super) struct Named<T> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::limits::{KeyedLimit, Leaving, Limits, SharedClock, SingleLimit};
-use super::name::LimitName;
 use super::together::{Part, Parts};
 use crate::clock::Clock;
+use crate::error::LimitName;
 use crate::limiter::Found;
 use crate::table::Fingerprint;
 use crate::tokens::Tokens;

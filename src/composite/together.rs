@@ -25,7 +25,7 @@ use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
 
 use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
-use super::name::LimitName;
+use crate::error::LimitName;
 
 /// The most limits whose decisions are shown.
 pub(super) const MOST_LIMITS: usize = 8;

@@ -5,6 +5,8 @@ mod acquire;
 #[cfg(feature = "std")]
 mod build;
 #[cfg(feature = "std")]
+mod limit_name;
+#[cfg(feature = "std")]
 mod permit;
 mod quota;
 mod quotas;
@@ -19,6 +21,8 @@ pub use acquire::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit
 pub use build::BuildError;
 #[cfg(feature = "std")]
 pub(crate) use build::BuildErrorKind;
+#[cfg(feature = "std")]
+pub(crate) use limit_name::LimitName;
 #[cfg(feature = "std")]
 pub use permit::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
 pub use quota::QuotaError;

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::tokens::Tokens;
 
+use super::limit_name::LimitName;
 use super::show::shows_message;
 
 /// The reason for which a limiter kept its quota.
@@ -21,12 +22,16 @@ pub(crate) enum SetQuotaErrorKind {
     TooFine { asked: Tokens, unit: Tokens },
     Unlimited,
     TooManyEras,
+    NoSuchLimit(LimitName),
 }
 
 impl fmt::Display for SetQuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let remedy = "name the highest quota by `up_to` when the limiter is built";
         match self.0 {
+            SetQuotaErrorKind::NoSuchLimit(name) => {
+                write!(f, "no limit has the name {name:?}: the names are those of `quotas`")
+            }
             SetQuotaErrorKind::Rate { asked: (tokens, period), highest: (most, most_period) } => {
                 write!(f, "{tokens} per {period:?} is above the highest rate, {most} per {most_period:?}: {remedy}")
             }

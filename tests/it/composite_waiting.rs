@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brimful::{
     AcquireCause, AcquireError, CompositeAcquire, CompositeAcquireError, CompositeLimiter, KeyedCompositeLimiter,
-    MockClock, QueueLimit, Quotas, Tokens,
+    MockClock, QueueLimit, Quota, Quotas, Tokens,
 };
 use proptest::prelude::*;
 
@@ -260,4 +260,62 @@ proptest! {
             }
         }
     }
+}
+
+/// The quota of one limit changes, and all are paused: waiters are served at the new instants.
+#[test]
+fn waiters_are_timed_anew_when_a_limit_changes_or_pauses() {
+    let limiter = drained("fast: 100/s burst 5; slow: 10/s burst 2");
+    let mut waits: Vec<_> = (0..3).map(|_| limiter.acquire()).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    let mut hopeful = limiter.acquire().within(Duration::from_millis(500));
+    assert!(poll(&mut hopeful).is_none());
+    limiter.set_quota("slow", Quota::per_second(5).burst(1)).expect("a lower one");
+    assert_eq!(limiter.quota("slow"), Some(Quota::per_second(5).burst(1)));
+    let refused = poll(&mut hopeful).expect("it cannot be served in time now").unwrap_err();
+    assert!(matches!(cause(refused), AcquireError::TooLate(_)) && refused.limit() == Some("slow"), "{refused}");
+    advance(&limiter, 199);
+    assert_eq!(granted_at(&mut waits[0]), None);
+    advance(&limiter, 1);
+    assert_eq!(granted_at(&mut waits[0]), Some(200));
+    limiter.pause_for(Duration::from_secs(1));
+    assert!(limiter.try_acquire().unwrap_err().retry_after() >= Some(Duration::from_secs(1)));
+    advance(&limiter, 999);
+    assert_eq!(granted_at(&mut waits[1]), None);
+    advance(&limiter, 1);
+    assert_eq!(granted_at(&mut waits[1]), Some(1_200));
+    limiter.set_quota("slow", Quota::per_second(10).burst(2)).expect("its own");
+    advance(&limiter, 100);
+    assert_eq!(granted_at(&mut waits[2]), Some(1_300));
+    let error = limiter.set_quota("slower", Quota::per_second(1)).unwrap_err().to_string();
+    assert_eq!(error, "no limit has the name \"slower\": the names are those of `quotas`");
+    assert!(limiter.set_quota("slow", Quota::per_second(11)).is_err());
+}
+
+#[test]
+fn a_quota_that_changes_counts_in_every_form_of_decision() {
+    let clock = MockClock::new();
+    let clients = KeyedCompositeLimiter::<u8>::builder().quotas(quotas("a: 100/s; b: 50/s; c: 60/s"));
+    let clients = clients.clock(clock.clone()).max_keys(100).build().expect("a limiter");
+    let lone = CompositeLimiter::with_clock(quotas("a: 100/s; b: 50/s; c: 60/s"), clock.clone());
+    for key in 0..50 {
+        assert!(clients.allow(&key));
+    }
+    assert!(lone.allow());
+    clients.set_quota("b", Quota::per_second(5)).expect("a lower one");
+    lone.set_quota("b", Quota::per_second(5)).expect("a lower one");
+    for key in 0..50 {
+        assert!(clients.try_acquire_n(&key, 5).is_ok());
+        assert_eq!(clients.decide(&key, 1).refusal().map(|refusal| refusal.index()), Some(1));
+        assert_eq!(clients.try_acquire(&key).unwrap_err().retry_after(), Some(Duration::from_millis(200)));
+    }
+    assert!(lone.try_acquire_n(5).is_ok());
+    assert_eq!(lone.try_acquire().unwrap_err().retry_after(), Some(Duration::from_millis(200)));
+    clock.advance(Duration::from_millis(200));
+    clients.pause_for(Duration::from_secs(2));
+    lone.pause_for(Duration::from_secs(2));
+    assert_eq!(clients.try_acquire(&7).unwrap_err().retry_after(), Some(Duration::from_secs(2)));
+    assert_eq!(lone.decide(1).retry_after(), Some(Duration::from_secs(2)));
+    clock.advance(Duration::from_secs(2));
+    assert!(clients.allow(&7) && lone.allow());
 }

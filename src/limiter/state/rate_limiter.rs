@@ -320,6 +320,7 @@ impl<C: Clock> RateLimiter<C> {
     }
 
     /// The same, as an outcome.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
         match cell::take(self, self.layout(), (n, leaving), now) {

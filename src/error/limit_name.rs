@@ -3,19 +3,19 @@
 use core::fmt;
 
 /// The most bytes of a name.
-pub(super) const MOST_BYTES: usize = 31;
+const MOST_BYTES: usize = 31;
 
 /// The name of a limit, held by value, so that an error that names a limit borrows nothing and costs no
 /// allocation.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct LimitName {
+pub(crate) struct LimitName {
     length: u8,
     bytes: [u8; MOST_BYTES],
 }
 
 impl LimitName {
     /// Returns the name; its beginning and an ellipsis if it is longer than [`MOST_BYTES`].
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         const MORE: &str = "…";
         let (kept, more) = if name.len() <= MOST_BYTES {
             (name, "")
@@ -30,7 +30,7 @@ impl LimitName {
         LimitName { length: length as u8, bytes }
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // The bytes are those of a string, cut between characters.
         core::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
     }
