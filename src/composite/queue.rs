@@ -357,7 +357,9 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let first = state.list.first().and_then(|(first, _)| state.order(first));
         state.needs_dispatch |= first.is_some_and(|&(first, _)| self.refusal(first, &[0; MOST_LIMITS], now).is_none());
         self.finish(state);
-        Some(refused.map_or(Ok(()), Err))
+        // Behind a waiter, nothing is there.
+        let behind = Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now });
+        Some(Err(refused.unwrap_or(behind)))
     }
 
     fn changed(&self) {
