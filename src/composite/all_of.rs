@@ -90,7 +90,7 @@ impl<'a, const N: usize, C: Clock> AllOf<'a, N, C> {
 
     /// Takes the tokens of every charge, or none, and returns the decision with the numbers of each limit.
     pub fn decide(&self) -> CompositeDecision {
-        CompositeDecision::of(self, None)
+        CompositeDecision::of(self, None, || ())
     }
 
     /// Gives back what an admitted call took, if it turned out that the call is not made after all. What is

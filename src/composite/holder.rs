@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::LimitError;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
 use super::order::OwnedLimits;
 use super::queue::{CompositeQueue, Waiters};
+use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
 use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, lock};
@@ -130,6 +132,15 @@ impl<'a, C> Holder<'a, C> {
         if let Some(queue) = self.waiters() {
             queue.changed();
         }
+    }
+
+    /// Returns the error of a call that was refused, after waiters were told of charges that were given back.
+    #[inline]
+    pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
+        if refused.gave_back {
+            self.changed();
+        }
+        refused.error(parts)
     }
 
     /// Gives the queue of a key up if no caller waits there any longer.

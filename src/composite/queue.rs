@@ -6,7 +6,8 @@
 //!
 //! **No waiter is forgotten.** A waiter sets the flag `has_waiters` before it looks at the limits; a call that
 //! gives tokens back changes a limit before it looks at the flag. Between the two, both have a fence. So the
-//! waiter sees the tokens, or the call sees the flag and requests a dispatch.
+//! waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused after it has
+//! charged some of the limits gives these charges back, and looks at the flag too.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
