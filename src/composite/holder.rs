@@ -64,20 +64,32 @@ impl<C> KeyedLimits<C> {
         queue
     }
 
-    /// Refuses the waiters on a key, which is removed.
-    pub(super) fn remove(&self, key: Fingerprint) {
+    /// Removes a key, and refuses the waiters on it. Returns whether the key was known.
+    pub(super) fn remove(&self, key: Fingerprint) -> bool {
         if let Some(queue) = self.take_out(key) {
             queue.remove();
         }
+        let mut known = false;
+        for limit in &*self.limits {
+            known |= limit.limit.table.remove(key);
+        }
+        // A caller may have joined a new queue before the last limit forgot the key.
+        Holder::Key(self, key).changed();
+        known
     }
 
-    /// Refuses all waiters, because all keys are removed.
+    /// Removes all keys, and refuses all waiters.
     pub(super) fn remove_all(&self) {
         let mut queues = lock(&self.queues);
         let all: Vec<_> = std::mem::take(&mut *queues).into_values().collect();
         self.waiting_keys.store(0, Ordering::SeqCst);
         drop(queues);
         all.iter().for_each(|queue| queue.remove());
+        self.limits.iter().for_each(|limit| limit.limit.table.clear());
+        // Callers may have joined new queues before the last limit forgot their keys. A caller that makes its
+        // queue after this look finds the keys forgotten.
+        let new: Vec<_> = lock(&self.queues).values().cloned().collect();
+        new.iter().for_each(|queue| queue.changed());
     }
 }
 
