@@ -11,6 +11,7 @@
 mod actor;
 mod bucket;
 mod clock;
+mod composites;
 mod explain;
 mod history;
 mod model;
@@ -22,6 +23,7 @@ mod waits;
 
 pub use actor::Actor;
 pub use clock::{ModelClock, Readings};
+pub use composites::{CompositeActor, CompositeModel, PendingComposite};
 pub use history::Call;
 pub use model::Model;
 pub use permits::{Held, PendingPermit, PermitActor, PermitModel};

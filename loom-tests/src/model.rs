@@ -1,6 +1,7 @@
 //! A model, and its exploration.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -324,6 +325,47 @@ impl<L: Waitable> Model<L> {
     fn waits(self) -> Self {
         Model { max_clock_reads: usize::MAX, drain: Actor::drain, ..self }
     }
+}
+
+/// Explores a model of `threads` threads on subjects of different kinds, with the threads started in every order.
+/// `execute` returns the outcome of one execution. `outcomes` is the exact set of outcomes of each kind.
+///
+/// # Panics
+///
+/// If the model fails.
+#[track_caller]
+pub(crate) fn explore_each<K: Copy + Debug + Send + Sync + 'static, const N: usize>(
+    kinds: [K; N],
+    threads: usize,
+    preemptions: Option<usize>,
+    outcomes: &[&str],
+    execute: impl Fn(K, &[usize]) -> String + Send + Sync + 'static,
+) {
+    note_panics();
+    let (execute, began) = (Arc::new(execute), Instant::now());
+    let expected: BTreeSet<String> = outcomes.iter().map(|&outcome| outcome.into()).collect();
+    let counts = kinds.map(|kind| {
+        let (executions, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
+        for order in permutations(threads) {
+            let before = executions.load(Ordering::Relaxed);
+            let (execute, counter, seen) = (execute.clone(), executions.clone(), seen.clone());
+            builder(threads + 1, preemptions).check(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                let outcome = execute(kind, &order);
+                seen.lock().expect("a failed model ends at once").insert(outcome);
+            });
+            assert!(executions.load(Ordering::Relaxed) - before > 1, "the threads were not interleaved");
+        }
+        let seen = seen.lock().expect("a failed model ends at once");
+        assert_eq!(*seen, expected, "outcomes found (left) and expected (right); kind: {kind:?}");
+        executions.load(Ordering::Relaxed).to_string()
+    });
+    println!(
+        "{} executions, preemptions {}, {} ms",
+        counts.join(" + "),
+        preemptions.map_or("unbounded".into(), |bound| format!("<= {bound}")),
+        began.elapsed().as_millis(),
+    );
 }
 
 thread_local! {

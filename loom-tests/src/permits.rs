@@ -1,12 +1,10 @@
 //! Models of concurrency limits: permits, waits for them, and changes of the limit.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
 
 use brimful::{
     AcquirePermitError, Clock, ConcurrencyLimit, KeyedConcurrencyLimit, OwnedAcquirePermit, OwnedPermit, Timer,
@@ -14,7 +12,7 @@ use brimful::{
 };
 use loom::sync::atomic::AtomicU64;
 
-use crate::model::{note_panics, panicked, permutations, reset_panics};
+use crate::model::{explore_each, panicked, reset_panics};
 use crate::subject::IdentityState;
 use crate::timers::{ModelTimers, TimerFaults};
 
@@ -112,7 +110,13 @@ impl Drop for Held {
 
 /// Counts its wakes.
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+pub(crate) struct Wakes(AtomicUsize);
+
+impl Wakes {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
@@ -380,7 +384,7 @@ impl PermitActor {
     /// Returns the first parked wait that was woken. It was woken once, and has an outcome.
     fn woken(&self) -> Option<PendingPermit> {
         let mut parked = guard(&self.shared.parked);
-        let count = |wait: &PendingPermit| wait.wakes.0.load(Ordering::Relaxed);
+        let count = |wait: &PendingPermit| wait.wakes.count();
         assert!(parked.iter().flatten().all(|wait| count(wait) <= 1), "a waiter was woken twice");
         parked.iter_mut().find(|wait| wait.as_ref().is_some_and(|wait| count(wait) == 1))?.take()
     }
@@ -439,31 +443,8 @@ impl PermitModel {
     /// If the model fails.
     #[track_caller]
     pub fn explore(self, outcomes: &[&str]) {
-        note_panics();
-        let (model, began) = (Arc::new(self), Instant::now());
-        let expected: BTreeSet<String> = outcomes.iter().map(|&outcome| outcome.into()).collect();
-        let counts = [false, true].map(|keyed| {
-            let (executions, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
-            for order in permutations(model.threads.len()) {
-                let before = executions.load(Ordering::Relaxed);
-                let (run, counter, seen) = (model.clone(), executions.clone(), seen.clone());
-                crate::model::builder(model.threads.len() + 1, model.preemptions).check(move || {
-                    counter.fetch_add(1, Ordering::Relaxed);
-                    let outcome = run.execute(keyed, &order);
-                    guard(&seen).insert(outcome);
-                });
-                assert!(executions.load(Ordering::Relaxed) - before > 1, "the threads were not interleaved");
-            }
-            assert_eq!(*guard(&seen), expected, "outcomes found (left) and expected (right); keyed: {keyed}");
-            executions.load(Ordering::Relaxed)
-        });
-        println!(
-            "{} + {} executions, preemptions {}, {} ms",
-            counts[0],
-            counts[1],
-            model.preemptions.map_or("unbounded".into(), |bound| format!("<= {bound}")),
-            began.elapsed().as_millis(),
-        );
+        let (threads, preemptions, model) = (self.threads.len(), self.preemptions, Arc::new(self));
+        explore_each([false, true], threads, preemptions, outcomes, move |keyed, order| model.execute(keyed, order));
     }
 
     fn execute(&self, keyed: bool, order: &[usize]) -> String {

@@ -160,7 +160,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     /// Takes the tokens of every charge, or none, and returns the decision with the numbers of each limit. Takes
     /// no permits.
     pub fn decide(&self) -> CompositeDecision {
-        CompositeDecision::of(self, None)
+        CompositeDecision::of(self, None, || ())
     }
 
     /// Gives back the tokens that an admitted call took, if it turned out that the call is not made after all. What

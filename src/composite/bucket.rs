@@ -101,12 +101,12 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
             return self.take_behind(&*queue, n);
         }
         #[inline(always)]
-        fn take(call: impl Parts, at: Option<Reading>) -> Result<(), LimitError> {
-            together::take(call, at, |_, _| ()).map_err(|refused| refused.error(call))
+        fn take<C>(holder: Holder<'_, C>, call: impl Parts, at: Option<Reading>) -> Result<(), LimitError> {
+            together::take(call, at, |_, _| ()).map_err(|refused| holder.refused(refused, call))
         }
         match self.holder {
-            Holder::Single(single) => take(SingleCall { limits: single.limits(), n, leaving }, at),
-            Holder::Key(keyed, key) => take(KeyCall { limits: keyed.limits(), key, n, leaving }, at),
+            Holder::Single(single) => take(self.holder, SingleCall { limits: single.limits(), n, leaving }, at),
+            Holder::Key(keyed, key) => take(self.holder, KeyCall { limits: keyed.limits(), key, n, leaving }, at),
         }
     }
 
@@ -121,7 +121,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         let call = OrderCall { limits: self.holder.limits(), order };
         // A queue that was given up has no waiters.
         let taken = queue.take(order).unwrap_or_else(|| together::take(call, None, |_, _| ()));
-        taken.map_err(|refused| refused.error(call))
+        taken.map_err(|refused| self.holder.refused(refused, call))
     }
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
@@ -134,9 +134,14 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
                 at,
             );
         }
+        let gave_back = || self.holder.changed();
         match self.holder {
-            Holder::Single(single) => CompositeDecision::of(SingleCall { limits: single.limits(), n, leaving }, at),
-            Holder::Key(keyed, key) => CompositeDecision::of(KeyCall { limits: keyed.limits(), key, n, leaving }, at),
+            Holder::Single(single) => {
+                CompositeDecision::of(SingleCall { limits: single.limits(), n, leaving }, at, gave_back)
+            }
+            Holder::Key(keyed, key) => {
+                CompositeDecision::of(KeyCall { limits: keyed.limits(), key, n, leaving }, at, gave_back)
+            }
         }
     }
 

@@ -22,8 +22,8 @@ pub struct CompositeDecision {
 }
 
 impl CompositeDecision {
-    /// Takes, and returns the decision.
-    pub(super) fn of(parts: impl Parts, at: Option<Reading>) -> Self {
+    /// Takes, and returns the decision. Calls `gave_back` if limits were charged for a moment.
+    pub(super) fn of(parts: impl Parts, at: Option<Reading>, gave_back: impl FnOnce()) -> Self {
         let mut decided = CompositeDecision { limits: [None; MOST_LIMITS], refused: None };
         // What is beyond the array is decided on, and not shown.
         let mut set = |nth: usize, decision| {
@@ -33,6 +33,9 @@ impl CompositeDecision {
         };
         let taken = together::take(parts, at, |nth, taken| set(nth, parts.part(nth).decision(taken, at)));
         if let Err(refused) = taken {
+            if refused.gave_back {
+                gave_back();
+            }
             for nth in 0..parts.len() {
                 set(nth, refused.decision(nth, parts).unwrap_or_else(|| parts.part(nth).look(at)));
             }

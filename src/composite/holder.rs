@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::LimitError;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
 use super::order::OwnedLimits;
 use super::queue::{CompositeQueue, Waiters};
+use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
 use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, lock};
@@ -68,20 +70,32 @@ impl<C> KeyedLimits<C> {
         queues.iter().for_each(|queue| queue.changed());
     }
 
-    /// Refuses the waiters on a key, which is removed.
-    pub(super) fn remove(&self, key: Fingerprint) {
+    /// Removes a key, and refuses the waiters on it. Returns whether the key was known.
+    pub(super) fn remove(&self, key: Fingerprint) -> bool {
         if let Some(queue) = self.take_out(key) {
             queue.remove();
         }
+        let mut known = false;
+        for limit in &*self.limits {
+            known |= limit.limit.table.remove(key);
+        }
+        // A caller may have joined a new queue before the last limit forgot the key.
+        Holder::Key(self, key).changed();
+        known
     }
 
-    /// Refuses all waiters, because all keys are removed.
+    /// Removes all keys, and refuses all waiters.
     pub(super) fn remove_all(&self) {
         let mut queues = lock(&self.queues);
         let all: Vec<_> = std::mem::take(&mut *queues).into_values().collect();
         self.waiting_keys.store(0, Ordering::SeqCst);
         drop(queues);
         all.iter().for_each(|queue| queue.remove());
+        self.limits.iter().for_each(|limit| limit.limit.table.clear());
+        // Callers may have joined new queues before the last limit forgot their keys. A caller that makes its
+        // queue after this look finds the keys forgotten.
+        let new: Vec<_> = lock(&self.queues).values().cloned().collect();
+        new.iter().for_each(|queue| queue.changed());
     }
 }
 
@@ -136,6 +150,15 @@ impl<'a, C> Holder<'a, C> {
         if let Some(queue) = self.waiters() {
             queue.changed();
         }
+    }
+
+    /// Returns the error of a call that was refused, after waiters were told of charges that were given back.
+    #[inline]
+    pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
+        if refused.gave_back {
+            self.changed();
+        }
+        refused.error(parts)
     }
 
     /// Gives the queue of a key up if no caller waits there any longer.

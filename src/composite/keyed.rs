@@ -134,7 +134,6 @@ impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
     /// Forgets all keys and what they have taken, and ends all waits. Keys that come while this runs may stay.
     pub fn clear(&self) {
         self.limits.remove_all();
-        self.limits.limits().iter().for_each(|limit| limit.limit.table.clear());
     }
 }
 
@@ -212,12 +211,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> 
         K: Borrow<Q>,
     {
         let key = Fingerprint::of(self.hasher.hash_one(key));
-        self.limits.remove(key);
-        let mut known = false;
-        for limit in self.limits.limits() {
-            known |= limit.limit.table.remove(key);
-        }
-        known
+        self.limits.remove(key)
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! **No waiter is forgotten.** A waiter sets the flag `has_waiters` before it looks at the limits; a call that
 //! gives tokens back changes a limit before it looks at the flag. Between the two, both have a fence. So the
-//! waiter sees the tokens, or the call sees the flag and requests a dispatch.
+//! waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused after it has
+//! charged some of the limits gives these charges back, and looks at the flag too.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -359,7 +360,9 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let first = state.list.first().and_then(|(first, _)| state.order(first));
         state.needs_dispatch |= first.is_some_and(|&(first, _)| self.refusal(first, &[0; MOST_LIMITS], now).is_none());
         self.finish(state);
-        Some(refused.map_or(Ok(()), Err))
+        // Behind a waiter, nothing is there.
+        let behind = Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now });
+        Some(Err(refused.unwrap_or(behind)))
     }
 
     fn changed(&self) {

@@ -92,11 +92,13 @@ pub(super) trait Parts: Copy {
 pub(super) struct Refused {
     pub(super) nth: usize,
     taken: Taken,
+    /// Set if other limits were charged for a moment. Waiters have to be told, unless the queue was locked.
+    pub(super) gave_back: bool,
 }
 
 impl Refused {
     pub(super) fn new(nth: usize, taken: Taken) -> Self {
-        Refused { nth, taken }
+        Refused { nth, taken, gave_back: false }
     }
 
     /// Returns the instant at which the limit admits the call, if nothing else takes tokens; `None` if it never
@@ -217,7 +219,7 @@ pub(super) fn take_all<P: Parts, const N: usize>(
             }
             Step::Denied { deficit, .. } if places[nth].is_some_and(|place| parts.is_here(nth, place)) => {
                 let taken = Taken::Denied { needed: demand.needed, deficit, now };
-                refused = Some(longer(parts, refused, Refused { nth, taken }));
+                refused = Some(longer(parts, refused, Refused::new(nth, taken)));
             }
             _ => return take_cold(parts, at, each),
         }
@@ -268,7 +270,7 @@ fn take_rest(
             taken @ (Taken::Admitted { .. } | Taken::Unlimited) => each(nth, taken),
             taken => {
                 give_back(parts, nth, at);
-                return Err(refuse(parts, at, Refused { nth, taken }));
+                return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, Refused::new(nth, taken)) });
             }
         }
     }
@@ -291,7 +293,7 @@ pub(super) fn look(
     for nth in first..parts.len() {
         let part = parts.part(nth);
         if let Some(taken) = part.target.foresee(part.n, part.leaving, part.source(at)) {
-            refused = Some(longer(parts, refused, Refused { nth, taken }));
+            refused = Some(longer(parts, refused, Refused::new(nth, taken)));
         }
     }
     refused

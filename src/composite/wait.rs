@@ -108,8 +108,10 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
         }
         if self.handle.waiters().is_none() {
             // Without waiters, a call that is admitted at once need not come to the queue.
-            if let Ok(()) = together::take_cold(self.call(), Some(now), &mut |_, _| ()) {
-                return Poll::Ready(Ok(Granted::new(now, now)));
+            match together::take_cold(self.call(), Some(now), &mut |_, _| ()) {
+                Ok(()) => return Poll::Ready(Ok(Granted::new(now, now))),
+                Err(refused) if refused.gave_back => self.handle.changed(),
+                Err(_) => {}
             }
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
