@@ -188,7 +188,7 @@ impl<'a, C: Clock> Parts for KeyCall<'a, C> {
 
     #[inline]
     fn find(&self, nth: usize) -> Option<(InSlot<'a>, Word)> {
-        let tenant = self.limits[nth].limit.table.find_home(self.key)?;
+        let tenant = self.limits[nth].limit.table.find_slot(self.key)?;
         Some((tenant, tenant.load()))
     }
 

@@ -380,7 +380,7 @@ impl<'a, C: Clock> Target<'a, C> {
                 Some((Found::Cell(cell), cell.load()))
             }
             Target::Key(buckets, key) => {
-                let tenant = buckets.table.find_home(*key)?;
+                let tenant = buckets.table.find_slot(*key)?;
                 Some((Found::Slot(tenant), tenant.load()))
             }
         }

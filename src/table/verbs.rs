@@ -103,9 +103,21 @@ impl Table {
         cell::take_once(&tenant, self.layout(), demand, source)
     }
 
+    /// Returns the key in a slot, if it is in one. The key may be gone by the time that its word is loaded.
+    #[inline(always)]
+    pub(crate) fn find_slot(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+        self.find_home(key).or_else(|| self.find_away(key))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_away(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+        self.candidates(key).find(key).map(|(_, tenant)| tenant)
+    }
+
     /// Returns the key in its home line. The key may be gone by the time that its word is loaded.
     #[inline(always)]
-    pub(crate) fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
+    fn find_home(&self, key: Fingerprint) -> Option<InSlot<'_>> {
         search(self.line(key.home_line(self.groups())), key)
     }
 
