@@ -388,7 +388,7 @@ impl CompositeActor {
             assert_eq!(self.limits.waiters(), waiting, "the waiters in the queue, and those that sleep");
             let Some(n) = asleep else { break };
             let wait = self.limits.composite(|bucket| bucket.time_until(n)).expect("within the burst");
-            assert!(!wait.is_zero(), "the tokens are there, and a waiter was not told");
+            assert!(!wait.is_zero(), "the tokens are there, and a waiter was not woken");
             let due = self.now() + wait.as_nanos() as u64;
             assert!(self.clock.timers.fire(), "a waiter is left, and no timer is armed");
             assert!(self.now() <= due, "the timer fires at {}, and a waiter is due at {due}", self.now());

@@ -152,7 +152,7 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
-    /// Returns the error of a call that was refused, after waiters were told of charges that were given back.
+    /// Returns the error of a call that was refused. Reports the charges that it gave back, if there are any.
     #[inline]
     pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
         if refused.gave_back {

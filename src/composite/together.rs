@@ -7,8 +7,8 @@
 //! reverse.
 //!
 //! **No deadlock, no overshoot.** No call waits for another one. A charge that is given back was the call's
-//! own, so a limit grants no more than by itself. While it lasts, another call may be denied that would have
-//! been admitted.
+//! own, so a limit grants no more than beside a reservation that is cancelled: a full limit earns tokens while the
+//! charge lasts. While it lasts, another call may be denied that would have been admitted.
 //!
 //! If a word is not in its usual place (a key is new or was moved, callers wait on a limit, the bucket has not
 //! started), the limits are looked at one after the other, and then charged one after the other.
@@ -92,7 +92,7 @@ pub(super) trait Parts: Copy {
 pub(super) struct Refused {
     pub(super) nth: usize,
     taken: Taken,
-    /// Set if other limits were charged for a moment. Waiters have to be told, unless the queue was locked.
+    /// Set if other limits were charged for a moment. A call without the lock of the queue then has to report it.
     pub(super) gave_back: bool,
 }
 

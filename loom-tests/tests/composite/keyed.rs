@@ -24,7 +24,6 @@ fn two_arrivals() {
     CompositeModel::new(&[1, 1], 1)
         .thread(|actor| actor.enter(1))
         .thread(|actor| actor.enter(1))
-        .preemptions(2)
         .explore_keyed(&["w|w|++"]);
 }
 
@@ -38,7 +37,6 @@ fn an_arrival_against_the_last_that_ends() {
         })
         .thread(|actor| actor.poll(actor.claim(0)))
         .thread(|actor| actor.enter(1))
-        .preemptions(2)
         .explore_keyed(&["+|w|+"]);
 }
 
@@ -61,7 +59,6 @@ fn a_taker_against_the_last_that_leaves() {
         .setup(|actor| actor.enter(2))
         .thread(|actor| actor.leave(actor.claim(0)))
         .thread(|actor| _ = actor.take(1))
-        .preemptions(2)
         .explore_keyed(&["l|+", "l|-"]);
 }
 
@@ -86,7 +83,6 @@ fn removed_against_a_wait_that_is_cancelled() {
         })
         .thread(|actor| actor.remove())
         .thread(|actor| actor.leave(actor.claim(0)))
-        .preemptions(2)
         .explore_keyed(&["x|l|n"]);
 }
 
@@ -129,6 +125,5 @@ fn removed_against_the_timer() {
         .setup(one_waits)
         .thread(|actor| actor.remove())
         .thread(|actor| actor.fire())
-        .preemptions(2)
         .explore_keyed(&["x||+", "x||n"]);
 }

@@ -18,7 +18,6 @@ fn cancelled_against_its_grant() {
         .setup(one_waits)
         .thread(|actor| actor.add(1))
         .thread(|actor| actor.leave(actor.claim(0)))
-        .preemptions(2)
         .explore(&["a|l"]);
 }
 
@@ -40,7 +39,6 @@ fn cancelled_against_the_timer_before_another() {
         .setup(two_wait)
         .thread(|actor| actor.fire())
         .thread(|actor| actor.leave(actor.claim(0)))
-        .preemptions(2)
         .explore(&["|l|+"]);
 }
 
@@ -63,7 +61,6 @@ fn cancelled_against_an_arrival() {
         .setup(one_waits)
         .thread(|actor| actor.leave(actor.claim(0)))
         .thread(|actor| actor.enter(1))
-        .preemptions(2)
         .explore(&["l|w|+"]);
 }
 
@@ -91,7 +88,6 @@ fn a_granted_wait_cancelled_against_a_taker() {
         })
         .thread(|actor| actor.leave(actor.claim(0)))
         .thread(|actor| _ = actor.take(1))
-        .preemptions(2)
         .explore(&["l|+", "l|-"]);
 }
 
@@ -102,7 +98,6 @@ fn polled_against_its_grant() {
         .setup(two_wait)
         .thread(|actor| actor.add(1))
         .thread(|actor| actor.poll(actor.claim(0)))
-        .preemptions(2)
         .explore(&["a|+|+", "a|.|++"]);
 }
 
@@ -113,7 +108,6 @@ fn closed_against_a_grant() {
         .setup(two_wait)
         .thread(|actor| actor.close())
         .thread(|actor| actor.add(1))
-        .preemptions(2)
         .explore_lone(&["z|a|+e", "z|a|ee"]);
 }
 
@@ -123,7 +117,6 @@ fn closed_against_an_arrival() {
     CompositeModel::new(&[1, 1], 1)
         .thread(|actor| actor.close())
         .thread(|actor| actor.enter(1))
-        .preemptions(2)
         .explore_lone(&["z|e", "z|w|e"]);
 }
 

@@ -77,7 +77,6 @@ fn added_against_a_second_arrival() {
         .setup(|actor| actor.enter(1))
         .thread(|actor| actor.add(1))
         .thread(|actor| actor.enter(1))
-        .preemptions(2)
         .explore(&["a|w|++"]);
 }
 
@@ -102,6 +101,5 @@ fn an_arrival_against_a_grant() {
         .setup(|actor| actor.enter(1))
         .thread(|actor| actor.enter(1))
         .thread(|actor| actor.fire())
-        .preemptions(2)
         .explore(&["w||++"]);
 }

@@ -8,7 +8,6 @@ fn two_takers() {
     CompositeModel::new(&[3, 2], 1)
         .thread(|actor| _ = actor.take(1))
         .thread(|actor| _ = actor.take(1))
-        .preemptions(2)
         .explore(&["+|-", "-|+"]);
 }
 
@@ -18,7 +17,6 @@ fn two_decisions() {
     CompositeModel::new(&[3, 2], 1)
         .thread(|actor| actor.decide(1))
         .thread(|actor| actor.decide(1))
-        .preemptions(2)
         .explore(&["+|-", "-|+"]);
 }
 
@@ -31,7 +29,6 @@ fn two_tokens_or_one_and_one() {
             actor.take(1);
             actor.take(1);
         })
-        .preemptions(2)
         .explore(&["+|--", "-|++", "-|+-"]);
 }
 
@@ -65,7 +62,6 @@ fn two_takers_in_opposite_orders() {
     CompositeModel::new(&[2, 2], 1)
         .thread(|actor| actor.take_of([0, 1]))
         .thread(|actor| actor.take_of([1, 0]))
-        .preemptions(2)
         .explore_joined(&["+|-", "-|+", "-|-"]);
 }
 
