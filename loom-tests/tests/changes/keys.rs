@@ -103,3 +103,21 @@ fn a_reset_against_a_move() {
         Some(2),
     );
 }
+
+/// Changes by two threads are made one after the other.
+#[test]
+fn two_threads_change() {
+    explore(
+        crowded,
+        [
+            |table: &Table| table.set_quota(QuotaChange::proportional(quota(2))).unwrap(),
+            |table: &Table| table.set_quota(QuotaChange::reset(quota(3))).unwrap(),
+        ],
+        |table: &Table| {
+            let (burst, left) = (table.quota().capacity().whole(), table.key(&P).at(4 * T).balance());
+            // The reset came last, or its full buckets were scaled.
+            assert!(matches!(burst, 2 | 3) && left == f64::from(burst), "{burst} {left}");
+        },
+        Some(2),
+    );
+}

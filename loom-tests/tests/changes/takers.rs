@@ -84,27 +84,6 @@ fn slow() -> brimful::Quota {
     brimful::Quota::new(1, std::time::Duration::from_nanos(2 * T)).burst(2)
 }
 
-/// Changes by two threads are made one after the other.
-#[test]
-fn two_threads_change() {
-    explore(
-        || lone(quota(4), 0),
-        [
-            |limiter: &Lone| limiter.set_quota(QuotaChange::proportional(quota(2))).unwrap(),
-            |limiter: &Lone| {
-                assert!(limiter.try_acquire_n(2).is_ok());
-                limiter.set_quota(QuotaChange::reset(quota(3))).unwrap();
-            },
-        ],
-        |limiter: &Lone| {
-            let (quota, left) = (limiter.quota().capacity(), limiter.at(4 * T).balance());
-            // The reset came last, or was halved; or the first change saw it.
-            assert!((quota, left) == (3.into(), 3.0) || (quota, left) == (2.into(), 2.0), "{quota:?} {left}");
-        },
-        Some(2),
-    );
-}
-
 /// A bucket is scaled once, with every charge before or after.
 ///
 /// Seen red: no leap at the start of an era; a call whose swap failed goes on with the old terms.
