@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use brimful::{
-    AcquireError, AllOf, Bucket, Charge, Clock, CompositeAcquireError, CompositeBucket, CompositeLimiter,
+    AcquireCause, AcquireError, AllOf, Bucket, Charge, Clock, CompositeAcquireError, CompositeBucket, CompositeLimiter,
     CompositeReservation, Granted, KeyedCompositeLimiter, KeyedRateLimiter, Quota, Quotas, RateLimiter, Timer,
 };
 use loom::sync::atomic::AtomicU64;
@@ -172,11 +172,11 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn letter(error: CompositeAcquireError) -> char {
-    match error.error() {
-        AcquireError::TooLate(_) => 't',
-        AcquireError::LimiterClosed(_) => 'e',
-        AcquireError::KeyRemoved(_) => 'n',
-        error => unreachable!("unexpected {error}"),
+    match error.cause() {
+        AcquireCause::Tokens(AcquireError::TooLate(_)) => 't',
+        AcquireCause::Tokens(AcquireError::LimiterClosed(_)) => 'e',
+        AcquireCause::Tokens(AcquireError::KeyRemoved(_)) => 'n',
+        cause => unreachable!("unexpected {cause}"),
     }
 }
 
