@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 
 use super::decision::CompositeDecision;
 use super::error::{LimitCause, LimitError};
-use super::together::{self, Part, Parts};
+use super::together::{self, MOST_LIMITS, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
 use crate::error::LimitName;
@@ -130,9 +130,10 @@ pub struct AllOf<'a, const N: usize, const M: usize = 0, C = QuantaClock> {
 }
 
 impl<'a, const N: usize, C> AllOf<'a, N, 0, C> {
-    /// Joins the limits of a call.
+    /// Joins the limits of a call: at most eight, which is checked when it is compiled.
     #[inline]
     pub fn new(charges: [Charge<'a, C>; N]) -> Self {
+        const { assert!(N <= MOST_LIMITS, "at most eight limits of tokens can be joined") };
         AllOf { charges, permits: [] }
     }
 
@@ -187,7 +188,8 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         Ok(held)
     }
 
-    /// Takes everything but the tokens of `charged`, which are taken already, and the permit in `have`. If a limit
+    /// Takes everything but the tokens of `charged` and of other charges on its bucket, which are taken already,
+    /// and the permit in `have`. If a limit
     /// refuses, those are given back as well.
     pub(super) fn take(
         &self,
@@ -200,11 +202,21 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
             Ok(held)
         });
         if let (Err(_), Some(nth)) = (&taken, charged) {
-            let Charge { bucket, n, .. } = &self.charges[nth];
-            let (target, n) = (bucket.target(), *n);
-            target.give_back(target.layout().units_up(n), target.live());
+            let target = self.charges[nth].bucket.target();
+            target.give_back(target.layout().units_up(self.tokens_with(nth)), target.live());
         }
         taken
+    }
+
+    /// Returns whether two charges are on the same bucket.
+    fn are_same(&self, one: usize, other: usize) -> bool {
+        self.charges[one].bucket.target().is_same(&self.charges[other].bucket.target())
+    }
+
+    /// Returns the tokens of a charge and of all others on the same bucket: they are waited for together.
+    fn tokens_with(&self, nth: usize) -> Tokens {
+        let same = (0..N).filter(|&other| self.are_same(nth, other));
+        same.fold(Tokens::ZERO, |sum, other| sum.saturating_add(self.charges[other].n))
     }
 
     pub(super) fn name_of(&self, nth: usize) -> &'a str {
@@ -220,7 +232,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
     pub(super) fn acquire_tokens(&self, nth: usize) -> Acquire<'a, C> {
-        self.charges[nth].bucket.acquire_n(self.charges[nth].n)
+        self.charges[nth].bucket.acquire_n(self.tokens_with(nth))
     }
 
     pub(super) fn acquire_permit(&self, nth: usize) -> AcquirePermit<'a, C> {
@@ -265,7 +277,7 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
     }
 }
 
-/// The charges of a call, but for one that is made already.
+/// The charges of a call, but for those on one bucket that are made already.
 struct Rest<'b, 'a, const N: usize, const M: usize, C> {
     all: &'b AllOf<'a, N, M, C>,
     charged: Option<usize>,
@@ -292,7 +304,8 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, 
     fn part(&self, nth: usize) -> Part<'_, C> {
         let Charge { bucket, n, .. } = &self.all.charges[nth];
         let (target, n, leaving) = (bucket.target(), *n, bucket.left());
-        if self.charged == Some(nth) { Part { target, n: Tokens::ZERO, leaving } } else { Part { target, n, leaving } }
+        let is_charged = self.charged.is_some_and(|charged| self.all.are_same(charged, nth));
+        if is_charged { Part { target, n: Tokens::ZERO, leaving } } else { Part { target, n, leaving } }
     }
 
     fn name(&self, nth: usize) -> LimitName {

@@ -13,7 +13,7 @@ use super::limits::{KeyCall, Leaving, SharedClock, SingleCall};
 use super::order::{Order, OrderCall};
 use super::queue::Waiters;
 use super::reservation::CompositeReservation;
-use super::together::{self, Parts};
+use super::together::{self, Parts, Refused};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::Granted;
@@ -98,7 +98,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     fn take(self, n: Tokens, at: Option<Reading>) -> Result<(), LimitError> {
         let leaving = self.leaving;
         if let Some(queue) = self.holder.waiters() {
-            return self.take_behind(&*queue, n);
+            return self.take_behind(&*queue, n, at).map_err(|refused| self.refusal(refused, n));
         }
         #[inline(always)]
         fn take<C>(holder: Holder<'_, C>, call: impl Parts, at: Option<Reading>) -> Result<(), LimitError> {
@@ -110,31 +110,37 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         }
     }
 
+    fn behind(self, n: Tokens) -> OrderCall<'a, C> {
+        OrderCall { limits: self.holder.limits(), order: Order { n, leaving: self.leaving } }
+    }
+
+    #[cold]
+    fn refusal(self, refused: Refused, n: Tokens) -> LimitError {
+        self.holder.refused(refused, self.behind(n))
+    }
+
     /// Takes unless a waiter comes first.
     #[cold]
     #[inline(never)]
-    fn take_behind(self, queue: &dyn Waiters, n: Tokens) -> Result<(), LimitError> {
+    fn take_behind(self, queue: &dyn Waiters, n: Tokens, at: Option<Reading>) -> Result<(), Refused> {
         if n.is_zero() {
             return Ok(());
         }
-        let order = Order { n, leaving: self.leaving };
-        let call = OrderCall { limits: self.holder.limits(), order };
+        let call = self.behind(n);
         // A queue that was given up has no waiters.
-        let taken = queue.take(order).unwrap_or_else(|| together::take(call, None, |_, _| ()));
-        taken.map_err(|refused| self.holder.refused(refused, call))
+        queue.take(call.order, at).unwrap_or_else(|| together::take(call, at, |_, _| ()))
     }
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
         let leaving = self.leaving;
         if let Some(queue) = self.holder.waiters() {
-            let refused = self.take_behind(&*queue, n).err();
-            return CompositeDecision::looked(
-                OrderCall { limits: self.holder.limits(), order: Order { n, leaving } },
-                refused,
-                at,
-            );
+            let taken = self.take_behind(&*queue, n, at);
+            if taken.is_err_and(|refused| refused.gave_back) {
+                self.holder.changed(false);
+            }
+            return CompositeDecision::behind(self.behind(n), taken, at);
         }
-        let gave_back = || self.holder.changed();
+        let gave_back = || self.holder.changed(false);
         match self.holder {
             Holder::Single(single) => {
                 CompositeDecision::of(SingleCall { limits: single.limits(), n, leaving }, at, gave_back)
@@ -183,14 +189,14 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         for nth in 0..self.holder.limits().len() {
             self.holder.limits().target(nth).add_tokens(n, self.source(nth, at));
         }
-        self.holder.changed();
+        self.holder.changed(false);
     }
 
     fn reset_at(self, at: Option<Reading>) {
         for nth in 0..self.holder.limits().len() {
             self.holder.limits().target(nth).reset(self.source(nth, at));
         }
-        self.holder.changed();
+        self.holder.changed(false);
     }
 }
 

@@ -43,14 +43,14 @@ impl<C: Clock> CompositeLimiter<C> {
     pub fn set_quota(&self, limit: &str, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
         let position = self.position(limit).ok_or_else(|| no_such_limit(limit))?;
         self.limits.limits()[position].limit.set_quota(change)?;
-        Holder::Single(&self.limits).changed();
+        Holder::Single(&self.limits).changed(true);
         Ok(())
     }
 
     /// Admits nothing for `duration`, as [`RateLimiter::pause_for`](crate::RateLimiter::pause_for) does.
     pub fn pause_for(&self, duration: Duration) {
         self.limits.limits().iter().for_each(|limit| limit.limit.pause_for(duration));
-        Holder::Single(&self.limits).changed();
+        Holder::Single(&self.limits).changed(true);
     }
 
     fn position(&self, limit: &str) -> Option<usize> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::LimitError;
-use super::together::{self, MOST_LIMITS, Parts};
+use super::together::{self, MOST_LIMITS, Parts, Refused};
 use crate::error::LimitName;
 use crate::error::Wait;
 use crate::limiter::Decision;
@@ -12,8 +12,8 @@ use crate::word::Reading;
 
 /// A decision on several limits, with the numbers of each, for response headers.
 ///
-/// If the call was refused, nothing was charged anywhere, and the decision of each limit that would have
-/// admitted it is that of a look.
+/// If the call was refused, nothing was charged anywhere. Each limit that would have refused it by itself is shown
+/// as refusing, and the others are shown as by a look.
 #[derive(Clone, Copy)]
 #[must_use]
 pub struct CompositeDecision {
@@ -37,18 +37,25 @@ impl CompositeDecision {
                 gave_back();
             }
             for nth in 0..parts.len() {
-                set(nth, refused.decision(nth, parts).unwrap_or_else(|| parts.part(nth).look(at)));
+                set(nth, refused.decision(nth, parts, at));
             }
             decided.refused = Some(refused.error(parts));
         }
         decided
     }
 
-    /// Returns the decision of a call that was decided behind waiters: the numbers are those of a look after it.
-    pub(super) fn looked(parts: impl Parts, refused: Option<LimitError>, at: Option<Reading>) -> Self {
-        let mut decided = CompositeDecision { limits: [None; MOST_LIMITS], refused };
+    /// Returns the decision of a call that was decided behind waiters: the numbers of an admitted call are those
+    /// of a look after it.
+    pub(super) fn behind(parts: impl Parts, taken: Result<(), Refused>, at: Option<Reading>) -> Self {
+        let refused = taken.err();
+        let mut decided =
+            CompositeDecision { limits: [None; MOST_LIMITS], refused: refused.map(|refused| refused.error(parts)) };
         for (nth, place) in decided.limits.iter_mut().enumerate().take(parts.len()) {
-            *place = Some((parts.name(nth), parts.part(nth).look(at)));
+            let decision = match refused {
+                Some(refused) => refused.decision(nth, parts, at),
+                None => parts.part(nth).look(at),
+            };
+            *place = Some((parts.name(nth), decision));
         }
         decided
     }

@@ -67,7 +67,7 @@ impl<C> KeyedLimits<C> {
     /// Called after a limit of all keys was changed. Notifies each queue, with no lock held.
     pub(super) fn changed(&self) {
         let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
-        queues.iter().for_each(|queue| queue.changed());
+        queues.iter().for_each(|queue| queue.changed(true));
     }
 
     /// Removes a key, and refuses the waiters on it. Returns whether the key was known.
@@ -80,7 +80,7 @@ impl<C> KeyedLimits<C> {
             known |= limit.limit.table.remove(key);
         }
         // A caller may have joined a new queue before the last limit forgot the key.
-        Holder::Key(self, key).changed();
+        Holder::Key(self, key).changed(false);
         known
     }
 
@@ -95,7 +95,7 @@ impl<C> KeyedLimits<C> {
         // Callers may have joined new queues before the last limit forgot their keys. A caller that makes its
         // queue after this look finds the keys forgotten.
         let new: Vec<_> = lock(&self.queues).values().cloned().collect();
-        new.iter().for_each(|queue| queue.changed());
+        new.iter().for_each(|queue| queue.changed(false));
     }
 }
 
@@ -144,11 +144,12 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
-    /// Called after a limit was changed, other than by a call that was admitted.
-    pub(super) fn changed(self) {
+    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
+    /// miss their deadlines by it.
+    pub(super) fn changed(self, is_less: bool) {
         crate::sync::fence(Ordering::SeqCst);
         if let Some(queue) = self.waiters() {
-            queue.changed();
+            queue.changed(is_less);
         }
     }
 
@@ -156,7 +157,7 @@ impl<'a, C> Holder<'a, C> {
     #[inline]
     pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
         if refused.gave_back {
-            self.changed();
+            self.changed(false);
         }
         refused.error(parts)
     }

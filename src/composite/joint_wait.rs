@@ -38,6 +38,9 @@ pub struct AcquireAll<'a, const N: usize, const M: usize, C: Clock + Clone + Sen
     stage: Stage<'a, C>,
 }
 
+/// The most times that one poll turns to another limit.
+const ROUNDS: usize = 32;
+
 enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
     /// Not yet polled.
     New,
@@ -113,7 +116,7 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
             self.deadline = Deadline::Until(deadline.from(Reading::from_nanos(clock.now())));
         }
         let mut context = Context::from_waker(by);
-        loop {
+        for _ in 0..ROUNDS {
             let waited = match &mut self.stage {
                 Stage::New | Stage::Free => Waited::Nothing,
                 Stage::Tokens(nth, acquire) => {
@@ -152,6 +155,9 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                 Err(refused) => self.stage = self.wait_on(refused.index()),
             }
         }
+        // Each limit serves this call at once, and another one refuses it. Others have to come in between.
+        by.wake_by_ref();
+        Poll::Pending
     }
 
     /// Returns the wait on a limit that refused the call.

@@ -14,7 +14,7 @@ use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::Quotas;
-use crate::table::{FullEvent, OnFull};
+use crate::table::OnFull;
 
 impl<K: ?Sized> KeyedCompositeLimiter<K> {
     /// Returns a builder, with the process's clock and the default hasher by default.
@@ -33,7 +33,9 @@ impl<K: ?Sized> KeyedCompositeLimiter<K> {
 }
 
 /// A builder of a [`KeyedCompositeLimiter`]. Only [`quotas`](Self::quotas) is required. The other settings are
-/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table.
+/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table. There is no hook for a full table, because
+/// waiters are served under a lock: see [`evictions`](KeyedCompositeLimiter::evictions) and
+/// [`refusals`](KeyedCompositeLimiter::refusals).
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     quotas: Option<Quotas>,
@@ -82,11 +84,6 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     /// As [`KeyedRateLimiterBuilder::on_full`].
     pub fn on_full(self, on_full: OnFull) -> Self {
         KeyedCompositeLimiterBuilder { each: self.each.on_full(on_full), ..self }
-    }
-
-    /// As [`KeyedRateLimiterBuilder::on_full_hook`]. Each table calls the hook.
-    pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
-        KeyedCompositeLimiterBuilder { each: self.each.on_full_hook(hook), ..self }
     }
 
     /// As [`KeyedRateLimiterBuilder::background_leaves`].

@@ -87,6 +87,14 @@ impl Leaving {
             Leaving::Background => target.background(),
         }
     }
+
+    /// Returns the same for the highest quota that the limit may have.
+    pub(super) fn at_most<C>(self, target: &Target<'_, C>) -> Tokens {
+        match self {
+            Leaving::Tokens(n) => n,
+            Leaving::Background => target.background_of(target.layout().capacity()),
+        }
+    }
 }
 
 impl From<Tokens> for Leaving {

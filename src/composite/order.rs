@@ -49,10 +49,11 @@ impl<C> Copy for OrderCall<'_, C> {}
 
 impl<C> OrderCall<'_, C> {
     /// Returns the class of a waiter with this order: the tokens that it leaves in the limit where it leaves
-    /// most, in 10⁻⁹ token, rounded up.
+    /// most, in 10⁻⁹ token, rounded up. It does not depend on the current quotas, so waiters keep their order.
     pub(super) fn class(&self) -> Units {
         const NANO: u128 = 1_000;
-        let most = (0..self.limits.len()).map(|nth| self.leaving(nth).total_pico().div_ceil(NANO)).max();
+        let most = self.limits.targets().map(|target| self.order.leaving.at_most(&target).total_pico().div_ceil(NANO));
+        let most = most.max();
         Units(most.unwrap_or_default() as u64)
     }
 

@@ -23,8 +23,11 @@ use crate::queue::{
     self, Dispatch, Dispatcher, Id, Left, Outcome, Pass, TimeDriver, WaitConfig, WaitList, Waiting, ignore_panic,
     once_idle, poll_entry, wake,
 };
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, fence, lock};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, fence, lock, try_lock};
 use crate::word::{Layout, Reading, Units};
+
+/// The number of orders that are kept when no caller waits.
+const SMALL: usize = 64;
 
 /// The reason why a waiter was not served.
 #[derive(Clone, Copy)]
@@ -66,11 +69,13 @@ pub(super) trait Waiters: Send + Sync {
     /// Returns whether callers wait.
     fn has_waiters(&self) -> bool;
 
-    /// Takes the tokens of an order unless a waiter comes first; `None` if the queue was given up.
-    fn take(&self, order: Order) -> Option<Result<(), Refused>>;
+    /// Takes the tokens of an order unless a waiter comes first; `None` if the queue was given up. `at` is the
+    /// time of the call; `None` for the clock.
+    fn take(&self, order: Order, at: Option<Reading>) -> Option<Result<(), Refused>>;
 
-    /// Called after a limit was changed, other than by a call that was admitted.
-    fn changed(&self);
+    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
+    /// miss their deadlines by it.
+    fn changed(&self, is_less: bool);
 
     fn waiting(&self) -> u32;
 
@@ -89,7 +94,7 @@ pub(super) trait Waiters: Send + Sync {
     /// Refuses every waiter, now and later.
     fn close(&self);
 
-    /// Gives the queue up if no caller waits, and returns whether it did.
+    /// Gives the queue up if no caller waits, and returns whether it did. Does not wait for the lock.
     fn give_up_if_idle(&self) -> bool;
 
     /// Gives the queue up, and refuses its waiters, because the key was removed.
@@ -217,12 +222,18 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         refused.due(self.call(order))
     }
 
+    /// Returns whether an order is refused instead of waiting: it would be too late, or there is no room for its
+    /// key.
     fn misses(&self, refused: Refused, order: Order, deadline: Reading) -> bool {
-        self.due(refused, order).is_none_or(|due| due > deadline)
+        refused.is_table_full() || self.due(refused, order).is_none_or(|due| due > deadline)
     }
 
     /// Makes calls come here, or not.
-    fn mark(&self, state: &State) {
+    fn mark(&self, state: &mut State) {
+        // The memory of a crowd is freed.
+        if state.list.waiting() == 0 && state.orders.len() > SMALL {
+            state.orders = Vec::new();
+        }
         let has_waiters = state.list.waiting() > 0 || state.closed;
         self.has_waiters.store(has_waiters.into(), Ordering::SeqCst);
     }
@@ -331,7 +342,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
 
     /// Ends the work on the state, and dispatches if that is due.
     fn finish(&self, mut state: MutexGuard<'_, State>) {
-        self.mark(&state);
+        self.mark(&mut state);
         let needs_dispatch = std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request();
         drop(state);
         if needs_dispatch {
@@ -345,16 +356,16 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         self.has_waiters.load(Ordering::SeqCst) != 0
     }
 
-    fn take(&self, order: Order) -> Option<Result<(), Refused>> {
+    fn take(&self, order: Order, at: Option<Reading>) -> Option<Result<(), Refused>> {
         let mut state = self.lock();
         if state.gone {
             return None;
         }
         let class = self.call(order).class();
         if !state.list.has_ahead(class) {
-            return Some(together::take_cold(self.call(order), None, &mut |_, _: Taken| ()));
+            return Some(together::take_cold(self.call(order), at, &mut |_, _: Taken| ()));
         }
-        let now = self.read();
+        let now = at.unwrap_or_else(|| self.read());
         let refused = self.refusal(order, &state.ahead.of(class), now);
         // The first waiter is due and the timer is late: this call does the timer's work.
         let first = state.list.first().and_then(|(first, _)| state.order(first));
@@ -365,13 +376,13 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         Some(Err(refused.unwrap_or(behind)))
     }
 
-    fn changed(&self) {
+    fn changed(&self, is_less: bool) {
         fence(Ordering::SeqCst);
         if !self.has_waiters() {
             return;
         }
         let mut state = self.lock();
-        state.recheck = true;
+        state.recheck |= is_less;
         state.needs_dispatch |= state.list.waiting() > 0;
         self.finish(state);
     }
@@ -390,10 +401,12 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
             return (Entered::NotServed(NotServed::Closed), false);
         }
         let CompositeRequest { order, deadline, hold, ref mut waker } = *request;
+        // The clock may panic, so it is read before anything is changed.
+        let now = self.read();
         // Before the look at the limits: see `changed`.
         self.has_waiters.store(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        let entered = self.enter_marked(state, order, deadline, hold, waker);
+        let entered = self.enter_marked(state, (order, now), deadline, hold, waker);
         self.mark(state);
         let needs_dispatch = std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request();
         (entered, needs_dispatch)
@@ -421,7 +434,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
             Some((Left::Settled(outcome), waker)) => (Some(outcome), waker),
             None => (None, None),
         };
-        self.mark(&state);
+        self.mark(&mut state);
         let needs_dispatch = std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request();
         drop(state);
         // The drop may panic, and the dispatch would be lost.
@@ -436,13 +449,13 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let mut state = self.lock();
         state.closed = true;
         let woken = state.refuse_all(NotServed::Closed);
-        self.mark(&state);
+        self.mark(&mut state);
         drop(state);
         wake(woken);
     }
 
     fn give_up_if_idle(&self) -> bool {
-        let mut state = self.lock();
+        let Some(mut state) = try_lock(&self.state) else { return false };
         // The next queue of the key would not count the grants that are held back.
         state.gone = state.list.unfinished() == 0;
         state.gone
@@ -452,7 +465,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let mut state = self.lock();
         state.gone = true;
         let woken = state.refuse_all(NotServed::Removed);
-        self.mark(&state);
+        self.mark(&mut state);
         drop(state);
         wake(woken);
     }
@@ -463,14 +476,13 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     fn enter_marked(
         &self,
         state: &mut State,
-        order: Order,
+        (order, now): (Order, Reading),
         deadline: Reading,
         hold: u32,
         waker: &mut Option<Waker>,
     ) -> Entered {
         let call = self.call(order);
         let class = call.class();
-        let now = self.read();
         if !state.list.has_ahead(class) {
             if let Ok(()) = together::take_cold(call, Some(now), &mut |_, _: Taken| ()) {
                 return Entered::Granted(now);
@@ -493,6 +505,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         }
         // Only the class counts: the costs are kept apart, for each limit.
         let demand = Demand { cost: Units(1), needed: Units(1 + class.0) };
+        let hold = queue::random_up_to(hold);
         let pushed = waker.take().and_then(|waker| state.list.push(Waiting::new(demand, deadline, hold, waker)));
         let Some(id) = pushed else { return Entered::Full(self.config.max_waiters) };
         let costs = self.costs(order);

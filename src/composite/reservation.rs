@@ -56,7 +56,7 @@ impl<'a, C: Clock> CompositeReservation<'a, C> {
             target.settle(reserved, actual, source)
         };
         let left = self.holder.limits().targets().map(settle).fold(Tokens::ZERO, Tokens::max);
-        self.holder.changed();
+        self.holder.changed(actual > reserved);
         left
     }
 }

@@ -121,6 +121,10 @@ impl Refused {
         }
     }
 
+    pub(super) fn is_table_full(self) -> bool {
+        matches!(self.taken, Taken::TableFull { .. })
+    }
+
     pub(super) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
         let Part { target, n, leaving } = parts.part(self.nth);
         let terms = target.terms();
@@ -136,9 +140,15 @@ impl Refused {
         CompositeAcquireError::new(Some((self.nth, parts.name(self.nth))), AcquireCause::Tokens(error))
     }
 
-    /// Returns the decision of the `nth` limit, if it is the one that refuses the call.
-    pub(super) fn decision(self, nth: usize, parts: impl Parts) -> Option<Decision> {
-        (nth == self.nth).then(|| Decision::taken_by(parts.part(nth).target.terms_source(), self.taken))
+    /// Returns the decision of the `nth` limit on a call that was refused.
+    pub(super) fn decision(self, nth: usize, parts: impl Parts, at: Option<Reading>) -> Decision {
+        let part = parts.part(nth);
+        let taken =
+            if nth == self.nth { Some(self.taken) } else { part.target.foresee(part.n, part.leaving, part.source(at)) };
+        match taken {
+            Some(taken) => Decision::taken_by(part.target.terms_source(), taken),
+            None => part.look(at),
+        }
     }
 
     /// The wait; `None` is the longest.

@@ -9,10 +9,9 @@ use super::holder::Holder;
 use super::limits::Leaving;
 use super::order::{Order, OrderCall};
 use super::queue::{CompositeRequest, Entered, NotServed, Waiters};
-use super::together::{self, Refused};
-use crate::cell::Taken;
+use super::together::{self, Parts};
 use crate::clock::Clock;
-use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit};
+use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
 use crate::limiter::Granted;
 use crate::queue::{Deadline, Id, Outcome, Parker, ignore_panic, in_drop};
 use crate::tokens::Tokens;
@@ -102,15 +101,18 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
         if is_late {
             // It fails at once, also if the tokens are there.
             let call = self.call();
-            let taken = Taken::Denied { needed: Units(0), deficit: Units(0), now };
-            let refused = together::look(call, Some(now), 0, None).unwrap_or(Refused::new(0, taken));
+            let Some(refused) = together::look(call, Some(now), 0, None) else {
+                let due = call.part(0).target.terms().due(now, Units(0));
+                let cause = AcquireCause::Tokens(AcquireError::TooLate(TooLate(due)));
+                return Poll::Ready(Err(CompositeAcquireError::new(None, cause)));
+            };
             return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
         }
         if self.handle.waiters().is_none() {
             // Without waiters, a call that is admitted at once need not come to the queue.
             match together::take_cold(self.call(), Some(now), &mut |_, _| ()) {
                 Ok(()) => return Poll::Ready(Ok(Granted::new(now, now))),
-                Err(refused) if refused.gave_back => self.handle.changed(),
+                Err(refused) if refused.gave_back => self.handle.changed(false),
                 Err(_) => {}
             }
         }
@@ -169,7 +171,7 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
         if let Some(Outcome::Granted { .. }) = queue.leave(id) {
             let call = self.call();
             together::give_back(call, self.handle.limits().len(), None);
-            self.handle.changed();
+            self.handle.changed(false);
         }
         self.handle.tidy();
     }

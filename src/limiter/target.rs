@@ -113,12 +113,6 @@ impl<'a, C> Target<'a, C> {
         self.terms_source().terms()
     }
 
-    /// Returns a share of the burst, rounded up to 10⁻¹² token.
-    fn share(&self, percent: u8) -> Tokens {
-        let burst = self.layout().tokens_down(self.terms().capacity());
-        Tokens::from_pico((burst.total_pico() * u128::from(percent)).div_ceil(100))
-    }
-
     #[inline]
     pub(crate) fn clock(&self) -> &'a C {
         match self {
@@ -130,11 +124,18 @@ impl<'a, C> Target<'a, C> {
 
     /// Returns the tokens that background work leaves.
     pub(crate) fn background(&self) -> Tokens {
-        self.share(match self {
+        self.background_of(self.terms().capacity())
+    }
+
+    /// Returns the tokens that background work leaves of a burst, rounded up to 10⁻¹² token.
+    pub(crate) fn background_of(&self, burst: Units) -> Tokens {
+        let percent = match self {
             Target::Single(limiter) => limiter.background_percent(),
             #[cfg(feature = "std")]
             Target::Key(buckets, _) => buckets.background,
-        })
+        };
+        let burst = self.layout().tokens_down(burst);
+        Tokens::from_pico((burst.total_pico() * u128::from(percent)).div_ceil(100))
     }
 
     /// Returns the number of waiters for which the timer is armed.
@@ -383,6 +384,15 @@ impl<'a, C: Clock> Target<'a, C> {
                 let tenant = buckets.table.find_slot(*key)?;
                 Some((Found::Slot(tenant), tenant.load()))
             }
+        }
+    }
+
+    /// Returns whether both are the same bucket.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Target::Single(one), Target::Single(other)) => std::ptr::eq(*one, *other),
+            (Target::Key(one, key), Target::Key(other, other_key)) => Arc::ptr_eq(one, other) && key == other_key,
+            _ => false,
         }
     }
 

@@ -55,6 +55,6 @@ pub(crate) use dispatcher::{Dispatch, Dispatcher, Pass, once_idle, run, wake};
 pub(crate) use driver::{TimeDriver, TimerFactory};
 pub(crate) use fifo::{Queue, QueueCell};
 pub(crate) use park::Parker;
-pub(crate) use state::{Enqueued, QueueState, WaitRequest};
+pub(crate) use state::{Enqueued, QueueState, WaitRequest, random_up_to};
 pub(crate) use wait_config::WaitConfig;
 pub(crate) use wait_list::{Id, Left, MOST_CLASSES, Outcome, Refusal, WaitList, Waiting, poll_entry};

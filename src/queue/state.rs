@@ -414,7 +414,7 @@ fn was_due_after(terms: &Terms<'_>, word: Word, demand: Demand, deadline: Readin
 }
 
 /// Returns a random number from 0 to `most`.
-fn random_up_to(most: u32) -> u32 {
+pub(crate) fn random_up_to(most: u32) -> u32 {
     if most == 0 {
         return 0;
     }

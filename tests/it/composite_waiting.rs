@@ -319,3 +319,40 @@ fn a_quota_that_changes_counts_in_every_form_of_decision() {
     clock.advance(Duration::from_secs(2));
     assert!(clients.allow(&7) && lone.allow());
 }
+
+/// A given time counts also while callers wait, and after the limiter was closed.
+#[test]
+fn given_times_count_behind_waiters_and_after_the_end() {
+    let limiter = drained("a: 10/s burst 1; b: 20/s burst 5");
+    let mut wait = limiter.leaving(0).acquire();
+    assert!(poll(&mut wait).is_none());
+    let refused = limiter.at(0).try_acquire().unwrap_err();
+    assert_eq!(refused.retry_after(), Some(Duration::from_millis(200)));
+    let decision = limiter.at(0).decide(1);
+    let shown: Vec<bool> = decision.limits().map(|(_, decision)| decision.allowed()).collect();
+    assert_eq!((decision.allowed(), shown), (false, vec![false, true]));
+    limiter.close();
+    assert!(poll(&mut wait).is_some());
+    assert!(limiter.at(0).try_acquire().is_err());
+    assert!(limiter.at(100 * MILLISECOND).try_acquire().is_ok());
+    assert!(limiter.try_acquire().is_err());
+}
+
+/// Those that are granted together are woken at different times.
+#[test]
+fn jitter_spreads_the_wakes() {
+    let limiter = CompositeLimiter::with_clock(quotas("a: 1000/s burst 100; b: 1000/s burst 50"), MockClock::new());
+    assert!(limiter.try_acquire_n(50).is_ok());
+    let mut waits: Vec<_> = (0..40).map(|_| limiter.acquire().jitter(Duration::from_secs(1))).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    advance(&limiter, 40);
+    let over = |waits: &mut Vec<CompositeAcquire<'_, MockClock>>| {
+        waits.retain_mut(|wait| poll(wait).is_none());
+        waits.len()
+    };
+    advance(&limiter, 500);
+    let left = over(&mut waits);
+    assert!((1..40).contains(&left), "{left} of 40 are held back for more than half a second");
+    advance(&limiter, 500);
+    assert_eq!(over(&mut waits), 0);
+}
