@@ -27,7 +27,8 @@ use crate::tokens::Tokens;
 ///
 /// # Guarantees
 ///
-/// Each limit keeps its own bound, as a [`RateLimiter`] does. While one call takes from the limits, another call
+/// Each limit keeps its own bound, as a [`RateLimiter`] does, if charges that are given back count as
+/// reservations that are cancelled do. While one call takes from the limits, another call
 /// may be denied by a charge that is given back a moment later, because a further limit refuses the first call.
 ///
 /// # Examples

@@ -137,6 +137,6 @@ fn what_is_not_a_quota_is_pointed_at() {
     refuses(&["explain", ""], 2, "bad quota at the end: expected a quota");
     refuses(&["explain", "1/s;"], 2, "bad quota at the end: expected a quota");
     refuses(&["explain", "a: 1/s; a: 5/min"], 2, "\na: 1/s; a: 5/min\n        ^\n");
-    refuses(&["explain", "a b: 1/s"], 2, "a name has at most 64 characters");
+    refuses(&["explain", "a b: 1/s"], 2, "a name has at most 31 characters");
     refuses(&["bench", "--quota", "1/s; 5/min"], 2, "--quota: one quota at a time");
 }
