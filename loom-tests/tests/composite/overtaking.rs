@@ -91,5 +91,6 @@ fn an_arrival_behind_a_waiter() {
             actor.poll(actor.claim(1));
         })
         .thread(|actor| actor.add(1))
+        .preemptions(2)
         .explore(&["w.|a|++"]);
 }

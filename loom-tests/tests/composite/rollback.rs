@@ -29,6 +29,7 @@ fn two_tokens_or_one_and_one() {
             actor.take(1);
             actor.take(1);
         })
+        .preemptions(2)
         .explore(&["+|--", "-|++", "-|+-"]);
 }
 
