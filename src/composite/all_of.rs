@@ -10,8 +10,7 @@ use super::together::{self, MOST_LIMITS, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
 use crate::error::LimitName;
-use crate::limiter::Found;
-use crate::limiter::{Acquire, Bucket};
+use crate::limiter::{Acquire, Bucket, Found};
 use crate::tokens::Tokens;
 use crate::word::Word;
 
@@ -189,8 +188,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     }
 
     /// Takes everything but the tokens of `charged` and of other charges on its bucket, which are taken already,
-    /// and the permit in `have`. If a limit
-    /// refuses, those are given back as well.
+    /// and the permit in `have`. If a limit refuses, those are given back as well.
     pub(super) fn take(
         &self,
         charged: Option<usize>,

@@ -8,17 +8,19 @@ use super::limiter::CompositeLimiter;
 use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::{LimitName, SetQuotaError, SetQuotaErrorKind};
-use crate::quota::{Quota, QuotaChange};
+use crate::quota::{Quota, QuotaChange, Quotas};
 
-fn no_such_limit(name: &str) -> SetQuotaError {
-    SetQuotaError(SetQuotaErrorKind::NoSuchLimit(LimitName::new(name)))
+/// Returns the position of the limit with this name.
+fn position(quotas: &Quotas, limit: &str) -> Result<usize, SetQuotaError> {
+    let position = quotas.iter().position(|(name, _)| name == limit);
+    position.ok_or_else(|| SetQuotaError(SetQuotaErrorKind::NoSuchLimit(LimitName::new(limit))))
 }
 
 impl<C: Clock> CompositeLimiter<C> {
     /// Returns the current quota of the limit with this name.
     #[must_use]
     pub fn quota(&self, limit: &str) -> Option<Quota> {
-        Some(self.limits.limits()[self.position(limit)?].limit.quota())
+        Some(self.limits.limits()[position(self.quotas(), limit).ok()?].limit.quota())
     }
 
     /// Replaces the quota of the limit with this name, as
@@ -41,7 +43,7 @@ impl<C: Clock> CompositeLimiter<C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn set_quota(&self, limit: &str, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
-        let position = self.position(limit).ok_or_else(|| no_such_limit(limit))?;
+        let position = position(self.quotas(), limit)?;
         self.limits.limits()[position].limit.set_quota(change)?;
         Holder::Single(&self.limits).changed(true);
         Ok(())
@@ -52,17 +54,13 @@ impl<C: Clock> CompositeLimiter<C> {
         self.limits.limits().iter().for_each(|limit| limit.limit.pause_for(duration));
         Holder::Single(&self.limits).changed(true);
     }
-
-    fn position(&self, limit: &str) -> Option<usize> {
-        self.quotas().iter().position(|(name, _)| name == limit)
-    }
 }
 
 impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
     /// Returns the current quota of the limit with this name.
     #[must_use]
     pub fn quota(&self, limit: &str) -> Option<Quota> {
-        Some(self.limits.limits()[self.position(limit)?].limit.quota())
+        Some(self.limits.limits()[position(self.quotas(), limit).ok()?].limit.quota())
     }
 
     /// Replaces the quota of the limit with this name, on all keys, as
@@ -72,7 +70,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
     ///
     /// If no limit has this name, and as [`RateLimiter::set_quota`](crate::RateLimiter::set_quota).
     pub fn set_quota(&self, limit: &str, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
-        let position = self.position(limit).ok_or_else(|| no_such_limit(limit))?;
+        let position = position(self.quotas(), limit)?;
         let buckets = &self.limits.limits()[position].limit;
         buckets.table.change_quota(change.into(), TimeSource::clock(buckets.clock()))?;
         self.limits.changed();
@@ -85,9 +83,5 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
             limit.limit.table.pause(duration, TimeSource::clock(limit.limit.clock()));
         }
         self.limits.changed();
-    }
-
-    fn position(&self, limit: &str) -> Option<usize> {
-        self.quotas().iter().position(|(name, _)| name == limit)
     }
 }

@@ -25,7 +25,7 @@ impl CompositeDecision {
     /// Takes, and returns the decision. Calls `gave_back` if limits were charged for a moment.
     pub(super) fn of(parts: impl Parts, at: Option<Reading>, gave_back: impl FnOnce()) -> Self {
         let mut decided = CompositeDecision { limits: [None; MOST_LIMITS], refused: None };
-        // What is beyond the array is decided on, and not shown.
+        // Limits beyond the array are decided on, and not shown.
         let mut set = |nth: usize, decision| {
             if let Some(place) = decided.limits.get_mut(nth) {
                 *place = Some((parts.name(nth), decision));

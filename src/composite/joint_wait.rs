@@ -53,7 +53,7 @@ enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
     Over,
 }
 
-/// What a call has that waited for it.
+/// The tokens or the permit that a call has waited for.
 enum Waited<'a> {
     Nothing,
     Tokens(usize),

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use super::ahead::{Ahead, Sums};
+use super::ahead::{self, Ahead, NOTHING, Sums};
 use super::order::{Order, OrderCall, OwnedLimits};
-use super::together::{self, MOST_LIMITS, Part, Parts, Refused};
+use super::together::{self, Part, Parts, Refused};
 use crate::algorithm::token_bucket::Demand;
 use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
@@ -195,7 +195,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
 
     /// The units that an order takes from each limit.
     fn costs(&self, order: Order) -> Sums {
-        let mut costs = [0; MOST_LIMITS];
+        let mut costs = NOTHING;
         for (cost, target) in costs.iter_mut().zip(self.limits.limits().targets()) {
             *cost = u128::from(Layout::cost(order.n, target.layout().per_token()).0);
         }
@@ -205,15 +205,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     /// Returns the limit with the longest wait of an order behind waiters that take `ahead`; `None` if all
     /// limits would admit it at once.
     fn refusal(&self, order: Order, ahead: &Sums, now: Reading) -> Option<Refused> {
-        let call = self.call(order);
-        let mut refused = None;
-        for (nth, &ahead) in ahead.iter().enumerate().take(call.len()) {
-            let Part { target, n, leaving } = call.part(nth);
-            if let Some(taken) = target.foresee_behind(ahead, n, leaving, TimeSource::given(now)) {
-                refused = Some(together::longer(call, refused, Refused::new(nth, taken)));
-            }
-        }
-        refused
+        together::look_behind(self.call(order), Some(now), 0, None, |nth| ahead[nth])
     }
 
     /// Returns the instant at which a refused order is admitted, if nothing else takes tokens; `None` if it
@@ -245,7 +237,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         {
             let Some(&(order, _)) = state.order(id) else { return };
             // The tokens may be there now, and may not have been there by the deadline.
-            let missed = if deadline < now { self.refusal(order, &[0; MOST_LIMITS], deadline) } else { None };
+            let missed = if deadline < now { self.refusal(order, &NOTHING, deadline) } else { None };
             let outcome = match missed {
                 Some(refused) => Err(refused),
                 None => together::take_cold(self.call(order), Some(now), &mut |_, _: Taken| ()),
@@ -267,8 +259,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     fn refuse_late(&self, state: &mut State, id: Id, now: Reading) -> Option<Waker> {
         let class = state.list.at(id)?.leaving();
         let &(order, costs) = state.order(id)?;
-        let mut ahead = state.ahead.of(class);
-        ahead.iter_mut().zip(&costs).for_each(|(sum, cost)| *sum -= cost);
+        let ahead = state.ahead.of_last(class, &costs);
         let refused = self.refusal(order, &ahead, now)?;
         state.refuse(id, class, NotServed::Refused(refused))
     }
@@ -276,7 +267,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
     /// Refuses every waiter whose deadline is before its grant, at any place in the list.
     fn refuse_hopeless(&self, state: &mut State, now: Reading, woken: &mut Vec<Waker>) {
         let mut deadlines = state.list.deadlines();
-        let mut ahead = [0; MOST_LIMITS];
+        let mut ahead = NOTHING;
         for (id, class) in state.ids() {
             // Those behind the last deadline may wait for ever.
             if deadlines == 0 {
@@ -289,7 +280,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
                 Some(refused) if self.misses(refused, order, deadline) => {
                     woken.extend(state.refuse(id, class, NotServed::Refused(refused)));
                 }
-                _ => ahead.iter_mut().zip(&costs).for_each(|(sum, cost)| *sum += cost),
+                _ => ahead::add(&mut ahead, &costs),
             }
         }
     }
@@ -308,7 +299,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         };
         let mut ids = state.list.ids();
         let &(order, costs) = state.order(ids.next()?.0)?;
-        let first = due(order, &[0; MOST_LIMITS])?;
+        let first = due(order, &NOTHING)?;
         let Some((second, _)) = ids.next() else { return Some(first) };
         let slack = u64::try_from(slack.as_nanos()).unwrap_or(u64::MAX);
         let latest = Reading::from_nanos(first.nanos().saturating_add(slack)).min(self.half_filled(order, now));
@@ -318,9 +309,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         }
         let last = state.list.last().and_then(|(id, class)| {
             let &(order, costs) = state.order(id)?;
-            let mut ahead = state.ahead.of(class);
-            ahead.iter_mut().zip(&costs).for_each(|(sum, cost)| *sum -= cost);
-            due(order, &ahead)
+            due(order, &state.ahead.of_last(class, &costs))
         });
         Some(last.map_or(latest, |last| last.min(latest)))
     }
@@ -340,10 +329,16 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         (0..call.len()).filter_map(of).min().unwrap_or(Reading::MAX)
     }
 
+    /// Settles what follows from the work on the state. Returns whether the caller has to dispatch when it has
+    /// released the lock.
+    fn settle(&self, state: &mut State) -> bool {
+        self.mark(state);
+        std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request()
+    }
+
     /// Ends the work on the state, and dispatches if that is due.
     fn finish(&self, mut state: MutexGuard<'_, State>) {
-        self.mark(&mut state);
-        let needs_dispatch = std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request();
+        let needs_dispatch = self.settle(&mut state);
         drop(state);
         if needs_dispatch {
             self.dispatch();
@@ -369,7 +364,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let refused = self.refusal(order, &state.ahead.of(class), now);
         // The first waiter is due and the timer is late: this call does the timer's work.
         let first = state.list.first().and_then(|(first, _)| state.order(first));
-        state.needs_dispatch |= first.is_some_and(|&(first, _)| self.refusal(first, &[0; MOST_LIMITS], now).is_none());
+        state.needs_dispatch |= first.is_some_and(|&(first, _)| self.refusal(first, &NOTHING, now).is_none());
         self.finish(state);
         // Behind a waiter, nothing is there.
         let behind = Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now });
@@ -407,9 +402,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         self.has_waiters.store(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let entered = self.enter_marked(state, (order, now), deadline, hold, waker);
-        self.mark(state);
-        let needs_dispatch = std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request();
-        (entered, needs_dispatch)
+        (entered, self.settle(state))
     }
 
     fn dispatch(&self) {
@@ -434,8 +427,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
             Some((Left::Settled(outcome), waker)) => (Some(outcome), waker),
             None => (None, None),
         };
-        self.mark(&mut state);
-        let needs_dispatch = std::mem::take(&mut state.needs_dispatch) && self.dispatcher.request();
+        let needs_dispatch = self.settle(&mut state);
         drop(state);
         // The drop may panic, and the dispatch would be lost.
         ignore_panic(|| drop(waker));

@@ -159,7 +159,7 @@ impl Refused {
 
 /// Returns the one with the longer wait; the first if they wait equally long.
 #[inline]
-pub(super) fn longer(parts: impl Parts, before: Option<Refused>, refused: Refused) -> Refused {
+fn longer(parts: impl Parts, before: Option<Refused>, refused: Refused) -> Refused {
     match before {
         None => refused,
         Some(before) => longer_of_two(parts, before, refused),
@@ -188,6 +188,7 @@ fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refuse
 #[inline(always)]
 pub(super) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(usize, Taken)) -> Result<(), Refused> {
     match parts.len() {
+        1 => take_all::<_, 1>(parts, at, &mut each),
         2 => take_all::<_, 2>(parts, at, &mut each),
         3 => take_all::<_, 3>(parts, at, &mut each),
         4 => take_all::<_, 4>(parts, at, &mut each),
@@ -294,15 +295,21 @@ fn refuse(parts: impl Parts, at: Option<Reading>, refused: Refused) -> Refused {
 }
 
 /// Returns the limit with the longest wait, of `refused` and those from `first` on that would refuse the call.
-pub(super) fn look(
+pub(super) fn look(parts: impl Parts, at: Option<Reading>, first: usize, refused: Option<Refused>) -> Option<Refused> {
+    look_behind(parts, at, first, refused, |_| 0)
+}
+
+/// The same for a call that comes after others have taken `ahead` units of each limit.
+pub(super) fn look_behind(
     parts: impl Parts,
     at: Option<Reading>,
     first: usize,
     mut refused: Option<Refused>,
+    ahead: impl Fn(usize) -> u128,
 ) -> Option<Refused> {
     for nth in first..parts.len() {
         let part = parts.part(nth);
-        if let Some(taken) = part.target.foresee(part.n, part.leaving, part.source(at)) {
+        if let Some(taken) = part.target.foresee_behind(ahead(nth), part.n, part.leaving, part.source(at)) {
             refused = Some(longer(parts, refused, Refused::new(nth, taken)));
         }
     }

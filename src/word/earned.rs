@@ -1,4 +1,4 @@
-//! What a bucket earns: the derivation of its rate, and the instants at which amounts are earned.
+//! The units that a bucket earns: the derivation of their rate, and the instants at which they are earned.
 
 use core::time::Duration;
 

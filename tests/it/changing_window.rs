@@ -59,7 +59,7 @@ impl Schedule {
         let nano = |tokens: u32| Nano::from(tokens) * Nano::from(SECOND);
         let (mut first, mut last) = (0, 0);
         let (mut earned, mut since, mut added) = (0, 0, 0);
-        // What was earned when the changes that are being made began, and the tokens added before.
+        // The tokens earned when the changes that are being made began, and the tokens added before.
         let mut calm = (0, 0);
         let (mut granted, mut least): (Nano, Nano) = (0, Nano::MAX);
         for Grant { now, cost, .. } in grants {

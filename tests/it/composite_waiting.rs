@@ -80,7 +80,7 @@ fn a_wait_that_cannot_end_in_time_is_refused_at_once_by_name() {
     advance(&limiter, 200);
     assert_eq!(limiter.try_acquire().unwrap_err().retry_after(), Some(Duration::from_millis(400)));
     assert_eq!(granted_at(&mut first), Some(200));
-    // What is charged later makes the second miss its deadline.
+    // A later charge makes the second miss its deadline.
     limiter.clock().set(200 * MILLISECOND);
     limiter.try_reserve_n(0).expect("it costs nothing").commit(1);
     let refused = poll(&mut second).expect("it is over").unwrap_err();

@@ -133,7 +133,7 @@ fn background_amounts_do_not_keep_others_out() {
     assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
     let mut first = limiter.acquire();
     assert!(poll(&mut first).is_none());
-    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()), "nobody is displaced from a queue with room");
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()), "no waiter is displaced from a queue with room");
     let outcome = poll(&mut limiter.leaving(65).acquire());
     assert!(matches!(outcome, Some(Err(AcquireError::QueueFull(full))) if full.limit() == QueueLimit::Amounts(64)));
     limiter.clock().advance(Duration::from_millis(100));

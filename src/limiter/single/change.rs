@@ -14,8 +14,8 @@ impl<C: Clock> RateLimiter<C> {
     /// Calls that begin after this returns are decided by the new quota. The old and the new one both count
     /// only for calls that overlap this call. In a window with changes, the [window
     /// bound](crate#guarantees) is the burst at its start, and the integral of the rate. A window that begins during
-    /// a change counts from the change's begin. A reset, or a
-    /// proportional change to a higher burst, adds tokens to that.
+    /// a change counts from the change's begin. A reset, or a proportional change to a higher burst, adds
+    /// tokens to that.
     ///
     /// Waiters are notified at once: those that would be too late now are refused with
     /// [`TooLate`](crate::AcquireError::TooLate), those that need more than the new burst with
