@@ -15,6 +15,9 @@ pub(super) enum Counter {
     Single,
     /// Other admitted calls.
     Several,
+    /// Calls for one token that were denied for now. Their tokens are not counted again, either.
+    SingleDenied,
+    /// Other calls that were denied for now.
     RateLimited,
     ExceedsBurst,
     TableFull,
@@ -38,6 +41,7 @@ const COUNTERS: usize = Counter::Pauses as usize + 1;
 pub(super) enum Amount {
     /// The tokens of other calls than those for one token.
     Admitted,
+    /// The tokens of other denied calls than those of [`Counter::SingleDenied`].
     Denied,
     Refunded,
 }
@@ -58,6 +62,40 @@ const MICRO: u64 = 1_000_000;
 /// are handed over under a lock.
 pub(super) struct Counters([CachePadded<[AtomicU64; NUMBERS]>; PLACES]);
 
+/// The numbers in the place of a thread.
+#[derive(Clone, Copy)]
+pub(super) struct Numbers<'a> {
+    numbers: &'a [AtomicU64; NUMBERS],
+    is_own: bool,
+}
+
+impl Numbers<'_> {
+    #[inline]
+    pub(super) fn add(self, counter: Counter, n: u64) {
+        self.raise(counter as usize, n);
+    }
+
+    /// Adds tokens, to the nearest millionth of one.
+    #[inline]
+    pub(super) fn add_tokens(self, amount: Amount, n: Tokens) {
+        let at = COUNTERS + 2 * amount as usize;
+        self.raise(at, n.whole().into());
+        if n.pico() > 0 {
+            self.raise(at + 1, (n.pico() + MICRO / 2) / MICRO);
+        }
+    }
+
+    #[inline]
+    fn raise(self, at: usize, n: u64) {
+        let number = &self.numbers[at];
+        if self.is_own {
+            number.store(number.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        } else {
+            number.fetch_add(n, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The sums of the numbers over all places.
 #[derive(Clone, Copy)]
 pub(super) struct Sums([u64; NUMBERS]);
@@ -67,30 +105,11 @@ impl Counters {
         Counters(array::from_fn(|_| CachePadded::new(array::from_fn(|_| AtomicU64::new(0)))))
     }
 
+    /// Returns the numbers of this thread, to be raised.
     #[inline]
-    pub(super) fn add(&self, counter: Counter, n: u64) {
-        self.raise(counter as usize, n);
-    }
-
-    /// Adds tokens, to the nearest millionth of one.
-    #[inline]
-    pub(super) fn add_tokens(&self, amount: Amount, n: Tokens) {
-        let at = COUNTERS + 2 * amount as usize;
-        self.raise(at, n.whole().into());
-        if n.pico() > 0 {
-            self.raise(at + 1, (n.pico() + MICRO / 2) / MICRO);
-        }
-    }
-
-    #[inline]
-    fn raise(&self, at: usize, n: u64) {
+    pub(super) fn here(&self) -> Numbers<'_> {
         let place = place();
-        let number = &self.0[place.index()][at];
-        if place.is_own() {
-            number.store(number.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-        } else {
-            number.fetch_add(n, Ordering::Relaxed);
-        }
+        Numbers { numbers: &self.0[place.index()], is_own: place.is_own() }
     }
 
     pub(super) fn sums(&self) -> Sums {

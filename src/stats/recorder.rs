@@ -33,19 +33,26 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(super) fn admitted(&self, n: Tokens) {
+        let here = self.counters.here();
         if n == Tokens::ONE {
-            self.counters.add(Counter::Single, 1);
+            here.add(Counter::Single, 1);
         } else {
-            self.counters.add(Counter::Several, 1);
-            self.counters.add_tokens(Amount::Admitted, n);
+            here.add(Counter::Several, 1);
+            here.add_tokens(Amount::Admitted, n);
         }
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn denied(&self, n: Tokens, kind: Counter) {
-        self.counters.add(kind, 1);
-        self.counters.add_tokens(Amount::Denied, n);
+        let here = self.counters.here();
+        match kind {
+            Counter::RateLimited if n == Tokens::ONE => here.add(Counter::SingleDenied, 1),
+            _ => {
+                here.add(kind, 1);
+                here.add_tokens(Amount::Denied, n);
+            }
+        }
     }
 
     #[cold]
@@ -67,8 +74,9 @@ impl Recorder {
             Ok(waited) => {
                 self.admitted(n);
                 if !waited.is_zero() {
-                    self.counters.add(Counter::Waited, 1);
-                    self.counters.add(Counter::WaitMicros, u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
+                    let here = self.counters.here();
+                    here.add(Counter::Waited, 1);
+                    here.add(Counter::WaitMicros, u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
                     self.longest.fetch_max(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
                 }
                 return;
@@ -85,21 +93,22 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(super) fn refunded(&self, n: Tokens) {
-        self.counters.add(Counter::Refunds, 1);
-        self.counters.add_tokens(Amount::Refunded, n);
+        let here = self.counters.here();
+        here.add(Counter::Refunds, 1);
+        here.add_tokens(Amount::Refunded, n);
     }
 
     /// Counts tokens that a call was charged after it was admitted.
     #[cold]
     #[inline(never)]
     pub(super) fn charged(&self, n: Tokens) {
-        self.counters.add_tokens(Amount::Admitted, n);
+        self.counters.here().add_tokens(Amount::Admitted, n);
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn count(&self, counter: Counter) {
-        self.counters.add(counter, 1);
+        self.counters.here().add(counter, 1);
     }
 
     /// Returns the statistics since the last [`take`](Recorder::take). `keys` returns the totals of a
@@ -122,17 +131,18 @@ impl Recorder {
 }
 
 fn stats(sums: &Sums, longest: u64, keys: Option<KeyStats>) -> Stats {
-    let (get, single) = (|counter| sums.get(counter), sums.get(Counter::Single));
+    let get = |counter| sums.get(counter);
+    let (single, single_denied) = (get(Counter::Single), get(Counter::SingleDenied));
     Stats {
         admitted: single.wrapping_add(get(Counter::Several)),
         tokens_admitted: single as f64 + sums.tokens(Amount::Admitted),
-        rate_limited: get(Counter::RateLimited),
+        rate_limited: single_denied.wrapping_add(get(Counter::RateLimited)),
         exceeds_burst: get(Counter::ExceedsBurst),
         table_full: get(Counter::TableFull),
         too_late: get(Counter::TooLate),
         queue_full: get(Counter::QueueFull),
         ended: get(Counter::Ended),
-        tokens_denied: sums.tokens(Amount::Denied),
+        tokens_denied: single_denied as f64 + sums.tokens(Amount::Denied),
         abandoned: get(Counter::Abandoned),
         waited: get(Counter::Waited),
         total_wait: Duration::from_micros(get(Counter::WaitMicros)),

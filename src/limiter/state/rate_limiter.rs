@@ -101,8 +101,13 @@ struct Hot {
     /// The quota, if it has changed, or if it is shared with the queue.
     #[cfg(feature = "std")]
     quota: LazyQuota,
-    stats: Recording,
+    stats: OwnLine<Recording>,
 }
+
+/// A value in a cache line of its own, so that reading it does not wait for the word to come back from another
+/// core.
+#[repr(align(64))]
+struct OwnLine<T>(T);
 
 impl Hot {
     const_unless_loom! {
@@ -113,7 +118,7 @@ impl Hot {
                 waiters: QueueCell::new(),
                 #[cfg(feature = "std")]
                 quota: LazyQuota::new(),
-                stats: Recording::OFF,
+                stats: OwnLine(Recording::OFF),
             }
         }
     }
@@ -205,13 +210,13 @@ impl<C> RateLimiter<C> {
 
     #[inline(always)]
     pub(crate) fn recording(&self) -> &Recording {
-        &self.hot.stats
+        &self.hot.stats.0
     }
 
     /// The same limiter, with statistics.
     #[cfg(feature = "std")]
     pub(crate) fn with_stats(mut self) -> Self {
-        (self.hot.stats, self.counts) = (Recording::on(), true);
+        (self.hot.stats, self.counts) = (OwnLine(Recording::on()), true);
         self
     }
 
