@@ -266,6 +266,13 @@
 //! [`AllOf`] joins limits of different kinds, keys and costs for one call: the limiter of all requests, a tenant's
 //! bucket, a user's tokens, a [`ConcurrencyLimit`].
 //!
+//! # Statistics
+//!
+//! A limiter whose builder was asked for [`stats`](RateLimiterBuilder::stats) counts its calls and tokens by
+//! outcome, its waits, refunds, changes of the quota, and keys. [`stats()`](RateLimiter::stats) returns them as
+//! [`Stats`], which prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by
+//! [`RateLimiter::new`] has none.
+//!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
@@ -430,6 +437,7 @@ mod permits;
 #[cfg(feature = "std")]
 mod queue;
 mod quota;
+mod stats;
 mod sync;
 #[cfg(feature = "std")]
 mod table;
@@ -471,6 +479,8 @@ pub use limiter::{
 #[cfg(feature = "std")]
 pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
+#[cfg(feature = "std")]
+pub use stats::{KeyStats, Stats};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
 pub use tokens::{Tokens, TokensError};

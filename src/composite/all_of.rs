@@ -153,20 +153,49 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     #[inline]
     pub fn try_acquire(&self) -> Result<Held<'a, M>, LimitError> {
         let held = self.take_permits(None)?;
-        together::take_all::<_, N>(self, None, &mut |_, _| ()).map_err(|refused| refused.error(self))?;
+        match together::take_all::<_, N>(self, None, &mut |_, _| ()) {
+            Ok(()) => self.count_admitted(None),
+            Err(refused) => return Err(self.count_refused(refused.error(self))),
+        }
         Ok(held)
     }
 
     /// Takes the tokens of every charge, or none, and returns the decision with the numbers of each limit. Takes
     /// no permits.
     pub fn decide(&self) -> CompositeDecision {
-        CompositeDecision::of(self, None, || ())
+        let decided = CompositeDecision::of(self, None, || ());
+        match decided.refusal() {
+            None => self.count_admitted(None),
+            Some(error) => _ = self.count_refused(error),
+        }
+        decided
     }
 
     /// Gives back the tokens that an admitted call took, if it turned out that the call is not made after all. What
     /// is given back is clipped at each burst.
     pub fn give_back(&self) {
-        together::give_back(self, N, None);
+        together::give_back(self, N, None, |target, added| target.recording().refunded(added));
+    }
+
+    /// Counts an admitted call in the statistics of each limit but `counted`.
+    #[inline]
+    fn count_admitted(&self, counted: Option<usize>) {
+        for (nth, Charge { bucket, n, .. }) in self.charges.iter().enumerate() {
+            if Some(nth) != counted && !n.is_zero() {
+                bucket.target().recording().admitted(*n);
+            }
+        }
+    }
+
+    /// Counts a refused call in the statistics of the limit that refused it, and returns the error.
+    #[cold]
+    fn count_refused(&self, error: LimitError) -> LimitError {
+        if let (LimitCause::Tokens(cause), Some(Charge { bucket, n, .. })) =
+            (error.cause(), self.charges.get(error.index()))
+        {
+            bucket.target().recording().refused(*n, &cause);
+        }
+        error
     }
 
     #[inline]
@@ -196,12 +225,14 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     ) -> Result<Held<'a, M>, LimitError> {
         let taken = self.take_permits(have).and_then(|held| {
             let rest = Rest { all: self, charged };
+            // A refusal is not counted: the call goes on to wait for that limit.
             together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
+            self.count_admitted(charged);
             Ok(held)
         });
         if let (Err(_), Some(nth)) = (&taken, charged) {
             let target = self.charges[nth].bucket.target();
-            target.give_back(target.layout().units_up(self.tokens_with(nth)), target.live());
+            target.refund(target.layout().units_up(self.tokens_with(nth)), target.live());
         }
         taken
     }

@@ -280,7 +280,7 @@ fn take_rest(
         match part.target.take(part.n, part.leaving, part.source(at)) {
             taken @ (Taken::Admitted { .. } | Taken::Unlimited) => each(nth, taken),
             taken => {
-                give_back(parts, nth, at);
+                give_back(parts, nth, at, |_, _| ());
                 return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, Refused::new(nth, taken)) });
             }
         }
@@ -316,13 +316,19 @@ pub(super) fn look_behind(
     refused
 }
 
-/// Gives back what was taken from the first `taken` limits, the last first.
+/// Gives back what was taken from the first `taken` limits, the last first. `each` receives the tokens that
+/// were added.
 #[cold]
-pub(super) fn give_back(parts: impl Parts, taken: usize, at: Option<Reading>) {
+pub(super) fn give_back<P: Parts>(
+    parts: P,
+    taken: usize,
+    at: Option<Reading>,
+    each: impl Fn(Target<'_, P::Clock>, Tokens),
+) {
     for nth in (0..taken).rev() {
         let part = parts.part(nth);
         if !part.n.is_zero() {
-            part.target.give_back(part.demand().cost.0.into(), part.source(at));
+            each(part.target, part.target.give_back(part.demand().cost.0.into(), part.source(at)));
         }
     }
 }

@@ -170,7 +170,7 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         if let Some(Outcome::Granted { .. }) = queue.leave(id) {
             let call = self.call();
-            together::give_back(call, self.handle.limits().len(), None);
+            together::give_back(call, self.handle.limits().len(), None, |_, _| ());
             self.handle.changed(false);
         }
         self.handle.tidy();

@@ -12,6 +12,7 @@ use crate::cell::{Cell, WordCell};
 use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::quota::Quota;
+use crate::stats::Recording;
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Level, Reading, Snapshot, Units, Word};
 
@@ -90,6 +91,16 @@ impl<'a, C> Target<'a, C> {
         }
     }
 
+    /// Returns the limiter's statistics.
+    #[inline]
+    pub(crate) fn recording(&self) -> &'a Recording {
+        match self {
+            Target::Single(limiter) => limiter.recording(),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, _) => &buckets.stats,
+        }
+    }
+
     pub(crate) fn quota(&self) -> Quota {
         match self {
             Target::Single(limiter) => limiter.quota(),
@@ -149,7 +160,7 @@ impl<'a, C> Target<'a, C> {
 }
 
 impl<'a, C: Clock> Target<'a, C> {
-    /// Takes the cost of `n` if `leaving` tokens are left then.
+    /// Takes the cost of `n` if `leaving` tokens are left then. The outcome is not counted in the statistics.
     #[cfg(feature = "std")]
     pub(crate) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
         match self {
@@ -158,13 +169,14 @@ impl<'a, C: Clock> Target<'a, C> {
         }
     }
 
-    /// The same, as an answer. A cost of zero is always admitted.
+    /// Takes as [`take`](Target::take), and returns the answer, which is counted. A cost of zero is always
+    /// admitted.
     #[inline(always)]
     pub(crate) fn try_take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Result<(), TryAcquireError> {
         match self {
             Target::Single(limiter) => limiter.try_take(n, leaving, now),
             #[cfg(feature = "std")]
-            Target::Key(buckets, key) => buckets.table.try_take(*key, (n, leaving), now),
+            Target::Key(buckets, key) => buckets.try_take(*key, (n, leaving), now),
         }
     }
 
@@ -202,15 +214,22 @@ impl<'a, C: Clock> Target<'a, C> {
             Target::Key(buckets, key) => buckets.table.take_once(*key, (n, leaving), now).ok_or(None),
         };
         match taken {
-            Ok(taken) => Decision::taken(self.layout(), taken),
-            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen),
+            Ok(taken) => {
+                match self {
+                    Target::Single(limiter) => limiter.count(n, &taken),
+                    #[cfg(feature = "std")]
+                    Target::Key(buckets, _) => buckets.count(n, &taken),
+                }
+                Decision::taken(self.layout(), taken)
+            }
+            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.total_pico()),
         }
     }
 
     /// Continues after the short loop, to the decision.
     #[cold]
     #[inline(never)]
-    fn decide_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Option<Seen>) -> Decision {
+    fn decide_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Option<Seen>, n: u128) -> Decision {
         let taken = match self {
             Target::Single(limiter) => {
                 limiter.take_cold(demand, now, seen.unwrap_or_else(|| Seen::first(*limiter, now)))
@@ -219,7 +238,9 @@ impl<'a, C: Clock> Target<'a, C> {
             Target::Key(buckets, key) => buckets.table.take_cold(*key, demand, now),
         };
         // The quota may have changed since, but then it changed during this call.
-        Decision::taken_by(self.terms_source(), taken)
+        let terms = self.terms_source();
+        self.recording().taken(Tokens::from_pico(n), &taken, terms);
+        Decision::taken_by(terms, taken)
     }
 
     /// The decision on a cost of zero: admitted, also if a full table has no place for the key, because
@@ -281,9 +302,18 @@ impl<'a, C: Clock> Target<'a, C> {
 
     /// Adds `n` tokens, clipped at the burst, and returns the tokens that were added.
     pub(crate) fn add_tokens(&self, n: Tokens, now: TimeSource<'_, C>) -> Tokens {
-        self.give_back(self.layout().units_down(n), now)
+        self.refund(self.layout().units_down(n), now)
     }
 
+    /// Gives units back as [`give_back`](Target::give_back) does, and counts that.
+    pub(crate) fn refund(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
+        let added = self.give_back(units, now);
+        self.recording().refunded(added);
+        added
+    }
+
+    /// Gives back units that were charged to a call that is not counted, and returns the tokens that were
+    /// added: what is above the burst is not.
     pub(crate) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
         let added = self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units));
         self.layout().tokens_down(added.unwrap_or_default())
@@ -322,9 +352,14 @@ impl<'a, C: Clock> Target<'a, C> {
         let (reserved, actual) = (self.layout().units_up(reserved), self.layout().units_up(actual));
         match actual.checked_sub(reserved) {
             Some(0) => Tokens::ZERO,
-            Some(more) => self.charge(more, now),
+            Some(more) => {
+                let uncharged = self.charge(more, now);
+                let charged = self.layout().tokens_up(more).saturating_sub(uncharged);
+                self.recording().charged(charged);
+                uncharged
+            }
             None => {
-                self.give_back(reserved - actual, now);
+                self.refund(reserved - actual, now);
                 Tokens::ZERO
             }
         }

@@ -8,6 +8,8 @@ mod locks;
 mod memory;
 #[cfg(feature = "std")]
 mod panics;
+#[cfg(feature = "std")]
+mod threads;
 
 #[cfg(feature = "std")]
 pub(crate) use atomics::fence;
@@ -18,3 +20,5 @@ pub(crate) use locks::{Condvar, Mutex, MutexGuard, OnceLock, lock, try_lock, wai
 pub(crate) use memory::{Pair, zeroed};
 #[cfg(feature = "std")]
 pub(crate) use panics::{ignore_panic, in_drop};
+#[cfg(feature = "std")]
+pub(crate) use threads::{PLACES, place};

@@ -78,6 +78,8 @@ pub(super) struct StripeState {
     pub(super) queued: BTreeMap<Fingerprint, Arc<Queue>>,
     /// The last key of `queued` that was looked at, to see whether its waiters are gone.
     pub(super) last_checked: Option<Fingerprint>,
+    /// The number of keys that were forgotten because their bucket was full.
+    pub(super) forgotten: u64,
 }
 
 /// A stripe, for as long as its lock is held.
@@ -326,6 +328,7 @@ impl Stripe {
             last_swept: None,
             queued: BTreeMap::new(),
             last_checked: None,
+            forgotten: 0,
         };
         Stripe { changes: AtomicU64::new(0), state: Mutex::new(state) }
     }

@@ -86,6 +86,7 @@ impl<'a> Locked<'a> {
         // A charge that is under way makes the claim fail. The bucket is in use again then.
         let claimed = forgettable.includes(word) && tenant.claim_if(word);
         if claimed {
+            self.state.forgotten += 1;
             self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
         }
         claimed

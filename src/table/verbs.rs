@@ -6,7 +6,6 @@ use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{self, Taken, TimeSource};
 use crate::clock::Clock;
-use crate::error::TryAcquireError;
 use crate::sync::lock;
 use crate::tokens::Tokens;
 use crate::word::{Reading, Snapshot, Units, Word};
@@ -35,45 +34,7 @@ enum Absent<T> {
 }
 
 impl Table {
-    /// Takes the cost of `n` from a key's bucket if `leaving` tokens are left then, and returns the
-    /// answer. A cost of zero is always admitted, and does not make the key known.
-    // The outcome of the one attempt becomes the answer at once, in registers.
-    #[inline(always)]
-    pub(crate) fn try_take(
-        &self,
-        key: Fingerprint,
-        (n, leaving): (Tokens, Tokens),
-        source: TimeSource<'_, impl Clock>,
-    ) -> Result<(), TryAcquireError> {
-        if n.is_zero() {
-            return Ok(());
-        }
-        let layout = self.layout();
-        match self.take_once(key, (n, leaving), source) {
-            Some(taken) => taken.answer(layout, (n, leaving)),
-            None => {
-                let demand = Demand::new(layout, n, leaving);
-                self.try_take_cold(key, demand, source, n.total_pico(), leaving.total_pico())
-            }
-        }
-    }
-
-    /// Takes from a key's bucket, in a slot or elsewhere, and returns the answer. Amounts in 10⁻¹² token
-    /// are passed in registers.
-    #[cold]
-    #[inline(never)]
-    fn try_take_cold(
-        &self,
-        key: Fingerprint,
-        demand: Demand,
-        source: TimeSource<'_, impl Clock>,
-        n: u128,
-        leaving: u128,
-    ) -> Result<(), TryAcquireError> {
-        self.take_cold(key, demand, source).answer_by(self.terms_source(), n, leaving)
-    }
-
-    /// The same, as an outcome.
+    /// Takes the cost of `n` from a key's bucket if `leaving` tokens are left then.
     #[inline(always)]
     pub(crate) fn take(
         &self,
@@ -306,6 +267,12 @@ impl Table {
     /// Returns the most bytes that will ever be in use.
     pub(crate) fn memory_limit(&self) -> u64 {
         memory_limit(self.max_keys)
+    }
+
+    /// Returns the number of keys that were forgotten because their bucket was full. Takes the lock of each
+    /// stripe for a moment.
+    pub(crate) fn forgotten(&self) -> u64 {
+        (0..self.stripes.len()).map(|stripe| self.lock(stripe).state.forgotten).sum()
     }
 
     /// Returns the number of events of this kind.

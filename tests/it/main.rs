@@ -36,6 +36,7 @@ mod resetting;
 mod set_quota;
 mod sharing;
 mod starting;
+mod stats;
 mod strict_windows;
 mod support;
 mod text;

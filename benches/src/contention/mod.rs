@@ -9,6 +9,7 @@ mod memory;
 mod permits;
 mod plot;
 mod states;
+mod stats;
 mod threads;
 mod work;
 
@@ -33,6 +34,7 @@ pub const BENCH: Bench = Bench {
         composite::section,
         coarse::section,
         permits::section,
+        stats::section,
         exact::section,
     ],
     child: child::answer,

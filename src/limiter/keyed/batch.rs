@@ -77,7 +77,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
             out.extend(
                 keys.iter()
                     .zip(chunk)
-                    .map(|(&key, item)| self.buckets.table.try_take(key, (call(item).1, Tokens::ZERO), now)),
+                    .map(|(&key, item)| self.buckets.try_take(key, (call(item).1, Tokens::ZERO), now)),
             );
         }
     }

@@ -14,6 +14,7 @@ use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::{BACKGROUND, Buckets};
 use crate::queue::TimerFactory;
 use crate::quota::Quota;
+use crate::stats::Recording;
 use crate::table::{FullEvent, MOST_KEYS, OnFull, Table, TableConfig, Waiters, keys_within, memory_limit};
 
 impl<K: ?Sized> KeyedRateLimiter<K> {
@@ -77,6 +78,7 @@ pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     clock: C,
     hasher: S,
     waiters: Waiters,
+    stats: bool,
     keys: PhantomData<fn() -> *const K>,
 }
 
@@ -108,6 +110,7 @@ impl<K: ?Sized> KeyedRateLimiterBuilder<K> {
             clock: QuantaClock,
             hasher: SipState::new(),
             waiters: Waiters { each: MAX_WAITERS.0, keys: MAX_WAITERS.1, timer: None },
+            stats: false,
             keys: PhantomData,
         }
     }
@@ -180,6 +183,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
             background: self.background,
             hasher: self.hasher,
             waiters: self.waiters,
+            stats: self.stats,
             keys: PhantomData,
         }
     }
@@ -212,6 +216,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
             background: self.background,
             clock: self.clock,
             waiters: self.waiters,
+            stats: self.stats,
             keys: PhantomData,
         }
     }
@@ -238,6 +243,12 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
         KeyedRateLimiterBuilder { waiters: Waiters { timer, ..self.waiters }, ..self }
     }
 
+    /// Makes the limiter count its calls over all keys, for [`KeyedRateLimiter::stats`]. By default it does
+    /// not. As for [`RateLimiterBuilder::stats`](crate::RateLimiterBuilder::stats).
+    pub fn stats(self) -> Self {
+        KeyedRateLimiterBuilder { stats: true, ..self }
+    }
+
     /// Returns the limiter, without keys.
     ///
     /// # Errors
@@ -246,7 +257,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     /// if the memory cannot be reserved.
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let buckets = Buckets { table: self.table(&quota)?, background: self.background, clock: self.clock };
+        let stats = if self.stats { Recording::on() } else { Recording::OFF };
+        let buckets = Buckets { table: self.table(&quota)?, background: self.background, stats, clock: self.clock };
         Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
     }
 
@@ -288,7 +300,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
 impl<K: ?Sized, C: Clock + Clone, S> KeyedRateLimiterBuilder<K, C, S> {
     /// Returns buckets for this quota.
     pub(crate) fn buckets(&self, quota: Quota) -> Result<Buckets<C>, BuildError> {
-        Ok(Buckets { table: self.table(&quota)?, background: self.background, clock: self.clock.clone() })
+        let (table, clock) = (self.table(&quota)?, self.clock.clone());
+        Ok(Buckets { table, background: self.background, stats: Recording::OFF, clock })
     }
 
     pub(crate) fn into_hasher(self) -> S {

@@ -35,12 +35,15 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     /// # Ok::<(), brimful::SetQuotaError>(())
     /// ```
     pub fn set_quota(&self, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
-        self.buckets.table.change_quota(change.into(), self.live())
+        self.buckets.table.change_quota(change.into(), self.live())?;
+        self.buckets.stats.changed();
+        Ok(())
     }
 
     /// Admits nothing, on any key, for `duration`. As
     /// [`RateLimiter::pause_for`](crate::RateLimiter::pause_for).
     pub fn pause_for(&self, duration: Duration) {
         self.buckets.table.pause(duration, self.live());
+        self.buckets.stats.paused();
     }
 }

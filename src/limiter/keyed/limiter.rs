@@ -9,6 +9,7 @@ use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::state::Buckets;
 use crate::quota::Quota;
+use crate::stats::Stats;
 use crate::table::FullEvent;
 
 /// A token bucket for each key, all with the same quota: for addresses, users, API keys.
@@ -173,6 +174,20 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
     #[must_use]
     pub fn refusals(&self) -> u64 {
         self.buckets.table.events(FullEvent::Refused)
+    }
+
+    /// Returns the statistics of all keys since the limiter was built, or since the last
+    /// [`take_stats`](KeyedRateLimiter::take_stats); `None` unless the builder was asked for
+    /// [`stats`](crate::KeyedRateLimiterBuilder::stats). Takes the lock of each stripe for a moment.
+    #[must_use]
+    pub fn stats(&self) -> Option<Stats> {
+        self.buckets.stats.read(|| Some(self.buckets.key_stats()))
+    }
+
+    /// Returns the statistics as [`stats`](KeyedRateLimiter::stats) does, and begins anew. No call is lost
+    /// between two reads: their sums are the totals.
+    pub fn take_stats(&self) -> Option<Stats> {
+        self.buckets.stats.take(|| Some(self.buckets.key_stats()))
     }
 
     /// Returns the number of keys that callers wait on, or waited on a moment ago. All of them count

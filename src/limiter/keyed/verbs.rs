@@ -96,7 +96,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        self.buckets.table.try_take(self.fingerprint(key), (n.into(), Tokens::ZERO), self.live())
+        self.buckets.try_take(self.fingerprint(key), (n.into(), Tokens::ZERO), self.live())
     }
 
     /// As [`RateLimiter::decide`](crate::RateLimiter::decide), on the key's bucket.
@@ -123,7 +123,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
         K: Borrow<Q>,
     {
         let (key, n) = (self.fingerprint(key), n.into());
-        self.buckets.table.try_take(key, (n, Tokens::ZERO), self.live())?;
+        self.buckets.try_take(key, (n, Tokens::ZERO), self.live())?;
         Ok(OwnedReservation::new(OwnedTarget::Key(self.buckets.clone(), key), n, None))
     }
 

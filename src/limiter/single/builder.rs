@@ -31,6 +31,7 @@ pub struct RateLimiterBuilder<C = QuantaClock> {
     background: u8,
     max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
+    stats: bool,
 }
 
 impl RateLimiter {
@@ -43,6 +44,7 @@ impl RateLimiter {
             background: BACKGROUND,
             max_waiters: None,
             timer: None,
+            stats: false,
         }
     }
 }
@@ -77,8 +79,8 @@ impl<C: Clock> RateLimiterBuilder<C> {
 
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> RateLimiterBuilder<D> {
-        let RateLimiterBuilder { quota, highest, background, max_waiters, timer, .. } = self;
-        RateLimiterBuilder { quota, highest, clock, background, max_waiters, timer }
+        let RateLimiterBuilder { quota, highest, background, max_waiters, timer, stats, .. } = self;
+        RateLimiterBuilder { quota, highest, clock, background, max_waiters, timer, stats }
     }
 
     /// Sets the tokens that [`background`](RateLimiter::background) work leaves in the bucket, in
@@ -101,6 +103,13 @@ impl<C: Clock> RateLimiterBuilder<C> {
         RateLimiterBuilder { timer: Some(TimerFactory::new(make)), ..self }
     }
 
+    /// Makes the limiter count its calls, for [`RateLimiter::stats`]. By default it does not. The counters take
+    /// about four kilobytes; a call raises one or two of them, which threads do not share unless there are more
+    /// than eight.
+    pub fn stats(self) -> Self {
+        RateLimiterBuilder { stats: true, ..self }
+    }
+
     /// Returns the limiter. Its bucket starts now.
     ///
     /// # Errors
@@ -118,7 +127,7 @@ impl<C: Clock> RateLimiterBuilder<C> {
             (None, None) => limiter,
             (most, timer) => limiter.with_queue(most.unwrap_or(MAX_WAITERS), timer),
         };
-        Ok(limiter)
+        Ok(if self.stats { limiter.with_stats() } else { limiter })
     }
 }
 

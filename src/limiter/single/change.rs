@@ -55,7 +55,9 @@ impl<C: Clock> RateLimiter<C> {
     /// # Ok::<(), brimful::SetQuotaError>(())
     /// ```
     pub fn set_quota(&self, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
-        self.change_quota(change.into())
+        self.change_quota(change.into())?;
+        self.recording().changed();
+        Ok(())
     }
 
     /// Admits nothing for `duration`: for a server that said when to retry. The bucket is refilled

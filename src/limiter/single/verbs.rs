@@ -20,6 +20,8 @@ use crate::limiter::target::OwnedTarget;
 #[cfg(feature = "std")]
 use crate::limiter::wait::{Acquire, Granted, OwnedAcquire, Reserve};
 #[cfg(feature = "std")]
+use crate::stats::Stats;
+#[cfg(feature = "std")]
 use std::sync::Arc;
 
 impl<C: Clock> RateLimiter<C> {
@@ -256,5 +258,31 @@ impl<C> RateLimiter<C> {
     #[must_use]
     pub fn waiters(&self) -> usize {
         self.waiting() as usize
+    }
+
+    /// Returns the statistics since the limiter was built, or since the last
+    /// [`take_stats`](RateLimiter::take_stats); `None` unless the builder was asked for
+    /// [`stats`](crate::RateLimiterBuilder::stats).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{MockClock, Quota, RateLimiter};
+    ///
+    /// let limiter = RateLimiter::builder().quota(Quota::per_second(2)).clock(MockClock::new()).stats().build()?;
+    /// let admitted = (0..5).filter(|_| limiter.allow()).count();
+    /// let stats = limiter.stats().unwrap();
+    /// assert_eq!((stats.admitted, stats.rate_limited), (2, 3));
+    /// # Ok::<(), brimful::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Option<Stats> {
+        self.recording().read(|| None)
+    }
+
+    /// Returns the statistics as [`stats`](RateLimiter::stats) does, and begins anew. No call is lost between
+    /// two reads: their sums are the totals.
+    pub fn take_stats(&self) -> Option<Stats> {
+        self.recording().take(|| None)
     }
 }

@@ -64,6 +64,7 @@ impl<C: Clock> RateLimiter<C> {
         if !self.has_no_limit() {
             self.move_to_second();
             self.changed_quota().pause(duration, || self.live().read());
+            self.recording().paused();
             self.requote();
         }
     }

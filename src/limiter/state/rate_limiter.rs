@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::error::TryAcquireError;
 use crate::limiter::decision::as_f64;
 use crate::quota::Quota;
+use crate::stats::Recording;
 use crate::sync::const_unless_loom;
 use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
@@ -87,6 +88,8 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     unlimited: bool,
     /// The share of the burst that background work leaves, in percent.
     pub(crate) background: u8,
+    /// Set if there are statistics. Calls look here, and not beside the word.
+    counts: bool,
     clock: C,
 }
 
@@ -98,7 +101,13 @@ struct Hot {
     /// The quota, if it has changed, or if it is shared with the queue.
     #[cfg(feature = "std")]
     quota: LazyQuota,
+    stats: OwnLine<Recording>,
 }
+
+/// A value in a cache line of its own, so that reading it does not wait for the word to come back from another
+/// core.
+#[repr(align(64))]
+struct OwnLine<T>(T);
 
 impl Hot {
     const_unless_loom! {
@@ -109,6 +118,7 @@ impl Hot {
                 waiters: QueueCell::new(),
                 #[cfg(feature = "std")]
                 quota: LazyQuota::new(),
+                stats: OwnLine(Recording::OFF),
             }
         }
     }
@@ -193,8 +203,21 @@ impl<C> RateLimiter<C> {
             order: ReadOrderHint::new(),
             unlimited,
             background: BACKGROUND,
+            counts: false,
             clock,
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.hot.stats.0
+    }
+
+    /// The same limiter, with statistics.
+    #[cfg(feature = "std")]
+    pub(crate) fn with_stats(mut self) -> Self {
+        (self.hot.stats, self.counts) = (OwnLine(Recording::on()), true);
+        self
     }
 
     #[inline]
@@ -311,7 +334,10 @@ impl<C: Clock> RateLimiter<C> {
         }
         let layout = self.layout();
         match cell::take(self, layout, (n, leaving), now) {
-            Ok(taken) => taken.answer(layout, (n, leaving)),
+            Ok(taken) => {
+                self.count(n, &taken);
+                taken.answer(layout, (n, leaving))
+            }
             Err(seen) => {
                 let demand = Demand::new(layout, n, leaving);
                 self.try_take_cold(demand, now, seen, n.total_pico(), leaving.total_pico())
@@ -319,7 +345,21 @@ impl<C: Clock> RateLimiter<C> {
         }
     }
 
-    /// The same, as an outcome.
+    /// Counts the outcome of the short loop in the statistics.
+    // In each arm by itself, so that an outcome stays in registers.
+    #[inline(always)]
+    pub(crate) fn count(&self, n: Tokens, taken: &Taken) {
+        match taken {
+            Taken::Denied { needed, .. } if self.counts => {
+                self.recording().denied(n, *needed > self.layout().capacity());
+            }
+            Taken::Denied { .. } => {}
+            _ if self.counts => self.recording().admitted(n),
+            _ => {}
+        }
+    }
+
+    /// Takes as [`try_take`](RateLimiter::try_take), and returns the outcome. It is not counted.
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn take(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Taken {
@@ -340,7 +380,9 @@ impl<C: Clock> RateLimiter<C> {
         n: u128,
         leaving: u128,
     ) -> Result<(), TryAcquireError> {
-        self.take_cold(demand, now, seen).answer_by(self.terms_source(), n, leaving)
+        let (taken, terms) = (self.take_cold(demand, now, seen), self.terms_source());
+        self.recording().taken(Tokens::from_pico(n), &taken, terms);
+        taken.answer_by(terms, n, leaving)
     }
 
     /// Continues after the short loop.

@@ -107,6 +107,7 @@ impl<H: WaitHandle> Wait<H> {
         };
         if let Some(Taken::Admitted { now, .. }) = taken {
             self.stage = Stage::Over;
+            self.handle.target().recording().admitted(self.n);
             return Poll::Ready(Ok(granted_now(now)));
         }
         self.wait(taken, by).poll()
@@ -120,7 +121,7 @@ impl<H: WaitHandle> Wait<H> {
         let demand = Demand::new(target.layout(), self.n, self.leaving);
         if now > deadline && demand.needed <= target.terms().capacity() {
             if let Some(due) = target.due_at(demand, TimeSource::given(now)) {
-                return Err(AcquireError::TooLate(TooLate(due)));
+                return self.count(Err(AcquireError::TooLate(TooLate(due)))).map(|_| None);
             }
         }
         Ok(target.take_or_queue(self.n, self.leaving, TimeSource::given(now)))
@@ -138,7 +139,7 @@ impl<H: WaitHandle> Wait<H> {
                         let now = if let Outcome::Granted { at, .. } = outcome { at } else { since };
                         self.handle.target().take_back(&queue, now);
                     }
-                    Poll::Ready(self.answer(outcome, since))
+                    Poll::Ready(self.count(self.answer(outcome, since)))
                 }
                 Poll::Pending => Poll::Pending,
             },
@@ -166,8 +167,9 @@ impl<H: WaitHandle> Wait<H> {
     fn wait(&mut self, taken: Option<Taken>, by: &Waker) -> Begun {
         let begun = self.begin(taken, by);
         // Not before: what is the user's may panic, and the wait has not ended then.
-        if let Begun::Over(_) = begun {
+        if let Begun::Over(answer) = begun {
             self.stage = Stage::Over;
+            return Begun::Over(self.count(answer));
         }
         begun
     }
@@ -239,6 +241,7 @@ impl<H: WaitHandle> Wait<H> {
             target.take_or_queue(self.n, self.leaving, target.live())
         };
         if let Some(Taken::Admitted { now, .. }) = taken {
+            self.handle.target().recording().admitted(self.n);
             return Ok(granted_now(now));
         }
         self.park(taken)
@@ -280,6 +283,12 @@ fn granted_now(now: Reading) -> Granted {
 }
 
 impl<H: WaitHandle> Wait<H> {
+    /// Counts the end of the wait in the statistics, and returns it.
+    fn count(&self, answer: Answer) -> Answer {
+        self.handle.target().recording().waited(self.n, answer.as_ref().map(Granted::waited));
+        answer
+    }
+
     fn answer(&self, outcome: Outcome, since: Reading) -> Answer {
         match outcome {
             Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
@@ -310,6 +319,7 @@ impl<H: WaitHandle> Wait<H> {
             }
         }));
         let target = self.handle.target();
+        target.recording().abandoned();
         if let Some(Outcome::Granted { cost, .. }) = outcome {
             target.give_back(cost.0.into(), target.live());
         }
