@@ -273,6 +273,11 @@
 //! [`Stats`], which prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by
 //! [`RateLimiter::new`] has none.
 //!
+//! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
+//! under the [name](RateLimiterBuilder::name) of the policy and never with a key. Calls only count. The program emits
+//! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in a place that
+//! it comes by anyway.
+//!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
@@ -389,6 +394,8 @@
 //!   on, amounts must be texts there.
 //! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
 //!   tokio's tasks can wait as well.
+//! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's recorder of metrics,
+//!   and to its subscriber.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The guide is of all features.

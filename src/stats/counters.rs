@@ -39,9 +39,9 @@ const COUNTERS: usize = Counter::Pauses as usize + 1;
 /// An amount of tokens that is counted, in two numbers: whole tokens, and millionths.
 #[derive(Clone, Copy)]
 pub(super) enum Amount {
-    /// The tokens of other calls than those for one token.
+    /// Without the tokens of [`Counter::Single`].
     Admitted,
-    /// The tokens of other denied calls than those of [`Counter::SingleDenied`].
+    /// Without the tokens of [`Counter::SingleDenied`].
     Denied,
     Refunded,
 }
@@ -133,6 +133,22 @@ impl Sums {
 
     pub(super) fn tokens(&self, amount: Amount) -> f64 {
         let at = COUNTERS + 2 * amount as usize;
-        self.0[at] as f64 + self.0[at + 1] as f64 / MICRO as f64
+        self.calls_for_one(amount) as f64 + self.0[at] as f64 + self.0[at + 1] as f64 / MICRO as f64
+    }
+
+    /// Returns the whole tokens of an amount that never began anew.
+    #[cfg(feature = "metrics")]
+    pub(super) fn whole_tokens(&self, amount: Amount) -> u64 {
+        let at = COUNTERS + 2 * amount as usize;
+        self.calls_for_one(amount).wrapping_add(self.0[at]).wrapping_add(self.0[at + 1] / MICRO)
+    }
+
+    /// Returns the calls for one token, whose tokens are counted by this alone.
+    fn calls_for_one(&self, amount: Amount) -> u64 {
+        match amount {
+            Amount::Admitted => self.get(Counter::Single),
+            Amount::Denied => self.get(Counter::SingleDenied),
+            Amount::Refunded => 0,
+        }
     }
 }

@@ -1,16 +1,22 @@
 //! [`Recording`]: the statistics of a limiter, or their absence.
 
 use crate::cell::{Taken, TermsSource};
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use crate::clock::Clock;
 use crate::tokens::Tokens;
 
 #[cfg(feature = "std")]
 use super::counters::Counter;
+#[cfg(feature = "std")]
+use super::options::StatsOptions;
 #[cfg(feature = "std")]
 use super::recorder::Recorder;
 #[cfg(feature = "std")]
 use super::snapshot::{KeyStats, Stats};
 #[cfg(feature = "std")]
 use crate::error::{AcquireError, TryAcquireError};
+#[cfg(feature = "std")]
+use std::fmt::Display;
 #[cfg(feature = "std")]
 use std::time::Duration;
 
@@ -82,9 +88,9 @@ impl Recording {
 
 #[cfg(feature = "std")]
 impl Recording {
-    /// Statistics that begin now.
-    pub(crate) fn on() -> Self {
-        Recording { recorder: Some(Box::new(Recorder::new())) }
+    /// The statistics that were asked for. They begin now. `policy` is the name of a limiter that was given none.
+    pub(crate) fn new(options: &StatsOptions, policy: impl Display) -> Self {
+        Recording { recorder: options.on.then(|| Box::new(Recorder::new(options, policy))) }
     }
 
     /// Counts a call that one of several limits refused.
@@ -132,5 +138,29 @@ impl Recording {
     /// Returns the same, and begins anew.
     pub(crate) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Option<Stats> {
         self.recorder.as_ref().map(|recorder| recorder.take(keys))
+    }
+
+    /// Emits what was counted since the last emission.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn emit(&self, keys: impl FnOnce() -> Option<KeyStats>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.emit(keys);
+        }
+    }
+
+    /// Emits as [`emit`](Recording::emit), if the last call that did so is at least `period` ago. Returns whether
+    /// it did.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn emit_every(
+        &self,
+        period: Duration,
+        clock: &impl Clock,
+        keys: impl FnOnce() -> Option<KeyStats>,
+    ) -> bool {
+        let due = self.recorder.as_ref().filter(|recorder| recorder.is_due(clock.now(), period));
+        due.is_some_and(|recorder| {
+            recorder.emit(keys);
+            true
+        })
     }
 }

@@ -10,6 +10,8 @@ mod composite_waiting;
 mod conformance;
 mod decisions;
 mod demand_limit;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod emitting;
 mod errors;
 mod exact_waits;
 mod field_bugs;

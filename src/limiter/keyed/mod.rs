@@ -3,6 +3,8 @@
 mod batch;
 mod builder;
 mod change;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod emit;
 mod hasher;
 mod limiter;
 mod verbs;

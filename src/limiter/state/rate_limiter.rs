@@ -23,6 +23,8 @@ use crate::cell::{LazyQuota, QuotaCell};
 use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::queue::QueueCell;
+#[cfg(feature = "std")]
+use crate::stats::StatsOptions;
 
 /// The share of the burst that background work leaves by default, in percent.
 pub(crate) const BACKGROUND: u8 = 20;
@@ -213,10 +215,10 @@ impl<C> RateLimiter<C> {
         &self.hot.stats.0
     }
 
-    /// The same limiter, with statistics.
+    /// The same limiter, with the statistics that were asked for.
     #[cfg(feature = "std")]
-    pub(crate) fn with_stats(mut self) -> Self {
-        (self.hot.stats, self.counts) = (OwnLine(Recording::on()), true);
+    pub(crate) fn with_stats(mut self, options: &StatsOptions) -> Self {
+        (self.hot.stats, self.counts) = (OwnLine(Recording::new(options, self.quota)), options.on);
         self
     }
 
