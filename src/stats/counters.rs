@@ -4,8 +4,7 @@ use std::array;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, Ordering, PLACES, place};
-use crate::tokens::Tokens;
+use crate::sync::{AtomicU64, Ordering, PLACES, own_place, place};
 
 /// A number that is counted.
 #[derive(Clone, Copy)]
@@ -75,13 +74,13 @@ impl Numbers<'_> {
         self.raise(counter as usize, n);
     }
 
-    /// Adds tokens, to the nearest millionth of one.
+    /// Adds whole tokens and parts of 10⁻¹² token, to the nearest millionth of one.
     #[inline]
-    pub(super) fn add_tokens(self, amount: Amount, n: Tokens) {
+    pub(super) fn add_tokens(self, amount: Amount, whole: u32, pico: u64) {
         let at = COUNTERS + 2 * amount as usize;
-        self.raise(at, n.whole().into());
-        if n.pico() > 0 {
-            self.raise(at + 1, (n.pico() + MICRO / 2) / MICRO);
+        self.raise(at, whole.into());
+        if pico > 0 {
+            self.raise(at + 1, (pico + MICRO / 2) / MICRO);
         }
     }
 
@@ -110,6 +109,14 @@ impl Counters {
     pub(super) fn here(&self) -> Numbers<'_> {
         let place = place();
         Numbers { numbers: &self.0[place.index()], is_own: place.is_own() }
+    }
+
+    /// Counts one, if this thread owns its place. Returns false if it does not.
+    #[inline(always)]
+    pub(super) fn count_if_own(&self, counter: Counter) -> bool {
+        let Some(place) = own_place() else { return false };
+        Numbers { numbers: &self.0[place], is_own: true }.add(counter, 1);
+        true
     }
 
     pub(super) fn sums(&self) -> Sums {

@@ -35,30 +35,49 @@ impl Recorder {
         }
     }
 
+    /// Counts an admitted call.
+    // Amounts are passed in registers, so that they need no memory in the caller.
+    #[inline(always)]
+    pub(super) fn admitted(&self, n: Tokens) {
+        if n == Tokens::ONE {
+            self.count_here(Counter::Single);
+        } else {
+            self.admitted_several(n.whole(), n.pico());
+        }
+    }
+
+    /// Counts a denied call.
+    #[inline(always)]
+    pub(super) fn denied(&self, n: Tokens, kind: Counter) {
+        match kind {
+            Counter::RateLimited if n == Tokens::ONE => self.count_here(Counter::SingleDenied),
+            _ => self.denied_several(kind, n.whole(), n.pico()),
+        }
+    }
+
+    /// Counts one. The usual case, in the caller: a handful of instructions.
+    #[inline(always)]
+    pub(super) fn count_here(&self, counter: Counter) {
+        if !self.counters.count_if_own(counter) {
+            self.count(counter);
+        }
+    }
+
     // Cold, as all of these: so that a limiter without statistics goes straight on.
     #[cold]
     #[inline(never)]
-    pub(super) fn admitted(&self, n: Tokens) {
+    pub(super) fn admitted_several(&self, whole: u32, pico: u64) {
         let here = self.counters.here();
-        if n == Tokens::ONE {
-            here.add(Counter::Single, 1);
-        } else {
-            here.add(Counter::Several, 1);
-            here.add_tokens(Amount::Admitted, n);
-        }
+        here.add(Counter::Several, 1);
+        here.add_tokens(Amount::Admitted, whole, pico);
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn denied(&self, n: Tokens, kind: Counter) {
+    pub(super) fn denied_several(&self, kind: Counter, whole: u32, pico: u64) {
         let here = self.counters.here();
-        match kind {
-            Counter::RateLimited if n == Tokens::ONE => here.add(Counter::SingleDenied, 1),
-            _ => {
-                here.add(kind, 1);
-                here.add_tokens(Amount::Denied, n);
-            }
-        }
+        here.add(kind, 1);
+        here.add_tokens(Amount::Denied, whole, pico);
     }
 
     #[cold]
@@ -103,14 +122,14 @@ impl Recorder {
     pub(super) fn refunded(&self, n: Tokens) {
         let here = self.counters.here();
         here.add(Counter::Refunds, 1);
-        here.add_tokens(Amount::Refunded, n);
+        here.add_tokens(Amount::Refunded, n.whole(), n.pico());
     }
 
     /// Counts tokens that a call was charged after it was admitted.
     #[cold]
     #[inline(never)]
     pub(super) fn charged(&self, n: Tokens) {
-        self.counters.here().add_tokens(Amount::Admitted, n);
+        self.counters.here().add_tokens(Amount::Admitted, n.whole(), n.pico());
     }
 
     #[cold]

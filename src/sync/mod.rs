@@ -21,4 +21,4 @@ pub(crate) use memory::{Pair, zeroed};
 #[cfg(feature = "std")]
 pub(crate) use panics::{ignore_panic, in_drop};
 #[cfg(feature = "std")]
-pub(crate) use threads::{PLACES, place};
+pub(crate) use threads::{PLACES, own_place, place};
