@@ -273,6 +273,10 @@
 //! [`Stats`], which prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by
 //! [`RateLimiter::new`] has none.
 //!
+//! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
+//! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with the most of them, by their
+//! [ids](KeyedRateLimiter::key_id), because a limiter keeps no keys.
+//!
 //! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
 //! under the [name](RateLimiterBuilder::name) of the policy and never with a key. Calls only count. The program emits
 //! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in a place that
@@ -487,7 +491,7 @@ pub use limiter::{
 pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
-pub use stats::{KeyStats, Stats};
+pub use stats::{DeniedKey, KeyId, KeyStats, Stats, TopDenied};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
 pub use tokens::{Tokens, TokensError};

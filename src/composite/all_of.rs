@@ -193,7 +193,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         if let (LimitCause::Tokens(cause), Some(Charge { bucket, n, .. })) =
             (error.cause(), self.charges.get(error.index()))
         {
-            bucket.target().recording().refused(*n, &cause);
+            bucket.target().count_refused(*n, &cause);
         }
         error
     }

@@ -23,9 +23,15 @@ mod recorder;
 mod recording;
 #[cfg(feature = "std")]
 mod snapshot;
+#[cfg(feature = "std")]
+mod top;
+#[cfg(feature = "std")]
+mod top_denied;
 
 #[cfg(feature = "std")]
 pub(crate) use options::StatsOptions;
 pub(crate) use recording::Recording;
 #[cfg(feature = "std")]
 pub use snapshot::{KeyStats, Stats};
+#[cfg(feature = "std")]
+pub use top_denied::{DeniedKey, KeyId, TopDenied};

@@ -10,11 +10,13 @@ pub(crate) struct StatsOptions {
     /// The policy's name, by which statistics are emitted.
     #[cfg_attr(not(any(feature = "metrics", feature = "tracing")), allow(dead_code))]
     pub(crate) name: Option<Cow<'static, str>>,
+    /// The number of keys with the most denials that are named.
+    pub(crate) top_denied: Option<usize>,
 }
 
 impl StatsOptions {
     /// No statistics.
-    pub(crate) const OFF: StatsOptions = StatsOptions { on: false, name: None };
+    pub(crate) const OFF: StatsOptions = StatsOptions { on: false, name: None, top_denied: None };
 
     /// The same, with calls counted.
     pub(crate) fn on(self) -> Self {

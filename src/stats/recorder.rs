@@ -9,13 +9,16 @@ use super::emit::Emitter;
 use super::options::StatsOptions;
 use super::reader::Reader;
 use super::snapshot::{KeyStats, Stats};
+use super::top::Top;
 use crate::error::{AcquireError, TryAcquireError};
+use crate::table::Fingerprint;
 use crate::tokens::Tokens;
 
 /// The counters of a limiter with statistics.
 pub(crate) struct Recorder {
     counters: Counters,
     reader: Reader,
+    top: Option<Top>,
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     emitter: Emitter,
 }
@@ -27,6 +30,7 @@ impl Recorder {
         Recorder {
             counters: Counters::new(),
             reader: Reader::new(),
+            top: options.top_denied.map(Top::new),
             #[cfg(any(feature = "metrics", feature = "tracing"))]
             emitter: match &options.name {
                 Some(name) => Emitter::new(name),
@@ -78,6 +82,18 @@ impl Recorder {
         let here = self.counters.here();
         here.add(kind, 1);
         here.add_tokens(Amount::Denied, whole, pico);
+    }
+
+    /// Adds a denial of a key to the keys with the most denials, if they are counted.
+    #[inline(always)]
+    pub(super) fn add_to_top(&self, key: Fingerprint) {
+        if let Some(top) = &self.top {
+            top.add(key);
+        }
+    }
+
+    pub(super) fn top(&self) -> Option<&Top> {
+        self.top.as_ref()
     }
 
     #[cold]

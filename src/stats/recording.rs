@@ -14,7 +14,11 @@ use super::recorder::Recorder;
 #[cfg(feature = "std")]
 use super::snapshot::{KeyStats, Stats};
 #[cfg(feature = "std")]
+use super::top::{Denials, Top};
+#[cfg(feature = "std")]
 use crate::error::{AcquireError, TryAcquireError};
+#[cfg(feature = "std")]
+use crate::table::Fingerprint;
 #[cfg(feature = "std")]
 use std::fmt::Display;
 #[cfg(feature = "std")]
@@ -99,6 +103,33 @@ impl Recording {
         if let Some(recorder) = &self.recorder {
             recorder.refused(n, error);
         }
+    }
+
+    /// Counts a call on a key that was denied for now, or for good if it `exceeds` the burst.
+    #[inline(always)]
+    pub(crate) fn denied_key(&self, n: Tokens, exceeds: bool, key: Fingerprint) {
+        if let Some(recorder) = &self.recorder {
+            recorder.denied(n, if exceeds { Counter::ExceedsBurst } else { Counter::RateLimited });
+            recorder.add_to_top(key);
+        }
+    }
+
+    /// Adds a denial of a key, which is counted already, to the keys with the most denials.
+    #[inline]
+    pub(crate) fn add_to_top(&self, key: Fingerprint) {
+        if let Some(recorder) = &self.recorder {
+            recorder.add_to_top(key);
+        }
+    }
+
+    /// Returns the keys with the most denials, and the denials that were skipped.
+    pub(crate) fn top_denied(&self) -> Option<(Vec<Denials>, u64)> {
+        self.recorder.as_ref()?.top().map(Top::read)
+    }
+
+    /// Returns the same, and begins anew.
+    pub(crate) fn take_top_denied(&self) -> Option<(Vec<Denials>, u64)> {
+        self.recorder.as_ref()?.top().map(Top::take)
     }
 
     /// Counts a wait that has ended, by the time that it took or by its error.

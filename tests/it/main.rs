@@ -42,6 +42,7 @@ mod stats;
 mod strict_windows;
 mod support;
 mod text;
+mod top_denied;
 mod total;
 mod views;
 mod waiting;

@@ -7,6 +7,7 @@ mod change;
 mod emit;
 mod hasher;
 mod limiter;
+mod top;
 mod verbs;
 
 pub use builder::KeyedRateLimiterBuilder;
