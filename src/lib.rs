@@ -455,7 +455,8 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 pub use composite::{
     AcquireAll, AcquireCause, AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket,
     CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder, CompositeReservation,
-    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError, PermitCharge,
+    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError,
+    OwnedCompositeAcquire, OwnedCompositeReservation, OwnedCompositeReserve, PermitCharge,
 };
 #[cfg(feature = "std")]
 pub use concurrency::{

@@ -114,6 +114,22 @@ impl<C> Clone for Holder<'_, C> {
 
 impl<C> Copy for Holder<'_, C> {}
 
+/// A borrow or a share of a composite.
+pub(crate) trait CompositeHandle {
+    type Clock;
+
+    fn holder(&self) -> Holder<'_, Self::Clock>;
+}
+
+impl<C> CompositeHandle for Holder<'_, C> {
+    type Clock = C;
+
+    #[inline]
+    fn holder(&self) -> Holder<'_, C> {
+        *self
+    }
+}
+
 impl<'a, C> Holder<'a, C> {
     #[inline]
     pub(super) fn limits(self) -> Limits<'a, C> {
