@@ -25,7 +25,7 @@ impl<C: Clock> CompositeLimiter<C> {
 
     /// Replaces the quota of the limit with this name, as
     /// [`RateLimiter::set_quota`](crate::RateLimiter::set_quota) does. A limit can have any quota up to its first
-    /// one. Its name stays the same, also if it is its first quota in text.
+    /// one, or up to that of [`up_to`](crate::CompositeLimiterBuilder::up_to). Its name stays the same, also if it is its first quota in text.
     ///
     /// # Errors
     ///

@@ -5,15 +5,15 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::highest::HighestQuotas;
 use super::holder::KeyedLimits;
 use super::keyed::KeyedCompositeLimiter;
-use super::limits::{Named, SharedClock};
+use super::limits::SharedClock;
 use crate::clock::{Clock, QuantaClock, Timer};
-use crate::error::LimitName;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 use crate::queue::{TimerFactory, WaitConfig};
-use crate::quota::Quotas;
+use crate::quota::{Quota, Quotas};
 use crate::table::OnFull;
 
 impl<K: ?Sized> KeyedCompositeLimiter<K> {
@@ -39,6 +39,7 @@ impl<K: ?Sized> KeyedCompositeLimiter<K> {
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     quotas: Option<Quotas>,
+    highest: HighestQuotas,
     clock: SharedClock<C>,
     each: KeyedRateLimiterBuilder<K, SharedClock<C>, S>,
     max_waiters: u32,
@@ -51,6 +52,7 @@ impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
         let clock = Arc::new(QuantaClock);
         KeyedCompositeLimiterBuilder {
             quotas: None,
+            highest: HighestQuotas::NONE,
             each: KeyedRateLimiter::builder().clock(clock.clone()),
             clock,
             max_waiters: 1 << 16,
@@ -64,6 +66,12 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     /// Sets the quotas of each key. Required.
     pub fn quotas(self, quotas: Quotas) -> Self {
         KeyedCompositeLimiterBuilder { quotas: Some(quotas), ..self }
+    }
+
+    /// Sets the highest quota that [`set_quota`](KeyedCompositeLimiter::set_quota) may set for the limit with this
+    /// name: by default its first one. As for [`CompositeLimiterBuilder::up_to`](crate::CompositeLimiterBuilder::up_to).
+    pub fn up_to(self, limit: &str, highest: Quota) -> Self {
+        KeyedCompositeLimiterBuilder { highest: self.highest.with(limit, highest), ..self }
     }
 
     /// As [`KeyedRateLimiterBuilder::max_keys`].
@@ -96,6 +104,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         let clock = Arc::new(clock);
         KeyedCompositeLimiterBuilder {
             quotas: self.quotas,
+            highest: self.highest,
             each: self.each.clock(clock.clone()),
             clock,
             max_waiters: self.max_waiters,
@@ -108,6 +117,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedCompositeLimiterBuilder<K, C, T> {
         KeyedCompositeLimiterBuilder {
             quotas: self.quotas,
+            highest: self.highest,
             each: self.each.hasher(hasher),
             clock: self.clock,
             max_waiters: self.max_waiters,
@@ -135,16 +145,14 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     ///
     /// # Errors
     ///
-    /// If no quotas were given, if there is room for no key or for more than 2³¹, or if the memory cannot
-    /// be reserved.
+    /// If no quotas were given, if [`up_to`](Self::up_to) names a limit that there is not, or a quota below the first
+    /// one, if there is room for no key or for more than 2³¹, or if the memory cannot be reserved.
     pub fn build(self) -> Result<KeyedCompositeLimiter<K, C, S>, BuildError> {
         let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let limits: Result<Arc<[_]>, _> = quotas
-            .iter()
-            .map(|(name, quota)| Ok(Named { name: LimitName::new(name), limit: Arc::new(self.each.buckets(quota)?) }))
-            .collect();
+        let buckets = |quota, highest| Ok(Arc::new(self.each.buckets(quota, highest)?));
+        let limits = self.highest.limits(&quotas, buckets)?;
         let config = WaitConfig::new(Some(self.max_waiters), self.timer);
-        let limits = KeyedLimits::new(limits?, config, self.max_waiting_keys);
+        let limits = KeyedLimits::new(limits, config, self.max_waiting_keys);
         Ok(KeyedCompositeLimiter::from_parts(limits, quotas, self.clock, self.each.into_hasher()))
     }
 }

@@ -8,6 +8,7 @@ mod builder;
 mod change;
 mod decision;
 mod error;
+mod highest;
 mod holder;
 mod joint_wait;
 mod keyed;
