@@ -73,7 +73,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         let position = position(self.quotas(), limit)?;
         let buckets = &self.limits.limits()[position].limit;
         buckets.table.change_quota(change.into(), TimeSource::clock(buckets.clock()))?;
-        self.limits.changed();
+        self.limits.changed(true);
         Ok(())
     }
 
@@ -82,6 +82,6 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         for limit in self.limits.limits() {
             limit.limit.table.pause(duration, TimeSource::clock(limit.limit.clock()));
         }
-        self.limits.changed();
+        self.limits.changed(true);
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod highest;
 mod holder;
 mod joint_wait;
+mod key_queues;
 mod keyed;
 mod keyed_builder;
 mod limiter;

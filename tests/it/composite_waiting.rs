@@ -406,3 +406,30 @@ fn owned_waits_go_to_other_threads_and_keep_their_limits_alive() {
     go_elsewhere(owned, &clock);
     assert!(last.wait().is_ok(), "the reservation was given back");
 }
+
+/// The queues of all keys are found by a change of all keys: they are under many locks.
+#[test]
+fn a_change_of_all_keys_finds_the_waiters_on_each() {
+    const KEYS: u64 = 300;
+    let clients = KeyedCompositeLimiter::<u64>::builder().quotas(quotas("a: 10/s burst 1; b: 100/h"));
+    let clients = clients.clock(MockClock::new()).max_keys(1_000).max_waiting_keys(KEYS as usize).build();
+    let clients = clients.expect("a limiter");
+    assert!((0..=KEYS).all(|key| clients.allow(&key)));
+    let mut waits: Vec<_> = (0..KEYS).map(|key| clients.acquire(&key).within(Duration::from_millis(500))).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    let refused = poll(&mut clients.acquire(&KEYS)).expect("at once").unwrap_err();
+    assert!(matches!(cause(refused), AcquireError::QueueFull(_)), "{refused}");
+    assert_eq!(clients.waiting_keys(), KEYS as usize);
+    clients.set_quota("a", Quota::per_second(1)).expect("a lower one");
+    for wait in &mut waits {
+        assert!(matches!(cause(poll(wait).expect("it is too late now").unwrap_err()), AcquireError::TooLate(_)));
+    }
+    assert_eq!(clients.waiting_keys(), 0);
+    let mut waits: Vec<_> = (0..KEYS).map(|key| clients.acquire(&key)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    clients.clear();
+    assert_eq!(clients.waiting_keys(), 0);
+    for wait in &mut waits {
+        assert!(matches!(cause(poll(wait).expect("it ends").unwrap_err()), AcquireError::KeyRemoved(_)));
+    }
+}
