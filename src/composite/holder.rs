@@ -2,8 +2,10 @@
 //! ([`KeyedLimits`]).
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::error::LimitError;
+use super::hook::FullHook;
 use super::key_queues::KeyQueues;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
 use super::order::OwnedLimits;
@@ -37,11 +39,17 @@ pub(crate) struct KeyedLimits<C> {
     limits: Arc<[KeyedLimit<C>]>,
     config: Arc<WaitConfig>,
     queues: KeyQueues,
+    hook: Option<Arc<FullHook>>,
 }
 
 impl<C> KeyedLimits<C> {
-    pub(super) fn new(limits: Arc<[KeyedLimit<C>]>, config: Arc<WaitConfig>, max_waiting_keys: u64) -> Self {
-        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys) }
+    pub(super) fn new(
+        limits: Arc<[KeyedLimit<C>]>,
+        config: Arc<WaitConfig>,
+        max_waiting_keys: u64,
+        hook: Option<Arc<FullHook>>,
+    ) -> Self {
+        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys), hook }
     }
 
     pub(super) fn limits(&self) -> &[KeyedLimit<C>] {
@@ -149,6 +157,14 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
+    /// Reports what full tables did, if the user wants to know. Called last, with no lock held.
+    #[inline]
+    pub(super) fn report(self) {
+        if let Holder::Key(KeyedLimits { hook: Some(hook), .. }, _) = self {
+            hook.report();
+        }
+    }
+
     /// Returns the error of a call that was refused. Reports the charges that it gave back, if there are any.
     #[inline]
     pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
@@ -175,13 +191,15 @@ impl<C: Clock + Send + Sync + 'static> Holder<'_, C> {
                 .get_or_init(|| {
                     let limits = OwnedLimits::Single(single.limits.clone());
                     single.config.drive(|chosen| self.driver(chosen));
-                    CompositeQueue::new(limits, single.config.clone())
+                    CompositeQueue::new(limits, single.config.clone(), None)
                 })
                 .clone()),
             Holder::Key(keyed, key) => {
                 keyed.config.drive_all(|chosen| self.driver(chosen));
-                let limits = || OwnedLimits::Key(keyed.limits.clone(), key);
-                keyed.queues.get_or_make(key, || CompositeQueue::new(limits(), keyed.config.clone()))
+                keyed.queues.get_or_make(key, || {
+                    let limits = OwnedLimits::Key(keyed.limits.clone(), key);
+                    CompositeQueue::new(limits, keyed.config.clone(), keyed.hook.clone().map(Waker::from))
+                })
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::highest::HighestQuotas;
 use super::holder::KeyedLimits;
+use super::hook::FullHook;
 use super::keyed::KeyedCompositeLimiter;
 use super::limits::SharedClock;
 use crate::clock::{Clock, QuantaClock, Timer};
@@ -14,7 +15,7 @@ use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::{Quota, Quotas};
-use crate::table::OnFull;
+use crate::table::{FullEvent, OnFull};
 
 impl<K: ?Sized> KeyedCompositeLimiter<K> {
     /// Returns a builder, with the process's clock and the default hasher by default.
@@ -33,13 +34,12 @@ impl<K: ?Sized> KeyedCompositeLimiter<K> {
 }
 
 /// A builder of a [`KeyedCompositeLimiter`]. Only [`quotas`](Self::quotas) is required. The other settings are
-/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table. There is no hook for a full table, because
-/// waiters are served under a lock: see [`evictions`](KeyedCompositeLimiter::evictions) and
-/// [`refusals`](KeyedCompositeLimiter::refusals).
+/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table.
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     quotas: Option<Quotas>,
     highest: HighestQuotas,
+    hook: Option<Arc<FullHook>>,
     clock: SharedClock<C>,
     each: KeyedRateLimiterBuilder<K, SharedClock<C>, S>,
     max_waiters: u32,
@@ -53,6 +53,7 @@ impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
         KeyedCompositeLimiterBuilder {
             quotas: None,
             highest: HighestQuotas::NONE,
+            hook: None,
             each: KeyedRateLimiter::builder().clock(clock.clone()),
             clock,
             max_waiters: 1 << 16,
@@ -94,6 +95,18 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         KeyedCompositeLimiterBuilder { each: self.each.on_full(on_full), ..self }
     }
 
+    /// Sets a function that is called for each bucket that a full table evicted, and each call that it refused: by a
+    /// call on any key, when it is decided, or by the thread that serves the waiters. No lock is held. It is to count
+    /// or to log, not to wait. The decision stands if the hook panics.
+    ///
+    /// If several tables evict or refuse a key, it is called for each of them.
+    pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
+        let hook = FullHook::new(hook);
+        let kept = hook.clone();
+        let each = self.each.on_full_hook(move |event| kept.keep(event));
+        KeyedCompositeLimiterBuilder { each, hook: Some(hook), ..self }
+    }
+
     /// As [`KeyedRateLimiterBuilder::background_leaves`].
     pub fn background_leaves(self, percent: u8) -> Self {
         KeyedCompositeLimiterBuilder { each: self.each.background_leaves(percent), ..self }
@@ -105,6 +118,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         KeyedCompositeLimiterBuilder {
             quotas: self.quotas,
             highest: self.highest,
+            hook: self.hook,
             each: self.each.clock(clock.clone()),
             clock,
             max_waiters: self.max_waiters,
@@ -118,6 +132,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         KeyedCompositeLimiterBuilder {
             quotas: self.quotas,
             highest: self.highest,
+            hook: self.hook,
             each: self.each.hasher(hasher),
             clock: self.clock,
             max_waiters: self.max_waiters,
@@ -152,7 +167,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         let buckets = |quota, highest| Ok(Arc::new(self.each.buckets(quota, highest)?));
         let limits = self.highest.limits(&quotas, buckets)?;
         let config = WaitConfig::new(Some(self.max_waiters), self.timer);
-        let limits = KeyedLimits::new(limits, config, self.max_waiting_keys);
+        let limits = KeyedLimits::new(limits, config, self.max_waiting_keys, self.hook);
         Ok(KeyedCompositeLimiter::from_parts(limits, quotas, self.clock, self.each.into_hasher()))
     }
 }

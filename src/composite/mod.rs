@@ -10,6 +10,7 @@ mod decision;
 mod error;
 mod highest;
 mod holder;
+mod hook;
 mod joint_wait;
 mod key_queues;
 mod keyed;

@@ -104,6 +104,8 @@ pub(super) trait Waiters: Send + Sync {
 pub(super) struct CompositeQueue<C> {
     limits: OwnedLimits<C>,
     config: Arc<WaitConfig>,
+    /// Woken last by each dispatch.
+    hook: Option<Waker>,
     /// One if calls have to come here: callers wait, or the limiter was closed.
     has_waiters: AtomicU64,
     state: Mutex<State>,
@@ -158,7 +160,7 @@ impl State {
 }
 
 impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
-    pub(super) fn new(limits: OwnedLimits<C>, config: Arc<WaitConfig>) -> Arc<Self> {
+    pub(super) fn new(limits: OwnedLimits<C>, config: Arc<WaitConfig>, hook: Option<Waker>) -> Arc<Self> {
         let state = State {
             list: WaitList::new(),
             orders: Vec::new(),
@@ -172,6 +174,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         Arc::new_cyclic(|queue| CompositeQueue {
             limits,
             config,
+            hook,
             has_waiters: AtomicU64::new(0),
             state: Mutex::new(state),
             dispatcher: Dispatcher::new(queue.clone()),
@@ -542,6 +545,7 @@ impl<C: Clock + Send + Sync + 'static> Dispatch for CompositeQueue<C> {
         // came.
         let next = self.next(state, now, slack);
         self.mark(state);
+        woken.extend(self.hook.clone());
         Pass { now, next, woken }
     }
 

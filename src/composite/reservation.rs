@@ -32,6 +32,7 @@ impl<H: CompositeHandle<Clock: Clock>> Pending<H> {
         };
         let left = holder.limits().targets().map(settle).fold(Tokens::ZERO, Tokens::max);
         holder.changed(actual > reserved);
+        holder.report();
         left
     }
 }

@@ -63,6 +63,12 @@ impl<H: WaitHandle> CompositeWait<H> {
     }
 
     pub(super) fn poll(&mut self, by: &Waker) -> Poll<Answer> {
+        let polled = self.advance(by);
+        self.holder().report();
+        polled
+    }
+
+    fn advance(&mut self, by: &Waker) -> Poll<Answer> {
         let answer = match &self.stage {
             Stage::New => match self.begin(by) {
                 Poll::Ready(answer) => answer,
@@ -121,8 +127,14 @@ impl<H: WaitHandle> CompositeWait<H> {
             // Without waiters, a call that is admitted at once need not come to the queue.
             match together::take_cold(self.call(), Some(now), &mut |_, _| ()) {
                 Ok(()) => return Poll::Ready(Ok(Granted::new(now, now))),
-                Err(refused) if refused.gave_back => self.holder().changed(false),
-                Err(_) => {}
+                Err(refused) => {
+                    if refused.gave_back {
+                        self.holder().changed(false);
+                    }
+                    if refused.is_table_full() {
+                        return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
+                    }
+                }
             }
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
@@ -183,6 +195,7 @@ impl<H: WaitHandle> CompositeWait<H> {
             self.holder().changed(false);
         }
         self.holder().tidy();
+        self.holder().report();
     }
 }
 
