@@ -415,6 +415,9 @@ pub mod internals {
 
     #[doc = include_str!("internals/permits.md")]
     pub mod permits {}
+
+    #[doc = include_str!("internals/composite.md")]
+    pub mod composite {}
 }
 
 #[cfg(all(feature = "std", not(brimful_loom)))]

@@ -258,7 +258,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
         let stats = if self.stats { Recording::on() } else { Recording::OFF };
-        let buckets = Buckets { table: self.table(quota, self.highest)?, background: self.background, stats, clock: self.clock };
+        let buckets =
+            Buckets { table: self.table(quota, self.highest)?, background: self.background, stats, clock: self.clock };
         Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
     }
 
