@@ -109,6 +109,9 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
                 Holder::Key(keyed, key) => take(self.holder, KeyCall { limits: keyed.limits(), key, n, leaving }, at),
             }
         };
+        if taken.is_ok() {
+            self.holder.recording().admitted(n);
+        }
         self.holder.report();
         taken
     }
@@ -153,6 +156,10 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
                 }
             }
         };
+        match decision.refusal() {
+            None => self.holder.recording().admitted(n),
+            Some(refusal) => self.holder.count_refused(n, refusal),
+        }
         self.holder.report();
         decision
     }
@@ -198,6 +205,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         for nth in 0..self.holder.limits().len() {
             self.holder.limits().target(nth).add_tokens(n, self.source(nth, at));
         }
+        self.holder.recording().refunded(n);
         self.holder.changed(false);
         self.holder.report();
     }

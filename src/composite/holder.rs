@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::error::LimitError;
+use super::error::{LimitCause, LimitError};
 use super::hook::FullHook;
 use super::key_queues::KeyQueues;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
@@ -13,8 +13,10 @@ use super::queue::{CompositeQueue, Waiters};
 use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
+use crate::stats::Recording;
 use crate::sync::{OnceLock, Ordering, fence};
 use crate::table::Fingerprint;
+use crate::tokens::Tokens;
 
 /// A composite's limits and its queue.
 pub(crate) struct SingleLimits<C> {
@@ -22,15 +24,25 @@ pub(crate) struct SingleLimits<C> {
     config: Arc<WaitConfig>,
     /// Made when a caller waits for the first time.
     queue: OnceLock<Arc<dyn Waiters>>,
+    stats: Recording,
 }
 
 impl<C> SingleLimits<C> {
     pub(super) fn new(limits: Arc<[SingleLimit<C>]>, config: Arc<WaitConfig>) -> Self {
-        SingleLimits { limits, config, queue: OnceLock::new() }
+        SingleLimits { limits, config, queue: OnceLock::new(), stats: Recording::OFF }
+    }
+
+    /// The same limits, with these statistics.
+    pub(super) fn with_stats(self, stats: Recording) -> Self {
+        SingleLimits { stats, ..self }
     }
 
     pub(super) fn limits(&self) -> &[SingleLimit<C>] {
         &self.limits
+    }
+
+    pub(super) fn recording(&self) -> &Recording {
+        &self.stats
     }
 }
 
@@ -40,6 +52,7 @@ pub(crate) struct KeyedLimits<C> {
     config: Arc<WaitConfig>,
     queues: KeyQueues,
     hook: Option<Arc<FullHook>>,
+    stats: Recording,
 }
 
 impl<C> KeyedLimits<C> {
@@ -49,11 +62,20 @@ impl<C> KeyedLimits<C> {
         max_waiting_keys: u64,
         hook: Option<Arc<FullHook>>,
     ) -> Self {
-        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys), hook }
+        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys), hook, stats: Recording::OFF }
+    }
+
+    /// The same limits, with these statistics.
+    pub(super) fn with_stats(self, stats: Recording) -> Self {
+        KeyedLimits { stats, ..self }
     }
 
     pub(super) fn limits(&self) -> &[KeyedLimit<C>] {
         &self.limits
+    }
+
+    pub(super) fn recording(&self) -> &Recording {
+        &self.stats
     }
 
     pub(super) fn waiting_keys(&self) -> u64 {
@@ -131,6 +153,25 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
+    /// Returns the statistics.
+    #[inline]
+    pub(super) fn recording(self) -> &'a Recording {
+        match self {
+            Holder::Single(single) => &single.stats,
+            Holder::Key(keyed, _) => &keyed.stats,
+        }
+    }
+
+    /// Counts a call that was refused, in the statistics.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn count_refused(self, n: Tokens, refusal: LimitError) {
+        if let LimitCause::Tokens(cause) = refusal.cause() {
+            self.recording().refused(n, &cause);
+        }
+        self.recording().refused_by(refusal.index());
+    }
+
     /// Returns the queue if calls have to go there.
     #[inline]
     pub(super) fn waiters(self) -> Option<Arc<dyn Waiters>> {
@@ -170,6 +211,10 @@ impl<'a, C> Holder<'a, C> {
     pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
         if refused.gave_back {
             self.changed(false);
+        }
+        // Apart, so that a caller that needs no error has none made.
+        if self.recording().is_on() {
+            self.count_refused(parts.part(refused.nth).n, refused.error(parts));
         }
         refused.error(parts)
     }

@@ -21,6 +21,7 @@ mod order;
 mod owned;
 mod queue;
 mod reservation;
+mod stats;
 mod together;
 mod wait;
 

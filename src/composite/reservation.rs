@@ -31,6 +31,11 @@ impl<H: CompositeHandle<Clock: Clock>> Pending<H> {
             target.settle(reserved, actual, source)
         };
         let left = holder.limits().targets().map(settle).fold(Tokens::ZERO, Tokens::max);
+        if actual < reserved {
+            holder.recording().refunded(reserved.saturating_sub(actual));
+        } else {
+            holder.recording().charged(actual.saturating_sub(reserved).saturating_sub(left));
+        }
         holder.changed(actual > reserved);
         holder.report();
         left

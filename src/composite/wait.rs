@@ -85,7 +85,24 @@ impl<H: WaitHandle> CompositeWait<H> {
             Stage::Over => return Poll::Pending,
         };
         self.stage = Stage::Over;
+        self.count(&answer);
         Poll::Ready(answer)
+    }
+
+    /// Counts the end of the wait in the statistics.
+    fn count(&self, answer: &Answer) {
+        let recording = self.holder().recording();
+        match answer {
+            Ok(granted) => recording.waited(self.n, Ok(granted.waited())),
+            Err(error) => {
+                if let AcquireCause::Tokens(cause) = error.cause() {
+                    recording.waited(self.n, Err(&cause));
+                }
+                if let Some(nth) = error.index() {
+                    recording.refused_by(nth);
+                }
+            }
+        }
     }
 
     fn answer(&self, outcome: Outcome<NotServed>, since: Reading) -> Answer {
@@ -189,7 +206,9 @@ impl<H: WaitHandle> CompositeWait<H> {
     #[inline(never)]
     fn give_up(&mut self) {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        if let Some(Outcome::Granted { .. }) = queue.leave(id) {
+        let outcome = queue.leave(id);
+        self.holder().recording().abandoned();
+        if let Some(Outcome::Granted { .. }) = outcome {
             let call = self.call();
             together::give_back(call, self.holder().limits().len(), None, |_, _| ());
             self.holder().changed(false);

@@ -4,6 +4,7 @@ use std::array;
 
 use crossbeam_utils::CachePadded;
 
+use crate::quota::Quotas;
 use crate::sync::{AtomicU64, Ordering, PLACES, own_place, place};
 
 /// A number that is counted.
@@ -46,7 +47,9 @@ pub(super) enum Amount {
 }
 
 const AMOUNTS: usize = Amount::Refunded as usize + 1;
-const NUMBERS: usize = COUNTERS + 2 * AMOUNTS;
+/// The first of the numbers of calls that each of several limits refused.
+const LIMITS: usize = COUNTERS + 2 * AMOUNTS;
+const NUMBERS: usize = LIMITS + Quotas::MOST;
 const MICRO: u64 = 1_000_000;
 
 /// The numbers of a limiter.
@@ -82,6 +85,11 @@ impl Numbers<'_> {
         if pico > 0 {
             self.raise(at + 1, (pico + MICRO / 2) / MICRO);
         }
+    }
+
+    /// Counts a call that the nth of several limits refused.
+    pub(super) fn add_refusal(self, nth: usize) {
+        self.raise(LIMITS + nth.min(Quotas::MOST - 1), 1);
     }
 
     #[inline]
@@ -136,6 +144,11 @@ impl Sums {
 
     pub(super) fn get(&self, counter: Counter) -> u64 {
         self.0[counter as usize]
+    }
+
+    /// Returns the calls that the nth of several limits refused.
+    pub(super) fn refused_by(&self, nth: usize) -> u64 {
+        self.0[LIMITS..].get(nth).copied().unwrap_or_default()
     }
 
     pub(super) fn tokens(&self, amount: Amount) -> f64 {

@@ -15,6 +15,8 @@ mod display;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod emit;
 #[cfg(feature = "std")]
+mod limit_stats;
+#[cfg(feature = "std")]
 mod options;
 #[cfg(feature = "std")]
 mod reader;
@@ -28,6 +30,8 @@ mod top;
 #[cfg(feature = "std")]
 mod top_denied;
 
+#[cfg(feature = "std")]
+pub use limit_stats::{CompositeStats, LimitStats};
 #[cfg(feature = "std")]
 pub(crate) use options::StatsOptions;
 pub(crate) use recording::Recording;

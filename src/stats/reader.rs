@@ -20,10 +20,21 @@ struct Taken {
 }
 
 /// Statistics that were taken, and the sums of which they are the difference: the earlier and the later.
-#[cfg_attr(not(feature = "metrics"), allow(dead_code))]
 pub(super) struct Interval {
     pub(super) stats: Stats,
     pub(super) sums: [Sums; 2],
+}
+
+impl Interval {
+    fn new([earlier, later]: [Sums; 2], longest: u64, keys: Option<KeyStats>) -> Self {
+        Interval { stats: stats(&later.since(&earlier), longest, keys), sums: [earlier, later] }
+    }
+
+    /// Returns the calls that the nth of several limits refused.
+    pub(super) fn refused_by(&self, nth: usize) -> u64 {
+        let [earlier, later] = &self.sums;
+        later.refused_by(nth).wrapping_sub(earlier.refused_by(nth))
+    }
 }
 
 impl Reader {
@@ -40,20 +51,19 @@ impl Reader {
 
     /// Returns the statistics since the last [`take`](Reader::take). `keys` returns the totals of a
     /// table. It is called under the lock, so that a later read has later numbers.
-    pub(super) fn read(&self, counters: &Counters, keys: impl FnOnce() -> Option<KeyStats>) -> Stats {
+    pub(super) fn read(&self, counters: &Counters, keys: impl FnOnce() -> Option<KeyStats>) -> Interval {
         let taken = lock(&self.taken);
-        let sums = counters.sums().since(&taken.sums);
-        stats(&sums, self.longest.load(Ordering::Relaxed), keys().map(|keys| keys.since(&taken.keys)))
+        let (sums, keys) = (counters.sums(), keys().map(|keys| keys.since(&taken.keys)));
+        Interval::new([taken.sums, sums], self.longest.load(Ordering::Relaxed), keys)
     }
 
     /// Returns the same, and begins anew.
     pub(super) fn take(&self, counters: &Counters, keys: impl FnOnce() -> Option<KeyStats>) -> Interval {
         let mut taken = lock(&self.taken);
         let (sums, keys) = (counters.sums(), keys());
-        let longest = self.longest.swap(0, Ordering::Relaxed);
-        let stats = stats(&sums.since(&taken.sums), longest, keys.map(|keys| keys.since(&taken.keys)));
         let earlier = std::mem::replace(&mut *taken, Taken { sums, keys: keys.unwrap_or_default() });
-        Interval { stats, sums: [earlier.sums, sums] }
+        let longest = self.longest.swap(0, Ordering::Relaxed);
+        Interval::new([earlier.sums, sums], longest, keys.map(|keys| keys.since(&earlier.keys)))
     }
 }
 

@@ -7,8 +7,8 @@ use super::counters::{Amount, Counter, Counters};
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use super::emit::Emitter;
 use super::options::StatsOptions;
-use super::reader::Reader;
-use super::snapshot::{KeyStats, Stats};
+use super::reader::{Interval, Reader};
+use super::snapshot::KeyStats;
 use super::top::Top;
 use crate::error::{AcquireError, TryAcquireError};
 use crate::table::Fingerprint;
@@ -71,6 +71,10 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(super) fn admitted_several(&self, whole: u32, pico: u64) {
+        // A call that costs nothing is not counted.
+        if whole == 0 && pico == 0 {
+            return;
+        }
         let here = self.counters.here();
         here.add(Counter::Several, 1);
         here.add_tokens(Amount::Admitted, whole, pico);
@@ -141,6 +145,13 @@ impl Recorder {
         here.add_tokens(Amount::Refunded, n.whole(), n.pico());
     }
 
+    /// Counts a call that the nth of several limits refused, beside its outcome.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refused_by(&self, nth: usize) {
+        self.counters.here().add_refusal(nth);
+    }
+
     /// Counts tokens that a call was charged after it was admitted.
     #[cold]
     #[inline(never)]
@@ -155,13 +166,13 @@ impl Recorder {
     }
 
     /// Returns the statistics since the last [`take`](Recorder::take). `keys` returns the totals of a table.
-    pub(super) fn read(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Stats {
+    pub(super) fn read(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Interval {
         self.reader.read(&self.counters, keys)
     }
 
     /// Returns the same, and begins anew.
-    pub(super) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Stats {
-        self.reader.take(&self.counters, keys).stats
+    pub(super) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Interval {
+        self.reader.take(&self.counters, keys)
     }
 
     /// Emits what was counted since the last emission.

@@ -8,6 +8,8 @@ use crate::tokens::Tokens;
 #[cfg(feature = "std")]
 use super::counters::Counter;
 #[cfg(feature = "std")]
+use super::limit_stats::CompositeStats;
+#[cfg(feature = "std")]
 use super::options::StatsOptions;
 #[cfg(feature = "std")]
 use super::recorder::Recorder;
@@ -17,6 +19,8 @@ use super::snapshot::{KeyStats, Stats};
 use super::top::{Denials, Top};
 #[cfg(feature = "std")]
 use crate::error::{AcquireError, TryAcquireError};
+#[cfg(feature = "std")]
+use crate::quota::Quotas;
 #[cfg(feature = "std")]
 use crate::table::Fingerprint;
 #[cfg(feature = "std")]
@@ -132,10 +136,24 @@ impl Recording {
         self.recorder.as_ref()?.top().map(Top::take)
     }
 
+    /// Returns whether calls are counted.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// Counts a call that the nth of several limits refused, beside its outcome.
+    #[inline]
+    pub(crate) fn refused_by(&self, nth: usize) {
+        if let Some(recorder) = &self.recorder {
+            recorder.refused_by(nth);
+        }
+    }
+
     /// Counts a wait that has ended, by the time that it took or by its error.
     #[inline]
     pub(crate) fn waited(&self, n: Tokens, answer: Result<Duration, &AcquireError>) {
-        if let Some(recorder) = self.recorder.as_ref().filter(|_| !n.is_zero()) {
+        if let Some(recorder) = &self.recorder {
             recorder.waited(n, answer);
         }
     }
@@ -163,12 +181,30 @@ impl Recording {
 
     /// Returns the statistics since the last [`take`](Recording::take).
     pub(crate) fn read(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Option<Stats> {
-        self.recorder.as_ref().map(|recorder| recorder.read(keys))
+        self.recorder.as_ref().map(|recorder| recorder.read(keys).stats)
     }
 
     /// Returns the same, and begins anew.
     pub(crate) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Option<Stats> {
-        self.recorder.as_ref().map(|recorder| recorder.take(keys))
+        self.recorder.as_ref().map(|recorder| recorder.take(keys).stats)
+    }
+
+    /// Returns the statistics with those of each limit.
+    pub(crate) fn read_limits(
+        &self,
+        keys: impl FnOnce() -> Option<KeyStats>,
+        quotas: &Quotas,
+    ) -> Option<CompositeStats> {
+        self.recorder.as_ref().map(|recorder| CompositeStats::new(&recorder.read(keys), quotas))
+    }
+
+    /// Returns the same, and begins anew.
+    pub(crate) fn take_limits(
+        &self,
+        keys: impl FnOnce() -> Option<KeyStats>,
+        quotas: &Quotas,
+    ) -> Option<CompositeStats> {
+        self.recorder.as_ref().map(|recorder| CompositeStats::new(&recorder.take(keys), quotas))
     }
 
     /// Emits what was counted since the last emission.

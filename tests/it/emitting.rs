@@ -21,7 +21,7 @@ use super::support::tokens;
 
 /// All that was emitted: the metrics by name and labels, and each event.
 #[derive(Clone, Default)]
-struct Emitted {
+pub(crate) struct Emitted {
     metrics: Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>,
     units: Arc<Mutex<BTreeMap<String, Option<Unit>>>>,
     events: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
@@ -35,7 +35,7 @@ impl Emitted {
     }
 
     /// Runs `emit` with this recorder and this subscriber.
-    fn during<T>(&self, emit: impl FnOnce() -> T) -> T {
+    pub(crate) fn during<T>(&self, emit: impl FnOnce() -> T) -> T {
         tracing::subscriber::with_default(self.clone(), || metrics::with_local_recorder(self, emit))
     }
 
@@ -45,15 +45,15 @@ impl Emitted {
         self.metrics.lock().unwrap().get(&name).map(|value| value.load(Ordering::Relaxed))
     }
 
-    fn counters<const N: usize>(&self, policy: &str, names: [&str; N]) -> [u64; N] {
+    pub(crate) fn counters<const N: usize>(&self, policy: &str, names: [&str; N]) -> [u64; N] {
         names.map(|name| self.bits(policy, &format!("{name}_total")).expect(name))
     }
 
-    fn gauge(&self, policy: &str, name: &str) -> f64 {
+    pub(crate) fn gauge(&self, policy: &str, name: &str) -> f64 {
         f64::from_bits(self.bits(policy, name).expect(name))
     }
 
-    fn events(&self) -> Vec<BTreeMap<String, String>> {
+    pub(crate) fn events(&self) -> Vec<BTreeMap<String, String>> {
         std::mem::take(&mut self.events.lock().unwrap())
     }
 }

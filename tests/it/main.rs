@@ -7,6 +7,7 @@ mod clocks;
 mod coarse_clock;
 mod composite;
 mod composite_full;
+mod composite_stats;
 mod composite_waiting;
 mod conformance;
 mod decisions;
