@@ -274,7 +274,7 @@
 //! [`RateLimiter::new`] has none.
 //!
 //! A limiter of several quotas counts each call once, and the refusals of each limit
-//! ([`CompositeLimiter::stats`]).
+//! ([`CompositeLimiter::stats`]). A concurrency limit counts its permits ([`ConcurrencyLimit::stats`]).
 //!
 //! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
 //! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with the most of them, by their
@@ -498,7 +498,7 @@ pub use limiter::{
 pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
-pub use stats::{CompositeStats, DeniedKey, KeyId, KeyStats, LimitStats, Stats, TopDenied};
+pub use stats::{CompositeStats, DeniedKey, KeyId, KeyStats, LimitStats, PermitStats, Stats, TopDenied};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
 pub use tokens::{Tokens, TokensError};

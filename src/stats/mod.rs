@@ -17,7 +17,11 @@ mod emit;
 #[cfg(feature = "std")]
 mod limit_stats;
 #[cfg(feature = "std")]
+mod lines;
+#[cfg(feature = "std")]
 mod options;
+#[cfg(feature = "std")]
+mod permit_stats;
 #[cfg(feature = "std")]
 mod reader;
 #[cfg(feature = "std")]
@@ -34,6 +38,8 @@ mod top_denied;
 pub use limit_stats::{CompositeStats, LimitStats};
 #[cfg(feature = "std")]
 pub(crate) use options::StatsOptions;
+#[cfg(feature = "std")]
+pub use permit_stats::PermitStats;
 pub(crate) use recording::Recording;
 #[cfg(feature = "std")]
 pub use snapshot::{KeyStats, Stats};

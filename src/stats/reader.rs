@@ -30,10 +30,15 @@ impl Interval {
         Interval { stats: stats(&later.since(&earlier), longest, keys), sums: [earlier, later] }
     }
 
+    /// Returns what was counted between the two sums.
+    pub(super) fn counted(&self) -> Sums {
+        let [earlier, later] = &self.sums;
+        later.since(earlier)
+    }
+
     /// Returns the calls that the nth of several limits refused.
     pub(super) fn refused_by(&self, nth: usize) -> u64 {
-        let [earlier, later] = &self.sums;
-        later.refused_by(nth).wrapping_sub(earlier.refused_by(nth))
+        self.counted().refused_by(nth)
     }
 }
 

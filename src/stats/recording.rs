@@ -12,13 +12,15 @@ use super::limit_stats::CompositeStats;
 #[cfg(feature = "std")]
 use super::options::StatsOptions;
 #[cfg(feature = "std")]
+use super::permit_stats::PermitStats;
+#[cfg(feature = "std")]
 use super::recorder::Recorder;
 #[cfg(feature = "std")]
 use super::snapshot::{KeyStats, Stats};
 #[cfg(feature = "std")]
 use super::top::{Denials, Top};
 #[cfg(feature = "std")]
-use crate::error::{AcquireError, TryAcquireError};
+use crate::error::{AcquireError, AcquirePermitError, TryAcquireError};
 #[cfg(feature = "std")]
 use crate::quota::Quotas;
 #[cfg(feature = "std")]
@@ -158,6 +160,28 @@ impl Recording {
         }
     }
 
+    /// Counts a permit that was granted, after a wait in the queue or without one.
+    #[inline]
+    pub(crate) fn permitted(&self, waited: bool) {
+        self.admitted(Tokens::ONE);
+        if waited {
+            self.count(Counter::Waited);
+        }
+    }
+
+    /// Counts a call that got no permit, by its error; `None` if it did not wait and found none.
+    #[inline]
+    pub(crate) fn not_permitted(&self, error: Option<&AcquirePermitError>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.count(match error {
+                None => Counter::SingleDenied,
+                Some(AcquirePermitError::TimedOut(_)) => Counter::TooLate,
+                Some(AcquirePermitError::QueueFull(_)) => Counter::QueueFull,
+                Some(AcquirePermitError::LimiterClosed(_)) => Counter::Ended,
+            });
+        }
+    }
+
     /// Counts a wait that was dropped before it ended.
     pub(crate) fn abandoned(&self) {
         self.count(Counter::Abandoned);
@@ -187,6 +211,16 @@ impl Recording {
     /// Returns the same, and begins anew.
     pub(crate) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Option<Stats> {
         self.recorder.as_ref().map(|recorder| recorder.take(keys).stats)
+    }
+
+    /// Returns the statistics of permits, of which `in_flight` are out.
+    pub(crate) fn read_permits(&self, in_flight: impl FnOnce() -> u64) -> Option<PermitStats> {
+        self.recorder.as_ref().map(|recorder| PermitStats::new(&recorder.read(|| None).counted(), in_flight()))
+    }
+
+    /// Returns the same, and begins anew.
+    pub(crate) fn take_permits(&self, in_flight: impl FnOnce() -> u64) -> Option<PermitStats> {
+        self.recorder.as_ref().map(|recorder| PermitStats::new(&recorder.take(|| None).counted(), in_flight()))
     }
 
     /// Returns the statistics with those of each limit.

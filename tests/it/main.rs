@@ -32,6 +32,7 @@ mod keyed_window;
 mod load_and_clock;
 mod no_lost_tokens;
 mod oracle;
+mod permit_stats;
 mod permits;
 mod permits_oracle;
 mod permits_storm;
