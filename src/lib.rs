@@ -273,6 +273,18 @@
 //! [`Stats`], which prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by
 //! [`RateLimiter::new`] has none.
 //!
+//! A limiter of several quotas counts each call once, and the refusals of each limit
+//! ([`CompositeLimiter::stats`]).
+//!
+//! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
+//! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with the most of them, by their
+//! [ids](KeyedRateLimiter::key_id), because a limiter keeps no keys.
+//!
+//! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
+//! under the [name](RateLimiterBuilder::name) of the policy and never with a key. Calls only count. The program emits
+//! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in a place that
+//! it comes by anyway.
+//!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
@@ -389,6 +401,8 @@
 //!   on, amounts must be texts there.
 //! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
 //!   tokio's tasks can wait as well.
+//! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's recorder of metrics,
+//!   and to its subscriber.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The guide is of all features.
@@ -415,6 +429,9 @@ pub mod internals {
 
     #[doc = include_str!("internals/permits.md")]
     pub mod permits {}
+
+    #[doc = include_str!("internals/composite.md")]
+    pub mod composite {}
 }
 
 #[cfg(all(feature = "std", not(brimful_loom)))]
@@ -455,7 +472,8 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 pub use composite::{
     AcquireAll, AcquireCause, AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket,
     CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder, CompositeReservation,
-    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError, PermitCharge,
+    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError,
+    OwnedCompositeAcquire, OwnedCompositeReservation, OwnedCompositeReserve, PermitCharge,
 };
 #[cfg(feature = "std")]
 pub use concurrency::{
@@ -480,7 +498,7 @@ pub use limiter::{
 pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
-pub use stats::{KeyStats, Stats};
+pub use stats::{CompositeStats, DeniedKey, KeyId, KeyStats, LimitStats, Stats, TopDenied};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
 pub use tokens::{Tokens, TokensError};

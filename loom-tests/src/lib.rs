@@ -17,6 +17,7 @@ mod history;
 mod model;
 mod permits;
 mod queue;
+mod stats;
 mod subject;
 mod timers;
 mod waits;
@@ -27,6 +28,7 @@ pub use composites::{CompositeActor, CompositeModel, PendingComposite};
 pub use history::Call;
 pub use model::Model;
 pub use permits::{Held, PendingPermit, PermitActor, PermitModel};
+pub use stats::{StatsActor, StatsModel};
 pub use subject::{IdentityHasher, IdentityState, Key, ReservationOps, Subject, Table, key};
 pub use waits::{PendingWait, WaitRequest, Waitable};
 

@@ -25,7 +25,7 @@ impl<C: Clock> CompositeLimiter<C> {
 
     /// Replaces the quota of the limit with this name, as
     /// [`RateLimiter::set_quota`](crate::RateLimiter::set_quota) does. A limit can have any quota up to its first
-    /// one. Its name stays the same, also if it is its first quota in text.
+    /// one, or up to that of [`up_to`](crate::CompositeLimiterBuilder::up_to). Its name stays the same, also if it is its first quota in text.
     ///
     /// # Errors
     ///
@@ -45,6 +45,7 @@ impl<C: Clock> CompositeLimiter<C> {
     pub fn set_quota(&self, limit: &str, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
         let position = position(self.quotas(), limit)?;
         self.limits.limits()[position].limit.set_quota(change)?;
+        self.limits.recording().changed();
         Holder::Single(&self.limits).changed(true);
         Ok(())
     }
@@ -52,6 +53,7 @@ impl<C: Clock> CompositeLimiter<C> {
     /// Admits nothing for `duration`, as [`RateLimiter::pause_for`](crate::RateLimiter::pause_for) does.
     pub fn pause_for(&self, duration: Duration) {
         self.limits.limits().iter().for_each(|limit| limit.limit.pause_for(duration));
+        self.limits.recording().paused();
         Holder::Single(&self.limits).changed(true);
     }
 }
@@ -73,7 +75,8 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         let position = position(self.quotas(), limit)?;
         let buckets = &self.limits.limits()[position].limit;
         buckets.table.change_quota(change.into(), TimeSource::clock(buckets.clock()))?;
-        self.limits.changed();
+        self.limits.recording().changed();
+        self.limits.changed(true);
         Ok(())
     }
 
@@ -82,6 +85,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         for limit in self.limits.limits() {
             limit.limit.table.pause(duration, TimeSource::clock(limit.limit.clock()));
         }
-        self.limits.changed();
+        self.limits.recording().paused();
+        self.limits.changed(true);
     }
 }

@@ -5,9 +5,9 @@
 //! waiter came. A waiter is charged when all limits admit it, and not before.
 //!
 //! **No waiter is forgotten.** A waiter sets the flag `has_waiters` before it looks at the limits; a call that
-//! gives tokens back changes a limit before it looks at the flag. Between the two, both have a fence. So the
-//! waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused after it has
-//! charged some of the limits gives these charges back, and looks at the flag too.
+//! gives tokens back changes a limit before it looks at the flag (`Holder::changed`). Between the two, both have a
+//! fence. So the waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused
+//! after it has charged some of the limits gives these charges back, and looks at the flag too.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -73,8 +73,8 @@ pub(super) trait Waiters: Send + Sync {
     /// time of the call; `None` for the clock.
     fn take(&self, order: Order, at: Option<Reading>) -> Option<Result<(), Refused>>;
 
-    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
-    /// miss their deadlines by it.
+    /// Called after a limit was changed, other than by a call that was admitted, if callers may wait. `is_less` is
+    /// set if waiters may miss their deadlines by it.
     fn changed(&self, is_less: bool);
 
     fn waiting(&self) -> u32;
@@ -104,6 +104,8 @@ pub(super) trait Waiters: Send + Sync {
 pub(super) struct CompositeQueue<C> {
     limits: OwnedLimits<C>,
     config: Arc<WaitConfig>,
+    /// Woken last by each dispatch.
+    hook: Option<Waker>,
     /// One if calls have to come here: callers wait, or the limiter was closed.
     has_waiters: AtomicU64,
     state: Mutex<State>,
@@ -158,7 +160,7 @@ impl State {
 }
 
 impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
-    pub(super) fn new(limits: OwnedLimits<C>, config: Arc<WaitConfig>) -> Arc<Self> {
+    pub(super) fn new(limits: OwnedLimits<C>, config: Arc<WaitConfig>, hook: Option<Waker>) -> Arc<Self> {
         let state = State {
             list: WaitList::new(),
             orders: Vec::new(),
@@ -172,6 +174,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         Arc::new_cyclic(|queue| CompositeQueue {
             limits,
             config,
+            hook,
             has_waiters: AtomicU64::new(0),
             state: Mutex::new(state),
             dispatcher: Dispatcher::new(queue.clone()),
@@ -372,10 +375,6 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
     }
 
     fn changed(&self, is_less: bool) {
-        fence(Ordering::SeqCst);
-        if !self.has_waiters() {
-            return;
-        }
         let mut state = self.lock();
         state.recheck |= is_less;
         state.needs_dispatch |= state.list.waiting() > 0;
@@ -398,7 +397,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let CompositeRequest { order, deadline, hold, ref mut waker } = *request;
         // The clock may panic, so it is read before anything is changed.
         let now = self.read();
-        // Before the look at the limits: see `changed`.
+        // Before the look at the limits: see the module.
         self.has_waiters.store(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let entered = self.enter_marked(state, (order, now), deadline, hold, waker);
@@ -546,6 +545,7 @@ impl<C: Clock + Send + Sync + 'static> Dispatch for CompositeQueue<C> {
         // came.
         let next = self.next(state, now, slack);
         self.mark(state);
+        woken.extend(self.hook.clone());
         Pass { now, next, woken }
     }
 

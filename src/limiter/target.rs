@@ -24,6 +24,8 @@ use super::state::Buckets;
 #[cfg(feature = "std")]
 use crate::cell::Taken;
 #[cfg(feature = "std")]
+use crate::error::AcquireError;
+#[cfg(feature = "std")]
 use crate::queue::{Queue, TimeDriver, TimerFactory, WaitRequest};
 #[cfg(feature = "std")]
 use crate::table::{Arrival, Fingerprint, FullEvent, InSlot};
@@ -98,6 +100,14 @@ impl<'a, C> Target<'a, C> {
             Target::Single(limiter) => limiter.recording(),
             #[cfg(feature = "std")]
             Target::Key(buckets, _) => &buckets.stats,
+        }
+    }
+
+    /// Adds a denial, which is counted already, to the keys with the most denials.
+    #[cfg(feature = "std")]
+    fn add_to_top(&self) {
+        if let Target::Key(buckets, key) = self {
+            buckets.stats.add_to_top(*key);
         }
     }
 
@@ -218,7 +228,7 @@ impl<'a, C: Clock> Target<'a, C> {
                 match self {
                     Target::Single(limiter) => limiter.count(n, &taken),
                     #[cfg(feature = "std")]
-                    Target::Key(buckets, _) => buckets.count(n, &taken),
+                    Target::Key(buckets, key) => buckets.count(*key, n, &taken),
                 }
                 Decision::taken(self.layout(), taken)
             }
@@ -239,7 +249,11 @@ impl<'a, C: Clock> Target<'a, C> {
         };
         // The quota may have changed since, but then it changed during this call.
         let terms = self.terms_source();
-        self.recording().taken(Tokens::from_pico(n), &taken, terms);
+        match self {
+            Target::Single(limiter) => limiter.recording().taken(Tokens::from_pico(n), &taken, terms),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => buckets.count_cold(*key, Tokens::from_pico(n), &taken),
+        }
         Decision::taken_by(terms, taken)
     }
 
@@ -407,6 +421,12 @@ impl Found<'_> {
 /// The operations of a decision on several limits.
 #[cfg(feature = "std")]
 impl<'a, C: Clock> Target<'a, C> {
+    /// Counts a call that this limit refused, in its statistics.
+    pub(crate) fn count_refused(&self, n: Tokens, error: &TryAcquireError) {
+        self.recording().refused(n, error);
+        self.add_to_top();
+    }
+
     /// Returns the usual place of the bucket's word, and the word; `None` if it is not there.
     #[inline]
     pub(crate) fn find(&self) -> Option<(Found<'a>, Word)> {
@@ -438,6 +458,13 @@ impl<'a, C: Clock> Target<'a, C> {
         match self {
             Target::Single(_) => true,
             Target::Key(buckets, _) => buckets.table.per_token().is_some(),
+        }
+    }
+
+    /// Counts and reports that a call was refused because of a full table, which a look has found.
+    pub(crate) fn report_full(&self) {
+        if let Target::Key(buckets, _) = self {
+            buckets.table.report(FullEvent::Refused);
         }
     }
 
@@ -483,6 +510,14 @@ fn missing(snapshot: &Snapshot, demand: Demand, ahead: u128) -> Units {
 /// The operations of a wait.
 #[cfg(feature = "std")]
 impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
+    /// Counts a wait that has ended, in the statistics.
+    pub(crate) fn count_wait(&self, n: Tokens, answer: Result<Duration, &AcquireError>) {
+        self.recording().waited(n, answer);
+        if answer.is_err() {
+            self.add_to_top();
+        }
+    }
+
     /// Reads the clock.
     pub(crate) fn read(&self) -> Reading {
         self.live().read()

@@ -9,6 +9,8 @@ mod memory;
 #[cfg(feature = "std")]
 mod panics;
 #[cfg(feature = "std")]
+mod shards;
+#[cfg(feature = "std")]
 mod threads;
 
 #[cfg(feature = "std")]
@@ -21,4 +23,6 @@ pub(crate) use memory::{Pair, zeroed};
 #[cfg(feature = "std")]
 pub(crate) use panics::{ignore_panic, in_drop};
 #[cfg(feature = "std")]
-pub(crate) use threads::{PLACES, place};
+pub(crate) use shards::Shards;
+#[cfg(feature = "std")]
+pub(crate) use threads::{PLACES, own_place, place};

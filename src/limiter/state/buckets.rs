@@ -40,10 +40,18 @@ impl<C> Buckets<C> {
     /// Counts an outcome in the home line in the statistics.
     // In each arm by itself, so that an outcome stays in registers.
     #[inline(always)]
-    pub(crate) fn count(&self, n: Tokens, taken: &Taken) {
+    pub(crate) fn count(&self, key: Fingerprint, n: Tokens, taken: &Taken) {
         match taken {
-            Taken::Denied { needed, .. } => self.stats.denied(n, *needed > self.layout().capacity()),
+            Taken::Denied { needed, .. } => self.stats.denied_key(n, *needed > self.layout().capacity(), key),
             _ => self.stats.admitted(n),
+        }
+    }
+
+    /// Counts an outcome of the cold path in the statistics.
+    pub(crate) fn count_cold(&self, key: Fingerprint, n: Tokens, taken: &Taken) {
+        self.stats.taken(n, taken, self.table.terms_source());
+        if matches!(taken, Taken::Denied { .. } | Taken::TableFull { .. }) {
+            self.stats.add_to_top(key);
         }
     }
 
@@ -71,7 +79,7 @@ impl<C: Clock> Buckets<C> {
         let layout = self.layout();
         match self.table.take_once(key, (n, leaving), source) {
             Some(taken) => {
-                self.count(n, &taken);
+                self.count(key, n, &taken);
                 taken.answer(layout, (n, leaving))
             }
             None => {
@@ -94,7 +102,7 @@ impl<C: Clock> Buckets<C> {
         leaving: u128,
     ) -> Result<(), TryAcquireError> {
         let (taken, terms) = (self.table.take_cold(key, demand, source), self.table.terms_source());
-        self.stats.taken(Tokens::from_pico(n), &taken, terms);
+        self.count_cold(key, Tokens::from_pico(n), &taken);
         taken.answer_by(terms, n, leaving)
     }
 }

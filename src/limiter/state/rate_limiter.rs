@@ -23,6 +23,8 @@ use crate::cell::{LazyQuota, QuotaCell};
 use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::queue::QueueCell;
+#[cfg(feature = "std")]
+use crate::stats::StatsOptions;
 
 /// The share of the burst that background work leaves by default, in percent.
 pub(crate) const BACKGROUND: u8 = 20;
@@ -88,8 +90,7 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     unlimited: bool,
     /// The share of the burst that background work leaves, in percent.
     pub(crate) background: u8,
-    /// Set if there are statistics. Calls look here, and not beside the word.
-    counts: bool,
+    stats: Recording,
     clock: C,
 }
 
@@ -101,13 +102,7 @@ struct Hot {
     /// The quota, if it has changed, or if it is shared with the queue.
     #[cfg(feature = "std")]
     quota: LazyQuota,
-    stats: OwnLine<Recording>,
 }
-
-/// A value in a cache line of its own, so that reading it does not wait for the word to come back from another
-/// core.
-#[repr(align(64))]
-struct OwnLine<T>(T);
 
 impl Hot {
     const_unless_loom! {
@@ -118,7 +113,6 @@ impl Hot {
                 waiters: QueueCell::new(),
                 #[cfg(feature = "std")]
                 quota: LazyQuota::new(),
-                stats: OwnLine(Recording::OFF),
             }
         }
     }
@@ -203,20 +197,20 @@ impl<C> RateLimiter<C> {
             order: ReadOrderHint::new(),
             unlimited,
             background: BACKGROUND,
-            counts: false,
+            stats: Recording::OFF,
             clock,
         }
     }
 
     #[inline(always)]
     pub(crate) fn recording(&self) -> &Recording {
-        &self.hot.stats.0
+        &self.stats
     }
 
-    /// The same limiter, with statistics.
+    /// The same limiter, with the statistics that were asked for.
     #[cfg(feature = "std")]
-    pub(crate) fn with_stats(mut self) -> Self {
-        (self.hot.stats, self.counts) = (OwnLine(Recording::on()), true);
+    pub(crate) fn with_stats(mut self, options: &StatsOptions) -> Self {
+        self.stats = Recording::new(options, self.quota);
         self
     }
 
@@ -350,12 +344,8 @@ impl<C: Clock> RateLimiter<C> {
     #[inline(always)]
     pub(crate) fn count(&self, n: Tokens, taken: &Taken) {
         match taken {
-            Taken::Denied { needed, .. } if self.counts => {
-                self.recording().denied(n, *needed > self.layout().capacity());
-            }
-            Taken::Denied { .. } => {}
-            _ if self.counts => self.recording().admitted(n),
-            _ => {}
+            Taken::Denied { needed, .. } => self.stats.denied(n, *needed > self.layout().capacity()),
+            _ => self.stats.admitted(n),
         }
     }
 

@@ -285,7 +285,7 @@ fn granted_now(now: Reading) -> Granted {
 impl<H: WaitHandle> Wait<H> {
     /// Counts the end of the wait in the statistics, and returns it.
     fn count(&self, answer: Answer) -> Answer {
-        self.handle.target().recording().waited(self.n, answer.as_ref().map(Granted::waited));
+        self.handle.target().count_wait(self.n, answer.as_ref().map(Granted::waited));
         answer
     }
 
