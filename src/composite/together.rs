@@ -182,7 +182,7 @@ fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refuse
     }
 }
 
-/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` is told the
+/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` receives the
 /// outcome at every limit, once or twice, if the call is admitted.
 // The number of limits is a constant in the usual cases, so that the words stay in registers.
 #[inline(always)]
