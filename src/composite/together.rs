@@ -204,9 +204,9 @@ pub(super) fn take_all<P: Parts, const N: usize>(
     each: &mut impl FnMut(usize, Taken),
 ) -> Result<(), Refused> {
     let mut found: [Option<(P::Place, Word)>; N] = [None; N];
-    for nth in 0..N {
-        found[nth] = parts.find(nth);
-        if found[nth].is_none() {
+    for (nth, found) in found.iter_mut().enumerate() {
+        *found = parts.find(nth);
+        if found.is_none() {
             return take_cold(parts, at, each);
         }
     }
