@@ -182,7 +182,7 @@ fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refuse
     }
 }
 
-/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` is told the
+/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` receives the
 /// outcome at every limit, once or twice, if the call is admitted.
 // The number of limits is a constant in the usual cases, so that the words stay in registers.
 #[inline(always)]
@@ -204,9 +204,9 @@ pub(super) fn take_all<P: Parts, const N: usize>(
     each: &mut impl FnMut(usize, Taken),
 ) -> Result<(), Refused> {
     let mut found: [Option<(P::Place, Word)>; N] = [None; N];
-    for nth in 0..N {
-        found[nth] = parts.find(nth);
-        if found[nth].is_none() {
+    for (nth, found) in found.iter_mut().enumerate() {
+        *found = parts.find(nth);
+        if found.is_none() {
             return take_cold(parts, at, each);
         }
     }
