@@ -90,7 +90,8 @@ pub struct RateLimiter<#[cfg(feature = "std")] C = QuantaClock, #[cfg(not(featur
     unlimited: bool,
     /// The share of the burst that background work leaves, in percent.
     pub(crate) background: u8,
-    stats: Recording,
+    /// Set if there are statistics. Calls look here, and not beside the word.
+    counts: bool,
     clock: C,
 }
 
@@ -102,7 +103,13 @@ struct Hot {
     /// The quota, if it has changed, or if it is shared with the queue.
     #[cfg(feature = "std")]
     quota: LazyQuota,
+    stats: OwnLine<Recording>,
 }
+
+/// A value in a cache line of its own, so that reading it does not wait for the word to come back from another
+/// core.
+#[repr(align(64))]
+struct OwnLine<T>(T);
 
 impl Hot {
     const_unless_loom! {
@@ -113,6 +120,7 @@ impl Hot {
                 waiters: QueueCell::new(),
                 #[cfg(feature = "std")]
                 quota: LazyQuota::new(),
+                stats: OwnLine(Recording::OFF),
             }
         }
     }
@@ -197,20 +205,20 @@ impl<C> RateLimiter<C> {
             order: ReadOrderHint::new(),
             unlimited,
             background: BACKGROUND,
-            stats: Recording::OFF,
+            counts: false,
             clock,
         }
     }
 
     #[inline(always)]
     pub(crate) fn recording(&self) -> &Recording {
-        &self.stats
+        &self.hot.stats.0
     }
 
     /// The same limiter, with the statistics that were asked for.
     #[cfg(feature = "std")]
     pub(crate) fn with_stats(mut self, options: &StatsOptions) -> Self {
-        self.stats = Recording::new(options, self.quota);
+        (self.hot.stats, self.counts) = (OwnLine(Recording::new(options, self.quota)), options.on);
         self
     }
 
@@ -344,8 +352,12 @@ impl<C: Clock> RateLimiter<C> {
     #[inline(always)]
     pub(crate) fn count(&self, n: Tokens, taken: &Taken) {
         match taken {
-            Taken::Denied { needed, .. } => self.stats.denied(n, *needed > self.layout().capacity()),
-            _ => self.stats.admitted(n),
+            Taken::Denied { needed, .. } if self.counts => {
+                self.recording().denied(n, *needed > self.layout().capacity());
+            }
+            Taken::Denied { .. } => {}
+            _ if self.counts => self.recording().admitted(n),
+            _ => {}
         }
     }
 
