@@ -192,12 +192,17 @@ pub(crate) fn carried(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
 
 /// Returns the level of the bucket of a word that is not special, at `now`.
 pub(crate) fn level(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
-    let (at, capacity) = (terms.moment(now), terms.capacity().0 as i64);
-    if terms.are_plain() && is_expired(terms.layout, word, at.floor) {
-        return Level(capacity);
+    level_unbounded(terms, word, now).min(Level(terms.capacity().0 as i64))
+}
+
+/// Returns what the bucket of a word that is not special would hold at `now` if it could hold more than its
+/// capacity; the capacity, if the word is so old that this cannot be told.
+pub(crate) fn level_unbounded(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
+    let at = terms.moment(now).floor;
+    if terms.are_plain() && is_expired(terms.layout, word, at) {
+        return Level(terms.capacity().0 as i64);
     }
-    let held = terms.stored_intercept(word).0 + terms.layout.earned().at(at.floor).0 as i64;
-    Level(held.min(capacity))
+    Level(terms.stored_intercept(word).0 + terms.layout.earned().at(at).0 as i64)
 }
 
 /// Returns whether the bucket of a word is full at `now`; `false` for a special word. `earned` is

@@ -95,7 +95,7 @@ impl Decision {
         }
         let decision = Decision { capacity: terms.capacity(), ..self };
         let missing = |units: i64| Units(units.max(0) as u64);
-        let retry = terms.due(self.now, missing(self.cost.0 as i64 - self.held.0));
+        let retry = terms.due(self.now, missing((self.cost.0 as i64).saturating_sub(self.held.0)));
         let full = (decision.capacity.0 as i64).saturating_sub(self.left());
         let reset = terms.earned_by(self.now, missing(full));
         Decision { times: Times::Due { retry, reset, paused: terms.are_paused(self.now) }, ..decision }

@@ -227,7 +227,7 @@ impl<C: Clock> RateLimiter<C> {
     /// Ends every wait, now and later, with [`AcquireError::LimiterClosed`]: for a shutdown. Tokens that
     /// were granted before stay granted. Calls that do not wait go on, but each takes the lock of the queue
     /// from then on. It cannot be undone.
-    /// A later wait that is wrong anyway, because of its cost or its deadline, fails with that error, and
+    /// A later wait for more than the burst, or until an instant that has passed, fails with that error, and
     /// one that costs nothing is granted. Waits on an [unlimited](RateLimiter::unlimited) limiter never
     /// last, and go on.
     ///
