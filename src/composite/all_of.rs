@@ -9,7 +9,7 @@ use super::error::{LimitCause, LimitError};
 use super::together::{self, MOST_LIMITS, Part, Parts};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
-use crate::error::LimitName;
+use crate::error::{JoinedTwice, LimitName};
 use crate::limiter::{Acquire, Bucket, Found};
 use crate::tokens::Tokens;
 use crate::word::Word;
@@ -136,7 +136,8 @@ impl<'a, const N: usize, C> AllOf<'a, N, 0, C> {
         AllOf { charges, permits: [] }
     }
 
-    /// Adds concurrency limits, of which the call takes a permit each.
+    /// Adds concurrency limits, of which the call takes a permit each. A limit, or a key of one, can be joined once:
+    /// a call that joins it twice is refused.
     #[inline]
     pub fn permits<const M: usize>(self, permits: [PermitCharge<'a, C>; M]) -> AllOf<'a, N, M, C> {
         AllOf { charges: self.charges, permits }
@@ -150,6 +151,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     ///
     /// [`LimitError`], which names the limit that refused the call: the first concurrency limit without a free
     /// permit; or, of the limits of tokens, the one with the longest wait. Nothing was charged anywhere.
+    /// [`LimitCause::JoinedTwice`] if a concurrency limit is joined twice.
     #[inline]
     pub fn try_acquire(&self) -> Result<Held<'a, M>, LimitError> {
         let held = self.take_permits(None)?;
@@ -198,8 +200,23 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         error
     }
 
+    /// Returns the error of the first concurrency limit that is joined for the second time. One permit of two would
+    /// be given back for ever, because a call holds nothing while it waits for the other one.
+    fn joined_twice(&self) -> Option<LimitError> {
+        let is_twice = |nth: usize| {
+            let target = self.permits[nth].target;
+            self.permits[..nth].iter().any(|before| before.target.is_same(target))
+        };
+        let nth = (1..M).find(|&nth| is_twice(nth))?;
+        let name = LimitName::new(self.permits[nth].name);
+        Some(LimitError::new(N + nth, name, LimitCause::JoinedTwice(JoinedTwice(()))))
+    }
+
     #[inline]
     fn take_permits(&self, mut have: Option<(usize, Permit<'a>)>) -> Result<Held<'a, M>, LimitError> {
+        if let Some(twice) = self.joined_twice() {
+            return Err(twice);
+        }
         let mut held = Held { permits: [const { None }; M] };
         for (nth, (place, charge)) in held.permits.iter_mut().zip(&self.permits).enumerate() {
             *place = match have.take_if(|(at, _)| *at == nth) {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::all_of::{AllOf, Held};
-use super::error::{AcquireCause, CompositeAcquireError};
+use super::error::{AcquireCause, CompositeAcquireError, LimitCause};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, Permit};
 use crate::error::LimitName;
@@ -67,7 +67,8 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
     ///
     /// # Errors
     ///
-    /// [`CompositeAcquireError`], which names the limit that cannot be met.
+    /// [`CompositeAcquireError`], which names the limit that cannot be met. [`AcquireCause::JoinedTwice`] if a
+    /// concurrency limit is joined twice.
     pub fn acquire(self) -> AcquireAll<'a, N, M, C> {
         AcquireAll::new(self)
     }
@@ -152,7 +153,13 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                     self.stage = Stage::Over;
                     return Poll::Ready(Ok(held));
                 }
-                Err(refused) => self.stage = self.wait_on(refused.index()),
+                Err(refused) => match refused.cause() {
+                    LimitCause::JoinedTwice(twice) => {
+                        self.stage = Stage::Over;
+                        return Poll::Ready(Err(self.error(refused.index(), AcquireCause::JoinedTwice(twice))));
+                    }
+                    LimitCause::Tokens(_) | LimitCause::Permit(_) => self.stage = self.wait_on(refused.index()),
+                },
             }
         }
         // Each limit serves this call at once, and another one refuses it. Others have to come in between.

@@ -15,6 +15,7 @@ mod errors;
 mod exact_waits;
 mod field_bugs;
 mod first_use;
+mod joined_edges;
 mod keyed_bounded;
 mod keyed_churn;
 mod keyed_forgetting;
