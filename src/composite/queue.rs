@@ -41,6 +41,17 @@ pub(super) enum NotServed {
     Closed,
 }
 
+/// The effect of a change of the limits, other than by a call that was admitted, on the waiters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// A waiter may be served earlier.
+    Earlier,
+    /// Waiters may miss their deadlines.
+    Later,
+    /// A quota changed. Waiters may also need more than its burst.
+    Requoted,
+}
+
 /// The request of a caller that is ready to wait.
 pub(super) struct CompositeRequest {
     pub(super) order: Order,
@@ -73,9 +84,8 @@ pub(super) trait Waiters: Send + Sync {
     /// time of the call; `None` for the clock.
     fn take(&self, order: Order, at: Option<Reading>) -> Option<Result<(), Refused>>;
 
-    /// Called after a limit was changed, other than by a call that was admitted, if callers may wait. `is_less` is
-    /// set if waiters may miss their deadlines by it.
-    fn changed(&self, is_less: bool);
+    /// Called after a limit was changed, other than by a call that was admitted, if callers may wait.
+    fn changed(&self, effect: Effect);
 
     fn waiting(&self) -> u32;
 
@@ -121,6 +131,8 @@ struct State {
     woken: Vec<Waker>,
     /// Set if waiters may miss their deadlines, because a limit was charged.
     recheck: bool,
+    /// Set if waiters may never be served, because a quota changed.
+    requoted: bool,
     needs_dispatch: bool,
     closed: bool,
     /// Set if the queue was given up: it takes no waiters any longer.
@@ -167,6 +179,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
             ahead: Ahead::new(),
             woken: Vec::new(),
             recheck: false,
+            requoted: false,
             needs_dispatch: false,
             closed: false,
             gone: false,
@@ -265,6 +278,18 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         let ahead = state.ahead.of_last(class, &costs);
         let refused = self.refusal(order, &ahead, now)?;
         state.refuse(id, class, NotServed::Refused(refused))
+    }
+
+    /// Refuses every waiter that is never served: usually one that needs more than a burst.
+    fn refuse_those_above_a_burst(&self, state: &mut State, now: Reading, woken: &mut Vec<Waker>) {
+        for (id, class) in state.ids() {
+            let Some(&(order, _)) = state.order(id) else { continue };
+            if let Some(never) =
+                self.refusal(order, &NOTHING, now).filter(|&refused| self.due(refused, order).is_none())
+            {
+                woken.extend(state.refuse(id, class, NotServed::Refused(never)));
+            }
+        }
     }
 
     /// Refuses every waiter whose deadline is before its grant, at any place in the list.
@@ -374,9 +399,10 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         Some(Err(refused.unwrap_or(behind)))
     }
 
-    fn changed(&self, is_less: bool) {
+    fn changed(&self, effect: Effect) {
         let mut state = self.lock();
-        state.recheck |= is_less;
+        state.recheck |= effect != Effect::Earlier;
+        state.requoted |= effect == Effect::Requoted;
         state.needs_dispatch |= state.list.waiting() > 0;
         self.finish(state);
     }
@@ -527,6 +553,9 @@ impl<C: Clock + Send + Sync + 'static> Dispatch for CompositeQueue<C> {
         let now = drive.now();
         let mut woken = std::mem::take(&mut state.woken);
         state.needs_dispatch = false;
+        if std::mem::take(&mut state.requoted) {
+            self.refuse_those_above_a_burst(state, now, &mut woken);
+        }
         if std::mem::take(&mut state.recheck) {
             self.refuse_hopeless(state, now, &mut woken);
         }

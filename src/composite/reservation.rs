@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::holder::{CompositeHandle, Holder};
+use super::queue::Effect;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::Target;
@@ -31,7 +32,7 @@ impl<H: CompositeHandle<Clock: Clock>> Pending<H> {
             target.settle(reserved, actual, source)
         };
         let left = holder.limits().targets().map(settle).fold(Tokens::ZERO, Tokens::max);
-        holder.changed(actual > reserved);
+        holder.changed(if actual > reserved { Effect::Later } else { Effect::Earlier });
         holder.report();
         left
     }

@@ -8,7 +8,7 @@ use super::error::{AcquireCause, CompositeAcquireError};
 use super::holder::{CompositeHandle, Holder};
 use super::limits::Leaving;
 use super::order::{Order, OrderCall};
-use super::queue::{CompositeRequest, Entered, NotServed, Waiters};
+use super::queue::{CompositeRequest, Effect, Entered, NotServed, Waiters};
 use super::together::{self, Parts};
 use crate::clock::Clock;
 use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
@@ -129,7 +129,7 @@ impl<H: WaitHandle> CompositeWait<H> {
                 Ok(()) => return Poll::Ready(Ok(Granted::new(now, now))),
                 Err(refused) => {
                     if refused.gave_back {
-                        self.holder().changed(false);
+                        self.holder().changed(Effect::Earlier);
                     }
                     if refused.is_table_full() {
                         return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
@@ -192,7 +192,7 @@ impl<H: WaitHandle> CompositeWait<H> {
         if let Some(Outcome::Granted { .. }) = queue.leave(id) {
             let call = self.call();
             together::give_back(call, self.holder().limits().len(), None, |_, _| ());
-            self.holder().changed(false);
+            self.holder().changed(Effect::Earlier);
         }
         self.holder().tidy();
         self.holder().report();
