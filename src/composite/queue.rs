@@ -41,6 +41,11 @@ pub(super) enum NotServed {
     Closed,
 }
 
+/// Returns the refusal behind a waiter: nothing is there.
+fn behind(now: Reading) -> Refused {
+    Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now })
+}
+
 /// The effect of a change of the limits, other than by a call that was admitted, on the waiters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -276,7 +281,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         let class = state.list.at(id)?.leaving();
         let &(order, costs) = state.order(id)?;
         let ahead = state.ahead.of_last(class, &costs);
-        let refused = self.refusal(order, &ahead, now)?;
+        let refused = self.refusal(order, &ahead, now).unwrap_or(behind(now));
         state.refuse(id, class, NotServed::Refused(refused))
     }
 
@@ -339,7 +344,8 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
             let &(order, costs) = state.order(id)?;
             due(order, &state.ahead.of_last(class, &costs))
         });
-        Some(last.map_or(latest, |last| last.min(latest)))
+        // Waiters may be due before the first one, if that leaves more in one of the limits.
+        Some(last.map_or(latest, |last| last.min(latest)).max(first))
     }
 
     /// Returns the first instant at which a limit holds an order's tokens and half of the capacity above them.
@@ -394,9 +400,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let first = state.list.first().and_then(|(first, _)| state.order(first));
         state.needs_dispatch |= first.is_some_and(|&(first, _)| self.refusal(first, &NOTHING, now).is_none());
         self.finish(state);
-        // Behind a waiter, nothing is there.
-        let behind = Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now });
-        Some(Err(refused.unwrap_or(behind)))
+        Some(Err(refused.unwrap_or(behind(now))))
     }
 
     fn changed(&self, effect: Effect) {
@@ -531,9 +535,15 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         }
         state.orders[id as usize] = Some((order, costs));
         state.ahead.add(class, &costs);
-        // A deadline in front of other waiters may be earlier than the instant for which the timer is armed.
-        let is_first = state.list.first().is_some_and(|(first, _)| first == id);
-        state.needs_dispatch |= is_first || deadline < Reading::MAX && state.list.precedes_some(class);
+        let first = state.list.first().map(|(first, _)| first);
+        // The deadline may be earlier than the instant for which the timer is armed: in front of other waiters; and
+        // behind the first one, if that leaves more in one of the limits.
+        let is_earlier = |first| {
+            let due = state.order(first).and_then(|&(first, _)| self.due(self.refusal(first, &NOTHING, now)?, first));
+            due.is_some_and(|due| deadline < due)
+        };
+        let is_urgent = deadline < Reading::MAX && (state.list.precedes_some(class) || first.is_some_and(is_earlier));
+        state.needs_dispatch |= first == Some(id) || is_urgent;
         Entered::Waiting(id)
     }
 }

@@ -1,13 +1,17 @@
 //! Waits on several limits in unusual conditions: quotas change, timers are late, user code panics.
 
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
 use std::time::Duration;
 
 use brimful::{
-    AcquireCause, AcquireError, CompositeAcquireError, CompositeLimiter, KeyedCompositeLimiter, MockClock, Quota,
-    Quotas,
+    AcquireCause, AcquireError, Clock, CompositeAcquireError, CompositeLimiter, KeyedCompositeLimiter, MockClock,
+    Quota, Quotas, Timer,
 };
 
 use crate::waiting::poll;
+
+const SECOND: u64 = 1_000_000_000;
 
 fn quotas(text: &str) -> Quotas {
     text.parse().expect("a list of quotas")
@@ -50,5 +54,48 @@ fn a_lower_burst_ends_the_waits_that_need_more() {
         limiter.set_quota("d", Quota::per_day(10)).expect("its own");
         clients.set_quota("d", Quota::per_day(10)).expect("its own");
         bucket.reset();
+    }
+}
+
+/// A timer that follows the clock, and keeps the instants for which it was armed.
+struct Recorded {
+    timer: Box<dyn Timer>,
+    armed: Arc<Mutex<Vec<(u64, u64)>>>,
+}
+
+impl Timer for Recorded {
+    fn arm(&mut self, now_ns: u64, at_ns: u64, waker: &Waker) {
+        self.armed.lock().unwrap().push((now_ns, at_ns));
+        self.timer.arm(now_ns, at_ns, waker);
+    }
+}
+
+/// The share of the burst that background work leaves has become less than the tokens that another waiter leaves.
+/// So the tokens of a waiter are there, and those of the waiter before it are not.
+#[test]
+fn a_waiter_whose_tokens_are_there_waits_for_the_one_before_it_until_its_deadline() {
+    const HOUR: u64 = 3_600 * SECOND;
+    for (n, until) in [(1, SECOND), (2, HOUR + 1)] {
+        let (clock, armed) = (MockClock::new(), Arc::new(Mutex::new(Vec::new())));
+        let (inner, seen) = (clock.clone(), armed.clone());
+        let limiter = CompositeLimiter::builder().quotas(quotas("a: 100/h burst 100")).clock(clock.clone());
+        let limiter = limiter
+            .timer(move || Recorded { timer: inner.timer().expect("the mock clock has timers"), armed: seen.clone() });
+        let limiter = limiter.build().expect("a limiter");
+        assert!(limiter.try_acquire_n(96).is_ok());
+        limiter.set_quota("a", Quota::per_hour(1).burst(10)).expect("a lower one");
+        let mut first = limiter.leaving(5).acquire();
+        let mut second = limiter.background().acquire_n(n).until(until);
+        assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+        clock.set(until - 1);
+        assert!(poll(&mut second).is_none());
+        clock.set(until);
+        let refused = poll(&mut second).expect("its deadline").unwrap_err();
+        assert!(matches!((refused.limit(), cause(refused)), (Some("a"), AcquireError::TooLate(_))), "{refused}");
+        clock.set(2 * HOUR);
+        assert!(poll(&mut first).is_some_and(|answer| answer.is_ok()));
+        for (now, at) in armed.lock().unwrap().iter() {
+            assert!(at > now, "armed at {now} for {at}: no waiter was due");
+        }
     }
 }
