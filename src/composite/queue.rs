@@ -251,16 +251,34 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         self.has_waiters.store(has_waiters.into(), Ordering::SeqCst);
     }
 
+    /// Returns the first waiters whose tokens were not there by their deadlines, if the timer is late. The limits are
+    /// looked at before any waiter is charged: a charge at `now` discards what was above a burst by then, and so may
+    /// hide what was there before.
+    fn missed(&self, state: &State, now: Reading) -> Vec<(Id, Refused)> {
+        let (mut missed, mut ahead) = (Vec::new(), NOTHING);
+        if state.list.first_timeout().is_none_or(|at| at >= now) {
+            return missed;
+        }
+        for (id, waiting) in state.list.ids() {
+            let (Some(&(order, costs)), deadline) = (state.order(id), waiting.deadline()) else { break };
+            match self.refusal(order, &ahead, deadline.min(now)) {
+                None => ahead::add(&mut ahead, &costs),
+                Some(refused) if self.misses(refused, order, deadline) => missed.push((id, refused)),
+                Some(_) => break,
+            }
+        }
+        missed
+    }
+
     /// Grants the first waiters, one after the other, while the limits admit them.
     fn serve(&self, state: &mut State, now: Reading, woken: &mut Vec<Waker>) {
+        let mut missed = self.missed(state, now).into_iter().peekable();
         while let Some((id, deadline, class)) =
             state.list.first().map(|(id, first)| (id, first.deadline(), first.leaving()))
         {
             let Some(&(order, _)) = state.order(id) else { return };
-            // The tokens may be there now, and may not have been there by the deadline.
-            let missed = if deadline < now { self.refusal(order, &NOTHING, deadline) } else { None };
-            let outcome = match missed {
-                Some(refused) => Err(refused),
+            let outcome = match missed.next_if(|&(of, _)| of == id) {
+                Some((_, refused)) => Err(refused),
                 None => together::take_cold(self.call(order), Some(now), &mut |_, _: Taken| ()),
             };
             match outcome {

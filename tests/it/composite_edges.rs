@@ -99,3 +99,36 @@ fn a_waiter_whose_tokens_are_there_waits_for_the_one_before_it_until_its_deadlin
         }
     }
 }
+
+/// A bucket that overflowed meanwhile does not make those behind the first waiter late.
+#[test]
+fn a_late_timer_serves_every_waiter_whose_tokens_were_there_by_its_deadline() {
+    let limiter = CompositeLimiter::with_clock(quotas("slow: 1/s burst 3; fast: 100/s burst 50"), MockClock::new());
+    assert!(limiter.try_acquire_n(3).is_ok());
+    let mut first = limiter.acquire_n(2);
+    let mut second = limiter.acquire().until(3 * SECOND);
+    let mut third = limiter.acquire().until(4 * SECOND - 1);
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    assert!(poll(&mut third).unwrap().is_err(), "the fourth token is there a nanosecond later");
+    limiter.clock().set(10 * SECOND);
+    assert!(poll(&mut first).unwrap().is_ok());
+    assert!(poll(&mut second).unwrap().is_ok());
+    assert!(limiter.try_acquire().is_err(), "three tokens were there, and three were granted");
+}
+
+/// The tokens are there when the timer fires, and were not there by the deadline: another waiter took its turn before.
+#[test]
+fn a_late_timer_serves_no_waiter_whose_tokens_were_not_there_by_its_deadline() {
+    for deadline in [4 * SECOND - 1, 4 * SECOND] {
+        let limiter = CompositeLimiter::with_clock(quotas("slow: 1/s burst 6; fast: 100/s burst 50"), MockClock::new());
+        assert!(limiter.try_acquire_n(6).is_ok());
+        let mut last = limiter.leaving(1).acquire().until(deadline);
+        assert!(poll(&mut last).is_none());
+        // It takes the timer's work away from its deadline: it is never refused at its entry.
+        let mut first = limiter.acquire_n(2);
+        assert!(poll(&mut first).is_none());
+        limiter.clock().set(10 * SECOND);
+        assert!(poll(&mut first).unwrap().is_ok());
+        assert_eq!(poll(&mut last).unwrap().is_ok(), deadline == 4 * SECOND, "it leaves one of four");
+    }
+}
