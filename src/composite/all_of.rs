@@ -7,12 +7,13 @@ use std::hash::{BuildHasher, Hash};
 use super::decision::CompositeDecision;
 use super::error::{LimitCause, LimitError};
 use super::together::{self, MOST_LIMITS, Part, Parts};
+use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
 use crate::error::{JoinedTwice, LimitName};
-use crate::limiter::{Acquire, Bucket, Found};
+use crate::limiter::{Acquire, Bucket, Found, Granted};
 use crate::tokens::Tokens;
-use crate::word::Word;
+use crate::word::{Reading, Word};
 
 /// The tokens that a call takes from one limit, and the limit's name. See [`AllOf`].
 pub struct Charge<'a, C = QuantaClock> {
@@ -233,25 +234,21 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         Ok(held)
     }
 
-    /// Takes everything but the tokens of `charged` and of other charges on its bucket, which are taken already,
-    /// and the permit in `have`. If a limit refuses, those are given back as well.
+    /// Takes everything but the tokens in `waited`, which are taken already, and the permit in `have`. If a limit
+    /// refuses, or a clock panics, those are given back as well.
     pub(super) fn take(
         &self,
-        charged: Option<usize>,
+        waited: Option<(usize, Granted)>,
         have: Option<(usize, Permit<'a>)>,
     ) -> Result<Held<'a, M>, LimitError> {
-        let taken = self.take_permits(have).and_then(|held| {
-            let rest = Rest { all: self, charged };
-            // A refusal is not counted: the call goes on to wait for that limit.
-            together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
-            self.count_admitted(charged);
-            Ok(held)
-        });
-        if let (Err(_), Some(nth)) = (&taken, charged) {
-            let target = self.charges[nth].bucket.target();
-            target.refund(target.layout().units_up(self.tokens_with(nth)), target.live());
-        }
-        taken
+        let prepaid = Prepaid { all: self, tokens: waited };
+        let held = self.take_permits(have)?;
+        let rest = Rest { all: self, charged: prepaid.nth() };
+        // A refusal is not counted: the call goes on to wait for that limit.
+        together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
+        self.count_admitted(prepaid.nth());
+        prepaid.keep();
+        Ok(held)
     }
 
     /// Returns whether two charges are on the same bucket.
@@ -320,6 +317,35 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
     #[inline]
     fn swap(&self, _: usize, place: Found<'a>, seen: Word, next: Word) -> bool {
         place.compare_exchange(seen, next)
+    }
+}
+
+/// The tokens of a charge, and of all others on its bucket, that a call has waited for. They are given back when this
+/// is dropped.
+struct Prepaid<'b, 'a, const N: usize, const M: usize, C: Clock> {
+    all: &'b AllOf<'a, N, M, C>,
+    tokens: Option<(usize, Granted)>,
+}
+
+impl<const N: usize, const M: usize, C: Clock> Prepaid<'_, '_, N, M, C> {
+    fn nth(&self) -> Option<usize> {
+        self.tokens.map(|(nth, _)| nth)
+    }
+
+    /// Called when the call is admitted.
+    fn keep(mut self) {
+        self.tokens = None;
+    }
+}
+
+impl<const N: usize, const M: usize, C: Clock> Drop for Prepaid<'_, '_, N, M, C> {
+    fn drop(&mut self) {
+        if let Some((nth, granted)) = self.tokens {
+            let target = self.all.charges[nth].bucket.target();
+            // As of the grant: the clock, which may panic, is not read again for this.
+            let at = TimeSource::given(Reading::from_nanos(granted.granted_at()));
+            target.refund(target.layout().units_up(self.all.tokens_with(nth)), at);
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::{AcquireCause, CompositeAcquireError, LimitCause};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, Permit};
 use crate::error::LimitName;
-use crate::limiter::Acquire;
+use crate::limiter::{Acquire, Granted};
 use crate::queue::{Deadline, Parker};
 use crate::word::Reading;
 
@@ -56,7 +56,7 @@ enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
 /// The tokens or the permit that a call has waited for.
 enum Waited<'a> {
     Nothing,
-    Tokens(usize),
+    Tokens(usize, Granted),
     Permit(usize, Permit<'a>),
 }
 
@@ -123,7 +123,7 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                 Stage::Tokens(nth, acquire) => {
                     let nth = *nth;
                     match ready!(Pin::new(acquire).poll(&mut context)) {
-                        Ok(_) => Waited::Tokens(nth),
+                        Ok(granted) => Waited::Tokens(nth, granted),
                         Err(error) => {
                             self.stage = Stage::Over;
                             return Poll::Ready(Err(self.error(nth, AcquireCause::Tokens(error))));
@@ -145,7 +145,7 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
             self.stage = Stage::Free;
             let tried = match waited {
                 Waited::Nothing => self.all.take(None, None),
-                Waited::Tokens(nth) => self.all.take(Some(nth), None),
+                Waited::Tokens(nth, granted) => self.all.take(Some((nth, granted)), None),
                 Waited::Permit(nth, permit) => self.all.take(None, Some((nth, permit))),
             };
             match tried {

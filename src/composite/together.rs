@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::error::{AcquireError, ExceedsBurst, TableFull, TooLate};
 use crate::limiter::Decision;
 use crate::limiter::Target;
+use crate::queue::in_drop;
 use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
 
@@ -248,7 +249,7 @@ pub(super) fn take_all<P: Parts, const N: usize>(
         let swapped = |(place, word)| word == nexts[nth] || parts.swap(nth, place, word, nexts[nth]);
         if !found[nth].is_some_and(swapped) {
             // Another call came between.
-            return take_rest(parts, nth, at, each);
+            return take_rest(Charged { parts, limits: nth, at: shared }, at, each);
         }
     }
     Ok(())
@@ -269,33 +270,61 @@ pub(super) fn take_cold(
             }
             Err(refused)
         }
-        None => take_rest(parts, 0, at, each),
+        None => take_rest(Charged { parts, limits: 0, at }, at, each),
     }
 }
 
-/// Takes from the limits from `first` on, one after the other; those before it are charged already.
+/// The first `limits` of a call, which it has charged. When this is dropped, also because a clock panics, each of them
+/// gets its tokens back, the last first.
+struct Charged<P: Parts> {
+    parts: P,
+    limits: usize,
+    /// A reading of the clock that the limits share: their tokens come back as of then. `None`: each limit reads its
+    /// own.
+    at: Option<Reading>,
+}
+
+impl<P: Parts> Drop for Charged<P> {
+    fn drop(&mut self) {
+        let Some(last) = self.limits.checked_sub(1) else { return };
+        // Dropped after the last one, also if its clock panics now.
+        let _before = Charged { parts: self.parts, limits: last, at: self.at };
+        in_drop(|| give_back_one(self.parts, last, self.at, |_, _| ()));
+    }
+}
+
+/// Takes from the limits that are not yet charged, one after the other.
 #[cold]
 #[inline(never)]
-fn take_rest(
-    parts: impl Parts,
-    first: usize,
+fn take_rest<P: Parts>(
+    mut charged: Charged<P>,
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
 ) -> Result<(), Refused> {
-    for nth in first..parts.len() {
+    let parts = charged.parts;
+    for nth in charged.limits..parts.len() {
         let part = parts.part(nth);
         if part.n.is_zero() {
             each(nth, Taken::Unlimited);
             continue;
         }
-        match part.target.take(part.n, part.leaving, part.source(at)) {
-            taken @ (Taken::Admitted { .. } | Taken::Unlimited) => each(nth, taken),
-            taken => {
-                give_back(parts, nth, at, |_, _| ());
+        let taken = part.target.take(part.n, part.leaving, part.source(at));
+        if P::SAME_CLOCK {
+            charged.at = taken.read_at().or(charged.at);
+        }
+        match taken {
+            Taken::Admitted { .. } | Taken::Unlimited => {
+                charged.limits = nth + 1;
+                each(nth, taken);
+            }
+            Taken::Denied { .. } | Taken::TableFull { .. } => {
+                drop(charged);
                 return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, Refused::new(nth, taken)) });
             }
         }
     }
+    // All are charged: nothing is given back.
+    charged.limits = 0;
     Ok(())
 }
 
@@ -337,9 +366,13 @@ pub(super) fn give_back<P: Parts>(
     each: impl Fn(Target<'_, P::Clock>, Tokens),
 ) {
     for nth in (0..taken).rev() {
-        let part = parts.part(nth);
-        if !part.n.is_zero() {
-            each(part.target, part.target.give_back(part.demand().cost.0.into(), part.source(at)));
-        }
+        give_back_one(parts, nth, at, &each);
+    }
+}
+
+fn give_back_one<P: Parts>(parts: P, nth: usize, at: Option<Reading>, each: impl Fn(Target<'_, P::Clock>, Tokens)) {
+    let part = parts.part(nth);
+    if !part.n.is_zero() {
+        each(part.target, part.target.give_back(part.demand().cost.0.into(), part.source(at)));
     }
 }

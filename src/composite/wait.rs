@@ -189,9 +189,10 @@ impl<H: WaitHandle> CompositeWait<H> {
     #[inline(never)]
     fn give_up(&mut self) {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        if let Some(Outcome::Granted { .. }) = queue.leave(id) {
+        if let Some(Outcome::Granted { at, .. }) = queue.leave(id) {
             let call = self.call();
-            together::give_back(call, self.holder().limits().len(), None, |_, _| ());
+            // As of the grant: the clock, which may panic, is not read again for this.
+            together::give_back(call, self.holder().limits().len(), Some(at), |_, _| ());
             self.holder().changed(Effect::Earlier);
         }
         self.holder().tidy();

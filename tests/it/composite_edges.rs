@@ -1,5 +1,7 @@
 //! Waits on several limits in unusual conditions: quotas change, timers are late, user code panics.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use brimful::{
 };
 
 use crate::waiting::poll;
+use crate::waiting_panics::PanickingClock;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -131,4 +134,24 @@ fn a_late_timer_serves_no_waiter_whose_tokens_were_not_there_by_its_deadline() {
         assert!(poll(&mut first).unwrap().is_ok());
         assert_eq!(poll(&mut last).unwrap().is_ok(), deadline == 4 * SECOND, "it leaves one of four");
     }
+}
+
+/// The key is new, so each limit is looked at and then taken from, with a reading each.
+#[test]
+fn a_clock_that_panics_leaves_all_limits_charged_or_none() {
+    let mut panics = 0;
+    for reading in 1..12 {
+        let clock = PanickingClock::default();
+        let clients =
+            KeyedCompositeLimiter::<u8, _>::builder().quotas(quotas("a: 1/h burst 9; b: 1/h burst 8; c: 1/h burst 7"));
+        let clients = clients.clock(clock.clone()).build().expect("a limiter");
+        clock.left.store(reading, Ordering::SeqCst);
+        let taken = catch_unwind(AssertUnwindSafe(|| clients.try_acquire_n(&1, 2)));
+        clock.left.store(0, Ordering::SeqCst);
+        let left: Vec<_> = clients.decide(&1, 0).limits().map(|(_, decision)| decision.remaining()).collect();
+        let charged = u32::from(taken.is_ok()) * 2;
+        assert_eq!(left, [9 - charged, 8 - charged, 7 - charged], "reading {reading}");
+        panics += u32::from(taken.is_err());
+    }
+    assert!(panics >= 6, "{panics} readings panicked");
 }

@@ -1,10 +1,16 @@
 //! Limits that calls join, in unusual conditions: the same one twice, late polls, user code that panics.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use brimful::{AcquireCause, AllOf, ConcurrencyLimit, KeyedConcurrencyLimit, LimitCause, MockClock, PermitCharge};
+use brimful::{
+    AcquireCause, AllOf, Charge, ConcurrencyLimit, KeyedConcurrencyLimit, KeyedRateLimiter, LimitCause, MockClock,
+    PermitCharge, Quota,
+};
 
 use crate::waiting::poll;
+use crate::waiting_panics::PanickingClock;
 
 /// A wait would have one permit, give it back because the other one is not there, and be granted it again.
 #[test]
@@ -37,4 +43,67 @@ fn a_concurrency_limit_that_is_joined_twice_is_refused_at_once() {
     };
     assert!(keys("x", "y") && !keys("x", "x"));
     assert_eq!(of_key.len(), 0);
+}
+
+#[test]
+fn a_clock_that_panics_leaves_all_joined_limits_charged_or_none() {
+    let mut panics = 0;
+    for reading in 1..12 {
+        let clock = PanickingClock::default();
+        let of = |burst| KeyedRateLimiter::<u8, _>::with_clock(Quota::per_hour(1).burst(burst), clock.clone());
+        let (a, b, c) = (of(9), of(8), of(7));
+        clock.left.store(reading, Ordering::SeqCst);
+        // The keys are new, so each limit is looked at and then taken from, with a reading each.
+        let charges = [Charge::new("a", a.key(&1), 2), Charge::new("b", b.key(&1), 2), Charge::new("c", c.key(&1), 2)];
+        let taken = catch_unwind(AssertUnwindSafe(|| AllOf::new(charges).try_acquire().is_ok()));
+        clock.left.store(0, Ordering::SeqCst);
+        let charged = f64::from(u32::from(taken.is_ok()) * 2);
+        let left = [&a, &b, &c].map(|limiter| limiter.key(&1).balance());
+        assert_eq!(left, [9.0 - charged, 8.0 - charged, 7.0 - charged], "reading {reading}");
+        panics += u32::from(taken.is_err());
+    }
+    assert!(panics >= 6, "{panics} readings panicked");
+}
+
+/// The tokens that a call waited for come back if the clock panics when the others are taken.
+#[test]
+fn a_clock_that_panics_after_a_wait_leaves_no_joined_limit_charged() {
+    let mut panics = 0;
+    for reading in 1..8 {
+        let (clock, other) = (MockClock::new(), PanickingClock::default());
+        let slow = KeyedRateLimiter::<u8, _>::with_clock(
+            Quota::per_second(1).burst(2),
+            PanickingClock { clock: clock.clone(), ..PanickingClock::default() },
+        );
+        let (fast, last) = (
+            KeyedRateLimiter::<u8, _>::with_clock(Quota::per_hour(1).burst(9), other.clone()),
+            KeyedRateLimiter::<u8, _>::with_clock(Quota::per_hour(1).burst(9), other.clone()),
+        );
+        assert!(slow.try_acquire_n(&1, 2).is_ok());
+        let charges = [
+            Charge::new("slow", slow.key(&1), 2),
+            Charge::new("fast", fast.key(&1), 1),
+            Charge::new("last", last.key(&1), 1),
+        ];
+        let mut wait = AllOf::new(charges).acquire();
+        assert!(poll(&mut wait).is_none());
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(slow.key(&1).balance(), 0.0, "granted");
+        other.left.store(reading, Ordering::SeqCst);
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut wait)));
+        other.left.store(0, Ordering::SeqCst);
+        drop(wait);
+        let left = [slow.key(&1).balance(), fast.key(&1).balance(), last.key(&1).balance()];
+        match polled {
+            Ok(answer) => {
+                assert!(answer.is_some_and(|answer| answer.is_ok()));
+                assert_eq!(left, [0.0, 8.0, 8.0], "reading {reading}");
+            }
+            Err(_) => {
+                assert_eq!(left, [2.0, 9.0, 9.0], "reading {reading}");
+                panics += 1;
+            }
+        }
+    }
+    assert!(panics >= 3, "{panics} readings panicked");
 }
