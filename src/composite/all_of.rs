@@ -5,12 +5,12 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
 use super::decision::CompositeDecision;
-use super::error::{LimitCause, LimitError};
+use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
 use super::together::{self, MOST_LIMITS, Part, Parts};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
-use crate::error::{JoinedTwice, LimitName};
+use crate::error::{AcquirePermitError, JoinedTwice, LimitName, TimedOut};
 use crate::limiter::{Acquire, Bucket, Found, Granted};
 use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
@@ -234,21 +234,17 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         Ok(held)
     }
 
-    /// Takes everything but the tokens in `waited`, which are taken already, and the permit in `have`. If a limit
-    /// refuses, or a clock panics, those are given back as well.
-    pub(super) fn take(
-        &self,
-        waited: Option<(usize, Granted)>,
-        have: Option<(usize, Permit<'a>)>,
-    ) -> Result<Held<'a, M>, LimitError> {
-        let prepaid = Prepaid { all: self, tokens: waited };
-        let held = self.take_permits(have)?;
-        let rest = Rest { all: self, charged: prepaid.nth() };
-        // A refusal is not counted: the call goes on to wait for that limit.
-        together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
-        self.count_admitted(prepaid.nth());
-        prepaid.keep();
-        Ok(held)
+    /// Returns the call without the tokens that it has waited for.
+    pub(super) fn without(&self, waited: Option<(usize, Granted)>) -> Prepaid<'_, 'a, N, M, C> {
+        Prepaid { all: self, tokens: waited }
+    }
+
+    /// Returns the error of a call whose deadline has passed.
+    pub(super) fn too_late(&self) -> CompositeAcquireError {
+        if N == 0 {
+            return CompositeAcquireError::new(None, AcquireCause::Permit(AcquirePermitError::TimedOut(TimedOut(()))));
+        }
+        together::too_late(self, None)
     }
 
     /// Returns whether two charges are on the same bucket.
@@ -320,21 +316,34 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
     }
 }
 
-/// The tokens of a charge, and of all others on its bucket, that a call has waited for. They are given back when this
-/// is dropped.
-struct Prepaid<'b, 'a, const N: usize, const M: usize, C: Clock> {
+/// A call without the tokens of a charge, and of all others on its bucket, that it has waited for. They are given back
+/// when this is dropped.
+pub(super) struct Prepaid<'b, 'a, const N: usize, const M: usize, C: Clock> {
     all: &'b AllOf<'a, N, M, C>,
     tokens: Option<(usize, Granted)>,
 }
 
-impl<const N: usize, const M: usize, C: Clock> Prepaid<'_, '_, N, M, C> {
-    fn nth(&self) -> Option<usize> {
-        self.tokens.map(|(nth, _)| nth)
+impl<'a, const N: usize, const M: usize, C: Clock> Prepaid<'_, 'a, N, M, C> {
+    /// Takes the rest of the call, but for the permit in `have`. If a limit refuses, or a clock panics, all is given
+    /// back.
+    pub(super) fn take(mut self, have: Option<(usize, Permit<'a>)>) -> Result<Held<'a, M>, LimitError> {
+        let held = self.all.take_permits(have)?;
+        let rest = Rest { all: self.all, charged: self.charged() };
+        // A refusal is not counted: the call goes on to wait for that limit.
+        together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
+        self.all.count_admitted(self.charged());
+        self.tokens = None;
+        Ok(held)
     }
 
-    /// Called when the call is admitted.
-    fn keep(mut self) {
-        self.tokens = None;
+    /// Returns whether the call takes anything else, but for a number of `permits`.
+    pub(super) fn takes_more(&self, permits: usize) -> bool {
+        let is_charged = |nth| self.charged().is_some_and(|charged| self.all.are_same(charged, nth));
+        M > permits || (0..N).any(|nth| !self.all.charges[nth].n.is_zero() && !is_charged(nth))
+    }
+
+    fn charged(&self) -> Option<usize> {
+        self.tokens.map(|(nth, _)| nth)
     }
 }
 

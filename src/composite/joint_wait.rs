@@ -79,13 +79,16 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
         AcquireAll { all, deadline: Deadline::None, stage: Stage::New }
     }
 
-    /// Fails if the call cannot be served within `timeout` of the first poll, by the clock of the first limit.
+    /// Fails if the call cannot be served within `timeout` of the first poll, by the clock of the first limit. A limit
+    /// that grants in time, to a call that is polled after its deadline, gets its tokens back if the call takes from
+    /// others as well.
     pub fn within(mut self, timeout: Duration) -> Self {
         self.deadline = Deadline::Within(timeout);
         self
     }
 
-    /// As `within`, with a deadline in nanoseconds since the origin of the limits' clock.
+    /// As `within`, with a deadline in nanoseconds since the origin of the limits' clock. After the deadline, a call
+    /// fails at once unless it costs nothing.
     pub fn until(mut self, deadline_ns: u64) -> Self {
         self.deadline = Deadline::Until(Reading::from_nanos(deadline_ns));
         self
@@ -111,11 +114,6 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
     }
 
     fn advance(&mut self, by: &Waker) -> Poll<Answer<'a, M>> {
-        if let (Stage::New, deadline @ Deadline::Within(_), Some(clock)) =
-            (&self.stage, self.deadline, self.all.clock())
-        {
-            self.deadline = Deadline::Until(deadline.from(Reading::from_nanos(clock.now())));
-        }
         let mut context = Context::from_waker(by);
         for _ in 0..ROUNDS {
             let waited = match &mut self.stage {
@@ -143,12 +141,19 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                 Stage::Over => return Poll::Pending,
             };
             self.stage = Stage::Free;
-            let tried = match waited {
-                Waited::Nothing => self.all.take(None, None),
-                Waited::Tokens(nth, granted) => self.all.take(Some((nth, granted)), None),
-                Waited::Permit(nth, permit) => self.all.take(None, Some((nth, permit))),
+            let (tokens, permit) = match waited {
+                Waited::Nothing => (None, None),
+                Waited::Tokens(nth, granted) => (Some((nth, granted)), None),
+                Waited::Permit(nth, permit) => (None, Some((nth, permit))),
             };
-            match tried {
+            let call = self.all.without(tokens);
+            // What was granted by the deadline is the call's. All else has to be taken by then.
+            if is_late(&mut self.deadline, self.all.clock()) && call.takes_more(usize::from(permit.is_some())) {
+                drop((call, permit));
+                self.stage = Stage::Over;
+                return Poll::Ready(Err(self.all.too_late()));
+            }
+            match call.take(permit) {
                 Ok(held) => {
                     self.stage = Stage::Over;
                     return Poll::Ready(Ok(held));
@@ -193,6 +198,15 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
             )
         }
     }
+}
+
+/// Returns whether a deadline has passed. A timeout begins with the first call.
+fn is_late(deadline: &mut Deadline, clock: Option<&impl Clock>) -> bool {
+    let (false, Some(clock)) = (matches!(deadline, Deadline::None), clock) else { return false };
+    let now = Reading::from_nanos(clock.now());
+    let at = deadline.from(now);
+    *deadline = Deadline::Until(at);
+    now > at
 }
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> Future for AcquireAll<'a, N, M, C> {

@@ -23,7 +23,7 @@ use crate::limiter::Decision;
 use crate::limiter::Target;
 use crate::queue::in_drop;
 use crate::tokens::Tokens;
-use crate::word::{Reading, Word};
+use crate::word::{Reading, Units, Word};
 
 use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
 use crate::error::LimitName;
@@ -332,6 +332,17 @@ fn take_rest<P: Parts>(
 #[cold]
 fn refuse(parts: impl Parts, at: Option<Reading>, refused: Refused) -> Refused {
     look(parts, at, refused.nth + 1, Some(refused)).unwrap_or(refused)
+}
+
+/// Returns the error of a wait whose deadline has passed: of the limit with the longest wait, if the tokens are not
+/// there.
+pub(super) fn too_late(parts: impl Parts, at: Option<Reading>) -> CompositeAcquireError {
+    if let Some(refused) = look(parts, at, 0, None) {
+        return refused.acquire_error(parts);
+    }
+    let first = parts.part(0);
+    let due = first.target.terms().due(first.source(at).read(), Units(0));
+    CompositeAcquireError::new(None, AcquireCause::Tokens(AcquireError::TooLate(TooLate(due))))
 }
 
 /// Returns the limit with the longest wait, of `refused` and those from `first` on that would refuse the call.

@@ -9,13 +9,13 @@ use super::holder::{CompositeHandle, Holder};
 use super::limits::Leaving;
 use super::order::{Order, OrderCall};
 use super::queue::{CompositeRequest, Effect, Entered, NotServed, Waiters};
-use super::together::{self, Parts};
+use super::together;
 use crate::clock::Clock;
-use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
+use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit};
 use crate::limiter::Granted;
 use crate::queue::{Deadline, Id, Outcome, Parker, ignore_panic, in_drop};
 use crate::tokens::Tokens;
-use crate::word::{Reading, Units};
+use crate::word::Reading;
 
 /// A borrow or a share of a composite whose clock can drive a queue.
 pub(super) trait WaitHandle: CompositeHandle<Clock: Clock + Send + Sync + 'static> {}
@@ -115,13 +115,7 @@ impl<H: WaitHandle> CompositeWait<H> {
         let is_late = matches!(self.deadline, Deadline::Until(deadline) if now > deadline);
         if is_late {
             // It fails at once, also if the tokens are there.
-            let call = self.call();
-            let Some(refused) = together::look(call, Some(now), 0, None) else {
-                let due = call.part(0).target.terms().due(now, Units(0));
-                let cause = AcquireCause::Tokens(AcquireError::TooLate(TooLate(due)));
-                return Poll::Ready(Err(CompositeAcquireError::new(None, cause)));
-            };
-            return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
+            return Poll::Ready(Err(together::too_late(self.call(), Some(now))));
         }
         if self.holder().waiters().is_none() {
             // Without waiters, a call that is admitted at once need not come to the queue.

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use brimful::{
-    AcquireCause, AllOf, Charge, ConcurrencyLimit, KeyedConcurrencyLimit, KeyedRateLimiter, LimitCause, MockClock,
-    PermitCharge, Quota,
+    AcquireCause, AcquireError, AcquirePermitError, AllOf, Charge, Clock, ConcurrencyLimit, KeyedConcurrencyLimit,
+    KeyedRateLimiter, LimitCause, MockClock, PermitCharge, Quota, RateLimiter,
 };
 
 use crate::waiting::poll;
 use crate::waiting_panics::PanickingClock;
+
+const SECOND: u64 = 1_000_000_000;
 
 /// A wait would have one permit, give it back because the other one is not there, and be granted it again.
 #[test]
@@ -106,4 +108,76 @@ fn a_clock_that_panics_after_a_wait_leaves_no_joined_limit_charged() {
         }
     }
     assert!(panics >= 3, "{panics} readings panicked");
+}
+
+/// The first limit grants in time, and the call is polled after its deadline.
+#[test]
+fn a_joined_wait_takes_nothing_after_its_deadline() {
+    let clock = MockClock::new();
+    let (slow, fast) = (
+        RateLimiter::with_clock(Quota::per_second(1).burst(1), clock.clone()),
+        RateLimiter::with_clock(Quota::per_second(9).burst(9), clock.clone()),
+    );
+    let parallel = ConcurrencyLimit::with_clock(1, clock.clone());
+    let in_time = |polled: u64| {
+        clock.set(clock.now() + 100 * SECOND);
+        let start = clock.now();
+        assert!(slow.try_acquire().is_ok());
+        let charges = [Charge::new("slow", &slow, 1), Charge::new("fast", &fast, 1)];
+        let wait = AllOf::new(charges).permits([PermitCharge::new("parallel", &parallel)]);
+        let mut wait = wait.acquire().within(Duration::from_secs(2));
+        assert!(poll(&mut wait).is_none());
+        clock.set(start + SECOND);
+        assert_eq!((slow.balance(), slow.waiters()), (0.0, 0), "granted");
+        clock.set(start + polled);
+        let answer = poll(&mut wait).expect("it ends");
+        assert_eq!(parallel.in_flight(), usize::from(answer.is_ok()));
+        let left = if answer.is_ok() { (1.0, 8.0) } else { (1.0, 9.0) };
+        assert_eq!((slow.balance(), fast.balance()), left);
+        answer.map(drop)
+    };
+    assert!(in_time(2 * SECOND).is_ok());
+    let late = in_time(2 * SECOND + 1).unwrap_err();
+    assert_eq!((late.limit(), late.to_string()), (None, "the deadline has passed; the tokens are there".to_owned()));
+    assert!(matches!(late.cause(), AcquireCause::Tokens(AcquireError::TooLate(_))));
+}
+
+/// Tokens that were granted by the deadline are the call's if it takes nothing else, as in any other wait.
+#[test]
+fn a_joined_wait_for_one_limit_may_be_polled_late() {
+    let clock = MockClock::new();
+    let slow = RateLimiter::with_clock(Quota::per_second(1).burst(2), clock.clone());
+    assert!(slow.try_acquire_n(2).is_ok());
+    let twice = [Charge::new("a", &slow, 1), Charge::new("b", &slow, 1), Charge::new("c", &slow, 0)];
+    let mut wait = AllOf::new(twice).acquire().until(2 * SECOND);
+    assert!(poll(&mut wait).is_none());
+    clock.advance(Duration::from_secs(5));
+    assert!(poll(&mut wait).is_some_and(|answer| answer.is_ok()));
+    let parallel = ConcurrencyLimit::with_clock(1, clock.clone());
+    let permit = parallel.try_acquire().expect("it is free");
+    let mut wait = AllOf::new([]).permits([PermitCharge::new("parallel", &parallel)]).acquire().until(6 * SECOND);
+    assert!(poll(&mut wait).is_none());
+    drop(permit);
+    clock.advance(Duration::from_secs(5));
+    assert!(poll(&mut wait).is_some_and(|answer| answer.is_ok()));
+}
+
+#[test]
+fn a_joined_wait_until_an_instant_that_has_passed_fails_at_once() {
+    let clock = MockClock::new();
+    clock.set(SECOND);
+    let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(1), clock.clone());
+    let parallel = ConcurrencyLimit::with_clock(1, clock.clone());
+    let call = |n: u32| AllOf::new([Charge::new("tokens", &limiter, n)]);
+    let permit = || AllOf::new([]).permits([PermitCharge::new("parallel", &parallel)]);
+    let late = poll(&mut call(1).acquire().until(SECOND - 1)).expect("at once").unwrap_err();
+    assert!(matches!(late.cause(), AcquireCause::Tokens(AcquireError::TooLate(_))), "{late}");
+    let late = permit().acquire().until(SECOND - 1).wait().unwrap_err();
+    assert!(matches!(late.cause(), AcquireCause::Permit(AcquirePermitError::TimedOut(_))), "{late}");
+    assert_eq!((limiter.balance(), parallel.in_flight()), (1.0, 0));
+    assert!(call(0).acquire().until(0).wait().is_ok(), "it costs nothing");
+    assert!(call(1).acquire().within(Duration::ZERO).wait().is_ok());
+    assert!(permit().acquire().until(SECOND).wait().is_ok());
+    let late = call(1).acquire().until(0).wait().unwrap_err();
+    assert_eq!((late.limit(), late.retry_after()), (Some("tokens"), Some(Duration::from_secs(1))));
 }
