@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 
 use super::decision::CompositeDecision;
 use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
-use super::together::{self, MOST_LIMITS, Part, Parts};
+use super::together::{self, MOST_LIMITS, Part, Parts, Refused};
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
@@ -92,6 +92,9 @@ impl<const M: usize> fmt::Debug for Held<'_, M> {
 /// by other calls at the same time, alone or joined with others in any order: no call holds anything while it
 /// waits for another, so there is no deadlock, and each limit keeps its own bound. While this call takes from the
 /// limits, another call may be denied by a charge that is given back a moment later.
+///
+/// A limit of tokens can be joined more than once: it is charged the sum, and keeps the most tokens that one of the
+/// charges leaves. A [`Decision`](crate::Decision) of such a charge shows the refusal of them all.
 ///
 /// To charge the same limits for every call, and to serve waiters in order over all of them, see
 /// [`CompositeLimiter`](crate::CompositeLimiter).
@@ -252,10 +255,28 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         self.charges[one].bucket.target().is_same(&self.charges[other].bucket.target())
     }
 
-    /// Returns the tokens of a charge and of all others on the same bucket: they are waited for together.
-    fn tokens_with(&self, nth: usize) -> Tokens {
-        let same = (0..N).filter(|&other| self.are_same(nth, other));
-        same.fold(Tokens::ZERO, |sum, other| sum.saturating_add(self.charges[other].n))
+    #[inline]
+    fn charge(&self, nth: usize) -> Part<'a, C> {
+        let Charge { bucket, n, .. } = &self.charges[nth];
+        Part { target: bucket.target(), n: *n, leaving: bucket.left() }
+    }
+
+    /// Returns a charge with all others on the same bucket: the sum of their tokens, and the most that one of them
+    /// leaves. They are waited for together.
+    fn joined(&self, nth: usize) -> Part<'a, C> {
+        let part = self.charge(nth);
+        // A charge of nothing takes no part.
+        if part.n.is_zero() {
+            return part;
+        }
+        let mut joined = Part { n: Tokens::ZERO, ..part };
+        for Charge { bucket, n, .. } in &self.charges {
+            if !n.is_zero() && bucket.target().is_same(&joined.target) {
+                joined.n = joined.n.saturating_add(*n);
+                joined.leaving = joined.leaving.max(bucket.left());
+            }
+        }
+        joined
     }
 
     pub(super) fn name_of(&self, nth: usize) -> &'a str {
@@ -271,7 +292,8 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
     pub(super) fn acquire_tokens(&self, nth: usize) -> Acquire<'a, C> {
-        self.charges[nth].bucket.acquire_n(self.tokens_with(nth))
+        let Part { n, leaving, .. } = self.joined(nth);
+        self.charges[nth].bucket.leaving(leaving).acquire_n(n)
     }
 
     pub(super) fn acquire_permit(&self, nth: usize) -> AcquirePermit<'a, C> {
@@ -292,8 +314,18 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
 
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, C> {
-        let Charge { bucket, n, .. } = &self.charges[nth];
-        Part { target: bucket.target(), n: *n, leaving: bucket.left() }
+        self.charge(nth)
+    }
+
+    fn whole(&self, nth: usize) -> Part<'_, C> {
+        self.joined(nth)
+    }
+
+    #[cold]
+    fn of_whole(&self, refused: Refused) -> Refused {
+        let (part, whole) = (self.charge(refused.nth), self.joined(refused.nth));
+        // If it is joined once, the refusal stands.
+        if (part.n, part.leaving) == (whole.n, whole.leaving) { refused } else { refused.of(&whole) }
     }
 
     fn name(&self, nth: usize) -> LimitName {
@@ -350,10 +382,10 @@ impl<'a, const N: usize, const M: usize, C: Clock> Prepaid<'_, 'a, N, M, C> {
 impl<const N: usize, const M: usize, C: Clock> Drop for Prepaid<'_, '_, N, M, C> {
     fn drop(&mut self) {
         if let Some((nth, granted)) = self.tokens {
-            let target = self.all.charges[nth].bucket.target();
+            let Part { target, n, .. } = self.all.joined(nth);
             // As of the grant: the clock, which may panic, is not read again for this.
             let at = TimeSource::given(Reading::from_nanos(granted.granted_at()));
-            target.refund(target.layout().units_up(self.all.tokens_with(nth)), at);
+            target.refund(target.layout().units_up(n), at);
         }
     }
 }
@@ -372,6 +404,13 @@ impl<const N: usize, const M: usize, C> Clone for Rest<'_, '_, N, M, C> {
 
 impl<const N: usize, const M: usize, C> Copy for Rest<'_, '_, N, M, C> {}
 
+impl<'a, const N: usize, const M: usize, C: Clock> Rest<'_, 'a, N, M, C> {
+    fn unless_charged<'p>(&self, nth: usize, part: Part<'p, C>) -> Part<'p, C> {
+        let is_charged = self.charged.is_some_and(|charged| self.all.are_same(charged, nth));
+        if is_charged { Part { n: Tokens::ZERO, ..part } } else { part }
+    }
+}
+
 impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, C> {
     type Clock = C;
     type Place = Found<'a>;
@@ -383,9 +422,15 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, 
     }
 
     fn part(&self, nth: usize) -> Part<'_, C> {
-        let part = self.all.part(nth);
-        let is_charged = self.charged.is_some_and(|charged| self.all.are_same(charged, nth));
-        if is_charged { Part { n: Tokens::ZERO, ..part } } else { part }
+        self.unless_charged(nth, self.all.charge(nth))
+    }
+
+    fn whole(&self, nth: usize) -> Part<'_, C> {
+        self.unless_charged(nth, self.all.joined(nth))
+    }
+
+    fn of_whole(&self, refused: Refused) -> Refused {
+        self.all.of_whole(refused)
     }
 
     fn name(&self, nth: usize) -> LimitName {

@@ -75,6 +75,17 @@ pub(super) trait Parts: Copy {
 
     fn part(&self, nth: usize) -> Part<'_, Self::Clock>;
 
+    /// Returns the part of a limit with all others on the same bucket, of which the call takes together.
+    fn whole(&self, nth: usize) -> Part<'_, Self::Clock> {
+        self.part(nth)
+    }
+
+    /// Returns the refusal of a part as that of all parts on its bucket.
+    #[inline]
+    fn of_whole(&self, refused: Refused) -> Refused {
+        refused
+    }
+
     fn name(&self, nth: usize) -> LimitName;
 
     /// Returns the place and the word of a bucket; `None` if it is not in its usual place.
@@ -114,8 +125,14 @@ impl Refused {
         }
     }
 
+    /// Returns the same for `whole`, which takes from the bucket more than once, after nothing was taken from it.
+    pub(super) fn of<C: Clock>(self, whole: &Part<'_, C>) -> Self {
+        let again = |now| whole.target.foresee(whole.n, whole.leaving, TimeSource::given(now));
+        Refused { taken: self.taken.read_at().and_then(again).unwrap_or(self.taken), ..self }
+    }
+
     pub(super) fn error(self, parts: impl Parts) -> LimitError {
-        let Part { target, n, leaving } = parts.part(self.nth);
+        let Part { target, n, leaving } = parts.whole(self.nth);
         match self.taken.answer_by(target.terms_source(), n.total_pico(), leaving.total_pico()) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
             Ok(()) => unreachable!("the limit refuses the call"),
@@ -127,7 +144,7 @@ impl Refused {
     }
 
     pub(super) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
-        let Part { target, n, leaving } = parts.part(self.nth);
+        let Part { target, n, leaving } = parts.whole(self.nth);
         let terms = target.terms();
         let due = |now, deficit| terms.due(now, deficit);
         let error = match self.taken {
@@ -143,7 +160,7 @@ impl Refused {
 
     /// Returns the decision of the `nth` limit on a call that was refused.
     pub(super) fn decision(self, nth: usize, parts: impl Parts, at: Option<Reading>) -> Decision {
-        let part = parts.part(nth);
+        let part = parts.whole(nth);
         let taken =
             if nth == self.nth { Some(self.taken) } else { part.target.foresee(part.n, part.leaving, part.source(at)) };
         match taken {
@@ -237,7 +254,7 @@ pub(super) fn take_all<P: Parts, const N: usize>(
             }
             Step::Denied { deficit, .. } => {
                 let taken = Taken::Denied { needed: demand.needed, deficit, now };
-                refused = Some(longer(parts, refused, Refused::new(nth, taken)));
+                refused = Some(longer(parts, refused, parts.of_whole(Refused::new(nth, taken))));
             }
             Step::Cold => return take_cold(parts, at, each),
         }
@@ -308,7 +325,8 @@ fn take_rest<P: Parts>(
             each(nth, Taken::Unlimited);
             continue;
         }
-        let taken = part.target.take(part.n, part.leaving, part.source(at));
+        // A bucket that is taken from more than once keeps the most that a part leaves.
+        let taken = part.target.take(part.n, parts.whole(nth).leaving, part.source(at));
         if P::SAME_CLOCK {
             charged.at = taken.read_at().or(charged.at);
         }
@@ -319,7 +337,8 @@ fn take_rest<P: Parts>(
             }
             Taken::Denied { .. } | Taken::TableFull { .. } => {
                 drop(charged);
-                return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, Refused::new(nth, taken)) });
+                let refused = parts.of_whole(Refused::new(nth, taken));
+                return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, refused) });
             }
         }
     }
@@ -359,7 +378,7 @@ pub(super) fn look_behind(
     ahead: impl Fn(usize) -> u128,
 ) -> Option<Refused> {
     for nth in first..parts.len() {
-        let part = parts.part(nth);
+        let part = parts.whole(nth);
         if let Some(taken) = part.target.foresee_behind(ahead(nth), part.n, part.leaving, part.source(at)) {
             refused = Some(longer(parts, refused, Refused::new(nth, taken)));
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brimful::{
     AcquireCause, AcquireError, AcquirePermitError, AllOf, Charge, Clock, ConcurrencyLimit, KeyedConcurrencyLimit,
-    KeyedRateLimiter, LimitCause, MockClock, PermitCharge, Quota, RateLimiter,
+    KeyedRateLimiter, LimitCause, MockClock, PermitCharge, Quota, RateLimiter, TryAcquireError,
 };
 
 use crate::waiting::poll;
@@ -180,4 +180,60 @@ fn a_joined_wait_until_an_instant_that_has_passed_fails_at_once() {
     assert!(permit().acquire().until(SECOND).wait().is_ok());
     let late = call(1).acquire().until(0).wait().unwrap_err();
     assert_eq!((late.limit(), late.retry_after()), (Some("tokens"), Some(Duration::from_secs(1))));
+}
+
+#[test]
+fn a_call_that_needs_more_of_a_bucket_than_its_burst_is_refused_for_good() {
+    let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(10), MockClock::new());
+    let never = |charges: [Charge<'_, MockClock>; 2], n: &str| {
+        let call = AllOf::new(charges);
+        let refused = call.try_acquire().unwrap_err();
+        assert!(matches!(refused.cause(), LimitCause::Tokens(TryAcquireError::ExceedsBurst(_))), "{refused}");
+        assert_eq!(refused.retry_after(), None);
+        assert!(refused.to_string().contains(n), "{refused}");
+        let decision = call.decide();
+        assert_eq!((decision.retry_after(), decision.refusal()), (None, Some(refused)));
+        assert!(decision.limits().all(|(_, decision)| decision.exceeds_burst()), "{decision:?}");
+        let refused = poll(&mut call.acquire()).expect("at once").unwrap_err();
+        assert!(matches!(refused.cause(), AcquireCause::Tokens(AcquireError::ExceedsBurst(_))), "{refused}");
+    };
+    // From a full bucket, from one that has the tokens of neither charge, and beside the tokens that a view leaves.
+    let twice = |n: u32| [Charge::new("a", &limiter, n), Charge::new("b", &limiter, n)];
+    never(twice(6), "12 tokens");
+    never([Charge::new("a", &limiter, 3), Charge::new("b", limiter.leaving(7), 1)], "4 tokens");
+    never([Charge::new("a", limiter.leaving(7), 1), Charge::new("b", &limiter, 3)], "4 tokens");
+    assert_eq!(limiter.balance(), 10.0);
+    assert!(limiter.try_acquire_n(8).is_ok());
+    never(twice(6), "12 tokens");
+    // A call that can pass is told when.
+    let refused = AllOf::new(twice(3)).try_acquire().unwrap_err();
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(4)));
+}
+
+/// The tokens that views leave are there after the whole call, in any order of its charges, with and without a wait.
+#[test]
+fn a_bucket_that_is_joined_twice_keeps_the_most_tokens_that_a_charge_leaves() {
+    let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(10), MockClock::new());
+    for is_reversed in [false, true] {
+        let call = || {
+            let mut charges = [Charge::new("a", &limiter, 3), Charge::new("b", limiter.leaving(5), 1)];
+            if is_reversed {
+                charges.reverse();
+            }
+            AllOf::new(charges)
+        };
+        limiter.reset();
+        assert!(limiter.try_acquire_n(2).is_ok());
+        let refused = call().try_acquire().unwrap_err();
+        assert_eq!((refused.retry_after(), limiter.balance()), (Some(Duration::from_secs(1)), 8.0));
+        let mut wait = call().acquire();
+        assert!(poll(&mut wait).is_none());
+        limiter.clock().advance(Duration::from_secs(1) - Duration::from_nanos(1));
+        assert!(poll(&mut wait).is_none());
+        limiter.clock().advance(Duration::from_nanos(1));
+        assert!(poll(&mut wait).is_some_and(|answer| answer.is_ok()));
+        assert_eq!(limiter.balance(), 5.0);
+        limiter.clock().advance(Duration::from_secs(4));
+        assert!(call().try_acquire().is_ok());
+    }
 }
