@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
 
 use super::decision::CompositeDecision;
 use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
@@ -11,7 +12,8 @@ use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
 use crate::error::{AcquirePermitError, JoinedTwice, LimitName, TimedOut};
-use crate::limiter::{Acquire, Bucket, Found, Granted};
+use crate::limiter::{Bucket, Found, Granted, UncountedAcquire};
+use crate::queue::Deadline;
 use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
 
@@ -96,6 +98,12 @@ impl<const M: usize> fmt::Debug for Held<'_, M> {
 /// A limit of tokens can be joined more than once: it is charged the sum, and keeps the most tokens that one of the
 /// charges leaves. A [`Decision`](crate::Decision) of such a charge shows the refusal of them all.
 ///
+/// # Statistics
+///
+/// Each charge counts as one call on its limit, with and without a wait. A call that is refused, or waits in vain, counts
+/// on the limit that refused it. A wait may be granted tokens, and give them back because another limit refuses it: that
+/// counts nowhere.
+///
 /// To charge the same limits for every call, and to serve waiters in order over all of them, see
 /// [`CompositeLimiter`](crate::CompositeLimiter).
 ///
@@ -160,7 +168,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     pub fn try_acquire(&self) -> Result<Held<'a, M>, LimitError> {
         let held = self.take_permits(None)?;
         match together::take_all::<_, N>(self, None, &mut |_, _| ()) {
-            Ok(()) => self.count_admitted(None),
+            Ok(()) => self.count_admitted(),
             Err(refused) => return Err(self.count_refused(refused.error(self))),
         }
         Ok(held)
@@ -171,7 +179,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     pub fn decide(&self) -> CompositeDecision {
         let decided = CompositeDecision::of(self, None, || ());
         match decided.refusal() {
-            None => self.count_admitted(None),
+            None => self.count_admitted(),
             Some(error) => _ = self.count_refused(error),
         }
         decided
@@ -183,14 +191,27 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         together::give_back(self, N, None, |target, added| target.recording().refunded(added));
     }
 
-    /// Counts an admitted call in the statistics of each limit but `counted`.
+    /// Counts an admitted call in the statistics of each limit: each charge is a call.
     #[inline]
-    fn count_admitted(&self, counted: Option<usize>) {
-        for (nth, Charge { bucket, n, .. }) in self.charges.iter().enumerate() {
-            if Some(nth) != counted && !n.is_zero() {
+    fn count_admitted(&self) {
+        for Charge { bucket, n, .. } in &self.charges {
+            if !n.is_zero() {
                 bucket.target().recording().admitted(*n);
             }
         }
+    }
+
+    /// Counts the end of a wait in the statistics of the limit of tokens that it comes from.
+    pub(super) fn count_ended(&self, error: &CompositeAcquireError) {
+        let charge = error.index().and_then(|nth| self.charges.get(nth));
+        if let (AcquireCause::Tokens(cause), Some(Charge { bucket, n, .. })) = (error.cause(), charge) {
+            bucket.target().recording().waited(*n, Err(&cause));
+        }
+    }
+
+    /// Counts a wait that was dropped while it waited for the tokens of a charge.
+    pub(super) fn count_abandoned(&self, nth: usize) {
+        self.charges[nth].bucket.target().recording().abandoned();
     }
 
     /// Counts a refused call in the statistics of the limit that refused it, and returns the error.
@@ -291,9 +312,9 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
 }
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
-    pub(super) fn acquire_tokens(&self, nth: usize) -> Acquire<'a, C> {
-        let Part { n, leaving, .. } = self.joined(nth);
-        self.charges[nth].bucket.leaving(leaving).acquire_n(n)
+    pub(super) fn acquire_tokens(&self, nth: usize, deadline: Deadline) -> UncountedAcquire<'a, C> {
+        let Part { target, n, leaving } = self.joined(nth);
+        UncountedAcquire::new(target, n, leaving, deadline)
     }
 
     pub(super) fn acquire_permit(&self, nth: usize) -> AcquirePermit<'a, C> {
@@ -363,7 +384,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> Prepaid<'_, 'a, N, M, C> {
         let rest = Rest { all: self.all, charged: self.charged() };
         // A refusal is not counted: the call goes on to wait for that limit.
         together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
-        self.all.count_admitted(self.charged());
+        self.count_admitted();
         self.tokens = None;
         Ok(held)
     }
@@ -372,6 +393,15 @@ impl<'a, const N: usize, const M: usize, C: Clock> Prepaid<'_, 'a, N, M, C> {
     pub(super) fn takes_more(&self, permits: usize) -> bool {
         let is_charged = |nth| self.charged().is_some_and(|charged| self.all.are_same(charged, nth));
         M > permits || (0..N).any(|nth| !self.all.charges[nth].n.is_zero() && !is_charged(nth))
+    }
+
+    /// Counts as [`AllOf::count_admitted`]. The charges of the bucket that was waited for have waited.
+    fn count_admitted(&self) {
+        for (nth, Charge { bucket, n, .. }) in self.all.charges.iter().enumerate() {
+            let waited = self.tokens.filter(|&(charged, _)| self.all.are_same(charged, nth));
+            let waited = waited.map_or(Duration::ZERO, |(_, granted)| granted.waited());
+            bucket.target().recording().waited(*n, Ok(waited));
+        }
     }
 
     fn charged(&self) -> Option<usize> {
@@ -385,7 +415,7 @@ impl<const N: usize, const M: usize, C: Clock> Drop for Prepaid<'_, '_, N, M, C>
             let Part { target, n, .. } = self.all.joined(nth);
             // As of the grant: the clock, which may panic, is not read again for this.
             let at = TimeSource::given(Reading::from_nanos(granted.granted_at()));
-            target.refund(target.layout().units_up(n), at);
+            target.give_back(target.layout().units_up(n), at);
         }
     }
 }

@@ -11,7 +11,7 @@ use super::error::{AcquireCause, CompositeAcquireError, LimitCause};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, Permit};
 use crate::error::LimitName;
-use crate::limiter::{Acquire, Granted};
+use crate::limiter::{Granted, UncountedAcquire};
 use crate::queue::{Deadline, Parker};
 use crate::word::Reading;
 
@@ -47,7 +47,7 @@ enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
     /// Nothing is taken, and nothing is waited for.
     Free,
     /// Waits for the tokens of a charge.
-    Tokens(usize, Acquire<'a, C>),
+    Tokens(usize, UncountedAcquire<'a, C>),
     /// Waits for a permit.
     Permit(usize, AcquirePermit<'a, C>),
     Over,
@@ -113,6 +113,13 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
         CompositeAcquireError::new(Some((nth, LimitName::new(self.all.name_of(nth)))), cause)
     }
 
+    /// Ends the wait without what it waited for.
+    fn end(&mut self, error: CompositeAcquireError) -> Poll<Answer<'a, M>> {
+        self.stage = Stage::Over;
+        self.all.count_ended(&error);
+        Poll::Ready(Err(error))
+    }
+
     fn advance(&mut self, by: &Waker) -> Poll<Answer<'a, M>> {
         let mut context = Context::from_waker(by);
         for _ in 0..ROUNDS {
@@ -120,22 +127,16 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                 Stage::New | Stage::Free => Waited::Nothing,
                 Stage::Tokens(nth, acquire) => {
                     let nth = *nth;
-                    match ready!(Pin::new(acquire).poll(&mut context)) {
+                    match ready!(acquire.poll(by)) {
                         Ok(granted) => Waited::Tokens(nth, granted),
-                        Err(error) => {
-                            self.stage = Stage::Over;
-                            return Poll::Ready(Err(self.error(nth, AcquireCause::Tokens(error))));
-                        }
+                        Err(error) => return self.end(self.error(nth, AcquireCause::Tokens(error))),
                     }
                 }
                 Stage::Permit(nth, acquire) => {
                     let nth = *nth;
                     match ready!(Pin::new(acquire).poll(&mut context)) {
                         Ok(permit) => Waited::Permit(nth, permit),
-                        Err(error) => {
-                            self.stage = Stage::Over;
-                            return Poll::Ready(Err(self.error(N + nth, AcquireCause::Permit(error))));
-                        }
+                        Err(error) => return self.end(self.error(N + nth, AcquireCause::Permit(error))),
                     }
                 }
                 Stage::Over => return Poll::Pending,
@@ -150,8 +151,7 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
             // What was granted by the deadline is the call's. All else has to be taken by then.
             if is_late(&mut self.deadline, self.all.clock()) && call.takes_more(usize::from(permit.is_some())) {
                 drop((call, permit));
-                self.stage = Stage::Over;
-                return Poll::Ready(Err(self.all.too_late()));
+                return self.end(self.all.too_late());
             }
             match call.take(permit) {
                 Ok(held) => {
@@ -160,8 +160,7 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                 }
                 Err(refused) => match refused.cause() {
                     LimitCause::JoinedTwice(twice) => {
-                        self.stage = Stage::Over;
-                        return Poll::Ready(Err(self.error(refused.index(), AcquireCause::JoinedTwice(twice))));
+                        return self.end(self.error(refused.index(), AcquireCause::JoinedTwice(twice)));
                     }
                     LimitCause::Tokens(_) | LimitCause::Permit(_) => self.stage = self.wait_on(refused.index()),
                 },
@@ -174,29 +173,15 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
 
     /// Returns the wait on a limit that refused the call.
     fn wait_on(&self, nth: usize) -> Stage<'a, C> {
-        let deadline = match self.deadline {
-            Deadline::Until(deadline) => Some(deadline.nanos()),
-            _ => None,
-        };
         if nth < N {
-            let acquire = self.all.acquire_tokens(nth);
-            Stage::Tokens(
-                nth,
-                match deadline {
-                    Some(deadline) => acquire.until(deadline),
-                    None => acquire,
-                },
-            )
-        } else {
-            let acquire = self.all.acquire_permit(nth - N);
-            Stage::Permit(
-                nth - N,
-                match deadline {
-                    Some(deadline) => acquire.until(deadline),
-                    None => acquire,
-                },
-            )
+            return Stage::Tokens(nth, self.all.acquire_tokens(nth, self.deadline));
         }
+        let acquire = self.all.acquire_permit(nth - N);
+        let acquire = match self.deadline {
+            Deadline::Until(deadline) => acquire.until(deadline.nanos()),
+            _ => acquire,
+        };
+        Stage::Permit(nth - N, acquire)
     }
 }
 
@@ -214,6 +199,14 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.advance(context.waker())
+    }
+}
+
+impl<const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> Drop for AcquireAll<'_, N, M, C> {
+    fn drop(&mut self) {
+        if let Stage::Tokens(nth, _) = self.stage {
+            self.all.count_abandoned(nth);
+        }
     }
 }
 

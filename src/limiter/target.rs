@@ -50,6 +50,13 @@ pub(crate) trait Handle {
     type Clock;
 
     fn target(&self) -> Target<'_, Self::Clock>;
+
+    /// Returns the statistics that count what is done by this handle.
+    #[cfg(feature = "std")]
+    #[inline]
+    fn recording(&self) -> &Recording {
+        self.target().recording()
+    }
 }
 
 impl<C> Handle for Target<'_, C> {
