@@ -103,8 +103,9 @@ pub(super) trait Waiters: Send + Sync {
     /// Returns the outcome of a waiter, or registers `by` to be woken for it.
     fn poll(&self, id: Id, by: &Waker) -> Poll<Outcome<NotServed>>;
 
-    /// Removes a waiter, and returns its outcome if it has one.
-    fn leave(&self, id: Id) -> Option<Outcome<NotServed>>;
+    /// Removes a waiter, and returns its outcome if it has one. If the second result is `true`, the caller has to
+    /// [`dispatch`](Waiters::dispatch).
+    fn leave(&self, id: Id) -> (Option<Outcome<NotServed>>, bool);
 
     /// Refuses every waiter, now and later.
     fn close(&self);
@@ -460,7 +461,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         poll_entry(by, |fresh| (self.lock().list.collect(id, by, fresh), ())).map(|(outcome, ())| outcome)
     }
 
-    fn leave(&self, id: Id) -> Option<Outcome<NotServed>> {
+    fn leave(&self, id: Id) -> (Option<Outcome<NotServed>>, bool) {
         let mut state = self.lock();
         if let Some(class) = state.list.at(id).map(Waiting::leaving) {
             state.forget(id, class);
@@ -478,10 +479,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         drop(state);
         // The drop may panic, and the dispatch would be lost.
         ignore_panic(|| drop(waker));
-        if needs_dispatch {
-            self.dispatch();
-        }
-        outcome
+        (outcome, needs_dispatch)
     }
 
     fn close(&self) {

@@ -1,5 +1,6 @@
 //! A wait on several limits: one state machine for tasks and threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -183,14 +184,29 @@ impl<H: WaitHandle> CompositeWait<H> {
     #[inline(never)]
     fn give_up(&mut self) {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        if let Some(Outcome::Granted { at, .. }) = queue.leave(id) {
-            let call = self.call();
+        let (outcome, needs_dispatch) = queue.leave(id);
+        let granted_at = outcome.and_then(|outcome| match outcome {
+            Outcome::Granted { at, .. } => Some(at),
+            Outcome::Refused(_) => None,
+        });
+        if granted_at.is_some() {
             // As of the grant: the clock, which may panic, is not read again for this.
-            together::give_back(call, self.holder().limits().len(), Some(at), |_, _| ());
-            self.holder().changed(Effect::Earlier);
+            together::give_back(self.call(), self.holder().limits().len(), granted_at, |_, _| ());
         }
+        // The dispatch may panic.
+        let look = catch_unwind(AssertUnwindSafe(|| {
+            if granted_at.is_some() {
+                self.holder().changed(Effect::Earlier);
+            }
+            if needs_dispatch {
+                queue.dispatch();
+            }
+        }));
         self.holder().tidy();
         self.holder().report();
+        if let Err(panic) = look {
+            resume_unwind(panic);
+        }
     }
 }
 

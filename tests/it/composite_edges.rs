@@ -1,7 +1,7 @@
 //! Waits on several limits in unusual conditions: quotas change, timers are late, user code panics.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use brimful::{
 };
 
 use crate::waiting::poll;
-use crate::waiting_panics::PanickingClock;
+use crate::waiting_panics::{PanickingClock, panicking_timers};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -152,4 +152,23 @@ fn a_clock_that_panics_leaves_all_limits_charged_or_none() {
         panics += u32::from(taken.is_err());
     }
     assert!(panics >= 6, "{panics} readings panicked");
+}
+
+/// The first waiter is granted, and then the timer of the second one panics, also when the first wait is dropped.
+#[test]
+fn a_granted_wait_that_is_dropped_gives_back_also_if_its_dispatch_panics() {
+    let (clock, faults) = (MockClock::new(), Arc::new(AtomicU64::new(0)));
+    let builder = CompositeLimiter::builder().quotas(quotas("a: 1/s burst 1; b: 1/s burst 2")).clock(clock.clone());
+    let limiter = builder.timer(panicking_timers(&clock, &faults, |_| ())).build().expect("a limiter");
+    assert!(limiter.allow());
+    let (mut first, mut second) = (limiter.acquire(), limiter.acquire());
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    faults.store(u64::MAX, Ordering::SeqCst);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!((limiter.balance(), limiter.waiters()), (0.0, 1), "the first is granted");
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(first))).is_err());
+    faults.store(0, Ordering::SeqCst);
+    assert_eq!(limiter.balance(), 1.0, "it gave back");
+    limiter.add_tokens(0);
+    assert!(poll(&mut second).is_some_and(|answer| answer.is_ok()));
 }
