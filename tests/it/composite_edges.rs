@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -171,4 +171,45 @@ fn a_granted_wait_that_is_dropped_gives_back_also_if_its_dispatch_panics() {
     assert_eq!(limiter.balance(), 1.0, "it gave back");
     limiter.add_tokens(0);
     assert!(poll(&mut second).is_some_and(|answer| answer.is_ok()));
+}
+
+/// A timer that calls the limiter when it is dropped.
+struct CallsOnDrop(Arc<OnceLock<Weak<KeyedCompositeLimiter<u8, MockClock>>>>);
+
+impl Timer for CallsOnDrop {
+    fn arm(&mut self, _: u64, _: u64, _: &Waker) {}
+}
+
+impl Drop for CallsOnDrop {
+    fn drop(&mut self) {
+        if let Some(clients) = self.0.get().and_then(Weak::upgrade) {
+            let _ = clients.allow(&1);
+        }
+    }
+}
+
+/// The queue of a key is dropped with its timer when its last wait ends, its key is removed, or all keys are.
+#[test]
+fn a_timer_may_call_the_limiter_when_it_is_dropped() {
+    let (done, all_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        for end in 0..3 {
+            let place = Arc::new(OnceLock::new());
+            let timer = place.clone();
+            let clients = KeyedCompositeLimiter::<u8>::builder().quotas(quotas("a: 1/h burst 1; b: 2/h burst 1"));
+            let clients = clients.clock(MockClock::new()).timer(move || CallsOnDrop(timer.clone())).build();
+            let clients = Arc::new(clients.expect("a limiter"));
+            place.set(Arc::downgrade(&clients)).expect("once");
+            assert!(clients.allow(&1));
+            let mut wait = clients.acquire(&1);
+            assert!(poll(&mut wait).is_none());
+            match end {
+                0 => drop(wait),
+                1 => assert!(clients.remove(&1)),
+                _ => clients.clear(),
+            }
+        }
+        done.send(()).unwrap();
+    });
+    assert_eq!(all_done.recv_timeout(Duration::from_secs(60)), Ok(()));
 }
