@@ -339,6 +339,8 @@
 //!   limiter was closed ([`LimiterClosed`]).
 //! - [`TryAcquirePermitError`] and [`AcquirePermitError`], of concurrency limits: no permit is free ([`NoPermit`]), the
 //!   deadline has passed ([`TimedOut`]), the queue is full, or the limit was closed.
+//! - [`LimitError`] and [`CompositeAcquireError`], of several limits: the limit that refused the call, and its own error;
+//!   or a concurrency limit is joined twice ([`JoinedTwice`]).
 //! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction, and
 //!   [`SetQuotaError`], of a change: they name the mistake and the correction.
 //!
@@ -483,7 +485,7 @@ pub use concurrency::{
 #[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
 #[cfg(feature = "std")]
-pub use error::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
+pub use error::{AcquirePermitError, JoinedTwice, NoPermit, TimedOut, TryAcquirePermitError};
 #[cfg(feature = "std")]
 pub use error::{BuildError, SetQuotaError};
 pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};

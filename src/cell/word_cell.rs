@@ -192,6 +192,15 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
+    /// Returns the reading at which the call was decided; `None` if there is no limit.
+    #[cfg(feature = "std")]
+    pub(crate) fn read_at(self) -> Option<Reading> {
+        match self {
+            Taken::Admitted { now, .. } | Taken::Denied { now, .. } | Taken::TableFull { now, .. } => Some(now),
+            Taken::Unlimited => None,
+        }
+    }
+
     /// Returns the answer to a call for `n` tokens that leaves `leaving`, by a quota that never changed.
     #[inline(always)]
     pub(crate) fn answer(self, layout: &Layout, (n, leaving): (Tokens, Tokens)) -> Result<(), TryAcquireError> {

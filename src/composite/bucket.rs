@@ -11,7 +11,7 @@ use super::error::LimitError;
 use super::holder::Holder;
 use super::limits::{KeyCall, Leaving, SharedClock, SingleCall};
 use super::order::{Order, OrderCall};
-use super::queue::Waiters;
+use super::queue::{Effect, Waiters};
 use super::reservation::CompositeReservation;
 use super::together::{self, Parts, Refused};
 use crate::cell::TimeSource;
@@ -139,7 +139,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
         let leaving = self.leaving;
-        let gave_back = || self.holder.changed(false);
+        let gave_back = || self.holder.changed(Effect::Earlier);
         let decision = if let Some(queue) = self.holder.waiters() {
             let taken = self.take_behind(&*queue, n, at);
             if taken.is_err_and(|refused| refused.gave_back) {
@@ -206,7 +206,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
             self.holder.limits().target(nth).add_tokens(n, self.source(nth, at));
         }
         self.holder.recording().refunded(n);
-        self.holder.changed(false);
+        self.holder.changed(Effect::Earlier);
         self.holder.report();
     }
 
@@ -214,7 +214,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         for nth in 0..self.holder.limits().len() {
             self.holder.limits().target(nth).reset(self.source(nth, at));
         }
-        self.holder.changed(false);
+        self.holder.changed(Effect::Earlier);
         self.holder.report();
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::holder::Holder;
 use super::keyed::KeyedCompositeLimiter;
 use super::limiter::CompositeLimiter;
+use super::queue::Effect;
 use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::{LimitName, SetQuotaError, SetQuotaErrorKind};
@@ -46,7 +47,7 @@ impl<C: Clock> CompositeLimiter<C> {
         let position = position(self.quotas(), limit)?;
         self.limits.limits()[position].limit.set_quota(change)?;
         self.limits.recording().changed();
-        Holder::Single(&self.limits).changed(true);
+        Holder::Single(&self.limits).changed(Effect::Requoted);
         Ok(())
     }
 
@@ -54,7 +55,7 @@ impl<C: Clock> CompositeLimiter<C> {
     pub fn pause_for(&self, duration: Duration) {
         self.limits.limits().iter().for_each(|limit| limit.limit.pause_for(duration));
         self.limits.recording().paused();
-        Holder::Single(&self.limits).changed(true);
+        Holder::Single(&self.limits).changed(Effect::Later);
     }
 }
 
@@ -76,7 +77,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         let buckets = &self.limits.limits()[position].limit;
         buckets.table.change_quota(change.into(), TimeSource::clock(buckets.clock()))?;
         self.limits.recording().changed();
-        self.limits.changed(true);
+        self.limits.changed(Effect::Requoted);
         Ok(())
     }
 
@@ -86,6 +87,6 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
             limit.limit.table.pause(duration, TimeSource::clock(limit.limit.clock()));
         }
         self.limits.recording().paused();
-        self.limits.changed(true);
+        self.limits.changed(Effect::Later);
     }
 }

@@ -9,7 +9,7 @@ use super::hook::FullHook;
 use super::key_queues::KeyQueues;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
 use super::order::OwnedLimits;
-use super::queue::{CompositeQueue, Waiters};
+use super::queue::{CompositeQueue, Effect, Waiters};
 use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
@@ -82,11 +82,10 @@ impl<C> KeyedLimits<C> {
         self.queues.count()
     }
 
-    /// Called after a limit of all keys was changed. `is_less` is set if waiters may miss their deadlines by it.
-    /// Notifies each queue, with no lock held.
-    pub(super) fn changed(&self, is_less: bool) {
+    /// Called after a limit of all keys was changed. Notifies each queue, with no lock held.
+    pub(super) fn changed(&self, effect: Effect) {
         // Without a fence: a caller that comes to its shard or to its queue after this thread sees the change.
-        self.queues.all().iter().for_each(|queue| queue.changed(is_less));
+        self.queues.all().iter().for_each(|queue| queue.changed(effect));
     }
 
     /// Removes a key, and refuses the waiters on it. Returns whether the key was known.
@@ -99,7 +98,7 @@ impl<C> KeyedLimits<C> {
             known |= limit.limit.table.remove(key);
         }
         // A caller may have joined a new queue before the last limit forgot the key.
-        Holder::Key(self, key).changed(false);
+        Holder::Key(self, key).changed(Effect::Earlier);
         known
     }
 
@@ -109,7 +108,7 @@ impl<C> KeyedLimits<C> {
         self.limits.iter().for_each(|limit| limit.limit.table.clear());
         // Callers may have joined new queues before the last limit forgot their keys. A caller that makes its
         // queue after this look finds the keys forgotten.
-        self.changed(false);
+        self.changed(Effect::Earlier);
     }
 }
 
@@ -189,12 +188,11 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
-    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
-    /// miss their deadlines by it.
-    pub(super) fn changed(self, is_less: bool) {
+    /// Called after a limit was changed, other than by a call that was admitted.
+    pub(super) fn changed(self, effect: Effect) {
         fence(Ordering::SeqCst);
         if let Some(queue) = self.waiters() {
-            queue.changed(is_less);
+            queue.changed(effect);
         }
     }
 
@@ -210,7 +208,7 @@ impl<'a, C> Holder<'a, C> {
     #[inline]
     pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
         if refused.gave_back {
-            self.changed(false);
+            self.changed(Effect::Earlier);
         }
         // Apart, so that a caller that needs no error has none made.
         if self.recording().is_on() {

@@ -41,6 +41,22 @@ pub(super) enum NotServed {
     Closed,
 }
 
+/// Returns the refusal behind a waiter: nothing is there.
+fn behind(now: Reading) -> Refused {
+    Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now })
+}
+
+/// The effect of a change of the limits, other than by a call that was admitted, on the waiters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// A waiter may be served earlier.
+    Earlier,
+    /// Waiters may miss their deadlines.
+    Later,
+    /// A quota changed. Waiters may also need more than its burst.
+    Requoted,
+}
+
 /// The request of a caller that is ready to wait.
 pub(super) struct CompositeRequest {
     pub(super) order: Order,
@@ -73,9 +89,8 @@ pub(super) trait Waiters: Send + Sync {
     /// time of the call; `None` for the clock.
     fn take(&self, order: Order, at: Option<Reading>) -> Option<Result<(), Refused>>;
 
-    /// Called after a limit was changed, other than by a call that was admitted, if callers may wait. `is_less` is
-    /// set if waiters may miss their deadlines by it.
-    fn changed(&self, is_less: bool);
+    /// Called after a limit was changed, other than by a call that was admitted, if callers may wait.
+    fn changed(&self, effect: Effect);
 
     fn waiting(&self) -> u32;
 
@@ -88,8 +103,9 @@ pub(super) trait Waiters: Send + Sync {
     /// Returns the outcome of a waiter, or registers `by` to be woken for it.
     fn poll(&self, id: Id, by: &Waker) -> Poll<Outcome<NotServed>>;
 
-    /// Removes a waiter, and returns its outcome if it has one.
-    fn leave(&self, id: Id) -> Option<Outcome<NotServed>>;
+    /// Removes a waiter, and returns its outcome if it has one. If the second result is `true`, the caller has to
+    /// [`dispatch`](Waiters::dispatch).
+    fn leave(&self, id: Id) -> (Option<Outcome<NotServed>>, bool);
 
     /// Refuses every waiter, now and later.
     fn close(&self);
@@ -121,6 +137,8 @@ struct State {
     woken: Vec<Waker>,
     /// Set if waiters may miss their deadlines, because a limit was charged.
     recheck: bool,
+    /// Set if waiters may never be served, because a quota changed.
+    requoted: bool,
     needs_dispatch: bool,
     closed: bool,
     /// Set if the queue was given up: it takes no waiters any longer.
@@ -167,6 +185,7 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
             ahead: Ahead::new(),
             woken: Vec::new(),
             recheck: false,
+            requoted: false,
             needs_dispatch: false,
             closed: false,
             gone: false,
@@ -233,16 +252,34 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         self.has_waiters.store(has_waiters.into(), Ordering::SeqCst);
     }
 
+    /// Returns the first waiters whose tokens were not there by their deadlines, if the timer is late. The limits are
+    /// looked at before any waiter is charged: a charge at `now` discards what was above a burst by then, and so may
+    /// hide what was there before.
+    fn missed(&self, state: &State, now: Reading) -> Vec<(Id, Refused)> {
+        let (mut missed, mut ahead) = (Vec::new(), NOTHING);
+        if state.list.first_timeout().is_none_or(|at| at >= now) {
+            return missed;
+        }
+        for (id, waiting) in state.list.ids() {
+            let (Some(&(order, costs)), deadline) = (state.order(id), waiting.deadline()) else { break };
+            match self.refusal(order, &ahead, deadline.min(now)) {
+                None => ahead::add(&mut ahead, &costs),
+                Some(refused) if self.misses(refused, order, deadline) => missed.push((id, refused)),
+                Some(_) => break,
+            }
+        }
+        missed
+    }
+
     /// Grants the first waiters, one after the other, while the limits admit them.
     fn serve(&self, state: &mut State, now: Reading, woken: &mut Vec<Waker>) {
+        let mut missed = self.missed(state, now).into_iter().peekable();
         while let Some((id, deadline, class)) =
             state.list.first().map(|(id, first)| (id, first.deadline(), first.leaving()))
         {
             let Some(&(order, _)) = state.order(id) else { return };
-            // The tokens may be there now, and may not have been there by the deadline.
-            let missed = if deadline < now { self.refusal(order, &NOTHING, deadline) } else { None };
-            let outcome = match missed {
-                Some(refused) => Err(refused),
+            let outcome = match missed.next_if(|&(of, _)| of == id) {
+                Some((_, refused)) => Err(refused),
                 None => together::take_cold(self.call(order), Some(now), &mut |_, _: Taken| ()),
             };
             match outcome {
@@ -263,8 +300,20 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         let class = state.list.at(id)?.leaving();
         let &(order, costs) = state.order(id)?;
         let ahead = state.ahead.of_last(class, &costs);
-        let refused = self.refusal(order, &ahead, now)?;
+        let refused = self.refusal(order, &ahead, now).unwrap_or(behind(now));
         state.refuse(id, class, NotServed::Refused(refused))
+    }
+
+    /// Refuses every waiter that is never served: usually one that needs more than a burst.
+    fn refuse_those_above_a_burst(&self, state: &mut State, now: Reading, woken: &mut Vec<Waker>) {
+        for (id, class) in state.ids() {
+            let Some(&(order, _)) = state.order(id) else { continue };
+            if let Some(never) =
+                self.refusal(order, &NOTHING, now).filter(|&refused| self.due(refused, order).is_none())
+            {
+                woken.extend(state.refuse(id, class, NotServed::Refused(never)));
+            }
+        }
     }
 
     /// Refuses every waiter whose deadline is before its grant, at any place in the list.
@@ -314,7 +363,8 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
             let &(order, costs) = state.order(id)?;
             due(order, &state.ahead.of_last(class, &costs))
         });
-        Some(last.map_or(latest, |last| last.min(latest)))
+        // Waiters may be due before the first one, if that leaves more in one of the limits.
+        Some(last.map_or(latest, |last| last.min(latest)).max(first))
     }
 
     /// Returns the first instant at which a limit holds an order's tokens and half of the capacity above them.
@@ -369,14 +419,13 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         let first = state.list.first().and_then(|(first, _)| state.order(first));
         state.needs_dispatch |= first.is_some_and(|&(first, _)| self.refusal(first, &NOTHING, now).is_none());
         self.finish(state);
-        // Behind a waiter, nothing is there.
-        let behind = Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now });
-        Some(Err(refused.unwrap_or(behind)))
+        Some(Err(refused.unwrap_or(behind(now))))
     }
 
-    fn changed(&self, is_less: bool) {
+    fn changed(&self, effect: Effect) {
         let mut state = self.lock();
-        state.recheck |= is_less;
+        state.recheck |= effect != Effect::Earlier;
+        state.requoted |= effect == Effect::Requoted;
         state.needs_dispatch |= state.list.waiting() > 0;
         self.finish(state);
     }
@@ -412,7 +461,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         poll_entry(by, |fresh| (self.lock().list.collect(id, by, fresh), ())).map(|(outcome, ())| outcome)
     }
 
-    fn leave(&self, id: Id) -> Option<Outcome<NotServed>> {
+    fn leave(&self, id: Id) -> (Option<Outcome<NotServed>>, bool) {
         let mut state = self.lock();
         if let Some(class) = state.list.at(id).map(Waiting::leaving) {
             state.forget(id, class);
@@ -430,10 +479,7 @@ impl<C: Clock + Send + Sync + 'static> Waiters for CompositeQueue<C> {
         drop(state);
         // The drop may panic, and the dispatch would be lost.
         ignore_panic(|| drop(waker));
-        if needs_dispatch {
-            self.dispatch();
-        }
-        outcome
+        (outcome, needs_dispatch)
     }
 
     fn close(&self) {
@@ -505,9 +551,15 @@ impl<C: Clock + Send + Sync + 'static> CompositeQueue<C> {
         }
         state.orders[id as usize] = Some((order, costs));
         state.ahead.add(class, &costs);
-        // A deadline in front of other waiters may be earlier than the instant for which the timer is armed.
-        let is_first = state.list.first().is_some_and(|(first, _)| first == id);
-        state.needs_dispatch |= is_first || deadline < Reading::MAX && state.list.precedes_some(class);
+        let first = state.list.first().map(|(first, _)| first);
+        // The deadline may be earlier than the instant for which the timer is armed: in front of other waiters; and
+        // behind the first one, if that leaves more in one of the limits.
+        let is_earlier = |first| {
+            let due = state.order(first).and_then(|&(first, _)| self.due(self.refusal(first, &NOTHING, now)?, first));
+            due.is_some_and(|due| deadline < due)
+        };
+        let is_urgent = deadline < Reading::MAX && (state.list.precedes_some(class) || first.is_some_and(is_earlier));
+        state.needs_dispatch |= first == Some(id) || is_urgent;
         Entered::Waiting(id)
     }
 }
@@ -527,6 +579,9 @@ impl<C: Clock + Send + Sync + 'static> Dispatch for CompositeQueue<C> {
         let now = drive.now();
         let mut woken = std::mem::take(&mut state.woken);
         state.needs_dispatch = false;
+        if std::mem::take(&mut state.requoted) {
+            self.refuse_those_above_a_burst(state, now, &mut woken);
+        }
         if std::mem::take(&mut state.recheck) {
             self.refuse_hopeless(state, now, &mut woken);
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::holder::{CompositeHandle, Holder};
+use super::queue::Effect;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::Target;
@@ -36,7 +37,7 @@ impl<H: CompositeHandle<Clock: Clock>> Pending<H> {
         } else {
             holder.recording().charged(actual.saturating_sub(reserved).saturating_sub(left));
         }
-        holder.changed(actual > reserved);
+        holder.changed(if actual > reserved { Effect::Later } else { Effect::Earlier });
         holder.report();
         left
     }

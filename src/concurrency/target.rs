@@ -55,6 +55,11 @@ pub(crate) struct BorrowedTarget<'a, C> {
 }
 
 impl<'a, C> BorrowedTarget<'a, C> {
+    /// Returns whether both are the same limit, or the same key of one.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        self.source.is_same(other.source)
+    }
+
     pub(crate) fn clock(self) -> &'a C {
         self.clock
     }

@@ -52,6 +52,13 @@ pub(crate) trait Handle {
     type Clock;
 
     fn target(&self) -> Target<'_, Self::Clock>;
+
+    /// Returns the statistics that count what is done by this handle.
+    #[cfg(feature = "std")]
+    #[inline]
+    fn recording(&self) -> &Recording {
+        self.target().recording()
+    }
 }
 
 impl<C> Handle for Target<'_, C> {
@@ -100,6 +107,15 @@ impl<'a, C> Target<'a, C> {
             Target::Single(limiter) => limiter.recording(),
             #[cfg(feature = "std")]
             Target::Key(buckets, _) => &buckets.stats,
+        }
+    }
+
+    /// Counts a wait that has ended, in these statistics.
+    #[cfg(feature = "std")]
+    pub(crate) fn count_wait(&self, recording: &Recording, n: Tokens, answer: Result<Duration, &AcquireError>) {
+        recording.waited(n, answer);
+        if let (Target::Key(_, key), Err(_)) = (self, answer) {
+            recording.add_to_top(*key);
         }
     }
 
@@ -510,14 +526,6 @@ fn missing(snapshot: &Snapshot, demand: Demand, ahead: u128) -> Units {
 /// The operations of a wait.
 #[cfg(feature = "std")]
 impl<C: Clock + Clone + Send + Sync + 'static> Target<'_, C> {
-    /// Counts a wait that has ended, in the statistics.
-    pub(crate) fn count_wait(&self, n: Tokens, answer: Result<Duration, &AcquireError>) {
-        self.recording().waited(n, answer);
-        if answer.is_err() {
-            self.add_to_top();
-        }
-    }
-
     /// Reads the clock.
     pub(crate) fn read(&self) -> Reading {
         self.live().read()
