@@ -13,7 +13,7 @@ use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
 use crate::error::{AcquirePermitError, JoinedTwice, LimitName, TimedOut};
 use crate::limiter::{Bucket, Found, Granted, UncountedAcquire};
-use crate::queue::Deadline;
+use crate::queue::{Deadline, in_drop};
 use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
 
@@ -98,14 +98,14 @@ impl<const M: usize> fmt::Debug for Held<'_, M> {
 /// A limit of tokens can be joined more than once: it is charged the sum, and keeps the most tokens that one of the
 /// charges leaves. A [`Decision`](crate::Decision) of such a charge shows the refusal of them all.
 ///
-/// # Statistics
-///
-/// Each charge counts as one call on its limit, with and without a wait. A call that is refused, or waits in vain, counts
-/// on the limit that refused it. A wait may be granted tokens, and give them back because another limit refuses it: that
-/// counts nowhere.
-///
 /// To charge the same limits for every call, and to serve waiters in order over all of them, see
 /// [`CompositeLimiter`](crate::CompositeLimiter).
+///
+/// # Statistics
+///
+/// Each charge counts as one call on its limit, with and without a wait. A call that is refused, or that waits in
+/// vain, counts on the limit that refused it. Tokens that a wait was granted, and gave back because another limit
+/// refused it, count nowhere.
 ///
 /// # Examples
 ///
@@ -416,7 +416,8 @@ impl<const N: usize, const M: usize, C: Clock> Drop for Prepaid<'_, '_, N, M, C>
             let Part { target, n, .. } = self.all.joined(nth);
             // As of the grant: the clock, which may panic, is not read again for this.
             let at = TimeSource::given(Reading::from_nanos(granted.granted_at()));
-            target.give_back(target.layout().units_up(n), at);
+            // The hook of a full table is user code.
+            in_drop(|| _ = target.give_back(target.layout().units_up(n), at));
         }
     }
 }
