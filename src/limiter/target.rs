@@ -222,7 +222,7 @@ impl<'a, C: Clock> Target<'a, C> {
                 }
                 Decision::taken(self.layout(), taken)
             }
-            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.total_pico()),
+            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.to_bits()),
         }
     }
 
@@ -238,8 +238,8 @@ impl<'a, C: Clock> Target<'a, C> {
             Target::Key(buckets, key) => buckets.table.take_cold(*key, demand, now),
         };
         // The quota may have changed since, but then it changed during this call.
-        let terms = self.terms_source();
-        self.recording().taken(Tokens::from_pico(n), &taken, terms);
+        let terms = &self.terms();
+        self.recording().taken(n, &taken, demand.needed > terms.capacity());
         Decision::taken_by(terms, taken)
     }
 
