@@ -187,7 +187,7 @@
 //! a queue of its own and is not forgotten. Tasks on all keys are served in the order in which they are due.
 //!
 //! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
-//! wait go on. [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
+//! wait go on. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.) [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
 //! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function has one argument; several
 //! are a tuple. The documentation of `wrap` has a recipe for tasks that are spawned.
 //!

@@ -51,7 +51,7 @@ impl<'a, C: Clock> Part<'a, C> {
 
     /// Returns the decision of this limit, if it admits the call.
     pub(super) fn decision(&self, taken: Taken, at: Option<Reading>) -> Decision {
-        if self.n.is_zero() { self.look(at) } else { Decision::taken_by(self.target.terms_source(), taken) }
+        if self.n.is_zero() { self.look(at) } else { Decision::taken_by(&self.target.terms(), taken) }
     }
 
     /// Returns the decision of a call that takes nothing.
@@ -133,7 +133,7 @@ impl Refused {
 
     pub(super) fn error(self, parts: impl Parts) -> LimitError {
         let Part { target, n, leaving } = parts.whole(self.nth);
-        match self.taken.answer_by(target.terms_source(), n.total_pico(), leaving.total_pico()) {
+        match self.taken.answer_by(&target.terms(), n.to_bits(), leaving.to_bits()) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
             Ok(()) => unreachable!("the limit refuses the call"),
         }
@@ -164,7 +164,7 @@ impl Refused {
         let taken =
             if nth == self.nth { Some(self.taken) } else { part.target.foresee(part.n, part.leaving, part.source(at)) };
         match taken {
-            Some(taken) => Decision::taken_by(part.target.terms_source(), taken),
+            Some(taken) => Decision::taken_by(&part.target.terms(), taken),
             None => part.look(at),
         }
     }

@@ -210,6 +210,9 @@ impl<C> ConcurrencyLimit<C> {
     /// are out stay valid, and [`in_flight`](ConcurrencyLimit::in_flight) falls to zero as they are given back. It
     /// cannot be undone. To pause, [resize](ConcurrencyLimit::resize) to 0.
     ///
+    /// Calls that do not wait are refused as well: with them, the number in flight might never fall to zero. A
+    /// [`RateLimiter`](crate::RateLimiter::close) that is closed goes on to admit them.
+    ///
     /// # Examples
     ///
     /// ```

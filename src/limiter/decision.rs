@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::algorithm::Terms;
-use crate::cell::{Taken, TermsSource};
+use crate::cell::Taken;
 use crate::error::Wait;
 use crate::word::{Due, Earned, Layout, Level, Reading, Snapshot, Units};
 
@@ -62,8 +62,7 @@ impl Decision {
     /// The decision of a call by a quota that may have changed.
     #[cold]
     #[inline(never)]
-    pub(crate) fn taken_by(terms: TermsSource<'_>, taken: Taken) -> Self {
-        let terms = &terms.terms();
+    pub(crate) fn taken_by(terms: &Terms<'_>, taken: Taken) -> Self {
         Decision::taken(terms.layout, taken).by(terms)
     }
 

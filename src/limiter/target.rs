@@ -248,7 +248,7 @@ impl<'a, C: Clock> Target<'a, C> {
                 }
                 Decision::taken(self.layout(), taken)
             }
-            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.total_pico()),
+            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.to_bits()),
         }
     }
 
@@ -264,11 +264,12 @@ impl<'a, C: Clock> Target<'a, C> {
             Target::Key(buckets, key) => buckets.table.take_cold(*key, demand, now),
         };
         // The quota may have changed since, but then it changed during this call.
-        let terms = self.terms_source();
+        let terms = &self.terms();
+        let exceeds = demand.needed > terms.capacity();
         match self {
-            Target::Single(limiter) => limiter.recording().taken(Tokens::from_pico(n), &taken, terms),
+            Target::Single(limiter) => limiter.recording().taken(n, &taken, exceeds),
             #[cfg(feature = "std")]
-            Target::Key(buckets, key) => buckets.count_cold(*key, Tokens::from_pico(n), &taken),
+            Target::Key(buckets, key) => buckets.count_cold(*key, n, &taken, exceeds),
         }
         Decision::taken_by(terms, taken)
     }

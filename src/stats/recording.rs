@@ -1,6 +1,6 @@
 //! [`Recording`]: the statistics of a limiter, or their absence.
 
-use crate::cell::{Taken, TermsSource};
+use crate::cell::Taken;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use crate::clock::Clock;
 use crate::tokens::Tokens;
@@ -64,14 +64,16 @@ impl Recording {
         }
     }
 
-    /// Counts the outcome of a call that took the cold path.
+    /// Counts the outcome of a call for these [bits](Tokens::to_bits) of tokens, which took the cold path. If it was
+    /// denied and `exceeds` the burst, it was denied for good.
     #[inline]
-    pub(crate) fn taken(&self, n: Tokens, taken: &Taken, terms: TermsSource<'_>) {
+    pub(crate) fn taken(&self, n: u128, taken: &Taken, exceeds: bool) {
         #[cfg(feature = "std")]
         if let Some(recorder) = &self.recorder {
+            let n = Tokens::from_bits(n);
             match taken {
                 Taken::Admitted { .. } | Taken::Unlimited => recorder.admitted(n),
-                Taken::Denied { needed, .. } => self.denied(n, *needed > terms.terms().capacity()),
+                Taken::Denied { .. } => self.denied(n, exceeds),
                 Taken::TableFull { .. } => recorder.denied(n, Counter::TableFull),
             }
         }

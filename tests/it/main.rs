@@ -1,6 +1,7 @@
 //! The integration tests: a module for each guarantee, and for each other thing that users rely on.
 
 mod capacity;
+mod changing_waits;
 mod changing_window;
 mod charge_once;
 mod clocks;

@@ -1,5 +1,6 @@
 //! A limiter of one bucket: the cost of a decision by one thread and by several, and its exactness.
 
+mod change;
 mod child;
 mod coarse;
 mod composite;
@@ -35,6 +36,7 @@ pub const BENCH: Bench = Bench {
         coarse::section,
         permits::section,
         stats::section,
+        change::section,
         exact::section,
     ],
     child: child::answer,
