@@ -433,6 +433,8 @@ mod concurrency;
 mod error;
 mod limiter;
 #[cfg(feature = "std")]
+pub mod model;
+#[cfg(feature = "std")]
 mod permits;
 #[cfg(feature = "std")]
 mod queue;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::error::LimitError;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
-use super::order::OwnedLimits;
-use super::queue::{CompositeQueue, Waiters};
+use super::order::{OwnedLimits, Queue};
+use super::queue::CompositeQueue;
 use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
@@ -19,7 +19,7 @@ pub(crate) struct SingleLimits<C> {
     limits: Arc<[SingleLimit<C>]>,
     config: Arc<WaitConfig>,
     /// Made when a caller waits for the first time.
-    queue: OnceLock<Arc<dyn Waiters>>,
+    queue: OnceLock<Arc<Queue>>,
 }
 
 impl<C> SingleLimits<C> {
@@ -36,7 +36,7 @@ impl<C> SingleLimits<C> {
 pub(crate) struct KeyedLimits<C> {
     limits: Arc<[KeyedLimit<C>]>,
     config: Arc<WaitConfig>,
-    queues: Mutex<BTreeMap<Fingerprint, Arc<dyn Waiters>>>,
+    queues: Mutex<BTreeMap<Fingerprint, Arc<Queue>>>,
     /// The number of queues: while it is zero, no call looks for one.
     waiting_keys: AtomicU64,
     max_waiting_keys: u64,
@@ -57,7 +57,7 @@ impl<C> KeyedLimits<C> {
     }
 
     /// Takes the queue of a key out.
-    fn take_out(&self, key: Fingerprint) -> Option<Arc<dyn Waiters>> {
+    fn take_out(&self, key: Fingerprint) -> Option<Arc<Queue>> {
         let mut queues = lock(&self.queues);
         let queue = queues.remove(&key);
         self.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
@@ -125,7 +125,7 @@ impl<'a, C> Holder<'a, C> {
 
     /// Returns the queue if calls have to go there.
     #[inline]
-    pub(super) fn waiters(self) -> Option<Arc<dyn Waiters>> {
+    pub(super) fn waiters(self) -> Option<Arc<Queue>> {
         match self {
             Holder::Single(single) => single.queue.get().filter(|queue| queue.has_waiters()).cloned(),
             Holder::Key(keyed, _) if keyed.waiting_keys() == 0 => None,
@@ -176,7 +176,7 @@ impl<'a, C> Holder<'a, C> {
 
 impl<C: Clock + Send + Sync + 'static> Holder<'_, C> {
     /// Returns the queue of a caller that is ready to wait. `Err`: callers wait on the maximum number of keys.
-    pub(super) fn queue(self) -> Result<Arc<dyn Waiters>, u64> {
+    pub(super) fn queue(self) -> Result<Arc<Queue>, u64> {
         match self {
             Holder::Single(single) => Ok(single
                 .queue

@@ -16,6 +16,7 @@ mod limiter;
 mod limits;
 mod order;
 mod queue;
+mod queued;
 mod reservation;
 mod together;
 mod wait;
@@ -31,3 +32,8 @@ pub use keyed::KeyedCompositeLimiter;
 pub use keyed_builder::KeyedCompositeLimiterBuilder;
 pub use limiter::CompositeLimiter;
 pub use reservation::CompositeReservation;
+
+// For the limits of models.
+pub(crate) use queue::CompositeQueue;
+pub(crate) use queued::{CompositeRequest, Entered, NotServed, QueuedLimits, Waiters};
+pub(crate) use together::{Part, Parts, Refused, take, take_all};

@@ -22,7 +22,7 @@ use crate::error::{AcquireError, ExceedsBurst, TableFull, TooLate};
 use crate::limiter::Decision;
 use crate::limiter::Target;
 use crate::tokens::Tokens;
-use crate::word::{Reading, Word};
+use crate::word::{Reading, Units, Word};
 
 use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
 use crate::error::LimitName;
@@ -31,10 +31,10 @@ use crate::error::LimitName;
 pub(super) const MOST_LIMITS: usize = 8;
 
 /// A call's share of a limit: the bucket, the tokens to be taken there, and those to be left.
-pub(super) struct Part<'a, C> {
-    pub(super) target: Target<'a, C>,
-    pub(super) n: Tokens,
-    pub(super) leaving: Tokens,
+pub(crate) struct Part<'a, C> {
+    pub(crate) target: Target<'a, C>,
+    pub(crate) n: Tokens,
+    pub(crate) leaving: Tokens,
 }
 
 impl<'a, C: Clock> Part<'a, C> {
@@ -61,7 +61,7 @@ impl<'a, C: Clock> Part<'a, C> {
 
 /// The limits of a call. It is passed by value, so that a call that is admitted at once need not write it to
 /// memory.
-pub(super) trait Parts: Copy {
+pub(crate) trait Parts: Copy {
     type Clock: Clock;
 
     /// A bucket's usual place, as it was found.
@@ -89,16 +89,23 @@ pub(super) trait Parts: Copy {
 
 /// The limit that refuses a call, and its outcome there.
 #[derive(Clone, Copy)]
-pub(super) struct Refused {
-    pub(super) nth: usize,
+pub(crate) struct Refused {
+    pub(crate) nth: usize,
     taken: Taken,
     /// Set if other limits were charged for a moment. A call without the lock of the queue then has to report it.
-    pub(super) gave_back: bool,
+    pub(crate) gave_back: bool,
 }
 
 impl Refused {
-    pub(super) fn new(nth: usize, taken: Taken) -> Self {
+    pub(crate) fn new(nth: usize, taken: Taken) -> Self {
         Refused { nth, taken, gave_back: false }
+    }
+
+    /// Returns the refusal of a call behind waiters that no limit refuses by itself.
+    pub(crate) fn behind(parts: impl Parts, at: Option<Reading>) -> Self {
+        let now = at.unwrap_or_else(|| parts.part(0).target.live().read());
+        // Behind a waiter, nothing is there.
+        Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now })
     }
 
     /// Returns the instant at which the limit admits the call, if nothing else takes tokens; `None` if it never
@@ -113,7 +120,7 @@ impl Refused {
         }
     }
 
-    pub(super) fn error(self, parts: impl Parts) -> LimitError {
+    pub(crate) fn error(self, parts: impl Parts) -> LimitError {
         let Part { target, n, leaving } = parts.part(self.nth);
         match self.taken.answer_by(target.terms_source(), n.total_pico(), leaving.total_pico()) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
@@ -125,7 +132,7 @@ impl Refused {
         matches!(self.taken, Taken::TableFull { .. })
     }
 
-    pub(super) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
+    pub(crate) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
         let Part { target, n, leaving } = parts.part(self.nth);
         let terms = target.terms();
         let due = |now, deficit| terms.due(now, deficit);
@@ -186,7 +193,7 @@ fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refuse
 /// outcome at every limit, once or twice, if the call is admitted.
 // The number of limits is a constant in the usual cases, so that the words stay in registers.
 #[inline(always)]
-pub(super) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(usize, Taken)) -> Result<(), Refused> {
+pub(crate) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(usize, Taken)) -> Result<(), Refused> {
     match parts.len() {
         1 => take_all::<_, 1>(parts, at, &mut each),
         2 => take_all::<_, 2>(parts, at, &mut each),
@@ -198,7 +205,7 @@ pub(super) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(
 
 /// The same for N limits.
 #[inline(always)]
-pub(super) fn take_all<P: Parts, const N: usize>(
+pub(crate) fn take_all<P: Parts, const N: usize>(
     parts: P,
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
@@ -251,7 +258,7 @@ pub(super) fn take_all<P: Parts, const N: usize>(
 /// Looks at the limits one after the other, and then takes from one after the other.
 #[cold]
 #[inline(never)]
-pub(super) fn take_cold(
+pub(crate) fn take_cold(
     parts: impl Parts,
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
@@ -319,7 +326,7 @@ pub(super) fn look_behind(
 /// Gives back what was taken from the first `taken` limits, the last first. `each` receives the tokens that
 /// were added.
 #[cold]
-pub(super) fn give_back<P: Parts>(
+pub(crate) fn give_back<P: Parts>(
     parts: P,
     taken: usize,
     at: Option<Reading>,

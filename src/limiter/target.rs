@@ -269,6 +269,17 @@ impl<'a, C: Clock> Target<'a, C> {
         }
     }
 
+    /// Returns the tokens that the bucket holds, rounded down, and its debt, rounded up: one of them is zero.
+    #[cfg(feature = "std")]
+    pub(crate) fn held_and_debt(&self, now: TimeSource<'_, C>) -> (Tokens, Tokens) {
+        let Level(held) = self.snapshot(Units(0), now).map_or(Level(0), |snapshot| snapshot.held);
+        if held < 0 {
+            (Tokens::ZERO, self.layout().tokens_up(held.unsigned_abs().into()))
+        } else {
+            (self.layout().tokens_down(Units(held as u64)), Tokens::ZERO)
+        }
+    }
+
     /// Returns the tokens that are there for a call that leaves `leaving`.
     pub(crate) fn available_tokens(&self, leaving: Tokens, now: TimeSource<'_, C>) -> f64 {
         let leaving = Demand::new(self.layout(), Tokens::ZERO, leaving).leaving();

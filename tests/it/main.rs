@@ -26,6 +26,7 @@ mod keyed_sweep;
 mod keyed_verbs;
 mod keyed_window;
 mod load_and_clock;
+mod model;
 mod no_lost_tokens;
 mod oracle;
 mod permits;
