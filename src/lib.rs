@@ -415,6 +415,9 @@ pub mod internals {
 
     #[doc = include_str!("internals/permits.md")]
     pub mod permits {}
+
+    #[doc = include_str!("internals/composite.md")]
+    pub mod composite {}
 }
 
 #[cfg(all(feature = "std", not(brimful_loom)))]
@@ -457,7 +460,8 @@ pub use clock::{ClockHealth, ClockSource, CoarseClock, CoarseUpkeep, QuantaClock
 pub use composite::{
     AcquireAll, AcquireCause, AllOf, Charge, CompositeAcquire, CompositeAcquireError, CompositeBucket,
     CompositeBucketAt, CompositeDecision, CompositeLimiter, CompositeLimiterBuilder, CompositeReservation,
-    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError, PermitCharge,
+    CompositeReserve, Held, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, LimitCause, LimitError,
+    OwnedCompositeAcquire, OwnedCompositeReservation, OwnedCompositeReserve, PermitCharge,
 };
 #[cfg(feature = "std")]
 pub use concurrency::{

@@ -43,27 +43,27 @@ use crate::word::Reading;
 /// # }).unwrap();
 /// ```
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
-pub struct CompositeAcquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(CompositeWait<'a, C>);
+pub struct CompositeAcquire<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(CompositeWait<Holder<'a, C>>);
 
 wait!(
     CompositeAcquire,
     ['a, C],
-    CompositeWait<'a, C>,
+    CompositeWait<Holder<'a, C>>,
     (Holder<'a, C>, Leaving),
     Result<Granted, CompositeAcquireError>,
-    |_: &CompositeWait<'a, C>, answer: Answer| answer
+    |_: &CompositeWait<Holder<'a, C>>, answer: Answer| answer
 );
 
 /// A wait for tokens from several limits whose use is known later: a [`CompositeAcquire`] that ends in a
 /// [`CompositeReservation`].
 #[must_use = "nothing is acquired until it is awaited, or `wait` is called"]
-pub struct CompositeReserve<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(CompositeWait<'a, C>);
+pub struct CompositeReserve<'a, C: Clock + Clone + Send + Sync + 'static = QuantaClock>(CompositeWait<Holder<'a, C>>);
 
 wait!(
     CompositeReserve,
     ['a, C],
-    CompositeWait<'a, C>,
+    CompositeWait<Holder<'a, C>>,
     (Holder<'a, C>, Leaving),
     Result<CompositeReservation<'a, C>, CompositeAcquireError>,
-    |wait: &CompositeWait<'a, C>, answer: Answer| answer.map(|_| CompositeReservation::new(wait.handle, wait.n, None))
+    |wait: &CompositeWait<Holder<'a, C>>, answer: Answer| answer.map(|_| CompositeReservation::new(wait.handle, wait.n, None))
 );

@@ -331,10 +331,9 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, 
     }
 
     fn part(&self, nth: usize) -> Part<'_, C> {
-        let Charge { bucket, n, .. } = &self.all.charges[nth];
-        let (target, n, leaving) = (bucket.target(), *n, bucket.left());
+        let part = self.all.part(nth);
         let is_charged = self.charged.is_some_and(|charged| self.all.are_same(charged, nth));
-        if is_charged { Part { target, n: Tokens::ZERO, leaving } } else { Part { target, n, leaving } }
+        if is_charged { Part { n: Tokens::ZERO, ..part } } else { part }
     }
 
     fn name(&self, nth: usize) -> LimitName {
@@ -349,8 +348,8 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, 
         self.all.is_here(nth, place)
     }
 
-    fn swap(&self, _: usize, place: Found<'a>, seen: Word, next: Word) -> bool {
-        place.compare_exchange(seen, next)
+    fn swap(&self, nth: usize, place: Found<'a>, seen: Word, next: Word) -> bool {
+        self.all.swap(nth, place, seen, next)
     }
 }
 

@@ -96,17 +96,20 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     #[inline(always)]
     fn take(self, n: Tokens, at: Option<Reading>) -> Result<(), LimitError> {
         let leaving = self.leaving;
-        if let Some(queue) = self.holder.waiters() {
-            return self.take_behind(&*queue, n, at).map_err(|refused| self.refusal(refused, n));
-        }
         #[inline(always)]
         fn take<C>(holder: Holder<'_, C>, call: impl Parts, at: Option<Reading>) -> Result<(), LimitError> {
             together::take(call, at, |_, _| ()).map_err(|refused| holder.refused(refused, call))
         }
-        match self.holder {
-            Holder::Single(single) => take(self.holder, SingleCall { limits: single.limits(), n, leaving }, at),
-            Holder::Key(keyed, key) => take(self.holder, KeyCall { limits: keyed.limits(), key, n, leaving }, at),
-        }
+        let taken = if let Some(queue) = self.holder.waiters() {
+            self.take_behind(&*queue, n, at).map_err(|refused| self.refusal(refused, n))
+        } else {
+            match self.holder {
+                Holder::Single(single) => take(self.holder, SingleCall { limits: single.limits(), n, leaving }, at),
+                Holder::Key(keyed, key) => take(self.holder, KeyCall { limits: keyed.limits(), key, n, leaving }, at),
+            }
+        };
+        self.holder.report();
+        taken
     }
 
     fn behind(self, n: Tokens) -> OrderCall<'a, C> {
@@ -135,22 +138,25 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
         let leaving = self.leaving;
-        if let Some(queue) = self.holder.waiters() {
+        let gave_back = || self.holder.changed(false);
+        let decision = if let Some(queue) = self.holder.waiters() {
             let taken = self.take_behind(&*queue, n, at);
             if taken.is_err_and(|refused| refused.gave_back) {
-                self.holder.changed(false);
+                gave_back();
             }
-            return CompositeDecision::behind(self.behind(n), taken, at);
-        }
-        let gave_back = || self.holder.changed(false);
-        match self.holder {
-            Holder::Single(single) => {
-                CompositeDecision::of(SingleCall { limits: single.limits(), n, leaving }, at, gave_back)
+            CompositeDecision::behind(self.behind(n), taken, at)
+        } else {
+            match self.holder {
+                Holder::Single(single) => {
+                    CompositeDecision::of(SingleCall { limits: single.limits(), n, leaving }, at, gave_back)
+                }
+                Holder::Key(keyed, key) => {
+                    CompositeDecision::of(KeyCall { limits: keyed.limits(), key, n, leaving }, at, gave_back)
+                }
             }
-            Holder::Key(keyed, key) => {
-                CompositeDecision::of(KeyCall { limits: keyed.limits(), key, n, leaving }, at, gave_back)
-            }
-        }
+        };
+        self.holder.report();
+        decision
     }
 
     fn reserve(self, n: Tokens, at: Option<Reading>) -> Result<CompositeReservation<'a, C>, LimitError> {
@@ -159,7 +165,9 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     }
 
     fn least(self, of: impl Fn(usize) -> f64) -> f64 {
-        (0..self.holder.limits().len()).map(of).fold(f64::INFINITY, f64::min)
+        let least = (0..self.holder.limits().len()).map(of).fold(f64::INFINITY, f64::min);
+        self.holder.report();
+        least
     }
 
     fn source(self, nth: usize, at: Option<Reading>) -> TimeSource<'a, SharedClock<C>> {
@@ -178,13 +186,14 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     }
 
     fn time_until_at(self, n: Tokens, at: Option<Reading>) -> Option<Duration> {
-        let mut longest = Duration::ZERO;
-        for nth in 0..self.holder.limits().len() {
+        let time_until = |nth| {
             let target = self.holder.limits().target(nth);
-            let leaving = self.leaving.of(&target);
-            longest = longest.max(target.time_until(n, leaving, self.source(nth, at))?);
-        }
-        Some(longest)
+            target.time_until(n, self.leaving.of(&target), self.source(nth, at))
+        };
+        let longer = |longest: Duration, time: Option<Duration>| time.map(|time| longest.max(time));
+        let longest = (0..self.holder.limits().len()).map(time_until).try_fold(Duration::ZERO, longer);
+        self.holder.report();
+        longest
     }
 
     fn add_tokens_at(self, n: Tokens, at: Option<Reading>) {
@@ -192,6 +201,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
             self.holder.limits().target(nth).add_tokens(n, self.source(nth, at));
         }
         self.holder.changed(false);
+        self.holder.report();
     }
 
     fn reset_at(self, at: Option<Reading>) {
@@ -199,6 +209,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
             self.holder.limits().target(nth).reset(self.source(nth, at));
         }
         self.holder.changed(false);
+        self.holder.report();
     }
 }
 

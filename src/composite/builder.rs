@@ -1,13 +1,16 @@
 //! [`CompositeLimiterBuilder`].
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::highest::HighestQuotas;
+use super::holder::SingleLimits;
 use super::limiter::CompositeLimiter;
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
-use crate::limiter::BACKGROUND;
+use crate::limiter::{BACKGROUND, RateLimiter};
 use crate::queue::{TimerFactory, WaitConfig};
-use crate::quota::Quotas;
+use crate::quota::{Quota, Quotas};
 
 /// A builder of a [`CompositeLimiter`]. Only [`quotas`](Self::quotas) is required.
 ///
@@ -28,6 +31,7 @@ use crate::quota::Quotas;
 #[must_use = "a builder does nothing until `build`"]
 pub struct CompositeLimiterBuilder<C = QuantaClock> {
     quotas: Option<Quotas>,
+    highest: HighestQuotas,
     clock: C,
     background: u8,
     max_waiters: Option<u32>,
@@ -37,8 +41,14 @@ pub struct CompositeLimiterBuilder<C = QuantaClock> {
 impl CompositeLimiter {
     /// Returns a builder, with the process's clock by default.
     pub const fn builder() -> CompositeLimiterBuilder {
-        let (quotas, clock, background, max_waiters, timer) = (None, QuantaClock, BACKGROUND, None, None);
-        CompositeLimiterBuilder { quotas, clock, background, max_waiters, timer }
+        CompositeLimiterBuilder {
+            quotas: None,
+            highest: HighestQuotas::NONE,
+            clock: QuantaClock,
+            background: BACKGROUND,
+            max_waiters: None,
+            timer: None,
+        }
     }
 }
 
@@ -48,10 +58,30 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
         CompositeLimiterBuilder { quotas: Some(quotas), ..self }
     }
 
+    /// Sets the highest quota that [`set_quota`](CompositeLimiter::set_quota) may set for the limit with this name: by
+    /// default its first one. If a limit is named twice, the last quota counts. See
+    /// [`RateLimiterBuilder::up_to`](crate::RateLimiterBuilder::up_to).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{CompositeLimiter, Quota};
+    ///
+    /// let builder = CompositeLimiter::builder().quotas("burst: 10/s; daily: 5000/day".parse()?);
+    /// let limiter = builder.up_to("burst", Quota::per_second(100)).build()?;
+    /// limiter.set_quota("burst", Quota::per_second(50))?;
+    /// assert!(limiter.set_quota("burst", Quota::per_second(200)).is_err());
+    /// assert!(limiter.set_quota("daily", Quota::per_day(5001)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn up_to(self, limit: &str, highest: Quota) -> Self {
+        CompositeLimiterBuilder { highest: self.highest.with(limit, highest), ..self }
+    }
+
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> CompositeLimiterBuilder<D> {
-        let CompositeLimiterBuilder { quotas, background, max_waiters, timer, .. } = self;
-        CompositeLimiterBuilder { quotas, clock, background, max_waiters, timer }
+        let CompositeLimiterBuilder { quotas, highest, background, max_waiters, timer, .. } = self;
+        CompositeLimiterBuilder { quotas, highest, clock, background, max_waiters, timer }
     }
 
     /// Sets the tokens that [`background`](CompositeLimiter::background) work leaves in each bucket, in percent
@@ -76,15 +106,18 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
     ///
     /// # Errors
     ///
-    /// If no quotas were given.
+    /// If no quotas were given, or if [`up_to`](Self::up_to) names a limit that there is not, or a quota below the
+    /// first one.
     pub fn build(self) -> Result<CompositeLimiter<C>, BuildError> {
         let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        Ok(CompositeLimiter::from_parts(
-            quotas,
-            self.clock,
-            self.background,
-            WaitConfig::new(self.max_waiters, self.timer),
-        ))
+        let clock = Arc::new(self.clock);
+        let limiter = |quota, highest| {
+            let builder = RateLimiter::builder().quota(quota).up_to(highest).clock(clock.clone());
+            builder.background_leaves(self.background).build()
+        };
+        let limits = self.highest.limits(&quotas, limiter)?;
+        let limits = SingleLimits::new(limits, WaitConfig::new(self.max_waiters, self.timer));
+        Ok(CompositeLimiter::from_parts(limits, quotas, clock))
     }
 }
 

@@ -25,7 +25,7 @@ impl<C: Clock> CompositeLimiter<C> {
 
     /// Replaces the quota of the limit with this name, as
     /// [`RateLimiter::set_quota`](crate::RateLimiter::set_quota) does. A limit can have any quota up to its first
-    /// one. Its name stays the same, also if it is its first quota in text.
+    /// one, or up to that of [`up_to`](crate::CompositeLimiterBuilder::up_to). Its name stays the same, also if it is its first quota in text.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         let position = position(self.quotas(), limit)?;
         let buckets = &self.limits.limits()[position].limit;
         buckets.table.change_quota(change.into(), TimeSource::clock(buckets.clock()))?;
-        self.limits.changed();
+        self.limits.changed(true);
         Ok(())
     }
 
@@ -82,6 +82,6 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         for limit in self.limits.limits() {
             limit.limit.table.pause(duration, TimeSource::clock(limit.limit.clock()));
         }
-        self.limits.changed();
+        self.limits.changed(true);
     }
 }

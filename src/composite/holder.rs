@@ -1,17 +1,19 @@
 //! The limits of a composite and its queue: of a lone one ([`SingleLimits`]), and of one for each key
 //! ([`KeyedLimits`]).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::error::LimitError;
+use super::hook::FullHook;
+use super::key_queues::KeyQueues;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
 use super::order::{OwnedLimits, Queue};
 use super::queue::CompositeQueue;
 use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
-use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, lock};
+use crate::sync::{OnceLock, Ordering, fence};
 use crate::table::Fingerprint;
 
 /// A composite's limits and its queue.
@@ -36,16 +38,18 @@ impl<C> SingleLimits<C> {
 pub(crate) struct KeyedLimits<C> {
     limits: Arc<[KeyedLimit<C>]>,
     config: Arc<WaitConfig>,
-    queues: Mutex<BTreeMap<Fingerprint, Arc<Queue>>>,
-    /// The number of queues: while it is zero, no call looks for one.
-    waiting_keys: AtomicU64,
-    max_waiting_keys: u64,
+    queues: KeyQueues,
+    hook: Option<Arc<FullHook>>,
 }
 
 impl<C> KeyedLimits<C> {
-    pub(super) fn new(limits: Arc<[KeyedLimit<C>]>, config: Arc<WaitConfig>, max_waiting_keys: u64) -> Self {
-        let (queues, waiting_keys) = (Mutex::new(BTreeMap::new()), AtomicU64::new(0));
-        KeyedLimits { limits, config, queues, waiting_keys, max_waiting_keys }
+    pub(super) fn new(
+        limits: Arc<[KeyedLimit<C>]>,
+        config: Arc<WaitConfig>,
+        max_waiting_keys: u64,
+        hook: Option<Arc<FullHook>>,
+    ) -> Self {
+        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys), hook }
     }
 
     pub(super) fn limits(&self) -> &[KeyedLimit<C>] {
@@ -53,26 +57,19 @@ impl<C> KeyedLimits<C> {
     }
 
     pub(super) fn waiting_keys(&self) -> u64 {
-        self.waiting_keys.load(Ordering::SeqCst)
+        self.queues.count()
     }
 
-    /// Takes the queue of a key out.
-    fn take_out(&self, key: Fingerprint) -> Option<Arc<Queue>> {
-        let mut queues = lock(&self.queues);
-        let queue = queues.remove(&key);
-        self.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
-        queue
-    }
-
-    /// Called after a limit of all keys was changed. Notifies each queue, with no lock held.
-    pub(super) fn changed(&self) {
-        let queues: Vec<_> = lock(&self.queues).values().cloned().collect();
-        queues.iter().for_each(|queue| queue.changed(true));
+    /// Called after a limit of all keys was changed. `is_less` is set if waiters may miss their deadlines by it.
+    /// Notifies each queue, with no lock held.
+    pub(super) fn changed(&self, is_less: bool) {
+        // Without a fence: a caller that comes to its shard or to its queue after this thread sees the change.
+        self.queues.all().iter().for_each(|queue| queue.changed(is_less));
     }
 
     /// Removes a key, and refuses the waiters on it. Returns whether the key was known.
     pub(super) fn remove(&self, key: Fingerprint) -> bool {
-        if let Some(queue) = self.take_out(key) {
+        if let Some(queue) = self.queues.take_out(key) {
             queue.remove();
         }
         let mut known = false;
@@ -86,16 +83,11 @@ impl<C> KeyedLimits<C> {
 
     /// Removes all keys, and refuses all waiters.
     pub(super) fn remove_all(&self) {
-        let mut queues = lock(&self.queues);
-        let all: Vec<_> = std::mem::take(&mut *queues).into_values().collect();
-        self.waiting_keys.store(0, Ordering::SeqCst);
-        drop(queues);
-        all.iter().for_each(|queue| queue.remove());
+        self.queues.take_all().iter().for_each(|queue| queue.remove());
         self.limits.iter().for_each(|limit| limit.limit.table.clear());
         // Callers may have joined new queues before the last limit forgot their keys. A caller that makes its
         // queue after this look finds the keys forgotten.
-        let new: Vec<_> = lock(&self.queues).values().cloned().collect();
-        new.iter().for_each(|queue| queue.changed(false));
+        self.changed(false);
     }
 }
 
@@ -114,6 +106,22 @@ impl<C> Clone for Holder<'_, C> {
 
 impl<C> Copy for Holder<'_, C> {}
 
+/// A borrow or a share of a composite.
+pub(crate) trait CompositeHandle {
+    type Clock;
+
+    fn holder(&self) -> Holder<'_, Self::Clock>;
+}
+
+impl<C> CompositeHandle for Holder<'_, C> {
+    type Clock = C;
+
+    #[inline]
+    fn holder(&self) -> Holder<'_, C> {
+        *self
+    }
+}
+
 impl<'a, C> Holder<'a, C> {
     #[inline]
     pub(super) fn limits(self) -> Limits<'a, C> {
@@ -128,8 +136,7 @@ impl<'a, C> Holder<'a, C> {
     pub(super) fn waiters(self) -> Option<Arc<Queue>> {
         match self {
             Holder::Single(single) => single.queue.get().filter(|queue| queue.has_waiters()).cloned(),
-            Holder::Key(keyed, _) if keyed.waiting_keys() == 0 => None,
-            Holder::Key(keyed, key) => lock(&keyed.queues).get(&key).filter(|queue| queue.has_waiters()).cloned(),
+            Holder::Key(keyed, key) => keyed.queues.get(key).filter(|queue| queue.has_waiters()),
         }
     }
 
@@ -137,19 +144,24 @@ impl<'a, C> Holder<'a, C> {
     pub(super) fn waiting(self) -> u32 {
         match self {
             Holder::Single(single) => single.queue.get().map_or(0, |queue| queue.waiting()),
-            Holder::Key(keyed, key) => {
-                let queue = lock(&keyed.queues).get(&key).cloned();
-                queue.map_or(0, |queue| queue.waiting())
-            }
+            Holder::Key(keyed, key) => keyed.queues.get(key).map_or(0, |queue| queue.waiting()),
         }
     }
 
     /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
     /// miss their deadlines by it.
     pub(super) fn changed(self, is_less: bool) {
-        crate::sync::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if let Some(queue) = self.waiters() {
             queue.changed(is_less);
+        }
+    }
+
+    /// Reports what full tables did, if the user wants to know. Called last, with no lock held.
+    #[inline]
+    pub(super) fn report(self) {
+        if let Holder::Key(KeyedLimits { hook: Some(hook), .. }, _) = self {
+            hook.report();
         }
     }
 
@@ -165,11 +177,7 @@ impl<'a, C> Holder<'a, C> {
     /// Gives the queue of a key up if no caller waits there any longer.
     pub(super) fn tidy(self) {
         if let Holder::Key(keyed, key) = self {
-            let mut queues = lock(&keyed.queues);
-            if queues.get(&key).is_some_and(|queue| queue.give_up_if_idle()) {
-                queues.remove(&key);
-                keyed.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
-            }
+            keyed.queues.tidy(key);
         }
     }
 }
@@ -183,22 +191,15 @@ impl<C: Clock + Send + Sync + 'static> Holder<'_, C> {
                 .get_or_init(|| {
                     let limits = OwnedLimits::Single(single.limits.clone());
                     single.config.drive(|chosen| self.driver(chosen));
-                    CompositeQueue::new(limits, single.config.clone())
+                    CompositeQueue::new(limits, single.config.clone(), None)
                 })
                 .clone()),
             Holder::Key(keyed, key) => {
                 keyed.config.drive_all(|chosen| self.driver(chosen));
-                let mut queues = lock(&keyed.queues);
-                if let Some(queue) = queues.get(&key) {
-                    return Ok(queue.clone());
-                }
-                if queues.len() as u64 >= keyed.max_waiting_keys {
-                    return Err(keyed.max_waiting_keys);
-                }
-                let queue = CompositeQueue::new(OwnedLimits::Key(keyed.limits.clone(), key), keyed.config.clone());
-                queues.insert(key, queue.clone());
-                keyed.waiting_keys.store(queues.len() as u64, Ordering::SeqCst);
-                Ok(queue)
+                keyed.queues.get_or_make(key, || {
+                    let limits = OwnedLimits::Key(keyed.limits.clone(), key);
+                    CompositeQueue::new(limits, keyed.config.clone(), keyed.hook.clone().map(Waker::from))
+                })
             }
         }
     }

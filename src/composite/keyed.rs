@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::acquire::CompositeAcquire;
 use super::bucket::CompositeBucket;
@@ -44,7 +45,7 @@ use crate::tokens::Tokens;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct KeyedCompositeLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
-    pub(super) limits: KeyedLimits<C>,
+    pub(super) limits: Arc<KeyedLimits<C>>,
     quotas: Quotas,
     clock: SharedClock<C>,
     hasher: S,
@@ -54,7 +55,7 @@ pub struct KeyedCompositeLimiter<K: ?Sized, C = QuantaClock, S = SipState> {
 
 impl<K: ?Sized, C, S> KeyedCompositeLimiter<K, C, S> {
     pub(super) fn from_parts(limits: KeyedLimits<C>, quotas: Quotas, clock: SharedClock<C>, hasher: S) -> Self {
-        KeyedCompositeLimiter { limits, quotas, clock, hasher, keys: PhantomData }
+        KeyedCompositeLimiter { limits: Arc::new(limits), quotas, clock, hasher, keys: PhantomData }
     }
 
     /// Returns the quotas that the limiter was made with, and their names. See
@@ -148,6 +149,14 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
 }
 
 impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> {
+    #[inline]
+    pub(super) fn fingerprint<Q: Hash + ?Sized>(&self, key: &Q) -> Fingerprint
+    where
+        K: Borrow<Q>,
+    {
+        Fingerprint::of(self.hasher.hash_one(key))
+    }
+
     /// Returns the key's buckets, with every verb. This looks nothing up and stores nothing: the verbs do.
     #[inline]
     #[must_use]
@@ -155,7 +164,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> 
     where
         K: Borrow<Q>,
     {
-        CompositeBucket::new(Holder::Key(&self.limits, Fingerprint::of(self.hasher.hash_one(key))))
+        CompositeBucket::new(Holder::Key(&self.limits, self.fingerprint(key)))
     }
 
     /// Takes one token from the key's buckets if all have it, and returns whether they had.
@@ -210,8 +219,7 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> 
     where
         K: Borrow<Q>,
     {
-        let key = Fingerprint::of(self.hasher.hash_one(key));
-        self.limits.remove(key)
+        self.limits.remove(self.fingerprint(key))
     }
 }
 

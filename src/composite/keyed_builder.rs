@@ -5,16 +5,17 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::highest::HighestQuotas;
 use super::holder::KeyedLimits;
+use super::hook::FullHook;
 use super::keyed::KeyedCompositeLimiter;
-use super::limits::{Named, SharedClock};
+use super::limits::SharedClock;
 use crate::clock::{Clock, QuantaClock, Timer};
-use crate::error::LimitName;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 use crate::queue::{TimerFactory, WaitConfig};
-use crate::quota::Quotas;
-use crate::table::OnFull;
+use crate::quota::{Quota, Quotas};
+use crate::table::{FullEvent, OnFull};
 
 impl<K: ?Sized> KeyedCompositeLimiter<K> {
     /// Returns a builder, with the process's clock and the default hasher by default.
@@ -33,12 +34,12 @@ impl<K: ?Sized> KeyedCompositeLimiter<K> {
 }
 
 /// A builder of a [`KeyedCompositeLimiter`]. Only [`quotas`](Self::quotas) is required. The other settings are
-/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table. There is no hook for a full table, because
-/// waiters are served under a lock: see [`evictions`](KeyedCompositeLimiter::evictions) and
-/// [`refusals`](KeyedCompositeLimiter::refusals).
+/// those of a [`KeyedRateLimiterBuilder`], and hold for each quota's table.
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     quotas: Option<Quotas>,
+    highest: HighestQuotas,
+    hook: Option<Arc<FullHook>>,
     clock: SharedClock<C>,
     each: KeyedRateLimiterBuilder<K, SharedClock<C>, S>,
     max_waiters: u32,
@@ -51,6 +52,8 @@ impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
         let clock = Arc::new(QuantaClock);
         KeyedCompositeLimiterBuilder {
             quotas: None,
+            highest: HighestQuotas::NONE,
+            hook: None,
             each: KeyedRateLimiter::builder().clock(clock.clone()),
             clock,
             max_waiters: 1 << 16,
@@ -64,6 +67,12 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     /// Sets the quotas of each key. Required.
     pub fn quotas(self, quotas: Quotas) -> Self {
         KeyedCompositeLimiterBuilder { quotas: Some(quotas), ..self }
+    }
+
+    /// Sets the highest quota that [`set_quota`](KeyedCompositeLimiter::set_quota) may set for the limit with this
+    /// name: by default its first one. As for [`CompositeLimiterBuilder::up_to`](crate::CompositeLimiterBuilder::up_to).
+    pub fn up_to(self, limit: &str, highest: Quota) -> Self {
+        KeyedCompositeLimiterBuilder { highest: self.highest.with(limit, highest), ..self }
     }
 
     /// As [`KeyedRateLimiterBuilder::max_keys`].
@@ -86,6 +95,18 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         KeyedCompositeLimiterBuilder { each: self.each.on_full(on_full), ..self }
     }
 
+    /// Sets a function that is called for each bucket that a full table evicted, and each call that it refused: by a
+    /// call on any key, when it is decided, or by the thread that serves the waiters. No lock is held. It is to count
+    /// or to log, not to wait. The decision stands if the hook panics.
+    ///
+    /// If several tables evict or refuse a key, it is called for each of them.
+    pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
+        let hook = FullHook::new(hook);
+        let kept = hook.clone();
+        let each = self.each.on_full_hook(move |event| kept.keep(event));
+        KeyedCompositeLimiterBuilder { each, hook: Some(hook), ..self }
+    }
+
     /// As [`KeyedRateLimiterBuilder::background_leaves`].
     pub fn background_leaves(self, percent: u8) -> Self {
         KeyedCompositeLimiterBuilder { each: self.each.background_leaves(percent), ..self }
@@ -96,6 +117,8 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         let clock = Arc::new(clock);
         KeyedCompositeLimiterBuilder {
             quotas: self.quotas,
+            highest: self.highest,
+            hook: self.hook,
             each: self.each.clock(clock.clone()),
             clock,
             max_waiters: self.max_waiters,
@@ -108,6 +131,8 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedCompositeLimiterBuilder<K, C, T> {
         KeyedCompositeLimiterBuilder {
             quotas: self.quotas,
+            highest: self.highest,
+            hook: self.hook,
             each: self.each.hasher(hasher),
             clock: self.clock,
             max_waiters: self.max_waiters,
@@ -135,16 +160,14 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
     ///
     /// # Errors
     ///
-    /// If no quotas were given, if there is room for no key or for more than 2³¹, or if the memory cannot
-    /// be reserved.
+    /// If no quotas were given, if [`up_to`](Self::up_to) names a limit that there is not, or a quota below the first
+    /// one, if there is room for no key or for more than 2³¹, or if the memory cannot be reserved.
     pub fn build(self) -> Result<KeyedCompositeLimiter<K, C, S>, BuildError> {
         let quotas = self.quotas.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let limits: Result<Arc<[_]>, _> = quotas
-            .iter()
-            .map(|(name, quota)| Ok(Named { name: LimitName::new(name), limit: Arc::new(self.each.buckets(quota)?) }))
-            .collect();
+        let buckets = |quota, highest| Ok(Arc::new(self.each.buckets(quota, highest)?));
+        let limits = self.highest.limits(&quotas, buckets)?;
         let config = WaitConfig::new(Some(self.max_waiters), self.timer);
-        let limits = KeyedLimits::new(limits?, config, self.max_waiting_keys);
+        let limits = KeyedLimits::new(limits, config, self.max_waiting_keys, self.hook);
         Ok(KeyedCompositeLimiter::from_parts(limits, quotas, self.clock, self.each.into_hasher()))
     }
 }

@@ -14,7 +14,7 @@ use super::reservation::CompositeReservation;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::LimitName;
 use crate::limiter::Granted;
-use crate::limiter::{BACKGROUND, RateLimiter};
+use crate::limiter::RateLimiter;
 use crate::queue::WaitConfig;
 use crate::quota::Quotas;
 use crate::tokens::Tokens;
@@ -67,22 +67,21 @@ impl<C: Clock> CompositeLimiter<C> {
     /// Returns a limiter on this clock. The buckets start now.
     #[must_use]
     pub fn with_clock(quotas: Quotas, clock: C) -> Self {
-        CompositeLimiter::from_parts(quotas, clock, BACKGROUND, WaitConfig::new(None, None))
-    }
-
-    pub(super) fn from_parts(quotas: Quotas, clock: C, background: u8, config: Arc<WaitConfig>) -> Self {
         let clock = Arc::new(clock);
         let limit = |(name, quota)| {
-            let mut limit = RateLimiter::with_clock(quota, clock.clone());
-            limit.background = background;
+            let limit = RateLimiter::with_clock(quota, clock.clone());
             Named { name: LimitName::new(name), limit }
         };
-        let limits = SingleLimits::new(quotas.iter().map(limit).collect(), config);
-        CompositeLimiter { limits, quotas, clock }
+        let limits = SingleLimits::new(quotas.iter().map(limit).collect(), WaitConfig::new(None, None));
+        CompositeLimiter::from_parts(limits, quotas, clock)
     }
 }
 
 impl<C> CompositeLimiter<C> {
+    pub(super) fn from_parts(limits: SingleLimits<C>, quotas: Quotas, clock: SharedClock<C>) -> Self {
+        CompositeLimiter { limits, quotas, clock }
+    }
+
     /// Returns the quotas that the limiter was made with, and their names. See [`quota`](CompositeLimiter::quota)
     /// for the current ones.
     #[must_use]

@@ -8,13 +8,17 @@ mod builder;
 mod change;
 mod decision;
 mod error;
+mod highest;
 mod holder;
+mod hook;
 mod joint_wait;
+mod key_queues;
 mod keyed;
 mod keyed_builder;
 mod limiter;
 mod limits;
 mod order;
+mod owned;
 mod queue;
 mod queued;
 mod reservation;
@@ -31,6 +35,7 @@ pub use joint_wait::AcquireAll;
 pub use keyed::KeyedCompositeLimiter;
 pub use keyed_builder::KeyedCompositeLimiterBuilder;
 pub use limiter::CompositeLimiter;
+pub use owned::{OwnedCompositeAcquire, OwnedCompositeReservation, OwnedCompositeReserve};
 pub use reservation::CompositeReservation;
 
 // For the limits of models.

@@ -6,9 +6,9 @@
 //! ([`QueuedLimits::permits`]), each call takes one of them first.
 //!
 //! **No waiter is forgotten.** A waiter sets the flag `has_waiters` before it looks at the limits; a call that
-//! gives tokens back changes a limit before it looks at the flag. Between the two, both have a fence. So the
-//! waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused after it has
-//! charged some of the limits gives these charges back, and looks at the flag too.
+//! gives tokens back changes a limit before it looks at the flag (`Holder::changed`). Between the two, both have a
+//! fence. So the waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused
+//! after it has charged some of the limits gives these charges back, and looks at the flag too.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -34,6 +34,8 @@ const SMALL: usize = 64;
 pub(crate) struct CompositeQueue<L: QueuedLimits> {
     limits: L,
     config: Arc<WaitConfig>,
+    /// Woken last by each dispatch.
+    hook: Option<Waker>,
     /// One if calls have to come here: callers wait, or the limiter was closed.
     has_waiters: AtomicU64,
     state: Mutex<State<L>>,
@@ -88,7 +90,7 @@ impl<L: QueuedLimits> State<L> {
 }
 
 impl<L: QueuedLimits> CompositeQueue<L> {
-    pub(crate) fn new(limits: L, config: Arc<WaitConfig>) -> Arc<Self> {
+    pub(crate) fn new(limits: L, config: Arc<WaitConfig>, hook: Option<Waker>) -> Arc<Self> {
         let state = State {
             list: WaitList::new(),
             orders: Vec::new(),
@@ -102,6 +104,7 @@ impl<L: QueuedLimits> CompositeQueue<L> {
         Arc::new_cyclic(|queue| CompositeQueue {
             limits,
             config,
+            hook,
             has_waiters: AtomicU64::new(0),
             state: Mutex::new(state),
             dispatcher: Dispatcher::new(queue.clone()),
@@ -352,10 +355,6 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
     }
 
     fn changed(&self, is_less: bool) {
-        fence(Ordering::SeqCst);
-        if !self.has_waiters() {
-            return;
-        }
         let mut state = self.lock();
         state.recheck |= is_less;
         state.needs_dispatch |= state.list.waiting() > 0;
@@ -526,6 +525,7 @@ impl<L: QueuedLimits> Dispatch for CompositeQueue<L> {
         // came.
         let next = self.next(state, &view, now, slack);
         self.mark(state);
+        woken.extend(self.hook.clone());
         Pass { now, next, woken }
     }
 

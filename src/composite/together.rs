@@ -264,7 +264,12 @@ pub(crate) fn take_cold(
     each: &mut impl FnMut(usize, Taken),
 ) -> Result<(), Refused> {
     match look(parts, at, 0, None) {
-        Some(refused) => Err(refused),
+        Some(refused) => {
+            if refused.is_table_full() {
+                parts.part(refused.nth).target.report_full();
+            }
+            Err(refused)
+        }
         None => take_rest(parts, 0, at, each),
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::error::{AcquireCause, CompositeAcquireError};
-use super::holder::Holder;
+use super::holder::{CompositeHandle, Holder};
 use super::limits::Leaving;
 use super::order::{Order, OrderCall, Queue};
 use super::queued::{CompositeRequest, Entered, NotServed};
@@ -17,9 +17,14 @@ use crate::queue::{Deadline, Id, Outcome, Parker, ignore_panic, in_drop};
 use crate::tokens::Tokens;
 use crate::word::{Reading, Units};
 
+/// A borrow or a share of a composite whose clock can drive a queue.
+pub(super) trait WaitHandle: CompositeHandle<Clock: Clock + Send + Sync + 'static> {}
+
+impl<H: CompositeHandle<Clock: Clock + Send + Sync + 'static>> WaitHandle for H {}
+
 /// A wait, before or after it has begun.
-pub(super) struct CompositeWait<'a, C: Clock + Send + Sync + 'static> {
-    pub(super) handle: Holder<'a, C>,
+pub(super) struct CompositeWait<H: WaitHandle> {
+    pub(super) handle: H,
     pub(super) n: Tokens,
     pub(super) leaving: Leaving,
     pub(super) deadline: Deadline,
@@ -35,25 +40,35 @@ enum Stage {
 
 pub(super) type Answer = Result<Granted, CompositeAcquireError>;
 
-impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
+impl<H: WaitHandle> CompositeWait<H> {
     #[inline]
-    pub(super) fn new(handle: Holder<'a, C>, n: Tokens, leaving: Leaving) -> Self {
+    pub(super) fn new(handle: H, n: Tokens, leaving: Leaving) -> Self {
         CompositeWait { handle, n, leaving, deadline: Deadline::None, jitter: Duration::ZERO, stage: Stage::New }
+    }
+
+    fn holder(&self) -> Holder<'_, H::Clock> {
+        self.handle.holder()
     }
 
     fn order(&self) -> Order {
         Order { n: self.n, leaving: self.leaving }
     }
 
-    fn call(&self) -> OrderCall<'a, C> {
-        OrderCall { limits: self.handle.limits(), order: self.order() }
+    fn call(&self) -> OrderCall<'_, H::Clock> {
+        OrderCall { limits: self.holder().limits(), order: self.order() }
     }
 
     fn read(&self) -> Reading {
-        self.handle.limits().targets().next().map_or(Reading::NONE, |target| target.live().read())
+        self.holder().limits().targets().next().map_or(Reading::NONE, |target| target.live().read())
     }
 
     pub(super) fn poll(&mut self, by: &Waker) -> Poll<Answer> {
+        let polled = self.advance(by);
+        self.holder().report();
+        polled
+    }
+
+    fn advance(&mut self, by: &Waker) -> Poll<Answer> {
         let answer = match &self.stage {
             Stage::New => match self.begin(by) {
                 Poll::Ready(answer) => answer,
@@ -62,7 +77,7 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
             &Stage::Waiting { ref queue, id, since } => match queue.poll(id, by) {
                 Poll::Ready(outcome) => {
                     self.stage = Stage::Over;
-                    self.handle.tidy();
+                    self.holder().tidy();
                     self.answer(outcome, since)
                 }
                 Poll::Pending => return Poll::Pending,
@@ -109,12 +124,18 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
             };
             return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
         }
-        if self.handle.waiters().is_none() {
+        if self.holder().waiters().is_none() {
             // Without waiters, a call that is admitted at once need not come to the queue.
             match together::take_cold(self.call(), Some(now), &mut |_, _| ()) {
                 Ok(()) => return Poll::Ready(Ok(Granted::new(now, now))),
-                Err(refused) if refused.gave_back => self.handle.changed(false),
-                Err(_) => {}
+                Err(refused) => {
+                    if refused.gave_back {
+                        self.holder().changed(false);
+                    }
+                    if refused.is_table_full() {
+                        return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
+                    }
+                }
             }
         }
         let hold = u32::try_from(self.jitter.as_micros()).unwrap_or(u32::MAX);
@@ -123,7 +144,7 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
             Poll::Ready(Err(CompositeAcquireError::new(None, cause)))
         };
         loop {
-            let queue = match self.handle.queue() {
+            let queue = match self.holder().queue() {
                 Ok(queue) => queue,
                 Err(most) => return full(QueueLimit::Keys(most as usize)),
             };
@@ -145,7 +166,7 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
                 Entered::Full(most) => return full(QueueLimit::Waiters(most as usize)),
                 Entered::TooManyClasses(most) => return full(QueueLimit::Amounts(most)),
             };
-            self.handle.tidy();
+            self.holder().tidy();
             return Poll::Ready(answer);
         }
     }
@@ -171,14 +192,15 @@ impl<'a, C: Clock + Send + Sync + 'static> CompositeWait<'a, C> {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         if let Some(Outcome::Granted { .. }) = queue.leave(id) {
             let call = self.call();
-            together::give_back(call, self.handle.limits().len(), None, |_, _| ());
-            self.handle.changed(false);
+            together::give_back(call, self.holder().limits().len(), None, |_, _| ());
+            self.holder().changed(false);
         }
-        self.handle.tidy();
+        self.holder().tidy();
+        self.holder().report();
     }
 }
 
-impl<C: Clock + Send + Sync + 'static> Drop for CompositeWait<'_, C> {
+impl<H: WaitHandle> Drop for CompositeWait<H> {
     #[inline]
     fn drop(&mut self) {
         if matches!(self.stage, Stage::Waiting { .. }) {

@@ -3,6 +3,7 @@
 use core::error::Error;
 use core::fmt;
 
+use super::limit_name::LimitName;
 use super::set_quota::SetQuotaError;
 use super::show::shows_message;
 
@@ -14,12 +15,24 @@ pub struct BuildError(pub(crate) BuildErrorKind);
 pub(crate) enum BuildErrorKind {
     NoQuota,
     AboveHighest(SetQuotaError),
+    LimitAboveHighest(LimitName, SetQuotaError),
+    NoSuchLimit(LimitName),
     Quota(&'static str),
     NoKeys,
     TooManyKeys { asked: u64, most: u64 },
     TooFewBytes { asked: u64, least: u64 },
     TooManyBytes { asked: u64, most: u64 },
     NoMemory { bytes: u64 },
+}
+
+impl BuildError {
+    /// Returns the same error, for a limiter of several quotas: it names the limit, if it comes from one.
+    pub(crate) fn of_limit(self, name: LimitName) -> Self {
+        match self.0 {
+            BuildErrorKind::AboveHighest(above) => BuildError(BuildErrorKind::LimitAboveHighest(name, above)),
+            _ => self,
+        }
+    }
 }
 
 impl fmt::Display for BuildError {
@@ -29,6 +42,10 @@ impl fmt::Display for BuildError {
                 f.write_str("a limiter needs a quota: call `.quota(Quota::per_second(100))` before `.build()`")
             }
             BuildErrorKind::AboveHighest(above) => write!(f, "the first quota: {above}"),
+            BuildErrorKind::LimitAboveHighest(name, above) => write!(f, "limit {name:?}: the first quota: {above}"),
+            BuildErrorKind::NoSuchLimit(name) => {
+                write!(f, "`up_to` names the limit {name:?}, and there is none: the names are those of `quotas`")
+            }
             BuildErrorKind::Quota(message) => f.write_str(message),
             BuildErrorKind::NoKeys => f.write_str(
                 "max_keys is 0: a keyed limiter needs room for one key at least, or nothing could be admitted",

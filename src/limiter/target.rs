@@ -452,6 +452,13 @@ impl<'a, C: Clock> Target<'a, C> {
         }
     }
 
+    /// Counts and reports that a call was refused because of a full table, which a look has found.
+    pub(crate) fn report_full(&self) {
+        if let Target::Key(buckets, _) = self {
+            buckets.table.report(FullEvent::Refused);
+        }
+    }
+
     /// Returns the refusal that a call for `n` tokens would get, which leaves `leaving`; `None` if it would be
     /// admitted.
     pub(crate) fn foresee(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {

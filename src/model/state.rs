@@ -9,7 +9,7 @@ use crate::composite::{CompositeQueue, QueuedLimits, Refused, Waiters};
 use crate::error::NoPermit;
 use crate::queue::WaitConfig;
 use crate::quota::Quota;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
@@ -50,7 +50,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let limits = ModelLimits::new(dims, quota.slots(), shared.clock.clone());
         let zero = || AtomicU64::new(0);
         let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero() };
-        Arc::new(Model { name: name.into(), queue: CompositeQueue::new(limits, shared.waits.clone()), counts })
+        Arc::new(Model { name: name.into(), queue: CompositeQueue::new(limits, shared.waits.clone(), None), counts })
     }
 
     #[inline]
@@ -135,7 +135,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) {
         let Settled { gave_back, charged } = self.limits().dims().settle(charged, actual, epoch);
         if gave_back || charged {
-            self.queue.changed(charged);
+            self.changed(charged);
         }
     }
 
@@ -143,7 +143,18 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     #[inline]
     pub(super) fn free_slot(&self) {
         self.limits().slots.give_back();
-        self.queue.changed(false);
+        self.changed(false);
+    }
+
+    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may miss
+    /// their deadlines by it.
+    #[inline]
+    pub(super) fn changed(&self, is_less: bool) {
+        // Either a waiter sees the change, or this thread sees that a caller waits.
+        fence(Ordering::SeqCst);
+        if self.queue.has_waiters() {
+            self.queue.changed(is_less);
+        }
     }
 }
 

@@ -4,18 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use crossbeam_utils::CachePadded;
-
 use crate::queue::{TimeDriver, TimerFactory, WaitConfig, wake};
-use crate::sync::{Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, MutexGuard, Shards, lock};
 
 use super::cell::PermitCell;
 use super::lone::{Permits, Unavailable};
 use super::queue::{Entered, PermitRequest};
 use super::word::PermitWord;
-
-/// The number of shards. In the models, all keys share one lock.
-const SHARDS: usize = if cfg!(brimful_loom) { 1 } else { 64 };
 
 /// The keys of one shard, by their hashes.
 type Shard = BTreeMap<u64, Permits>;
@@ -27,7 +22,7 @@ type Shard = BTreeMap<u64, Permits>;
 /// lock can be removed: no call is about to use it. The queue's lock is taken within the shard's lock, never the
 /// other way round.
 pub(crate) struct KeyedPermits {
-    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    shards: Shards<Shard>,
     /// The word of a new key. It is changed before the words of the keys.
     new_key: PermitCell,
     /// Held while the words of all keys are changed, so that such changes come one after the other.
@@ -37,8 +32,7 @@ pub(crate) struct KeyedPermits {
 
 impl KeyedPermits {
     pub(crate) fn new(word: PermitWord, config: Arc<WaitConfig>) -> Self {
-        let shards = (0..SHARDS).map(|_| CachePadded::new(Mutex::new(Shard::new()))).collect();
-        KeyedPermits { shards, new_key: PermitCell::new(word), changes: Mutex::new(()), config }
+        KeyedPermits { shards: Shards::new(), new_key: PermitCell::new(word), changes: Mutex::new(()), config }
     }
 
     /// Returns the word of a key without permits: the limit, and whether it is closed.
@@ -60,13 +54,11 @@ impl KeyedPermits {
 
     /// Returns the number of keys that have permits out or waiters.
     pub(crate) fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.each().map(|shard| shard.len()).sum()
     }
 
     fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
-        // Hashers of the user may leave the upper or the lower bits alike.
-        let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        lock(&self.shards[mixed as usize % self.shards.len()])
+        self.shards.lock(key)
     }
 
     /// Takes a permit of a key, unless callers wait on it.
@@ -128,8 +120,8 @@ impl KeyedPermits {
         let changes = lock(&self.changes);
         change_new(&self.new_key);
         let mut woken = Vec::new();
-        for shard in &self.shards {
-            woken.extend(lock(shard).values().flat_map(&change));
+        for shard in self.shards.each() {
+            woken.extend(shard.values().flat_map(&change));
         }
         drop(changes);
         wake(woken);

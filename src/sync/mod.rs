@@ -9,6 +9,8 @@ mod memory;
 #[cfg(feature = "std")]
 mod panics;
 #[cfg(feature = "std")]
+mod shards;
+#[cfg(feature = "std")]
 mod threads;
 
 #[cfg(feature = "std")]
@@ -22,5 +24,7 @@ pub(crate) use locks::{RwLock, RwLockReadGuard, read_lock, write_under};
 pub(crate) use memory::{Pair, zeroed};
 #[cfg(feature = "std")]
 pub(crate) use panics::{ignore_panic, in_drop};
+#[cfg(feature = "std")]
+pub(crate) use shards::Shards;
 #[cfg(feature = "std")]
 pub(crate) use threads::{PLACES, place};

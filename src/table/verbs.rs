@@ -186,7 +186,7 @@ impl Table {
     }
 
     /// Counts an event of a full table, and reports it. No lock is held.
-    pub(super) fn report(&self, event: FullEvent) {
+    pub(crate) fn report(&self, event: FullEvent) {
         self.counters.count(event);
         self.call_hook(event);
     }

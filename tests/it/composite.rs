@@ -336,6 +336,58 @@ fn views_leave_tokens_in_every_limit() {
     assert_eq!(limiter.balance(), 10.0);
 }
 
+/// A limit that may go above its first quota is the same as a rate limiter that may.
+#[test]
+fn limits_go_up_to_their_highest_quotas() {
+    let (clock, quota, highest) = (MockClock::new(), Quota::per_second(10).burst(5), Quota::per_second(90).burst(50));
+    let list = Quotas::named([("burst", quota), ("daily", Quota::per_day(5_000))]).expect("a list");
+    let lone = CompositeLimiter::builder().quotas(list.clone()).clock(clock.clone());
+    let lone = lone.up_to("burst", Quota::per_second(11)).up_to("burst", highest).build().expect("a limiter");
+    let clients = KeyedCompositeLimiter::<u8>::builder().up_to("burst", highest).quotas(list).clock(clock.clone());
+    let clients = clients.max_keys(100).build().expect("a limiter");
+    let alone = RateLimiter::builder().quota(quota).up_to(highest).clock(clock.clone()).build().expect("a limiter");
+    let keyed = KeyedRateLimiter::<u8>::builder().quota(quota).up_to(highest).clock(clock.clone()).max_keys(100);
+    let keyed = keyed.build().expect("a limiter");
+    let take = |n: u32| {
+        for (is, expected) in [(lone.decide(n), alone.decide(n)), (clients.decide(&1, n), keyed.decide(&1, n))] {
+            assert_eq!(format!("{:?}", is.limit("burst")), format!("{:?}", Some(expected)));
+        }
+    };
+    take(6);
+    take(4);
+    for (changed, pause) in [(Quota::per_second(90).burst(50), 700), (Quota::per_second(7).burst(9), 300), (quota, 1)] {
+        lone.set_quota("burst", changed).expect("up to the highest");
+        clients.set_quota("burst", changed).expect("up to the highest");
+        alone.set_quota(changed).expect("up to the highest");
+        keyed.set_quota(changed).expect("up to the highest");
+        for n in [1, 3, 50] {
+            take(n);
+            clock.advance(Duration::from_millis(pause));
+        }
+    }
+    assert!(lone.set_quota("burst", Quota::per_second(91).burst(50)).is_err());
+    assert!(lone.set_quota("daily", Quota::per_day(5_001)).is_err());
+    assert!(clients.set_quota("daily", Quota::per_day(5_001)).is_err());
+}
+
+#[test]
+fn a_wrong_highest_quota_is_named() {
+    let list = || quotas("burst: 10/s; daily: 5000/day");
+    let lone = |limit, highest| CompositeLimiter::builder().quotas(list()).up_to(limit, highest).build().unwrap_err();
+    let keyed = |limit, highest| {
+        let builder = KeyedCompositeLimiter::<u8>::builder().quotas(list()).max_keys(100);
+        builder.up_to(limit, highest).build().unwrap_err()
+    };
+    for error in [lone("brust", Quota::per_second(20)), keyed("brust", Quota::per_second(20))] {
+        let text = "`up_to` names the limit \"brust\", and there is none: the names are those of `quotas`";
+        assert_eq!(error.to_string(), text);
+    }
+    for error in [lone("daily", Quota::per_day(4_999)), keyed("daily", Quota::per_day(4_999))] {
+        let text = "limit \"daily\": the first quota: 1 per 17.28s is above the highest rate, 4999 per 86400s: ";
+        assert_eq!(error.to_string(), format!("{text}name the highest quota by `up_to` when the limiter is built"));
+    }
+}
+
 #[test]
 fn permits_are_taken_with_the_tokens_or_not_at_all() {
     let clock = MockClock::new();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use brimful::{
     AcquireCause, AcquireError, CompositeAcquire, CompositeAcquireError, CompositeLimiter, KeyedCompositeLimiter,
-    MockClock, QueueLimit, Quota, Quotas, Tokens,
+    MockClock, OwnedCompositeAcquire, OwnedCompositeReservation, OwnedCompositeReserve, QueueLimit, Quota, Quotas,
+    Tokens,
 };
 use proptest::prelude::*;
 
@@ -355,4 +356,80 @@ fn jitter_spreads_the_wakes() {
     assert!((1..40).contains(&left), "{left} of 40 are held back for more than half a second");
     advance(&limiter, 500);
     assert_eq!(over(&mut waits), 0);
+}
+
+type Owned = (
+    OwnedCompositeReservation<MockClock>,
+    OwnedCompositeAcquire<MockClock>,
+    OwnedCompositeAcquire<MockClock>,
+    OwnedCompositeReserve<MockClock>,
+);
+
+/// Settles a reservation of all tokens, and waits for one token, for two, and for a reservation of two, on other
+/// threads.
+fn go_elsewhere((reserved, mut one, mut two, mut reserve): Owned, clock: &MockClock) {
+    assert!(poll(&mut one).is_none() && poll(&mut two).is_none() && poll(&mut reserve).is_none());
+    assert_eq!(thread::spawn(move || reserved.commit(1)).join().unwrap(), Tokens::ZERO);
+    assert_eq!(poll(&mut one).expect("a token came back").unwrap().granted_at(), 0);
+    let two = thread::spawn(move || two.wait());
+    clock.advance(Duration::from_millis(799));
+    assert_eq!(two.join().unwrap().unwrap().waited(), Duration::from_millis(400));
+    assert!(poll(&mut reserve).is_none());
+    clock.advance(Duration::from_millis(1));
+    let reserved = poll(&mut reserve).expect("it is due").unwrap();
+    assert_eq!(reserved.tokens(), Tokens::new(2));
+    thread::spawn(move || drop(reserved)).join().unwrap();
+}
+
+#[test]
+fn owned_waits_go_to_other_threads_and_keep_their_limits_alive() {
+    let quotas = quotas("a: 10/s burst 4; b: 5/s burst 2");
+    let clock = MockClock::new();
+    let limiter = Arc::new(CompositeLimiter::with_clock(quotas.clone(), clock.clone()));
+    let reserved = limiter.try_reserve_n_owned(2).expect("it is full");
+    let owned = (reserved, limiter.acquire_owned(), limiter.acquire_n_owned(2), limiter.reserve_n_owned(2));
+    let last = limiter.acquire_n_owned(2);
+    let weak = Arc::downgrade(&limiter);
+    drop(limiter);
+    go_elsewhere(owned, &clock);
+    assert!(last.wait().is_ok(), "the reservation was given back");
+    assert!(weak.upgrade().is_none(), "no wait is left, and the limiter is");
+
+    let clock = MockClock::new();
+    let clients = KeyedCompositeLimiter::<u8>::builder().quotas(quotas).clock(clock.clone()).max_keys(100);
+    let clients = clients.build().expect("a limiter");
+    let reserved = clients.try_reserve_n_owned(&1, 2).expect("it is full");
+    let owned = (reserved, clients.acquire_owned(&1), clients.acquire_n_owned(&1, 2), clients.reserve_n_owned(&1, 2));
+    let (last, other) = (clients.acquire_n_owned(&1, 2), clients.acquire_n_owned(&2, 2));
+    drop(clients);
+    assert!(other.wait().is_ok(), "another key");
+    go_elsewhere(owned, &clock);
+    assert!(last.wait().is_ok(), "the reservation was given back");
+}
+
+/// The queues of all keys are found by a change of all keys: they are under many locks.
+#[test]
+fn a_change_of_all_keys_finds_the_waiters_on_each() {
+    const KEYS: u64 = 300;
+    let clients = KeyedCompositeLimiter::<u64>::builder().quotas(quotas("a: 10/s burst 1; b: 100/h"));
+    let clients = clients.clock(MockClock::new()).max_keys(1_000).max_waiting_keys(KEYS as usize).build();
+    let clients = clients.expect("a limiter");
+    assert!((0..=KEYS).all(|key| clients.allow(&key)));
+    let mut waits: Vec<_> = (0..KEYS).map(|key| clients.acquire(&key).within(Duration::from_millis(500))).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    let refused = poll(&mut clients.acquire(&KEYS)).expect("at once").unwrap_err();
+    assert!(matches!(cause(refused), AcquireError::QueueFull(_)), "{refused}");
+    assert_eq!(clients.waiting_keys(), KEYS as usize);
+    clients.set_quota("a", Quota::per_second(1)).expect("a lower one");
+    for wait in &mut waits {
+        assert!(matches!(cause(poll(wait).expect("it is too late now").unwrap_err()), AcquireError::TooLate(_)));
+    }
+    assert_eq!(clients.waiting_keys(), 0);
+    let mut waits: Vec<_> = (0..KEYS).map(|key| clients.acquire(&key)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    clients.clear();
+    assert_eq!(clients.waiting_keys(), 0);
+    for wait in &mut waits {
+        assert!(matches!(cause(poll(wait).expect("it ends").unwrap_err()), AcquireError::KeyRemoved(_)));
+    }
 }

@@ -6,6 +6,7 @@ mod charge_once;
 mod clocks;
 mod coarse_clock;
 mod composite;
+mod composite_full;
 mod composite_waiting;
 mod conformance;
 mod decisions;

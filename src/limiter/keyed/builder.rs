@@ -258,12 +258,13 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
         let stats = if self.stats { Recording::on() } else { Recording::OFF };
-        let buckets = Buckets { table: self.table(&quota)?, background: self.background, stats, clock: self.clock };
+        let buckets =
+            Buckets { table: self.table(quota, self.highest)?, background: self.background, stats, clock: self.clock };
         Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))
     }
 
     /// Returns a table for this quota.
-    fn table(&self, quota: &Quota) -> Result<Table, BuildError> {
+    fn table(&self, quota: Quota, highest: Option<Quota>) -> Result<Table, BuildError> {
         let error = |kind| Err(BuildError(kind));
         let max_keys = match self.size {
             Size::Keys(0) => return error(BuildErrorKind::NoKeys),
@@ -279,7 +280,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
                 keys => keys,
             },
         };
-        let cell = match QuotaCell::new(self.highest.unwrap_or(*quota), *quota) {
+        let cell = match QuotaCell::new(highest.unwrap_or(quota), quota) {
             Ok(cell) => cell,
             Err(above) => return error(BuildErrorKind::AboveHighest(above)),
         };
@@ -299,8 +300,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
 /// For a limiter of several quotas.
 impl<K: ?Sized, C: Clock + Clone, S> KeyedRateLimiterBuilder<K, C, S> {
     /// Returns buckets for this quota.
-    pub(crate) fn buckets(&self, quota: Quota) -> Result<Buckets<C>, BuildError> {
-        let (table, clock) = (self.table(&quota)?, self.clock.clone());
+    pub(crate) fn buckets(&self, quota: Quota, highest: Quota) -> Result<Buckets<C>, BuildError> {
+        let (table, clock) = (self.table(quota, Some(highest))?, self.clock.clone());
         Ok(Buckets { table, background: self.background, stats: Recording::OFF, clock })
     }
 

@@ -42,6 +42,8 @@ impl Limits {
     ///
     /// All limiters but the last are looked at first. If they hold the cost, the last one decides. No
     /// other call comes between, so the others do not refuse after that.
+    // Not a `CompositeLimiter`: it names the quota with the longest wait, and the first one has to be found by `decide`
+    // then, which made a replay of 600 000 lines through four quotas, most of them refused, 1.7 times as long.
     pub(crate) fn take(&self, reading: u64, key: u32, cost: Tokens) -> Result<(), Refusal> {
         let Some((last, others)) = self.limiters.split_last() else { return Ok(()) };
         for (quota, limiter) in others.iter().enumerate() {
