@@ -12,6 +12,8 @@ mod limiter;
 mod limits;
 mod permit;
 mod quota;
+#[cfg(feature = "serde")]
+mod serde;
 mod state;
 mod stats;
 mod usage;

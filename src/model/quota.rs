@@ -132,6 +132,19 @@ impl ModelQuota {
         }
     }
 
+    #[cfg(feature = "serde")]
+    pub(super) const fn limit_mut(&mut self, dimension: Dimension) -> &mut Option<u64> {
+        match dimension {
+            Dimension::Rpm => &mut self.rpm,
+            Dimension::Tpm => &mut self.tpm,
+            Dimension::InputTpm => &mut self.input_tpm,
+            Dimension::OutputTpm => &mut self.output_tpm,
+            Dimension::Rpd => &mut self.rpd,
+            Dimension::Tpd => &mut self.tpd,
+            Dimension::MaxParallelRequests => &mut self.max_parallel_requests,
+        }
+    }
+
     /// Returns the quota of each dimension that has a bucket and a limit.
     pub(super) fn buckets(&self) -> Result<Vec<(Dimension, Quota)>, (Dimension, Fault)> {
         let mut buckets = Vec::new();

@@ -28,6 +28,8 @@ mod keyed_verbs;
 mod keyed_window;
 mod load_and_clock;
 mod model;
+mod model_change;
+mod model_config;
 mod no_lost_tokens;
 mod oracle;
 mod permits;
