@@ -29,6 +29,17 @@ impl Amounts {
         }
     }
 
+    /// Cuts the amount in a dimension to `most`.
+    pub(super) fn clip(&mut self, dimension: Dimension, most: Tokens) {
+        let amount = match dimension {
+            Dimension::Rpm | Dimension::Rpd | Dimension::MaxParallelRequests => &mut self.requests,
+            Dimension::Tpm | Dimension::Tpd => &mut self.total,
+            Dimension::InputTpm => &mut self.input,
+            Dimension::OutputTpm => &mut self.output,
+        };
+        *amount = (*amount).min(most);
+    }
+
     /// Returns the amount in a dimension.
     #[inline]
     pub(super) fn in_dimension(&self, dimension: Dimension) -> Tokens {

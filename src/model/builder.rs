@@ -8,6 +8,7 @@ use crate::queue::{TimerFactory, WaitConfig};
 
 use super::config::ModelConfig;
 use super::error::ModelConfigError;
+use super::learning::Learning;
 use super::limiter::ModelLimiter;
 use super::quota::ModelQuota;
 use super::state::Shared;
@@ -24,13 +25,15 @@ pub struct ModelLimiterBuilder<C = QuantaClock> {
     max_models: usize,
     max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
+    learning: Option<Learning>,
 }
 
 impl ModelLimiter {
     /// Returns a builder, with the process's clock by default.
     pub const fn builder() -> ModelLimiterBuilder {
         let config = ModelConfig::new();
-        ModelLimiterBuilder { config, clock: QuantaClock, max_models: MAX_MODELS, max_waiters: None, timer: None }
+        let (max_models, clock) = (MAX_MODELS, QuantaClock);
+        ModelLimiterBuilder { config, clock, max_models, max_waiters: None, timer: None, learning: None }
     }
 }
 
@@ -60,10 +63,15 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiterBuilder<C> {
         ModelLimiterBuilder { max_models: most, ..self }
     }
 
+    /// Scales the estimates of each model by what its calls turned out to use. By default, estimates count as they are.
+    pub fn learning(self, learning: Learning) -> Self {
+        ModelLimiterBuilder { learning: Some(learning), ..self }
+    }
+
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock + Send + Sync + 'static>(self, clock: D) -> ModelLimiterBuilder<D> {
-        let ModelLimiterBuilder { config, max_models, max_waiters, timer, .. } = self;
-        ModelLimiterBuilder { config, clock, max_models, max_waiters, timer }
+        let ModelLimiterBuilder { config, max_models, max_waiters, timer, learning, .. } = self;
+        ModelLimiterBuilder { config, clock, max_models, max_waiters, timer, learning }
     }
 
     /// Sets the most waiters at a time on one model: 1 048 576 by default. A waiter takes about 300 bytes besides its
@@ -92,8 +100,8 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiterBuilder<C> {
     /// assert_eq!(error.to_string(), "gpt-4.rpm: 0 is not a limit; leave it out for no limit");
     /// ```
     pub fn build(self) -> Result<ModelLimiter<C>, ModelConfigError> {
-        let ModelLimiterBuilder { config, clock, max_models, max_waiters, timer } = self;
-        let shared = Shared { clock: Arc::new(clock), waits: WaitConfig::new(max_waiters, timer) };
+        let ModelLimiterBuilder { config, clock, max_models, max_waiters, timer, learning } = self;
+        let shared = Shared { clock: Arc::new(clock), waits: WaitConfig::new(max_waiters, timer), learning };
         ModelLimiter::from_parts(config, shared, max_models)
     }
 }

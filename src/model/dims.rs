@@ -10,26 +10,48 @@ use crate::error::LimitName;
 use crate::limiter::{RateLimiter, Target};
 use crate::quota::Quota;
 use crate::tokens::Tokens;
-use crate::word::{Reading, Units, Word};
+use crate::word::{Reading, Word};
 
 use super::amounts::Amounts;
 use super::dimension::Dimension;
 use super::quota::ModelQuota;
 
-/// The bucket of a model without any other: it is never empty, but it can be paused.
+/// The bucket of a model without any other, and of a paused one: it is never empty, but it may open later.
 const GATE: Quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
 
 /// A bucket of a model.
 pub(super) struct Dim<C> {
     pub(super) dimension: Dimension,
-    /// The epoch in which it came: calls of earlier ones were not charged to it.
-    since: u64,
+    /// The epoch in which it came: calls of earlier ones were not charged to it. `None` for the gate, in which nothing
+    /// is settled.
+    since: Option<u64>,
     limiter: RateLimiter<Arc<C>>,
 }
 
 impl<C: Clock> Dim<C> {
-    fn new(dimension: Dimension, since: u64, quota: Quota, clock: &Arc<C>) -> Self {
-        Dim { dimension, since, limiter: RateLimiter::with_clock(quota, clock.clone()) }
+    /// Returns a bucket that is full.
+    fn full(dimension: Dimension, since: u64, quota: Quota, clock: &Arc<C>) -> Self {
+        Dim { dimension, since: Some(since), limiter: RateLimiter::with_clock(quota, clock.clone()) }
+    }
+
+    /// Returns a gate that admits everything.
+    fn gate(clock: &Arc<C>) -> Self {
+        let limiter = RateLimiter::with_clock(GATE, clock.clone());
+        Dim { dimension: Dimension::Rpm, since: None, limiter }
+    }
+
+    /// Returns a gate that admits nothing before it `opens`, and a call each nanosecond then.
+    fn closed_gate(opens: Reading, clock: &Arc<C>) -> Self {
+        Dim { limiter: RateLimiter::holding(GATE, opens, Tokens::ONE, clock.clone()), ..Dim::gate(clock) }
+    }
+
+    /// Returns a bucket of the same dimension that has at this reading what this one has then, at most `most`.
+    fn renewed(&self, quota: Quota, (before, at): (Reading, Reading), most: Tokens, clock: &Arc<C>) -> Self {
+        let (held, debt) = self.target().held_and_debt(TimeSource::given(before));
+        let limiter = RateLimiter::holding(quota, at, held.min(most).min(quota.capacity()), clock.clone());
+        let dim = Dim { dimension: self.dimension, since: self.since, limiter };
+        dim.target().settle(Tokens::ZERO, debt, TimeSource::given(at));
+        dim
     }
 
     #[inline]
@@ -40,44 +62,40 @@ impl<C: Clock> Dim<C> {
     pub(super) fn burst(&self) -> Tokens {
         self.limiter.quota().capacity()
     }
-
-    /// Returns the rest of a pause.
-    fn paused_for(&self, now: Reading) -> Duration {
-        self.target().terms().due(now, Units(0)).after().unwrap_or(Duration::MAX)
-    }
-
-    /// Gives it this quota, and returns the bucket that takes its place if the quota is above its highest one. The
-    /// tokens and the debt are kept.
-    fn change(&self, quota: Quota, now: Reading, clock: &Arc<C>) -> Option<Dim<C>> {
-        if self.limiter.quota() == quota || self.limiter.set_quota(quota).is_ok() {
-            return None;
-        }
-        let (held, debt) = self.target().held_and_debt(TimeSource::given(now));
-        let next = Dim::new(self.dimension, self.since, quota, clock);
-        let charge = |n: Tokens| next.target().settle(Tokens::ZERO, n, TimeSource::given(now));
-        charge(quota.capacity().saturating_sub(held));
-        charge(debt);
-        Some(next)
-    }
 }
 
 /// The buckets of a model: at least one. All have the same clock.
 pub(super) struct Dims<C> {
-    /// In the order of [`Dimension::ALL`].
+    /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the last.
     dims: Vec<Dim<C>>,
     /// The number of changes that gave the model new buckets.
     epoch: u64,
+    /// The end of the last pause, before which nothing is admitted.
+    opens: Reading,
     quota: ModelQuota,
 }
 
 impl<C: Clock> Dims<C> {
     /// Returns the buckets of a quota whose [`buckets`](ModelQuota::buckets) are these.
     pub(super) fn new(quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) -> Self {
-        let mut dims: Vec<_> = buckets.iter().map(|&(dimension, quota)| Dim::new(dimension, 0, quota, clock)).collect();
-        if dims.is_empty() {
-            dims.push(Dim::new(Dimension::Rpm, 0, GATE, clock));
+        let dims = buckets.iter().map(|&(dimension, quota)| Dim::full(dimension, 0, quota, clock)).collect();
+        let opens = Reading::from_nanos(0);
+        Dims { dims, epoch: 0, opens, quota }.gated(opens, clock)
+    }
+
+    /// Adds the gate, if it is needed at this reading.
+    fn gated(mut self, now: Reading, clock: &Arc<C>) -> Self {
+        if self.dims.is_empty() {
+            let gate = Dim::gate(clock);
+            if self.opens > now {
+                // Calls of a paused limiter take longer, also later, but any number are admitted at once.
+                gate.limiter.pause_for(Duration::from_nanos(self.opens.nanos() - now.nanos()));
+            }
+            self.dims.push(gate);
+        } else if self.opens > now {
+            self.dims.push(Dim::closed_gate(self.opens, clock));
         }
-        Dims { dims, epoch: 0, quota }
+        self
     }
 
     pub(super) fn quota(&self) -> &ModelQuota {
@@ -88,41 +106,43 @@ impl<C: Clock> Dims<C> {
         self.epoch
     }
 
-    /// Returns the buckets of dimensions that have a limit.
+    /// Returns the end of the last pause.
+    pub(super) fn opens(&self) -> Reading {
+        self.opens
+    }
+
+    /// Returns the buckets, without the gate.
     pub(super) fn limited(&self) -> impl Iterator<Item = &Dim<C>> {
-        self.dims.iter().filter(|dim| self.quota.limit(dim.dimension).is_some())
+        self.dims.iter().filter(|dim| dim.since.is_some())
     }
 
     /// Gives the model another quota. Buckets of dimensions that stay keep their tokens and their debt, and other ones
     /// are full. A pause goes on.
     pub(super) fn change(&mut self, quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) {
         let (now, epoch) = (Reading::from_nanos(clock.now()), self.epoch + 1);
-        let paused = self.dims.iter().map(|dim| dim.paused_for(now)).max().unwrap_or_default();
-        let fresh = Dims::new(quota, buckets, clock);
-        // The clock, which is user code, is read in here. After a panic, the quotas of some dimensions are new.
-        let changed = fresh.dims.into_iter().map(|mut dim| {
-            let before = self.limited().find(|before| before.dimension == dim.dimension);
-            let is_limited = quota.limit(dim.dimension).is_some();
-            let Some(before) = before.filter(|_| is_limited) else {
-                dim.since = epoch;
-                return Ok(dim);
-            };
-            before.change(dim.limiter.quota(), now, clock).ok_or(dim.dimension)
-        });
-        let changed: Vec<_> = changed.collect();
-        for dim in changed.iter().flatten() {
-            dim.limiter.pause_for(paused);
-        }
-        let mut before = std::mem::take(&mut self.dims);
-        let kept = |dimension, before: &mut Vec<Dim<C>>| {
-            let place = before.iter().position(|dim| dim.dimension == dimension)?;
-            Some(before.swap_remove(place))
+        let at = now.max(self.opens);
+        let dim = |&(dimension, quota): &(Dimension, Quota)| {
+            let before = self.limited().find(|before| before.dimension == dimension);
+            match before {
+                Some(before) => before.renewed(quota, (at, at), Tokens::MAX, clock),
+                None => Dim::full(dimension, epoch, quota, clock),
+            }
         };
-        self.dims = changed
-            .into_iter()
-            .filter_map(|dim| dim.map_or_else(|kept_one| kept(kept_one, &mut before), Some))
-            .collect();
-        (self.epoch, self.quota) = (epoch, quota);
+        let dims = buckets.iter().map(dim).collect();
+        // Nothing is changed before: the clock, which is user code, may panic.
+        *self = Dims { dims, epoch, opens: self.opens, quota }.gated(now, clock);
+    }
+
+    /// Admits nothing before a reading, at which the buckets are empty then, unless a longer pause is on.
+    pub(super) fn pause(&mut self, opens: Reading, clock: &Arc<C>) {
+        if opens <= self.opens {
+            return;
+        }
+        let now = Reading::from_nanos(clock.now());
+        let before = now.max(self.opens);
+        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (before, opens), Tokens::ZERO, clock);
+        let dims = self.limited().map(dim).collect();
+        *self = Dims { dims, epoch: self.epoch, opens, quota: self.quota }.gated(now, clock);
     }
 
     /// Takes the amounts, or nothing.
@@ -145,13 +165,13 @@ impl<C: Clock> Dims<C> {
     /// back, and whether something was charged.
     pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) -> Settled {
         let (mut settled, mut now) = (Settled::default(), None);
-        for dim in self.dims.iter().filter(|dim| dim.since <= epoch) {
+        for dim in self.dims.iter().filter(|dim| dim.since.is_some_and(|since| since <= epoch)) {
             let (charged, actual) = (charged.in_dimension(dim.dimension), actual.in_dimension(dim.dimension));
             if charged == actual {
                 continue;
             }
-            // One reading for all.
-            let now = *now.get_or_insert_with(|| dim.target().live().read());
+            // One reading for all. Before the end of a pause, a bucket counts as it will be then.
+            let now = *now.get_or_insert_with(|| dim.target().live().read().max(self.opens));
             dim.target().settle(charged, actual, TimeSource::given(now));
             settled.gave_back |= charged > actual;
             settled.charged |= actual > charged;

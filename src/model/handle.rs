@@ -9,6 +9,7 @@ use crate::clock::{Clock, QuantaClock};
 
 use super::acquire::ModelAcquire;
 use super::error::ModelError;
+use super::hints::ServerHints;
 use super::permit::Permit;
 use super::quota::ModelQuota;
 use super::state::Model;
@@ -54,6 +55,16 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
     #[must_use]
     pub fn quota(&self) -> ModelQuota {
         self.0.quota()
+    }
+
+    /// As [`ModelLimiter::observe`](crate::model::ModelLimiter::observe).
+    pub fn observe(&self, hints: &ServerHints) {
+        self.0.observe(hints);
+    }
+
+    /// As [`ModelLimiter::pause_for`](crate::model::ModelLimiter::pause_for).
+    pub fn pause_for(&self, duration: Duration) {
+        self.0.pause(duration);
     }
 
     /// Returns the numbers of the model.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Clock, QuantaClock};
 use crate::sync::{RwLock, read_lock, write_under};
@@ -12,6 +13,7 @@ use super::acquire::ModelAcquire;
 use super::config::{self, DEFAULT, ModelConfig};
 use super::error::{ModelCause, ModelConfigError, ModelError};
 use super::handle::{self, ModelHandle};
+use super::hints::ServerHints;
 use super::permit::Permit;
 use super::quota::ModelQuota;
 use super::state::{Model, Shared};
@@ -106,9 +108,12 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         &self.shared.clock
     }
 
+    fn existing(&self, name: &str) -> Option<Arc<Model<C>>> {
+        read_lock(&self.registry).models.get(name).map(|entry| entry.model.clone())
+    }
+
     fn find(&self, name: &str) -> Result<Arc<Model<C>>, ModelError> {
-        let found = read_lock(&self.registry).models.get(name).map(|entry| entry.model.clone());
-        match found {
+        match self.existing(name) {
             Some(model) => Ok(model),
             None => self.add_unlisted(name),
         }
@@ -158,8 +163,50 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// Returns the current quota of a model; `None` if it is not listed and was not used yet.
     #[must_use]
     pub fn quota(&self, name: &str) -> Option<ModelQuota> {
-        let model = read_lock(&self.registry).models.get(name).map(|entry| entry.model.clone());
-        Some(model?.quota())
+        Some(self.existing(name)?.quota())
+    }
+
+    /// Takes over what the server of a model said. Does nothing if the model is not known.
+    ///
+    /// - After a **refusal** (status 429), or a time to retry after, the model admits nothing until then, and then begins
+    ///   with empty buckets, so that the calls that waited do not come as one burst. Without a time, that is the longest
+    ///   reset of a dimension that has nothing left; or else a second, doubled by each further refusal in a row, up to
+    ///   64 seconds. A pause is at most a day, and a shorter one does not end a longer one.
+    /// - A **remaining** count below what is left here is charged at once. One that is above raises what is left by an
+    ///   eighth of the difference. The server may not have counted all calls in flight yet: so requests in flight count
+    ///   as used, and tokens are raised only if no other call is in flight.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::MockClock;
+    /// use brimful::model::{Dimension, DimensionHint, ModelLimiter, ModelQuota, ServerHints};
+    /// use std::time::Duration;
+    ///
+    /// let limiter = ModelLimiter::builder().model("gpt-4", ModelQuota::new().rpm(60)).clock(MockClock::new()).build()?;
+    /// let few = ServerHints::new().dimension(Dimension::Rpm, DimensionHint::new().remaining(2));
+    /// limiter.observe("gpt-4", &few);
+    /// assert_eq!(limiter.stats_of("gpt-4").unwrap().dimension(Dimension::Rpm).unwrap().to_string(), "58/60");
+    ///
+    /// limiter.observe("gpt-4", &ServerHints::new().refused().retry_after(Duration::from_secs(20)));
+    /// let refused = limiter.try_acquire("gpt-4", 1).unwrap_err();
+    /// assert_eq!(refused.retry_after(), Some(Duration::from_secs(21))); // the first request after the pause
+    /// # Ok::<(), brimful::model::ModelConfigError>(())
+    /// ```
+    pub fn observe(&self, model: &str, hints: &ServerHints) {
+        if let Some(model) = self.existing(model) {
+            model.observe(hints);
+        }
+    }
+
+    /// Admits no call to a model for `duration`, at most a day, and then begins with empty buckets. A pause that ends
+    /// before an earlier one changes nothing. Does nothing if the model is not known.
+    ///
+    /// Waiters whose deadline is before the end of the pause are refused at once.
+    pub fn pause_for(&self, model: &str, duration: Duration) {
+        if let Some(model) = self.existing(model) {
+            model.pause(duration);
+        }
     }
 
     /// Returns the numbers of all models.
@@ -172,8 +219,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// Returns the numbers of a model; `None` if it is not listed and was not used yet.
     #[must_use]
     pub fn stats_of(&self, name: &str) -> Option<ModelStats> {
-        let model = read_lock(&self.registry).models.get(name).map(|entry| entry.model.clone());
-        Some(model?.stats())
+        Some(self.existing(name)?.stats())
     }
 
     /// Adds a model, or gives it another quota, while calls are made and wait. From then on it is listed.
@@ -184,12 +230,14 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// refused, and so are those that need more than a new burst, when they are first; the others are served by the
     /// new quota. If the new limit of parallel requests is below the number in flight, it takes effect as calls end.
     ///
-    /// Calls of a model take longer after one of its limits was lowered, until the limit is raised above all that it
-    /// has ever been.
-    ///
     /// # Errors
     ///
     /// If a number is no limit: the error names the model and the field. Nothing is changed then.
+    ///
+    /// # Blocking
+    ///
+    /// Takes the lock of the queue, for as long as it takes to look at each waiter. Calls that do not wait are blocked
+    /// while the buckets are replaced.
     pub fn set_model(&self, name: &str, quota: ModelQuota) -> Result<(), ModelConfigError> {
         if name == DEFAULT {
             return Err(ModelConfigError::reserved(name));

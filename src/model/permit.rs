@@ -8,6 +8,7 @@ use crate::clock::{Clock, QuantaClock};
 use crate::queue::in_drop;
 
 use super::amounts::Amounts;
+use super::hints::ServerHints;
 use super::state::Model;
 use super::usage::Usage;
 
@@ -48,6 +49,8 @@ pub struct Permit<C: Clock + Send + Sync + 'static = QuantaClock> {
     estimate: Usage,
     /// The current charge.
     charged: Amounts,
+    /// The usage of the last commit.
+    actual: Option<Usage>,
     /// The epoch of the model in which it was charged.
     epoch: u64,
     waited: Duration,
@@ -56,7 +59,7 @@ pub struct Permit<C: Clock + Send + Sync + 'static = QuantaClock> {
 impl<C: Clock + Send + Sync + 'static> Permit<C> {
     #[inline]
     pub(super) fn new(model: Arc<Model<C>>, estimate: Usage, charged: Amounts, epoch: u64, waited: Duration) -> Self {
-        Permit { model, estimate, charged, epoch, waited }
+        Permit { model, estimate, charged, actual: None, epoch, waited }
     }
 
     /// Returns the name of the model.
@@ -84,12 +87,20 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     /// The last commit counts: the same one again changes nothing, and a stream may commit its usage as it grows. The
     /// slot is freed when the permit is dropped.
     pub fn commit(&mut self, actual: impl Into<Usage>) {
-        let actual = Amounts::of(actual.into());
-        self.settle(actual);
+        let actual = actual.into();
+        self.actual = Some(actual);
+        self.settle(Amounts::of(actual));
+    }
+
+    /// Takes over what the server said with the answer, as
+    /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does.
+    pub fn observe(&self, hints: &ServerHints) {
+        self.model.observe(hints);
     }
 
     /// Gives everything back, the request too, and frees the slot: for a call that was not made.
     pub fn cancel(mut self) {
+        self.actual = None;
         self.settle(Amounts::NOTHING);
     }
 
@@ -106,6 +117,9 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
 impl<C: Clock + Send + Sync + 'static> Drop for Permit<C> {
     #[inline]
     fn drop(&mut self) {
+        if let Some(actual) = self.actual {
+            self.model.learn(self.estimate, actual);
+        }
         // Waiters may be served, by the clock and the timer of the user.
         in_drop(|| self.model.free_slot());
     }

@@ -17,6 +17,8 @@ use super::amounts::Amounts;
 use super::dimension::Dimension;
 use super::dims::{Dim, Dims, Settled};
 use super::error::{ModelCause, ModelError};
+use super::hints::ServerHints;
+use super::learning::{Learning, Ratios};
 use super::limits::ModelLimits;
 use super::quota::ModelQuota;
 use super::stats::{DimensionStats, ModelStats};
@@ -26,12 +28,15 @@ use super::usage::Usage;
 pub(super) struct Shared<C> {
     pub(super) clock: Arc<C>,
     pub(super) waits: Arc<WaitConfig>,
+    pub(super) learning: Option<Learning>,
 }
 
 /// One model.
 pub(super) struct Model<C: Clock + Send + Sync + 'static> {
     pub(super) name: Box<str>,
     pub(super) queue: Arc<CompositeQueue<ModelLimits<C>>>,
+    /// `None` if estimates are not scaled.
+    ratios: Option<Ratios>,
     counts: Counts,
 }
 
@@ -41,6 +46,8 @@ struct Counts {
     wait_micros: AtomicU64,
     /// The refusals by the server.
     rate_limited: AtomicU64,
+    /// Those that gave no time, and came after the pause of the one before.
+    in_a_row: AtomicU64,
 }
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
@@ -49,8 +56,10 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let dims = Dims::new(quota, buckets, &shared.clock);
         let limits = ModelLimits::new(dims, quota.slots(), shared.clock.clone());
         let zero = || AtomicU64::new(0);
-        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero() };
-        Arc::new(Model { name: name.into(), queue: CompositeQueue::new(limits, shared.waits.clone(), None), counts })
+        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero(), in_a_row: zero() };
+        let (queue, ratios) =
+            (CompositeQueue::new(limits, shared.waits.clone(), None), shared.learning.map(Ratios::new));
+        Arc::new(Model { name: name.into(), queue, ratios, counts })
     }
 
     #[inline]
@@ -78,7 +87,28 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     /// Returns the amounts that a call is charged for an estimate.
     #[inline]
     pub(super) fn amounts(&self, estimate: Usage) -> Amounts {
-        Amounts::of(estimate)
+        match &self.ratios {
+            None => Amounts::of(estimate),
+            Some(ratios) => self.scaled(estimate, ratios),
+        }
+    }
+
+    fn scaled(&self, estimate: Usage, ratios: &Ratios) -> Amounts {
+        let (mut amounts, plain) = (Amounts::of(ratios.scaled(estimate)), Amounts::of(estimate));
+        for dim in self.limits().dims().limited() {
+            // An estimate above a burst is refused, and the error shows it as it was given.
+            let most = dim.burst().max(plain.in_dimension(dim.dimension));
+            amounts.clip(dim.dimension, most);
+        }
+        amounts
+    }
+
+    /// Learns from a call that is over.
+    #[inline]
+    pub(super) fn learn(&self, estimate: Usage, actual: Usage) {
+        if let Some(ratios) = &self.ratios {
+            ratios.learn(estimate, actual);
+        }
     }
 
     #[cold]
@@ -159,6 +189,26 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
 }
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
+    /// Counts an answer of the server. Returns how often in a row it refused a call, before this one, without a time.
+    pub(super) fn count_answer(&self, hints: &ServerHints) -> u32 {
+        let Counts { rate_limited, in_a_row, .. } = &self.counts;
+        if !hints.is_refused() {
+            if in_a_row.load(Ordering::Relaxed) > 0 {
+                in_a_row.store(0, Ordering::Relaxed);
+            }
+            return 0;
+        }
+        rate_limited.fetch_add(1, Ordering::Relaxed);
+        // Refusals of calls that were in flight together count once.
+        let is_paused = self.limits().dims().opens() > self.limits().read();
+        let before = if is_paused {
+            in_a_row.load(Ordering::Relaxed).saturating_sub(1)
+        } else {
+            in_a_row.fetch_add(1, Ordering::Relaxed)
+        };
+        u32::try_from(before).unwrap_or(u32::MAX)
+    }
+
     /// Counts a wait that was granted.
     pub(super) fn count_wait(&self, waited: Duration) {
         let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
@@ -170,7 +220,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let (in_flight, now) = (self.limits().slots.word().in_flight(), self.limits().read());
         let dims = self.limits().dims();
         let used = |dim: &Dim<C>| {
-            let (held, debt) = dim.target().held_and_debt(TimeSource::given(now));
+            let (held, debt) = dim.target().held_and_debt(TimeSource::given(now.max(dims.opens())));
             let up = |n: Tokens| u64::from(n.whole()) + u64::from(n.pico() > 0);
             let (missing, limit) = (dim.burst().saturating_sub(held), dim.burst().whole().into());
             DimensionStats { dimension: dim.dimension, used: up(missing) + up(debt), limit }
@@ -191,6 +241,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
             waited,
             mean_wait: Duration::from_micros(micros.checked_div(waited).unwrap_or_default()),
             rate_limited: self.counts.rate_limited.load(Ordering::Relaxed),
+            scales: self.ratios.as_ref().map(|ratios| ratios.scales().map(f64::from).into()),
         }
     }
 }

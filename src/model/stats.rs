@@ -46,6 +46,8 @@ pub struct ModelStats {
     pub mean_wait: Duration,
     /// The refusals by the server that were observed, by status 429.
     pub rate_limited: u64,
+    /// The scales of estimates of input and of output, if they are [learned](crate::model::Learning).
+    pub scales: Option<(f64, f64)>,
 }
 
 impl ModelStats {
@@ -64,7 +66,11 @@ impl fmt::Display for ModelStats {
             write!(f, "{} {of}, ", of.dimension)?;
         }
         let ModelStats { waiting, in_flight, mean_wait, rate_limited, .. } = self;
-        write!(f, "{waiting} waiting, {in_flight} in flight, mean wait {mean_wait:.1?}, {rate_limited} of 429")
+        write!(f, "{waiting} waiting, {in_flight} in flight, mean wait {mean_wait:.1?}, {rate_limited} of 429")?;
+        match self.scales {
+            Some((input, output)) => write!(f, ", estimates scaled by {input:.2} and {output:.2}"),
+            None => Ok(()),
+        }
     }
 }
 
