@@ -206,19 +206,27 @@ impl LlmActor {
 
     /// Serves every waiter: none may be forgotten.
     fn drain(&self) {
-        guard(&self.shared.kept).clear();
         loop {
             while let Some(wait) = self.woken() {
                 self.poll_or_park(wait, '?');
             }
-            let asleep = guard(&self.shared.parked).iter().flatten().count();
             let stats = self.handle.stats();
-            assert_eq!(stats.waiting, asleep, "the waiters in the queue, and those that sleep");
-            assert_eq!(stats.in_flight, 0, "all calls have ended");
-            let n = guard(&self.shared.parked).iter().flatten().map(|wait| i64::from(wait.n)).min();
-            let Some(n) = n else { break };
-            assert!(self.left() < n, "the tokens and a slot are there, and a waiter was not woken");
-            assert!(self.clock.timers.fire(), "a waiter is left, and no timer is armed");
+            let asleep: Vec<u32> = guard(&self.shared.parked).iter().flatten().map(|wait| wait.n).collect();
+            assert_eq!(stats.waiting, asleep.len(), "the waiters in the queue, and those that sleep");
+            let slots = self.handle.quota().max_parallel_requests.unwrap_or(u64::MAX);
+            let is_free = (stats.in_flight as u64) < slots;
+            let least = asleep.iter().min().map(|&n| i64::from(n));
+            let is_forgotten = is_free && least.is_some_and(|n| self.left() >= n);
+            assert!(!is_forgotten, "the tokens and a slot are there, and a waiter was not woken");
+            // The calls that are kept end one by one.
+            let kept = guard(&self.shared.kept).iter_mut().find_map(Option::take);
+            if kept.is_none() && asleep.is_empty() {
+                assert_eq!(stats.in_flight, 0, "all calls have ended");
+                break;
+            }
+            let ended = kept.is_some();
+            drop(kept);
+            assert!(ended || self.clock.timers.fire(), "a waiter is left, and no timer is armed");
         }
     }
 

@@ -13,11 +13,7 @@ fn more(actor: &LlmActor) {
 /// A caller that finds no slot joins while one is added.
 #[test]
 fn a_slot_more_against_an_arrival() {
-    LlmModel::new(ONE_SLOT)
-        .setup(taken)
-        .thread(more)
-        .thread(|actor| actor.enter(1))
-        .explore(&["s|+", "s|w|+"]);
+    LlmModel::new(ONE_SLOT).setup(taken).thread(more).thread(|actor| actor.enter(1)).explore(&["s|+", "s|w|+"]);
 }
 
 /// A call is charged to the old bucket or to the new one, and not to none.
@@ -52,11 +48,7 @@ fn replaced_against_a_grant() {
 /// A wait that may be granted is cancelled.
 #[test]
 fn replaced_against_a_wait_that_is_cancelled() {
-    LlmModel::new(ONE_SLOT)
-        .setup(one_waits)
-        .thread(more)
-        .thread(|actor| actor.leave(actor.claim(0)))
-        .explore(&["s|l"]);
+    LlmModel::new(ONE_SLOT).setup(one_waits).thread(more).thread(|actor| actor.leave(actor.claim(0))).explore(&["s|l"]);
 }
 
 /// A wait for more than the new burst is granted before, or fails.
