@@ -165,6 +165,8 @@ struct Shared {
     charged: Mutex<Vec<i64>>,
     /// Set if the key was removed, and its charges with it.
     forgiven: std::sync::atomic::AtomicBool,
+    /// Set if a timer was fired after the threads had ended.
+    late: std::sync::atomic::AtomicBool,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -299,7 +301,11 @@ impl CompositeActor {
                 self.charge_all(n.into());
                 self.record('+');
             }
-            Err(error) => self.record(letter(error)),
+            Err(error) => {
+                let letter = letter(error);
+                let is_late = self.shared.late.load(Ordering::Relaxed);
+                self.record(if is_late { letter.to_ascii_uppercase() } else { letter });
+            }
         }
     }
 
@@ -391,6 +397,7 @@ impl CompositeActor {
             assert!(!wait.is_zero(), "the tokens are there, and a waiter was not woken");
             let due = self.now() + wait.as_nanos() as u64;
             assert!(self.clock.timers.fire(), "a waiter is left, and no timer is armed");
+            self.shared.late.store(true, Ordering::Relaxed);
             assert!(self.now() <= due, "the timer fires at {}, and a waiter is due at {due}", self.now());
         }
         if let Limits::Keyed(limiter) = &*self.limits {
@@ -521,6 +528,7 @@ impl CompositeModel {
             parked: Mutex::default(),
             charged: Mutex::new(vec![0; limits]),
             forgiven: Default::default(),
+            late: Default::default(),
         };
         let actor = CompositeActor {
             caller: threads,

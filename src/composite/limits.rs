@@ -194,7 +194,7 @@ impl<'a, C: Clock> Parts for KeyCall<'a, C> {
         self.limits[nth].name
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, nth: usize) -> Option<(InSlot<'a>, Word)> {
         let tenant = self.limits[nth].limit.table.find_slot(self.key)?;
         Some((tenant, tenant.load()))

@@ -189,7 +189,7 @@ fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refuse
     }
 }
 
-/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` is told the
+/// Takes every part's tokens, or none. `at` is the time of the call; `None` for the clock. `each` receives the
 /// outcome at every limit, once or twice, if the call is admitted.
 // The number of limits is a constant in the usual cases, so that the words stay in registers.
 #[inline(always)]
@@ -210,44 +210,50 @@ pub(crate) fn take_all<P: Parts, const N: usize>(
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
 ) -> Result<(), Refused> {
-    let mut places: [Option<P::Place>; N] = [None; N];
-    let (mut words, mut nexts) = ([Word::NOT_STARTED; N], [Word::NOT_STARTED; N]);
-    for nth in 0..N {
-        let Some((place, word)) = parts.find(nth) else { return take_cold(parts, at, each) };
-        (places[nth], words[nth]) = (Some(place), word);
+    let mut found: [Option<(P::Place, Word)>; N] = [None; N];
+    for (nth, found) in found.iter_mut().enumerate() {
+        *found = parts.find(nth);
+        if found.is_none() {
+            return take_cold(parts, at, each);
+        }
     }
     // The clock is read after the words were loaded, so that a denial is true of one instant.
     let (mut shared, mut refused) = (at, None);
+    let mut nexts = [Word::NOT_STARTED; N];
     for nth in 0..N {
+        let Some((place, word)) = found[nth] else { return take_cold(parts, at, each) };
         let part = parts.part(nth);
         let now = shared.unwrap_or_else(|| part.target.live().read());
         if P::SAME_CLOCK {
             shared = Some(now);
         }
         if part.n.is_zero() {
-            nexts[nth] = words[nth];
+            nexts[nth] = word;
             each(nth, Taken::Unlimited);
             continue;
         }
         let demand = part.demand();
-        match token_bucket::step(part.target.layout(), words[nth], now, demand) {
-            Step::Admitted { next, held } if places[nth].is_some_and(|place| parts.is_here(nth, place)) => {
+        if !parts.is_here(nth, place) {
+            return take_cold(parts, at, each);
+        }
+        match token_bucket::step(part.target.layout(), word, now, demand) {
+            Step::Admitted { next, held } => {
                 nexts[nth] = next;
                 each(nth, Taken::Admitted { cost: demand.cost, held, now });
             }
-            Step::Denied { deficit, .. } if places[nth].is_some_and(|place| parts.is_here(nth, place)) => {
+            Step::Denied { deficit, .. } => {
                 let taken = Taken::Denied { needed: demand.needed, deficit, now };
                 refused = Some(longer(parts, refused, Refused::new(nth, taken)));
             }
-            _ => return take_cold(parts, at, each),
+            Step::Cold => return take_cold(parts, at, each),
         }
     }
     if let Some(refused) = refused {
         return Err(refused);
     }
     for nth in 0..N {
-        let swapped = |place| words[nth] == nexts[nth] || parts.swap(nth, place, words[nth], nexts[nth]);
-        if !places[nth].is_some_and(swapped) {
+        let swapped = |(place, word)| word == nexts[nth] || parts.swap(nth, place, word, nexts[nth]);
+        if !found[nth].is_some_and(swapped) {
             // Another call came between.
             return take_rest(parts, nth, at, each);
         }

@@ -1,4 +1,4 @@
-//! [`Shards`]: what belongs to many keys, in parts with a lock each.
+//! [`Shards`]: the data of many keys, in parts with a lock each.
 
 use crossbeam_utils::CachePadded;
 
@@ -7,7 +7,7 @@ use super::locks::{Mutex, MutexGuard, lock};
 /// The number of shards. In the models, all keys share one lock.
 const SHARDS: usize = if cfg!(brimful_loom) { 1 } else { 64 };
 
-/// What belongs to many keys, in parts with a lock each. The part of a key follows from its hash.
+/// The data of many keys, in parts with a lock each. The part of a key follows from its hash.
 pub(crate) struct Shards<T>(Box<[CachePadded<Mutex<T>>]>);
 
 impl<T: Default> Shards<T> {

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use brimful::{FullEvent, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, MockClock, OnFull, Quotas};
+use brimful::{
+    AllOf, Charge, FullEvent, KeyedCompositeLimiter, KeyedCompositeLimiterBuilder, KeyedRateLimiter, MockClock, OnFull,
+    Quota, Quotas, RateLimiter,
+};
 
 use crate::waiting::poll;
 
@@ -82,6 +85,19 @@ fn the_hook_may_call_the_limiter_while_waiters_are_served() {
     assert!(clients.try_acquire_n(&4, 9).is_ok(), "evicts the waiters' key, which has the least debt");
     assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), [(2, false); 2], "by this call, for each table");
     clients.clock().advance(Duration::from_millis(100));
+    assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), [(1, false); 2], "by the timer: the key came again");
     assert!(poll(&mut waits[0]).is_some_and(|answer| answer.is_ok()));
-    assert_eq!(std::mem::take(&mut *seen.lock().unwrap()), [(1, false); 2], "the key came again");
+}
+
+/// A call on limits that are joined counts at the full table that refuses it.
+#[test]
+fn a_joined_call_is_counted_where_it_is_refused() {
+    let clock = MockClock::new();
+    let keyed = KeyedRateLimiter::<u64>::builder().quota(Quota::per_hour(10)).clock(clock.clone()).max_keys(4);
+    let keyed = keyed.on_full(OnFull::Deny).build().expect("a limiter");
+    let all = RateLimiter::with_clock(Quota::per_hour(100), clock);
+    assert!((0..4).all(|key| keyed.allow(&key)));
+    let call = AllOf::new([Charge::new("all", &all, 1), Charge::new("key", keyed.key(&9), 1)]);
+    let refused = call.try_acquire().unwrap_err();
+    assert_eq!((refused.limit(), keyed.refusals(), all.available_tokens()), ("key", 1, 100.0));
 }

@@ -42,6 +42,20 @@ fn cancelled_against_the_timer_before_another() {
         .explore(&["|l|+"]);
 }
 
+/// The first wait, which needs more, is cancelled while the second is polled. The second is due before the instant for
+/// which the timer is armed.
+#[test]
+fn the_first_cancelled_against_a_poll() {
+    CompositeModel::new(&[3, 2], 2)
+        .setup(|actor| {
+            actor.enter(2);
+            actor.enter(1);
+        })
+        .thread(|actor| actor.leave(actor.claim(0)))
+        .thread(|actor| actor.poll(actor.claim(1)))
+        .explore(&["l|.|+"]);
+}
+
 /// Both waits are cancelled while a token is added.
 #[test]
 fn both_cancelled_against_a_grant() {

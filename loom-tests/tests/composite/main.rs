@@ -19,6 +19,7 @@
 //! | `.` | was polled, and still waits |
 //! | `l` | cancelled its wait |
 //! | `t` | failed: the tokens are not there by the deadline |
+//! | `T` | the same, found by the timer alone, after the threads had ended |
 //! | `e` | failed: the composite is closed |
 //! | `n` | failed: the key was removed |
 //! | `z` | closed the composite |

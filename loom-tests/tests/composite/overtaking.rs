@@ -16,6 +16,19 @@ fn a_taker_after_an_arrival() {
         .explore(&["+-|a", "w-|a|+"]);
 }
 
+/// The same for a call that shows the numbers of each limit.
+#[test]
+fn a_decision_after_an_arrival() {
+    CompositeModel::new(&[2, 2], 2)
+        .thread(|actor| {
+            actor.enter(1);
+            actor.decide(1);
+        })
+        .thread(|actor| actor.add(1))
+        .preemptions(2)
+        .explore(&["+-|a", "w-|a|+"]);
+}
+
 /// The same, if there is a token for each of them: the call is refused, or takes the second one.
 #[test]
 fn a_taker_after_an_arrival_with_a_token_for_each() {
@@ -29,20 +42,7 @@ fn a_taker_after_an_arrival_with_a_token_for_each() {
         .explore(&["++|a", "w+|a|+", "w-|a|+"]);
 }
 
-/// The same for a call that shows the numbers of each limit.
-#[test]
-fn a_decision_after_an_arrival_with_a_token_for_each() {
-    CompositeModel::new(&[3, 3], 3)
-        .thread(|actor| {
-            actor.enter(1);
-            actor.decide(1);
-        })
-        .thread(|actor| actor.add(2))
-        .preemptions(2)
-        .explore(&["++|a", "w+|a|+", "w-|a|+"]);
-}
-
-/// The same in another thread, which has seen that the caller waits.
+/// The call is made by another thread, which has seen that the caller waits.
 #[test]
 fn a_taker_that_knows_of_the_waiter() {
     CompositeModel::new(&[2, 2], 2)

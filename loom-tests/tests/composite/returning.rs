@@ -59,6 +59,19 @@ fn committed_for_more_against_a_deadline() {
         .explore(&["+g|t", "+g|w|t", "-|+"]);
 }
 
+/// The same behind a waiter without a deadline. The second waiter is too late then, and fails at once.
+#[test]
+fn committed_for_more_against_a_deadline_behind_a_waiter() {
+    CompositeModel::new(&[4, 4], 1)
+        .thread(|actor| _ = actor.reserve_and_commit(2, 3))
+        .thread(|actor| {
+            actor.enter(2);
+            actor.enter_within(1, 2 * brimful_loom_tests::T + brimful_loom_tests::T / 2);
+        })
+        .preemptions(2)
+        .explore(&["+g|wt|+", "+g|ww|t+", "-|++"]);
+}
+
 /// Two callers join while one token is added: one of them is granted it, and the other one's turn comes.
 #[test]
 fn added_against_two_arrivals() {
