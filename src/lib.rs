@@ -10,8 +10,8 @@
 //!   [Concurrency](#concurrency)
 //! - Run it: [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
 //! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
-//! - Further pages: [`testing`] with a mock clock; [`from_python`], the verbs of Python's limiters; [`internals`],
-//!   the word derived and the guarantees proved
+//! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the verbs of
+//!   Python's limiters; [`internals`], the word derived and the guarantees proved
 //!
 //! # Quick start
 //!
@@ -418,6 +418,10 @@ extern crate std;
 #[doc = include_str!("from_python.md")]
 pub mod from_python {}
 
+#[cfg(all(feature = "std", not(brimful_loom)))]
+#[doc = include_str!("llm_limits.md")]
+pub mod llm_limits {}
+
 #[doc = include_str!("internals.md")]
 pub mod internals {
     #[doc = include_str!("internals/word.md")]
@@ -451,6 +455,8 @@ mod composite;
 mod concurrency;
 mod error;
 mod limiter;
+#[cfg(feature = "std")]
+pub mod model;
 #[cfg(feature = "std")]
 mod permits;
 #[cfg(feature = "std")]

@@ -10,8 +10,8 @@ use super::error::CompositeAcquireError;
 use super::error::LimitError;
 use super::holder::Holder;
 use super::limits::{KeyCall, Leaving, SharedClock, SingleCall};
-use super::order::{Order, OrderCall};
-use super::queue::{Effect, Waiters};
+use super::order::{Order, OrderCall, Queue};
+use super::queued::Effect;
 use super::reservation::CompositeReservation;
 use super::together::{self, Parts, Refused};
 use crate::cell::TimeSource;
@@ -128,13 +128,16 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
     /// Takes unless a waiter comes first.
     #[cold]
     #[inline(never)]
-    fn take_behind(self, queue: &dyn Waiters, n: Tokens, at: Option<Reading>) -> Result<(), Refused> {
+    fn take_behind(self, queue: &Queue, n: Tokens, at: Option<Reading>) -> Result<(), Refused> {
         if n.is_zero() {
             return Ok(());
         }
         let call = self.behind(n);
-        // A queue that was given up has no waiters.
-        queue.take(call.order, at).unwrap_or_else(|| together::take(call, at, |_, _| ()))
+        match queue.take(call.order, at) {
+            Some(taken) => taken.map(|_| ()).map_err(|why| why.unwrap_or_else(|| Refused::behind(call, at))),
+            // A queue that was given up has no waiters.
+            None => together::take(call, at, |_, _| ()),
+        }
     }
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {

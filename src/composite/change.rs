@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::holder::Holder;
 use super::keyed::KeyedCompositeLimiter;
 use super::limiter::CompositeLimiter;
-use super::queue::Effect;
+use super::queued::Effect;
 use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::{LimitName, SetQuotaError, SetQuotaErrorKind};

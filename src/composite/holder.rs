@@ -8,8 +8,9 @@ use super::error::{LimitCause, LimitError};
 use super::hook::FullHook;
 use super::key_queues::KeyQueues;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
-use super::order::OwnedLimits;
-use super::queue::{CompositeQueue, Effect, Waiters};
+use super::order::{OwnedLimits, Queue};
+use super::queue::CompositeQueue;
+use super::queued::Effect;
 use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
@@ -23,7 +24,7 @@ pub(crate) struct SingleLimits<C> {
     limits: Arc<[SingleLimit<C>]>,
     config: Arc<WaitConfig>,
     /// Made when a caller waits for the first time.
-    queue: OnceLock<Arc<dyn Waiters>>,
+    queue: OnceLock<Arc<Queue>>,
     stats: Recording,
 }
 
@@ -173,7 +174,7 @@ impl<'a, C> Holder<'a, C> {
 
     /// Returns the queue if calls have to go there.
     #[inline]
-    pub(super) fn waiters(self) -> Option<Arc<dyn Waiters>> {
+    pub(super) fn waiters(self) -> Option<Arc<Queue>> {
         match self {
             Holder::Single(single) => single.queue.get().filter(|queue| queue.has_waiters()).cloned(),
             Holder::Key(keyed, key) => keyed.queues.get(key).filter(|queue| queue.has_waiters()),
@@ -227,7 +228,7 @@ impl<'a, C> Holder<'a, C> {
 
 impl<C: Clock + Send + Sync + 'static> Holder<'_, C> {
     /// Returns the queue of a caller that is ready to wait. `Err`: callers wait on the maximum number of keys.
-    pub(super) fn queue(self) -> Result<Arc<dyn Waiters>, u64> {
+    pub(super) fn queue(self) -> Result<Arc<Queue>, u64> {
         match self {
             Holder::Single(single) => Ok(single
                 .queue

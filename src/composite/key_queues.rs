@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::queue::Waiters;
+use super::order::Queue;
 use crate::sync::{AtomicU64, MutexGuard, Ordering, Shards};
 use crate::table::Fingerprint;
 
-type Shard = BTreeMap<Fingerprint, Arc<dyn Waiters>>;
+type Shard = BTreeMap<Fingerprint, Arc<Queue>>;
 
 /// The queues of the keys that callers wait on, or waited on a moment ago.
 ///
@@ -33,21 +33,17 @@ impl KeyQueues {
 
     /// Returns the queue of a key.
     #[inline]
-    pub(super) fn get(&self, key: Fingerprint) -> Option<Arc<dyn Waiters>> {
+    pub(super) fn get(&self, key: Fingerprint) -> Option<Arc<Queue>> {
         if self.count() == 0 { None } else { self.find(key) }
     }
 
     #[cold]
-    fn find(&self, key: Fingerprint) -> Option<Arc<dyn Waiters>> {
+    fn find(&self, key: Fingerprint) -> Option<Arc<Queue>> {
         self.shards.lock(key.bits()).get(&key).cloned()
     }
 
     /// Returns the queue of a key, which is made if it has none. `Err`: there is the maximum number of queues.
-    pub(super) fn get_or_make(
-        &self,
-        key: Fingerprint,
-        make: impl FnOnce() -> Arc<dyn Waiters>,
-    ) -> Result<Arc<dyn Waiters>, u64> {
+    pub(super) fn get_or_make(&self, key: Fingerprint, make: impl FnOnce() -> Arc<Queue>) -> Result<Arc<Queue>, u64> {
         let mut shard = self.shards.lock(key.bits());
         if let Some(queue) = shard.get(&key) {
             return Ok(queue.clone());
@@ -62,7 +58,7 @@ impl KeyQueues {
     }
 
     /// Takes the queue of a key out.
-    pub(super) fn take_out(&self, key: Fingerprint) -> Option<Arc<dyn Waiters>> {
+    pub(super) fn take_out(&self, key: Fingerprint) -> Option<Arc<Queue>> {
         let mut shard = self.shards.lock(key.bits());
         let queue = shard.remove(&key);
         self.uncount(usize::from(queue.is_some()));
@@ -81,7 +77,7 @@ impl KeyQueues {
     }
 
     /// Takes all queues out.
-    pub(super) fn take_all(&self) -> Vec<Arc<dyn Waiters>> {
+    pub(super) fn take_all(&self) -> Vec<Arc<Queue>> {
         let take = |mut shard: MutexGuard<'_, Shard>| {
             self.uncount(shard.len());
             std::mem::take(&mut *shard).into_values()
@@ -90,7 +86,7 @@ impl KeyQueues {
     }
 
     /// Returns all queues.
-    pub(super) fn all(&self) -> Vec<Arc<dyn Waiters>> {
+    pub(super) fn all(&self) -> Vec<Arc<Queue>> {
         self.shards.each().flat_map(|shard| shard.values().cloned().collect::<Vec<_>>()).collect()
     }
 

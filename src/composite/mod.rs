@@ -20,6 +20,7 @@ mod limits;
 mod order;
 mod owned;
 mod queue;
+mod queued;
 mod reservation;
 mod stats;
 mod together;
@@ -37,3 +38,8 @@ pub use keyed_builder::KeyedCompositeLimiterBuilder;
 pub use limiter::CompositeLimiter;
 pub use owned::{OwnedCompositeAcquire, OwnedCompositeReservation, OwnedCompositeReserve};
 pub use reservation::CompositeReservation;
+
+// For the limits of models.
+pub(crate) use queue::CompositeQueue;
+pub(crate) use queued::{CompositeRequest, Effect, Entered, NotServed, QueuedLimits, Waiters};
+pub(crate) use together::{Part, Parts, Refused, take, take_all};

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::limits::{KeyedLimit, Leaving, Limits, SharedClock, SingleLimit};
-use super::together::{Part, Parts};
+use super::queued::{QueuedLimits, Waiters};
+use super::together::{Part, Parts, Refused};
 use crate::clock::Clock;
 use crate::error::LimitName;
 use crate::limiter::Found;
 use crate::table::Fingerprint;
 use crate::tokens::Tokens;
-use crate::word::{Units, Word};
+use crate::word::{Reading, Units, Word};
 
 /// The tokens that a call takes from each limit, and those that it leaves there.
 #[derive(Clone, Copy)]
@@ -18,17 +19,44 @@ pub(super) struct Order {
     pub(super) leaving: Leaving,
 }
 
+/// The queue of a composite.
+pub(super) type Queue = dyn Waiters<Order, Refused>;
+
 /// The limits of a composite, kept alive.
 pub(super) enum OwnedLimits<C> {
     Single(Arc<[SingleLimit<C>]>),
     Key(Arc<[KeyedLimit<C>]>, Fingerprint),
 }
 
-impl<C> OwnedLimits<C> {
-    pub(super) fn limits(&self) -> Limits<'_, C> {
+impl<C: Clock + Send + Sync + 'static> QueuedLimits for OwnedLimits<C> {
+    type Order = Order;
+    type View<'a> = Limits<'a, C>;
+    type Call<'a> = OrderCall<'a, C>;
+    type Refusal = Refused;
+
+    fn view(&self) -> Limits<'_, C> {
         match self {
             OwnedLimits::Single(limits) => Limits::Single(limits),
             OwnedLimits::Key(limits, key) => Limits::Key(limits, *key),
+        }
+    }
+
+    fn call<'a>(view: &'a Limits<'_, C>, order: Order) -> OrderCall<'a, C> {
+        OrderCall { limits: *view, order }
+    }
+
+    fn refusal(_: OrderCall<'_, C>, refused: Refused, _: bool) -> Refused {
+        refused
+    }
+
+    fn class(call: OrderCall<'_, C>) -> Units {
+        call.class()
+    }
+
+    fn read(&self) -> Reading {
+        match self.view().targets().next() {
+            Some(target) => target.live().read(),
+            None => Reading::NONE,
         }
     }
 }

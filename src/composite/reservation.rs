@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::holder::{CompositeHandle, Holder};
-use super::queue::Effect;
+use super::queued::Effect;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::Target;
@@ -35,7 +35,7 @@ impl<H: CompositeHandle<Clock: Clock>> Pending<H> {
         if actual < reserved {
             holder.recording().refunded(reserved.saturating_sub(actual));
         } else {
-            holder.recording().charged(actual.saturating_sub(reserved).saturating_sub(left));
+            holder.recording().charged_by(|| actual.saturating_sub(reserved).saturating_sub(left));
         }
         holder.changed(if actual > reserved { Effect::Later } else { Effect::Earlier });
         holder.report();

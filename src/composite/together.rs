@@ -32,10 +32,10 @@ use crate::error::LimitName;
 pub(super) const MOST_LIMITS: usize = 8;
 
 /// A call's share of a limit: the bucket, the tokens to be taken there, and those to be left.
-pub(super) struct Part<'a, C> {
-    pub(super) target: Target<'a, C>,
-    pub(super) n: Tokens,
-    pub(super) leaving: Tokens,
+pub(crate) struct Part<'a, C> {
+    pub(crate) target: Target<'a, C>,
+    pub(crate) n: Tokens,
+    pub(crate) leaving: Tokens,
 }
 
 impl<'a, C: Clock> Part<'a, C> {
@@ -62,7 +62,7 @@ impl<'a, C: Clock> Part<'a, C> {
 
 /// The limits of a call. It is passed by value, so that a call that is admitted at once need not write it to
 /// memory.
-pub(super) trait Parts: Copy {
+pub(crate) trait Parts: Copy {
     type Clock: Clock;
 
     /// A bucket's usual place, as it was found.
@@ -101,16 +101,23 @@ pub(super) trait Parts: Copy {
 
 /// The limit that refuses a call, and its outcome there.
 #[derive(Clone, Copy)]
-pub(super) struct Refused {
-    pub(super) nth: usize,
+pub(crate) struct Refused {
+    pub(crate) nth: usize,
     taken: Taken,
     /// Set if other limits were charged for a moment. A call without the lock of the queue then has to report it.
-    pub(super) gave_back: bool,
+    pub(crate) gave_back: bool,
 }
 
 impl Refused {
-    pub(super) fn new(nth: usize, taken: Taken) -> Self {
+    pub(crate) fn new(nth: usize, taken: Taken) -> Self {
         Refused { nth, taken, gave_back: false }
+    }
+
+    /// Returns the refusal of a call behind waiters that no limit refuses by itself.
+    pub(crate) fn behind(parts: impl Parts, at: Option<Reading>) -> Self {
+        let now = at.unwrap_or_else(|| parts.part(0).target.live().read());
+        // Behind a waiter, nothing is there.
+        Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now })
     }
 
     /// Returns the instant at which the limit admits the call, if nothing else takes tokens; `None` if it never
@@ -131,7 +138,7 @@ impl Refused {
         Refused { taken: self.taken.read_at().and_then(again).unwrap_or(self.taken), ..self }
     }
 
-    pub(super) fn error(self, parts: impl Parts) -> LimitError {
+    pub(crate) fn error(self, parts: impl Parts) -> LimitError {
         let Part { target, n, leaving } = parts.whole(self.nth);
         match self.taken.answer_by(&target.terms(), n.to_bits(), leaving.to_bits()) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
@@ -143,7 +150,7 @@ impl Refused {
         matches!(self.taken, Taken::TableFull { .. })
     }
 
-    pub(super) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
+    pub(crate) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
         let Part { target, n, leaving } = parts.whole(self.nth);
         let terms = target.terms();
         let due = |now, deficit| terms.due(now, deficit);
@@ -204,7 +211,7 @@ fn longer_of_two(parts: impl Parts, before: Refused, refused: Refused) -> Refuse
 /// outcome at every limit, once or twice, if the call is admitted.
 // The number of limits is a constant in the usual cases, so that the words stay in registers.
 #[inline(always)]
-pub(super) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(usize, Taken)) -> Result<(), Refused> {
+pub(crate) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(usize, Taken)) -> Result<(), Refused> {
     match parts.len() {
         1 => take_all::<_, 1>(parts, at, &mut each),
         2 => take_all::<_, 2>(parts, at, &mut each),
@@ -216,7 +223,7 @@ pub(super) fn take(parts: impl Parts, at: Option<Reading>, mut each: impl FnMut(
 
 /// The same for N limits.
 #[inline(always)]
-pub(super) fn take_all<P: Parts, const N: usize>(
+pub(crate) fn take_all<P: Parts, const N: usize>(
     parts: P,
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
@@ -275,7 +282,7 @@ pub(super) fn take_all<P: Parts, const N: usize>(
 /// Looks at the limits one after the other, and then takes from one after the other.
 #[cold]
 #[inline(never)]
-pub(super) fn take_cold(
+pub(crate) fn take_cold(
     parts: impl Parts,
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
@@ -389,7 +396,7 @@ pub(super) fn look_behind(
 /// Gives back what was taken from the first `taken` limits, the last first. `each` receives the tokens that
 /// were added.
 #[cold]
-pub(super) fn give_back<P: Parts>(
+pub(crate) fn give_back<P: Parts>(
     parts: P,
     taken: usize,
     at: Option<Reading>,

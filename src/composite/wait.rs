@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::error::{AcquireCause, CompositeAcquireError};
 use super::holder::{CompositeHandle, Holder};
 use super::limits::Leaving;
-use super::order::{Order, OrderCall};
-use super::queue::{CompositeRequest, Effect, Entered, NotServed, Waiters};
-use super::together;
+use super::order::{Order, OrderCall, Queue};
+use super::queued::{CompositeRequest, Effect, Entered, NotServed};
+use super::together::{self, Refused};
 use crate::clock::Clock;
 use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit};
 use crate::limiter::Granted;
@@ -35,7 +35,7 @@ pub(super) struct CompositeWait<H: WaitHandle> {
 
 enum Stage {
     New,
-    Waiting { queue: Arc<dyn Waiters>, id: Id, since: Reading },
+    Waiting { queue: Arc<Queue>, id: Id, since: Reading },
     Over,
 }
 
@@ -106,19 +106,20 @@ impl<H: WaitHandle> CompositeWait<H> {
         }
     }
 
-    fn answer(&self, outcome: Outcome<NotServed>, since: Reading) -> Answer {
+    fn answer(&self, outcome: Outcome<NotServed<Refused>>, since: Reading) -> Answer {
         match outcome {
             Outcome::Granted { at, .. } => Ok(Granted::new(since, at)),
             Outcome::Refused(why) => Err(self.not_served(why)),
         }
     }
 
-    fn not_served(&self, why: NotServed) -> CompositeAcquireError {
+    fn not_served(&self, why: NotServed<Refused>) -> CompositeAcquireError {
         let error = match why {
             NotServed::Refused(refused) => return refused.acquire_error(self.call()),
             NotServed::Removed => AcquireError::KeyRemoved(KeyRemoved(())),
             NotServed::Displaced => AcquireError::QueueFull(QueueFull(QueueLimit::Displaced)),
             NotServed::Closed => AcquireError::LimiterClosed(LimiterClosed(())),
+            NotServed::NoPermit => unreachable!("a composite has no permits"),
         };
         CompositeAcquireError::new(None, AcquireCause::Tokens(error))
     }
@@ -172,7 +173,7 @@ impl<H: WaitHandle> CompositeWait<H> {
             let answer = match entered {
                 Entered::Waiting(_) => return Poll::Pending,
                 Entered::Gone => continue,
-                Entered::Granted(at) => Ok(Granted::new(now, at)),
+                Entered::Granted(at, _) => Ok(Granted::new(now, at)),
                 Entered::NotServed(why) => Err(self.not_served(why)),
                 Entered::Full(most) => return full(QueueLimit::Waiters(most as usize)),
                 Entered::TooManyClasses(most) => return full(QueueLimit::Amounts(most)),

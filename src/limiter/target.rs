@@ -300,6 +300,17 @@ impl<'a, C: Clock> Target<'a, C> {
         }
     }
 
+    /// Returns the tokens that the bucket holds, rounded down, and its debt, rounded up: one of them is zero.
+    #[cfg(feature = "std")]
+    pub(crate) fn held_and_debt(&self, now: TimeSource<'_, C>) -> (Tokens, Tokens) {
+        let Level(held) = self.snapshot(Units(0), now).map_or(Level(0), |snapshot| snapshot.held);
+        if held < 0 {
+            (Tokens::ZERO, self.layout().tokens_up(held.unsigned_abs().into()))
+        } else {
+            (self.layout().tokens_down(Units(held as u64)), Tokens::ZERO)
+        }
+    }
+
     /// Returns the tokens that are there for a call that leaves `leaving`.
     pub(crate) fn available_tokens(&self, leaving: Tokens, now: TimeSource<'_, C>) -> f64 {
         let leaving = Demand::new(self.layout(), Tokens::ZERO, leaving).leaving();
@@ -346,8 +357,11 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Gives back units that were charged to a call that is not counted, and returns the tokens that were
     /// added: what is above the burst is not.
     pub(crate) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
-        let added = self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units));
-        self.layout().tokens_down(added.unwrap_or_default())
+        self.layout().tokens_down(self.add_units(units, now))
+    }
+
+    fn add_units(&self, units: u128, now: TimeSource<'_, C>) -> Units {
+        self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units)).unwrap_or_default()
     }
 
     /// Fills the bucket, and forgets its past.
@@ -385,12 +399,12 @@ impl<'a, C: Clock> Target<'a, C> {
             Some(0) => Tokens::ZERO,
             Some(more) => {
                 let uncharged = self.charge(more, now);
-                let charged = self.layout().tokens_up(more).saturating_sub(uncharged);
-                self.recording().charged(charged);
+                self.recording().charged_by(|| self.layout().tokens_up(more).saturating_sub(uncharged));
                 uncharged
             }
             None => {
-                self.refund(reserved - actual, now);
+                let added = self.add_units(reserved - actual, now);
+                self.recording().refunded_by(|| self.layout().tokens_down(added));
                 Tokens::ZERO
             }
         }

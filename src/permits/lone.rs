@@ -52,6 +52,11 @@ impl Permits {
         self.cell.word()
     }
 
+    /// Returns whether a permit is free.
+    pub(crate) fn has_permit(&self) -> bool {
+        self.word().has_permit()
+    }
+
     /// Returns the number of waiters.
     pub(crate) fn waiting(&self) -> u32 {
         self.queue.get().map_or(0, |queue| queue.waiting())

@@ -310,6 +310,11 @@ impl<R: Copy> WaitList<R> {
     /// Grants a waiter. Returns its waker if it is to be woken now, `None` if it is woken later.
     pub(crate) fn grant(&mut self, id: Id, at: Reading) -> Option<Waker> {
         let cost = self.at(id)?.demand.cost;
+        self.grant_as(id, at, cost)
+    }
+
+    /// The same, with another cost in the outcome.
+    pub(crate) fn grant_as(&mut self, id: Id, at: Reading, cost: Units) -> Option<Waker> {
         let granted = || Entry::Settled(Outcome::Granted { cost, at });
         let Waiting { hold, deadline, waker, .. } = self.unlink(id, granted())?;
         if hold == 0 {

@@ -16,6 +16,12 @@ pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 #[cfg(not(brimful_loom))]
+pub(crate) use std::sync::{RwLock, RwLockReadGuard};
+
+#[cfg(brimful_loom)]
+pub(crate) use loom::sync::{RwLock, RwLockReadGuard};
+
+#[cfg(not(brimful_loom))]
 pub(crate) use std::thread::yield_now;
 
 #[cfg(brimful_loom)]
@@ -28,6 +34,17 @@ pub(crate) use std::sync::OnceLock;
 /// a lock half done in this crate.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks for readers, as [`lock`].
+#[inline]
+pub(crate) fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks for a writer, who changes the value by `change`, as [`lock`].
+pub(crate) fn write_under<T, R>(lock: &RwLock<T>, change: impl FnOnce(&mut T) -> R) -> R {
+    change(&mut lock.write().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Waits on `condvar` until its flag is set, and clears the flag. Returns whether it was set within

@@ -19,6 +19,8 @@ pub(crate) use atomics::{AtomicU64, Hint, Ordering, const_unless_loom};
 #[cfg(feature = "std")]
 pub(crate) use locks::{Condvar, Mutex, MutexGuard, OnceLock, lock, try_lock, wait_for, yield_now};
 #[cfg(feature = "std")]
+pub(crate) use locks::{RwLock, RwLockReadGuard, read_lock, write_under};
+#[cfg(feature = "std")]
 pub(crate) use memory::{Pair, zeroed};
 #[cfg(feature = "std")]
 pub(crate) use panics::{ignore_panic, in_drop};

@@ -7,6 +7,7 @@ mod composite;
 mod exact;
 mod limiters;
 mod memory;
+mod model;
 mod permits;
 mod plot;
 mod states;
@@ -35,6 +36,7 @@ pub const BENCH: Bench = Bench {
         composite::section,
         coarse::section,
         permits::section,
+        model::section,
         stats::section,
         change::section,
         exact::section,

@@ -167,6 +167,15 @@ impl<C: Clock> RateLimiter<C> {
         RateLimiter::with_parts(quota, Hot::new(word), false, clock)
     }
 
+    /// Returns a limiter whose bucket holds these tokens at a reading, rounded down, and less before: at most its
+    /// burst.
+    #[cfg(feature = "std")]
+    pub(crate) fn holding(quota: Quota, at: Reading, held: Tokens, clock: C) -> Self {
+        let layout = quota.layout();
+        let held = Units(layout.units_down(held) as u64);
+        RateLimiter::started(quota, token_bucket::started(&Terms::of(layout), at, held), clock)
+    }
+
     /// Returns a limiter whose bucket has this word.
     #[cfg(feature = "std")]
     pub(super) fn started(quota: Quota, word: Word, clock: C) -> Self {

@@ -1,0 +1,247 @@
+//! [`Dims`]: the buckets of a model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cell::{Taken, TimeSource, WordCell};
+use crate::clock::Clock;
+use crate::composite::{self, Part, Parts, Refused};
+use crate::error::LimitName;
+use crate::limiter::{RateLimiter, Target};
+use crate::quota::Quota;
+use crate::tokens::Tokens;
+use crate::word::{Reading, Word};
+
+use super::amounts::Amounts;
+use super::dimension::Dimension;
+use super::quota::ModelQuota;
+
+/// The bucket of a model without any other, and of a paused one: it is never empty, but it may open later.
+const GATE: Quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
+
+/// A bucket of a model.
+pub(super) struct Dim<C> {
+    pub(super) dimension: Dimension,
+    /// The epoch in which it came: calls of earlier ones were not charged to it. `None` for the gate, in which nothing
+    /// is settled.
+    since: Option<u64>,
+    limiter: RateLimiter<Arc<C>>,
+}
+
+impl<C: Clock> Dim<C> {
+    /// Returns a bucket that is full.
+    fn full(dimension: Dimension, since: u64, quota: Quota, clock: &Arc<C>) -> Self {
+        Dim { dimension, since: Some(since), limiter: RateLimiter::with_clock(quota, clock.clone()) }
+    }
+
+    /// Returns a gate that admits everything.
+    fn gate(clock: &Arc<C>) -> Self {
+        let limiter = RateLimiter::with_clock(GATE, clock.clone());
+        Dim { dimension: Dimension::Rpm, since: None, limiter }
+    }
+
+    /// Returns a gate that admits nothing before it `opens`, and a call each nanosecond then.
+    fn closed_gate(opens: Reading, clock: &Arc<C>) -> Self {
+        Dim { limiter: RateLimiter::holding(GATE, opens, Tokens::ONE, clock.clone()), ..Dim::gate(clock) }
+    }
+
+    /// Returns a bucket of the same dimension that has at this reading what this one has then, at most `most`.
+    fn renewed(&self, quota: Quota, (before, at): (Reading, Reading), most: Tokens, clock: &Arc<C>) -> Self {
+        let (held, debt) = self.target().held_and_debt(TimeSource::given(before));
+        let limiter = RateLimiter::holding(quota, at, held.min(most).min(quota.capacity()), clock.clone());
+        let dim = Dim { dimension: self.dimension, since: self.since, limiter };
+        dim.target().settle(Tokens::ZERO, debt, TimeSource::given(at));
+        dim
+    }
+
+    #[inline]
+    pub(super) fn target(&self) -> Target<'_, Arc<C>> {
+        Target::Single(&self.limiter)
+    }
+
+    pub(super) fn burst(&self) -> Tokens {
+        self.limiter.quota().capacity()
+    }
+}
+
+/// The buckets of a model: at least one. All have the same clock.
+pub(super) struct Dims<C> {
+    /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the last.
+    dims: Vec<Dim<C>>,
+    /// The number of changes that gave the model new buckets.
+    epoch: u64,
+    /// The end of the last pause, before which nothing is admitted.
+    opens: Reading,
+    quota: ModelQuota,
+}
+
+impl<C: Clock> Dims<C> {
+    /// Returns the buckets of a quota whose [`buckets`](ModelQuota::buckets) are these.
+    pub(super) fn new(quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) -> Self {
+        let dims = buckets.iter().map(|&(dimension, quota)| Dim::full(dimension, 0, quota, clock)).collect();
+        let opens = Reading::from_nanos(0);
+        Dims { dims, epoch: 0, opens, quota }.gated(opens, clock)
+    }
+
+    /// Adds the gate, if it is needed at this reading.
+    fn gated(mut self, now: Reading, clock: &Arc<C>) -> Self {
+        if self.dims.is_empty() {
+            let gate = Dim::gate(clock);
+            if self.opens > now {
+                // Calls of a paused limiter take longer, also later, but any number are admitted at once.
+                gate.limiter.pause_for(Duration::from_nanos(self.opens.nanos() - now.nanos()));
+            }
+            self.dims.push(gate);
+        } else if self.opens > now {
+            self.dims.push(Dim::closed_gate(self.opens, clock));
+        }
+        self
+    }
+
+    pub(super) fn quota(&self) -> &ModelQuota {
+        &self.quota
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Returns the end of the last pause.
+    pub(super) fn opens(&self) -> Reading {
+        self.opens
+    }
+
+    /// Returns the buckets, without the gate.
+    pub(super) fn limited(&self) -> impl Iterator<Item = &Dim<C>> {
+        self.dims.iter().filter(|dim| dim.since.is_some())
+    }
+
+    /// Gives the model another quota. Buckets of dimensions that stay keep their tokens and their debt, and other ones
+    /// are full. A pause goes on.
+    pub(super) fn change(&mut self, quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) {
+        let (now, epoch) = (Reading::from_nanos(clock.now()), self.epoch + 1);
+        let at = now.max(self.opens);
+        let dim = |&(dimension, quota): &(Dimension, Quota)| {
+            let before = self.limited().find(|before| before.dimension == dimension);
+            match before {
+                Some(before) => before.renewed(quota, (at, at), Tokens::MAX, clock),
+                None => Dim::full(dimension, epoch, quota, clock),
+            }
+        };
+        let dims = buckets.iter().map(dim).collect();
+        // Nothing is changed before: the clock, which is user code, may panic.
+        *self = Dims { dims, epoch, opens: self.opens, quota }.gated(now, clock);
+    }
+
+    /// Admits nothing before a reading, at which the buckets are empty then, unless a longer pause is on.
+    pub(super) fn pause(&mut self, opens: Reading, clock: &Arc<C>) {
+        if opens <= self.opens {
+            return;
+        }
+        let now = Reading::from_nanos(clock.now());
+        let before = now.max(self.opens);
+        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (before, opens), Tokens::ZERO, clock);
+        let dims = self.limited().map(dim).collect();
+        *self = Dims { dims, epoch: self.epoch, opens, quota: self.quota }.gated(now, clock);
+    }
+
+    /// Takes the amounts, or nothing.
+    #[inline(always)]
+    pub(super) fn take(&self, amounts: Amounts, at: Option<Reading>) -> Result<(), Refused> {
+        let call = self.call(amounts);
+        match self.dims.len() {
+            5 => composite::take_all::<_, 5>(call, at, &mut |_, _: Taken| ()),
+            6 => composite::take_all::<_, 6>(call, at, &mut |_, _: Taken| ()),
+            _ => composite::take(call, at, |_, _| ()),
+        }
+    }
+
+    #[inline]
+    pub(super) fn call(&self, amounts: Amounts) -> DimsCall<'_, C> {
+        DimsCall { dims: &self.dims, amounts }
+    }
+
+    /// Charges `actual` instead of `charged`, which were charged in an epoch. Returns whether something was given
+    /// back, and whether something was charged.
+    pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) -> Settled {
+        let (mut settled, mut now) = (Settled::default(), None);
+        for dim in self.dims.iter().filter(|dim| dim.since.is_some_and(|since| since <= epoch)) {
+            let (charged, actual) = (charged.in_dimension(dim.dimension), actual.in_dimension(dim.dimension));
+            if charged == actual {
+                continue;
+            }
+            // One reading for all. Before the end of a pause, a bucket counts as it will be then.
+            let now = *now.get_or_insert_with(|| dim.target().live().read().max(self.opens));
+            dim.target().settle(charged, actual, TimeSource::given(now));
+            settled.gave_back |= charged > actual;
+            settled.charged |= actual > charged;
+        }
+        settled
+    }
+}
+
+/// The effect of a settlement.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Settled {
+    pub(super) gave_back: bool,
+    pub(super) charged: bool,
+}
+
+/// A call on the buckets of a model.
+pub(super) struct DimsCall<'a, C> {
+    dims: &'a [Dim<C>],
+    amounts: Amounts,
+}
+
+// By hand: the clock itself need not be `Clone`.
+impl<C> Clone for DimsCall<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for DimsCall<'_, C> {}
+
+impl<C> DimsCall<'_, C> {
+    pub(super) fn dimension(&self, nth: usize) -> Dimension {
+        self.dims[nth].dimension
+    }
+}
+
+impl<C: Clock> Parts for DimsCall<'_, C> {
+    type Clock = Arc<C>;
+    type Place = ();
+
+    const SAME_CLOCK: bool = true;
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.dims.len()
+    }
+
+    #[inline]
+    fn part(&self, nth: usize) -> Part<'_, Arc<C>> {
+        let dim = &self.dims[nth];
+        Part { target: dim.target(), n: self.amounts.in_dimension(dim.dimension), leaving: Tokens::ZERO }
+    }
+
+    fn name(&self, nth: usize) -> LimitName {
+        LimitName::new(self.dimension(nth).as_str())
+    }
+
+    #[inline]
+    fn find(&self, nth: usize) -> Option<((), Word)> {
+        Some(((), self.dims[nth].limiter.load()))
+    }
+
+    #[inline]
+    fn is_here(&self, _: usize, (): ()) -> bool {
+        true
+    }
+
+    #[inline]
+    fn swap(&self, nth: usize, (): (), seen: Word, next: Word) -> bool {
+        self.dims[nth].limiter.compare_exchange(seen, next).is_ok()
+    }
+}

@@ -1,0 +1,89 @@
+//! [`ModelLimits`]: the buckets and the slots of a model, for its queue.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::composite::{AcquireCause, LimitCause, QueuedLimits, Refused};
+use crate::error::{AcquireError, TryAcquireError};
+use crate::permits::{PermitWord, Permits};
+use crate::sync::{RwLock, RwLockReadGuard, read_lock, write_under};
+use crate::word::{Reading, Units};
+
+use super::amounts::Amounts;
+use super::dims::{Dims, DimsCall};
+use super::error::ModelCause;
+
+/// The buckets and the slots of a model.
+///
+/// The lock of the buckets is written only when the model gets another quota, so that a call holds it as a reader, and
+/// never while it takes another lock.
+pub(super) struct ModelLimits<C> {
+    dims: RwLock<Dims<C>>,
+    pub(super) slots: Permits,
+    pub(super) clock: Arc<C>,
+}
+
+impl<C> ModelLimits<C> {
+    pub(super) fn new(dims: Dims<C>, slots: usize, clock: Arc<C>) -> Self {
+        ModelLimits { dims: RwLock::new(dims), slots: Permits::new(PermitWord::new(slots)), clock }
+    }
+
+    #[inline]
+    pub(super) fn dims(&self) -> RwLockReadGuard<'_, Dims<C>> {
+        read_lock(&self.dims)
+    }
+
+    pub(super) fn change_dims(&self, change: impl FnOnce(&mut Dims<C>)) {
+        write_under(&self.dims, change);
+    }
+}
+
+impl<C: Clock + Send + Sync + 'static> QueuedLimits for ModelLimits<C> {
+    type Order = Amounts;
+    type View<'a> = RwLockReadGuard<'a, Dims<C>>;
+    type Call<'a> = DimsCall<'a, C>;
+    type Refusal = ModelCause;
+
+    fn view(&self) -> RwLockReadGuard<'_, Dims<C>> {
+        self.dims()
+    }
+
+    fn call<'a>(view: &'a RwLockReadGuard<'_, Dims<C>>, amounts: Amounts) -> DimsCall<'a, C> {
+        view.call(amounts)
+    }
+
+    fn refusal(call: DimsCall<'_, C>, refused: Refused, waits: bool) -> ModelCause {
+        let dimension = call.dimension(refused.nth);
+        if waits {
+            return match refused.acquire_error(call).cause() {
+                AcquireCause::Tokens(AcquireError::ExceedsBurst(exceeds)) => {
+                    ModelCause::ExceedsLimit(dimension, exceeds)
+                }
+                AcquireCause::Tokens(AcquireError::TooLate(late)) => ModelCause::TooLate(dimension, late),
+                cause => unreachable!("a bucket refuses: {cause}"),
+            };
+        }
+        match refused.error(call).cause() {
+            LimitCause::Tokens(TryAcquireError::ExceedsBurst(exceeds)) => ModelCause::ExceedsLimit(dimension, exceeds),
+            LimitCause::Tokens(TryAcquireError::RateLimited(limited)) => ModelCause::RateLimited(dimension, limited),
+            cause => unreachable!("a bucket refuses: {cause}"),
+        }
+    }
+
+    fn class(_: DimsCall<'_, C>) -> Units {
+        Units(0)
+    }
+
+    fn read(&self) -> Reading {
+        Reading::from_nanos(self.clock.now())
+    }
+
+    fn permits(&self) -> Option<&Permits> {
+        Some(&self.slots)
+    }
+
+    /// The epoch.
+    fn mark(view: &RwLockReadGuard<'_, Dims<C>>) -> Units {
+        Units(view.epoch())
+    }
+}

@@ -1,0 +1,37 @@
+//! Limits for LLM APIs: requests and tokens per minute and per day, and parallel requests, for each model.
+
+mod acquire;
+mod amounts;
+mod builder;
+mod config;
+mod dimension;
+mod dims;
+mod error;
+mod handle;
+mod hints;
+mod learning;
+mod limiter;
+mod limits;
+mod observe;
+mod permit;
+mod quota;
+#[cfg(feature = "serde")]
+mod serde;
+mod state;
+mod stats;
+mod usage;
+mod wait;
+
+pub use acquire::ModelAcquire;
+pub use builder::ModelLimiterBuilder;
+pub use config::ModelConfig;
+pub use dimension::Dimension;
+pub use error::{ModelCause, ModelConfigError, ModelError};
+pub use handle::ModelHandle;
+pub use hints::{DimensionHint, ServerHints};
+pub use learning::Learning;
+pub use limiter::ModelLimiter;
+pub use permit::Permit;
+pub use quota::ModelQuota;
+pub use stats::{DimensionStats, ModelStats, ModelTable};
+pub use usage::Usage;

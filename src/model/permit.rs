@@ -1,0 +1,132 @@
+//! [`Permit`]: a call to a model that was admitted.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, QuantaClock};
+use crate::queue::in_drop;
+
+use super::amounts::Amounts;
+use super::hints::ServerHints;
+use super::state::Model;
+use super::usage::Usage;
+
+/// A call to a model that was admitted: a slot for a request in flight, and the charge of its estimate in every
+/// dimension. It owns its share of the model, and may go to another task or thread.
+///
+/// Keep it for as long as the call is in flight.
+///
+/// | when | use | effect |
+/// |---|---|---|
+/// | the usage is known | [`commit`](Permit::commit) | charges it instead of the estimate, input and output apart |
+/// | the call was not made | [`cancel`](Permit::cancel) | gives everything back, the request too, and frees the slot |
+/// | the call is over | drop it | frees the slot |
+///
+/// A permit that is dropped without a commit, also by a panic or because its task was cancelled, keeps the charge of
+/// the estimate: the call may have reached the server. The slot is free in any case.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::MockClock;
+/// use brimful::model::{ModelLimiter, ModelQuota};
+///
+/// let limiter = ModelLimiter::builder()
+///     .model("gpt-4", ModelQuota::new().tpm(10_000).max_parallel_requests(1))
+///     .clock(MockClock::new())
+///     .build()?;
+/// let mut permit = limiter.try_acquire("gpt-4", (4_000, 6_000))?; // input and output
+/// assert!(limiter.try_acquire("gpt-4", 0).is_err(), "one is in flight");
+/// permit.commit((4_000, 500));
+/// drop(permit);
+/// assert!(limiter.try_acquire("gpt-4", 5_500).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping a permit frees its slot at once, and keeps the charge"]
+pub struct Permit<C: Clock + Send + Sync + 'static = QuantaClock> {
+    model: Arc<Model<C>>,
+    estimate: Usage,
+    /// The current charge.
+    charged: Amounts,
+    /// The usage of the last commit.
+    actual: Option<Usage>,
+    /// The epoch of the model in which it was charged.
+    epoch: u64,
+    waited: Duration,
+}
+
+impl<C: Clock + Send + Sync + 'static> Permit<C> {
+    #[inline]
+    pub(super) fn new(model: Arc<Model<C>>, estimate: Usage, charged: Amounts, epoch: u64, waited: Duration) -> Self {
+        Permit { model, estimate, charged, actual: None, epoch, waited }
+    }
+
+    /// Returns the name of the model.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model.name
+    }
+
+    /// Returns the estimate, as it was given.
+    #[must_use]
+    pub fn estimate(&self) -> Usage {
+        self.estimate
+    }
+
+    /// Returns the time from the first look at the limits to the grant: zero if the call did not wait.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Charges the actual usage instead of the estimate, in each dimension apart: gives back the tokens that were not
+    /// used, clipped at the burst, or charges those that were missing, which may take a bucket into debt, down to one
+    /// burst below zero. The requests are not touched.
+    ///
+    /// The last commit counts: the same one again changes nothing, and a stream may commit its usage as it grows. The
+    /// slot is freed when the permit is dropped.
+    pub fn commit(&mut self, actual: impl Into<Usage>) {
+        let actual = actual.into();
+        self.actual = Some(actual);
+        self.settle(Amounts::of(actual));
+    }
+
+    /// Takes over what the server said with the answer, as
+    /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does.
+    pub fn observe(&self, hints: &ServerHints) {
+        self.model.observe(hints);
+    }
+
+    /// Gives everything back, the request too, and frees the slot: for a call that was not made.
+    pub fn cancel(mut self) {
+        self.actual = None;
+        self.settle(Amounts::NOTHING);
+    }
+
+    #[inline]
+    fn settle(&mut self, actual: Amounts) {
+        if actual != self.charged {
+            // First, so that a charge is settled once if the clock panics.
+            let charged = std::mem::replace(&mut self.charged, actual);
+            self.model.settle(&charged, &actual, self.epoch);
+        }
+    }
+}
+
+impl<C: Clock + Send + Sync + 'static> Drop for Permit<C> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(actual) = self.actual {
+            self.model.learn(self.estimate, actual);
+        }
+        // Waiters may be served, by the clock and the timer of the user.
+        in_drop(|| self.model.free_slot());
+    }
+}
+
+impl<C: Clock + Send + Sync + 'static> fmt::Debug for Permit<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("model", &self.model()).field("estimate", &self.estimate).finish_non_exhaustive()
+    }
+}

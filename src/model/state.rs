@@ -1,0 +1,251 @@
+//! [`Model`]: the limits of one model, its queue, and what was counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cell::TimeSource;
+use crate::clock::Clock;
+use crate::composite::{CompositeQueue, Effect, QueuedLimits, Refused, Waiters};
+use crate::error::NoPermit;
+use crate::queue::WaitConfig;
+use crate::quota::Quota;
+use crate::sync::{AtomicU64, Ordering, fence};
+use crate::tokens::Tokens;
+use crate::word::Reading;
+
+use super::amounts::Amounts;
+use super::dimension::Dimension;
+use super::dims::{Dim, Dims, Settled};
+use super::error::{ModelCause, ModelError};
+use super::hints::ServerHints;
+use super::learning::{Learning, Ratios};
+use super::limits::ModelLimits;
+use super::quota::ModelQuota;
+use super::stats::{DimensionStats, ModelStats};
+use super::usage::Usage;
+
+/// The parts that the models of a limiter share.
+pub(super) struct Shared<C> {
+    pub(super) clock: Arc<C>,
+    pub(super) waits: Arc<WaitConfig>,
+    pub(super) learning: Option<Learning>,
+}
+
+/// One model.
+pub(super) struct Model<C: Clock + Send + Sync + 'static> {
+    pub(super) name: Box<str>,
+    pub(super) queue: Arc<CompositeQueue<ModelLimits<C>>>,
+    /// `None` if estimates are not scaled.
+    ratios: Option<Ratios>,
+    counts: Counts,
+}
+
+/// The numbers that are counted. Relaxed, as all of it: a number orders nothing.
+struct Counts {
+    waited: AtomicU64,
+    wait_micros: AtomicU64,
+    /// The refusals by the server.
+    rate_limited: AtomicU64,
+    /// Those that gave no time, and came after the pause of the one before.
+    in_a_row: AtomicU64,
+}
+
+impl<C: Clock + Send + Sync + 'static> Model<C> {
+    /// Returns a model with a quota whose [`buckets`](ModelQuota::buckets) are these.
+    pub(super) fn new(name: &str, quota: ModelQuota, buckets: &[(Dimension, Quota)], shared: &Shared<C>) -> Arc<Self> {
+        let dims = Dims::new(quota, buckets, &shared.clock);
+        let limits = ModelLimits::new(dims, quota.slots(), shared.clock.clone());
+        let zero = || AtomicU64::new(0);
+        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero(), in_a_row: zero() };
+        let (queue, ratios) =
+            (CompositeQueue::new(limits, shared.waits.clone(), None), shared.learning.map(Ratios::new));
+        Arc::new(Model { name: name.into(), queue, ratios, counts })
+    }
+
+    #[inline]
+    pub(super) fn limits(&self) -> &ModelLimits<C> {
+        self.queue.limits()
+    }
+
+    pub(super) fn quota(&self) -> ModelQuota {
+        *self.limits().dims().quota()
+    }
+
+    /// Gives the model another quota, and times its waiters anew.
+    pub(super) fn change(&self, quota: ModelQuota, buckets: &[(Dimension, Quota)]) {
+        self.queue.replace_limits(|limits| {
+            limits.change_dims(|dims| dims.change(quota, buckets, &limits.clock));
+            limits.slots.resize(quota.slots());
+        });
+    }
+
+    /// Refuses its waiters, and every later call.
+    pub(super) fn remove(&self) {
+        self.queue.remove();
+    }
+
+    /// Returns the amounts that a call is charged for an estimate.
+    #[inline]
+    pub(super) fn amounts(&self, estimate: Usage) -> Amounts {
+        match &self.ratios {
+            None => Amounts::of(estimate),
+            Some(ratios) => self.scaled(estimate, ratios),
+        }
+    }
+
+    fn scaled(&self, estimate: Usage, ratios: &Ratios) -> Amounts {
+        let (mut amounts, plain) = (Amounts::of(ratios.scaled(estimate)), Amounts::of(estimate));
+        for dim in self.limits().dims().limited() {
+            // An estimate above a burst is refused, and the error shows it as it was given.
+            let most = dim.burst().max(plain.in_dimension(dim.dimension));
+            amounts.clip(dim.dimension, most);
+        }
+        amounts
+    }
+
+    /// Learns from a call that is over.
+    #[inline]
+    pub(super) fn learn(&self, estimate: Usage, actual: Usage) {
+        if let Some(ratios) = &self.ratios {
+            ratios.learn(estimate, actual);
+        }
+    }
+
+    #[cold]
+    pub(super) fn error(&self, cause: ModelCause) -> ModelError {
+        ModelError::new(&self.name, cause)
+    }
+
+    /// Takes a slot and the amounts, unless callers wait, and returns the epoch.
+    #[inline]
+    pub(super) fn try_take(&self, amounts: Amounts, at: Option<Reading>) -> Result<u64, ModelCause> {
+        if self.queue.has_waiters() {
+            return self.take_behind(amounts, at);
+        }
+        let limits = self.limits();
+        if limits.slots.take().is_err() {
+            return Err(self.no_slot());
+        }
+        let dims = limits.dims();
+        match dims.take(amounts, at) {
+            Ok(()) => Ok(dims.epoch()),
+            Err(refused) => {
+                let cause = refusal(&dims, amounts, refused);
+                drop(dims);
+                // A waiter may have come meanwhile, and found no slot.
+                self.free_slot();
+                Err(cause)
+            }
+        }
+    }
+
+    /// Takes unless a waiter comes first.
+    #[cold]
+    #[inline(never)]
+    fn take_behind(&self, amounts: Amounts, at: Option<Reading>) -> Result<u64, ModelCause> {
+        match self.queue.take(amounts, at) {
+            Some(Ok(epoch)) => Ok(epoch.0),
+            Some(Err(Some(cause))) => Err(cause),
+            Some(Err(None)) if self.limits().slots.has_permit() => {
+                let dims = self.limits().dims();
+                Err(refusal(&dims, amounts, Refused::behind(dims.call(amounts), at)))
+            }
+            Some(Err(None)) => Err(self.no_slot()),
+            None => Err(ModelCause::ModelRemoved),
+        }
+    }
+
+    #[cold]
+    fn no_slot(&self) -> ModelCause {
+        let word = self.limits().slots.word();
+        ModelCause::NoSlot(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
+    }
+
+    /// Charges `actual` instead of `charged`.
+    pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) {
+        let Settled { gave_back, charged } = self.limits().dims().settle(charged, actual, epoch);
+        if gave_back || charged {
+            self.changed(charged);
+        }
+    }
+
+    /// Frees a slot, and serves the first waiter, if there is one.
+    #[inline]
+    pub(super) fn free_slot(&self) {
+        self.limits().slots.give_back();
+        self.changed(false);
+    }
+
+    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may miss
+    /// their deadlines by it.
+    #[inline]
+    pub(super) fn changed(&self, is_less: bool) {
+        // Either a waiter sees the change, or this thread sees that a caller waits.
+        fence(Ordering::SeqCst);
+        if self.queue.has_waiters() {
+            self.queue.changed(if is_less { Effect::Later } else { Effect::Earlier });
+        }
+    }
+}
+
+impl<C: Clock + Send + Sync + 'static> Model<C> {
+    /// Counts an answer of the server. Returns how often in a row it refused a call, before this one, without a time.
+    pub(super) fn count_answer(&self, hints: &ServerHints) -> u32 {
+        let Counts { rate_limited, in_a_row, .. } = &self.counts;
+        if !hints.is_refused() {
+            if in_a_row.load(Ordering::Relaxed) > 0 {
+                in_a_row.store(0, Ordering::Relaxed);
+            }
+            return 0;
+        }
+        rate_limited.fetch_add(1, Ordering::Relaxed);
+        // Refusals of calls that were in flight together count once.
+        let is_paused = self.limits().dims().opens() > self.limits().read();
+        let before = if is_paused {
+            in_a_row.load(Ordering::Relaxed).saturating_sub(1)
+        } else {
+            in_a_row.fetch_add(1, Ordering::Relaxed)
+        };
+        u32::try_from(before).unwrap_or(u32::MAX)
+    }
+
+    /// Counts a wait that was granted.
+    pub(super) fn count_wait(&self, waited: Duration) {
+        let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.counts.waited.fetch_add(1, Ordering::Relaxed);
+        self.counts.wait_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn stats(&self) -> ModelStats {
+        let (in_flight, now) = (self.limits().slots.word().in_flight(), self.limits().read());
+        let dims = self.limits().dims();
+        let used = |dim: &Dim<C>| {
+            let (held, debt) = dim.target().held_and_debt(TimeSource::given(now.max(dims.opens())));
+            let up = |n: Tokens| u64::from(n.whole()) + u64::from(n.pico() > 0);
+            let (missing, limit) = (dim.burst().saturating_sub(held), dim.burst().whole().into());
+            DimensionStats { dimension: dim.dimension, used: up(missing) + up(debt), limit }
+        };
+        let mut dimensions: Vec<_> = dims.limited().map(used).collect();
+        if let Some(most) = dims.quota().limit(Dimension::MaxParallelRequests) {
+            let dimension = Dimension::MaxParallelRequests;
+            dimensions.push(DimensionStats { dimension, used: in_flight as u64, limit: most });
+        }
+        drop(dims);
+        let waited = self.counts.waited.load(Ordering::Relaxed);
+        let micros = self.counts.wait_micros.load(Ordering::Relaxed);
+        ModelStats {
+            model: String::from(&*self.name),
+            dimensions,
+            waiting: self.queue.waiting() as usize,
+            in_flight,
+            waited,
+            mean_wait: Duration::from_micros(micros.checked_div(waited).unwrap_or_default()),
+            rate_limited: self.counts.rate_limited.load(Ordering::Relaxed),
+            scales: self.ratios.as_ref().map(|ratios| ratios.scales().map(f64::from).into()),
+        }
+    }
+}
+
+fn refusal<C: Clock + Send + Sync + 'static>(dims: &Dims<C>, amounts: Amounts, refused: Refused) -> ModelCause {
+    <ModelLimits<C> as QueuedLimits>::refusal(dims.call(amounts), refused, false)
+}

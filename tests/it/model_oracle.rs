@@ -1,0 +1,196 @@
+//! Random sequences of calls to a model, beside exact buckets: one for each dimension.
+
+use std::time::Duration;
+
+use brimful::MockClock;
+use brimful::model::{Dimension, DimensionHint, ModelAcquire, ModelQuota, Permit, ServerHints, Usage};
+use brimful::{Clock, Quota, RateLimiter};
+use brimful_oracle::ExactBucket;
+use brimful_oracle::window::{Bound, WindowScan};
+use proptest::prelude::*;
+
+use crate::model::{Limiter, in_flight, limiter, used};
+use crate::support::PICO;
+use crate::waiting::poll;
+
+const MINUTE: u128 = 60_000_000_000;
+const DAY: u128 = 24 * 60 * MINUTE;
+const SLOTS: usize = 4;
+
+/// A bucket may hold this much less than an exact one, in 10⁻¹² token: a few units.
+const SLACK: f64 = 1e7;
+
+/// A dimension: its exact bucket, its grants, and the bound of all windows.
+struct Exact {
+    dimension: Dimension,
+    bucket: ExactBucket,
+    scan: WindowScan,
+    most: u64,
+}
+
+fn cost(dimension: Dimension, usage: Usage) -> u128 {
+    u128::from(match dimension {
+        Dimension::Rpm | Dimension::Rpd => 1,
+        Dimension::Tpm | Dimension::Tpd => usage.total(),
+        Dimension::InputTpm => usage.input,
+        _ => usage.output,
+    })
+}
+
+impl Exact {
+    fn all(quota: &ModelQuota) -> Vec<Exact> {
+        let of = |&dimension: &Dimension| {
+            let most = quota.limit(dimension)?;
+            let day = matches!(dimension, Dimension::Rpd | Dimension::Tpd);
+            let (period, capacity) = (if day { DAY } else { MINUTE }, u128::from(most));
+            let bucket = ExactBucket::new(most, period, capacity * PICO, capacity * PICO);
+            Some(Exact { dimension, bucket, scan: WindowScan::new(Bound::new(capacity, capacity, period)), most })
+        };
+        Dimension::ALL[..6].iter().filter_map(of).collect()
+    }
+
+    /// Returns the tokens above the cost of a call. One that costs nothing here is admitted, also if there is a debt.
+    fn beyond(&self, now: u64, usage: Usage) -> f64 {
+        match cost(self.dimension, usage) {
+            0 => f64::INFINITY,
+            cost => self.bucket.beyond(now, (cost * PICO) as i128),
+        }
+    }
+
+    fn take(&mut self, now: u64, usage: Usage) {
+        self.bucket.take(now, cost(self.dimension, usage) * PICO);
+        self.scan.push(now, cost(self.dimension, usage) as i128);
+    }
+
+    /// Settles `charged` for `actual`; a request as well, if it is given back.
+    fn settle(&mut self, now: u64, charged: Usage, actual: Option<Usage>) {
+        let charged = cost(self.dimension, charged);
+        let actual = actual.map_or(0, |actual| cost(self.dimension, actual));
+        if actual > charged {
+            self.bucket.charge(now, (actual - charged) * PICO);
+        } else {
+            self.bucket.give_back(now, (charged - actual) * PICO);
+            self.scan.push(now, -((charged - actual) as i128));
+        }
+    }
+
+    fn check(&self, limiter: &Limiter) -> Result<(), TestCaseError> {
+        let now = limiter.clock().now();
+        let missing = self.most as f64 - self.bucket.held_pico(now) as f64 / PICO as f64;
+        let is = used(limiter, self.dimension) as f64;
+        prop_assert!(is > missing - 1e-3 && is < missing + 1.001, "{}: {is} used, {missing} missing", self.dimension);
+        if let Some(worst) = self.scan.worst() {
+            prop_assert!(!worst.margin.is_violation(), "{}: {worst:?}", self.dimension);
+        }
+        Ok(())
+    }
+}
+
+/// A random quota: any of the dimensions, with few tokens.
+fn quota(genes: [u16; 6]) -> ModelQuota {
+    let limit = |gene: u16| (gene % 3 > 0).then_some(u64::from(gene) + 50);
+    let [rpm, tpm, input_tpm, output_tpm, rpd, tpd] = genes.map(limit);
+    let mut quota = ModelQuota::new().max_parallel_requests(SLOTS as u64);
+    (quota.rpm, quota.tpm, quota.input_tpm, quota.output_tpm) = (rpm, tpm, input_tpm, output_tpm);
+    (quota.rpd, quota.tpd) = (rpd, tpd);
+    quota
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_model_decides_as_exact_buckets_and_keeps_to_the_bound_of_every_window(
+        genes in any::<[u16; 6]>(),
+        steps in proptest::collection::vec((0..12u8, 0..120u64, 0..120u64), 1..120),
+    ) {
+        let quota = quota(genes);
+        let (limiter, mut exact) = (limiter(quota), Exact::all(&quota));
+        let mut permits: Vec<(Permit<MockClock>, Usage)> = Vec::new();
+        for (step, a, b) in steps {
+            let (now, usage) = (limiter.clock().now(), Usage::from((a, b)));
+            match step {
+                0..=4 => {
+                    let least = exact.iter().map(|exact| exact.beyond(now, usage)).fold(f64::INFINITY, f64::min);
+                    let is_free = permits.len() < SLOTS;
+                    match limiter.try_acquire("m", usage) {
+                        Ok(permit) => {
+                            prop_assert!(is_free && least >= 0.0, "{least}");
+                            exact.iter_mut().for_each(|exact| exact.take(now, usage));
+                            permits.push((permit, usage));
+                        }
+                        Err(error) => {
+                            prop_assert!(!is_free || least < SLACK, "{error}, {least}");
+                            let none = error.dimension() == Some(Dimension::MaxParallelRequests);
+                            prop_assert!(none != is_free, "{error}");
+                        }
+                    }
+                }
+                5..=7 if !permits.is_empty() => {
+                    let nth = (a as usize) % permits.len();
+                    let (permit, charged) = &mut permits[nth];
+                    let actual = Usage::from((a, b));
+                    permit.commit(actual);
+                    exact.iter_mut().for_each(|exact| exact.settle(now, *charged, Some(actual)));
+                    *charged = actual;
+                }
+                8 if !permits.is_empty() => {
+                    let (permit, charged) = permits.swap_remove((a as usize) % permits.len());
+                    permit.cancel();
+                    exact.iter_mut().for_each(|exact| exact.settle(now, charged, None));
+                }
+                9 if !permits.is_empty() => drop(permits.swap_remove((a as usize) % permits.len())),
+                // The server has counted more.
+                10 => for exact in &mut exact {
+                    let left = a.min(exact.most);
+                    let above = exact.bucket.held_pico(now) - i128::from(left) * PICO as i128;
+                    if above > 0 {
+                        let hint = DimensionHint::new().remaining(left);
+                        limiter.observe("m", &ServerHints::new().dimension(exact.dimension, hint));
+                        exact.bucket.take(now, above as u128);
+                    }
+                },
+                _ => limiter.clock().advance(Duration::from_millis(a * b)),
+            }
+            prop_assert_eq!(in_flight(&limiter), permits.len());
+            for exact in &exact {
+                exact.check(&limiter)?;
+            }
+        }
+    }
+
+    /// Waiters of any estimates are granted in order, each at the first instant at which all dimensions admit it.
+    #[test]
+    fn each_waiter_is_granted_at_the_first_instant_at_which_all_dimensions_admit_it(
+        genes in any::<[u16; 6]>(),
+        estimates in proptest::collection::vec((0..50u64, 0..50u64), 1..20),
+    ) {
+        let mut quota = quota(genes);
+        quota.max_parallel_requests = None;
+        // No cost is above a burst: the least limit is 50.
+        let estimates: Vec<_> = estimates.into_iter().map(|(a, b)| Usage::from((a / 2, b / 2))).collect();
+        let limiter = limiter(quota);
+        let apart: Vec<_> = Dimension::ALL[..6].iter().filter_map(|&dimension| {
+            let day = matches!(dimension, Dimension::Rpd | Dimension::Tpd);
+            let period = Duration::from_secs(if day { 86_400 } else { 60 });
+            Some((dimension, RateLimiter::new(Quota::new(quota.limit(dimension)?, period))))
+        }).collect();
+        let mut waits: Vec<ModelAcquire<MockClock>> = estimates.iter().map(|&usage| limiter.acquire("m", usage)).collect();
+        let begun: Vec<_> = waits.iter_mut().map(poll).collect();
+        limiter.clock().advance(Duration::from_secs(86_400 * 40));
+        let mut now = 0;
+        for ((usage, wait), begun) in estimates.into_iter().zip(&mut waits).zip(begun) {
+            let n = |dimension| cost(dimension, usage) as u32;
+            let due = |(dimension, limiter): &(Dimension, RateLimiter)| {
+                limiter.at(now).time_until(n(*dimension)).expect("within the burst").as_nanos() as u64
+            };
+            now += apart.iter().map(due).max().unwrap_or_default();
+            for (dimension, limiter) in &apart {
+                prop_assert!(limiter.at(now).try_acquire_n(n(*dimension)).is_ok());
+            }
+            let granted = begun.or_else(|| poll(wait)).expect("forty days are enough").expect("it is granted");
+            prop_assert_eq!(granted.waited().as_nanos() as u64, now);
+        }
+        prop_assert_eq!(in_flight(&limiter), 0);
+    }
+}
