@@ -326,8 +326,11 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Gives back units that were charged to a call that is not counted, and returns the tokens that were
     /// added: what is above the burst is not.
     pub(crate) fn give_back(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
-        let added = self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units));
-        self.layout().tokens_down(added.unwrap_or_default())
+        self.layout().tokens_down(self.add_units(units, now))
+    }
+
+    fn add_units(&self, units: u128, now: TimeSource<'_, C>) -> Units {
+        self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units)).unwrap_or_default()
     }
 
     /// Fills the bucket, and forgets its past.
@@ -365,12 +368,12 @@ impl<'a, C: Clock> Target<'a, C> {
             Some(0) => Tokens::ZERO,
             Some(more) => {
                 let uncharged = self.charge(more, now);
-                let charged = self.layout().tokens_up(more).saturating_sub(uncharged);
-                self.recording().charged(charged);
+                self.recording().charged_by(|| self.layout().tokens_up(more).saturating_sub(uncharged));
                 uncharged
             }
             None => {
-                self.refund(reserved - actual, now);
+                let added = self.add_units(reserved - actual, now);
+                self.recording().refunded_by(|| self.layout().tokens_down(added));
                 Tokens::ZERO
             }
         }

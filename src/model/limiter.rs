@@ -1,6 +1,6 @@
 //! [`ModelLimiter`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -65,7 +65,8 @@ pub struct ModelLimiter<C: Clock + Send + Sync + 'static = QuantaClock> {
 }
 
 struct Registry<C: Clock + Send + Sync + 'static> {
-    models: HashMap<Box<str>, Entry<C>>,
+    /// In a few comparisons, a name is found before it is hashed.
+    models: BTreeMap<Box<str>, Entry<C>>,
     default: Option<ModelQuota>,
     /// The number of models that are not listed.
     unlisted: usize,
@@ -94,7 +95,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         max_models: usize,
     ) -> Result<Self, ModelConfigError> {
         config.check()?;
-        let registry = RwLock::new(Registry { models: HashMap::new(), default: config.default, unlisted: 0 });
+        let registry = RwLock::new(Registry { models: BTreeMap::new(), default: config.default, unlisted: 0 });
         let limiter = ModelLimiter { registry, shared, max_models };
         for (name, quota) in &config.models {
             limiter.set_model(name, *quota)?;
@@ -155,9 +156,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// Returns the names of all models, in order: those that are listed, and those that were made by the default.
     #[must_use]
     pub fn models(&self) -> Vec<String> {
-        let mut names: Vec<_> = read_lock(&self.registry).models.keys().map(|name| String::from(&**name)).collect();
-        names.sort_unstable();
-        names
+        read_lock(&self.registry).models.keys().map(|name| String::from(&**name)).collect()
     }
 
     /// Returns the current quota of a model; `None` if it is not listed and was not used yet.

@@ -102,8 +102,7 @@ pub struct ModelTable {
 }
 
 impl ModelTable {
-    pub(super) fn new(mut models: Vec<ModelStats>) -> Self {
-        models.sort_unstable_by(|one, other| one.model.cmp(&other.model));
+    pub(super) fn new(models: Vec<ModelStats>) -> Self {
         ModelTable { models }
     }
 

@@ -64,18 +64,24 @@ impl Recording {
     /// Counts tokens that were given back.
     #[inline]
     pub(crate) fn refunded(&self, n: Tokens) {
+        self.refunded_by(|| n);
+    }
+
+    /// The same. The tokens are computed if they are counted.
+    #[inline]
+    pub(crate) fn refunded_by(&self, n: impl FnOnce() -> Tokens) {
         #[cfg(feature = "std")]
         if let Some(recorder) = &self.recorder {
-            recorder.refunded(n);
+            recorder.refunded(n());
         }
     }
 
-    /// Counts tokens that an admitted call was charged later.
+    /// Counts tokens that an admitted call was charged later. They are computed if they are counted.
     #[inline]
-    pub(crate) fn charged(&self, n: Tokens) {
+    pub(crate) fn charged_by(&self, n: impl FnOnce() -> Tokens) {
         #[cfg(feature = "std")]
         if let Some(recorder) = &self.recorder {
-            recorder.charged(n);
+            recorder.charged(n());
         }
     }
 }

@@ -218,6 +218,9 @@ impl Layout {
 
     /// Returns the tokens in `units`, rounded up to 10⁻¹² token and clipped at [`Tokens::MAX`].
     pub(crate) const fn tokens_up(&self, units: u128) -> Tokens {
+        if units == 0 {
+            return Tokens::ZERO;
+        }
         let per_token = self.per_token as u128;
         let (whole, rest) = (units / per_token, units % per_token);
         if whole > u32::MAX as u128 {
@@ -305,5 +308,6 @@ pub(super) const fn units_down(tokens: Tokens, per_token: u64) -> u128 {
 }
 
 const fn units_up(tokens: Tokens, per_token: u64) -> u128 {
-    tokens.whole() as u128 * per_token as u128 + (tokens.pico() as u128 * per_token as u128).div_ceil(PICO as u128)
+    let whole = tokens.whole() as u128 * per_token as u128;
+    if tokens.pico() == 0 { whole } else { whole + (tokens.pico() as u128 * per_token as u128).div_ceil(PICO as u128) }
 }

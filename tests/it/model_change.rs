@@ -86,6 +86,24 @@ fn waiters_keep_their_places_and_are_timed_anew() {
 }
 
 #[test]
+fn a_wait_that_was_granted_before_a_change_is_settled_where_it_was_charged() {
+    let limiter = limiter(ModelQuota::new().tpm(600));
+    drop(limiter.try_acquire("m", 600));
+    let (mut first, mut second) = (limiter.acquire("m", 10), limiter.acquire("m", 10));
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    advance(&limiter, 1_000);
+    set(&limiter, ModelQuota::new().tpm(600).input_tpm(100));
+    advance(&limiter, 1_000);
+    // The first was granted before the dimension came, and the second after it.
+    let (first, second) = (poll(&mut first).expect("it is over"), poll(&mut second).expect("it is over"));
+    assert_eq!((used(&limiter, Dimension::Tpm), used(&limiter, Dimension::InputTpm)), (600, 10));
+    first.expect("it is granted").commit(50);
+    assert_eq!((used(&limiter, Dimension::Tpm), used(&limiter, Dimension::InputTpm)), (640, 10));
+    second.expect("it is granted").commit(50);
+    assert_eq!((used(&limiter, Dimension::Tpm), used(&limiter, Dimension::InputTpm)), (680, 50));
+}
+
+#[test]
 fn slots_come_and_go_under_the_permits_that_are_out() {
     let limiter = limiter(ModelQuota::new());
     let permits: Vec<_> = (0..4).map(|_| limiter.try_acquire("m", 1).expect("no limit")).collect();

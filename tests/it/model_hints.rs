@@ -159,7 +159,8 @@ fn a_pause_goes_on_when_the_quota_changes() {
 fn calls_that_end_in_a_pause_are_settled() {
     let limiter = limiter(QUOTA.max_parallel_requests(3));
     let mut permits: Vec<_> = (0..3).map(|_| limiter.try_acquire("m", 100).expect("it is there")).collect();
-    limiter.pause_for("m", seconds(10));
+    // For longer than a bucket takes to refill.
+    limiter.pause_for("m", seconds(500));
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (60, 600));
     permits[0].commit(50);
     assert_eq!(used(&limiter, Dimension::Tpm), 550);
@@ -169,9 +170,9 @@ fn calls_that_end_in_a_pause_are_settled() {
     last.cancel();
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (59, 600, 2));
     // What was given back is not used before the end of the pause.
-    assert_eq!(wait(&limiter), Duration::from_millis(10_100));
+    assert_eq!(wait(&limiter), Duration::from_millis(500_100));
     drop(permits);
-    advance(&limiter, 70_000);
+    advance(&limiter, 570_000);
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (0, 0, 0));
 }
 

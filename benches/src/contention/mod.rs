@@ -6,6 +6,7 @@ mod composite;
 mod exact;
 mod limiters;
 mod memory;
+mod model;
 mod permits;
 mod plot;
 mod states;
@@ -34,6 +35,7 @@ pub const BENCH: Bench = Bench {
         composite::section,
         coarse::section,
         permits::section,
+        model::section,
         stats::section,
         exact::section,
     ],
