@@ -51,6 +51,10 @@ impl StatsActor {
     }
 
     /// Calls, and is denied.
+    ///
+    /// # Panics
+    ///
+    /// If the call is admitted.
     pub fn call(&self) {
         assert!(!self.lone.allow());
         self.shared.called.fetch_add(1, Ordering::Relaxed);
@@ -58,6 +62,10 @@ impl StatsActor {
     }
 
     /// Calls on a key that is known, and is denied.
+    ///
+    /// # Panics
+    ///
+    /// If the call is admitted.
     pub fn call_key(&self, key: Key) {
         assert!(!self.keyed.allow(&key));
         *guard(&self.shared.denied).entry(key).or_default() += 1;
@@ -65,11 +73,19 @@ impl StatsActor {
     }
 
     /// Makes a key known: its only token is taken.
+    ///
+    /// # Panics
+    ///
+    /// If the call is denied.
     pub fn know(&self, key: Key) {
         assert!(self.keyed.allow(&key));
     }
 
     /// Takes the statistics. Records the calls in them.
+    ///
+    /// # Panics
+    ///
+    /// If there are no statistics.
     pub fn take(&self) {
         let read = self.lone.take_stats().expect("there are statistics").rate_limited;
         self.shared.taken.fetch_add(read, Ordering::Relaxed);
@@ -77,6 +93,10 @@ impl StatsActor {
     }
 
     /// Takes the keys with most denials. They are added to those that are read in the end.
+    ///
+    /// # Panics
+    ///
+    /// If denials are not counted.
     pub fn take_keys(&self) {
         guard(&self.shared.taken_keys).push(self.keyed.take_top_denied().expect("they are counted"));
     }

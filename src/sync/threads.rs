@@ -105,8 +105,8 @@ impl Lease {
                 free
             }
             None => {
-                places.shared += 1;
-                OWN + places.shared % SHARED
+                places.shared = if places.shared + 1 < SHARED { places.shared + 1 } else { 0 };
+                OWN + places.shared
             }
         });
         Lease { place, given }
