@@ -88,7 +88,7 @@ impl Exact {
 
 /// A random quota: any of the dimensions, with few tokens.
 fn quota(genes: [u16; 6]) -> ModelQuota {
-    let limit = |gene: u16| (gene % 3 > 0).then_some(u64::from(gene) + 50);
+    let limit = |gene: u16| (!gene.is_multiple_of(3)).then_some(u64::from(gene) + 50);
     let [rpm, tpm, input_tpm, output_tpm, rpd, tpd] = genes.map(limit);
     let mut quota = ModelQuota::new().max_parallel_requests(SLOTS as u64);
     (quota.rpm, quota.tpm, quota.input_tpm, quota.output_tpm) = (rpm, tpm, input_tpm, output_tpm);

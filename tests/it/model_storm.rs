@@ -44,7 +44,7 @@ fn end(random: &mut Random, mut permit: Permit<MockClock>, charged: &Charged) {
     let by = random.below(4);
     let actual = (random.below(40), random.below(40));
     let work = AssertUnwindSafe(|| {
-        if by % 2 == 0 {
+        if by.is_multiple_of(2) {
             permit.commit(actual);
             charged.add(0, actual.0 as i64 - input, actual.1 as i64 - output);
         }
