@@ -187,7 +187,7 @@
 //! a queue of its own and is not forgotten. Tasks on all keys are served in the order in which they are due.
 //!
 //! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
-//! wait go on. [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
+//! wait go on. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.) [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
 //! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function has one argument; several
 //! are a tuple. The documentation of `wrap` has a recipe for tasks that are spawned.
 //!
@@ -273,6 +273,18 @@
 //! [`Stats`], which prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by
 //! [`RateLimiter::new`] has none.
 //!
+//! A limiter of several quotas counts each call once, and the refusals of each limit
+//! ([`CompositeLimiter::stats`]). A concurrency limit counts its permits ([`ConcurrencyLimit::stats`]).
+//!
+//! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
+//! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with the most of them, by their
+//! [ids](KeyedRateLimiter::key_id), because a limiter keeps no keys.
+//!
+//! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
+//! under the [name](RateLimiterBuilder::name) of the policy and never with a key. Calls only count. The program emits
+//! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in a place that
+//! it comes by anyway.
+//!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
@@ -327,6 +339,8 @@
 //!   limiter was closed ([`LimiterClosed`]).
 //! - [`TryAcquirePermitError`] and [`AcquirePermitError`], of concurrency limits: no permit is free ([`NoPermit`]), the
 //!   deadline has passed ([`TimedOut`]), the queue is full, or the limit was closed.
+//! - [`LimitError`] and [`CompositeAcquireError`], of several limits: the limit that refused the call, and its own error;
+//!   or a concurrency limit is joined twice ([`JoinedTwice`]).
 //! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction, and
 //!   [`SetQuotaError`], of a change: they name the mistake and the correction.
 //!
@@ -389,6 +403,8 @@
 //!   on, amounts must be texts there.
 //! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
 //!   tokio's tasks can wait as well.
+//! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's recorder of metrics,
+//!   and to its subscriber.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The guide is of all features.
@@ -475,7 +491,7 @@ pub use concurrency::{
 #[cfg(feature = "std")]
 pub use error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
 #[cfg(feature = "std")]
-pub use error::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
+pub use error::{AcquirePermitError, JoinedTwice, NoPermit, TimedOut, TryAcquirePermitError};
 #[cfg(feature = "std")]
 pub use error::{BuildError, SetQuotaError};
 pub use error::{ExceedsBurst, QuotaError, QuotasError, RateLimited, TableFull, TryAcquireError};
@@ -490,7 +506,7 @@ pub use limiter::{
 pub use quota::QuotaChange;
 pub use quota::{ParseQuotaError, Quota, QuotaTextError, Quotas};
 #[cfg(feature = "std")]
-pub use stats::{KeyStats, Stats};
+pub use stats::{CompositeStats, DeniedKey, KeyId, KeyStats, LimitStats, PermitStats, Stats, TopDenied};
 #[cfg(feature = "std")]
 pub use table::{FullEvent, OnFull};
 pub use tokens::{Tokens, TokensError};

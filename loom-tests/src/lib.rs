@@ -18,6 +18,7 @@ mod llm;
 mod model;
 mod permits;
 mod queue;
+mod stats;
 mod subject;
 mod timers;
 mod waits;
@@ -29,6 +30,7 @@ pub use history::Call;
 pub use llm::{LlmActor, LlmCall, LlmModel, PendingLlm};
 pub use model::Model;
 pub use permits::{Held, PendingPermit, PermitActor, PermitModel};
+pub use stats::{StatsActor, StatsModel};
 pub use subject::{IdentityHasher, IdentityState, Key, ReservationOps, Subject, Table, key};
 pub use waits::{PendingWait, WaitRequest, Waitable};
 

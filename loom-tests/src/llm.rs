@@ -182,6 +182,10 @@ impl LlmActor {
     }
 
     /// Changes the quota.
+    ///
+    /// # Panics
+    ///
+    /// If the quota is not valid.
     pub fn set(&self, quota: ModelQuota) {
         self.limiter.set_model(NAME, quota).expect("a quota");
         self.record('s');

@@ -6,7 +6,7 @@ use super::demand_policy::DemandPolicy;
 use crate::clock::{Clock, QuantaClock};
 use crate::error::TryAcquireError;
 use crate::limiter::RateLimiter;
-use crate::sync::{AtomicU64, Mutex, Ordering, try_lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, lock, try_lock};
 use crate::tokens::Tokens;
 
 /// A limit that follows demand: each period, the refill becomes the mean of the requests in the last
@@ -18,7 +18,8 @@ use crate::tokens::Tokens;
 /// A request is one token that was asked for, admitted or not. The tokens that are there are kept when the
 /// quota changes. No thread runs for this: the first call after the end of a period counts it, and every
 /// period without calls since then as one without requests. Counts are exact if calls do not overlap the end
-/// of a period; a call that does counts in either.
+/// of a period; a call that does counts in either. If the clock panics when a period ends, the quota follows at the end
+/// of the next one.
 ///
 /// # Examples
 ///
@@ -42,7 +43,7 @@ pub struct DemandLimit<C = QuantaClock> {
     requests: AtomicU64,
     /// The end of this period, in nanoseconds since the clock's origin.
     ends: AtomicU64,
-    /// The current refill. Held by the call that ends a period.
+    /// The current refill. Held by the call that ends a period, while it computes the next one.
     refill: Mutex<u32>,
 }
 
@@ -103,8 +104,7 @@ impl<C: Clock> DemandLimit<C> {
         let (ended, period) = (self.ends.load(Ordering::Relaxed), period(&self.policy));
         let Some(since) = now.checked_sub(ended) else { return };
         let without_requests = since / period;
-        let before = *refill;
-        *refill = self.policy.next_refill(before, self.requests.swap(0, Ordering::Relaxed));
+        *refill = self.policy.next_refill(*refill, self.requests.swap(0, Ordering::Relaxed));
         for _ in 0..without_requests {
             let next = self.policy.next_refill(*refill, 0);
             // From then on, it stays.
@@ -113,9 +113,20 @@ impl<C: Clock> DemandLimit<C> {
             }
         }
         self.ends.store(ended.saturating_add((without_requests + 1).saturating_mul(period)), Ordering::Relaxed);
-        if *refill != before && self.limiter.set_quota(self.policy.quota(*refill)).is_err() {
-            // Not possible: the builder has checked the highest quota. If it were, the quota stays.
-            *refill = before;
+        drop(refill);
+        self.follow();
+    }
+
+    /// Sets the quota of the current refill, with no lock held, because that wakes waiters. Meanwhile another call may
+    /// end the next period and set its quota first, so this one looks again.
+    fn follow(&self) {
+        loop {
+            let quota = self.policy.quota(*lock(&self.refill));
+            // No error is possible: the builder has checked the highest quota, no refill is above it, and every burst
+            // is a whole number of tokens, which every limiter can count.
+            if quota == self.limiter.quota() || self.limiter.set_quota(quota).is_err() {
+                return;
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 use crate::word::{Due, Intercept, Layout, Moment, Reading, Units, Word};
 
 #[cfg(feature = "std")]
+use super::era::EraLog;
+#[cfg(feature = "std")]
 use super::piece::Piece;
 
 /// The terms of a call.
@@ -14,7 +16,14 @@ pub(crate) struct Terms<'a> {
     pub(crate) layout: &'a Layout,
     /// `None` if the quota never changed. Limiter time is the clock's then.
     #[cfg(feature = "std")]
-    piece: Option<Piece>,
+    changed: Option<Changed<'a>>,
+}
+
+/// The terms beside the layout, if the quota has changed.
+#[cfg(feature = "std")]
+struct Changed<'a> {
+    piece: Piece,
+    log: &'a dyn EraLog,
 }
 
 impl<'a> Terms<'a> {
@@ -24,28 +33,32 @@ impl<'a> Terms<'a> {
         Terms {
             layout,
             #[cfg(feature = "std")]
-            piece: None,
+            changed: None,
         }
     }
 
     /// Returns the terms of a limiter whose quota has changed.
     #[cfg(feature = "std")]
-    pub(crate) const fn changed(layout: &'a Layout, piece: Piece) -> Self {
-        Terms { layout, piece: Some(piece) }
+    #[inline]
+    pub(crate) const fn changed(layout: &'a Layout, piece: Piece, log: &'a dyn EraLog) -> Self {
+        Terms { layout, changed: Some(Changed { piece, log }) }
     }
 
     /// Returns the current piece; `None` if the quota never changed.
     #[cfg(feature = "std")]
     #[inline]
     pub(crate) const fn piece(&self) -> Option<&Piece> {
-        self.piece.as_ref()
+        match &self.changed {
+            Some(Changed { piece, .. }) => Some(piece),
+            None => None,
+        }
     }
 
     /// Returns whether the quota never changed.
     #[inline]
     pub(crate) const fn are_plain(&self) -> bool {
         #[cfg(feature = "std")]
-        return self.piece.is_none();
+        return self.changed.is_none();
         #[cfg(not(feature = "std"))]
         true
     }
@@ -54,7 +67,7 @@ impl<'a> Terms<'a> {
     #[inline]
     pub(crate) const fn capacity(&self) -> Units {
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
+        if let Some(piece) = self.piece() {
             return piece.capacity;
         }
         self.layout.capacity()
@@ -63,7 +76,7 @@ impl<'a> Terms<'a> {
     /// Returns how far below zero a commit may take a bucket; `None` if the quota never changed.
     pub(crate) const fn debt(&self) -> Option<Units> {
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
+        if let Some(piece) = self.piece() {
             return Some(piece.debt);
         }
         None
@@ -73,7 +86,7 @@ impl<'a> Terms<'a> {
     #[inline]
     pub(crate) fn are_paused(&self, now: Reading) -> bool {
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
+        if let Some(piece) = self.piece() {
             return now < piece.paused_until;
         }
         _ = now;
@@ -84,7 +97,7 @@ impl<'a> Terms<'a> {
     #[inline]
     pub(super) fn moment(&self, now: Reading) -> Moment {
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
+        if let Some(piece) = self.piece() {
             return piece.moment(now);
         }
         Moment::of(now)
@@ -100,10 +113,23 @@ impl<'a> Terms<'a> {
     pub(super) fn stored_intercept(&self, word: Word) -> Intercept {
         let stored = stored_intercept(self.layout, word);
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
-            return piece.carry(self.layout.tick_of(word), stored);
+        if let Some(changed) = &self.changed {
+            if self.layout.tick_of(word) < changed.piece.era_tick() {
+                return self.carried(changed, self.layout.tick_of(word), stored);
+            }
         }
         stored
+    }
+
+    /// Returns the intercept in this era of a bucket whose word has this intercept and this tick, of an older
+    /// era.
+    #[cfg(feature = "std")]
+    #[cold]
+    fn carried(&self, Changed { piece, log }: &Changed<'_>, tick: u64, stored: Intercept) -> Intercept {
+        let Intercept(x) = log.eras().carry(piece.era, tick, stored);
+        // If the log has forgotten this era, because a call was held up for so long, the bucket was not
+        // carried over.
+        Intercept(x.min(piece.capacity.0 as i64 - self.layout.earned().at(piece.era).0 as i64))
     }
 
     /// Returns the tick of a word that is written at a moment in place of a word of tick `before`.
@@ -112,7 +138,7 @@ impl<'a> Terms<'a> {
         // The later time, which is never before the time by which the intercept is clipped.
         let tick = self.layout.tick(at.near);
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
+        if let Some(piece) = self.piece() {
             return before.max(tick).max(piece.era_tick());
         }
         if before > tick { before } else { tick }
@@ -123,9 +149,12 @@ impl<'a> Terms<'a> {
     #[inline]
     pub(crate) fn due(&self, now: Reading, deficit: Units) -> Due {
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
-            let at = piece.earned_by(self.layout.earned(), now, deficit);
-            return Due::at_reading(now, at.map(|at| at.max(piece.paused_until)));
+        if let Some(piece) = self.piece() {
+            let due = piece.earned_by(self.layout.earned(), now, deficit);
+            if now < piece.paused_until {
+                return Due::at_reading(now, due.at().map(|at| at.max(piece.paused_until)));
+            }
+            return due;
         }
         Due::new(self.layout.earned(), now, deficit)
     }
@@ -134,8 +163,8 @@ impl<'a> Terms<'a> {
     /// a pause.
     pub(crate) fn earned_by(&self, now: Reading, deficit: Units) -> Due {
         #[cfg(feature = "std")]
-        if let Some(piece) = &self.piece {
-            return Due::at_reading(now, piece.earned_by(self.layout.earned(), now, deficit));
+        if let Some(piece) = self.piece() {
+            return piece.earned_by(self.layout.earned(), now, deficit);
         }
         Due::new(self.layout.earned(), now, deficit)
     }

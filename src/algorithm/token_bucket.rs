@@ -1,6 +1,8 @@
 //! The token bucket: the steps from one word to the next. No function here handles a special word;
 //! the limiter decides what a special word means.
 
+#[cfg(feature = "std")]
+use super::piece::Piece;
 use super::terms::{Terms, stored_intercept};
 use crate::tokens::Tokens;
 use crate::word::{Intercept, Layout, Level, Moment, Product, Reading, Units, Word};
@@ -124,14 +126,21 @@ pub(crate) fn start(terms: &Terms<'_>, now: Reading, initial: Units, demand: Dem
 
 /// Like [`step`], for any word that is not special, including a word from a later tick, and under any
 /// terms.
+#[inline]
 pub(crate) fn step_exact(terms: &Terms<'_>, word: Word, now: Reading, demand: Demand) -> Step {
-    let layout = terms.layout;
     if terms.are_plain() {
-        match step(layout, word, now, demand) {
+        match step(terms.layout, word, now, demand) {
             Step::Cold => {}
             settled => return settled,
         }
     }
+    step_any(terms, word, now, demand)
+}
+
+/// Like [`step_exact`], without the short way of [`step`].
+#[cold]
+fn step_any(terms: &Terms<'_>, word: Word, now: Reading, demand: Demand) -> Step {
+    let layout = terms.layout;
     let (at, capacity) = (terms.moment(now), terms.capacity().0 as i64);
     let Intercept(x) = intercept(terms, word, at);
     let (earned, Intercept(full)) = (layout.earned().at(at.floor).0 as i64, full(terms, at));
@@ -146,6 +155,36 @@ pub(crate) fn step_exact(terms: &Terms<'_>, word: Word, now: Reading, demand: De
     let x = x.min(full);
     let next = layout.word(Intercept(x - demand.cost.0 as i64), terms.tick(layout.tick_of(word), at));
     Step::Admitted { next, held: Units((x + earned) as u64) }
+}
+
+/// Like [`step`], if the quota has changed. Cold, too, are a pause, a reading from before the change, a demand above
+/// the capacity, and a word that is of an older era or so old that its bucket is surely full.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn step_changed(layout: &Layout, piece: &Piece, word: Word, now: Reading, demand: Demand) -> Step {
+    let pace = piece.pace;
+    if now < pace.start || now < piece.paused_until || demand.needed > piece.capacity {
+        return Step::Cold;
+    }
+    let at = pace.floor(now);
+    if layout.age(word, at) > layout.horizon() || layout.tick_of(word) < piece.era_tick() {
+        return Step::Cold;
+    }
+    let (offset, full) = (layout.offset(), layout.offset() + piece.capacity.0);
+    let (earned, mut tick) = (layout.earned().at(at).0, layout.tick(at));
+    let mut count = word.bits().wrapping_add(earned) & layout.mask();
+    let needed = offset + demand.needed.0;
+    if count < needed {
+        return Step::Denied { deficit: Units(needed - count), stale: false };
+    }
+    // A full bucket refills from the near moment on, which earns at most two units more.
+    if count + 2 >= full {
+        let near = pace.near(now);
+        let ahead = layout.earned().near_ceil(near).0 - earned;
+        (count, tick) = (count.min(full - ahead), layout.tick(near));
+    }
+    let next = Word::from_bits(tick | (count.wrapping_sub(earned).wrapping_sub(demand.cost.0) & layout.mask()));
+    Step::Admitted { next, held: Units(count.wrapping_sub(offset)) }
 }
 
 /// Returns the intercept of a bucket that is full at a moment.
@@ -192,12 +231,17 @@ pub(crate) fn carried(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
 
 /// Returns the level of the bucket of a word that is not special, at `now`.
 pub(crate) fn level(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
-    let (at, capacity) = (terms.moment(now), terms.capacity().0 as i64);
-    if terms.are_plain() && is_expired(terms.layout, word, at.floor) {
-        return Level(capacity);
+    level_unbounded(terms, word, now).min(Level(terms.capacity().0 as i64))
+}
+
+/// Returns what the bucket of a word that is not special would hold at `now` if it could hold more than its
+/// capacity; the capacity, if the word is so old that this cannot be told.
+pub(crate) fn level_unbounded(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
+    let at = terms.moment(now).floor;
+    if terms.are_plain() && is_expired(terms.layout, word, at) {
+        return Level(terms.capacity().0 as i64);
     }
-    let held = terms.stored_intercept(word).0 + terms.layout.earned().at(at.floor).0 as i64;
-    Level(held.min(capacity))
+    Level(terms.stored_intercept(word).0 + terms.layout.earned().at(at).0 as i64)
 }
 
 /// Returns whether the bucket of a word is full at `now`; `false` for a special word. `earned` is
@@ -233,7 +277,7 @@ pub(crate) const fn full_since_origin(layout: &Layout) -> Word {
 pub(crate) fn filled(terms: &Terms<'_>) -> Word {
     #[cfg(feature = "std")]
     if let Some(piece) = terms.piece() {
-        return terms.layout.word(full(terms, Moment::of(piece.era_start())), piece.era_tick());
+        return terms.layout.word(full(terms, Moment::of(piece.era)), piece.era_tick());
     }
     full_since_origin(terms.layout)
 }

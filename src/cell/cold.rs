@@ -6,20 +6,36 @@ use crate::algorithm::token_bucket::{self, Demand, Started, Step};
 use crate::clock::Clock;
 use crate::word::{Reading, Units, Word};
 
+#[cfg(feature = "std")]
+use crate::word::Due;
+
+#[cfg(feature = "std")]
+use super::quota_cell::QuotaCell;
 use super::terms_source::TermsSource;
 use super::word_cell::{Resolved, Seen, Taken, TimeSource, WordCell};
 
 impl Seen {
     /// Loads the word and reads the clock.
+    #[inline]
     pub(crate) fn first(cell: &impl WordCell, source: TimeSource<'_, impl Clock>) -> Seen {
         let word = cell.load();
         Seen { word, now: source.read(), overtaken: false }
     }
 
-    /// Loads the word of another cell, after the reading.
+    /// Returns whether neither the word nor the clock was read, because the word has moved to another cell.
     #[cfg(feature = "std")]
-    pub(crate) fn anew(self, cell: &impl WordCell) -> Seen {
-        Seen { word: cell.load(), now: self.now, overtaken: true }
+    #[inline]
+    pub(crate) fn has_moved(&self) -> bool {
+        self.now == Reading::NONE
+    }
+
+    /// Loads the word of another cell. Reads the clock if it was not read.
+    #[cfg(feature = "std")]
+    pub(crate) fn anew(self, cell: &impl WordCell, source: TimeSource<'_, impl Clock>) -> Seen {
+        match self.now {
+            Reading::NONE => Seen::first(cell, source),
+            now => Seen { word: cell.load(), now, overtaken: true },
+        }
     }
 }
 
@@ -42,6 +58,35 @@ pub(crate) fn take_exact(
     source: TimeSource<'_, impl Clock>,
 ) -> Option<Taken> {
     take_cold(cell, terms, demand, source, Seen::first(cell, source))
+}
+
+/// Takes from a bucket whose quota has changed, in one attempt. A denial comes with the instant at which the tokens
+/// are there. Returns `None` if the attempt does not decide. Nothing was charged then, and [`take_cold`] can decide.
+// The piece stays in registers: to copy it takes longer than all the rest.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn take_changed(
+    cell: &impl WordCell,
+    quota: &QuotaCell,
+    demand: Demand,
+    source: TimeSource<'_, impl Clock>,
+) -> Option<(Taken, Option<Due>)> {
+    let Seen { word, now, .. } = Seen::first(cell, source);
+    if !cell.is_here() {
+        return None;
+    }
+    let (layout, piece) = (quota.layout(), quota.piece()?);
+    match token_bucket::step_changed(layout, &piece, word, now, demand) {
+        Step::Admitted { next, held } => {
+            cell.compare_exchange(word, next).ok()?;
+            Some((Taken::Admitted { cost: demand.cost, held, now }, None))
+        }
+        Step::Denied { deficit, .. } => {
+            let due = piece.due(layout.earned(), now, deficit);
+            Some((Taken::Denied { needed: demand.needed, deficit, now }, Some(due)))
+        }
+        Step::Cold => None,
+    }
 }
 
 /// Continues after [`take`](super::take): if the word is special or was written after the reading, or

@@ -6,14 +6,18 @@
 mod cells;
 mod cold;
 #[cfg(feature = "std")]
+mod published;
+#[cfg(feature = "std")]
+mod published_eras;
+#[cfg(feature = "std")]
 mod quota_cell;
 mod terms_source;
 mod word_cell;
 
 pub(crate) use cells::Cells;
-#[cfg(feature = "std")]
-pub(crate) use cold::take_exact;
 pub(crate) use cold::{change, take_cold};
+#[cfg(feature = "std")]
+pub(crate) use cold::{take_changed, take_exact};
 #[cfg(feature = "std")]
 pub(crate) use quota_cell::{LazyQuota, QuotaCell};
 pub(crate) use terms_source::TermsSource;

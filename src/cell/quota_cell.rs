@@ -2,29 +2,21 @@
 //!
 //! A call reads its clock and then copies the piece, so a reading is never later than its terms. A
 //! reading from before the piece is exact enough to be denied by: see [`Pace`].
-//!
-//! # Memory ordering
-//!
-//! The writer holds the lock. It writes the piece to the slot that calls do not read, and then raises
-//! the version, with release. A call loads the version, copies that slot, and loads the version again. All
-//! loads of the slot acquire, and all its stores release. So a call that copied a value of the next piece
-//! but one also sees the version of the next, and copies again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::algorithm::{Carry, Era, Eras, MOST_ERAS, Piece, Terms};
+use crate::algorithm::{Carry, Era, Eras, Piece, Terms};
 use crate::error::{SetQuotaError, SetQuotaErrorKind};
 use crate::quota::{CarryOver, Quota, QuotaChange};
-use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, lock};
+use crate::sync::{Mutex, OnceLock, lock};
 use crate::word::{Layout, Pace, Reading, Units};
 
-/// The words of a piece beside its eras, and of an era.
-const FIXED: usize = 9;
-const ERA: usize = 6;
+use super::published::{Published, Words};
+use super::published_eras::PublishedEras;
 
 /// The words of a piece.
-type Slot = [AtomicU64; FIXED + ERA * MOST_ERAS];
+const PIECE: usize = 9;
 
 /// Limiter time leaps at least this many nanoseconds when an era begins. So a call from before whose
 /// clock is ahead by less does not write a word of the new era.
@@ -35,10 +27,10 @@ const LAST_ERA: u64 = 1 << 58;
 
 /// The current piece of a limiter's quota.
 pub(crate) struct QuotaCell {
-    /// The number of pieces so far; zero if the quota never changed.
-    version: AtomicU64,
-    /// The current piece is in the slot of the version's parity.
-    slots: [Slot; 2],
+    /// The current piece; empty if the quota never changed.
+    piece: Published<PIECE>,
+    /// The last eras. An era is published before its first piece.
+    eras: PublishedEras,
     /// The highest quota that the limiter will have. The words have its layout.
     highest: Quota,
     current: Mutex<Current>,
@@ -48,6 +40,7 @@ pub(crate) struct QuotaCell {
 struct Current {
     quota: Quota,
     piece: Piece,
+    eras: Eras,
 }
 
 /// The quota cell of a lone limiter, made when it is needed for the first time.
@@ -93,17 +86,18 @@ impl QuotaCell {
             debt: debt(highest.layout(), &highest),
             initial: highest.initial_units(),
             paused_until: origin,
-            eras: Eras::NONE,
+            era: origin,
         };
         QuotaCell {
-            version: AtomicU64::new(0),
-            slots: [(); 2].map(|()| [(); FIXED + ERA * MOST_ERAS].map(|()| AtomicU64::new(0))),
+            piece: Published::new(),
+            eras: PublishedEras::new(),
             highest,
-            current: Mutex::new(Current { quota: highest, piece }),
+            current: Mutex::new(Current { quota: highest, piece, eras: Eras::NONE }),
         }
     }
 
     /// Returns the layout of the words.
+    #[inline]
     pub(crate) fn layout(&self) -> &Layout {
         self.highest.layout()
     }
@@ -113,27 +107,25 @@ impl QuotaCell {
         lock(&self.current).quota
     }
 
-    /// Returns whether the quota has ever changed. Relaxed: a call that sees the old value overlaps the
-    /// change.
+    /// Returns whether the quota has ever changed.
     #[inline]
     pub(crate) fn has_changed(&self) -> bool {
-        self.version.load(Ordering::Relaxed) != 0
+        !self.piece.is_empty()
     }
 
     /// Returns the current terms. The caller has read its clock before.
     #[inline]
     pub(crate) fn terms(&self) -> Terms<'_> {
-        loop {
-            let version = self.version.load(Ordering::Acquire);
-            if version == 0 {
-                return Terms::of(self.layout());
-            }
-            let piece = self.copy(version);
-            // Relaxed: see the memory ordering above.
-            if self.version.load(Ordering::Relaxed) == version {
-                return Terms::changed(self.layout(), piece);
-            }
+        match self.piece() {
+            Some(piece) => Terms::changed(self.layout(), piece, &self.eras),
+            None => Terms::of(self.layout()),
         }
+    }
+
+    /// Returns the current piece; `None` if the quota never changed. The caller has read its clock before.
+    #[inline]
+    pub(super) fn piece(&self) -> Option<Piece> {
+        self.piece.read(read_piece)
     }
 
     /// Replaces the quota, as of a reading of the clock. `clip`, if there is one, is called before a higher
@@ -186,24 +178,25 @@ impl QuotaCell {
             CarryOver::Proportional => Some(Carry::Scale { capacity, debt: debt(layout, &self.highest) }),
             CarryOver::Reset => Some(Carry::Fill(capacity)),
         };
-        let (start, at_start, eras) = match carry {
+        let (start, at_start, era) = match carry {
             None => {
                 let start = now().max(old.pace.start);
-                (start, old.pace.at(start).floor, old.eras)
+                (start, old.pace.at(start).floor, old.era)
             }
             Some(carry) => {
                 self.check_era(old.pace.at(now().max(old.pace.start)).floor)?;
                 let start = self.end_era(&old, &now).max(old.pace.start);
                 let before = old.pace.at(start).floor;
                 let at_start = self.era_start(before);
-                let era = Era {
+                current.eras = current.eras.with(Era {
                     start: at_start,
                     before: layout.earned().at(before),
                     after: layout.earned().near_ceil(at_start),
                     capacity: old.capacity,
                     carry,
-                };
-                (start, at_start, old.eras.with(era))
+                });
+                self.eras.publish(&current.eras);
+                (start, at_start, at_start)
             }
         };
         let initial = quota.initial_amount().min(quota.capacity());
@@ -212,7 +205,7 @@ impl QuotaCell {
             capacity,
             debt: debt(layout, &quota),
             initial: units(initial),
-            eras,
+            era,
             ..old
         };
         current.quota = quota;
@@ -275,78 +268,28 @@ impl QuotaCell {
     }
 
     fn publish(&self, piece: &Piece) {
-        // Relaxed: the version is written only under the lock.
-        let version = self.version.load(Ordering::Relaxed) + 1;
-        let slot = &self.slots[(version & 1) as usize];
-        for (place, word) in slot.iter().zip(words(piece)) {
-            place.store(word, Ordering::Release);
-        }
-        self.version.store(version, Ordering::Release);
-    }
-
-    /// Copies the piece of a version. It is torn if the version has changed since.
-    #[inline]
-    fn copy(&self, version: u64) -> Piece {
-        let slot = &self.slots[(version & 1) as usize];
-        let word = |at: usize| slot[at].load(Ordering::Acquire);
-        let (units, reading) = (|at| Units(word(at)), |at| Reading::from_nanos(word(at)));
-        Piece {
-            pace: Pace { start: reading(0), at_start: reading(1), slope: word(2), last: reading(3) },
-            capacity: units(4),
-            debt: units(5),
-            initial: units(6),
-            paused_until: reading(7),
-            eras: if word(8) == 0 { Eras::NONE } else { copy_eras(slot) },
-        }
+        self.piece.publish(piece_words(piece));
     }
 }
 
-/// Copies the eras of a piece.
-#[cold]
-fn copy_eras(slot: &Slot) -> Eras {
-    let word = |at: usize| slot[at].load(Ordering::Acquire);
-    let mut eras = Eras::NONE;
-    // Never more than there are places, also if the copy is torn.
-    for at in (0..MOST_ERAS).take(word(8) as usize) {
-        let first = FIXED + ERA * at;
-        let [start, before, after, capacity, debt, next] = [0, 1, 2, 3, 4, 5].map(|place| word(first + place));
-        let carry = match debt {
-            0 => Carry::Keep,
-            FILL => Carry::Fill(Units(next)),
-            debt => Carry::Scale { capacity: Units(next), debt: Units(debt - 1) },
-        };
-        let [before, after, capacity] = [before, after, capacity].map(Units);
-        eras = eras.with(Era { start: Reading::from_nanos(start), before, after, capacity, carry });
-    }
-    eras
+/// Returns the words of a piece, in the order in which [`read_piece`] reads them.
+fn piece_words(&Piece { pace, capacity, debt, initial, paused_until, era }: &Piece) -> [u64; PIECE] {
+    let [start, at_start, last, paused_until, era] =
+        [pace.start, pace.at_start, pace.last, paused_until, era].map(Reading::nanos);
+    [start, at_start, pace.slope, last, capacity.0, debt.0, initial.0, paused_until, era]
 }
 
-/// In the place of a debt: the era begins with full buckets.
-const FILL: u64 = u64::MAX;
-
-/// Returns the words of a piece, in the order in which [`QuotaCell::copy`] reads them.
-fn words(piece: &Piece) -> impl Iterator<Item = u64> + use<'_> {
-    let Piece { pace, capacity, debt, initial, paused_until, ref eras } = *piece;
-    let fixed: [u64; FIXED] = [
-        pace.start.nanos(),
-        pace.at_start.nanos(),
-        pace.slope,
-        pace.last.nanos(),
-        capacity.0,
-        debt.0,
-        initial.0,
-        paused_until.nanos(),
-        eras.count as u64,
-    ];
-    let of_era = |era: &Era| -> [u64; ERA] {
-        let (debt, capacity) = match era.carry {
-            Carry::Keep => (0, Units(0)),
-            Carry::Fill(capacity) => (FILL, capacity),
-            Carry::Scale { capacity, debt } => (debt.0 + 1, capacity),
-        };
-        [era.start.nanos(), era.before.0, era.after.0, era.capacity.0, debt, capacity.0]
-    };
-    fixed.into_iter().chain(eras.iter().flat_map(of_era))
+#[inline]
+fn read_piece(words: Words<'_, PIECE>) -> Piece {
+    let (units, reading) = (|at| Units(words.at(at)), |at| Reading::from_valid(words.at(at)));
+    Piece {
+        pace: Pace { start: reading(0), at_start: reading(1), slope: words.at(2), last: reading(3) },
+        capacity: units(4),
+        debt: units(5),
+        initial: units(6),
+        paused_until: reading(7),
+        era: reading(8),
+    }
 }
 
 fn debt(layout: &Layout, quota: &Quota) -> Units {

@@ -12,14 +12,13 @@
 //! written. That is a reading of the past: the compare-exchange then fails, or a denial is checked
 //! again.
 
+use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand, Step};
 use crate::clock::Clock;
 use crate::error::{ExceedsBurst, RateLimited, TableFull, TryAcquireError};
 use crate::sync::{AtomicU64, Hint, Ordering, const_unless_loom};
 use crate::tokens::Tokens;
 use crate::word::{Due, Layout, Reading, Units, Word};
-
-use super::terms_source::TermsSource;
 
 /// The source of a call's readings: a first one, and at most one more. The second is asked for if a
 /// denial was decided on a reading that may have been overtaken, by another call's swap or because
@@ -104,15 +103,35 @@ impl<C: Clock> TimeSource<'_, C> {
 /// once more if the result would be a denial. The first such denial restores the default.
 pub(crate) struct ReadOrderHint(Hint);
 
+/// The load comes first.
+const LOAD_FIRST: u8 = 0;
+/// The clock comes first.
+const CLOCK_FIRST: u8 = 1;
+/// Neither comes first: the word has moved to another cell for good.
+#[cfg(feature = "std")]
+const MOVED: u8 = 2;
+
 impl ReadOrderHint {
     /// Starts with the load first.
     pub(crate) const fn new() -> Self {
-        ReadOrderHint(Hint::new(false))
+        ReadOrderHint(Hint::new(LOAD_FIRST))
     }
 
     #[inline]
-    pub(crate) fn clock_first(&self) -> bool {
+    fn get(&self) -> u8 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the load does not come first.
+    #[inline]
+    fn clock_first(&self) -> bool {
+        self.get() != LOAD_FIRST
+    }
+
+    #[cfg(feature = "std")]
+    #[inline]
+    fn has_moved(&self) -> bool {
+        self.get() == MOVED
     }
 
     /// Called when a compare-exchange fails. Switches to clock-first with probability 1/1024, using
@@ -124,7 +143,7 @@ impl ReadOrderHint {
         // The models switch it themselves, with a reading of zero.
         const MANY: u64 = if cfg!(brimful_loom) { u64::MAX } else { 1_024 };
         if now.nanos().is_multiple_of(MANY) {
-            self.0.store(true, Ordering::Relaxed);
+            self.turn(LOAD_FIRST, CLOCK_FIRST);
         }
     }
 
@@ -132,7 +151,17 @@ impl ReadOrderHint {
     #[cold]
     #[inline(never)]
     pub(crate) fn on_denial(&self) {
-        self.0.store(false, Ordering::Relaxed);
+        self.turn(CLOCK_FIRST, LOAD_FIRST);
+    }
+
+    /// Called when the word has moved to another cell for good.
+    #[cfg(feature = "std")]
+    pub(crate) fn on_move(&self) {
+        self.0.store(MOVED, Ordering::Relaxed);
+    }
+
+    fn turn(&self, from: u8, to: u8) {
+        let _ = self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -192,13 +221,22 @@ pub(crate) enum Taken {
 }
 
 impl Taken {
+    /// Returns the reading at which the call was decided; `None` if there is no limit.
+    #[cfg(feature = "std")]
+    pub(crate) fn read_at(self) -> Option<Reading> {
+        match self {
+            Taken::Admitted { now, .. } | Taken::Denied { now, .. } | Taken::TableFull { now, .. } => Some(now),
+            Taken::Unlimited => None,
+        }
+    }
+
     /// Returns the answer to a call for `n` tokens that leaves `leaving`, by a quota that never changed.
     #[inline(always)]
     pub(crate) fn answer(self, layout: &Layout, (n, leaving): (Tokens, Tokens)) -> Result<(), TryAcquireError> {
         match self {
             Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
             Taken::Denied { needed, .. } if needed > layout.capacity() => {
-                Err(TryAcquireError::ExceedsBurst(exceeding(layout, n.total_pico(), leaving.total_pico())))
+                Err(TryAcquireError::ExceedsBurst(exceeding(layout, n.to_bits(), leaving.to_bits())))
             }
             Taken::Denied { deficit, now, .. } => {
                 Err(TryAcquireError::RateLimited(RateLimited(Due::new(layout.earned(), now, deficit))))
@@ -207,30 +245,20 @@ impl Taken {
         }
     }
 
-    /// Returns the answer by a quota that may have changed. Amounts in 10⁻¹² token are passed in
-    /// registers.
-    #[cold]
-    pub(crate) fn answer_by(
-        self,
-        terms: TermsSource<'_>,
-        requested: u128,
-        leaving: u128,
-    ) -> Result<(), TryAcquireError> {
-        if let Taken::Admitted { .. } | Taken::Unlimited = self {
-            return Ok(());
-        }
-        let terms = &terms.terms();
+    /// Returns the answer by a quota that may have changed. Amounts are passed in registers.
+    #[inline(always)]
+    pub(crate) fn answer_by(self, terms: &Terms<'_>, requested: u128, leaving: u128) -> Result<(), TryAcquireError> {
         match self {
-            Taken::Denied { needed, .. } if needed > terms.capacity() => {
-                let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
-                let burst = terms.layout.tokens_down(terms.capacity());
-                Err(TryAcquireError::ExceedsBurst(ExceedsBurst::new(requested, leaving, burst)))
-            }
-            Taken::Denied { deficit, now, .. } => {
+            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
+            Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(TableFull(terms.due(now, deficit)))),
+            Taken::Denied { needed, deficit, now } => {
+                if needed > terms.capacity() {
+                    let [requested, leaving] = [requested, leaving].map(Tokens::from_bits);
+                    let burst = terms.layout.tokens_down(terms.capacity());
+                    return Err(TryAcquireError::ExceedsBurst(ExceedsBurst::new(requested, leaving, burst)));
+                }
                 Err(TryAcquireError::RateLimited(RateLimited(terms.due(now, deficit))))
             }
-            Taken::TableFull { deficit, now } => Err(TryAcquireError::TableFull(TableFull(terms.due(now, deficit)))),
-            Taken::Admitted { .. } | Taken::Unlimited => Ok(()),
         }
     }
 }
@@ -244,15 +272,24 @@ pub(crate) struct Seen {
     pub(super) overtaken: bool,
 }
 
+#[cfg(feature = "std")]
+impl Seen {
+    /// The word has moved to another cell. Neither that cell nor the clock was read.
+    #[cold]
+    const fn moved() -> Seen {
+        Seen { word: Word::IN_SECOND, now: Reading::NONE, overtaken: false }
+    }
+}
+
 #[cold]
 fn refused(layout: &Layout, deficit: Units, now: Reading) -> TableFull {
     TableFull(Due::new(layout.earned(), now, deficit))
 }
 
-/// For amounts in 10⁻¹² token, which are passed in registers.
+/// For amounts that are passed in registers.
 #[cold]
 fn exceeding(layout: &Layout, requested: u128, leaving: u128) -> ExceedsBurst {
-    let [requested, leaving] = [requested, leaving].map(Tokens::from_pico);
+    let [requested, leaving] = [requested, leaving].map(Tokens::from_bits);
     ExceedsBurst::new(requested, leaving, layout.tokens_down(layout.capacity()))
 }
 
@@ -273,6 +310,10 @@ pub(crate) fn take(
     let clock_first = order.is_some_and(ReadOrderHint::clock_first);
     let (now, mut word);
     if clock_first {
+        #[cfg(feature = "std")]
+        if order.is_some_and(ReadOrderHint::has_moved) {
+            return Err(Seen::moved());
+        }
         now = source.read();
         word = cell.load();
     } else {
@@ -364,12 +405,14 @@ impl Cell {
     /// As [`load`](Cell::load), for a limiter whose quota changes. Acquire: a call that sees a word sees the
     /// terms by which it was written.
     #[cfg(feature = "std")]
+    #[inline]
     pub(crate) fn load_with_terms(&self) -> Word {
         Word::from_bits(self.0.load(Ordering::Acquire))
     }
 
     /// As [`compare_exchange`](Cell::compare_exchange), which acquires also if it fails, for the same reason.
     #[cfg(feature = "std")]
+    #[inline]
     pub(crate) fn compare_exchange_with_terms(&self, seen: Word, next: Word) -> Result<(), Word> {
         let swapped = self.0.compare_exchange(seen.bits(), next.bits(), Ordering::AcqRel, Ordering::Acquire);
         swapped.map(drop).map_err(Word::from_bits)
@@ -403,13 +446,22 @@ mod tests {
     #[test]
     fn one_lost_swap_in_many_turns_it_and_a_denial_turns_it_back() {
         let (order, mut turns) = (ReadOrderHint::new(), 0);
-        assert!(!order.clock_first());
+        assert_eq!(order.get(), LOAD_FIRST);
         for nanos in 0..10_240 {
             order.on_cas_failure(Reading::from_nanos(nanos));
-            turns += u32::from(order.clock_first());
+            turns += u32::from(order.get() == CLOCK_FIRST);
             order.on_denial();
-            assert!(!order.clock_first());
+            assert_eq!(order.get(), LOAD_FIRST);
         }
         assert_eq!(turns, 10);
+    }
+
+    #[test]
+    fn nothing_turns_it_after_a_move() {
+        let order = ReadOrderHint::new();
+        order.on_move();
+        order.on_cas_failure(Reading::from_nanos(0));
+        order.on_denial();
+        assert_eq!(order.get(), MOVED);
     }
 }

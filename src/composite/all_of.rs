@@ -3,16 +3,19 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
 
 use super::decision::CompositeDecision;
-use super::error::{LimitCause, LimitError};
-use super::together::{self, MOST_LIMITS, Part, Parts};
+use super::error::{AcquireCause, CompositeAcquireError, LimitCause, LimitError};
+use super::together::{self, MOST_LIMITS, Part, Parts, Refused};
+use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, BorrowedTarget, ConcurrencyLimit, KeyedConcurrencyLimit, Permit};
-use crate::error::LimitName;
-use crate::limiter::{Acquire, Bucket, Found};
+use crate::error::{AcquirePermitError, JoinedTwice, LimitName, TimedOut};
+use crate::limiter::{Bucket, Found, Granted, UncountedAcquire};
+use crate::queue::{Deadline, in_drop};
 use crate::tokens::Tokens;
-use crate::word::Word;
+use crate::word::{Reading, Word};
 
 /// The tokens that a call takes from one limit, and the limit's name. See [`AllOf`].
 pub struct Charge<'a, C = QuantaClock> {
@@ -92,8 +95,17 @@ impl<const M: usize> fmt::Debug for Held<'_, M> {
 /// waits for another, so there is no deadlock, and each limit keeps its own bound. While this call takes from the
 /// limits, another call may be denied by a charge that is given back a moment later.
 ///
+/// A limit of tokens can be joined more than once: it is charged the sum, and keeps the most tokens that one of the
+/// charges leaves. A [`Decision`](crate::Decision) of such a charge shows the refusal of them all.
+///
 /// To charge the same limits for every call, and to serve waiters in order over all of them, see
 /// [`CompositeLimiter`](crate::CompositeLimiter).
+///
+/// # Statistics
+///
+/// Each charge counts as one call on its limit, with and without a wait. A call that is refused, or that waits in
+/// vain, counts on the limit that refused it. Tokens that a wait was granted, and gave back because another limit
+/// refused it, count nowhere.
 ///
 /// # Examples
 ///
@@ -136,7 +148,8 @@ impl<'a, const N: usize, C> AllOf<'a, N, 0, C> {
         AllOf { charges, permits: [] }
     }
 
-    /// Adds concurrency limits, of which the call takes a permit each.
+    /// Adds concurrency limits, of which the call takes a permit each. A limit, or a key of one, can be joined once:
+    /// a call that joins it twice is refused.
     #[inline]
     pub fn permits<const M: usize>(self, permits: [PermitCharge<'a, C>; M]) -> AllOf<'a, N, M, C> {
         AllOf { charges: self.charges, permits }
@@ -150,11 +163,12 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     ///
     /// [`LimitError`], which names the limit that refused the call: the first concurrency limit without a free
     /// permit; or, of the limits of tokens, the one with the longest wait. Nothing was charged anywhere.
+    /// [`LimitCause::JoinedTwice`] if a concurrency limit is joined twice.
     #[inline]
     pub fn try_acquire(&self) -> Result<Held<'a, M>, LimitError> {
         let held = self.take_permits(None)?;
         match together::take_all::<_, N>(self, None, &mut |_, _| ()) {
-            Ok(()) => self.count_admitted(None),
+            Ok(()) => self.count_admitted(),
             Err(refused) => return Err(self.count_refused(refused.error(self))),
         }
         Ok(held)
@@ -165,7 +179,7 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
     pub fn decide(&self) -> CompositeDecision {
         let decided = CompositeDecision::of(self, None, || ());
         match decided.refusal() {
-            None => self.count_admitted(None),
+            None => self.count_admitted(),
             Some(error) => _ = self.count_refused(error),
         }
         decided
@@ -177,14 +191,28 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         together::give_back(self, N, None, |target, added| target.recording().refunded(added));
     }
 
-    /// Counts an admitted call in the statistics of each limit but `counted`.
+    /// Counts an admitted call in the statistics of each limit: each charge is a call.
     #[inline]
-    fn count_admitted(&self, counted: Option<usize>) {
-        for (nth, Charge { bucket, n, .. }) in self.charges.iter().enumerate() {
-            if Some(nth) != counted && !n.is_zero() {
+    fn count_admitted(&self) {
+        for Charge { bucket, n, .. } in &self.charges {
+            if !n.is_zero() {
                 bucket.target().recording().admitted(*n);
             }
         }
+    }
+
+    /// Counts the end of a wait in the statistics of the limit of tokens that it comes from.
+    pub(super) fn count_ended(&self, error: &CompositeAcquireError) {
+        let charge = error.index().and_then(|nth| self.charges.get(nth));
+        if let (AcquireCause::Tokens(cause), Some(Charge { bucket, n, .. })) = (error.cause(), charge) {
+            let target = bucket.target();
+            target.count_wait(target.recording(), *n, Err(&cause));
+        }
+    }
+
+    /// Counts a wait that was dropped while it waited for the tokens of a charge.
+    pub(super) fn count_abandoned(&self, nth: usize) {
+        self.charges[nth].bucket.target().recording().abandoned();
     }
 
     /// Counts a refused call in the statistics of the limit that refused it, and returns the error.
@@ -193,13 +221,28 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         if let (LimitCause::Tokens(cause), Some(Charge { bucket, n, .. })) =
             (error.cause(), self.charges.get(error.index()))
         {
-            bucket.target().recording().refused(*n, &cause);
+            bucket.target().count_refused(*n, &cause);
         }
         error
     }
 
+    /// Returns the error of the first concurrency limit that is joined for the second time. One permit of two would
+    /// be given back for ever, because a call holds nothing while it waits for the other one.
+    fn joined_twice(&self) -> Option<LimitError> {
+        let is_twice = |nth: usize| {
+            let target = self.permits[nth].target;
+            self.permits[..nth].iter().any(|before| before.target.is_same(target))
+        };
+        let nth = (1..M).find(|&nth| is_twice(nth))?;
+        let name = LimitName::new(self.permits[nth].name);
+        Some(LimitError::new(N + nth, name, LimitCause::JoinedTwice(JoinedTwice(()))))
+    }
+
     #[inline]
     fn take_permits(&self, mut have: Option<(usize, Permit<'a>)>) -> Result<Held<'a, M>, LimitError> {
+        if let Some(twice) = self.joined_twice() {
+            return Err(twice);
+        }
         let mut held = Held { permits: [const { None }; M] };
         for (nth, (place, charge)) in held.permits.iter_mut().zip(&self.permits).enumerate() {
             *place = match have.take_if(|(at, _)| *at == nth) {
@@ -216,25 +259,17 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         Ok(held)
     }
 
-    /// Takes everything but the tokens of `charged` and of other charges on its bucket, which are taken already,
-    /// and the permit in `have`. If a limit refuses, those are given back as well.
-    pub(super) fn take(
-        &self,
-        charged: Option<usize>,
-        have: Option<(usize, Permit<'a>)>,
-    ) -> Result<Held<'a, M>, LimitError> {
-        let taken = self.take_permits(have).and_then(|held| {
-            let rest = Rest { all: self, charged };
-            // A refusal is not counted: the call goes on to wait for that limit.
-            together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
-            self.count_admitted(charged);
-            Ok(held)
-        });
-        if let (Err(_), Some(nth)) = (&taken, charged) {
-            let target = self.charges[nth].bucket.target();
-            target.refund(target.layout().units_up(self.tokens_with(nth)), target.live());
+    /// Returns the call without the tokens that it has waited for.
+    pub(super) fn without(&self, waited: Option<(usize, Granted)>) -> Prepaid<'_, 'a, N, M, C> {
+        Prepaid { all: self, tokens: waited }
+    }
+
+    /// Returns the error of a call whose deadline has passed.
+    pub(super) fn too_late(&self) -> CompositeAcquireError {
+        if N == 0 {
+            return CompositeAcquireError::new(None, AcquireCause::Permit(AcquirePermitError::TimedOut(TimedOut(()))));
         }
-        taken
+        together::too_late(self, None)
     }
 
     /// Returns whether two charges are on the same bucket.
@@ -242,10 +277,28 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
         self.charges[one].bucket.target().is_same(&self.charges[other].bucket.target())
     }
 
-    /// Returns the tokens of a charge and of all others on the same bucket: they are waited for together.
-    fn tokens_with(&self, nth: usize) -> Tokens {
-        let same = (0..N).filter(|&other| self.are_same(nth, other));
-        same.fold(Tokens::ZERO, |sum, other| sum.saturating_add(self.charges[other].n))
+    #[inline]
+    fn charge(&self, nth: usize) -> Part<'a, C> {
+        let Charge { bucket, n, .. } = &self.charges[nth];
+        Part { target: bucket.target(), n: *n, leaving: bucket.left() }
+    }
+
+    /// Returns a charge with all others on the same bucket: the sum of their tokens, and the most that one of them
+    /// leaves. They are waited for together.
+    fn joined(&self, nth: usize) -> Part<'a, C> {
+        let part = self.charge(nth);
+        // A charge of nothing takes no part.
+        if part.n.is_zero() {
+            return part;
+        }
+        let mut joined = Part { n: Tokens::ZERO, ..part };
+        for Charge { bucket, n, .. } in &self.charges {
+            if !n.is_zero() && bucket.target().is_same(&joined.target) {
+                joined.n = joined.n.saturating_add(*n);
+                joined.leaving = joined.leaving.max(bucket.left());
+            }
+        }
+        joined
     }
 
     pub(super) fn name_of(&self, nth: usize) -> &'a str {
@@ -260,8 +313,9 @@ impl<'a, const N: usize, const M: usize, C: Clock> AllOf<'a, N, M, C> {
 }
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> AllOf<'a, N, M, C> {
-    pub(super) fn acquire_tokens(&self, nth: usize) -> Acquire<'a, C> {
-        self.charges[nth].bucket.acquire_n(self.tokens_with(nth))
+    pub(super) fn acquire_tokens(&self, nth: usize, deadline: Deadline) -> UncountedAcquire<'a, C> {
+        let Part { target, n, leaving } = self.joined(nth);
+        UncountedAcquire::new(target, n, leaving, deadline)
     }
 
     pub(super) fn acquire_permit(&self, nth: usize) -> AcquirePermit<'a, C> {
@@ -282,8 +336,18 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
 
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, C> {
-        let Charge { bucket, n, .. } = &self.charges[nth];
-        Part { target: bucket.target(), n: *n, leaving: bucket.left() }
+        self.charge(nth)
+    }
+
+    fn whole(&self, nth: usize) -> Part<'_, C> {
+        self.joined(nth)
+    }
+
+    #[cold]
+    fn of_whole(&self, refused: Refused) -> Refused {
+        let (part, whole) = (self.charge(refused.nth), self.joined(refused.nth));
+        // If it is joined once, the refusal stands.
+        if (part.n, part.leaving) == (whole.n, whole.leaving) { refused } else { refused.of(&whole) }
     }
 
     fn name(&self, nth: usize) -> LimitName {
@@ -306,6 +370,58 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for &AllOf<'a, N, M, C>
     }
 }
 
+/// A call without the tokens of a charge, and of all others on its bucket, that it has waited for. They are given back
+/// when this is dropped.
+pub(super) struct Prepaid<'b, 'a, const N: usize, const M: usize, C: Clock> {
+    all: &'b AllOf<'a, N, M, C>,
+    tokens: Option<(usize, Granted)>,
+}
+
+impl<'a, const N: usize, const M: usize, C: Clock> Prepaid<'_, 'a, N, M, C> {
+    /// Takes the rest of the call, but for the permit in `have`. If a limit refuses, or a clock panics, all is given
+    /// back.
+    pub(super) fn take(mut self, have: Option<(usize, Permit<'a>)>) -> Result<Held<'a, M>, LimitError> {
+        let held = self.all.take_permits(have)?;
+        let rest = Rest { all: self.all, charged: self.charged() };
+        // A refusal is not counted: the call goes on to wait for that limit.
+        together::take_all::<_, N>(rest, None, &mut |_, _| ()).map_err(|refused| refused.error(rest))?;
+        self.count_admitted();
+        self.tokens = None;
+        Ok(held)
+    }
+
+    /// Returns whether the call takes anything else, but for a number of `permits`.
+    pub(super) fn takes_more(&self, permits: usize) -> bool {
+        let is_charged = |nth| self.charged().is_some_and(|charged| self.all.are_same(charged, nth));
+        M > permits || (0..N).any(|nth| !self.all.charges[nth].n.is_zero() && !is_charged(nth))
+    }
+
+    /// Counts as [`AllOf::count_admitted`]. The charges of the bucket that was waited for have waited.
+    fn count_admitted(&self) {
+        for (nth, Charge { bucket, n, .. }) in self.all.charges.iter().enumerate() {
+            let waited = self.tokens.filter(|&(charged, _)| self.all.are_same(charged, nth));
+            let waited = waited.map_or(Duration::ZERO, |(_, granted)| granted.waited());
+            bucket.target().recording().waited(*n, Ok(waited));
+        }
+    }
+
+    fn charged(&self) -> Option<usize> {
+        self.tokens.map(|(nth, _)| nth)
+    }
+}
+
+impl<const N: usize, const M: usize, C: Clock> Drop for Prepaid<'_, '_, N, M, C> {
+    fn drop(&mut self) {
+        if let Some((nth, granted)) = self.tokens {
+            let Part { target, n, .. } = self.all.joined(nth);
+            // As of the grant: the clock, which may panic, is not read again for this.
+            let at = TimeSource::given(Reading::from_nanos(granted.granted_at()));
+            // The hook of a full table is user code.
+            in_drop(|| _ = target.give_back(target.layout().units_up(n), at));
+        }
+    }
+}
+
 /// The charges of a call, but for those on one bucket that are made already.
 struct Rest<'b, 'a, const N: usize, const M: usize, C> {
     all: &'b AllOf<'a, N, M, C>,
@@ -320,6 +436,13 @@ impl<const N: usize, const M: usize, C> Clone for Rest<'_, '_, N, M, C> {
 
 impl<const N: usize, const M: usize, C> Copy for Rest<'_, '_, N, M, C> {}
 
+impl<'a, const N: usize, const M: usize, C: Clock> Rest<'_, 'a, N, M, C> {
+    fn unless_charged<'p>(&self, nth: usize, part: Part<'p, C>) -> Part<'p, C> {
+        let is_charged = self.charged.is_some_and(|charged| self.all.are_same(charged, nth));
+        if is_charged { Part { n: Tokens::ZERO, ..part } } else { part }
+    }
+}
+
 impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, C> {
     type Clock = C;
     type Place = Found<'a>;
@@ -331,9 +454,15 @@ impl<'a, C: Clock, const N: usize, const M: usize> Parts for Rest<'_, 'a, N, M, 
     }
 
     fn part(&self, nth: usize) -> Part<'_, C> {
-        let part = self.all.part(nth);
-        let is_charged = self.charged.is_some_and(|charged| self.all.are_same(charged, nth));
-        if is_charged { Part { n: Tokens::ZERO, ..part } } else { part }
+        self.unless_charged(nth, self.all.charge(nth))
+    }
+
+    fn whole(&self, nth: usize) -> Part<'_, C> {
+        self.unless_charged(nth, self.all.joined(nth))
+    }
+
+    fn of_whole(&self, refused: Refused) -> Refused {
+        self.all.of_whole(refused)
     }
 
     fn name(&self, nth: usize) -> LimitName {

@@ -11,6 +11,7 @@ use super::error::LimitError;
 use super::holder::Holder;
 use super::limits::{KeyCall, Leaving, SharedClock, SingleCall};
 use super::order::{Order, OrderCall, Queue};
+use super::queued::Effect;
 use super::reservation::CompositeReservation;
 use super::together::{self, Parts, Refused};
 use crate::cell::TimeSource;
@@ -108,6 +109,9 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
                 Holder::Key(keyed, key) => take(self.holder, KeyCall { limits: keyed.limits(), key, n, leaving }, at),
             }
         };
+        if taken.is_ok() {
+            self.holder.recording().admitted(n);
+        }
         self.holder.report();
         taken
     }
@@ -138,7 +142,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
 
     fn decide_at(self, n: Tokens, at: Option<Reading>) -> CompositeDecision {
         let leaving = self.leaving;
-        let gave_back = || self.holder.changed(false);
+        let gave_back = || self.holder.changed(Effect::Earlier);
         let decision = if let Some(queue) = self.holder.waiters() {
             let taken = self.take_behind(&*queue, n, at);
             if taken.is_err_and(|refused| refused.gave_back) {
@@ -155,6 +159,10 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
                 }
             }
         };
+        match decision.refusal() {
+            None => self.holder.recording().admitted(n),
+            Some(refusal) => self.holder.count_refused(n, refusal),
+        }
         self.holder.report();
         decision
     }
@@ -200,7 +208,8 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         for nth in 0..self.holder.limits().len() {
             self.holder.limits().target(nth).add_tokens(n, self.source(nth, at));
         }
-        self.holder.changed(false);
+        self.holder.recording().refunded(n);
+        self.holder.changed(Effect::Earlier);
         self.holder.report();
     }
 
@@ -208,7 +217,7 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         for nth in 0..self.holder.limits().len() {
             self.holder.limits().target(nth).reset(self.source(nth, at));
         }
-        self.holder.changed(false);
+        self.holder.changed(Effect::Earlier);
         self.holder.report();
     }
 }

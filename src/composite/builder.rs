@@ -1,5 +1,6 @@
 //! [`CompositeLimiterBuilder`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::{BACKGROUND, RateLimiter};
 use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::{Quota, Quotas};
+use crate::stats::{Recording, StatsOptions};
 
 /// A builder of a [`CompositeLimiter`]. Only [`quotas`](Self::quotas) is required.
 ///
@@ -36,6 +38,7 @@ pub struct CompositeLimiterBuilder<C = QuantaClock> {
     background: u8,
     max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
+    stats: StatsOptions,
 }
 
 impl CompositeLimiter {
@@ -48,6 +51,7 @@ impl CompositeLimiter {
             background: BACKGROUND,
             max_waiters: None,
             timer: None,
+            stats: StatsOptions::OFF,
         }
     }
 }
@@ -80,8 +84,8 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
 
     /// Sets the clock that the limiter reads.
     pub fn clock<D: Clock>(self, clock: D) -> CompositeLimiterBuilder<D> {
-        let CompositeLimiterBuilder { quotas, highest, background, max_waiters, timer, .. } = self;
-        CompositeLimiterBuilder { quotas, highest, clock, background, max_waiters, timer }
+        let CompositeLimiterBuilder { quotas, highest, background, max_waiters, timer, stats, .. } = self;
+        CompositeLimiterBuilder { quotas, highest, clock, background, max_waiters, timer, stats }
     }
 
     /// Sets the tokens that [`background`](CompositeLimiter::background) work leaves in each bucket, in percent
@@ -102,6 +106,18 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
         CompositeLimiterBuilder { timer: Some(TimerFactory::new(make)), ..self }
     }
 
+    /// Makes the limiter count its calls, for [`CompositeLimiter::stats`]: each once, and the refusals of each limit. By
+    /// default it does not. As for [`RateLimiterBuilder::stats`](crate::RateLimiterBuilder::stats).
+    pub fn stats(self) -> Self {
+        CompositeLimiterBuilder { stats: self.stats.on(), ..self }
+    }
+
+    /// Sets the name of the policy, as [`RateLimiterBuilder::name`](crate::RateLimiterBuilder::name). By default it is
+    /// the text of the quotas.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        CompositeLimiterBuilder { stats: self.stats.named(name.into()), ..self }
+    }
+
     /// Returns the limiter. Its buckets start now.
     ///
     /// # Errors
@@ -117,6 +133,7 @@ impl<C: Clock> CompositeLimiterBuilder<C> {
         };
         let limits = self.highest.limits(&quotas, limiter)?;
         let limits = SingleLimits::new(limits, WaitConfig::new(self.max_waiters, self.timer));
+        let limits = limits.with_stats(Recording::new(&self.stats, &quotas));
         Ok(CompositeLimiter::from_parts(limits, quotas, clock))
     }
 }

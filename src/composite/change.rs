@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::holder::Holder;
 use super::keyed::KeyedCompositeLimiter;
 use super::limiter::CompositeLimiter;
+use super::queued::Effect;
 use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::error::{LimitName, SetQuotaError, SetQuotaErrorKind};
@@ -45,14 +46,16 @@ impl<C: Clock> CompositeLimiter<C> {
     pub fn set_quota(&self, limit: &str, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
         let position = position(self.quotas(), limit)?;
         self.limits.limits()[position].limit.set_quota(change)?;
-        Holder::Single(&self.limits).changed(true);
+        self.limits.recording().changed();
+        Holder::Single(&self.limits).changed(Effect::Requoted);
         Ok(())
     }
 
     /// Admits nothing for `duration`, as [`RateLimiter::pause_for`](crate::RateLimiter::pause_for) does.
     pub fn pause_for(&self, duration: Duration) {
         self.limits.limits().iter().for_each(|limit| limit.limit.pause_for(duration));
-        Holder::Single(&self.limits).changed(true);
+        self.limits.recording().paused();
+        Holder::Single(&self.limits).changed(Effect::Later);
     }
 }
 
@@ -73,7 +76,8 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         let position = position(self.quotas(), limit)?;
         let buckets = &self.limits.limits()[position].limit;
         buckets.table.change_quota(change.into(), TimeSource::clock(buckets.clock()))?;
-        self.limits.changed(true);
+        self.limits.recording().changed();
+        self.limits.changed(Effect::Requoted);
         Ok(())
     }
 
@@ -82,6 +86,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
         for limit in self.limits.limits() {
             limit.limit.table.pause(duration, TimeSource::clock(limit.limit.clock()));
         }
-        self.limits.changed(true);
+        self.limits.recording().paused();
+        self.limits.changed(Effect::Later);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::LimitName;
-use crate::error::{AcquireError, AcquirePermitError, TryAcquireError, TryAcquirePermitError};
+use crate::error::{AcquireError, AcquirePermitError, JoinedTwice, TryAcquireError, TryAcquirePermitError};
 
 /// The reason for which one of several limits refused a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum LimitCause {
     Tokens(TryAcquireError),
     /// A concurrency limit.
     Permit(TryAcquirePermitError),
+    /// A concurrency limit that the call joins twice. It will never be admitted.
+    JoinedTwice(JoinedTwice),
 }
 
 /// The reason for which a wait on several limits ended without what it waited for.
@@ -25,6 +27,8 @@ pub enum AcquireCause {
     Tokens(AcquireError),
     /// A concurrency limit.
     Permit(AcquirePermitError),
+    /// A concurrency limit that the call joins twice. It will never be admitted.
+    JoinedTwice(JoinedTwice),
 }
 
 /// Shows a cause as the error within.
@@ -35,6 +39,7 @@ macro_rules! shows_cause {
                 match self {
                     $name::Tokens(error) => fmt::Display::fmt(error, f),
                     $name::Permit(error) => fmt::Display::fmt(error, f),
+                    $name::JoinedTwice(error) => fmt::Display::fmt(error, f),
                 }
             }
         }
@@ -44,6 +49,7 @@ macro_rules! shows_cause {
                 match self {
                     $name::Tokens(error) => fmt::Debug::fmt(error, f),
                     $name::Permit(error) => fmt::Debug::fmt(error, f),
+                    $name::JoinedTwice(error) => fmt::Debug::fmt(error, f),
                 }
             }
         }
@@ -95,7 +101,7 @@ impl LimitError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.cause {
             LimitCause::Tokens(error) => error.retry_after(),
-            LimitCause::Permit(_) => None,
+            LimitCause::Permit(_) | LimitCause::JoinedTwice(_) => None,
         }
     }
 }
@@ -153,7 +159,7 @@ impl CompositeAcquireError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.cause {
             AcquireCause::Tokens(error) => error.retry_after(),
-            AcquireCause::Permit(_) => None,
+            AcquireCause::Permit(_) | AcquireCause::JoinedTwice(_) => None,
         }
     }
 }

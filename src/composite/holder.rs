@@ -4,17 +4,20 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::error::LimitError;
+use super::error::{LimitCause, LimitError};
 use super::hook::FullHook;
 use super::key_queues::KeyQueues;
 use super::limits::{KeyedLimit, Limits, SingleLimit};
 use super::order::{OwnedLimits, Queue};
 use super::queue::CompositeQueue;
+use super::queued::Effect;
 use super::together::{Parts, Refused};
 use crate::clock::Clock;
 use crate::queue::{TimeDriver, WaitConfig};
+use crate::stats::Recording;
 use crate::sync::{OnceLock, Ordering, fence};
 use crate::table::Fingerprint;
+use crate::tokens::Tokens;
 
 /// A composite's limits and its queue.
 pub(crate) struct SingleLimits<C> {
@@ -22,15 +25,25 @@ pub(crate) struct SingleLimits<C> {
     config: Arc<WaitConfig>,
     /// Made when a caller waits for the first time.
     queue: OnceLock<Arc<Queue>>,
+    stats: Recording,
 }
 
 impl<C> SingleLimits<C> {
     pub(super) fn new(limits: Arc<[SingleLimit<C>]>, config: Arc<WaitConfig>) -> Self {
-        SingleLimits { limits, config, queue: OnceLock::new() }
+        SingleLimits { limits, config, queue: OnceLock::new(), stats: Recording::OFF }
+    }
+
+    /// The same limits, with these statistics.
+    pub(super) fn with_stats(self, stats: Recording) -> Self {
+        SingleLimits { stats, ..self }
     }
 
     pub(super) fn limits(&self) -> &[SingleLimit<C>] {
         &self.limits
+    }
+
+    pub(super) fn recording(&self) -> &Recording {
+        &self.stats
     }
 }
 
@@ -40,6 +53,7 @@ pub(crate) struct KeyedLimits<C> {
     config: Arc<WaitConfig>,
     queues: KeyQueues,
     hook: Option<Arc<FullHook>>,
+    stats: Recording,
 }
 
 impl<C> KeyedLimits<C> {
@@ -49,22 +63,30 @@ impl<C> KeyedLimits<C> {
         max_waiting_keys: u64,
         hook: Option<Arc<FullHook>>,
     ) -> Self {
-        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys), hook }
+        KeyedLimits { limits, config, queues: KeyQueues::new(max_waiting_keys), hook, stats: Recording::OFF }
+    }
+
+    /// The same limits, with these statistics.
+    pub(super) fn with_stats(self, stats: Recording) -> Self {
+        KeyedLimits { stats, ..self }
     }
 
     pub(super) fn limits(&self) -> &[KeyedLimit<C>] {
         &self.limits
     }
 
+    pub(super) fn recording(&self) -> &Recording {
+        &self.stats
+    }
+
     pub(super) fn waiting_keys(&self) -> u64 {
         self.queues.count()
     }
 
-    /// Called after a limit of all keys was changed. `is_less` is set if waiters may miss their deadlines by it.
-    /// Notifies each queue, with no lock held.
-    pub(super) fn changed(&self, is_less: bool) {
+    /// Called after a limit of all keys was changed. Notifies each queue, with no lock held.
+    pub(super) fn changed(&self, effect: Effect) {
         // Without a fence: a caller that comes to its shard or to its queue after this thread sees the change.
-        self.queues.all().iter().for_each(|queue| queue.changed(is_less));
+        self.queues.all().iter().for_each(|queue| queue.changed(effect));
     }
 
     /// Removes a key, and refuses the waiters on it. Returns whether the key was known.
@@ -77,7 +99,7 @@ impl<C> KeyedLimits<C> {
             known |= limit.limit.table.remove(key);
         }
         // A caller may have joined a new queue before the last limit forgot the key.
-        Holder::Key(self, key).changed(false);
+        Holder::Key(self, key).changed(Effect::Earlier);
         known
     }
 
@@ -87,7 +109,7 @@ impl<C> KeyedLimits<C> {
         self.limits.iter().for_each(|limit| limit.limit.table.clear());
         // Callers may have joined new queues before the last limit forgot their keys. A caller that makes its
         // queue after this look finds the keys forgotten.
-        self.changed(false);
+        self.changed(Effect::Earlier);
     }
 }
 
@@ -131,6 +153,25 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
+    /// Returns the statistics.
+    #[inline]
+    pub(super) fn recording(self) -> &'a Recording {
+        match self {
+            Holder::Single(single) => &single.stats,
+            Holder::Key(keyed, _) => &keyed.stats,
+        }
+    }
+
+    /// Counts a call that was refused, in the statistics.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn count_refused(self, n: Tokens, refusal: LimitError) {
+        if let LimitCause::Tokens(cause) = refusal.cause() {
+            self.recording().refused(n, &cause);
+        }
+        self.recording().refused_by(refusal.index());
+    }
+
     /// Returns the queue if calls have to go there.
     #[inline]
     pub(super) fn waiters(self) -> Option<Arc<Queue>> {
@@ -148,12 +189,11 @@ impl<'a, C> Holder<'a, C> {
         }
     }
 
-    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
-    /// miss their deadlines by it.
-    pub(super) fn changed(self, is_less: bool) {
+    /// Called after a limit was changed, other than by a call that was admitted.
+    pub(super) fn changed(self, effect: Effect) {
         fence(Ordering::SeqCst);
         if let Some(queue) = self.waiters() {
-            queue.changed(is_less);
+            queue.changed(effect);
         }
     }
 
@@ -169,7 +209,11 @@ impl<'a, C> Holder<'a, C> {
     #[inline]
     pub(super) fn refused(self, refused: Refused, parts: impl Parts) -> LimitError {
         if refused.gave_back {
-            self.changed(false);
+            self.changed(Effect::Earlier);
+        }
+        // Apart, so that a caller that needs no error has none made.
+        if self.recording().is_on() {
+            self.count_refused(parts.part(refused.nth).n, refused.error(parts));
         }
         refused.error(parts)
     }

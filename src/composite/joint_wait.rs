@@ -7,11 +7,11 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use super::all_of::{AllOf, Held};
-use super::error::{AcquireCause, CompositeAcquireError};
+use super::error::{AcquireCause, CompositeAcquireError, LimitCause};
 use crate::clock::{Clock, QuantaClock};
 use crate::concurrency::{AcquirePermit, Permit};
 use crate::error::LimitName;
-use crate::limiter::Acquire;
+use crate::limiter::{Granted, UncountedAcquire};
 use crate::queue::{Deadline, Parker};
 use crate::word::Reading;
 
@@ -47,7 +47,7 @@ enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
     /// Nothing is taken, and nothing is waited for.
     Free,
     /// Waits for the tokens of a charge.
-    Tokens(usize, Acquire<'a, C>),
+    Tokens(usize, UncountedAcquire<'a, C>),
     /// Waits for a permit.
     Permit(usize, AcquirePermit<'a, C>),
     Over,
@@ -56,7 +56,7 @@ enum Stage<'a, C: Clock + Clone + Send + Sync + 'static> {
 /// The tokens or the permit that a call has waited for.
 enum Waited<'a> {
     Nothing,
-    Tokens(usize),
+    Tokens(usize, Granted),
     Permit(usize, Permit<'a>),
 }
 
@@ -67,7 +67,8 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
     ///
     /// # Errors
     ///
-    /// [`CompositeAcquireError`], which names the limit that cannot be met.
+    /// [`CompositeAcquireError`], which names the limit that cannot be met. [`AcquireCause::JoinedTwice`] if a
+    /// concurrency limit is joined twice.
     pub fn acquire(self) -> AcquireAll<'a, N, M, C> {
         AcquireAll::new(self)
     }
@@ -78,13 +79,16 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
         AcquireAll { all, deadline: Deadline::None, stage: Stage::New }
     }
 
-    /// Fails if the call cannot be served within `timeout` of the first poll, by the clock of the first limit.
+    /// Fails if the call cannot be served within `timeout` of the first poll, by the clock of the first limit. A limit
+    /// that grants in time, to a call that is polled after its deadline, gets its tokens back if the call takes from
+    /// others as well.
     pub fn within(mut self, timeout: Duration) -> Self {
         self.deadline = Deadline::Within(timeout);
         self
     }
 
-    /// As `within`, with a deadline in nanoseconds since the origin of the limits' clock.
+    /// As `within`, with a deadline in nanoseconds since the origin of the limits' clock. After the deadline, a call
+    /// fails at once unless it costs nothing.
     pub fn until(mut self, deadline_ns: u64) -> Self {
         self.deadline = Deadline::Until(Reading::from_nanos(deadline_ns));
         self
@@ -109,50 +113,57 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
         CompositeAcquireError::new(Some((nth, LimitName::new(self.all.name_of(nth)))), cause)
     }
 
+    /// Ends the wait without what it waited for.
+    fn end(&mut self, error: CompositeAcquireError) -> Poll<Answer<'a, M>> {
+        self.stage = Stage::Over;
+        self.all.count_ended(&error);
+        Poll::Ready(Err(error))
+    }
+
     fn advance(&mut self, by: &Waker) -> Poll<Answer<'a, M>> {
-        if let (Stage::New, deadline @ Deadline::Within(_), Some(clock)) =
-            (&self.stage, self.deadline, self.all.clock())
-        {
-            self.deadline = Deadline::Until(deadline.from(Reading::from_nanos(clock.now())));
-        }
         let mut context = Context::from_waker(by);
         for _ in 0..ROUNDS {
             let waited = match &mut self.stage {
                 Stage::New | Stage::Free => Waited::Nothing,
                 Stage::Tokens(nth, acquire) => {
                     let nth = *nth;
-                    match ready!(Pin::new(acquire).poll(&mut context)) {
-                        Ok(_) => Waited::Tokens(nth),
-                        Err(error) => {
-                            self.stage = Stage::Over;
-                            return Poll::Ready(Err(self.error(nth, AcquireCause::Tokens(error))));
-                        }
+                    match ready!(acquire.poll(by)) {
+                        Ok(granted) => Waited::Tokens(nth, granted),
+                        Err(error) => return self.end(self.error(nth, AcquireCause::Tokens(error))),
                     }
                 }
                 Stage::Permit(nth, acquire) => {
                     let nth = *nth;
                     match ready!(Pin::new(acquire).poll(&mut context)) {
                         Ok(permit) => Waited::Permit(nth, permit),
-                        Err(error) => {
-                            self.stage = Stage::Over;
-                            return Poll::Ready(Err(self.error(N + nth, AcquireCause::Permit(error))));
-                        }
+                        Err(error) => return self.end(self.error(N + nth, AcquireCause::Permit(error))),
                     }
                 }
                 Stage::Over => return Poll::Pending,
             };
             self.stage = Stage::Free;
-            let tried = match waited {
-                Waited::Nothing => self.all.take(None, None),
-                Waited::Tokens(nth) => self.all.take(Some(nth), None),
-                Waited::Permit(nth, permit) => self.all.take(None, Some((nth, permit))),
+            let (tokens, permit) = match waited {
+                Waited::Nothing => (None, None),
+                Waited::Tokens(nth, granted) => (Some((nth, granted)), None),
+                Waited::Permit(nth, permit) => (None, Some((nth, permit))),
             };
-            match tried {
+            let call = self.all.without(tokens);
+            // What was granted by the deadline is the call's. All else has to be taken by then.
+            if is_late(&mut self.deadline, self.all.clock()) && call.takes_more(usize::from(permit.is_some())) {
+                drop((call, permit));
+                return self.end(self.all.too_late());
+            }
+            match call.take(permit) {
                 Ok(held) => {
                     self.stage = Stage::Over;
                     return Poll::Ready(Ok(held));
                 }
-                Err(refused) => self.stage = self.wait_on(refused.index()),
+                Err(refused) => match refused.cause() {
+                    LimitCause::JoinedTwice(twice) => {
+                        return self.end(self.error(refused.index(), AcquireCause::JoinedTwice(twice)));
+                    }
+                    LimitCause::Tokens(_) | LimitCause::Permit(_) => self.stage = self.wait_on(refused.index()),
+                },
             }
         }
         // Each limit serves this call at once, and another one refuses it. Others have to come in between.
@@ -162,30 +173,25 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
 
     /// Returns the wait on a limit that refused the call.
     fn wait_on(&self, nth: usize) -> Stage<'a, C> {
-        let deadline = match self.deadline {
-            Deadline::Until(deadline) => Some(deadline.nanos()),
-            _ => None,
-        };
         if nth < N {
-            let acquire = self.all.acquire_tokens(nth);
-            Stage::Tokens(
-                nth,
-                match deadline {
-                    Some(deadline) => acquire.until(deadline),
-                    None => acquire,
-                },
-            )
-        } else {
-            let acquire = self.all.acquire_permit(nth - N);
-            Stage::Permit(
-                nth - N,
-                match deadline {
-                    Some(deadline) => acquire.until(deadline),
-                    None => acquire,
-                },
-            )
+            return Stage::Tokens(nth, self.all.acquire_tokens(nth, self.deadline));
         }
+        let acquire = self.all.acquire_permit(nth - N);
+        let acquire = match self.deadline {
+            Deadline::Until(deadline) => acquire.until(deadline.nanos()),
+            _ => acquire,
+        };
+        Stage::Permit(nth - N, acquire)
     }
+}
+
+/// Returns whether a deadline has passed. A timeout begins with the first call.
+fn is_late(deadline: &mut Deadline, clock: Option<&impl Clock>) -> bool {
+    let (false, Some(clock)) = (matches!(deadline, Deadline::None), clock) else { return false };
+    let now = Reading::from_nanos(clock.now());
+    let at = deadline.from(now);
+    *deadline = Deadline::Until(at);
+    now > at
 }
 
 impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> Future for AcquireAll<'a, N, M, C> {
@@ -193,6 +199,14 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.advance(context.waker())
+    }
+}
+
+impl<const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'static> Drop for AcquireAll<'_, N, M, C> {
+    fn drop(&mut self) {
+        if let Stage::Tokens(nth, _) = self.stage {
+            self.all.count_abandoned(nth);
+        }
     }
 }
 

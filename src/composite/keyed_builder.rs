@@ -1,5 +1,6 @@
 //! [`KeyedCompositeLimiterBuilder`], and the constructors of [`KeyedCompositeLimiter`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::{KeyedRateLimiter, KeyedRateLimiterBuilder, SipState};
 use crate::queue::{TimerFactory, WaitConfig};
 use crate::quota::{Quota, Quotas};
+use crate::stats::{Recording, StatsOptions};
 use crate::table::{FullEvent, OnFull};
 
 impl<K: ?Sized> KeyedCompositeLimiter<K> {
@@ -45,6 +47,7 @@ pub struct KeyedCompositeLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState
     max_waiters: u32,
     max_waiting_keys: u64,
     timer: Option<TimerFactory>,
+    stats: StatsOptions,
 }
 
 impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
@@ -59,6 +62,7 @@ impl<K: ?Sized> KeyedCompositeLimiterBuilder<K> {
             max_waiters: 1 << 16,
             max_waiting_keys: 1 << 17,
             timer: None,
+            stats: StatsOptions::OFF,
         }
     }
 }
@@ -124,6 +128,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
             max_waiters: self.max_waiters,
             max_waiting_keys: self.max_waiting_keys,
             timer: self.timer,
+            stats: self.stats,
         }
     }
 
@@ -138,6 +143,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
             max_waiters: self.max_waiters,
             max_waiting_keys: self.max_waiting_keys,
             timer: self.timer,
+            stats: self.stats,
         }
     }
 
@@ -156,6 +162,18 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         KeyedCompositeLimiterBuilder { timer: Some(TimerFactory::new(make)), ..self }
     }
 
+    /// Makes the limiter count its calls, for [`KeyedCompositeLimiter::stats`]: each once, and the refusals of each limit. By
+    /// default it does not. As for [`RateLimiterBuilder::stats`](crate::RateLimiterBuilder::stats).
+    pub fn stats(self) -> Self {
+        KeyedCompositeLimiterBuilder { stats: self.stats.on(), ..self }
+    }
+
+    /// Sets the name of the policy, as [`RateLimiterBuilder::name`](crate::RateLimiterBuilder::name). By default it is
+    /// the text of the quotas.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        KeyedCompositeLimiterBuilder { stats: self.stats.named(name.into()), ..self }
+    }
+
     /// Returns the limiter, without keys.
     ///
     /// # Errors
@@ -168,6 +186,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
         let limits = self.highest.limits(&quotas, buckets)?;
         let config = WaitConfig::new(Some(self.max_waiters), self.timer);
         let limits = KeyedLimits::new(limits, config, self.max_waiting_keys, self.hook);
+        let limits = limits.with_stats(Recording::new(&self.stats, &quotas));
         Ok(KeyedCompositeLimiter::from_parts(limits, quotas, self.clock, self.each.into_hasher()))
     }
 }

@@ -254,8 +254,10 @@ impl<C: Clock + Clone + Send + Sync + 'static> CompositeLimiter<C> {
         self.acquire_n(n).wait()
     }
 
-    /// Ends every wait, now and later, with [`LimiterClosed`](crate::AcquireError::LimiterClosed). Calls that do
-    /// not wait go on.
+    /// Ends every wait, now and later, with [`LimiterClosed`](crate::AcquireError::LimiterClosed): for a shutdown.
+    /// Tokens that were granted before stay granted. Calls that do not wait go on, but each takes the lock of the queue
+    /// from then on. It cannot be undone. A later wait until an instant that has passed fails with
+    /// [`TooLate`](crate::AcquireError::TooLate), and one that costs nothing is granted.
     pub fn close(&self) {
         if let Ok(queue) = Holder::Single(&self.limits).queue() {
             queue.close();

@@ -22,6 +22,7 @@ mod owned;
 mod queue;
 mod queued;
 mod reservation;
+mod stats;
 mod together;
 mod wait;
 
@@ -40,5 +41,5 @@ pub use reservation::CompositeReservation;
 
 // For the limits of models.
 pub(crate) use queue::CompositeQueue;
-pub(crate) use queued::{CompositeRequest, Entered, NotServed, QueuedLimits, Waiters};
+pub(crate) use queued::{CompositeRequest, Effect, Entered, NotServed, QueuedLimits, Waiters};
 pub(crate) use together::{Part, Parts, Refused, take, take_all};

@@ -15,7 +15,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::ahead::{self, Ahead, NOTHING, Sums};
-use super::queued::{CompositeRequest, Entered, NotServed, QueuedLimits, Waiters};
+use super::queued::{CompositeRequest, Effect, Entered, NotServed, QueuedLimits, Waiters};
 use super::together::{self, Part, Parts, Refused};
 use crate::algorithm::token_bucket::Demand;
 use crate::cell::{Taken, TimeSource};
@@ -51,6 +51,8 @@ struct State<L: QueuedLimits> {
     woken: Vec<Waker>,
     /// Set if waiters may miss their deadlines, because a limit was charged.
     recheck: bool,
+    /// Set if waiters may never be served, because a quota changed.
+    requoted: bool,
     needs_dispatch: bool,
     closed: bool,
     /// Set if the queue was given up: it takes no waiters any longer.
@@ -97,6 +99,7 @@ impl<L: QueuedLimits> CompositeQueue<L> {
             ahead: Ahead::new(),
             woken: Vec::new(),
             recheck: false,
+            requoted: false,
             needs_dispatch: false,
             closed: false,
             gone: false,
@@ -155,17 +158,36 @@ impl<L: QueuedLimits> CompositeQueue<L> {
         self.has_waiters.store(has_waiters.into(), Ordering::SeqCst);
     }
 
+    /// Returns the first waiters whose tokens were not there by their deadlines, if the timer is late. The limits are
+    /// looked at before any waiter is charged: a charge at `now` discards what was above a burst by then, and so may
+    /// hide what was there before.
+    fn missed(state: &State<L>, view: &L::View<'_>, now: Reading) -> Vec<(Id, Refused)> {
+        let (mut missed, mut ahead) = (Vec::new(), NOTHING);
+        if state.list.first_timeout().is_none_or(|at| at >= now) {
+            return missed;
+        }
+        for (id, waiting) in state.list.ids() {
+            let (Some(&(order, costs)), deadline) = (state.order(id), waiting.deadline()) else { break };
+            let call = L::call(view, order);
+            match refusal(call, &ahead, deadline.min(now)) {
+                None => ahead::add(&mut ahead, &costs),
+                Some(refused) if misses(refused, call, deadline) => missed.push((id, refused)),
+                Some(_) => break,
+            }
+        }
+        missed
+    }
+
     /// Grants the first waiters, one after the other, while the limits admit them.
     fn serve(&self, state: &mut State<L>, view: &L::View<'_>, now: Reading, woken: &mut Vec<Waker>) {
+        let mut missed = Self::missed(state, view, now).into_iter().peekable();
         while let Some((id, deadline, class)) =
             state.list.first().map(|(id, first)| (id, first.deadline(), first.leaving()))
         {
             let Some(&(order, _)) = state.order(id) else { return };
             let call = L::call(view, order);
-            // The tokens may be there now, and may not have been there by the deadline.
-            let missed = if deadline < now { refusal(call, &NOTHING, deadline) } else { None };
-            let outcome = match missed {
-                Some(refused) => Err(Some(refused)),
+            let outcome = match missed.next_if(|&(of, _)| of == id) {
+                Some((_, refused)) => Err(Some(refused)),
                 // A call that waits for a permit may be one that no limit will ever admit.
                 None => self.charge(call, Some(now)).map_err(|why| why.or_else(|| refusal(call, &NOTHING, now))),
             };
@@ -189,10 +211,23 @@ impl<L: QueuedLimits> CompositeQueue<L> {
         let ahead = state.ahead.of_last(class, &costs);
         let call = L::call(view, order);
         let why = match refusal(call, &ahead, now) {
-            Some(refused) => NotServed::Refused(L::refusal(call, refused, true)),
-            None => self.limits.permits().map(|_| NotServed::NoPermit)?,
+            None if self.limits.permits().is_some() => NotServed::NoPermit,
+            refused => {
+                NotServed::Refused(L::refusal(call, refused.unwrap_or_else(|| Refused::behind(call, Some(now))), true))
+            }
         };
         state.refuse(id, class, why)
+    }
+
+    /// Refuses every waiter that is never served: usually one that needs more than a burst.
+    fn refuse_those_above_a_burst(state: &mut State<L>, view: &L::View<'_>, now: Reading, woken: &mut Vec<Waker>) {
+        for (id, class) in state.ids() {
+            let Some(&(order, _)) = state.order(id) else { continue };
+            let call = L::call(view, order);
+            if let Some(never) = refusal(call, &NOTHING, now).filter(|refused| refused.due(call).is_none()) {
+                woken.extend(state.refuse(id, class, NotServed::Refused(L::refusal(call, never, true))));
+            }
+        }
     }
 
     /// Refuses every waiter whose deadline is before its grant, at any place in the list.
@@ -248,7 +283,8 @@ impl<L: QueuedLimits> CompositeQueue<L> {
             let &(order, costs) = state.order(id)?;
             due(order, &state.ahead.of_last(class, &costs))
         });
-        Some(last.map_or(latest, |last| last.min(latest)))
+        // Waiters may be due before the first one, if that leaves more in one of the limits.
+        Some(last.map_or(latest, |last| last.min(latest)).max(first))
     }
 
     /// Settles what follows from the work on the state. Returns whether the caller has to dispatch when it has
@@ -281,7 +317,7 @@ impl<L: QueuedLimits> CompositeQueue<L> {
             state.ahead.add(class, &costs);
         }
         drop(view);
-        state.recheck = true;
+        (state.recheck, state.requoted) = (true, true);
         state.needs_dispatch |= state.list.waiting() > 0;
         self.finish(state);
         changed
@@ -354,9 +390,10 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
         Some(Err(refused))
     }
 
-    fn changed(&self, is_less: bool) {
+    fn changed(&self, effect: Effect) {
         let mut state = self.lock();
-        state.recheck |= is_less;
+        state.recheck |= effect != Effect::Earlier;
+        state.requoted |= effect == Effect::Requoted;
         state.needs_dispatch |= state.list.waiting() > 0;
         self.finish(state);
     }
@@ -392,7 +429,7 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
         poll_entry(by, |fresh| (self.lock().list.collect(id, by, fresh), ())).map(|(outcome, ())| outcome)
     }
 
-    fn leave(&self, id: Id) -> Option<Outcome<NotServed<L::Refusal>>> {
+    fn leave(&self, id: Id) -> (Option<Outcome<NotServed<L::Refusal>>>, bool) {
         let mut state = self.lock();
         if let Some(class) = state.list.at(id).map(Waiting::leaving) {
             state.forget(id, class);
@@ -410,10 +447,7 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
         drop(state);
         // The drop may panic, and the dispatch would be lost.
         ignore_panic(|| drop(waker));
-        if needs_dispatch {
-            self.dispatch();
-        }
-        outcome
+        (outcome, needs_dispatch)
     }
 
     fn close(&self) {
@@ -484,9 +518,18 @@ impl<L: QueuedLimits> CompositeQueue<L> {
         }
         state.orders[id as usize] = Some((order, costs));
         state.ahead.add(class, &costs);
-        // A deadline in front of other waiters may be earlier than the instant for which the timer is armed.
-        let is_first = state.list.first().is_some_and(|(first, _)| first == id);
-        state.needs_dispatch |= is_first || deadline < Reading::MAX && state.list.precedes_some(class);
+        let first = state.list.first().map(|(first, _)| first);
+        // The deadline may be earlier than the instant for which the timer is armed: in front of other waiters; and
+        // behind the first one, if that leaves more in one of the limits.
+        let is_earlier = |first| {
+            let due = |&(first, _): &(L::Order, Sums)| {
+                let call = L::call(&view, first);
+                refusal(call, &NOTHING, now)?.due(call)
+            };
+            state.order(first).and_then(due).is_some_and(|due| deadline < due)
+        };
+        let is_urgent = deadline < Reading::MAX && (state.list.precedes_some(class) || first.is_some_and(is_earlier));
+        state.needs_dispatch |= first == Some(id) || is_urgent;
         Entered::Waiting(id)
     }
 }
@@ -507,6 +550,9 @@ impl<L: QueuedLimits> Dispatch for CompositeQueue<L> {
         let mut woken = std::mem::take(&mut state.woken);
         state.needs_dispatch = false;
         let view = self.limits.view();
+        if std::mem::take(&mut state.requoted) {
+            Self::refuse_those_above_a_burst(state, &view, now, &mut woken);
+        }
         if std::mem::take(&mut state.recheck) {
             Self::refuse_hopeless(state, &view, now, &mut woken);
         }

@@ -64,6 +64,17 @@ pub(crate) enum NotServed<R> {
     Closed,
 }
 
+/// The effect of a change of the limits, other than by a call that was admitted, on the waiters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A waiter may be served earlier.
+    Earlier,
+    /// Waiters may miss their deadlines.
+    Later,
+    /// A quota changed. Waiters may also need more than its burst.
+    Requoted,
+}
+
 /// The request of a caller that is ready to wait.
 pub(crate) struct CompositeRequest<O> {
     pub(crate) order: O,
@@ -98,9 +109,8 @@ pub(crate) trait Waiters<O, R>: Send + Sync {
     /// of a permit refuse the order. `at` is the time of the call; `None` for the clock.
     fn take(&self, order: O, at: Option<Reading>) -> Option<Result<Units, Option<R>>>;
 
-    /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may
-    /// miss their deadlines by it.
-    fn changed(&self, is_less: bool);
+    /// Called after a limit was changed, other than by a call that was admitted, if callers may wait.
+    fn changed(&self, effect: Effect);
 
     fn waiting(&self) -> u32;
 
@@ -113,8 +123,9 @@ pub(crate) trait Waiters<O, R>: Send + Sync {
     /// Returns the outcome of a waiter, or registers `by` to be woken for it.
     fn poll(&self, id: Id, by: &Waker) -> Poll<Outcome<NotServed<R>>>;
 
-    /// Removes a waiter, and returns its outcome if it has one.
-    fn leave(&self, id: Id) -> Option<Outcome<NotServed<R>>>;
+    /// Removes a waiter, and returns its outcome if it has one. If the second result is `true`, the caller has to
+    /// [`dispatch`](Waiters::dispatch).
+    fn leave(&self, id: Id) -> (Option<Outcome<NotServed<R>>>, bool);
 
     /// Refuses every waiter, now and later.
     fn close(&self);

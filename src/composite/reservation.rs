@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::holder::{CompositeHandle, Holder};
+use super::queued::Effect;
 use crate::cell::TimeSource;
 use crate::clock::{Clock, QuantaClock};
 use crate::limiter::Target;
@@ -31,7 +32,12 @@ impl<H: CompositeHandle<Clock: Clock>> Pending<H> {
             target.settle(reserved, actual, source)
         };
         let left = holder.limits().targets().map(settle).fold(Tokens::ZERO, Tokens::max);
-        holder.changed(actual > reserved);
+        if actual < reserved {
+            holder.recording().refunded(reserved.saturating_sub(actual));
+        } else {
+            holder.recording().charged_by(|| actual.saturating_sub(reserved).saturating_sub(left));
+        }
+        holder.changed(if actual > reserved { Effect::Later } else { Effect::Earlier });
         holder.report();
         left
     }

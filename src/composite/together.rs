@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::error::{AcquireError, ExceedsBurst, TableFull, TooLate};
 use crate::limiter::Decision;
 use crate::limiter::Target;
+use crate::queue::in_drop;
 use crate::tokens::Tokens;
 use crate::word::{Reading, Units, Word};
 
@@ -50,7 +51,7 @@ impl<'a, C: Clock> Part<'a, C> {
 
     /// Returns the decision of this limit, if it admits the call.
     pub(super) fn decision(&self, taken: Taken, at: Option<Reading>) -> Decision {
-        if self.n.is_zero() { self.look(at) } else { Decision::taken_by(self.target.terms_source(), taken) }
+        if self.n.is_zero() { self.look(at) } else { Decision::taken_by(&self.target.terms(), taken) }
     }
 
     /// Returns the decision of a call that takes nothing.
@@ -73,6 +74,17 @@ pub(crate) trait Parts: Copy {
     fn len(&self) -> usize;
 
     fn part(&self, nth: usize) -> Part<'_, Self::Clock>;
+
+    /// Returns the part of a limit with all others on the same bucket, of which the call takes together.
+    fn whole(&self, nth: usize) -> Part<'_, Self::Clock> {
+        self.part(nth)
+    }
+
+    /// Returns the refusal of a part as that of all parts on its bucket.
+    #[inline]
+    fn of_whole(&self, refused: Refused) -> Refused {
+        refused
+    }
 
     fn name(&self, nth: usize) -> LimitName;
 
@@ -120,9 +132,15 @@ impl Refused {
         }
     }
 
+    /// Returns the same for `whole`, which takes from the bucket more than once, after nothing was taken from it.
+    pub(super) fn of<C: Clock>(self, whole: &Part<'_, C>) -> Self {
+        let again = |now| whole.target.foresee(whole.n, whole.leaving, TimeSource::given(now));
+        Refused { taken: self.taken.read_at().and_then(again).unwrap_or(self.taken), ..self }
+    }
+
     pub(crate) fn error(self, parts: impl Parts) -> LimitError {
-        let Part { target, n, leaving } = parts.part(self.nth);
-        match self.taken.answer_by(target.terms_source(), n.total_pico(), leaving.total_pico()) {
+        let Part { target, n, leaving } = parts.whole(self.nth);
+        match self.taken.answer_by(&target.terms(), n.to_bits(), leaving.to_bits()) {
             Err(error) => LimitError::new(self.nth, parts.name(self.nth), LimitCause::Tokens(error)),
             Ok(()) => unreachable!("the limit refuses the call"),
         }
@@ -133,7 +151,7 @@ impl Refused {
     }
 
     pub(crate) fn acquire_error(self, parts: impl Parts) -> CompositeAcquireError {
-        let Part { target, n, leaving } = parts.part(self.nth);
+        let Part { target, n, leaving } = parts.whole(self.nth);
         let terms = target.terms();
         let due = |now, deficit| terms.due(now, deficit);
         let error = match self.taken {
@@ -149,11 +167,11 @@ impl Refused {
 
     /// Returns the decision of the `nth` limit on a call that was refused.
     pub(super) fn decision(self, nth: usize, parts: impl Parts, at: Option<Reading>) -> Decision {
-        let part = parts.part(nth);
+        let part = parts.whole(nth);
         let taken =
             if nth == self.nth { Some(self.taken) } else { part.target.foresee(part.n, part.leaving, part.source(at)) };
         match taken {
-            Some(taken) => Decision::taken_by(part.target.terms_source(), taken),
+            Some(taken) => Decision::taken_by(&part.target.terms(), taken),
             None => part.look(at),
         }
     }
@@ -243,7 +261,7 @@ pub(crate) fn take_all<P: Parts, const N: usize>(
             }
             Step::Denied { deficit, .. } => {
                 let taken = Taken::Denied { needed: demand.needed, deficit, now };
-                refused = Some(longer(parts, refused, Refused::new(nth, taken)));
+                refused = Some(longer(parts, refused, parts.of_whole(Refused::new(nth, taken))));
             }
             Step::Cold => return take_cold(parts, at, each),
         }
@@ -255,7 +273,7 @@ pub(crate) fn take_all<P: Parts, const N: usize>(
         let swapped = |(place, word)| word == nexts[nth] || parts.swap(nth, place, word, nexts[nth]);
         if !found[nth].is_some_and(swapped) {
             // Another call came between.
-            return take_rest(parts, nth, at, each);
+            return take_rest(Charged { parts, limits: nth, at: shared }, at, each);
         }
     }
     Ok(())
@@ -276,33 +294,63 @@ pub(crate) fn take_cold(
             }
             Err(refused)
         }
-        None => take_rest(parts, 0, at, each),
+        None => take_rest(Charged { parts, limits: 0, at }, at, each),
     }
 }
 
-/// Takes from the limits from `first` on, one after the other; those before it are charged already.
+/// The first `limits` of a call, which it has charged. When this is dropped, also because a clock panics, each of them
+/// gets its tokens back, the last first.
+struct Charged<P: Parts> {
+    parts: P,
+    limits: usize,
+    /// A reading of the clock that the limits share: their tokens come back as of then. `None`: each limit reads its
+    /// own.
+    at: Option<Reading>,
+}
+
+impl<P: Parts> Drop for Charged<P> {
+    fn drop(&mut self) {
+        let Some(last) = self.limits.checked_sub(1) else { return };
+        // Dropped after the last one, also if its clock panics now.
+        let _before = Charged { parts: self.parts, limits: last, at: self.at };
+        in_drop(|| give_back_one(self.parts, last, self.at, |_, _| ()));
+    }
+}
+
+/// Takes from the limits that are not yet charged, one after the other.
 #[cold]
 #[inline(never)]
-fn take_rest(
-    parts: impl Parts,
-    first: usize,
+fn take_rest<P: Parts>(
+    mut charged: Charged<P>,
     at: Option<Reading>,
     each: &mut impl FnMut(usize, Taken),
 ) -> Result<(), Refused> {
-    for nth in first..parts.len() {
+    let parts = charged.parts;
+    for nth in charged.limits..parts.len() {
         let part = parts.part(nth);
         if part.n.is_zero() {
             each(nth, Taken::Unlimited);
             continue;
         }
-        match part.target.take(part.n, part.leaving, part.source(at)) {
-            taken @ (Taken::Admitted { .. } | Taken::Unlimited) => each(nth, taken),
-            taken => {
-                give_back(parts, nth, at, |_, _| ());
-                return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, Refused::new(nth, taken)) });
+        // A bucket that is taken from more than once keeps the most that a part leaves.
+        let taken = part.target.take(part.n, parts.whole(nth).leaving, part.source(at));
+        if P::SAME_CLOCK {
+            charged.at = taken.read_at().or(charged.at);
+        }
+        match taken {
+            Taken::Admitted { .. } | Taken::Unlimited => {
+                charged.limits = nth + 1;
+                each(nth, taken);
+            }
+            Taken::Denied { .. } | Taken::TableFull { .. } => {
+                drop(charged);
+                let refused = parts.of_whole(Refused::new(nth, taken));
+                return Err(Refused { gave_back: nth > 0, ..refuse(parts, at, refused) });
             }
         }
     }
+    // All are charged: nothing is given back.
+    charged.limits = 0;
     Ok(())
 }
 
@@ -310,6 +358,17 @@ fn take_rest(
 #[cold]
 fn refuse(parts: impl Parts, at: Option<Reading>, refused: Refused) -> Refused {
     look(parts, at, refused.nth + 1, Some(refused)).unwrap_or(refused)
+}
+
+/// Returns the error of a wait whose deadline has passed: of the limit with the longest wait, if the tokens are not
+/// there.
+pub(super) fn too_late(parts: impl Parts, at: Option<Reading>) -> CompositeAcquireError {
+    if let Some(refused) = look(parts, at, 0, None) {
+        return refused.acquire_error(parts);
+    }
+    let first = parts.part(0);
+    let due = first.target.terms().due(first.source(at).read(), Units(0));
+    CompositeAcquireError::new(None, AcquireCause::Tokens(AcquireError::TooLate(TooLate(due))))
 }
 
 /// Returns the limit with the longest wait, of `refused` and those from `first` on that would refuse the call.
@@ -326,7 +385,7 @@ pub(super) fn look_behind(
     ahead: impl Fn(usize) -> u128,
 ) -> Option<Refused> {
     for nth in first..parts.len() {
-        let part = parts.part(nth);
+        let part = parts.whole(nth);
         if let Some(taken) = part.target.foresee_behind(ahead(nth), part.n, part.leaving, part.source(at)) {
             refused = Some(longer(parts, refused, Refused::new(nth, taken)));
         }
@@ -344,9 +403,13 @@ pub(crate) fn give_back<P: Parts>(
     each: impl Fn(Target<'_, P::Clock>, Tokens),
 ) {
     for nth in (0..taken).rev() {
-        let part = parts.part(nth);
-        if !part.n.is_zero() {
-            each(part.target, part.target.give_back(part.demand().cost.0.into(), part.source(at)));
-        }
+        give_back_one(parts, nth, at, &each);
+    }
+}
+
+fn give_back_one<P: Parts>(parts: P, nth: usize, at: Option<Reading>, each: impl Fn(Target<'_, P::Clock>, Tokens)) {
+    let part = parts.part(nth);
+    if !part.n.is_zero() {
+        each(part.target, part.target.give_back(part.demand().cost.0.into(), part.source(at)));
     }
 }

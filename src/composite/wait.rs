@@ -1,5 +1,6 @@
 //! A wait on several limits: one state machine for tasks and threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -8,14 +9,14 @@ use super::error::{AcquireCause, CompositeAcquireError};
 use super::holder::{CompositeHandle, Holder};
 use super::limits::Leaving;
 use super::order::{Order, OrderCall, Queue};
-use super::queued::{CompositeRequest, Entered, NotServed};
-use super::together::{self, Parts, Refused};
+use super::queued::{CompositeRequest, Effect, Entered, NotServed};
+use super::together::{self, Refused};
 use crate::clock::Clock;
-use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit, TooLate};
+use crate::error::{AcquireError, KeyRemoved, LimiterClosed, QueueFull, QueueLimit};
 use crate::limiter::Granted;
 use crate::queue::{Deadline, Id, Outcome, Parker, ignore_panic, in_drop};
 use crate::tokens::Tokens;
-use crate::word::{Reading, Units};
+use crate::word::Reading;
 
 /// A borrow or a share of a composite whose clock can drive a queue.
 pub(super) trait WaitHandle: CompositeHandle<Clock: Clock + Send + Sync + 'static> {}
@@ -85,7 +86,24 @@ impl<H: WaitHandle> CompositeWait<H> {
             Stage::Over => return Poll::Pending,
         };
         self.stage = Stage::Over;
+        self.count(&answer);
         Poll::Ready(answer)
+    }
+
+    /// Counts the end of the wait in the statistics.
+    fn count(&self, answer: &Answer) {
+        let recording = self.holder().recording();
+        match answer {
+            Ok(granted) => recording.waited(self.n, Ok(granted.waited())),
+            Err(error) => {
+                if let AcquireCause::Tokens(cause) = error.cause() {
+                    recording.waited(self.n, Err(&cause));
+                }
+                if let Some(nth) = error.index() {
+                    recording.refused_by(nth);
+                }
+            }
+        }
     }
 
     fn answer(&self, outcome: Outcome<NotServed<Refused>>, since: Reading) -> Answer {
@@ -116,13 +134,7 @@ impl<H: WaitHandle> CompositeWait<H> {
         let is_late = matches!(self.deadline, Deadline::Until(deadline) if now > deadline);
         if is_late {
             // It fails at once, also if the tokens are there.
-            let call = self.call();
-            let Some(refused) = together::look(call, Some(now), 0, None) else {
-                let due = call.part(0).target.terms().due(now, Units(0));
-                let cause = AcquireCause::Tokens(AcquireError::TooLate(TooLate(due)));
-                return Poll::Ready(Err(CompositeAcquireError::new(None, cause)));
-            };
-            return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
+            return Poll::Ready(Err(together::too_late(self.call(), Some(now))));
         }
         if self.holder().waiters().is_none() {
             // Without waiters, a call that is admitted at once need not come to the queue.
@@ -130,7 +142,7 @@ impl<H: WaitHandle> CompositeWait<H> {
                 Ok(()) => return Poll::Ready(Ok(Granted::new(now, now))),
                 Err(refused) => {
                     if refused.gave_back {
-                        self.holder().changed(false);
+                        self.holder().changed(Effect::Earlier);
                     }
                     if refused.is_table_full() {
                         return Poll::Ready(Err(self.not_served(NotServed::Refused(refused))));
@@ -190,13 +202,30 @@ impl<H: WaitHandle> CompositeWait<H> {
     #[inline(never)]
     fn give_up(&mut self) {
         let Stage::Waiting { queue, id, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        if let Some(Outcome::Granted { .. }) = queue.leave(id) {
-            let call = self.call();
-            together::give_back(call, self.holder().limits().len(), None, |_, _| ());
-            self.holder().changed(false);
+        let (outcome, needs_dispatch) = queue.leave(id);
+        self.holder().recording().abandoned();
+        let granted_at = outcome.and_then(|outcome| match outcome {
+            Outcome::Granted { at, .. } => Some(at),
+            Outcome::Refused(_) => None,
+        });
+        if granted_at.is_some() {
+            // As of the grant: the clock, which may panic, is not read again for this.
+            together::give_back(self.call(), self.holder().limits().len(), granted_at, |_, _| ());
         }
+        // The dispatch may panic.
+        let look = catch_unwind(AssertUnwindSafe(|| {
+            if granted_at.is_some() {
+                self.holder().changed(Effect::Earlier);
+            }
+            if needs_dispatch {
+                queue.dispatch();
+            }
+        }));
         self.holder().tidy();
         self.holder().report();
+        if let Err(panic) = look {
+            resume_unwind(panic);
+        }
     }
 }
 

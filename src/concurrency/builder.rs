@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::limiter::SipState;
 use crate::queue::{TimerFactory, WaitConfig};
+use crate::stats::{Recording, StatsOptions};
 
 use super::keyed::KeyedConcurrencyLimit;
 use super::state::ConcurrencyLimit;
@@ -28,6 +29,12 @@ macro_rules! queue_options {
         pub fn timer<T: Timer + 'static>(self, make: impl Fn() -> T + Send + Sync + 'static) -> Self {
             Self { timer: Some(TimerFactory::new(make)), ..self }
         }
+
+        /// Makes the limit count its calls, on all keys if there are keys, for `stats()`. By default it does not. As
+        /// for [`RateLimiterBuilder::stats`](crate::RateLimiterBuilder::stats).
+        pub fn stats(self) -> Self {
+            Self { stats: self.stats.on(), ..self }
+        }
     };
 }
 
@@ -48,12 +55,13 @@ pub struct ConcurrencyLimitBuilder<C = QuantaClock> {
     clock: C,
     max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
+    stats: StatsOptions,
 }
 
 impl ConcurrencyLimit {
     /// Returns a builder of a limit of `limit` permits, with the process's clock by default.
     pub const fn builder(limit: usize) -> ConcurrencyLimitBuilder {
-        ConcurrencyLimitBuilder { limit, clock: QuantaClock, max_waiters: None, timer: None }
+        ConcurrencyLimitBuilder { limit, clock: QuantaClock, max_waiters: None, timer: None, stats: StatsOptions::OFF }
     }
 }
 
@@ -62,14 +70,15 @@ impl<C: Clock> ConcurrencyLimitBuilder<C> {
 
     /// Sets the clock of the deadlines.
     pub fn clock<D: Clock>(self, clock: D) -> ConcurrencyLimitBuilder<D> {
-        let ConcurrencyLimitBuilder { limit, max_waiters, timer, .. } = self;
-        ConcurrencyLimitBuilder { limit, clock, max_waiters, timer }
+        let ConcurrencyLimitBuilder { limit, max_waiters, timer, stats, .. } = self;
+        ConcurrencyLimitBuilder { limit, clock, max_waiters, timer, stats }
     }
 
     /// Returns the limit.
     #[must_use]
     pub fn build(self) -> ConcurrencyLimit<C> {
-        ConcurrencyLimit::with_config(self.limit, WaitConfig::new(self.max_waiters, self.timer), self.clock)
+        let recording = Recording::new(&self.stats, "concurrency");
+        ConcurrencyLimit::with_config(self.limit, WaitConfig::new(self.max_waiters, self.timer), recording, self.clock)
     }
 }
 
@@ -96,6 +105,7 @@ pub struct KeyedConcurrencyLimitBuilder<K: ?Sized, C = QuantaClock, S = SipState
     hasher: S,
     max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
+    stats: StatsOptions,
     keys: PhantomData<fn() -> *const K>,
 }
 
@@ -104,7 +114,15 @@ impl<K: ?Sized> KeyedConcurrencyLimit<K> {
     /// hasher by default.
     pub fn builder(limit: usize) -> KeyedConcurrencyLimitBuilder<K> {
         let (clock, hasher) = (QuantaClock, SipState::new());
-        KeyedConcurrencyLimitBuilder { limit, clock, hasher, max_waiters: None, timer: None, keys: PhantomData }
+        KeyedConcurrencyLimitBuilder {
+            limit,
+            clock,
+            hasher,
+            max_waiters: None,
+            timer: None,
+            stats: StatsOptions::OFF,
+            keys: PhantomData,
+        }
     }
 }
 
@@ -113,22 +131,23 @@ impl<K: ?Sized, C: Clock, S> KeyedConcurrencyLimitBuilder<K, C, S> {
 
     /// Sets the clock of the deadlines.
     pub fn clock<D: Clock>(self, clock: D) -> KeyedConcurrencyLimitBuilder<K, D, S> {
-        let KeyedConcurrencyLimitBuilder { limit, hasher, max_waiters, timer, keys, .. } = self;
-        KeyedConcurrencyLimitBuilder { limit, clock, hasher, max_waiters, timer, keys }
+        let KeyedConcurrencyLimitBuilder { limit, hasher, max_waiters, timer, stats, keys, .. } = self;
+        KeyedConcurrencyLimitBuilder { limit, clock, hasher, max_waiters, timer, stats, keys }
     }
 
     /// Sets the hasher of keys. The default, [`SipState`], is for keys that strangers choose: they cannot find
     /// keys that share a limit.
     pub fn hasher<T: BuildHasher>(self, hasher: T) -> KeyedConcurrencyLimitBuilder<K, C, T> {
-        let KeyedConcurrencyLimitBuilder { limit, clock, max_waiters, timer, keys, .. } = self;
-        KeyedConcurrencyLimitBuilder { limit, clock, hasher, max_waiters, timer, keys }
+        let KeyedConcurrencyLimitBuilder { limit, clock, max_waiters, timer, stats, keys, .. } = self;
+        KeyedConcurrencyLimitBuilder { limit, clock, hasher, max_waiters, timer, stats, keys }
     }
 
     /// Returns the limit, without keys.
     #[must_use]
     pub fn build(self) -> KeyedConcurrencyLimit<K, C, S> {
         let config = WaitConfig::new(self.max_waiters, self.timer);
-        KeyedConcurrencyLimit::from_parts(self.limit, config, self.clock, self.hasher)
+        let recording = Recording::new(&self.stats, "concurrency");
+        KeyedConcurrencyLimit::from_parts(self.limit, config, recording, self.clock, self.hasher)
     }
 }
 

@@ -11,11 +11,12 @@ use crate::error::{AcquirePermitError, TryAcquirePermitError};
 use crate::limiter::SipState;
 use crate::permits::{KeyedPermits, PermitSource, PermitWord};
 use crate::queue::WaitConfig;
+use crate::stats::{PermitStats, Recording};
 
 use super::acquire::{AcquirePermit, OwnedAcquirePermit};
-use super::permit::{OwnedPermit, Permit, refused};
+use super::permit::{OwnedPermit, Permit};
 use super::state::KeyedState;
-use super::target::{BorrowedTarget, OwnedTarget};
+use super::target::{BorrowedTarget, OwnedTarget, PermitHandle};
 
 /// A [`ConcurrencyLimit`](crate::ConcurrencyLimit) for each key, all with the same limit: for addresses, users,
 /// models.
@@ -76,14 +77,26 @@ impl<K: ?Sized, C: Clock> KeyedConcurrencyLimit<K, C> {
     /// Returns a limit of `limit` permits for each key, with this clock for deadlines and the default hasher.
     #[must_use]
     pub fn with_clock(limit: usize, clock: C) -> Self {
-        KeyedConcurrencyLimit::from_parts(limit, WaitConfig::new(None, None), clock, SipState::new())
+        KeyedConcurrencyLimit::from_parts(limit, WaitConfig::new(None, None), Recording::OFF, clock, SipState::new())
     }
 }
 
 impl<K: ?Sized, C, S> KeyedConcurrencyLimit<K, C, S> {
-    pub(super) fn from_parts(limit: usize, config: Arc<WaitConfig>, clock: C, hasher: S) -> Self {
+    pub(super) fn from_parts(limit: usize, config: Arc<WaitConfig>, recording: Recording, clock: C, hasher: S) -> Self {
         let permits = KeyedPermits::new(PermitWord::new(limit), config);
-        KeyedConcurrencyLimit { state: Arc::new(KeyedState { permits, clock }), hasher, keys: PhantomData }
+        KeyedConcurrencyLimit { state: Arc::new(KeyedState { permits, clock, recording }), hasher, keys: PhantomData }
+    }
+
+    /// Returns the statistics of all keys, as
+    /// [`ConcurrencyLimit::stats`](crate::ConcurrencyLimit::stats). Takes the lock of each shard for a moment.
+    #[must_use]
+    pub fn stats(&self) -> Option<PermitStats> {
+        self.state.recording.read_permits(|| self.state.permits.in_flight())
+    }
+
+    /// Returns the statistics as [`stats`](KeyedConcurrencyLimit::stats) does, and begins anew.
+    pub fn take_stats(&self) -> Option<PermitStats> {
+        self.state.recording.take_permits(|| self.state.permits.in_flight())
     }
 
     /// Returns the limit of each key.
@@ -141,7 +154,7 @@ impl<K: Hash + ?Sized, C, S: BuildHasher> KeyedConcurrencyLimit<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        BorrowedTarget { source: self.source(key), clock: self.clock() }
+        BorrowedTarget { source: self.source(key), clock: self.clock(), recording: &self.state.recording }
     }
 
     #[inline]
@@ -201,10 +214,7 @@ impl<K: Hash + ?Sized, C, S: BuildHasher> KeyedConcurrencyLimit<K, C, S> {
         K: Borrow<Q>,
     {
         let target = self.owned(key);
-        match target.take() {
-            Ok(()) => Ok(OwnedPermit::new(target)),
-            Err(unavailable) => Err(refused(unavailable)),
-        }
+        target.take().map(|()| OwnedPermit::new(target))
     }
 }
 

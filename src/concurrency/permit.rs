@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::clock::QuantaClock;
-use crate::error::{LimiterClosed, NoPermit, TryAcquirePermitError};
-use crate::permits::{PermitSource, Unavailable};
+use crate::error::TryAcquirePermitError;
+use crate::permits::PermitSource;
 
 use super::target::{BorrowedTarget, OwnedTarget, PermitHandle};
 
@@ -68,19 +68,6 @@ impl<'a, C> BorrowedTarget<'a, C> {
     /// Takes a permit, unless callers wait.
     #[inline]
     pub(crate) fn try_acquire(self) -> Result<Permit<'a>, TryAcquirePermitError> {
-        match self.source.take() {
-            Ok(()) => Ok(Permit::new(self.source)),
-            Err(unavailable) => Err(refused(unavailable)),
-        }
-    }
-}
-
-/// Converts the answer of a call that does not wait.
-pub(super) fn refused(unavailable: Unavailable) -> TryAcquirePermitError {
-    match unavailable {
-        Unavailable::NoPermit(word) => {
-            TryAcquirePermitError::NoPermit(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
-        }
-        Unavailable::Closed => TryAcquirePermitError::LimiterClosed(LimiterClosed(())),
+        self.take().map(|()| Permit::new(self.source))
     }
 }

@@ -8,6 +8,7 @@ use crossbeam_utils::CachePadded;
 use crate::clock::{Clock, QuantaClock};
 use crate::permits::{KeyedPermits, PermitWord, Permits};
 use crate::queue::WaitConfig;
+use crate::stats::{PermitStats, Recording};
 
 /// A limit of the calls in flight: at most this many permits are out at a time. A permit is given back when it
 /// is dropped, also by a panic.
@@ -70,6 +71,7 @@ use crate::queue::WaitConfig;
 pub struct ConcurrencyLimit<C = QuantaClock> {
     // The word has its own cache lines.
     permits: CachePadded<Permits>,
+    recording: Recording,
     clock: C,
 }
 
@@ -103,11 +105,43 @@ impl<C: Clock> ConcurrencyLimit<C> {
 
 impl<C> ConcurrencyLimit<C> {
     const fn from_parts(permits: Permits, clock: C) -> Self {
-        ConcurrencyLimit { permits: CachePadded::new(permits), clock }
+        ConcurrencyLimit { permits: CachePadded::new(permits), recording: Recording::OFF, clock }
     }
 
-    pub(super) fn with_config(limit: usize, config: Arc<WaitConfig>, clock: C) -> Self {
-        ConcurrencyLimit::from_parts(Permits::on(PermitWord::new(limit), config), clock)
+    pub(super) fn with_config(limit: usize, config: Arc<WaitConfig>, recording: Recording, clock: C) -> Self {
+        let limit = ConcurrencyLimit::from_parts(Permits::on(PermitWord::new(limit), config), clock);
+        ConcurrencyLimit { recording, ..limit }
+    }
+
+    #[inline]
+    pub(super) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// Returns the statistics since the limit was built, or since the last
+    /// [`take_stats`](ConcurrencyLimit::take_stats); `None` unless the builder was asked for
+    /// [`stats`](crate::ConcurrencyLimitBuilder::stats).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::ConcurrencyLimit;
+    ///
+    /// let limit = ConcurrencyLimit::builder(1).stats().build();
+    /// let permit = limit.try_acquire()?;
+    /// assert!(limit.try_acquire().is_err());
+    /// let stats = limit.stats().unwrap();
+    /// assert_eq!((stats.admitted, stats.no_permit, stats.in_flight), (1, 1, 1));
+    /// # Ok::<(), brimful::TryAcquirePermitError>(())
+    /// ```
+    #[must_use]
+    pub fn stats(&self) -> Option<PermitStats> {
+        self.recording.read_permits(|| self.in_flight() as u64)
+    }
+
+    /// Returns the statistics as [`stats`](ConcurrencyLimit::stats) does, and begins anew.
+    pub fn take_stats(&self) -> Option<PermitStats> {
+        self.recording.take_permits(|| self.in_flight() as u64)
     }
 
     #[inline]
@@ -176,6 +210,9 @@ impl<C> ConcurrencyLimit<C> {
     /// are out stay valid, and [`in_flight`](ConcurrencyLimit::in_flight) falls to zero as they are given back. It
     /// cannot be undone. To pause, [resize](ConcurrencyLimit::resize) to 0.
     ///
+    /// Calls that do not wait are refused as well: with them, the number in flight might never fall to zero. A
+    /// [`RateLimiter`](crate::RateLimiter::close) that is closed goes on to admit them.
+    ///
     /// # Examples
     ///
     /// ```
@@ -212,4 +249,5 @@ impl<C> fmt::Debug for ConcurrencyLimit<C> {
 pub(crate) struct KeyedState<C> {
     pub(super) permits: KeyedPermits,
     pub(super) clock: C,
+    pub(super) recording: Recording,
 }

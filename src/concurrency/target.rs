@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::error::{AcquirePermitError, LimiterClosed, NoPermit, TryAcquirePermitError};
 use crate::permits::{PermitSource, Unavailable};
+use crate::stats::Recording;
 
 use super::state::{ConcurrencyLimit, KeyedState};
 
@@ -13,15 +15,51 @@ pub(super) trait PermitHandle: Clone {
     fn source(&self) -> PermitSource<'_>;
 
     fn clock(&self) -> &Self::Clock;
+
+    fn recording(&self) -> &Recording;
+
+    /// Takes a permit, unless callers wait. The outcome is counted.
+    #[inline]
+    fn take(&self) -> Result<(), TryAcquirePermitError> {
+        match self.source().take() {
+            Ok(()) => {
+                self.recording().permitted(false);
+                Ok(())
+            }
+            Err(unavailable) => Err(self.refused(unavailable)),
+        }
+    }
+
+    /// Counts a refusal, and returns its error.
+    #[cold]
+    fn refused(&self, unavailable: Unavailable) -> TryAcquirePermitError {
+        match unavailable {
+            Unavailable::NoPermit(word) => {
+                self.recording().not_permitted(None);
+                TryAcquirePermitError::NoPermit(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
+            }
+            Unavailable::Closed => {
+                let closed = LimiterClosed(());
+                self.recording().not_permitted(Some(&AcquirePermitError::LimiterClosed(closed)));
+                TryAcquirePermitError::LimiterClosed(closed)
+            }
+        }
+    }
 }
 
 /// A limit that is borrowed.
 pub(crate) struct BorrowedTarget<'a, C> {
     pub(super) source: PermitSource<'a>,
     pub(super) clock: &'a C,
+    pub(super) recording: &'a Recording,
 }
 
 impl<'a, C> BorrowedTarget<'a, C> {
+    /// Returns whether both are the same limit, or the same key of one.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        self.source.is_same(other.source)
+    }
+
     pub(crate) fn clock(self) -> &'a C {
         self.clock
     }
@@ -48,6 +86,11 @@ impl<C> PermitHandle for BorrowedTarget<'_, C> {
     fn clock(&self) -> &C {
         self.clock
     }
+
+    #[inline]
+    fn recording(&self) -> &Recording {
+        self.recording
+    }
 }
 
 /// A limit that its owner keeps alive.
@@ -55,13 +98,6 @@ pub(crate) enum OwnedTarget<C> {
     Lone(Arc<ConcurrencyLimit<C>>),
     /// By the hash of the key.
     Key(Arc<KeyedState<C>>, u64),
-}
-
-impl<C> OwnedTarget<C> {
-    /// Takes a permit, unless callers wait.
-    pub(super) fn take(&self) -> Result<(), Unavailable> {
-        self.source().take()
-    }
 }
 
 impl<C> Clone for OwnedTarget<C> {
@@ -88,6 +124,14 @@ impl<C> PermitHandle for OwnedTarget<C> {
         match self {
             OwnedTarget::Lone(limit) => limit.clock(),
             OwnedTarget::Key(state, _) => &state.clock,
+        }
+    }
+
+    #[inline]
+    fn recording(&self) -> &Recording {
+        match self {
+            OwnedTarget::Lone(limit) => limit.recording(),
+            OwnedTarget::Key(state, _) => &state.recording,
         }
     }
 }

@@ -7,14 +7,14 @@ use crate::error::{AcquirePermitError, TryAcquirePermitError};
 use crate::permits::PermitSource;
 
 use super::acquire::{AcquirePermit, OwnedAcquirePermit};
-use super::permit::{OwnedPermit, Permit, refused};
+use super::permit::{OwnedPermit, Permit};
 use super::state::ConcurrencyLimit;
-use super::target::{BorrowedTarget, OwnedTarget};
+use super::target::{BorrowedTarget, OwnedTarget, PermitHandle};
 
 impl<C> ConcurrencyLimit<C> {
     #[inline]
     pub(crate) fn target(&self) -> BorrowedTarget<'_, C> {
-        BorrowedTarget { source: PermitSource::Lone(self.permits()), clock: self.clock() }
+        BorrowedTarget { source: PermitSource::Lone(self.permits()), clock: self.clock(), recording: self.recording() }
     }
 
     /// Takes a permit if one is free and no caller waits.
@@ -52,10 +52,7 @@ impl<C> ConcurrencyLimit<C> {
     /// ```
     #[inline]
     pub fn try_acquire_owned(self: &Arc<Self>) -> Result<OwnedPermit<C>, TryAcquirePermitError> {
-        match self.permits().take() {
-            Ok(()) => Ok(OwnedPermit::new(OwnedTarget::Lone(self.clone()))),
-            Err(unavailable) => Err(refused(unavailable)),
-        }
+        self.target().take().map(|()| OwnedPermit::new(OwnedTarget::Lone(self.clone())))
     }
 }
 

@@ -47,6 +47,7 @@ impl<H: WaitHandle> Wait<H> {
             && self.handle.source().take().is_ok()
         {
             self.stage = Stage::Over;
+            self.handle.recording().permitted(false);
             return Poll::Ready(Ok(()));
         }
         self.poll_cold(by)
@@ -55,6 +56,7 @@ impl<H: WaitHandle> Wait<H> {
     #[cold]
     #[inline(never)]
     fn poll_cold(&mut self, by: &Waker) -> Poll<Outcome> {
+        let waited = matches!(self.stage, Stage::Waiting(_));
         let outcome = match &self.stage {
             Stage::New => ready!(self.begin(by)),
             Stage::Waiting(waiter) => match ready!(waiter.poll(by)) {
@@ -70,6 +72,10 @@ impl<H: WaitHandle> Wait<H> {
             Stage::Over => return Poll::Pending,
         };
         self.stage = Stage::Over;
+        match &outcome {
+            Ok(()) => self.handle.recording().permitted(waited),
+            Err(error) => self.handle.recording().not_permitted(Some(error)),
+        }
         Poll::Ready(outcome)
     }
 
@@ -127,6 +133,7 @@ impl<H: WaitHandle> Wait<H> {
             && self.handle.source().take().is_ok()
         {
             self.stage = Stage::Over;
+            self.handle.recording().permitted(false);
             return Ok(());
         }
         self.sleep()
@@ -150,6 +157,7 @@ impl<H: WaitHandle> Wait<H> {
     fn give_up(&mut self) {
         let Stage::Waiting(waiter) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let source = self.handle.source();
+        self.handle.recording().abandoned();
         if waiter.leave() {
             source.give_back();
         } else {

@@ -24,7 +24,7 @@ pub(crate) use build::BuildErrorKind;
 #[cfg(feature = "std")]
 pub(crate) use limit_name::LimitName;
 #[cfg(feature = "std")]
-pub use permit::{AcquirePermitError, NoPermit, TimedOut, TryAcquirePermitError};
+pub use permit::{AcquirePermitError, JoinedTwice, NoPermit, TimedOut, TryAcquirePermitError};
 pub use quota::QuotaError;
 pub(crate) use quota::QuotaErrorKind;
 pub use quotas::QuotasError;

@@ -108,6 +108,26 @@ impl fmt::Debug for NoPermit {
 
 impl Error for NoPermit {}
 
+/// The call joins a concurrency limit twice, and takes one permit of a limit at most. See [`AllOf`](crate::AllOf).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct JoinedTwice(pub(crate) ());
+
+impl fmt::Display for JoinedTwice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the call joins this concurrency limit twice, and takes one permit of a limit at most: join it once",
+        )
+    }
+}
+
+impl fmt::Debug for JoinedTwice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinedTwice")
+    }
+}
+
+impl Error for JoinedTwice {}
+
 /// No permit came free before the deadline.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TimedOut(pub(crate) ());

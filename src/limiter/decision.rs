@@ -4,7 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::algorithm::Terms;
-use crate::cell::{Taken, TermsSource};
+use crate::cell::Taken;
 use crate::error::Wait;
 use crate::word::{Due, Earned, Layout, Level, Reading, Snapshot, Units};
 
@@ -62,8 +62,7 @@ impl Decision {
     /// The decision of a call by a quota that may have changed.
     #[cold]
     #[inline(never)]
-    pub(crate) fn taken_by(terms: TermsSource<'_>, taken: Taken) -> Self {
-        let terms = &terms.terms();
+    pub(crate) fn taken_by(terms: &Terms<'_>, taken: Taken) -> Self {
         Decision::taken(terms.layout, taken).by(terms)
     }
 
@@ -95,7 +94,7 @@ impl Decision {
         }
         let decision = Decision { capacity: terms.capacity(), ..self };
         let missing = |units: i64| Units(units.max(0) as u64);
-        let retry = terms.due(self.now, missing(self.cost.0 as i64 - self.held.0));
+        let retry = terms.due(self.now, missing((self.cost.0 as i64).saturating_sub(self.held.0)));
         let full = (decision.capacity.0 as i64).saturating_sub(self.left());
         let reset = terms.earned_by(self.now, missing(full));
         Decision { times: Times::Due { retry, reset, paused: terms.are_paused(self.now) }, ..decision }

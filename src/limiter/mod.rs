@@ -30,4 +30,4 @@ pub(crate) use state::{BACKGROUND, Buckets};
 #[cfg(feature = "std")]
 pub(crate) use target::{Found, Target};
 #[cfg(feature = "std")]
-pub(crate) use wait::wait;
+pub(crate) use wait::{UncountedAcquire, wait};

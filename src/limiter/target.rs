@@ -24,6 +24,8 @@ use super::state::Buckets;
 #[cfg(feature = "std")]
 use crate::cell::Taken;
 #[cfg(feature = "std")]
+use crate::error::AcquireError;
+#[cfg(feature = "std")]
 use crate::queue::{Queue, TimeDriver, TimerFactory, WaitRequest};
 #[cfg(feature = "std")]
 use crate::table::{Arrival, Fingerprint, FullEvent, InSlot};
@@ -50,6 +52,13 @@ pub(crate) trait Handle {
     type Clock;
 
     fn target(&self) -> Target<'_, Self::Clock>;
+
+    /// Returns the statistics that count what is done by this handle.
+    #[cfg(feature = "std")]
+    #[inline]
+    fn recording(&self) -> &Recording {
+        self.target().recording()
+    }
 }
 
 impl<C> Handle for Target<'_, C> {
@@ -98,6 +107,23 @@ impl<'a, C> Target<'a, C> {
             Target::Single(limiter) => limiter.recording(),
             #[cfg(feature = "std")]
             Target::Key(buckets, _) => &buckets.stats,
+        }
+    }
+
+    /// Counts a wait that has ended, in these statistics.
+    #[cfg(feature = "std")]
+    pub(crate) fn count_wait(&self, recording: &Recording, n: Tokens, answer: Result<Duration, &AcquireError>) {
+        recording.waited(n, answer);
+        if let (Target::Key(_, key), Err(_)) = (self, answer) {
+            recording.add_to_top(*key);
+        }
+    }
+
+    /// Adds a denial, which is counted already, to the keys with the most denials.
+    #[cfg(feature = "std")]
+    fn add_to_top(&self) {
+        if let Target::Key(buckets, key) = self {
+            buckets.stats.add_to_top(*key);
         }
     }
 
@@ -218,11 +244,11 @@ impl<'a, C: Clock> Target<'a, C> {
                 match self {
                     Target::Single(limiter) => limiter.count(n, &taken),
                     #[cfg(feature = "std")]
-                    Target::Key(buckets, _) => buckets.count(n, &taken),
+                    Target::Key(buckets, key) => buckets.count(*key, n, &taken),
                 }
                 Decision::taken(self.layout(), taken)
             }
-            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.total_pico()),
+            Err(seen) => self.decide_cold(Demand::new(self.layout(), n, leaving), now, seen, n.to_bits()),
         }
     }
 
@@ -238,8 +264,13 @@ impl<'a, C: Clock> Target<'a, C> {
             Target::Key(buckets, key) => buckets.table.take_cold(*key, demand, now),
         };
         // The quota may have changed since, but then it changed during this call.
-        let terms = self.terms_source();
-        self.recording().taken(Tokens::from_pico(n), &taken, terms);
+        let terms = &self.terms();
+        let exceeds = demand.needed > terms.capacity();
+        match self {
+            Target::Single(limiter) => limiter.recording().taken(n, &taken, exceeds),
+            #[cfg(feature = "std")]
+            Target::Key(buckets, key) => buckets.count_cold(*key, n, &taken, exceeds),
+        }
         Decision::taken_by(terms, taken)
     }
 
@@ -421,6 +452,12 @@ impl Found<'_> {
 /// The operations of a decision on several limits.
 #[cfg(feature = "std")]
 impl<'a, C: Clock> Target<'a, C> {
+    /// Counts a call that this limit refused, in its statistics.
+    pub(crate) fn count_refused(&self, n: Tokens, error: &TryAcquireError) {
+        self.recording().refused(n, error);
+        self.add_to_top();
+    }
+
     /// Returns the usual place of the bucket's word, and the word; `None` if it is not there.
     #[inline]
     pub(crate) fn find(&self) -> Option<(Found<'a>, Word)> {

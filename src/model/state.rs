@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cell::TimeSource;
 use crate::clock::Clock;
-use crate::composite::{CompositeQueue, QueuedLimits, Refused, Waiters};
+use crate::composite::{CompositeQueue, Effect, QueuedLimits, Refused, Waiters};
 use crate::error::NoPermit;
 use crate::queue::WaitConfig;
 use crate::quota::Quota;
@@ -183,7 +183,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         // Either a waiter sees the change, or this thread sees that a caller waits.
         fence(Ordering::SeqCst);
         if self.queue.has_waiters() {
-            self.queue.changed(is_less);
+            self.queue.changed(if is_less { Effect::Later } else { Effect::Earlier });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A wait for a call to a model: one state machine for tasks and threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -129,8 +130,18 @@ impl<C: Clock + Send + Sync + 'static> ModelWait<C> {
     #[inline(never)]
     fn give_up(&mut self) {
         let Stage::Waiting { id, amounts, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        if let Some(Outcome::Granted { cost: epoch, .. }) = self.model.queue.leave(id) {
-            Permit::new(self.model.clone(), self.estimate, amounts, epoch.0, Duration::ZERO).cancel();
+        let (outcome, needs_dispatch) = self.model.queue.leave(id);
+        // Either may panic, and the other one has to be done.
+        let cancelled = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(Outcome::Granted { cost: epoch, .. }) = outcome {
+                Permit::new(self.model.clone(), self.estimate, amounts, epoch.0, Duration::ZERO).cancel();
+            }
+        }));
+        if needs_dispatch {
+            self.model.queue.dispatch();
+        }
+        if let Err(panic) = cancelled {
+            resume_unwind(panic);
         }
     }
 }

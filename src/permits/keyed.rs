@@ -57,6 +57,12 @@ impl KeyedPermits {
         self.shards.each().map(|shard| shard.len()).sum()
     }
 
+    /// Returns the number of permits that are out.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let in_flight = |permits: &Permits| permits.word().in_flight() as u64;
+        self.shards.each().map(|shard| shard.values().map(in_flight).sum::<u64>()).sum()
+    }
+
     fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
         self.shards.lock(key)
     }

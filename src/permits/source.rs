@@ -15,6 +15,17 @@ pub(crate) enum PermitSource<'a> {
 }
 
 impl PermitSource<'_> {
+    /// Returns whether both are the permits of one limit, or of one key.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (PermitSource::Lone(one), PermitSource::Lone(other)) => std::ptr::eq(one, other),
+            (PermitSource::Key(one, key), PermitSource::Key(other, other_key)) => {
+                std::ptr::eq(one, other) && key == other_key
+            }
+            _ => false,
+        }
+    }
+
     /// Takes a permit, unless callers wait.
     #[inline]
     pub(crate) fn take(self) -> Result<(), Unavailable> {

@@ -281,12 +281,17 @@ impl QueueState {
 
     /// Grants the first waiters, one after the other, while the bucket holds enough.
     fn serve(&mut self, terms: &Terms<'_>, now: Reading, woken: &mut Vec<Waker>) {
+        let (mut begun, mut granted) = (None, 0);
         while let (Some(word), Some((id, first))) = (self.word, self.list.first()) {
             let (demand, deadline) = (first.demand, first.deadline);
-            let missed = deadline < now && was_due_after(terms, word, demand, deadline);
+            // By the word before this pass: a timer that is late must not make a waiter miss its deadline.
+            let before = *begun.get_or_insert(word);
+            let missed =
+                deadline < now && was_due_after(terms, before, granted + u128::from(demand.needed.0), deadline);
             match token_bucket::step_exact(terms, word, now, demand) {
                 Step::Admitted { next, .. } if !missed => {
                     self.word = Some(next);
+                    granted += u128::from(demand.cost.0);
                     woken.extend(self.list.grant(id, now));
                 }
                 Step::Denied { deficit, .. } if !after(terms, now, deficit, deadline) => return,
@@ -408,9 +413,9 @@ fn after(terms: &Terms<'_>, now: Reading, missing: Units, deadline: Reading) -> 
     terms.due(now, missing).misses(deadline)
 }
 
-/// Returns whether the tokens that are there now were not yet there at the deadline.
-fn was_due_after(terms: &Terms<'_>, word: Word, demand: Demand, deadline: Reading) -> bool {
-    token_bucket::level(terms, word, deadline).0 < demand.needed.0 as i64
+/// Returns whether the units, which are there now, were not yet there at the deadline.
+fn was_due_after(terms: &Terms<'_>, word: Word, needed: u128, deadline: Reading) -> bool {
+    i128::from(token_bucket::level_unbounded(terms, word, deadline).0) < needed as i128
 }
 
 /// Returns a random number from 0 to `most`.

@@ -4,8 +4,8 @@ use std::array;
 
 use crossbeam_utils::CachePadded;
 
-use crate::sync::{AtomicU64, Ordering, PLACES, place};
-use crate::tokens::Tokens;
+use crate::quota::Quotas;
+use crate::sync::{AtomicU64, Ordering, PLACES, own_place, place};
 
 /// A number that is counted.
 #[derive(Clone, Copy)]
@@ -39,15 +39,17 @@ const COUNTERS: usize = Counter::Pauses as usize + 1;
 /// An amount of tokens that is counted, in two numbers: whole tokens, and millionths.
 #[derive(Clone, Copy)]
 pub(super) enum Amount {
-    /// The tokens of other calls than those for one token.
+    /// Without the tokens of [`Counter::Single`].
     Admitted,
-    /// The tokens of other denied calls than those of [`Counter::SingleDenied`].
+    /// Without the tokens of [`Counter::SingleDenied`].
     Denied,
     Refunded,
 }
 
 const AMOUNTS: usize = Amount::Refunded as usize + 1;
-const NUMBERS: usize = COUNTERS + 2 * AMOUNTS;
+/// The first of the numbers of calls that each of several limits refused.
+const LIMITS: usize = COUNTERS + 2 * AMOUNTS;
+const NUMBERS: usize = LIMITS + Quotas::MOST;
 const MICRO: u64 = 1_000_000;
 
 /// The numbers of a limiter.
@@ -75,14 +77,19 @@ impl Numbers<'_> {
         self.raise(counter as usize, n);
     }
 
-    /// Adds tokens, to the nearest millionth of one.
+    /// Adds whole tokens and parts of 10⁻¹² token, to the nearest millionth of one.
     #[inline]
-    pub(super) fn add_tokens(self, amount: Amount, n: Tokens) {
+    pub(super) fn add_tokens(self, amount: Amount, whole: u32, pico: u64) {
         let at = COUNTERS + 2 * amount as usize;
-        self.raise(at, n.whole().into());
-        if n.pico() > 0 {
-            self.raise(at + 1, (n.pico() + MICRO / 2) / MICRO);
+        self.raise(at, whole.into());
+        if pico > 0 {
+            self.raise(at + 1, (pico + MICRO / 2) / MICRO);
         }
+    }
+
+    /// Counts a call that the nth of several limits refused.
+    pub(super) fn add_refusal(self, nth: usize) {
+        self.raise(LIMITS + nth.min(Quotas::MOST - 1), 1);
     }
 
     #[inline]
@@ -112,6 +119,14 @@ impl Counters {
         Numbers { numbers: &self.0[place.index()], is_own: place.is_own() }
     }
 
+    /// Counts one, if this thread owns its place. Returns false if it does not.
+    #[inline(always)]
+    pub(super) fn count_if_own(&self, counter: Counter) -> bool {
+        let Some(place) = own_place() else { return false };
+        Numbers { numbers: &self.0[place], is_own: true }.add(counter, 1);
+        true
+    }
+
     pub(super) fn sums(&self) -> Sums {
         let sum =
             |at: usize| self.0.iter().fold(0, |sum: u64, place| sum.wrapping_add(place[at].load(Ordering::Relaxed)));
@@ -131,8 +146,29 @@ impl Sums {
         self.0[counter as usize]
     }
 
+    /// Returns the calls that the nth of several limits refused.
+    pub(super) fn refused_by(&self, nth: usize) -> u64 {
+        self.0[LIMITS..].get(nth).copied().unwrap_or_default()
+    }
+
     pub(super) fn tokens(&self, amount: Amount) -> f64 {
         let at = COUNTERS + 2 * amount as usize;
-        self.0[at] as f64 + self.0[at + 1] as f64 / MICRO as f64
+        self.calls_for_one(amount) as f64 + self.0[at] as f64 + self.0[at + 1] as f64 / MICRO as f64
+    }
+
+    /// Returns the whole tokens of an amount that never began anew.
+    #[cfg(feature = "metrics")]
+    pub(super) fn whole_tokens(&self, amount: Amount) -> u64 {
+        let at = COUNTERS + 2 * amount as usize;
+        self.calls_for_one(amount).wrapping_add(self.0[at]).wrapping_add(self.0[at + 1] / MICRO)
+    }
+
+    /// Returns the calls for one token, whose tokens are counted by this alone.
+    fn calls_for_one(&self, amount: Amount) -> u64 {
+        match amount {
+            Amount::Admitted => self.get(Counter::Single),
+            Amount::Denied => self.get(Counter::SingleDenied),
+            Amount::Refunded => 0,
+        }
     }
 }

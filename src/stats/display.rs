@@ -2,34 +2,8 @@
 
 use std::fmt;
 
+use super::lines::Lines;
 use super::snapshot::Stats;
-
-/// The text of one line behind its number.
-type Detail<'a> = Option<fmt::Arguments<'a>>;
-
-/// Lines of a name, a number and a detail. There is no line feed after the last one.
-struct Lines<'a, 'f> {
-    f: &'a mut fmt::Formatter<'f>,
-    begun: bool,
-}
-
-impl Lines<'_, '_> {
-    fn line(&mut self, name: &str, number: u64, detail: Detail<'_>) -> fmt::Result {
-        if std::mem::replace(&mut self.begun, true) {
-            self.f.write_str("\n")?;
-        }
-        write!(self.f, "{name:<17}{number:>12}")?;
-        match detail {
-            Some(detail) => write!(self.f, "  {detail}"),
-            None => Ok(()),
-        }
-    }
-
-    /// A line, unless the number is zero.
-    fn some(&mut self, name: &str, number: u64, detail: Detail<'_>) -> fmt::Result {
-        if number == 0 { Ok(()) } else { self.line(name, number, detail) }
-    }
-}
 
 /// Prints a line for each number. Of the numbers below the first two, those that are zero are left out.
 ///
@@ -49,7 +23,7 @@ impl Lines<'_, '_> {
 /// ```
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = Lines { f, begun: false };
+        let mut lines = Lines::new(f);
         lines.line("admitted", self.admitted, Some(format_args!("{} tokens", self.tokens_admitted)))?;
         lines.line("denied", self.denied(), Some(format_args!("{} tokens", self.tokens_denied)))?;
         lines.some("  rate limited", self.rate_limited, None)?;

@@ -1,58 +1,103 @@
 //! [`Recorder`]: what is counted for each outcome, and the reads.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use super::counters::{Amount, Counter, Counters, Sums};
-use super::snapshot::{KeyStats, Stats};
+use super::counters::{Amount, Counter, Counters};
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use super::emit::Emitter;
+use super::options::StatsOptions;
+use super::reader::{Interval, Reader};
+use super::snapshot::KeyStats;
+use super::top::Top;
 use crate::error::{AcquireError, TryAcquireError};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::table::Fingerprint;
 use crate::tokens::Tokens;
 
 /// The counters of a limiter with statistics.
 pub(crate) struct Recorder {
     counters: Counters,
-    /// The longest wait since the last [`take`](Recorder::take), in nanoseconds.
-    longest: AtomicU64,
-    /// The numbers at the last [`take`](Recorder::take).
-    taken: Mutex<Taken>,
-}
-
-/// The numbers that were read and will not be read again.
-struct Taken {
-    sums: Sums,
-    keys: KeyStats,
+    reader: Reader,
+    top: Option<Top>,
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    emitter: Emitter,
 }
 
 impl Recorder {
-    pub(super) fn new() -> Self {
-        let taken = Taken { sums: Sums::ZERO, keys: KeyStats::default() };
-        Recorder { counters: Counters::new(), longest: AtomicU64::new(0), taken: Mutex::new(taken) }
+    /// Makes counters that begin now. `policy` is the name of a limiter that was given none.
+    #[cfg_attr(not(any(feature = "metrics", feature = "tracing")), allow(unused_variables))]
+    pub(super) fn new(options: &StatsOptions, policy: impl Display) -> Self {
+        Recorder {
+            counters: Counters::new(),
+            reader: Reader::new(),
+            top: options.top_denied.map(Top::new),
+            #[cfg(any(feature = "metrics", feature = "tracing"))]
+            emitter: match &options.name {
+                Some(name) => Emitter::new(name),
+                None => Emitter::new(&policy.to_string()),
+            },
+        }
+    }
+
+    /// Counts an admitted call.
+    // Amounts are passed in registers, so that they need no memory in the caller.
+    #[inline(always)]
+    pub(super) fn admitted(&self, n: Tokens) {
+        if n == Tokens::ONE {
+            self.count_here(Counter::Single);
+        } else {
+            self.admitted_several(n.whole(), n.pico());
+        }
+    }
+
+    /// Counts a denied call.
+    #[inline(always)]
+    pub(super) fn denied(&self, n: Tokens, kind: Counter) {
+        match kind {
+            Counter::RateLimited if n == Tokens::ONE => self.count_here(Counter::SingleDenied),
+            _ => self.denied_several(kind, n.whole(), n.pico()),
+        }
+    }
+
+    /// Counts one. The usual case, in the caller: a handful of instructions.
+    #[inline(always)]
+    pub(super) fn count_here(&self, counter: Counter) {
+        if !self.counters.count_if_own(counter) {
+            self.count(counter);
+        }
     }
 
     // Cold, as all of these: so that a limiter without statistics goes straight on.
     #[cold]
     #[inline(never)]
-    pub(super) fn admitted(&self, n: Tokens) {
-        let here = self.counters.here();
-        if n == Tokens::ONE {
-            here.add(Counter::Single, 1);
-        } else {
-            here.add(Counter::Several, 1);
-            here.add_tokens(Amount::Admitted, n);
+    pub(super) fn admitted_several(&self, whole: u32, pico: u64) {
+        // A call that costs nothing is not counted.
+        if whole == 0 && pico == 0 {
+            return;
         }
+        let here = self.counters.here();
+        here.add(Counter::Several, 1);
+        here.add_tokens(Amount::Admitted, whole, pico);
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn denied(&self, n: Tokens, kind: Counter) {
+    pub(super) fn denied_several(&self, kind: Counter, whole: u32, pico: u64) {
         let here = self.counters.here();
-        match kind {
-            Counter::RateLimited if n == Tokens::ONE => here.add(Counter::SingleDenied, 1),
-            _ => {
-                here.add(kind, 1);
-                here.add_tokens(Amount::Denied, n);
-            }
+        here.add(kind, 1);
+        here.add_tokens(Amount::Denied, whole, pico);
+    }
+
+    /// Adds a denial of a key to the keys with the most denials, if they are counted.
+    #[inline(always)]
+    pub(super) fn add_to_top(&self, key: Fingerprint) {
+        if let Some(top) = &self.top {
+            top.add(key);
         }
+    }
+
+    pub(super) fn top(&self) -> Option<&Top> {
+        self.top.as_ref()
     }
 
     #[cold]
@@ -77,7 +122,9 @@ impl Recorder {
                     let here = self.counters.here();
                     here.add(Counter::Waited, 1);
                     here.add(Counter::WaitMicros, u64::try_from(waited.as_micros()).unwrap_or(u64::MAX));
-                    self.longest.fetch_max(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                    self.reader.waited(waited);
+                    #[cfg(any(feature = "metrics", feature = "tracing"))]
+                    self.emitter.waited(waited);
                 }
                 return;
             }
@@ -95,14 +142,21 @@ impl Recorder {
     pub(super) fn refunded(&self, n: Tokens) {
         let here = self.counters.here();
         here.add(Counter::Refunds, 1);
-        here.add_tokens(Amount::Refunded, n);
+        here.add_tokens(Amount::Refunded, n.whole(), n.pico());
+    }
+
+    /// Counts a call that the nth of several limits refused, beside its outcome.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refused_by(&self, nth: usize) {
+        self.counters.here().add_refusal(nth);
     }
 
     /// Counts tokens that a call was charged after it was admitted.
     #[cold]
     #[inline(never)]
     pub(super) fn charged(&self, n: Tokens) {
-        self.counters.here().add_tokens(Amount::Admitted, n);
+        self.counters.here().add_tokens(Amount::Admitted, n.whole(), n.pico());
     }
 
     #[cold]
@@ -111,46 +165,25 @@ impl Recorder {
         self.counters.here().add(counter, 1);
     }
 
-    /// Returns the statistics since the last [`take`](Recorder::take). `keys` returns the totals of a
-    /// table. It is called under the lock, so that a later read has later numbers.
-    pub(crate) fn read(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Stats {
-        let taken = lock(&self.taken);
-        let sums = self.counters.sums().since(&taken.sums);
-        stats(&sums, self.longest.load(Ordering::Relaxed), keys().map(|keys| keys.since(&taken.keys)))
+    /// Returns the statistics since the last [`take`](Recorder::take). `keys` returns the totals of a table.
+    pub(super) fn read(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Interval {
+        self.reader.read(&self.counters, keys)
     }
 
     /// Returns the same, and begins anew.
-    pub(crate) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Stats {
-        let mut taken = lock(&self.taken);
-        let (sums, keys) = (self.counters.sums(), keys());
-        let longest = self.longest.swap(0, Ordering::Relaxed);
-        let stats = stats(&sums.since(&taken.sums), longest, keys.map(|keys| keys.since(&taken.keys)));
-        *taken = Taken { sums, keys: keys.unwrap_or_default() };
-        stats
+    pub(super) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Interval {
+        self.reader.take(&self.counters, keys)
     }
-}
 
-fn stats(sums: &Sums, longest: u64, keys: Option<KeyStats>) -> Stats {
-    let get = |counter| sums.get(counter);
-    let (single, single_denied) = (get(Counter::Single), get(Counter::SingleDenied));
-    Stats {
-        admitted: single.wrapping_add(get(Counter::Several)),
-        tokens_admitted: single as f64 + sums.tokens(Amount::Admitted),
-        rate_limited: single_denied.wrapping_add(get(Counter::RateLimited)),
-        exceeds_burst: get(Counter::ExceedsBurst),
-        table_full: get(Counter::TableFull),
-        too_late: get(Counter::TooLate),
-        queue_full: get(Counter::QueueFull),
-        ended: get(Counter::Ended),
-        tokens_denied: single_denied as f64 + sums.tokens(Amount::Denied),
-        abandoned: get(Counter::Abandoned),
-        waited: get(Counter::Waited),
-        total_wait: Duration::from_micros(get(Counter::WaitMicros)),
-        longest_wait: Duration::from_nanos(longest),
-        refunds: get(Counter::Refunds),
-        tokens_refunded: sums.tokens(Amount::Refunded),
-        quota_changes: get(Counter::Changes),
-        pauses: get(Counter::Pauses),
-        keys,
+    /// Emits what was counted since the last emission.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(super) fn emit(&self, keys: impl FnOnce() -> Option<KeyStats>) {
+        self.emitter.emit(&self.counters, keys);
+    }
+
+    /// Returns whether a periodic emission is due, as [`Emitter::is_due`] does.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(super) fn is_due(&self, now: u64, period: Duration) -> bool {
+        self.emitter.is_due(now, period)
     }
 }

@@ -1,16 +1,32 @@
 //! [`Recording`]: the statistics of a limiter, or their absence.
 
-use crate::cell::{Taken, TermsSource};
+use crate::cell::Taken;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+use crate::clock::Clock;
 use crate::tokens::Tokens;
 
 #[cfg(feature = "std")]
 use super::counters::Counter;
 #[cfg(feature = "std")]
+use super::limit_stats::CompositeStats;
+#[cfg(feature = "std")]
+use super::options::StatsOptions;
+#[cfg(feature = "std")]
+use super::permit_stats::PermitStats;
+#[cfg(feature = "std")]
 use super::recorder::Recorder;
 #[cfg(feature = "std")]
 use super::snapshot::{KeyStats, Stats};
 #[cfg(feature = "std")]
-use crate::error::{AcquireError, TryAcquireError};
+use super::top::{Denials, Top};
+#[cfg(feature = "std")]
+use crate::error::{AcquireError, AcquirePermitError, TryAcquireError};
+#[cfg(feature = "std")]
+use crate::quota::Quotas;
+#[cfg(feature = "std")]
+use crate::table::Fingerprint;
+#[cfg(feature = "std")]
+use std::fmt::Display;
 #[cfg(feature = "std")]
 use std::time::Duration;
 
@@ -48,14 +64,16 @@ impl Recording {
         }
     }
 
-    /// Counts the outcome of a call that took the cold path.
+    /// Counts the outcome of a call for these [bits](Tokens::to_bits) of tokens, which took the cold path. If it was
+    /// denied and `exceeds` the burst, it was denied for good.
     #[inline]
-    pub(crate) fn taken(&self, n: Tokens, taken: &Taken, terms: TermsSource<'_>) {
+    pub(crate) fn taken(&self, n: u128, taken: &Taken, exceeds: bool) {
         #[cfg(feature = "std")]
         if let Some(recorder) = &self.recorder {
+            let n = Tokens::from_bits(n);
             match taken {
                 Taken::Admitted { .. } | Taken::Unlimited => recorder.admitted(n),
-                Taken::Denied { needed, .. } => self.denied(n, *needed > terms.terms().capacity()),
+                Taken::Denied { .. } => self.denied(n, exceeds),
                 Taken::TableFull { .. } => recorder.denied(n, Counter::TableFull),
             }
         }
@@ -88,9 +106,9 @@ impl Recording {
 
 #[cfg(feature = "std")]
 impl Recording {
-    /// Statistics that begin now.
-    pub(crate) fn on() -> Self {
-        Recording { recorder: Some(Box::new(Recorder::new())) }
+    /// The statistics that were asked for. They begin now. `policy` is the name of a limiter that was given none.
+    pub(crate) fn new(options: &StatsOptions, policy: impl Display) -> Self {
+        Recording { recorder: options.on.then(|| Box::new(Recorder::new(options, policy))) }
     }
 
     /// Counts a call that one of several limits refused.
@@ -101,11 +119,74 @@ impl Recording {
         }
     }
 
+    /// Counts a call on a key that was denied for now, or for good if it `exceeds` the burst.
+    #[inline(always)]
+    pub(crate) fn denied_key(&self, n: Tokens, exceeds: bool, key: Fingerprint) {
+        if let Some(recorder) = &self.recorder {
+            recorder.denied(n, if exceeds { Counter::ExceedsBurst } else { Counter::RateLimited });
+            recorder.add_to_top(key);
+        }
+    }
+
+    /// Adds a denial of a key, which is counted already, to the keys with the most denials.
+    #[inline]
+    pub(crate) fn add_to_top(&self, key: Fingerprint) {
+        if let Some(recorder) = &self.recorder {
+            recorder.add_to_top(key);
+        }
+    }
+
+    /// Returns the keys with the most denials, and the denials that were skipped.
+    pub(crate) fn top_denied(&self) -> Option<(Vec<Denials>, u64)> {
+        self.recorder.as_ref()?.top().map(Top::read)
+    }
+
+    /// Returns the same, and begins anew.
+    pub(crate) fn take_top_denied(&self) -> Option<(Vec<Denials>, u64)> {
+        self.recorder.as_ref()?.top().map(Top::take)
+    }
+
+    /// Returns whether calls are counted.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.recorder.is_some()
+    }
+
+    /// Counts a call that the nth of several limits refused, beside its outcome.
+    #[inline]
+    pub(crate) fn refused_by(&self, nth: usize) {
+        if let Some(recorder) = &self.recorder {
+            recorder.refused_by(nth);
+        }
+    }
+
     /// Counts a wait that has ended, by the time that it took or by its error.
     #[inline]
     pub(crate) fn waited(&self, n: Tokens, answer: Result<Duration, &AcquireError>) {
-        if let Some(recorder) = self.recorder.as_ref().filter(|_| !n.is_zero()) {
+        if let Some(recorder) = &self.recorder {
             recorder.waited(n, answer);
+        }
+    }
+
+    /// Counts a permit that was granted, after a wait in the queue or without one.
+    #[inline]
+    pub(crate) fn permitted(&self, waited: bool) {
+        self.admitted(Tokens::ONE);
+        if waited {
+            self.count(Counter::Waited);
+        }
+    }
+
+    /// Counts a call that got no permit, by its error; `None` if it did not wait and found none.
+    #[inline]
+    pub(crate) fn not_permitted(&self, error: Option<&AcquirePermitError>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.count(match error {
+                None => Counter::SingleDenied,
+                Some(AcquirePermitError::TimedOut(_)) => Counter::TooLate,
+                Some(AcquirePermitError::QueueFull(_)) => Counter::QueueFull,
+                Some(AcquirePermitError::LimiterClosed(_)) => Counter::Ended,
+            });
         }
     }
 
@@ -132,11 +213,63 @@ impl Recording {
 
     /// Returns the statistics since the last [`take`](Recording::take).
     pub(crate) fn read(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Option<Stats> {
-        self.recorder.as_ref().map(|recorder| recorder.read(keys))
+        self.recorder.as_ref().map(|recorder| recorder.read(keys).stats)
     }
 
     /// Returns the same, and begins anew.
     pub(crate) fn take(&self, keys: impl FnOnce() -> Option<KeyStats>) -> Option<Stats> {
-        self.recorder.as_ref().map(|recorder| recorder.take(keys))
+        self.recorder.as_ref().map(|recorder| recorder.take(keys).stats)
+    }
+
+    /// Returns the statistics of permits, of which `in_flight` are out.
+    pub(crate) fn read_permits(&self, in_flight: impl FnOnce() -> u64) -> Option<PermitStats> {
+        self.recorder.as_ref().map(|recorder| PermitStats::new(&recorder.read(|| None).counted(), in_flight()))
+    }
+
+    /// Returns the same, and begins anew.
+    pub(crate) fn take_permits(&self, in_flight: impl FnOnce() -> u64) -> Option<PermitStats> {
+        self.recorder.as_ref().map(|recorder| PermitStats::new(&recorder.take(|| None).counted(), in_flight()))
+    }
+
+    /// Returns the statistics with those of each limit.
+    pub(crate) fn read_limits(
+        &self,
+        keys: impl FnOnce() -> Option<KeyStats>,
+        quotas: &Quotas,
+    ) -> Option<CompositeStats> {
+        self.recorder.as_ref().map(|recorder| CompositeStats::new(&recorder.read(keys), quotas))
+    }
+
+    /// Returns the same, and begins anew.
+    pub(crate) fn take_limits(
+        &self,
+        keys: impl FnOnce() -> Option<KeyStats>,
+        quotas: &Quotas,
+    ) -> Option<CompositeStats> {
+        self.recorder.as_ref().map(|recorder| CompositeStats::new(&recorder.take(keys), quotas))
+    }
+
+    /// Emits what was counted since the last emission.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn emit(&self, keys: impl FnOnce() -> Option<KeyStats>) {
+        if let Some(recorder) = &self.recorder {
+            recorder.emit(keys);
+        }
+    }
+
+    /// Emits as [`emit`](Recording::emit), if the last call that did so is at least `period` ago. Returns whether
+    /// it did.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn emit_every(
+        &self,
+        period: Duration,
+        clock: &impl Clock,
+        keys: impl FnOnce() -> Option<KeyStats>,
+    ) -> bool {
+        let due = self.recorder.as_ref().filter(|recorder| recorder.is_due(clock.now(), period));
+        due.is_some_and(|recorder| {
+            recorder.emit(keys);
+            true
+        })
     }
 }

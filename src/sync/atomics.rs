@@ -12,8 +12,8 @@ pub(crate) use core::sync::atomic::fence;
 #[cfg(all(feature = "std", brimful_loom))]
 pub(crate) use loom::sync::atomic::fence;
 
-/// A flag whose values are all correct at any time. Models that branched on it would show no more.
-pub(crate) type Hint = core::sync::atomic::AtomicBool;
+/// A number whose values are all correct at any time. Models that branched on it would show no more.
+pub(crate) type Hint = core::sync::atomic::AtomicU8;
 
 /// Declares functions `const`, except under loom, whose atomics cannot be made in a constant.
 macro_rules! const_unless_loom {

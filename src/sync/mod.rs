@@ -27,4 +27,4 @@ pub(crate) use panics::{ignore_panic, in_drop};
 #[cfg(feature = "std")]
 pub(crate) use shards::Shards;
 #[cfg(feature = "std")]
-pub(crate) use threads::{PLACES, place};
+pub(crate) use threads::{PLACES, own_place, place};

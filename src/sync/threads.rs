@@ -1,12 +1,13 @@
 //! A small number for each thread, for counters that threads do not share.
 
 use std::cell::Cell;
-use std::sync::{Mutex, PoisonError};
 
-/// The places that a thread has to itself for as long as it lives.
-const OWN: usize = 8;
+use super::locks::{Mutex, lock};
+
+/// The places that a thread has to itself for as long as it lives. In the models there is one.
+const OWN: usize = if cfg!(brimful_loom) { 1 } else { 8 };
 /// The places that the other threads share.
-const SHARED: usize = 8;
+const SHARED: usize = if cfg!(brimful_loom) { 1 } else { 8 };
 /// The number of places.
 pub(crate) const PLACES: usize = OWN + SHARED;
 
@@ -37,58 +38,91 @@ struct Given {
     shared: usize,
 }
 
-static GIVEN: Mutex<Given> = Mutex::new(Given { own: [false; OWN], shared: 0 });
+impl Given {
+    const NONE: Given = Given { own: [false; OWN], shared: 0 };
+}
 
+#[cfg(not(brimful_loom))]
+static GIVEN: Mutex<Given> = Mutex::new(Given::NONE);
+
+#[cfg(not(brimful_loom))]
 thread_local! {
     /// Without a destructor, so that it is one load, and is there until the thread ends.
     static PLACE: Cell<Place> = const { Cell::new(Place::NONE) };
     static LEASE: Lease = Lease::take();
 }
 
+// For one execution of a model. Leaked, because the last thread may end after loom has dropped the statics.
+#[cfg(brimful_loom)]
+loom::lazy_static! {
+    static ref GIVEN: &'static Mutex<Given> = Box::leak(Box::new(Mutex::new(Given::NONE)));
+}
+
+#[cfg(brimful_loom)]
+loom::thread_local! {
+    static PLACE: Cell<Place> = Cell::new(Place::NONE);
+    static LEASE: Lease = Lease::take();
+}
+
 /// Returns the place of this thread.
 #[inline]
 pub(crate) fn place() -> Place {
-    match PLACE.get() {
+    match PLACE.with(Cell::get) {
         Place::NONE => first_place(),
         place => place,
     }
+}
+
+/// Returns the index of the place of this thread, if the thread has used one before and owns it.
+#[inline(always)]
+pub(crate) fn own_place() -> Option<usize> {
+    let Place(place) = PLACE.with(Cell::get);
+    (place < OWN).then_some(place)
 }
 
 #[cold]
 #[inline(never)]
 fn first_place() -> Place {
     // In a destructor after that of the lease, the thread shares a place.
-    let place = LEASE.try_with(|lease| lease.0).unwrap_or(Place(OWN));
-    PLACE.set(place);
+    let place = LEASE.try_with(|lease| lease.place).unwrap_or(Place(OWN));
+    PLACE.with(|own| own.set(place));
     place
 }
 
 /// The place of a thread, which is given back when the thread ends.
-struct Lease(Place);
+struct Lease {
+    place: Place,
+    given: &'static Mutex<Given>,
+}
 
 impl Lease {
     fn take() -> Self {
-        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        // The models' threads share a place: an owned one is handed over by a lock that the models do not see.
-        let free = given.own.iter().position(|taken| !taken).filter(|_| !cfg!(brimful_loom));
-        Lease(Place(match free {
+        let given: &'static Mutex<Given> = &GIVEN;
+        let mut places = lock(given);
+        let place = Place(match places.own.iter().position(|taken| !taken) {
             Some(free) => {
-                given.own[free] = true;
+                places.own[free] = true;
                 free
             }
             None => {
-                given.shared += 1;
-                OWN + given.shared % SHARED
+                places.shared = if places.shared + 1 < SHARED { places.shared + 1 } else { 0 };
+                OWN + places.shared
             }
-        }))
+        });
+        Lease { place, given }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        PLACE.set(Place(OWN));
-        if self.0.is_own() {
-            GIVEN.lock().unwrap_or_else(PoisonError::into_inner).own[self.0.index()] = false;
+        // A model that has failed has ended.
+        if cfg!(brimful_loom) && std::thread::panicking() {
+            return;
+        }
+        // loom drops a thread's variables in any order.
+        _ = PLACE.try_with(|own| own.set(Place(OWN)));
+        if self.place.is_own() {
+            lock(self.given).own[self.place.index()] = false;
         }
     }
 }

@@ -54,7 +54,7 @@ impl Fingerprint {
     /// Returns the fingerprint that the first half of a slot holds in its lower bits; `None` if the
     /// slot is vacant.
     #[inline]
-    pub(super) const fn from_slot(bits: u64) -> Option<Self> {
+    pub(crate) const fn from_slot(bits: u64) -> Option<Self> {
         if bits & 1 == 1 { Some(Fingerprint(bits & ((1 << Fingerprint::BITS) - 1))) } else { None }
     }
 

@@ -8,7 +8,7 @@ use crate::cell::{self, Taken, TimeSource};
 use crate::clock::Clock;
 use crate::sync::lock;
 use crate::tokens::Tokens;
-use crate::word::{Reading, Snapshot, Units, Word};
+use crate::word::{Due, Reading, Snapshot, Units, Word};
 
 use super::eviction::{NoRoom, Room};
 use super::fingerprint::Fingerprint;
@@ -88,6 +88,17 @@ impl Table {
     pub(crate) fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
         // A reading that was cached for many calls may be older than what the table has forgotten since.
         self.run(key, &Take { demand, source: source.anew() })
+    }
+
+    /// Takes from the bucket of a key in its home line after the quota has changed, as [`cell::take_changed`] does.
+    #[inline(always)]
+    pub(crate) fn take_changed(
+        &self,
+        key: Fingerprint,
+        demand: Demand,
+        source: TimeSource<'_, impl Clock>,
+    ) -> Option<(Taken, Option<Due>)> {
+        cell::take_changed(&self.find_home(key)?, &self.quota, demand, source.anew())
     }
 
     /// Asks for the line in which a key is looked for first, without waiting for it.

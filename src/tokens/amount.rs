@@ -125,6 +125,18 @@ impl Tokens {
         self.whole as u128 * PICO as u128 + self.pico() as u128
     }
 
+    /// Returns the three numbers of the amount in one, so that it is passed in registers.
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u128 {
+        (self.whole as u128) << 64 | (self.micro as u128) << 32 | self.pico as u128
+    }
+
+    /// Returns the amount of these [bits](Tokens::to_bits).
+    #[inline]
+    pub(crate) const fn from_bits(bits: u128) -> Tokens {
+        Tokens { whole: (bits >> 64) as u32, micro: (bits >> 32) as u32, pico: bits as u32 }
+    }
+
     /// Returns an amount of `total` parts of 10⁻¹² token, clipped at [`Tokens::MAX`].
     pub(crate) const fn from_pico(total: u128) -> Tokens {
         if total > Tokens::MAX.total_pico() {

@@ -43,12 +43,13 @@ impl Earned {
 
     /// Returns the first reading at which `units` have been earned; `None` if it is beyond the
     /// range of readings.
+    #[inline]
     pub(crate) const fn first(self, units: u64) -> Option<Reading> {
         let shift = 61 + self.s as u32;
         if (units as u128).leading_zeros() < shift {
             return None;
         }
-        let nanos = ((units as u128) << shift).div_ceil(self.m as u128);
+        let nanos = div_ceil((units as u128) << shift, self.m);
         if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
     }
 
@@ -72,27 +73,54 @@ impl Earned {
         if (units as u128).leading_zeros() < shift {
             return MOST;
         }
-        let below = ((units as u128) << shift) - 1;
-        // One unit a nanosecond, the rate of most quotas, takes no division.
-        let steps = if self.m == 1 << 63 { below >> 63 } else { below / self.m as u128 };
-        if steps >= MOST as u128 { MOST } else { steps as u64 + 1 }
+        let steps = div_ceil((units as u128) << shift, self.m);
+        if steps > MOST as u128 { MOST } else { steps as u64 }
     }
 }
 
-/// An instant that is defined by the units earned at it. The division is left to the caller that
-/// needs the reading.
+/// Returns `number / divisor`, rounded up. A division of 128 bits takes longer than all the rest: there is one at
+/// most, and none at a rate of one.
+#[inline]
+pub(super) const fn div_ceil(number: u128, divisor: u64) -> u128 {
+    match number.checked_sub(1) {
+        None => 0,
+        Some(below) if divisor == 1 << 63 => (below >> 63) + 1,
+        Some(below) => below / divisor as u128 + 1,
+    }
+}
+
+/// Returns the first reading at which `ahead` nanoseconds of limiter time have passed since `start`, at a slope in
+/// 2⁻⁶³; `None` if it is beyond the range of readings.
+pub(super) const fn first_after(start: Reading, ahead: u64, slope: u64) -> Option<Reading> {
+    let nanos = start.nanos() as u128 + div_ceil((ahead as u128) << 63, slope);
+    if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
+}
+
+/// An instant that is defined by the units earned at it, or by the limiter time. The division is left to the
+/// caller that needs the reading.
+///
+/// ```text
+/// kind           rate               target
+/// s: 2 … 63      m of an `Earned`   the units earned since the clock's origin
+/// 64 + a start   a slope            the limiter time since that start
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
-    earned: Earned,
+    rate: u64,
+    kind: u64,
     target: u64,
     now: Reading,
 }
+
+/// The kind of an instant that is defined by the limiter time since the clock's origin.
+const PACED: u64 = 64;
 
 impl Due {
     /// Returns the instant at which `deficit` more units than at `now` have been earned.
     #[inline]
     pub(crate) const fn new(earned: Earned, now: Reading, deficit: Units) -> Self {
-        Due { earned, target: earned.at(now).0.saturating_add(deficit.0), now }
+        let target = earned.at(now).0.saturating_add(deficit.0);
+        Due { rate: earned.m, kind: earned.s as u64, target, now }
     }
 
     /// Returns the instant of a reading, as seen at `now`; `None` is beyond the range of readings.
@@ -103,14 +131,23 @@ impl Due {
             Some(at) => at.nanos(),
             None => u64::MAX,
         };
-        Due { earned: Earned { m: 1 << 63, s: 2 }, target, now }
+        Due { rate: 1 << 63, kind: 2, target, now }
+    }
+
+    /// Returns the instant at which `ahead` nanoseconds of limiter time have passed since `start`, as seen at
+    /// `now`.
+    #[cfg(feature = "std")]
+    pub(crate) const fn paced(now: Reading, start: Reading, ahead: u64, slope: u64) -> Self {
+        Due { rate: slope, kind: PACED + start.nanos(), target: ahead, now }
     }
 
     /// Returns the first reading at which the units have been earned; `None` if it is beyond the
     /// range of readings.
-    #[cfg(feature = "std")]
     pub(crate) const fn at(self) -> Option<Reading> {
-        self.earned.first(self.target)
+        match self.kind.checked_sub(PACED) {
+            Some(start) => first_after(Reading::from_nanos(start), self.target, self.rate),
+            None => Earned { m: self.rate, s: self.kind as u8 }.first(self.target),
+        }
     }
 
     /// Returns whether the units will not have been earned by the deadline, or never.
@@ -125,7 +162,7 @@ impl Due {
     /// Returns the time from the reading to the instant. It is exact to the nanosecond: one
     /// nanosecond less is not sufficient. `None` if the instant is beyond the range of readings.
     pub(crate) const fn after(self) -> Option<Duration> {
-        match self.earned.first(self.target) {
+        match self.at() {
             Some(due) => Some(Duration::from_nanos(due.nanos().saturating_sub(self.now.nanos()))),
             None => None,
         }

@@ -1,6 +1,7 @@
 //! Limiter time: the time that a bucket's words count, which runs slower than the clock if the quota is
 //! below the highest one.
 
+use super::earned::{Due, first_after};
 use super::reading::{Moment, Reading};
 
 /// The straight line from readings to limiter time between two changes of a quota:
@@ -53,15 +54,36 @@ impl Pace {
     }
 
     /// Returns the limiter time of a reading.
+    #[inline]
     pub(crate) fn at(self, now: Reading) -> Moment {
-        let Some(elapsed) = now.nanos().checked_sub(self.start.nanos()) else {
+        if now < self.start {
             let before = self.start.nanos() - now.nanos();
             let floor = Reading::from_nanos(self.at_start.nanos().saturating_sub(before));
             return Moment { floor, near: self.at_start };
-        };
-        let along = |slope: u64| u128::from(elapsed) * u128::from(slope);
-        let at = |passed: u128| Reading::from_nanos(self.at_start.nanos() + passed as u64).min(self.last);
-        Moment { floor: at(along(self.slope) >> 63), near: at(along(self.slope - 1).div_ceil(1 << 63)) }
+        }
+        Moment { floor: self.floor(now), near: self.near(now) }
+    }
+
+    /// Returns the limiter time of a reading from `start` on, rounded down.
+    #[inline]
+    pub(crate) fn floor(self, now: Reading) -> Reading {
+        let passed = u128::from(now.nanos() - self.start.nanos()) * u128::from(self.slope);
+        self.after((passed >> 63) as u64)
+    }
+
+    /// Returns the same, rounded up.
+    #[inline]
+    pub(crate) fn near(self, now: Reading) -> Reading {
+        let passed = u128::from(now.nanos() - self.start.nanos()) * u128::from(self.slope - 1);
+        self.after(passed.div_ceil(1 << 63) as u64)
+    }
+
+    /// Returns the limiter time when this much has passed.
+    #[inline]
+    fn after(self, passed: u64) -> Reading {
+        // The last one is in the range of readings.
+        let at = self.at_start.nanos() + passed;
+        if at < self.last.nanos() { Reading::from_valid(at) } else { self.last }
     }
 
     /// Returns the first reading at which limiter time has come to `at`, as if the line had no end; `None`
@@ -71,9 +93,18 @@ impl Pace {
             let before = self.at_start.nanos() - at.nanos();
             return Some(Reading::from_nanos(self.start.nanos().saturating_sub(before)));
         };
-        let elapsed = (u128::from(ahead) << 63).div_ceil(self.slope.into());
-        let nanos = u128::from(self.start.nanos()) + elapsed;
-        (nanos <= u128::from(Reading::MAX.nanos())).then(|| Reading::from_nanos(nanos as u64))
+        first_after(self.start, ahead, self.slope)
+    }
+
+    /// The same, as an instant that is seen at `now`.
+    pub(crate) fn due(self, now: Reading, at: Reading) -> Due {
+        if at < self.at_start { Due::at_reading(now, self.first(at)) } else { self.later(now, at) }
+    }
+
+    /// The same, if `at` is not before `at_start`.
+    #[inline(always)]
+    pub(crate) fn later(self, now: Reading, at: Reading) -> Due {
+        Due::paced(now, self.start, at.nanos() - self.at_start.nanos(), self.slope)
     }
 }
 

@@ -23,6 +23,13 @@ impl Reading {
         Reading(nanos)
     }
 
+    /// Returns the reading of these nanoseconds, which are in its range.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn from_valid(nanos: u64) -> Self {
+        Reading(nanos)
+    }
+
     #[inline]
     pub(crate) const fn nanos(self) -> u64 {
         self.0

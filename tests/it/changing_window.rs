@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use brimful::{Clock, KeyedRateLimiter, MockClock, Quota, QuotaChange, RateLimiter};
 
-use crate::support::{ErringClock, Random, SECOND};
+use crate::support::{ErringClock, Random, SECOND, operations};
 
 /// In 10⁻⁹ tokens.
 type Nano = i128;
@@ -149,6 +149,9 @@ fn the_bound_is_the_integral_of_the_rate() {
 const SKEW: u64 = 3_000;
 const BACK: u64 = 5_000;
 
+/// The longest time that a reading takes. The mean is half of that.
+const STEP: u64 = 2_000;
+
 /// Threads take all the time, by clocks that err in every way, while the quota changes a thousand times.
 fn hammer(
     take: impl Fn(&mut Random) -> Option<u32> + Sync,
@@ -158,6 +161,8 @@ fn hammer(
 ) -> usize {
     const CHANGES: u64 = 1_000;
     const TAKERS: u64 = 2;
+    // Of the four runs.
+    let calls = operations("BRIMFUL_WINDOW_OPS", 1_000_000) / 4;
     let (mut random, mut schedule) = (Random::new(99), Schedule::new(1_000_000, 50));
     let is_over = AtomicBool::new(false);
     let grants = thread::scope(|scope| {
@@ -167,7 +172,9 @@ fn hammer(
                 scope.spawn(move || {
                     ErringClock::enter(taker, taker * SKEW);
                     let (mut random, mut grants) = (Random::new(taker), Vec::new());
-                    while !is_over.load(Ordering::Acquire) {
+                    let mut made = 0;
+                    while made < calls / TAKERS || !is_over.load(Ordering::Acquire) {
+                        made += 1;
                         if let Some(cost) = take(&mut random) {
                             grants.push(Grant {
                                 now: ErringClock::last(),
@@ -182,8 +189,8 @@ fn hammer(
             .collect();
         ErringClock::enter(77, 0);
         for change in 0..CHANGES {
-            // Two changes never overlap, as far as the clocks show.
-            let until = clock.time() + 4 * (BACK + TAKERS * SKEW) + random.below(400_000);
+            // Two changes never overlap, as far as the clocks show. The calls last as long as the changes.
+            let until = clock.time() + 4 * (BACK + TAKERS * SKEW) + random.below((calls / CHANGES).max(1) * STEP);
             while clock.time() < until {
                 thread::yield_now();
             }
@@ -202,6 +209,7 @@ fn hammer(
         takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
     });
     let count = grants.len();
+    println!("{count} grants of at least {calls} calls, {CHANGES} changes");
     schedule.check(grants);
     count
 }
@@ -209,7 +217,7 @@ fn hammer(
 #[test]
 fn a_thousand_changes_under_threads() {
     for carries in [1, 3] {
-        let clock = ErringClock::new(SECOND, 2_000, BACK);
+        let clock = ErringClock::new(SECOND, STEP, BACK);
         let limiter = RateLimiter::with_clock(quota(1_000_000, 50), &clock);
         let take = |random: &mut Random| {
             let cost = 1 + random.below(4) as u32;
@@ -223,7 +231,7 @@ fn a_thousand_changes_under_threads() {
 #[test]
 fn a_thousand_changes_of_keys_under_threads() {
     for carries in [1, 3] {
-        let clock = ErringClock::new(SECOND, 2_000, BACK);
+        let clock = ErringClock::new(SECOND, STEP, BACK);
         let limiter = KeyedRateLimiter::<u64>::builder().quota(quota(1_000_000, 50)).max_keys(1_000).clock(&clock);
         let limiter = limiter.build().unwrap();
         let take = |random: &mut Random| {

@@ -256,14 +256,6 @@ fn a_limit_that_is_joined_twice_is_charged_twice() {
     assert_eq!(limiter.balance(), 0.0);
     let never = poll(&mut twice(3).acquire()).expect("at once").unwrap_err();
     assert!(matches!(never.cause(), AcquireCause::Tokens(AcquireError::ExceedsBurst(_))), "{never}");
-    // Two permits of one limit, of which one is free: the wait yields.
-    let parallel = ConcurrencyLimit::with_clock(2, limiter.clock().clone());
-    let permit = parallel.try_acquire().expect("it is free");
-    let both = [PermitCharge::new("one", &parallel), PermitCharge::new("other", &parallel)];
-    let mut wait = AllOf::new([]).permits(both).acquire();
-    assert!(poll(&mut wait).is_none());
-    drop(permit);
-    assert!(matches!(poll(&mut wait), Some(Ok(_))));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A decision shows the same as a peek at the same reading, and the tokens that it shows can be
 //! taken in one call.
 
-use brimful::{Decision, KeyedRateLimiter, MockClock, Quota, Tokens};
+use std::time::Duration;
+
+use brimful::{Decision, KeyedRateLimiter, MockClock, Quota, RateLimiter, Tokens};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -146,4 +148,14 @@ fn the_live_forms_show_the_same() {
         (decision.remaining(), decision.reset_after()),
         (keys.key("a").peek().remaining(), keys.key("a").peek().reset_after())
     );
+}
+
+/// The largest cost, from a bucket in debt, by a quota that changed.
+#[test]
+fn a_decision_on_a_cost_without_end_does_not_overflow() {
+    let limiter = RateLimiter::with_clock(Quota::per_minute(1), MockClock::new());
+    limiter.try_reserve_n(1).unwrap().commit(2);
+    limiter.pause_for(Duration::ZERO);
+    let decision = limiter.decide(u32::MAX);
+    assert!(decision.exceeds_burst() && decision.retry_after().is_none(), "{decision:?}");
 }

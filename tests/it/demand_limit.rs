@@ -1,9 +1,15 @@
 //! A limit that follows demand: the log of the Python original.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brimful::adaptive::DemandLimit;
 use brimful::{MockClock, Quota};
+
+use crate::waiting::{on_wake, poll, poll_by};
+use crate::waiting_panics::PanickingClock;
 
 fn limit() -> (DemandLimit<MockClock>, MockClock) {
     let clock = MockClock::new();
@@ -96,4 +102,46 @@ fn every_constant_is_a_parameter() {
     assert!(DemandLimit::builder().max_burst(0).build().is_err());
     assert!(DemandLimit::builder().burst_periods(0).build().is_err());
     assert!(DemandLimit::builder().period(Duration::ZERO).build().is_err());
+}
+
+/// A waiter is woken by the change, moves the clock, and calls the limit: no lock is held meanwhile.
+#[test]
+fn a_waiter_that_is_woken_by_a_new_quota_may_end_a_period() {
+    let (limit, clock) = limit();
+    assert!(limit.limiter().try_acquire_n(10).is_ok());
+    let limit = Arc::new(limit);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let waker = {
+        let (limit, seen) = (Arc::downgrade(&limit), seen.clone());
+        on_wake(move || {
+            let limit = limit.upgrade().unwrap();
+            clock.advance(Duration::from_secs(1));
+            let _ = limit.allow();
+            seen.lock().unwrap().push(numbers(&limit));
+        })
+    };
+    let mut wait = limit.limiter().acquire_n(10);
+    assert!(poll_by(&mut wait, &waker).is_none());
+    limit.limiter().clock().advance(Duration::from_secs(1));
+    // A period without requests: 3 a second and a burst of 6, which ends the wait. Then another one: 2 and 4.
+    assert!(limit.allow());
+    assert!(poll(&mut wait).is_some_and(|answer| answer.is_err()));
+    assert_eq!((seen.lock().unwrap().as_slice(), numbers(&limit)), ([(4, 2)].as_slice(), (4, 2)));
+}
+
+/// The quota follows at the end of the next period.
+#[test]
+fn a_clock_that_panics_keeps_the_quota_from_following_once() {
+    let clock = PanickingClock::default();
+    let limit = DemandLimit::builder().clock(clock.clone()).build().unwrap();
+    clock.clock.advance(Duration::from_secs(1));
+    // The first reading is the call's, and the second one that of the new quota.
+    clock.left.store(2, Ordering::SeqCst);
+    assert!(catch_unwind(AssertUnwindSafe(|| limit.allow())).is_err());
+    assert!((0..3).all(|_| limit.allow()));
+    assert_eq!(limit.limiter().quota(), Quota::per_second(5).burst(10));
+    // Three requests keep a refill of three.
+    clock.clock.advance(Duration::from_secs(1));
+    assert!(limit.allow());
+    assert_eq!(limit.limiter().quota(), Quota::per_second(3).burst(6));
 }

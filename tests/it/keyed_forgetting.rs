@@ -48,19 +48,44 @@ fn a_slot_is_reused_when_its_bucket_was_full_for_so_long() {
     }
 }
 
+/// The groups that a new key searches at the limit beside its own: see `OnFull`.
+const SEARCHED: usize = 32;
+
 /// At its limit a table forgets a full bucket at once, whatever `forget_after` is. A call that
 /// makes the table full keeps all the others.
+///
+/// The table has no more groups than one call searches. In a larger one, the last full buckets may be in the
+/// groups that the call does not come to.
 #[test]
 fn a_full_bucket_makes_room_at_the_limit_at_once() {
+    // Four keys for five slots, and eight slots in a group: 25 groups, and so 32.
+    const KEYS: u64 = 160;
     for idle in [Duration::ZERO, DEFAULT, Duration::MAX] {
         let quota = Quota::per_second(100).burst(10);
-        let limiter = keyed(quota, 500).forget_after(idle).on_full(OnFull::Deny).build().unwrap();
-        assert!((0..500).all(|key| limiter.key(&key).at(SECOND).allow()));
-        if idle > Duration::ZERO {
-            assert_eq!((limiter.len(), limiter.key(&500).at(SECOND + TOKEN - 1).allow()), (500, false));
+        let limiter = keyed(quota, KEYS).forget_after(idle).on_full(OnFull::Deny).build().unwrap();
+        assert!((0..KEYS).all(|key| limiter.key(&key).at(SECOND).allow()));
+        let known = limiter.key(&KEYS).at(SECOND + TOKEN - 1).allow();
+        assert_eq!((limiter.len() as u64, known), (KEYS, false), "{idle:?}");
+        assert!((KEYS + 1..=2 * KEYS).all(|key| limiter.key(&key).at(SECOND + TOKEN).allow()), "{idle:?}");
+        assert!(limiter.len() as u64 <= KEYS && limiter.evictions() == 0);
+    }
+}
+
+/// A search goes on from the end of the last one. So as many calls as it takes to search all groups find the
+/// last full bucket, wherever it is.
+#[test]
+fn the_last_full_bucket_is_found_by_the_next_calls() {
+    const KEYS: u64 = 500;
+    const GROUPS: usize = 128;
+    let quota = Quota::per_second(100).burst(10);
+    for full in (0..KEYS).step_by(7) {
+        let limiter = keyed(quota, KEYS).on_full(OnFull::Deny).build().unwrap();
+        for key in 0..KEYS {
+            assert!(limiter.key(&key).at(SECOND).try_acquire_n(if key == full { 1 } else { 2 }).is_ok());
         }
-        assert!((501..1_001).all(|key| limiter.key(&key).at(SECOND + TOKEN).allow()), "{idle:?}");
-        assert!(limiter.len() <= 500 && limiter.evictions() == 0);
+        let calls = 1 + (0..).take_while(|_| !limiter.key(&KEYS).at(SECOND + TOKEN).allow()).count();
+        assert!(calls <= GROUPS / SEARCHED, "{calls} calls");
+        assert_eq!((limiter.len() as u64, limiter.refusals()), (KEYS, calls as u64 - 1));
     }
 }
 

@@ -1,20 +1,26 @@
 //! The integration tests: a module for each guarantee, and for each other thing that users rely on.
 
 mod capacity;
+mod changing_waits;
 mod changing_window;
 mod charge_once;
 mod clocks;
 mod coarse_clock;
 mod composite;
+mod composite_edges;
 mod composite_full;
+mod composite_stats;
 mod composite_waiting;
 mod conformance;
 mod decisions;
 mod demand_limit;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod emitting;
 mod errors;
 mod exact_waits;
 mod field_bugs;
 mod first_use;
+mod joined_edges;
 mod keyed_bounded;
 mod keyed_churn;
 mod keyed_forgetting;
@@ -38,6 +44,7 @@ mod model_storm;
 mod model_trace;
 mod no_lost_tokens;
 mod oracle;
+mod permit_stats;
 mod permits;
 mod permits_oracle;
 mod permits_storm;
@@ -50,6 +57,7 @@ mod stats;
 mod strict_windows;
 mod support;
 mod text;
+mod top_denied;
 mod total;
 mod views;
 mod waiting;

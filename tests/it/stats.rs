@@ -262,3 +262,68 @@ fn the_text_is_aligned_and_leaves_zeros_out() {
          keys                        1"
     );
 }
+
+/// Each charge of a call counts as one call on its limit, however often the limit is joined, with and without a wait.
+/// A round that is given back does not count.
+#[test]
+fn charges_of_joined_waits_count_once_each() {
+    let clock = MockClock::new();
+    let of = |burst| {
+        let builder = RateLimiter::builder().quota(Quota::per_second(1).burst(burst)).clock(clock.clone());
+        builder.stats().build().unwrap()
+    };
+    let (first, second) = (of(2), of(1));
+    let call = || {
+        AllOf::new([
+            Charge::new("first", &first, 1),
+            Charge::new("second", &second, 1),
+            Charge::new("first again", &first, 1),
+        ])
+    };
+    let counted = |stats: Option<Stats>| {
+        let stats = stats.unwrap();
+        assert_eq!((stats.refunds, stats.denied(), stats.abandoned), (0, 0, 0), "{stats}");
+        (stats.admitted, stats.tokens_admitted, stats.waited, stats.total_wait)
+    };
+    // Without a wait, and by a wait that ends at once.
+    for wait in [false, true] {
+        assert!(if wait { call().acquire().wait().is_ok() } else { call().try_acquire().is_ok() });
+        assert_eq!(counted(first.take_stats()), (2, 2.0, 0, Duration::ZERO));
+        assert_eq!(counted(second.take_stats()), (1, 1.0, 0, Duration::ZERO));
+        clock.advance(Duration::from_secs(2));
+    }
+    // It waits for the first limit, gives that back, and waits for the second one.
+    assert!(first.try_acquire_n(2).is_ok() && second.try_acquire().is_ok());
+    let _ = (first.take_stats(), second.take_stats());
+    let mut wait = pin!(call().acquire());
+    assert!(poll(wait.as_mut()).is_pending());
+    clock.advance(Duration::from_secs(2) - Duration::from_nanos(1));
+    assert!(poll(wait.as_mut()).is_pending());
+    let reserved = second.try_reserve_n(1).unwrap();
+    clock.advance(Duration::from_nanos(1));
+    assert!(poll(wait.as_mut()).is_pending());
+    assert_eq!((first.balance(), second.waiters()), (2.0, 1), "given back");
+    let _ = second.take_stats();
+    clock.advance(Duration::from_secs(1));
+    assert!(poll(wait.as_mut()).is_ready());
+    let _ = reserved.commit(1);
+    assert_eq!(counted(first.take_stats()), (2, 2.0, 0, Duration::ZERO));
+    assert_eq!(counted(second.take_stats()), (1, 1.0, 1, Duration::from_secs(1)));
+    // It waits for the first limit alone: both charges wait there.
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(first.balance(), 1.0);
+    let mut wait = pin!(call().acquire());
+    assert!(poll(wait.as_mut()).is_pending());
+    clock.advance(Duration::from_secs(1));
+    assert!(poll(wait.as_mut()).is_ready());
+    assert_eq!(counted(first.take_stats()), (2, 2.0, 2, Duration::from_secs(2)));
+    assert_eq!(counted(second.take_stats()), (1, 1.0, 0, Duration::ZERO));
+    // It is refused, or dropped.
+    assert!(call().acquire().within(Duration::from_millis(1)).wait().is_err());
+    assert_eq!(first.take_stats().map(|stats| (stats.too_late, stats.tokens_denied)), Some((1, 1.0)));
+    {
+        let mut dropped = pin!(call().acquire());
+        assert!(poll(dropped.as_mut()).is_pending());
+    }
+    assert_eq!(first.take_stats().map(|stats| (stats.abandoned, stats.admitted, stats.denied())), Some((1, 0, 0)));
+}

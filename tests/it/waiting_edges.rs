@@ -68,6 +68,28 @@ fn who_waits_between_others_is_not_served_after_its_deadline() {
     assert!(poll(&mut between).unwrap().unwrap().granted_at() <= 400_000);
 }
 
+/// A bucket that overflowed meanwhile does not make those behind the first waiter late.
+#[test]
+fn a_late_timer_serves_every_waiter_whose_tokens_were_there_by_its_deadline() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::builder()
+        .quota(Quota::per_second(1).burst(3).initial(0))
+        .clock(clock.clone())
+        .timer(|| DeadTimer)
+        .build()
+        .unwrap();
+    let mut first = limiter.acquire_n(2);
+    let mut second = limiter.acquire().until(3 * S);
+    let mut third = limiter.acquire().until(4 * S - 1);
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    assert!(poll(&mut third).unwrap().is_err(), "the fourth token is there a nanosecond later");
+    clock.set(10 * S);
+    assert!(!limiter.allow(), "the waiters come first, and this call does the work of the timer");
+    assert!(poll(&mut first).unwrap().is_ok());
+    assert!(poll(&mut second).unwrap().is_ok());
+    assert!(limiter.try_acquire().is_err(), "three tokens were there, and three were granted");
+}
+
 #[test]
 fn who_is_refused_is_told_what_a_new_wait_would_take() {
     let (limiter, clock) = empty();

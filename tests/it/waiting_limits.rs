@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{AcquireError, KeyedRateLimiter, MockClock, QueueLimit, Quota, RateLimiter};
+use brimful::{
+    AcquireError, ConcurrencyLimit, KeyedRateLimiter, MockClock, QueueLimit, Quota, RateLimiter, TryAcquirePermitError,
+};
 
 use crate::waiting::{Outcome, WakeCount, poll, poll_by};
 
@@ -110,6 +112,21 @@ fn closing_ends_all_waits_and_no_other_calls() {
     assert_eq!(limiter.balance(), 7.0);
     limiter.reset();
     assert!(limiter.try_acquire_n(100).is_ok());
+}
+
+/// A closed rate limiter admits calls that do not wait, unless it is paused as well. A closed concurrency limit
+/// refuses them.
+#[test]
+fn a_closed_limiter_admits_what_a_closed_concurrency_limit_refuses() {
+    let (limiter, limit) = (limiter(1), ConcurrencyLimit::new(1));
+    limiter.clock().advance(Duration::from_secs(1));
+    limiter.close();
+    limit.close();
+    assert!(limiter.allow() && limiter.decide(1).allowed() && limiter.try_reserve_n(1).is_ok());
+    assert!(matches!(limit.try_acquire(), Err(TryAcquirePermitError::LimiterClosed(_))));
+    limiter.pause_for(Duration::MAX);
+    limiter.clock().advance(Duration::from_secs(3_600));
+    assert!(!limiter.allow() && !limiter.decide(1).allowed() && limiter.try_reserve_n(1).is_err());
 }
 
 /// A limiter may be closed before its first call, and one without a limit is not.

@@ -73,7 +73,7 @@ fn a_clock_that_panics_where_a_key_is_served_costs_no_more() {
 }
 
 /// A timer that calls `before` and panics when it is armed, `faults` times.
-struct PanickingTimer {
+pub(crate) struct PanickingTimer {
     inner: Box<dyn Timer>,
     faults: Arc<AtomicU64>,
     clock: MockClock,
@@ -92,7 +92,7 @@ impl Timer for PanickingTimer {
     }
 }
 
-fn panicking_timers(
+pub(crate) fn panicking_timers(
     clock: &MockClock,
     faults: &Arc<AtomicU64>,
     before: fn(&MockClock),

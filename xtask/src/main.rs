@@ -95,7 +95,7 @@ fn main() -> ExitCode {
 
 fn oracle_long(ops: u64) -> Result<()> {
     Call::cargo(["test", "--release", "-p", "brimful", "--test", "it", "--"])
-        .args(&["oracle", "window_bound", "--nocapture", "--test-threads=1"])
+        .args(&["oracle", "window_bound", "changing_window", "--nocapture", "--test-threads=1"])
         .env("BRIMFUL_ORACLE_OPS", &ops.to_string())
         .env("BRIMFUL_WINDOW_OPS", &(ops / 10).to_string())
         .check()

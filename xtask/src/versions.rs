@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use crate::call::{Call, output, root, target_dir};
 use crate::ci::Outcome;
 
-/// All sets of features that differ: `tokio` implies `std`.
-pub(crate) const FEATURES: [&str; 6] = ["", "serde", "std", "std,serde", "tokio", "tokio,serde"];
+/// All sets of features that differ: `tokio`, `metrics` and `tracing` imply `std`, and have no code in common with
+/// other features.
+pub(crate) const FEATURES: [&str; 8] = ["", "serde", "std", "std,serde", "tokio", "tokio,serde", "metrics", "tracing"];
 
 /// Builds the library and the command line with the oldest Rust that the manifest states. Skipped if
 /// rustup does not have that toolchain: the task installs nothing.

@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 /// Limiters of many keys, beside governor, rate-net and a floor.
 ///
-/// The sections: hit, healthy, denied, zipf, strings, threads, batch, composite, insert, full, growth, memory,
-/// flood. Each section measures every quota, prints the worst ratio to governor first, and ends
+/// The sections: hit, healthy, denied, zipf, strings, threads, batch, composite, insert, full, growth, change,
+/// memory, flood. Each section measures every quota, prints the worst ratio to governor first, and ends
 /// with its bars, the limits that brimful has to meet. A filter is part of the title of a table,
 /// such as "hit: u64, 10^3 keys".
 #[derive(Parser)]

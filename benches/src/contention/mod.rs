@@ -1,5 +1,6 @@
 //! A limiter of one bucket: the cost of a decision by one thread and by several, and its exactness.
 
+mod change;
 mod child;
 mod coarse;
 mod composite;
@@ -37,6 +38,7 @@ pub const BENCH: Bench = Bench {
         permits::section,
         model::section,
         stats::section,
+        change::section,
         exact::section,
     ],
     child: child::answer,

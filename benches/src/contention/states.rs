@@ -19,7 +19,7 @@ use crate::report::Bar;
 /// bench asks.
 pub(super) const FULL: Limit = Limit::per_second(1_000_000_000, 1_000_000_000);
 /// A bucket that is never used up while a bench lasts, and never full again.
-const ENDLESS: Limit = Limit::per_second(1, u32::MAX);
+pub(super) const ENDLESS: Limit = Limit::per_second(1, u32::MAX);
 /// A bucket that has nothing to give.
 pub(super) const DRAINED: Limit = Limit::per_second(1, 1);
 

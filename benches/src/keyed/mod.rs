@@ -12,10 +12,12 @@
 //! | `insert` | new keys: on average, and the tail of single calls |
 //! | `full` | a new key at a full table, by policy |
 //! | `growth` | hits while another thread makes the table grow |
+//! | `change` | a change of the quota, and hits before and after |
 //! | `memory` | resident bytes for each live key |
 //! | `flood` | many more new keys than there is room |
 
 mod batch;
+mod change;
 mod clock;
 mod composite;
 mod contenders;
@@ -49,6 +51,7 @@ pub const BENCH: Bench = Bench {
         new_keys::insert,
         new_keys::full,
         growth::section,
+        change::section,
         memory::section,
         flood::section,
     ],
@@ -64,6 +67,7 @@ fn answer(words: &[&str]) -> io::Result<Option<Vec<f64>>> {
         ["tail", name, quota, keys] => new_keys::tail_child(name, quota, number(keys)?),
         ["full", name, policy, quota, keys] => new_keys::full_child(name, policy, quota, number(keys)?),
         ["growth", name, quota, keys] => growth::answer(name, quota, number(keys)?),
+        ["change", keys] => change::answer(number(keys)?),
         ["memory", name, kind, quota, keys] => memory::answer(name, kind, quota, number(keys)?),
         ["flood", quota, keys] => flood::answer(quota, number(keys)?),
         _ => None,

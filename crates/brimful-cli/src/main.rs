@@ -32,7 +32,7 @@ enum Command {
     Bench(bench::Args),
     /// Replay logs with their own time stamps: access logs (Apache or nginx, common or combined)
     /// and CSV
-    Simulate(simulate::Args),
+    Simulate(Box<simulate::Args>),
     /// State the meaning of a quota in words, and the most tokens that a window of it admits
     Explain(explain::Args),
 }

@@ -1,5 +1,6 @@
 //! [`KeyedRateLimiterBuilder`], and the constructors of [`KeyedRateLimiter`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::marker::PhantomData;
@@ -14,7 +15,7 @@ use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::{BACKGROUND, Buckets};
 use crate::queue::TimerFactory;
 use crate::quota::Quota;
-use crate::stats::Recording;
+use crate::stats::{Recording, StatsOptions};
 use crate::table::{FullEvent, MOST_KEYS, OnFull, Table, TableConfig, Waiters, keys_within, memory_limit};
 
 impl<K: ?Sized> KeyedRateLimiter<K> {
@@ -78,7 +79,7 @@ pub struct KeyedRateLimiterBuilder<K: ?Sized, C = QuantaClock, S = SipState> {
     clock: C,
     hasher: S,
     waiters: Waiters,
-    stats: bool,
+    stats: StatsOptions,
     keys: PhantomData<fn() -> *const K>,
 }
 
@@ -110,7 +111,7 @@ impl<K: ?Sized> KeyedRateLimiterBuilder<K> {
             clock: QuantaClock,
             hasher: SipState::new(),
             waiters: Waiters { each: MAX_WAITERS.0, keys: MAX_WAITERS.1, timer: None },
-            stats: false,
+            stats: StatsOptions::OFF,
             keys: PhantomData,
         }
     }
@@ -246,7 +247,20 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     /// Makes the limiter count its calls over all keys, for [`KeyedRateLimiter::stats`]. By default it does
     /// not. As for [`RateLimiterBuilder::stats`](crate::RateLimiterBuilder::stats).
     pub fn stats(self) -> Self {
-        KeyedRateLimiterBuilder { stats: true, ..self }
+        KeyedRateLimiterBuilder { stats: self.stats.on(), ..self }
+    }
+
+    /// Makes the limiter count the denials of each key in fixed memory, to name the `keys` with the most of them, for
+    /// [`KeyedRateLimiter::top_denied`]; at most 100. Turns [`stats`](Self::stats) on. The counts take about 100 bytes
+    /// for each of `keys`. A denial takes longer by a search of four places for each of them, and waits for no other.
+    pub fn top_denied(self, keys: usize) -> Self {
+        let stats = StatsOptions { top_denied: Some(keys), ..self.stats.on() };
+        KeyedRateLimiterBuilder { stats, ..self }
+    }
+
+    /// Sets the name of the policy, as [`RateLimiterBuilder::name`](crate::RateLimiterBuilder::name).
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        KeyedRateLimiterBuilder { stats: self.stats.named(name.into()), ..self }
     }
 
     /// Returns the limiter, without keys.
@@ -257,7 +271,7 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     /// if the memory cannot be reserved.
     pub fn build(self) -> Result<KeyedRateLimiter<K, C, S>, BuildError> {
         let quota = self.quota.ok_or(BuildError(BuildErrorKind::NoQuota))?;
-        let stats = if self.stats { Recording::on() } else { Recording::OFF };
+        let stats = Recording::new(&self.stats, quota);
         let buckets =
             Buckets { table: self.table(quota, self.highest)?, background: self.background, stats, clock: self.clock };
         Ok(KeyedRateLimiter::from_parts(buckets, self.hasher))

@@ -3,8 +3,11 @@
 mod batch;
 mod builder;
 mod change;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod emit;
 mod hasher;
 mod limiter;
+mod top;
 mod verbs;
 
 pub use builder::KeyedRateLimiterBuilder;

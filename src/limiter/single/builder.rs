@@ -1,12 +1,14 @@
 //! [`RateLimiterBuilder`].
 
 use core::fmt;
+use std::borrow::Cow;
 
 use crate::clock::{Clock, QuantaClock, Timer};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::limiter::state::{BACKGROUND, MAX_WAITERS, RateLimiter};
 use crate::queue::TimerFactory;
 use crate::quota::Quota;
+use crate::stats::StatsOptions;
 
 /// A builder of a [`RateLimiter`]. Only [`quota`](Self::quota) is required.
 ///
@@ -31,7 +33,7 @@ pub struct RateLimiterBuilder<C = QuantaClock> {
     background: u8,
     max_waiters: Option<u32>,
     timer: Option<TimerFactory>,
-    stats: bool,
+    stats: StatsOptions,
 }
 
 impl RateLimiter {
@@ -44,7 +46,7 @@ impl RateLimiter {
             background: BACKGROUND,
             max_waiters: None,
             timer: None,
-            stats: false,
+            stats: StatsOptions::OFF,
         }
     }
 }
@@ -107,7 +109,13 @@ impl<C: Clock> RateLimiterBuilder<C> {
     /// about four kilobytes; a call raises one or two of them, which threads do not share unless there are more
     /// than eight.
     pub fn stats(self) -> Self {
-        RateLimiterBuilder { stats: true, ..self }
+        RateLimiterBuilder { stats: self.stats.on(), ..self }
+    }
+
+    /// Sets the name of the policy: the only label of the statistics that `emit_stats` emits, with the features
+    /// `metrics` and `tracing`. By default it is the text of the quota. Limiters of one name are added up.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        RateLimiterBuilder { stats: self.stats.named(name.into()), ..self }
     }
 
     /// Returns the limiter. Its bucket starts now.
@@ -127,7 +135,7 @@ impl<C: Clock> RateLimiterBuilder<C> {
             (None, None) => limiter,
             (most, timer) => limiter.with_queue(most.unwrap_or(MAX_WAITERS), timer),
         };
-        Ok(if self.stats { limiter.with_stats() } else { limiter })
+        Ok(limiter.with_stats(&self.stats))
     }
 }
 

@@ -4,6 +4,8 @@
 mod builder;
 #[cfg(feature = "std")]
 mod change;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod emit;
 mod verbs;
 
 #[cfg(feature = "std")]

@@ -225,9 +225,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> RateLimiter<C> {
 #[cfg(feature = "std")]
 impl<C: Clock> RateLimiter<C> {
     /// Ends every wait, now and later, with [`AcquireError::LimiterClosed`]: for a shutdown. Tokens that
-    /// were granted before stay granted. Calls that do not wait go on, but each takes the lock of the queue
-    /// from then on. It cannot be undone.
-    /// A later wait that is wrong anyway, because of its cost or its deadline, fails with that error, and
+    /// were granted before stay granted. It cannot be undone.
+    ///
+    /// Calls that do not wait go on, but each takes the lock of the queue from then on. To refuse them too,
+    /// [`pause_for`](RateLimiter::pause_for)`(Duration::MAX)`. A
+    /// [`ConcurrencyLimit`](crate::ConcurrencyLimit::close) that is closed refuses every call, so that the permits
+    /// in flight fall to zero; a bucket's tokens come back however few calls are admitted.
+    ///
+    /// A later wait for more than the burst, or until an instant that has passed, fails with that error, and
     /// one that costs nothing is granted. Waits on an [unlimited](RateLimiter::unlimited) limiter never
     /// last, and go on.
     ///

@@ -3,7 +3,7 @@
 use crate::algorithm::token_bucket::Demand;
 use crate::cell::{Taken, TimeSource};
 use crate::clock::Clock;
-use crate::error::TryAcquireError;
+use crate::error::{RateLimited, TryAcquireError};
 use crate::quota::Quota;
 use crate::stats::{KeyStats, Recording};
 use crate::table::{Fingerprint, FullEvent, Table};
@@ -40,10 +40,18 @@ impl<C> Buckets<C> {
     /// Counts an outcome in the home line in the statistics.
     // In each arm by itself, so that an outcome stays in registers.
     #[inline(always)]
-    pub(crate) fn count(&self, n: Tokens, taken: &Taken) {
+    pub(crate) fn count(&self, key: Fingerprint, n: Tokens, taken: &Taken) {
         match taken {
-            Taken::Denied { needed, .. } => self.stats.denied(n, *needed > self.layout().capacity()),
+            Taken::Denied { needed, .. } => self.stats.denied_key(n, *needed > self.layout().capacity(), key),
             _ => self.stats.admitted(n),
+        }
+    }
+
+    /// Counts an outcome of the cold path in the statistics.
+    pub(crate) fn count_cold(&self, key: Fingerprint, n: u128, taken: &Taken, exceeds: bool) {
+        self.stats.taken(n, taken, exceeds);
+        if matches!(taken, Taken::Denied { .. } | Taken::TableFull { .. }) {
+            self.stats.add_to_top(key);
         }
     }
 
@@ -71,18 +79,18 @@ impl<C: Clock> Buckets<C> {
         let layout = self.layout();
         match self.table.take_once(key, (n, leaving), source) {
             Some(taken) => {
-                self.count(n, &taken);
+                self.count(key, n, &taken);
                 taken.answer(layout, (n, leaving))
             }
             None => {
                 let demand = Demand::new(layout, n, leaving);
-                self.try_take_cold(key, demand, source, n.total_pico(), leaving.total_pico())
+                self.try_take_cold(key, demand, source, n.to_bits(), leaving.to_bits())
             }
         }
     }
 
-    /// Takes from a key's bucket, in a slot or elsewhere, and returns the answer. Amounts in 10⁻¹² token
-    /// are passed in registers.
+    /// Takes from a key's bucket, in a slot or elsewhere, and returns the answer. Amounts are passed
+    /// in registers.
     #[cold]
     #[inline(never)]
     fn try_take_cold(
@@ -93,8 +101,28 @@ impl<C: Clock> Buckets<C> {
         n: u128,
         leaving: u128,
     ) -> Result<(), TryAcquireError> {
-        let (taken, terms) = (self.table.take_cold(key, demand, source), self.table.terms_source());
-        self.stats.taken(Tokens::from_pico(n), &taken, terms);
-        taken.answer_by(terms, n, leaving)
+        if self.table.per_token().is_none() {
+            if let Some(answer) = self.try_take_changed(key, demand, source, n) {
+                return answer;
+            }
+        }
+        let (taken, terms) = (self.table.take_cold(key, demand, source), self.table.terms());
+        self.count_cold(key, n, &taken, demand.needed > terms.capacity());
+        taken.answer_by(&terms, n, leaving)
+    }
+
+    /// Takes from the bucket of a key in its home line after the quota has changed. Returns `None` if that does not
+    /// decide.
+    #[inline(never)]
+    fn try_take_changed(
+        &self,
+        key: Fingerprint,
+        demand: Demand,
+        source: TimeSource<'_, C>,
+        n: u128,
+    ) -> Option<Result<(), TryAcquireError>> {
+        let (taken, due) = self.table.take_changed(key, demand, source)?;
+        self.count_cold(key, n, &taken, false);
+        Some(due.map_or(Ok(()), |due| Err(TryAcquireError::RateLimited(RateLimited(due)))))
     }
 }

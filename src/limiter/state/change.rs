@@ -24,6 +24,7 @@ impl<C: Clock> RateLimiter<C> {
         };
         let limiter = RateLimiter::started(highest, word, clock).with_changed_quota(cell);
         limiter.cells().move_word(|word| word);
+        limiter.on_move();
         Ok(limiter)
     }
 
@@ -79,6 +80,7 @@ impl<C: Clock> RateLimiter<C> {
                 false => word,
             };
             self.queue().move_word(self.cells(), started);
+            self.on_move();
         }
     }
 

@@ -9,6 +9,8 @@ use crate::algorithm::Terms;
 use crate::algorithm::token_bucket::{self, Demand};
 use crate::cell::{self, Cells, ReadOrderHint, Resolved, Seen, Taken, TermsSource, TimeSource, WordCell};
 use crate::clock::Clock;
+#[cfg(feature = "std")]
+use crate::error::RateLimited;
 use crate::error::TryAcquireError;
 use crate::limiter::decision::as_f64;
 use crate::quota::Quota;
@@ -18,11 +20,16 @@ use crate::tokens::Tokens;
 use crate::word::{Layout, Reading, Snapshot, Units, Word};
 
 #[cfg(feature = "std")]
+use crate::word::Due;
+
+#[cfg(feature = "std")]
 use crate::cell::{LazyQuota, QuotaCell};
 #[cfg(feature = "std")]
 use crate::clock::QuantaClock;
 #[cfg(feature = "std")]
 use crate::queue::QueueCell;
+#[cfg(feature = "std")]
+use crate::stats::StatsOptions;
 
 /// The share of the burst that background work leaves by default, in percent.
 pub(crate) const BACKGROUND: u8 = 20;
@@ -222,10 +229,10 @@ impl<C> RateLimiter<C> {
         &self.hot.stats.0
     }
 
-    /// The same limiter, with statistics.
+    /// The same limiter, with the statistics that were asked for.
     #[cfg(feature = "std")]
-    pub(crate) fn with_stats(mut self) -> Self {
-        (self.hot.stats, self.counts) = (OwnLine(Recording::on()), true);
+    pub(crate) fn with_stats(mut self, options: &StatsOptions) -> Self {
+        (self.hot.stats, self.counts) = (OwnLine(Recording::new(options, self.quota)), options.on);
         self
     }
 
@@ -281,6 +288,12 @@ impl<C> RateLimiter<C> {
     #[cfg(feature = "std")]
     pub(crate) fn cells(&self) -> &Cells {
         &self.hot.cells
+    }
+
+    /// Called when the word has moved to the second cell.
+    #[cfg(feature = "std")]
+    pub(super) fn on_move(&self) {
+        self.order.on_move();
     }
 
     #[cfg(feature = "std")]
@@ -349,7 +362,7 @@ impl<C: Clock> RateLimiter<C> {
             }
             Err(seen) => {
                 let demand = Demand::new(layout, n, leaving);
-                self.try_take_cold(demand, now, seen, n.total_pico(), leaving.total_pico())
+                self.try_take_cold(demand, now, seen, n.to_bits(), leaving.to_bits())
             }
         }
     }
@@ -378,7 +391,7 @@ impl<C: Clock> RateLimiter<C> {
         }
     }
 
-    /// Continues after the short loop, to the answer. Amounts in 10⁻¹² token are passed in registers.
+    /// Continues after the short loop, to the answer. Amounts are passed in registers.
     #[cold]
     #[inline(never)]
     fn try_take_cold(
@@ -389,22 +402,50 @@ impl<C: Clock> RateLimiter<C> {
         n: u128,
         leaving: u128,
     ) -> Result<(), TryAcquireError> {
-        let (taken, terms) = (self.take_cold(demand, now, seen), self.terms_source());
-        self.recording().taken(Tokens::from_pico(n), &taken, terms);
-        taken.answer_by(terms, n, leaving)
+        #[cfg(feature = "std")]
+        if let Some((taken, due)) = self.take_changed(demand, now, seen) {
+            if self.counts {
+                self.recording().taken(n, &taken, false);
+            }
+            return due.map_or(Ok(()), |due| Err(TryAcquireError::RateLimited(RateLimited(due))));
+        }
+        let (taken, terms) = (self.take_anywhere(demand, now, seen), self.terms());
+        self.recording().taken(n, &taken, demand.needed > terms.capacity());
+        taken.answer_by(&terms, n, leaving)
     }
 
     /// Continues after the short loop.
     #[cold]
     #[inline(never)]
     pub(crate) fn take_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Taken {
-        match cell::take_cold(self, self.first_terms(), demand, now, seen) {
+        #[cfg(feature = "std")]
+        if let Some((taken, _)) = self.take_changed(demand, now, seen) {
+            return taken;
+        }
+        self.take_anywhere(demand, now, seen)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_anywhere(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Taken {
+        match self.take_in_cells(demand, now, seen) {
             Some(taken) => taken,
             #[cfg(feature = "std")]
-            None => self.take_in_second(demand, now, seen).unwrap_or_else(|| self.take_lent(demand, now)),
+            None => self.take_lent(demand, now),
             #[cfg(not(feature = "std"))]
             None => unreachable!("without queues, the bucket is in its cell"),
         }
+    }
+
+    /// Takes if the quota has changed, as [`cell::take_changed`] does.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    fn take_changed(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<(Taken, Option<Due>)> {
+        if !seen.has_moved() {
+            return None;
+        }
+        let second = Second { limiter: self, quota: self.hot.quota.get()? };
+        cell::take_changed(&second, second.quota, demand, now)
     }
 
     /// Takes. `None`: the word is with the queue, and the caller goes there itself.
@@ -421,7 +462,22 @@ impl<C: Clock> RateLimiter<C> {
     #[cold]
     #[inline(never)]
     fn take_in_cell_cold(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<Taken> {
-        cell::take_cold(self, self.first_terms(), demand, now, seen).or_else(|| self.take_in_second(demand, now, seen))
+        match self.take_changed(demand, now, seen) {
+            Some((taken, _)) => Some(taken),
+            None => self.take_in_cells(demand, now, seen),
+        }
+    }
+
+    /// Continues after the short loop. Returns `None` if the word is with the queue.
+    fn take_in_cells(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<Taken> {
+        #[cfg(feature = "std")]
+        if seen.has_moved() {
+            return self.take_in_second(demand, now, seen);
+        }
+        let taken = cell::take_cold(self, self.first_terms(), demand, now, seen);
+        #[cfg(feature = "std")]
+        let taken = taken.or_else(|| self.take_in_second(demand, now, seen));
+        taken
     }
 
     /// Takes after the word was seen not to be in the first cell. Returns `None` if it is not in the
@@ -429,7 +485,7 @@ impl<C: Clock> RateLimiter<C> {
     #[cfg(feature = "std")]
     fn take_in_second(&self, demand: Demand, now: TimeSource<'_, C>, seen: Seen) -> Option<Taken> {
         let second = self.second()?;
-        cell::take_cold(&second, second.terms(), demand, now, seen.anew(&second))
+        cell::take_cold(&second, second.terms(), demand, now, seen.anew(&second, now))
     }
 
     /// Returns the second cell if the quota has changed.
@@ -523,14 +579,17 @@ impl<'a, C> Second<'a, C> {
 
 #[cfg(feature = "std")]
 impl<C> WordCell for Second<'_, C> {
+    #[inline]
     fn load(&self) -> Word {
         self.limiter.hot.cells.second.load_with_terms()
     }
 
+    #[inline]
     fn compare_exchange(&self, seen: Word, next: Word) -> Result<(), Word> {
         self.limiter.hot.cells.second.compare_exchange_with_terms(seen, next)
     }
 
+    #[inline]
     fn resolve(&self, seen: Word) -> Resolved {
         self.limiter.resolve(seen)
     }
@@ -558,6 +617,7 @@ impl<C> WordCell for RateLimiter<C> {
         Some(&self.order)
     }
 
+    #[inline]
     fn resolve(&self, seen: Word) -> Resolved {
         match seen {
             #[cfg(feature = "std")]

@@ -107,7 +107,7 @@ impl<H: WaitHandle> Wait<H> {
         };
         if let Some(Taken::Admitted { now, .. }) = taken {
             self.stage = Stage::Over;
-            self.handle.target().recording().admitted(self.n);
+            self.handle.recording().admitted(self.n);
             return Poll::Ready(Ok(granted_now(now)));
         }
         self.wait(taken, by).poll()
@@ -241,7 +241,7 @@ impl<H: WaitHandle> Wait<H> {
             target.take_or_queue(self.n, self.leaving, target.live())
         };
         if let Some(Taken::Admitted { now, .. }) = taken {
-            self.handle.target().recording().admitted(self.n);
+            self.handle.recording().admitted(self.n);
             return Ok(granted_now(now));
         }
         self.park(taken)
@@ -285,7 +285,8 @@ fn granted_now(now: Reading) -> Granted {
 impl<H: WaitHandle> Wait<H> {
     /// Counts the end of the wait in the statistics, and returns it.
     fn count(&self, answer: Answer) -> Answer {
-        self.handle.target().recording().waited(self.n, answer.as_ref().map(Granted::waited));
+        let waited = answer.as_ref().map(Granted::waited);
+        self.handle.target().count_wait(self.handle.recording(), self.n, waited);
         answer
     }
 
@@ -319,7 +320,7 @@ impl<H: WaitHandle> Wait<H> {
             }
         }));
         let target = self.handle.target();
-        target.recording().abandoned();
+        self.handle.recording().abandoned();
         if let Some(Outcome::Granted { cost, .. }) = outcome {
             target.give_back(cost.0.into(), target.live());
         }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use brimful::Quotas;
 
 use super::input::Format;
+use super::llm;
 use super::table::Columns;
 use super::time::Unit;
 use crate::bound::parse_quotas;
@@ -35,7 +36,7 @@ Times:
 pub(crate) struct Args {
     /// The quota, such as "1/min burst 5" or "at most 100 in 1min"; or several that hold at once, such as
     /// "burst: 10/s; daily: 5000/day", which admit a request only together
-    #[arg(long, value_name = "QUOTA", required_unless_present = "compare", conflicts_with = "compare")]
+    #[arg(long, value_name = "QUOTA", required_unless_present_any = ["compare", "llm"], conflicts_with = "compare")]
     quota: Option<String>,
     /// Replay the logs under each of these quotas, and print the results side by side. Give the logs before
     /// this option, or after a further option or --
@@ -50,7 +51,7 @@ pub(crate) struct Args {
     pub(super) format: Format,
     /// The column with the time: dates such as 2023-11-16T18:17:03.5Z, or numbers since 1970;
     /// without it, the column that is called timestamp, time, ts or alike
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, alias = "time-column", value_name = "COLUMN")]
     time: Option<String>,
     /// The unit of numbers of time; without it, the size of most of the log's first numbers decides
     #[arg(long, value_enum, value_name = "UNIT")]
@@ -68,7 +69,8 @@ pub(crate) struct Args {
     /// List the N keys that were denied most often
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) top: usize,
-    /// Draw admitted and denied tokens over time, and the bucket's level if all requests share one
+    /// Draw admitted and denied tokens over time, and the bucket's level if all requests share one; with
+    /// --llm, the tokens that were granted at once and after a wait, and what is left of the limits
     #[arg(long, value_name = "SVG")]
     pub(super) timeline: Option<PathBuf>,
     /// Print one JSON object
@@ -77,6 +79,8 @@ pub(crate) struct Args {
     /// The logs in UTF-8, plain or packed by gzip, the oldest first; - is the standard input
     #[arg(required_unless_present = "compare", value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) llm: llm::Options,
 }
 
 impl Args {
@@ -108,8 +112,14 @@ impl Args {
     }
 
     pub(super) fn columns(&self) -> Columns {
+        let (time, llm) = (self.time.clone(), &self.llm);
+        if llm.llm {
+            let cost = [("--in-column", &llm.in_column), ("--out-column", &llm.out_column)];
+            let cost = cost.map(|(option, name)| (option, name.clone())).into();
+            return Columns { time, cost, key: vec![llm.out_column.clone()] };
+        }
         let cost = self.cost.as_deref().map_or(Vec::new(), names);
-        Columns { time: self.time.clone(), cost, key: self.key_fields() }
+        Columns { time, cost: cost.into_iter().map(|name| ("--cost", name)).collect(), key: self.key_fields() }
     }
 }
 

@@ -70,7 +70,7 @@ impl<'a> Log<'a> {
         match format {
             Format::Csv => Ok(Log::Table(Table::new(input, &head, columns, times)?)),
             _ if asked_for_columns => {
-                bail!("--time, --time-unit and --cost are about columns, and an access log has none")
+                bail!("--time, --time-unit, --cost and --llm are about columns, and an access log has none")
             }
             _ => Ok(Log::Access(Access::new(input, &columns.key)?)),
         }

@@ -14,6 +14,7 @@ mod intake;
 mod key;
 mod limits;
 mod lines;
+mod llm;
 mod marks;
 mod order;
 mod progress;
@@ -33,6 +34,7 @@ pub(crate) use args::Args;
 use replay::Replay;
 use report::Report;
 use time::Stamp;
+use timeline::Labels;
 
 /// The parts of a line that a replay needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,9 @@ struct Malformed(&'static str);
 
 /// Replays the logs and prints a report.
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure> {
+    if args.llm.llm {
+        return llm::run(args, out);
+    }
     let lists = args.quotas()?;
     let keyed = !args.key_fields().is_empty();
     if args.top > 0 && !keyed {
@@ -61,7 +66,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     let reports: Vec<Report<'_>> = replays.iter().map(|replay| Report::new(args, &intake, replay)).collect();
     // The report is printed even if the SVG cannot be written.
     let drawn = match (svg, &replays[..]) {
-        (Some(svg), [replay]) => replay.timeline().map_or(Ok(()), |timeline| svg.write(timeline, replay.quotas())),
+        (Some(svg), [replay]) => {
+            replay.timeline().map_or(Ok(()), |timeline| svg.write(timeline, &Labels::of(replay.quotas())))
+        }
         _ => Ok(()),
     };
     let printed = match &reports[..] {

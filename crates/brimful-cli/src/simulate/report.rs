@@ -50,29 +50,24 @@ impl<'a> Report<'a> {
     /// Returns all results.
     pub(crate) fn as_json(&self) -> Value {
         let mut all = self.log_as_json();
-        if let (Value::Object(all), Value::Object(replayed)) = (&mut all, self.replay_as_json()) {
-            all.extend(replayed);
-        }
+        extend(&mut all, self.replay_as_json());
         all
     }
 
     /// Returns the results that do not depend on the quotas.
     pub(super) fn log_as_json(&self) -> Value {
-        let (replay, intake) = (self.replay, self.intake);
-        json!({
-            "files": self.args.files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>(),
+        let replay = self.replay;
+        let mut all = json!({
+            "files": files(self.args),
             "key": self.args.key,
             "requests": replay.totals().requests,
             "cost": number(replay.totals().cost),
             "first": replay.span().map(|(first, _)| first.to_string()),
             "last": replay.span().map(|(_, last)| last.to_string()),
             "keys": replay.keys(),
-            "out_of_order": intake.out_of_order,
-            "late": intake.late,
-            "first_late": intake.first_late.as_ref().map(Complaint::as_json),
-            "malformed": intake.malformed,
-            "first_malformed": intake.first_malformed.as_ref().map(Complaint::as_json),
-        })
+        });
+        extend(&mut all, complaints_as_json(self.intake));
+        all
     }
 
     /// Returns the results that depend on the quotas.
@@ -128,7 +123,7 @@ impl<'a> Report<'a> {
     }
 
     pub(super) fn files(&self) -> String {
-        self.args.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+        files(self.args).join(", ")
     }
 
     pub(super) fn each(&self) -> String {
@@ -181,26 +176,7 @@ impl<'a> Report<'a> {
 
     /// Returns the rows about the order of the lines, and about lines that are not requests.
     pub(super) fn lines(&self) -> Vec<Row> {
-        let Intake { out_of_order, late, first_late, malformed, first_malformed, .. } = self.intake;
-        let requests = self.replay.totals().requests;
-        let note = "earlier than the line before; replayed in order of their stamps";
-        let mut rows = vec![row("out of order", text::count(*out_of_order), percent(*out_of_order, requests, note))];
-        if let Some(first) = first_late {
-            let note = format!(
-                "of all; earlier than the {} held lines reach, replayed at the instant that was reached\n{}",
-                text::count(self.args.reorder as u64),
-                self.complaint(first)
-            );
-            rows.push(row("late", text::count(*late), percent(*late, requests, &note)));
-        }
-        let first = first_malformed.as_ref().map_or(String::new(), |first| self.complaint(first));
-        rows.push(row("malformed", text::count(*malformed), first));
-        rows
-    }
-
-    fn complaint(&self, Complaint { place: Place { file, line, text, .. }, reason }: &Complaint) -> String {
-        let file = if self.args.files.len() > 1 { format!(" of {file}") } else { String::new() };
-        format!("the first is line {line}{file}: {reason}: {text}")
+        complaints(self.args, self.intake, self.replay.totals().requests)
     }
 
     /// Returns the rows about the first and last instant, and the worst window of all.
@@ -249,6 +225,50 @@ impl<'a> Report<'a> {
     }
 }
 
+/// Returns the names of the logs.
+pub(super) fn files(args: &Args) -> Vec<String> {
+    args.files.iter().map(|file| file.display().to_string()).collect()
+}
+
+/// Returns the rows about the order of the lines of all requests, and about lines that are not requests.
+pub(super) fn complaints(args: &Args, intake: &Intake, requests: u64) -> Vec<Row> {
+    let Intake { out_of_order, late, first_late, malformed, first_malformed, .. } = intake;
+    let first = |Complaint { place: Place { file, line, text, .. }, reason }: &Complaint| {
+        let file = if args.files.len() > 1 { format!(" of {file}") } else { String::new() };
+        format!("the first is line {line}{file}: {reason}: {text}")
+    };
+    let note = "earlier than the line before; replayed in order of their stamps";
+    let mut rows = vec![row("out of order", text::count(*out_of_order), percent(*out_of_order, requests, note))];
+    if let Some(late_one) = first_late {
+        let note = format!(
+            "of all; earlier than the {} held lines reach, replayed at the instant that was reached\n{}",
+            text::count(args.reorder as u64),
+            first(late_one)
+        );
+        rows.push(row("late", text::count(*late), percent(*late, requests, &note)));
+    }
+    rows.push(row("malformed", text::count(*malformed), first_malformed.as_ref().map_or(String::new(), first)));
+    rows
+}
+
+/// Returns the order of the lines, and the lines that are not requests, for JSON.
+pub(super) fn complaints_as_json(intake: &Intake) -> Value {
+    json!({
+        "out_of_order": intake.out_of_order,
+        "late": intake.late,
+        "first_late": intake.first_late.as_ref().map(Complaint::as_json),
+        "malformed": intake.malformed,
+        "first_malformed": intake.first_malformed.as_ref().map(Complaint::as_json),
+    })
+}
+
+/// Adds the fields of `more` to an object.
+pub(super) fn extend(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
 /// A name, a number, and a note.
 pub(super) type Row = [String; 3];
 
@@ -264,7 +284,7 @@ pub(super) fn counted(rows: impl IntoIterator<Item = Row>) -> String {
 }
 
 /// Writes a share of a whole, and a note about it.
-fn percent(part: impl Into<u128>, of: impl Into<u128>, note: &str) -> String {
+pub(super) fn percent(part: impl Into<u128>, of: impl Into<u128>, note: &str) -> String {
     format!("{:>9}  {note}", text::percent(part, of))
 }
 

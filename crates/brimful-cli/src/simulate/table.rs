@@ -20,8 +20,8 @@ use crate::text;
 pub(crate) struct Columns {
     /// Without a name, the first of [`KNOWN`] that the table has.
     pub(crate) time: Option<String>,
-    /// Their sum is the cost. Without names, the cost is a token.
-    pub(crate) cost: Vec<String>,
+    /// Their sum is the cost. Each is named by an option. Without names, the cost is a token.
+    pub(crate) cost: Vec<(&'static str, String)>,
     pub(crate) key: Vec<String>,
 }
 
@@ -141,7 +141,6 @@ impl<'a, R: BufRead> Table<'a, R> {
             let at = header.iter().position(|column| column.trim_ascii() == name.as_bytes());
             at.ok_or_else(|| anyhow!("{option}: there is no column {name:?}: choose from {}", listed(&header)))
         };
-        let all = |option: &str, names: &[String]| names.iter().map(|name| find(option, name)).collect::<Result<_>>();
         let time = match &columns.time {
             Some(name) => find("--time", name)?,
             None => match known(&header) {
@@ -157,7 +156,8 @@ impl<'a, R: BufRead> Table<'a, R> {
                 .map_while(Result::ok)
                 .filter_map(|record| record.get(time).map(<[u8]>::to_vec)),
         );
-        let (cost, key) = (all("--cost", &columns.cost)?, all("--key", &columns.key)?);
+        let cost = columns.cost.iter().map(|(option, name)| find(option, name)).collect::<Result<_>>()?;
+        let key = columns.key.iter().map(|name| find("--key", name)).collect::<Result<_>>()?;
         Ok(Table { reader, fields: Fields { time, cost, key }, batch: Batch::new(), times })
     }
 
@@ -249,8 +249,8 @@ mod tests {
     use super::*;
 
     fn columns(time: Option<&str>, cost: &[&str], key: &[&str]) -> Columns {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Columns { time: time.map(str::to_owned), cost: owned(cost), key: owned(key) }
+        let cost = cost.iter().map(|&name| ("--cost", name.to_owned())).collect();
+        Columns { time: time.map(str::to_owned), cost, key: key.iter().map(|&name| name.to_owned()).collect() }
     }
 
     /// Returns stamp, key and cost of each record, or the reason that it is malformed.

@@ -8,6 +8,7 @@ mod explain;
 mod gzip;
 mod input;
 mod keys;
+mod llm;
 mod measuring;
 mod order;
 mod outliers;

@@ -77,7 +77,7 @@ fn rows_that_are_wrong_are_counted_and_the_first_is_shown() {
 fn an_access_log_has_no_columns() {
     let path = log("columns.log", line("a", "17/May/2015:10:00:00 +0000"));
     for (option, value) in [("--time", "x"), ("--cost", "x"), ("--time-unit", "ms")] {
-        let reason = "--time, --time-unit and --cost are about columns, and an access log has none";
+        let reason = "--time, --time-unit, --cost and --llm are about columns, and an access log has none";
         refuses(&["simulate", "--quota", "1/s", option, value, name(&path)], 2, reason);
     }
 }

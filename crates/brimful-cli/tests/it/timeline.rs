@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use crate::{brimful, line, log, name, refuses, text};
 
 /// Returns all text in the picture, which must be well-formed, and the number of its shapes.
-fn words(svg: &Path) -> (String, usize) {
+pub(crate) fn words(svg: &Path) -> (String, usize) {
     let svg = fs::read_to_string(svg).expect("it is there");
     let picture = roxmltree::Document::parse(&svg).expect("well-formed");
     let root = picture.root_element();

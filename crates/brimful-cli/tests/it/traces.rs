@@ -8,7 +8,7 @@ use crate::{assert_fields, found, name, simulate};
 
 /// Returns the path of a trace. Without a folder of traces, reports the skipped test and returns
 /// `None`.
-fn trace(name: &str) -> Option<PathBuf> {
+pub(crate) fn trace(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BRIMFUL_TRACES");
     if folder.is_none() {
         println!("SKIPPED: BRIMFUL_TRACES is not set, so {name} was not replayed");
@@ -157,7 +157,7 @@ fn the_azure_trace_is_admitted_to_the_token_as_exact_buckets_would() {
 }
 
 /// Returns the time of day in tenths of a microsecond, and the tokens. The trace is of one day.
-fn slow_call(row: &str) -> (u64, u64) {
+pub(crate) fn slow_call(row: &str) -> (u64, u64) {
     let number = |text: &str| text.parse::<u64>().expect("a number");
     let [stamp, context, generated] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
     let clock = stamp.strip_prefix("2023-11-16 ").expect("that day");

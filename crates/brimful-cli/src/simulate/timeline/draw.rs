@@ -35,6 +35,31 @@ pub(crate) struct File {
     path: PathBuf,
 }
 
+/// The words of a picture.
+pub(crate) struct Labels {
+    /// The limits.
+    pub(crate) title: String,
+    /// The names of the denied tokens, and of the admitted ones, or of what is counted in their place.
+    pub(crate) series: [&'static str; 2],
+    pub(crate) level: &'static str,
+    pub(crate) level_axis: &'static str,
+    /// The highest level.
+    pub(crate) full: f64,
+}
+
+impl Labels {
+    pub(crate) fn of(quotas: &Quotas) -> Labels {
+        Labels {
+            title: quotas.to_string(),
+            series: ["denied", "admitted"],
+            level: "level, the least of each interval",
+            level_axis: "tokens there",
+            // The level is the least one of all quotas.
+            full: quotas.as_slice().iter().map(|quota| quota.capacity()).min().map_or(0.0, Tokens::as_f64),
+        }
+    }
+}
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
@@ -53,10 +78,10 @@ impl File {
         Ok(File { path: path.to_owned() })
     }
 
-    pub(crate) fn write(self, timeline: &Timeline, quotas: &Quotas) -> io::Result<()> {
+    pub(crate) fn write(self, timeline: &Timeline, labels: &Labels) -> io::Result<()> {
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let drawn = timeline.draw(&area, quotas).and_then(|()| area.present());
+        let drawn = timeline.draw(&area, labels).and_then(|()| area.present());
         drop(area);
         drawn.map_err(|error| io::Error::other(error.to_string()))?;
         // The kind of the error is dropped: if the SVG is a closed pipe, the report is not.
@@ -96,38 +121,37 @@ fn is_svg(head: &[u8]) -> bool {
 }
 
 impl Timeline {
-    fn draw<'a>(&self, area: &Area<'a>, quotas: &Quotas) -> Drawn<'a> {
+    fn draw<'a>(&self, area: &Area<'a>, labels: &Labels) -> Drawn<'a> {
         let each = format!("tokens per {}", text::span(self.width as f64));
         let style = ("sans-serif", 18).into_font().color(&GREY);
-        let area = area.titled(&format!("{each} at {quotas}"), style)?;
+        let area = area.titled(&format!("{each} at {}", labels.title), style)?;
         if self.intervals.iter().all(|interval| interval.level.is_none()) {
-            return self.draw_requests(&area, &each, true);
+            return self.draw_requests(&area, &each, labels, true);
         }
         let (upper, lower) = area.split_vertically((60).percent_height());
-        self.draw_requests(&upper, &each, false)?;
-        self.draw_level(&lower, quotas)
+        self.draw_requests(&upper, &each, labels, false)?;
+        self.draw_level(&lower, labels)
     }
 
     /// Draws the denied tokens on top of the admitted ones.
-    fn draw_requests<'a>(&self, area: &Area<'a>, each: &str, last: bool) -> Drawn<'a> {
+    fn draw_requests<'a>(&self, area: &Area<'a>, each: &str, labels: &Labels, last: bool) -> Drawn<'a> {
         let asked = |interval: &Interval| interval.admitted + interval.denied;
         let most = self.intervals.iter().map(asked).fold(0.0, f64::max);
         let mut chart = self.chart(area, most, each, last)?;
+        let [denied, admitted] = labels.series;
         let series =
-            [("denied", DENIED, self.steps(asked)), ("admitted", ADMITTED, self.steps(|interval| interval.admitted))];
+            [(denied, DENIED, self.steps(asked)), (admitted, ADMITTED, self.steps(|interval| interval.admitted))];
         for (_, colour, steps) in &series {
             chart.draw_series(AreaSeries::new(steps.iter().copied(), 0.0, colour.filled()))?;
         }
         legend(area, &series.map(|(name, colour, _)| (name, colour)))
     }
 
-    fn draw_level<'a>(&self, area: &Area<'a>, quotas: &Quotas) -> Drawn<'a> {
-        // The level is the least one of all quotas.
-        let most = quotas.as_slice().iter().map(|quota| quota.capacity()).min().map_or(0.0, Tokens::as_f64);
-        let mut chart = self.chart(area, most, "tokens there", true)?;
+    fn draw_level<'a>(&self, area: &Area<'a>, labels: &Labels) -> Drawn<'a> {
+        let mut chart = self.chart(area, labels.full, labels.level_axis, true)?;
         let steps = self.steps(|interval| interval.level.unwrap_or(0.0));
         chart.draw_series(LineSeries::new(steps, LEVEL.stroke_width(2)))?;
-        legend(area, &[("level, the least of each interval", LEVEL)])
+        legend(area, &[(labels.level, LEVEL)])
     }
 
     /// Returns a value for each interval, constant from its beginning to its end.

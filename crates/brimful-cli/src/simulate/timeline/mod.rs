@@ -3,7 +3,7 @@
 use brimful::Tokens;
 
 use super::time::Stamp;
-pub(crate) use draw::File;
+pub(crate) use draw::{File, Labels};
 
 mod draw;
 
