@@ -3,7 +3,7 @@
 use crate::word::{Due, Earned, Moment, Pace, Reading, Units};
 
 /// The numbers of a quota between two changes of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) pace: Pace,
     pub(crate) capacity: Units,

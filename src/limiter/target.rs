@@ -350,7 +350,9 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Gives units back as [`give_back`](Target::give_back) does, and counts that.
     pub(crate) fn refund(&self, units: u128, now: TimeSource<'_, C>) -> Tokens {
         let added = self.give_back(units, now);
-        self.recording().refunded(added);
+        if !added.is_zero() {
+            self.recording().refunded(added);
+        }
         added
     }
 

@@ -91,9 +91,9 @@ impl fmt::Display for ModelStats {
 ///     .build()?;
 /// let permit = limiter.try_acquire("o3", 1_200)?;
 /// assert_eq!(limiter.stats().to_string(), "\
-/// model     rpm         tpm  max_parallel_requests  waiting  in flight  mean wait  429
-/// gpt-4   0/500           -                   0/10        0          0      0.0ns    0
-/// o3       1/60  1200/40000                      -        0          1      0.0ns    0");
+/// model    rpm         tpm  max_parallel_requests  waiting  in flight  mean wait  429
+/// gpt-4  0/500           -                   0/10        0          0      0.0ns    0
+/// o3      1/60  1200/40000                      -        0          1      0.0ns    0");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -68,7 +68,8 @@ impl Stats {
     /// Returns the calls and waits that were denied, for any reason.
     #[must_use]
     pub fn denied(&self) -> u64 {
-        self.rate_limited + self.exceeds_burst + self.table_full + self.too_late + self.queue_full + self.ended
+        let late = [self.table_full, self.too_late, self.queue_full, self.ended];
+        late.into_iter().fold(self.rate_limited.saturating_add(self.exceeds_burst), u64::saturating_add)
     }
 
     /// Returns the mean of the waits of [`waited`](Stats::waited) calls: zero if there are none.

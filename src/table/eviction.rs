@@ -62,8 +62,8 @@ impl<'a> Locked<'a> {
         if !swept {
             return Err(NoRoom::Full);
         }
-        // If the victim is charged meanwhile, the search begins anew.
-        while let Some((victim, word)) = self.victim(terms, &rivals, now) {
+        // If the victim is charged meanwhile, the search begins anew. If the quota has changed, the key is refused.
+        while let Some((victim, word)) = self.victim(terms, &rivals, now).filter(|_| self.table.are_current(terms)) {
             if victim.claim_if(word) {
                 self.lower_floor(terms, word);
                 return Ok(Room { seat: seat(self.vacate(victim)), has_evicted: true });

@@ -255,6 +255,15 @@ impl Table {
         if self.per_token().is_some() { Terms::of(self.layout()) } else { self.quota.terms() }
     }
 
+    /// Returns whether the quota has not changed since the terms were copied. If a word was loaded before, it was
+    /// not written by later terms.
+    pub(super) fn are_current(&self, terms: &Terms<'_>) -> bool {
+        match terms.piece() {
+            None => self.per_token().is_some(),
+            piece => self.terms().piece() == piece,
+        }
+    }
+
     /// Returns the units in a new bucket; `None` if buckets start full.
     #[inline]
     pub(super) fn initial(&self, terms: &Terms<'_>) -> Option<Units> {

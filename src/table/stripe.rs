@@ -83,8 +83,9 @@ impl<'a> Locked<'a> {
     /// Claims the slot of a tenant if the tenant may be forgotten.
     pub(super) fn claim_if(&mut self, tenant: &InSlot<'a>, forgettable: Forgettable<'_>) -> bool {
         let word = tenant.word();
-        // A charge that is under way makes the claim fail. The bucket is in use again then.
-        let claimed = forgettable.includes(word) && tenant.claim_if(word);
+        // A charge that is under way makes the claim fail. The bucket is in use again then. Terms that are older than
+        // the word, or than the floor, could take it for something else.
+        let claimed = forgettable.includes(word) && self.table.are_current(forgettable.terms) && tenant.claim_if(word);
         if claimed {
             self.state.forgotten += 1;
             self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
@@ -142,6 +143,9 @@ impl<'a> Locked<'a> {
     /// forgotten, and returns their number.
     pub(super) fn sweep_overflow(&mut self, forgettable: Forgettable<'_>) -> u64 {
         const FEW: usize = 64;
+        if !self.table.are_current(forgettable.terms) {
+            return 0;
+        }
         let state = &mut *self.state;
         let after = state.last_swept.map_or(Bound::Unbounded, Bound::Excluded);
         let entries = state.overflow.range((after, Bound::Unbounded)).chain(&state.overflow);
@@ -159,6 +163,9 @@ impl<'a> Locked<'a> {
     /// Looks at all buckets in the overflow. Forgets those that may be forgotten, and returns their
     /// number.
     pub(super) fn sweep_whole_overflow(&mut self, forgettable: Forgettable<'_>) -> u64 {
+        if !self.table.are_current(forgettable.terms) {
+            return 0;
+        }
         let before = self.state.overflow.len();
         self.state.overflow.retain(|_, word| !forgettable.includes(*word));
         self.forgot_overflown((before - self.state.overflow.len()) as u64, forgettable)
@@ -166,6 +173,7 @@ impl<'a> Locked<'a> {
 
     fn forgot_overflown(&mut self, freed: u64, forgettable: Forgettable<'_>) -> u64 {
         if freed > 0 {
+            self.state.forgotten += freed;
             self.lower_floor(forgettable.terms, token_bucket::least_full(forgettable.terms, forgettable.since));
             self.table.uncount(freed);
             self.table.uncount_overflow(freed);
