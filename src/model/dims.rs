@@ -133,14 +133,19 @@ impl<C: Clock> Dims<C> {
         *self = Dims { dims, epoch, opens: self.opens, quota }.gated(now, clock);
     }
 
-    /// Admits nothing before a reading, at which the buckets are empty then, unless a longer pause is on.
+    /// Admits nothing before a reading, at which the buckets of minutes are empty then, unless a longer pause is on.
+    /// Those of days keep what they hold: a server that refuses for a minute does not take the rest of the day.
     pub(super) fn pause(&mut self, opens: Reading, clock: &Arc<C>) {
         if opens <= self.opens {
             return;
         }
         let now = Reading::from_nanos(clock.now());
         let before = now.max(self.opens);
-        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (before, opens), Tokens::ZERO, clock);
+        let most = |dimension| match dimension {
+            Dimension::Rpd | Dimension::Tpd => Tokens::MAX,
+            _ => Tokens::ZERO,
+        };
+        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (before, opens), most(dim.dimension), clock);
         let dims = self.limited().map(dim).collect();
         *self = Dims { dims, epoch: self.epoch, opens, quota: self.quota }.gated(now, clock);
     }

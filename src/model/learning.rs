@@ -47,14 +47,17 @@ impl Learning {
 
     /// Sets the weight of a commit in the running sums, from 0.001 to 1: the first few count for more.
     #[must_use]
+    #[allow(clippy::manual_clamp)]
     pub fn weight(self, weight: f64) -> Self {
-        Learning { weight: weight.clamp(0.001, 1.0), ..self }
+        // `max` and `min` return the bound if the number is not a number.
+        Learning { weight: weight.max(0.001).min(1.0), ..self }
     }
 
     /// Sets the bounds of the scale: the lowest from 0.01 to 1, and the highest from 1 to 100.
     #[must_use]
+    #[allow(clippy::manual_clamp)]
     pub fn bounds(self, lowest: f64, highest: f64) -> Self {
-        Learning { lowest: lowest.clamp(0.01, 1.0), highest: highest.clamp(1.0, 100.0), ..self }
+        Learning { lowest: lowest.max(0.01).min(1.0), highest: highest.max(1.0).min(100.0), ..self }
     }
 }
 

@@ -168,9 +168,10 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// Takes over what the server of a model said. Does nothing if the model is not known.
     ///
     /// - After a **refusal** (status 429), or a time to retry after, the model admits nothing until then, and then begins
-    ///   with empty buckets, so that the calls that waited do not come as one burst. Without a time, that is the longest
-    ///   reset of a dimension that has nothing left; or else a second, doubled by each further refusal in a row, up to
-    ///   64 seconds. A pause is at most a day, and a shorter one does not end a longer one.
+    ///   with empty buckets of minutes, so that the calls that waited do not come as one burst; those of days keep what
+    ///   they hold. What a call from before gives back is there then. Without a time, or with a time of zero, the pause
+    ///   is the longest reset of a dimension that has nothing left; or else a second, doubled by each further refusal in
+    ///   a row, up to 64 seconds. A pause is at most a day, and a shorter one does not end a longer one.
     /// - A **remaining** count below what is left here is charged at once. One that is above raises what is left by an
     ///   eighth of the difference. The server may not have counted all calls in flight yet: so requests in flight count
     ///   as used, and tokens are raised only if no other call is in flight.
@@ -198,8 +199,9 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         }
     }
 
-    /// Admits no call to a model for `duration`, at most a day, and then begins with empty buckets. A pause that ends
-    /// before an earlier one changes nothing. Does nothing if the model is not known.
+    /// Admits no call to a model for `duration`, at most a day, and then begins with empty buckets of minutes; those of
+    /// days keep what they hold. A pause that ends before an earlier one, or that has no length, changes nothing. Does
+    /// nothing if the model is not known.
     ///
     /// Waiters whose deadline is before the end of the pause are refused at once.
     pub fn pause_for(&self, model: &str, duration: Duration) {

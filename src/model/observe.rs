@@ -29,7 +29,8 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     /// Takes over what a server said.
     pub(super) fn observe(&self, hints: &ServerHints) {
         let in_a_row = self.count_answer(hints);
-        let pause = match (hints.retry_time(), hints.is_refused()) {
+        let time = hints.retry_time().filter(|time| !time.is_zero());
+        let pause = match (time, hints.is_refused()) {
             (Some(time), _) => Some(time),
             (None, true) => Some(reset_of(hints).unwrap_or(FIRST_PAUSE * (1 << in_a_row.min(MOST_DOUBLINGS)))),
             (None, false) => None,
@@ -45,8 +46,11 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         }
     }
 
-    /// Admits nothing for a time, and then begins with empty buckets.
+    /// Admits nothing for a time, and then begins with empty buckets of minutes.
     pub(super) fn pause(&self, time: Duration) {
+        if time.is_zero() {
+            return;
+        }
         let nanos = u64::try_from(time.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
         self.queue.replace_limits(|limits| {
             let opens = Reading::from_nanos(limits.read().nanos().saturating_add(nanos));

@@ -7,7 +7,7 @@ use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::composite::{CompositeQueue, Effect, QueuedLimits, Refused, Waiters};
 use crate::error::NoPermit;
-use crate::queue::WaitConfig;
+use crate::queue::{WaitConfig, in_drop};
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::tokens::Tokens;
@@ -126,16 +126,16 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         if limits.slots.take().is_err() {
             return Err(self.no_slot());
         }
+        // Freed unless the call is admitted, also if the clock panics. A waiter may have come meanwhile, and found no
+        // slot.
+        let slot = Slot(self);
         let dims = limits.dims();
         match dims.take(amounts, at) {
-            Ok(()) => Ok(dims.epoch()),
-            Err(refused) => {
-                let cause = refusal(&dims, amounts, refused);
-                drop(dims);
-                // A waiter may have come meanwhile, and found no slot.
-                self.free_slot();
-                Err(cause)
+            Ok(()) => {
+                std::mem::forget(slot);
+                Ok(dims.epoch())
             }
+            Err(refused) => Err(refusal(&dims, amounts, refused)),
         }
     }
 
@@ -185,6 +185,16 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         if self.queue.has_waiters() {
             self.queue.changed(if is_less { Effect::Later } else { Effect::Earlier });
         }
+    }
+}
+
+/// A slot that is freed when this is dropped.
+struct Slot<'a, C: Clock + Send + Sync + 'static>(&'a Model<C>);
+
+impl<C: Clock + Send + Sync + 'static> Drop for Slot<'_, C> {
+    fn drop(&mut self) {
+        // Waiters may be served, by the clock and the timer of the user.
+        in_drop(|| self.0.free_slot());
     }
 }
 

@@ -51,6 +51,20 @@ fn after_a_refusal_everybody_pauses_and_comes_back_one_by_one() {
     }
 }
 
+/// A refusal for a minute does not take the rest of the day, and a time of zero is none.
+#[test]
+fn a_pause_keeps_what_is_left_of_the_day() {
+    let limiter = limiter(ModelQuota::new().rpm(60).rpd(250));
+    limiter.observe("m", &ServerHints::new().refused().retry_after(seconds(2)));
+    assert_eq!(wait(&limiter), seconds(3));
+    advance(&limiter, 30_000);
+    assert_eq!((wait(&limiter), used(&limiter, Dimension::Rpd)), (Duration::ZERO, 0));
+    limiter.pause_for("m", Duration::ZERO);
+    assert_eq!(wait(&limiter), Duration::ZERO);
+    limiter.observe("m", &ServerHints::new().refused().retry_after(Duration::ZERO));
+    assert!(wait(&limiter) >= seconds(1), "as without a time");
+}
+
 #[test]
 fn a_pause_is_bounded_and_is_not_ended_by_a_shorter_one() {
     let limiter = limiter(QUOTA);
