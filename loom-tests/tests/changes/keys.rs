@@ -24,7 +24,7 @@ fn crowded() -> Table {
 
 /// The key is charged while its table changes the quota. Each charge is scaled or is not, once.
 ///
-/// Seen red: no leap at the start of an era; the log of eras is published after the first piece of an era.
+/// Seen red: no leap at the start of an era.
 #[test]
 fn a_proportional_change_against_hits() {
     explore(
