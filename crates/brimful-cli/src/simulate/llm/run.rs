@@ -20,7 +20,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     let mut timeline = Timeline::default();
     let first = trace.span.map(|(first, _)| first);
     let drawn = first.filter(|_| svg.is_some()).map(|first| (first, &mut timeline));
-    let outcome = sim::simulate(options, &trace.calls, drawn)?;
+    let outcome = sim::simulate(options, limits, &trace.calls, drawn)?;
     let takes = |at, Call { usage, .. }: &Call| (at, *usage, options.takes(*usage));
     let with = server::refusals(limits, outcome.grants.iter().map(|&(number, at)| takes(at, &trace.calls[number])))?;
     let without = server::refusals(limits, trace.calls.iter().map(|call| takes(call.at, call)))?;

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use brimful::model::{Learning, ModelAcquire, ModelCause, ModelError, ModelHandle, ModelLimiter, Permit, Usage};
+use brimful::model::{
+    Learning, ModelAcquire, ModelCause, ModelError, ModelHandle, ModelLimiter, ModelQuota, Permit, Usage,
+};
 use brimful::{Clock, MockClock, Tokens};
 
 use super::alarm::Alarm;
@@ -71,8 +73,13 @@ impl Wake for Woken {
 }
 
 /// Lets all calls wait, and end. Draws a timeline that begins at a stamp.
-pub(super) fn simulate(options: &Options, calls: &[Call], timeline: Option<(Stamp, &mut Timeline)>) -> Result<Outcome> {
-    let (limits, clock, alarm) = (options.quota()?, MockClock::new(), Alarm::default());
+pub(super) fn simulate(
+    options: &Options,
+    limits: ModelQuota,
+    calls: &[Call],
+    timeline: Option<(Stamp, &mut Timeline)>,
+) -> Result<Outcome> {
+    let (clock, alarm) = (MockClock::new(), Alarm::default());
     let timer = alarm.clone();
     let builder = ModelLimiter::builder().clock(clock.clone()).timer(move || timer.clone());
     let builder = builder.model(NAME, limits).max_waiters(calls.len());
