@@ -148,7 +148,7 @@ impl<'a, const N: usize, const M: usize, C: Clock + Clone + Send + Sync + 'stati
                 Waited::Permit(nth, permit) => (None, Some((nth, permit))),
             };
             let call = self.all.without(tokens);
-            // What was granted by the deadline is the call's. All else has to be taken by then.
+            // Tokens that were granted by the deadline are the call's. The other limits have to be taken from by then.
             if is_late(&mut self.deadline, self.all.clock()) && call.takes_more(usize::from(permit.is_some())) {
                 drop((call, permit));
                 return self.end(self.all.too_late());

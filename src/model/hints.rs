@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dimension::Dimension;
 
-/// What a server said about its limits, with an answer or with a refusal, for
+/// The limits as a server states them, with an answer or with a refusal, for
 /// [`observe`](crate::model::ModelLimiter::observe).
 ///
 /// It is neutral: the headers of the server are read by other code. Everything is optional.
@@ -75,7 +75,7 @@ impl ServerHints {
     }
 }
 
-/// What a server said about one dimension.
+/// One dimension as a server states it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DimensionHint {

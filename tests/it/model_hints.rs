@@ -1,4 +1,4 @@
-//! What servers say: everybody pauses, the calls come back slowly, and counts are corrected.
+//! Hints of servers: all calls pause, they come back slowly, and counts are corrected.
 
 use std::time::Duration;
 
@@ -183,7 +183,7 @@ fn calls_that_end_in_a_pause_are_settled() {
     let last = permits.pop().expect("three");
     last.cancel();
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (59, 600, 2));
-    // What was given back is not used before the end of the pause.
+    // Tokens that were given back are not used before the end of the pause.
     assert_eq!(wait(&limiter), Duration::from_millis(500_100));
     drop(permits);
     advance(&limiter, 570_000);

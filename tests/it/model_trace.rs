@@ -80,7 +80,7 @@ fn run(quota: ModelQuota, binding: Dimension, calls: &[(u64, Usage)]) -> f64 {
             assert!(limiter.stats_of("m").expect("it is listed").in_flight as u64 <= most);
         }
         sim.sleep(Duration::from_millis(20 + usage.output)).await;
-        // What is given back at the same instant counts before: the estimate is above the usage.
+        // Tokens that are given back at the same instant count before: the estimate is above the usage.
         let back = Usage { input: 0, output: estimate.output - usage.output };
         ledger.0.lock().expect("no panic").push((sim.clock.now(), back, -1));
         permit.commit(usage);
