@@ -28,7 +28,7 @@ pub(super) enum NoRoom {
 impl<'a> Locked<'a> {
     /// Counts one more key. If the table is full, the key takes the place of another key. A bucket
     /// in use is forgotten only if the table was `swept`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn make_room(
         &mut self,
         key: Fingerprint,

@@ -47,12 +47,20 @@ impl<'a> Slot<'a> {
         Some(InSlot { slot: self, key: Fingerprint::from_slot(bits)?, bits })
     }
 
+    /// Returns the tenant if it has this key.
+    #[inline]
+    fn tenant_of(self, key: Fingerprint) -> Option<InSlot<'a>> {
+        let bits = self.bits();
+        holds(bits, key).then_some(InSlot { slot: self, key, bits })
+    }
+
     /// Moves a tenant in. The slot is vacant, and its stripe's lock is held.
     ///
     /// The fingerprint is stored before the word, both with release: a thread that finds the new
     /// tenant's word in the slot finds the new tenant's fingerprint too, and does not take the word
     /// for the last tenant's. A slot that was never used is claimed first, so that no call uses its
     /// zero.
+    #[inline]
     pub(super) fn occupy(self, key: Fingerprint, word: Word) {
         // Relaxed: the first half is written only under the lock.
         let vacant = self.0[0].load(Ordering::Relaxed);
@@ -153,6 +161,7 @@ pub(super) fn tenants(line: &Line) -> impl Iterator<Item = InSlot<'_>> {
 }
 
 /// Returns a vacant slot of a line. The lock of the line's stripe is held.
+#[inline]
 pub(super) fn vacant(line: &Line) -> Option<Slot<'_>> {
     slots(line).find(|slot| slot.bits() & 1 == 0)
 }
@@ -160,10 +169,7 @@ pub(super) fn vacant(line: &Line) -> Option<Slot<'_>> {
 /// Returns the tenant of a line that has this key.
 #[inline]
 fn find(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
-    slots(line).find_map(|slot| {
-        let bits = slot.bits();
-        holds(bits, key).then_some(InSlot { slot, key, bits })
-    })
+    slots(line).find(|slot| holds(slot.bits(), key)).and_then(|slot| slot.tenant_of(key))
 }
 
 /// Returns the tenant of a line that has this key, for a key that most probably is there. May miss
@@ -179,9 +185,7 @@ pub(super) fn search(line: &Line, key: Fingerprint) -> Option<InSlot<'_>> {
         let is_like = pair[0].load(Ordering::Relaxed) as u32 == key.bits() as u32;
         place = if is_like { at } else { place };
     }
-    let slot = Slot(&line[place]);
-    let bits = slot.bits();
-    holds(bits, key).then_some(InSlot { slot, key, bits })
+    Slot(&line[place]).tenant_of(key)
 }
 
 /// All slots of one table.

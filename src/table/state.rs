@@ -150,7 +150,8 @@ impl Table {
     pub(super) fn candidates(&self, key: Fingerprint) -> Candidates<'_> {
         let groups = self.groups();
         let (home, second) = (key.home_line(groups), key.second_line(groups, self.stripes.len() - 1));
-        Candidates([home, home.other(), second, second.other()].map(|at| self.line(at)))
+        let lines = [self.line(home), self.line(home.other()), self.line(second), self.line(second.other())];
+        Candidates(lines)
     }
 
     /// Returns the lines of a group, each twice.
@@ -190,6 +191,7 @@ impl Table {
 
     /// Returns the number of known keys, including those whose bucket is full again. Relaxed: a
     /// count, which orders nothing.
+    #[inline]
     pub(crate) fn keys(&self) -> u64 {
         self.keys.load(Ordering::Relaxed)
     }

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use crate::algorithm::Terms;
-use crate::algorithm::token_bucket::{self, Demand};
+use crate::algorithm::token_bucket::{self, Demand, Step};
 use crate::cell::{self, Taken, TimeSource};
 use crate::clock::Clock;
 use crate::sync::lock;
@@ -31,6 +31,15 @@ enum Absent<T> {
     Forced(T, FullEvent),
     /// Nothing was done: the table is full, and has not been swept for this call.
     Full(Reading),
+}
+
+/// A search for a key, without the lock.
+struct Search<'a> {
+    /// The changes of the stripe before the search.
+    changes: u64,
+    candidates: Candidates<'a>,
+    /// The key's slot, and the number of lines that are better.
+    found: Option<(usize, InSlot<'a>)>,
 }
 
 impl Table {
@@ -87,7 +96,39 @@ impl Table {
     #[inline(never)]
     pub(crate) fn take_cold(&self, key: Fingerprint, demand: Demand, source: TimeSource<'_, impl Clock>) -> Taken {
         // A reading that was cached for many calls may be older than what the table has forgotten since.
-        self.run(key, &Take { demand, source: source.anew() })
+        let take = Take { demand, source: source.anew() };
+        let search = self.search(key);
+        let new = if search.found.is_none() { self.take_new(key, &take, &search) } else { None };
+        new.unwrap_or_else(|| self.run_after(key, &take, search))
+    }
+
+    /// Takes from the bucket of a new key, if it is admitted and there is a vacant slot: the short form of
+    /// [`run`](Table::run). Returns `None`, and does nothing, if this does not decide.
+    #[inline(always)]
+    fn take_new<C: Clock>(&self, key: Fingerprint, take: &Take<'_, C>, search: &Search<'_>) -> Option<Taken> {
+        if self.keys() >= self.max_keys {
+            return None;
+        }
+        let mut locked = self.lock(self.stripe_of(key));
+        let state = &locked.state;
+        if !state.queued.is_empty() || !state.overflow.is_empty() || locked.changes() != search.changes {
+            return None;
+        }
+        // The clock is user code and may panic, so it is read before anything is changed.
+        let now = take.source.read();
+        self.per_token()?;
+        let Detached::Bucket(word) = locked.new_bucket(&Terms::of(self.layout()), now) else { return None };
+        let Step::Admitted { next, held } = token_bucket::step(self.layout(), word, now, take.demand) else {
+            return None;
+        };
+        let slot = search.candidates.vacant(Candidates::LINES)?;
+        if !self.count() {
+            return None;
+        }
+        locked.occupy(slot, key, next);
+        drop(locked);
+        self.grow_if_crowded(now);
+        Some(Taken::Admitted { cost: take.demand.cost, held, now })
     }
 
     /// Takes from the bucket of a key in its home line after the quota has changed, as [`cell::take_changed`] does.
@@ -123,16 +164,26 @@ impl Table {
         self.run(key, &Look { source, leaving })
     }
 
+    /// Searches the slots for a key, without the lock.
+    #[inline]
+    fn search(&self, key: Fingerprint) -> Search<'_> {
+        // Read before the search, so that it need not be repeated under the lock.
+        let changes = self.changes(self.stripe_of(key));
+        let candidates = self.candidates(key);
+        Search { changes, candidates, found: candidates.find(key) }
+    }
+
     /// Runs an operation on a key's bucket.
     fn run<O: BucketOp>(&self, key: Fingerprint, op: &O) -> O::Output {
+        self.run_after(key, op, self.search(key))
+    }
+
+    /// Runs an operation on a key's bucket after a search.
+    fn run_after<O: BucketOp>(&self, key: Fingerprint, op: &O, first: Search<'_>) -> O::Output {
         let stripe = self.stripe_of(key);
-        let mut sweep = Sweep::new();
+        let (mut sweep, mut first) = (Sweep::new(), Some(first));
         loop {
-            // Read before the look without the lock, so that the look need not be repeated under
-            // the lock.
-            let changes = self.changes(stripe);
-            let mut candidates = self.candidates(key);
-            let found = candidates.find(key);
+            let Search { changes, mut candidates, found } = first.take().unwrap_or_else(|| self.search(key));
             if let Some(output) = found.and_then(|found| self.run_in_slot(op, &candidates, found)) {
                 return output;
             }
@@ -354,7 +405,7 @@ impl<'a> Locked<'a> {
 
     /// Returns the bucket of a key that is not known: full, or the floor of the forgotten buckets,
     /// or less if buckets do not start full.
-    #[inline]
+    #[inline(always)]
     pub(super) fn new_bucket(&self, terms: &Terms<'_>, now: Reading) -> Detached {
         match (self.table.initial(terms), self.state.floor) {
             (None, floor) => Detached::Bucket(floor.unwrap_or(token_bucket::full_since_origin(terms.layout))),

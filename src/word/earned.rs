@@ -46,10 +46,14 @@ impl Earned {
     #[inline]
     pub(crate) const fn first(self, units: u64) -> Option<Reading> {
         let shift = 61 + self.s as u32;
-        if (units as u128).leading_zeros() < shift {
+        let nanos = if self.m == 1 << 63 {
+            // A unit takes a whole power of two of nanoseconds.
+            (units as u128) << (shift - 63)
+        } else if (units as u128).leading_zeros() < shift {
             return None;
-        }
-        let nanos = div_ceil((units as u128) << shift, self.m);
+        } else {
+            div_ceil((units as u128) << shift, self.m)
+        };
         if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
     }
 

@@ -102,17 +102,26 @@ impl<C: Clock> Buckets<C> {
         leaving: u128,
     ) -> Result<(), TryAcquireError> {
         if self.table.per_token().is_none() {
-            if let Some(answer) = self.try_take_changed(key, demand, source, n) {
-                return answer;
-            }
+            return self.try_take_changed(key, demand, source, n, leaving);
         }
+        self.try_take_anywhere(key, demand, source, n, leaving)
+    }
+
+    #[inline]
+    fn try_take_anywhere(
+        &self,
+        key: Fingerprint,
+        demand: Demand,
+        source: TimeSource<'_, C>,
+        n: u128,
+        leaving: u128,
+    ) -> Result<(), TryAcquireError> {
         let (taken, terms) = (self.table.take_cold(key, demand, source), self.table.terms());
         self.count_cold(key, n, &taken, demand.needed > terms.capacity());
         taken.answer_by(&terms, n, leaving)
     }
 
-    /// Takes from the bucket of a key in its home line after the quota has changed. Returns `None` if that does not
-    /// decide.
+    /// As [`try_take_cold`](Buckets::try_take_cold), after the quota has changed.
     #[inline(never)]
     fn try_take_changed(
         &self,
@@ -120,9 +129,12 @@ impl<C: Clock> Buckets<C> {
         demand: Demand,
         source: TimeSource<'_, C>,
         n: u128,
-    ) -> Option<Result<(), TryAcquireError>> {
-        let (taken, due) = self.table.take_changed(key, demand, source)?;
+        leaving: u128,
+    ) -> Result<(), TryAcquireError> {
+        let Some((taken, due)) = self.table.take_changed(key, demand, source) else {
+            return self.try_take_anywhere(key, demand, source, n, leaving);
+        };
         self.count_cold(key, n, &taken, false);
-        Some(due.map_or(Ok(()), |due| Err(TryAcquireError::RateLimited(RateLimited(due)))))
+        due.map_or(Ok(()), |due| Err(TryAcquireError::RateLimited(RateLimited(due))))
     }
 }
