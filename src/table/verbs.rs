@@ -300,6 +300,13 @@ impl Table {
         freed
     }
 
+    /// Copies the terms now, as a call that is about to sweep does, and sweeps a group when it is called.
+    #[cfg(brimful_loom)]
+    pub(crate) fn sweep_later(&self, group: u64, source: TimeSource<'_, impl Clock>) -> impl FnOnce() -> u64 {
+        let (now, terms) = (source.read(), self.terms());
+        move || self.lock_group(group).sweep(group, full(&terms, now))
+    }
+
     /// Forgets all keys and the tokens that they have taken.
     pub(crate) fn clear(&self) {
         let mut refusals = Vec::new();

@@ -1,9 +1,12 @@
 //! `set_quota` against a key that moves, and against one that comes.
 
+use std::sync::Arc;
+
 use brimful::{KeyedRateLimiter, OnFull, QuotaChange};
 use brimful_loom_tests::{IdentityState, Key, T, key, quota};
+use loom::thread;
 
-use super::{NoTimer, SharedClock, explore};
+use super::{NoTimer, SharedClock, explore, run};
 
 /// Can be displaced to its second group.
 const A: Key = key(1, 0, 2);
@@ -102,6 +105,34 @@ fn a_reset_against_a_move() {
         },
         Some(2),
     );
+}
+
+/// A sweep has copied the terms of a small burst when another thread raises the burst and charges the bucket. The
+/// charge is not forgotten, although the bucket looks full under those terms.
+///
+/// Seen red: a sweep does not look whether its terms are current.
+#[test]
+fn a_reset_against_a_sweep() {
+    run(None, || {
+        // Near the end of a tick, so that limiter time leaps by little: the next era begins with a tick.
+        let clock = SharedClock::at(1024 * T - T / 512, 1);
+        let table = KeyedRateLimiter::<Key>::builder().quota(quota(8)).max_keys(1).on_full(OnFull::Deny);
+        let table = table.clock(clock).hasher(IdentityState).timer(|| NoTimer);
+        let table = Arc::new(table.build().expect("a table"));
+        table.set_quota(quota(1)).unwrap();
+        assert!(table.allow(&A));
+        let sweep = table.sweep_later();
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || {
+                table.set_quota(QuotaChange::reset(quota(8))).unwrap();
+                assert!(table.try_acquire_n(&A, 4).is_ok());
+            })
+        };
+        sweep();
+        other.join().expect("the thread does not panic");
+        assert!(table.try_acquire_n(&A, 5).is_err());
+    });
 }
 
 /// Changes by two threads are made one after the other.

@@ -27,7 +27,11 @@ struct SharedClock {
 
 impl SharedClock {
     fn new(step: u64) -> Self {
-        SharedClock { nanos: Arc::new(AtomicU64::new(4 * T)), step }
+        SharedClock::at(4 * T, step)
+    }
+
+    fn at(nanos: u64, step: u64) -> Self {
+        SharedClock { nanos: Arc::new(AtomicU64::new(nanos)), step }
     }
 }
 
@@ -56,15 +60,7 @@ fn lone(quota: Quota, step: u64) -> Lone {
 /// Runs two threads and then `check`, in every interleaving, with each thread begun first.
 fn explore<L: Send + Sync + 'static>(make: fn() -> L, threads: [fn(&L); 2], check: fn(&L), preemptions: Option<usize>) {
     for order in [[0, 1], [1, 0]] {
-        let mut builder = loom::model::Builder::new();
-        builder.max_branches = 5_000;
-        builder.max_permutations = None;
-        builder.max_duration = None;
-        builder.preemption_bound = preemptions;
-        let executions = Arc::new(AtomicU64::new(0));
-        let counter = executions.clone();
-        builder.check(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
+        run(preemptions, move || {
             let limiter = Arc::new(make());
             let handles = order.map(|at: usize| {
                 let (limiter, body) = (limiter.clone(), threads[at]);
@@ -75,10 +71,25 @@ fn explore<L: Send + Sync + 'static>(make: fn() -> L, threads: [fn(&L); 2], chec
             }
             check(&limiter);
         });
-        let executions = executions.load(Ordering::Relaxed);
-        assert!(executions > 1, "the threads were not interleaved");
-        println!("{executions} executions");
     }
+}
+
+/// Runs `body` in every interleaving of its threads.
+fn run(preemptions: Option<usize>, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.max_branches = 5_000;
+    builder.max_permutations = None;
+    builder.max_duration = None;
+    builder.preemption_bound = preemptions;
+    let executions = Arc::new(AtomicU64::new(0));
+    let counter = executions.clone();
+    builder.check(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        body();
+    });
+    let executions = executions.load(Ordering::Relaxed);
+    assert!(executions > 1, "the threads were not interleaved");
+    println!("{executions} executions");
 }
 
 /// Polls a wait once.

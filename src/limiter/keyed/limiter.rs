@@ -235,6 +235,12 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiter<K, C, S> {
     pub fn retain_recent(&self) -> usize {
         self.buckets.table.retain_recent(self.live()) as usize
     }
+
+    /// Copies the terms now, and forgets full buckets of the first group when it is called.
+    #[cfg(brimful_loom)]
+    pub fn sweep_later(&self) -> impl FnOnce() -> u64 {
+        self.buckets.table.sweep_later(0, self.live())
+    }
 }
 
 impl<K: ?Sized, C, S> fmt::Debug for KeyedRateLimiter<K, C, S> {
