@@ -101,7 +101,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiterBuilder<K, C, S> {
 
     /// Sets a function that is called for each bucket that a full table evicted, and each call that it refused: by a
     /// call on any key, when it is decided, or by the thread that serves the waiters. No lock is held. It is to count
-    /// or to log, not to wait. The decision stands if the hook panics.
+    /// or to log, not to wait. If the hook panics, the decision stands, but [`stats`](Self::stats) do not count the call.
     ///
     /// If several tables evict or refuse a key, it is called for each of them.
     pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {

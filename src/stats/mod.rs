@@ -4,7 +4,7 @@
 //! A [`Recording`] of a limiter without statistics does nothing, and costs a load and a branch that is not
 //! taken.
 //!
-//! **The counters are apart from the bucket**, and each of eight threads has its own: see `Counters`. No read
+//! **The counters are apart from the bucket**, and up to eight threads have their own, which others share: see `Counters`. No read
 //! changes them. `take_stats` and the emission of statistics are two readers, each with the numbers at its last
 //! read, so neither takes counts from the other.
 

@@ -136,8 +136,9 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     }
 
     /// Sets the most keys to the number that fits in this many bytes, in place of
-    /// [`max_keys`](Self::max_keys): one for every 25 to 46 bytes, after a few kilobytes. The number of slots is a power of two, so 43 MB
-    /// and 75 MB hold the same number of keys.
+    /// [`max_keys`](Self::max_keys): one for every 25 to 46 bytes, after a few kilobytes. The number of slots is
+    /// a power of two, so 43 MB and 75 MB hold the same number of keys. What
+    /// [`memory_limit`](KeyedRateLimiter::memory_limit) does not include comes on top.
     pub fn max_bytes(self, bytes: usize) -> Self {
         KeyedRateLimiterBuilder { size: Size::Bytes(bytes as u64), ..self }
     }
@@ -160,7 +161,8 @@ impl<K: ?Sized, C: Clock, S> KeyedRateLimiterBuilder<K, C, S> {
     }
 
     /// Sets a function that is called after a full table evicted or refused a key, on the calling
-    /// thread, with no lock held: to count or to log, not to wait. The decision stands if the hook panics.
+    /// thread, with no lock held: to count or to log, not to wait. If the hook panics, the decision stands, but
+    /// [`stats`](Self::stats) do not count the call.
     pub fn on_full_hook(self, hook: impl Fn(FullEvent) + Send + Sync + 'static) -> Self {
         KeyedRateLimiterBuilder { hook: Some(Arc::new(hook)), ..self }
     }

@@ -157,8 +157,10 @@ impl<K: ?Sized, C, S> KeyedRateLimiter<K, C, S> {
     }
 
     /// Returns the most bytes that will ever be in use, whatever the hasher does: 25 to 46 for each of
-    /// [`max_keys`](KeyedRateLimiter::max_keys), and a few kilobytes. Waiters are not included: up
-    /// to a kilobyte for a key that callers wait on, and sixty bytes for each waiter.
+    /// [`max_keys`](KeyedRateLimiter::max_keys), and a few kilobytes. Not included are
+    /// waiters (up to a kilobyte for a key that callers wait on, and sixty bytes for each waiter) and
+    /// statistics, if the limiter counts (four kilobytes, and those of
+    /// [`top_denied`](crate::KeyedRateLimiterBuilder::top_denied)).
     #[must_use]
     pub fn memory_limit(&self) -> usize {
         self.buckets.table.memory_limit() as usize
