@@ -1,17 +1,19 @@
 //! A rate limiter: a token bucket in one atomic word, for one limit or for each of millions of keys.
 //!
 //! A bucket holds at most a *burst* of tokens, is refilled at a constant *rate*, and admits a call if it holds the
-//! call's cost. The whole state is one `AtomicU64`. A decision reads the clock and compares and swaps that word, again
-//! if another thread came between. It takes no lock, except while callers wait for that bucket. Callers that choose to
-//! wait join one FIFO queue, and the tokens are theirs first. All state is in this process.
+//! call's cost. The whole state is one `AtomicU64`. A decision reads the clock, and then compares and swaps that word,
+//! and tries again if another thread was faster. It takes no lock, except while callers wait for that bucket, or to add
+//! a new key. Callers that choose to wait join one FIFO queue, and the tokens are theirs first. All state is in this
+//! process.
 //!
-//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys)
+//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys),
+//!   [Several limits](#several-limits)
 //! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities),
 //!   [Concurrency](#concurrency)
-//! - Run it: [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
+//! - Run it: [Statistics](#statistics), [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
 //! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
-//! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the verbs of
-//!   Python's limiters; [`internals`], the word derived and the guarantees proved
+//! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the verbs
+//!   of Python's limiters; [`internals`], the word derived and the guarantees proved
 //!
 //! # Quick start
 //!
@@ -25,8 +27,8 @@
 //! assert!(API.allow()); // serve
 //! ```
 //!
-//! A limiter that is made at run time, `RateLimiter::new("100/s burst 200".parse()?)`, is shared by reference, or in
-//! an [`Arc`](std::sync::Arc).
+//! A limiter that is made at run time, `RateLimiter::new("100/s burst 200".parse()?)`, is shared by reference, or in an
+//! [`Arc`](std::sync::Arc).
 //!
 //! # Which verb
 //!
@@ -49,59 +51,65 @@
 //! | end all waits | [`close`](RateLimiter::close) |
 //! | have no limit, without an `Option` | [`unlimited`](RateLimiter::unlimited) |
 //!
-//! `at`, `leaving` and `background` are views: they return a [`Bucket`], or a [`BucketAt`] with the verbs that do
-//! not wait. Views compose: `limiter.at(now_ns).leaving(20).try_acquire()`.
+//! `at`, `leaving` and `background` are views. `leaving` and `background` return a [`Bucket`], and `at` a [`BucketAt`],
+//! which has only the verbs that do not wait. Views compose: `limiter.at(now_ns).leaving(20).try_acquire()`.
 //!
 //! # Quotas
 //!
-//! For whole rates there are [`Quota::per_second`], [`per_minute`](Quota::per_minute),
-//! [`per_hour`](Quota::per_hour), [`per_day`](Quota::per_day), and [`Quota::new`] for any period. [`quota!`] reads
-//! text such as `100/s burst 200` at compile time, and [`parse`](str::parse) at run time. [`Quota::try_from_rate`]
-//! takes fractions. The burst is the amount of the rate, unless [`burst`](Quota::burst) sets another. A bucket starts
-//! full, unless [`initial`](Quota::initial) sets fewer tokens.
+//! For whole rates there are [`Quota::per_second`], [`per_minute`](Quota::per_minute), [`per_hour`](Quota::per_hour),
+//! [`per_day`](Quota::per_day), and [`Quota::new`] for any period. [`quota!`] reads text such as `100/s burst 200` at
+//! compile time, and [`parse`](str::parse) at run time. [`Quota::try_from_rate`] takes fractions. The burst is the
+//! amount per period (100 for `per_second(100)`), unless [`burst`](Quota::burst) sets another. A bucket starts full,
+//! unless [`initial`](Quota::initial) sets fewer tokens.
 //!
-//! A bucket of n per period admits nearly 2n in its first period: a burst of n at once, and n more that it earns in
-//! that time. If a limit counts the calls of a window, as most servers do, [`Quota::at_most(n, window)`](Quota::at_most)
-//! makes the quota that admits at most n in any window of that length. As text: `at most 100 in 1min`.
+//! A bucket of n per period admits nearly 2n in a period that begins with a full bucket: a burst of n at once, and n
+//! more that it earns in that time. If a limit counts the calls of a window, as most servers do, [`Quota::at_most(n,
+//! window)`](Quota::at_most) makes the quota that admits at most n in any window of that length, with a burst of half
+//! of n. As text: `at most 100 in 1min`.
 //!
 //! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
 //! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
-//! instead. A bucket has one quota; a call that several quotas must admit asks several limiters. [`Quotas`] is a list
-//! of them, with names: `burst: 100/s; daily: 50000/day`.
+//! instead. A bucket has one quota. Calls that several quotas must admit go to a [`CompositeLimiter`](#several-limits).
+//! [`Quotas`] is a list of quotas with names: `burst: 100/s; daily: 50000/day`.
 //!
-//! **A quota can change** while calls take and wait: [`set_quota`](RateLimiter::set_quota) on either limiter. The
-//! tokens and the debt that are there are kept, or scaled or reset, as a [`QuotaChange`] says. The old and the new
-//! quota both count only for calls that overlap the change, and for a keyed limiter it takes the same time with any
-//! number of keys. A limiter can have any quota up to its first one, or up to the one that
-//! [`up_to`](RateLimiterBuilder::up_to) names when it is built. [`pause_for`](RateLimiter::pause_for) admits nothing for
-//! a time: a server's `Retry-After`. [`DemandLimit`](adaptive::DemandLimit) sets its own quota, which follows demand.
+//! **A quota can change** while calls take and wait: [`set_quota`](RateLimiter::set_quota), which every limiter has.
+//! The tokens and the debt that are there are kept, or scaled or reset, as a [`QuotaChange`] says. A call that overlaps
+//! the change may be decided by either quota, and every later call by the new one. Waiters are timed anew at once. On a
+//! keyed limiter the change takes the same time with any number of keys. Neither the rate nor the burst nor the debt
+//! limit may exceed that of the first quota, or of the one that [`up_to`](RateLimiterBuilder::up_to) names when the
+//! limiter is built. [`pause_for`](RateLimiter::pause_for) admits nothing for a time, such as the one in a server's
+//! `Retry-After`. [`DemandLimit`](adaptive::DemandLimit) sets its own quota, which follows demand.
 //!
-//! A limiter counts in *units*. One unit is a fraction of a token, or a whole token at 10⁹/s. If a token takes a whole
-//! number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in one nanosecond, and nothing is
-//! rounded. At other rates (3/s, 7/min) a unit is the amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the
-//! unit in tokens, and its documentation lists the quotas with coarser units.
+//! A limiter counts in *units*. One unit is a fraction of a token; only at the highest rates, such as 10⁹/s, is it a
+//! whole token. If a token takes a whole number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in
+//! one nanosecond, and whole costs are not rounded. At most other rates (3/s, 7/min) a unit is the amount earned in 1
+//! to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and its documentation lists the quotas with coarser
+//! units.
 //!
-//! Costs are rounded up to a unit, bursts and debts down, and durations up to the nanosecond. So the instant that
-//! [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is sufficient, and
-//! one nanosecond earlier is not. A header in whole seconds must be rounded up too: see `examples/headers.rs`.
+//! Costs are rounded up to a unit, bursts and debts down, and durations up to the nanosecond. So the wait that
+//! [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is sufficient if no
+//! other call comes first, and one nanosecond less is not. A header in whole seconds must be rounded up too: see
+//! `examples/headers.rs`.
 //!
 //! # Costs
 //!
 //! A cost is an `impl Into<`[`Tokens`]`>`. Literals work, because `u32` is the only integer that converts; other
-//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero is admitted in every state and charges
-//! nothing. A cost above the burst, or above what `leaving` allows, can never be admitted and is an error at once.
+//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is admitted whatever
+//! the bucket holds, but not in a pause. A cost above the burst, or above what `leaving` allows, can never be admitted
+//! under this quota and is an error at once.
 //!
 //! # Keys
 //!
 //! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, any hashable type, also [tuples of
 //! references](KeyedRateLimiter#keys-of-several-parts). It stores a hash of 59 bits in place of the key, so two keys of
 //! ten million share a bucket once in ten thousand limiters; the default hasher resists chosen collisions. It takes 20
-//! to 40 bytes a key, whatever the keys are, and never more than its [limit](KeyedRateLimiter::memory_limit). **A full
-//! bucket carries almost no information**, so a key whose bucket is full, and was not used for [10
-//! seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is needed.
-//! [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a new key
-//! replaces the key whose bucket is closest to full, or is refused with [`OnFull::Deny`]; a key that has used up its
-//! quota is never replaced. No clean-up has to be called, and no thread runs one.
+//! to 50 bytes a key, 30 on average, whatever the keys are, and never more than its
+//! [limit](KeyedRateLimiter::memory_limit). **A full bucket carries almost no information**, so a key whose bucket is
+//! full, and was not used for [10 seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
+//! needed. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a
+//! new key replaces the key whose bucket is closest to full, or is refused with [`OnFull::Deny`]. A replaced key comes
+//! back to at most what it had left, because [new keys start with its debt](OnFull::EvictLeastDebt); a key that has
+//! used up its quota is never replaced. No clean-up has to be called, and no thread runs one.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -113,7 +121,7 @@
 //!     .build()?;
 //! assert!(clients.allow("192.0.2.7"));
 //!
-//! let client = clients.key("192.0.2.7"); // a `Bucket`, with every verb and view
+//! let client = clients.key("192.0.2.7"); // a `Bucket`, with every verb that takes or waits
 //! assert_eq!(client.available_tokens().floor(), 9.0);
 //! assert!(client.leaving(5).try_acquire_n(4).is_ok());
 //! # Ok::<(), brimful::BuildError>(())
@@ -125,9 +133,8 @@
 //!
 //! # Waiting
 //!
-//! [`acquire`](RateLimiter::acquire) waits until the tokens are there. It is a future that needs no particular
-//! runtime; [`acquire_blocking`](RateLimiter::acquire_blocking) is the same for a thread. Tasks and threads share
-//! one queue.
+//! [`acquire`](RateLimiter::acquire) waits until the tokens are there. It is a future that needs no particular runtime;
+//! [`acquire_blocking`](RateLimiter::acquire_blocking) is the same for a thread. Tasks and threads share one queue.
 //!
 //! ```
 //! use brimful::{AcquireError, MockClock, Quota, RateLimiter};
@@ -157,37 +164,39 @@
 //! completed are given back. Nothing is charged before the grant.
 //!
 //! **A wait that is known to end too late is refused at once**, because the costs of the waiters ahead are known.
-//! [`within`](Acquire::within) and [`until`](Acquire::until) set the deadline. If a later commit takes the bucket
-//! into debt, the waits that become too late fail then. A wait that is delayed by calls of a higher priority fails
-//! at its deadline.
+//! [`within`](Acquire::within) and [`until`](Acquire::until) set the deadline. If a later commit takes the bucket into
+//! debt, the waits that become too late fail then. A wait that is delayed by calls of a higher priority fails at its
+//! deadline.
 //!
 //! **Waiters are never granted tokens early**, and as a rule at most a millisecond [late](RateLimiter#lateness). The
 //! default [`Timer`] is a thread that all limiters of the process share. With the feature `tokio`, `TokioTimer` wakes
-//! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may bring
-//! its own timer, as [`MockClock`] does.
+//! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may bring its
+//! own timer, as [`MockClock`] does.
 //!
-//! **A task that was held up may continue several times in quick succession**, because the rate
-//! bound applies to grants ([`granted_at`](Granted::granted_at)) and not to the moment at which a task resumes. A
-//! delayed task finishes the granted call, and can then make up to a burst of calls at once. If an executor
-//! holds up several tasks for a time d, the calls in a window are bounded by `burst + rate × (window + d)`. If the
-//! receiver does not tolerate this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for
-//! `retry_after`: it decides when the task runs, but gives up the order of arrival. Or use a short
-//! [`within(t)`](Acquire::within): no more than `burst + rate × t` grants of such waits pile up.
+//! **A task that was held up may continue several times in quick succession**, because the rate bound applies to grants
+//! ([`granted_at`](Granted::granted_at)) and not to the moment at which a task resumes. A delayed task finishes the
+//! granted call, and can then make up to a burst of calls at once. If an executor holds up several tasks for a time d,
+//! the calls in a window are bounded by `burst + rate × (window + d)`. If the receiver does not tolerate this, use a
+//! loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for `retry_after`: it decides when the task runs, but
+//! gives up the order of arrival. Or use a short [`within(t)`](Acquire::within): no more than `burst + rate × t` grants
+//! of such waits pile up.
 //!
 //! **A task that always finds tokens does not yield**: its `.await` completes at once, and the other tasks of its
 //! thread may not run. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
 //!
-//! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and
-//! [65 536 on one key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails
-//! with [`QueueFull`]. If the call has a higher [priority](#priorities) than the last waiter, it takes the place of
-//! that waiter, which fails instead. [`jitter`](Acquire::jitter) delays a granted waiter by a random time, and until
-//! then the waiter has its place. One bucket supports at most 64 different amounts to leave among its waiters. A call
-//! that leaves another amount fails with `QueueFull`, or takes the place of the waiters that leave most.
+//! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and [65 536 on
+//! one key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails with [`QueueFull`]. If
+//! the call has a higher [priority](#priorities) than the last waiter, it is queued by its priority, and the last
+//! waiter fails instead. [`jitter`](Acquire::jitter) delays the completion of a granted wait by a random time: the
+//! tokens are charged at the grant, later waiters are not held up, and the wait counts as a waiter until it completes.
+//! One bucket supports at most 64 different amounts to leave among its waiters. A call that leaves another amount fails
+//! with `QueueFull`, or takes the place of the waiters that leave most.
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
-//! a queue of its own and is not forgotten. Tasks on all keys are served in the order in which they are due.
+//! a queue of its own and is not forgotten. The waiters on all keys are served in the order in which they are due.
 //!
 //! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
-//! wait go on. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.) [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
+//! wait go on. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.)
+//! [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
 //! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function has one argument; several
 //! are a tuple. The documentation of `wrap` has a recipe for tasks that are spawned.
 //!
@@ -195,8 +204,8 @@
 //!
 //! A [`Reservation`] holds tokens that were taken for a cost that is known later.
 //! [`commit(actual)`](Reservation::commit) gives back the rest, or charges the missing tokens, which may take the
-//! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt). [`cancel`](Reservation::cancel), or
-//! dropping the reservation, gives all tokens back.
+//! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt); it returns what is left uncharged beyond
+//! that. [`cancel`](Reservation::cancel), or dropping the reservation, gives all tokens back.
 //!
 //! **To count only failures**, reserve before the attempt and cancel on success. Attempts that run at the same time
 //! hold their tokens, so they cannot exceed the limit together:
@@ -227,14 +236,14 @@
 //! amount that a call leaves is its priority.** A plain call leaves no tokens, which is the highest priority. Waiters
 //! that leave less are served first; waiters that leave the same are served in order of arrival. A call passes all
 //! waiters of lower priority, even if it does not wait. So background work never takes the last tokens, and waits for
-//! as long as other work keeps coming. See [`Bucket`].
+//! as long as other calls keep the bucket below the amount that it leaves. See [`Bucket`].
 //!
 //! # Concurrency
 //!
-//! A rate bounds the calls that begin in a time. A [`ConcurrencyLimit`] bounds the calls that run at a time: each
-//! holds a [`Permit`], which is given back when it is dropped, also by a panic. A [`KeyedConcurrencyLimit`] has a limit
-//! for each key, and memory only for keys in use. Waiters are served in order of arrival;
-//! [`resize`](ConcurrencyLimit::resize) changes the limit, and 0 pauses.
+//! A rate bounds the calls that begin in a time. A [`ConcurrencyLimit`] bounds the calls that run at a time: each holds
+//! a [`Permit`], which is given back when it is dropped, also by a panic. A [`KeyedConcurrencyLimit`] has a limit for
+//! each key, and memory only for keys in use. Waiters are served in order of arrival;
+//! [`resize`](ConcurrencyLimit::resize) changes the limit, and a limit of 0 admits none until the next `resize`.
 //!
 //! ```
 //! use brimful::ConcurrencyLimit;
@@ -248,9 +257,9 @@
 //!
 //! # Several limits
 //!
-//! A [`CompositeLimiter`] holds several quotas at once, and a [`KeyedCompositeLimiter`] holds them for each key. A
-//! call is charged to all of them or to none. The error names the limit that refused it, with the longest of the
-//! waits; [`decide`](CompositeLimiter::decide) returns the numbers of each. Waiters are served in order, and are
+//! A [`CompositeLimiter`] holds several quotas at once, and a [`KeyedCompositeLimiter`] holds them for each key. A call
+//! is charged to all of them or to none. The error names the limit that refused it: of several, the one with the
+//! longest wait; [`decide`](CompositeLimiter::decide) returns the numbers of each. Waiters are served in order, and are
 //! charged when all limits admit them.
 //!
 //! ```
@@ -264,41 +273,41 @@
 //! ```
 //!
 //! [`AllOf`] joins limits of different kinds, keys and costs for one call: the limiter of all requests, a tenant's
-//! bucket, a user's tokens, a [`ConcurrencyLimit`].
+//! bucket, a user's tokens, a [`ConcurrencyLimit`]. It too charges all or none. A [`ModelLimiter`](model::ModelLimiter)
+//! limits the calls to LLM APIs: see [`llm_limits`].
 //!
 //! # Statistics
 //!
-//! A limiter whose builder was asked for [`stats`](RateLimiterBuilder::stats) counts its calls and tokens by
-//! outcome, its waits, refunds, changes of the quota, and keys. [`stats()`](RateLimiter::stats) returns them as
-//! [`Stats`], which prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by
-//! [`RateLimiter::new`] has none.
+//! A limiter whose builder was asked for [`stats`](RateLimiterBuilder::stats) counts its calls and tokens by outcome,
+//! its waits, refunds, changes of the quota, and keys. [`stats()`](RateLimiter::stats) returns them as [`Stats`], which
+//! prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by [`RateLimiter::new`] has
+//! none.
 //!
-//! A limiter of several quotas counts each call once, and the refusals of each limit
-//! ([`CompositeLimiter::stats`]). A concurrency limit counts its permits ([`ConcurrencyLimit::stats`]).
+//! A limiter of several quotas counts each call once, and the refusals of each limit ([`CompositeLimiter::stats`]). A
+//! concurrency limit counts its permits ([`ConcurrencyLimit::stats`]).
 //!
 //! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
-//! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with the most of them, by their
-//! [ids](KeyedRateLimiter::key_id), because a limiter keeps no keys.
+//! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with about the most of them, by their
+//! [ids](KeyedRateLimiter::key_id), because a limiter keeps no keys. It states by how much each count may be too high.
 //!
 //! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
 //! under the [name](RateLimiterBuilder::name) of the policy and never with a key. Calls only count. The program emits
-//! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in a place that
-//! it comes by anyway.
+//! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in code that runs
+//! often anyway.
 //!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
-//! [`Instant`](std::time::Instant) if not; [`clock_health`] reports which, and why. Its first use calibrates it,
-//! which takes about 5 ms. Any other [`Clock`] goes to [`RateLimiter::with_clock`]; it has one required method,
-//! which returns nanoseconds since an origin near its start. [`CoarseClock`] returns a recent time, by one load.
-//! [`at(now_ns)`](RateLimiter::at) takes the time instead of reading the clock, for replays and simulations. Do not
-//! mix it with the clock on one limiter, unless the times have the clock's origin.
+//! [`Instant`](std::time::Instant) if not; [`clock_health`] reports which, and why. Its first use calibrates it, which
+//! takes about 5 ms. Any other [`Clock`] goes to [`RateLimiter::with_clock`]; it has one required method, which returns
+//! nanoseconds since an origin near its start. [`CoarseClock`] returns a recent time, by one load.
+//! [`at(now_ns)`](RateLimiter::at) takes the time instead of reading the clock, for replays and simulations. Do not mix
+//! it with the clock on one limiter, unless the times have the clock's origin.
 //!
-//! The window bound holds for every clock, because each call uses its own reading, even if another thread has seen a
-//! later one. A reading that is behind sees fewer tokens, never more. A call that would be
-//! denied by a reading that may be behind reads the clock once more. A reading far ahead earns at most a burst. After
-//! a call was admitted by it, correct readings see an empty bucket until they catch up;
-//! [`reset`](RateLimiter::reset) cures that.
+//! The window bound holds for every clock: each call is decided by its own reading, even after another thread has seen
+//! a later one. A reading that is behind sees fewer tokens, never more. A call that would be denied by a reading that
+//! may be behind reads the clock once more. A reading far ahead earns at most a burst. After a call was admitted by it,
+//! correct readings see an empty bucket until they catch up; [`reset`](RateLimiter::reset) cures that.
 //!
 //! [`MockClock`] stands still until it is moved, and drives waiters too, so no test has to sleep. The paused time of
 //! tokio does not drive the default clock: its waiters are served in real time. See [`testing`].
@@ -306,8 +315,8 @@
 //! # Proxies and IPv6
 //!
 //! Behind a proxy, the peer address is the proxy's, and one bucket would serve all clients. Use the forwarded client
-//! address, but only from proxies you trust: a client can write any `X-Forwarded-For` header, and so choose a new
-//! key for each request. Read that header from the right, and take the first address that is not a trusted proxy's.
+//! address, but only from proxies you trust: a client can write any `X-Forwarded-For` header, and so choose a new key
+//! for each request. Read that header from the right, and take the first address that is not a trusted proxy's.
 //!
 //! Key IPv6 clients by their /64 prefix, because one client usually has all 2⁶⁴ addresses of it. Turn v4-mapped
 //! addresses into IPv4, so that a client has one bucket on either socket:
@@ -332,15 +341,15 @@
 //! After every error, nothing was charged. All errors implement [`Error`](std::error::Error).
 //!
 //! - [`TryAcquireError`]: the tokens are not there yet ([`RateLimited`], with
-//!   [`retry_after`](RateLimited::retry_after), computed when asked for); the cost is above the burst
+//!   [`retry_after`](RateLimited::retry_after), which counts from the decision); the cost is above the burst
 //!   ([`ExceedsBurst`]); a keyed limiter has no room for a new key ([`TableFull`]).
 //! - [`AcquireError`], of waits: [`ExceedsBurst`], [`TableFull`]; the wait cannot end in time ([`TooLate`], with the
 //!   time it would take); the queue is full ([`QueueFull`]); the key was removed meanwhile ([`KeyRemoved`]); the
 //!   limiter was closed ([`LimiterClosed`]).
 //! - [`TryAcquirePermitError`] and [`AcquirePermitError`], of concurrency limits: no permit is free ([`NoPermit`]), the
 //!   deadline has passed ([`TimedOut`]), the queue is full, or the limit was closed.
-//! - [`LimitError`] and [`CompositeAcquireError`], of several limits: the limit that refused the call, and its own error;
-//!   or a concurrency limit is joined twice ([`JoinedTwice`]).
+//! - [`LimitError`] and [`CompositeAcquireError`], of several limits: the limit that refused the call, and its own
+//!   error; or a concurrency limit is joined twice ([`JoinedTwice`]).
 //! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction, and
 //!   [`SetQuotaError`], of a change: they name the mistake and the correction.
 //!
@@ -348,59 +357,60 @@
 //!
 //! # Guarantees
 //!
-//! 1. **Window bound.** For all a ≤ b, consider the calls whose clock reading lies in [a, b]. Let G be the cost
-//!    granted to them (acquired and reserved), and R the tokens that were added between the first and the last of them
-//!    (by cancel, by commit of less, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset)). Then
-//!    G − R ≤ `burst + rate × (b − a)`, with any number of threads, in any interleaving, with readings that stall,
-//!    differ between cores or run backwards. A reset adds the difference to a bucket that was never used. If the
-//!    quota [changes](RateLimiter::set_quota), the bound is the burst at a and the integral of the rate, and calls that
-//!    overlap a change may count by either quota. A call that
-//!    waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored rate
-//!    exceeds the quota's rate by at most one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges beyond
-//!    its reservation are not granted; counted with them, the bound is `+ debt`.
+//! 1. **Window bound.** For all a ≤ b, consider the calls whose clock reading lies in [a, b]. Let G be the cost granted
+//!    to them (acquired and reserved), and R the tokens that were added between the first and the last of them (by
+//!    cancel, by commit of less, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset)). Then G −
+//!    R ≤ `burst + rate × (b − a)`, with any number of threads, in any interleaving, with readings that stall, differ
+//!    between cores or run backwards. A reset adds what the bucket lacks to the level of one that was never used. If
+//!    the quota [changes](RateLimiter::set_quota), the bound is the burst at a plus the integral of the rate from a to
+//!    b; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds count in R. A
+//!    call that waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored
+//!    rate exceeds the quota's rate by at most one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges
+//!    beyond its reservation are not granted; counted with them, the bound is `+ debt`.
 //! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost c come so often that it is never full
 //!    again. In a time T it admits at least `burst + rate × T − c`, less two units. If the cores' clocks differ by σ,
-//!    subtract rate × σ. For calls that wait, the queue makes the attempt when its timer wakes it. The tokens that a
-//!    limiter holds are never above the exact value (except for the rate's own rounding, less than an eighth of a unit
-//!    in 18 years) and never two units or more below it, however many operations have run.
+//!    subtract rate × σ. For calls that wait, the attempts are made when the timer wakes the queue, so its lateness
+//!    counts. The tokens that a limiter holds are never above the exact value (except for the rate's own rounding, less
+//!    than an eighth of a unit in 18 years) and never two units or more below it, however many operations have run.
 //! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock or
 //!    hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is
 //!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
-//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A call
-//!    of the same class that begins after an enqueue has completed never overtakes it. An enqueue is the first poll of
-//!    a wait; a class is the number of tokens that a call leaves in the bucket.
-//! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than
-//!    it states. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and the keys
-//!    that they wait on, never exceed the builder's numbers. The first four guarantees hold for each key by itself.
-//! 6. **Total.** No input panics after construction. Every [`Quota`] that exists is valid. A limiter is exact for 18
-//!    years (2⁵⁹ ns) of its clock, and earns nothing after.
+//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A call of
+//!    the same class that begins after an enqueue has completed never overtakes it. An enqueue is the first poll of a
+//!    wait; a class is the number of tokens that a call leaves in the bucket.
+//! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than it
+//!    states. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and the keys that
+//!    they wait on, never exceed the builder's numbers. The first four guarantees hold for each key by itself, except
+//!    that two keys whose hashes agree share a bucket, and that a replaced key may come back to less.
+//! 6. **Total.** After construction, no input makes a call panic. Every [`Quota`] that exists is valid. A limiter is
+//!    exact for 18 years (2⁵⁹ ns) of its clock, and earns nothing after.
 //!
 //! Time is the time of the limiter's clock; [`clock_health`] reports that clock's own error. The proofs are in
 //! [`internals`].
 //!
 //! # Sharing and memory ordering
 //!
-//! A decision is one load, one reading of the clock, one multiplication and one compare-exchange. A denial writes
-//! nothing. Threads on one limiter share one cache line, which limits their throughput. A limiter has that line (and
-//! on common processors its neighbour) to itself, so put it in a place that does not move: a `static`, an `Arc`.
-//! While callers wait, calls on that bucket take the lock of its queue, for about as long as a decision takes; after a
-//! charge beyond a reservation, for as long as it takes to look at the waiters up to the last one with a deadline. No
-//! waiter is woken, and no timer is touched, under that lock.
+//! An admission is one load, one reading of the clock, one multiplication and one compare-exchange, if no other thread
+//! comes between. A denial writes nothing, and may read the clock once more. Threads on one limiter share one cache
+//! line, which limits their throughput. A limiter has that line (and on common processors its neighbour) to itself, so
+//! put it in a place that does not move: a `static`, an `Arc`. While callers wait, calls on that bucket take the lock
+//! of its queue, for about as long as a decision takes; after a commit that charges more than was reserved, until the
+//! waiters were checked, up to the last one with a deadline. No waiter is woken, and no timer is touched, under that
+//! lock.
 //!
 //! All changes of a bucket are totally ordered; a denial, or a look, orders nothing. Do not publish data through a
 //! limiter. See [Memory ordering](RateLimiter#memory-ordering).
 //!
 //! # Features
 //!
-//! - `std`, on by default: the clocks, waiting and its timer thread, [`RateLimiter::new`],
-//!   [`RateLimiter::unlimited`], [`RateLimiter::builder`], [`OwnedReservation`], [`KeyedRateLimiter`] and
-//!   [`ConcurrencyLimit`]. Without
+//! - `std`, on by default: the default clock, [`MockClock`], [`RateLimiter::new`], builders, waiting,
+//!   [`OwnedReservation`], changes of quotas, and the keyed, composite, concurrency, model and demand limiters. Without
 //!   it: quotas, tokens, errors, and limiters that do not wait, on a clock of the caller. The crate always needs
 //!   `alloc` and 64-bit atomics.
-//! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate`
-//!   and optionally a `burst`, an `initial` and a `debt`, each of the three a number or a text. [`Quotas`] are also
-//!   read from a list of either, in which a map may have a `name`. Binary formats read only the text. If the `arbitrary_precision` of `serde_json` is
-//!   on, amounts must be texts there.
+//! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate` and
+//!   optionally a `burst`, an `initial` and a `debt`, each of the three a number or a text. [`Quotas`] are also read
+//!   from a list of either, in which a map may have a `name`. Binary formats read only the text. With the feature
+//!   `arbitrary_precision` of `serde_json`, amounts must be texts.
 //! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
 //!   tokio's tasks can wait as well.
 //! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's recorder of metrics,

@@ -43,7 +43,7 @@ use crate::table::FullEvent;
 /// **A full bucket carries almost no information.** A key whose bucket is full again, and was not
 /// used for [`forget_after`](crate::KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
 /// needed. No clean-up has to be called, and no thread runs one. So memory follows the keys in
-/// use: 20 to 40 bytes a key, 29 on average, and never more than
+/// use: 20 to 50 bytes a key, 30 on average, and never more than
 /// [`memory_limit`](KeyedRateLimiter::memory_limit). The limit is reserved at once; most systems
 /// (Linux, macOS, Windows) provide its pages as they are first used. Memory is not given back
 /// before the limiter is dropped, and its owned waits and reservations with it.
