@@ -19,7 +19,7 @@ pub(super) struct Room<'a> {
 
 /// The reason why there is no room for one more key.
 pub(super) enum NoRoom {
-    /// The table is full, and has not been swept for this key.
+    /// The table is full, and has not been swept for this key, or the quota has changed meanwhile.
     Full,
     /// There is no room until `deficit` more units have been earned.
     Refused { deficit: Units },
@@ -62,12 +62,16 @@ impl<'a> Locked<'a> {
         if !swept {
             return Err(NoRoom::Full);
         }
-        // If the victim is charged meanwhile, the search begins anew. If the quota has changed, the key is refused.
+        // If the victim is charged meanwhile, the search begins anew.
         while let Some((victim, word)) = self.victim(terms, &rivals, now).filter(|_| self.table.are_current(terms)) {
             if victim.claim_if(word) {
                 self.lower_floor(terms, word);
                 return Ok(Room { seat: seat(self.vacate(victim)), has_evicted: true });
             }
+        }
+        if !self.table.are_current(terms) {
+            // The quota has changed, and the call tries again by the new one.
+            return Err(NoRoom::Full);
         }
         Err(NoRoom::Refused { deficit: self.refusal(terms, &rivals, now) })
     }

@@ -260,10 +260,13 @@ impl Table {
     /// Returns whether the quota has not changed since the terms were copied. If a word was loaded before, it was
     /// not written by later terms.
     pub(super) fn are_current(&self, terms: &Terms<'_>) -> bool {
-        match terms.piece() {
-            None => self.per_token().is_some(),
-            piece => self.terms().piece() == piece,
-        }
+        self.terms().piece() == terms.piece()
+    }
+
+    /// Returns whether the quota has never changed, and buckets start full.
+    #[inline]
+    pub(super) fn starts_full(&self) -> bool {
+        self.initial.is_none() && self.per_token().is_some()
     }
 
     /// Returns the units in a new bucket; `None` if buckets start full.

@@ -29,7 +29,7 @@ enum Absent<T> {
     Placed(T, Reading),
     /// A bucket in use was forgotten for the key, or the key was refused.
     Forced(T, FullEvent),
-    /// Nothing was done: the table is full, and has not been swept for this call.
+    /// Nothing was done: the table is full, and has not been swept for this call, or the quota has changed meanwhile.
     Full(Reading),
 }
 
@@ -106,7 +106,7 @@ impl Table {
     /// [`run`](Table::run). Returns `None`, and does nothing, if this does not decide.
     #[inline(always)]
     fn take_new<C: Clock>(&self, key: Fingerprint, take: &Take<'_, C>, search: &Search<'_>) -> Option<Taken> {
-        if self.keys() >= self.max_keys {
+        if self.keys() >= self.max_keys || !self.starts_full() {
             return None;
         }
         let mut locked = self.lock(self.stripe_of(key));
@@ -116,6 +116,7 @@ impl Table {
         }
         // The clock is user code and may panic, so it is read before anything is changed.
         let now = take.source.read();
+        // After the clock, as for a hit.
         self.per_token()?;
         let Detached::Bucket(word) = locked.new_bucket(&Terms::of(self.layout()), now) else { return None };
         let Step::Admitted { next, held } = token_bucket::step(self.layout(), word, now, take.demand) else {

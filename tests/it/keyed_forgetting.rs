@@ -2,12 +2,15 @@
 //! that time keep their buckets through any flood, and memory follows the number of keys in that
 //! time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use brimful::{KeyedRateLimiter, MockClock, OnFull, Quota, Tokens, TryAcquireError};
+use brimful::{KeyedRateLimiter, MockClock, OnFull, Quota, QuotaChange, Tokens, TryAcquireError};
 
 use crate::keyed_support::{Keyed, Places, keyed};
 use crate::support::{LAST, Random, SECOND, operations};
+use crate::waiting_panics::PanickingClock;
 
 /// A bucket is full again 10 ms after one call.
 const TOKEN: u64 = SECOND / 100;
@@ -238,6 +241,37 @@ fn an_exhausted_key_is_never_forgotten() {
                 "{places:?}, {on_full:?}"
             );
             println!("{places:?}, {on_full:?}: {} evicted, {full} refused", limiter.evictions());
+        }
+    }
+}
+
+/// A change of the quota that fails, or whose clock panics, leaves the old quota, by which keys are forgotten as before.
+#[test]
+fn a_change_that_fails_does_not_keep_full_buckets() {
+    type Late = KeyedRateLimiter<u64, PanickingClock>;
+    let late = |limiter: &Late| {
+        let changed = limiter.set_quota(QuotaChange::reset(Quota::per_second(1)));
+        assert!(changed.is_err(), "no era begins after half of the limiter's time");
+    };
+    let panics = |limiter: &Late, change: &dyn Fn()| {
+        limiter.clock().left.store(1, Ordering::SeqCst);
+        assert!(catch_unwind(AssertUnwindSafe(change)).is_err());
+    };
+    let changes: [&dyn Fn(&Late); 3] =
+        [&late, &|limiter| panics(limiter, &|| limiter.pause_for(Duration::from_secs(1))), &|limiter| {
+            panics(limiter, &|| limiter.set_quota(Quota::per_second(1)).unwrap())
+        }];
+    for on_full in [OnFull::Deny, OnFull::EvictLeastDebt] {
+        for change in changes {
+            let clock = PanickingClock::default();
+            clock.clock.set(1 << 58);
+            let limiter = keyed(Quota::per_second(1), 16).clock(clock.clone()).on_full(on_full).build().unwrap();
+            change(&limiter);
+            assert!((0..16).all(|key| limiter.allow(&key)));
+            clock.clock.advance(Duration::from_secs(3600));
+            assert!(limiter.allow(&16), "{on_full:?}");
+            assert_eq!(limiter.retain_recent() + limiter.len(), 16, "{on_full:?}");
+            assert_eq!((limiter.len(), limiter.evictions()), (1, 0), "the newcomer's bucket is not full");
         }
     }
 }

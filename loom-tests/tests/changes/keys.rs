@@ -1,8 +1,10 @@
 //! `set_quota` against a key that moves, and against one that comes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use brimful::{KeyedRateLimiter, OnFull, QuotaChange};
+use brimful::{Clock, KeyedRateLimiter, OnFull, Quota, QuotaChange};
 use brimful_loom_tests::{IdentityState, Key, T, key, quota};
 use loom::thread;
 
@@ -133,6 +135,47 @@ fn a_reset_against_a_sweep() {
         other.join().expect("the thread does not panic");
         assert!(table.try_acquire_n(&A, 5).is_err());
     });
+}
+
+/// A new key comes while the quota changes for the first time. Its charge is scaled or is not, once. A clock of loom's
+/// orders the threads, as a clock that never runs backwards does.
+///
+/// Seen red: the short way for a new key reads the clock after it has looked whether the quota has changed.
+#[test]
+fn a_first_change_against_a_newcomer() {
+    /// A token in 13 days, so that no reading earns one.
+    const SLOW: Duration = Duration::from_nanos(1 << 50);
+    /// An era begins with a tick. The first three readings are just before this one, and the next is after it.
+    const TICK: u64 = 1 << 54;
+    const STEP: u64 = 1 << 23;
+    run(None, || {
+        let quota = |burst| Quota::new(1, SLOW).burst(burst);
+        let nanos = Arc::new(loom::sync::atomic::AtomicU64::new(TICK - STEP / 2 - 2 * STEP));
+        let table = KeyedRateLimiter::<Key>::builder().quota(quota(4)).max_keys(3).on_full(OnFull::Deny);
+        let table = table.clock(OrderedClock { nanos, step: STEP }).hasher(IdentityState).timer(|| NoTimer);
+        let table = Arc::new(table.build().expect("a table"));
+        let other = {
+            let table = table.clone();
+            thread::spawn(move || table.set_quota(QuotaChange::proportional(quota(2))).unwrap())
+        };
+        assert!(table.allow(&NEW));
+        other.join().expect("the thread does not panic");
+        // 4 − 1 halved; 4 halved − 1.
+        let left = table.key(&NEW).at(TICK + 8 * STEP).balance();
+        assert!((left - 1.5).abs() < 1e-6 || (left - 1.0).abs() < 1e-6, "{left}");
+    });
+}
+
+/// A clock that loom sees.
+struct OrderedClock {
+    nanos: Arc<loom::sync::atomic::AtomicU64>,
+    step: u64,
+}
+
+impl Clock for OrderedClock {
+    fn now(&self) -> u64 {
+        self.nanos.fetch_add(self.step, Ordering::AcqRel)
+    }
 }
 
 /// Changes by two threads are made one after the other.
