@@ -132,15 +132,13 @@ impl<L: QueuedLimits> CompositeQueue<L> {
     /// Takes a permit, if the limits come with permits, and the tokens of an order. The error is the limit that
     /// refuses it, if it is not for lack of a permit.
     fn charge(&self, call: L::Call<'_>, at: Option<Reading>) -> Result<(), Option<Refused>> {
-        let permits = self.limits.permits();
-        if permits.is_some_and(|permits| permits.take().is_err()) {
-            return Err(None);
+        // Given back also if the clock panics. No waiter has to be told: this thread has the lock of the queue.
+        let slot = self.limits.permits().map(|permits| permits.hold(|| ())).transpose().map_err(|_| None)?;
+        together::take_cold(call, at, &mut |_, _: Taken| ()).map_err(Some)?;
+        if let Some(slot) = slot {
+            slot.keep();
         }
-        let taken = together::take_cold(call, at, &mut |_, _: Taken| ());
-        if let (Err(_), Some(permits)) = (taken, permits) {
-            permits.give_back();
-        }
-        taken.map_err(Some)
+        Ok(())
     }
 
     /// Returns whether a call need not wait for a permit.

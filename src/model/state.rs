@@ -7,7 +7,7 @@ use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::composite::{CompositeQueue, Effect, QueuedLimits, Refused, Waiters};
 use crate::error::NoPermit;
-use crate::queue::{WaitConfig, in_drop};
+use crate::queue::WaitConfig;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::tokens::Tokens;
@@ -123,16 +123,13 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
             return self.take_behind(amounts, at);
         }
         let limits = self.limits();
-        if limits.slots.take().is_err() {
-            return Err(self.no_slot());
-        }
         // Freed unless the call is admitted, also if the clock panics. A waiter may have come meanwhile, and found no
         // slot.
-        let slot = Slot(self);
+        let Ok(slot) = limits.slots.hold(|| self.changed(false)) else { return Err(self.no_slot()) };
         let dims = limits.dims();
         match dims.take(amounts, at) {
             Ok(()) => {
-                std::mem::forget(slot);
+                slot.keep();
                 Ok(dims.epoch())
             }
             Err(refused) => Err(refusal(&dims, amounts, refused)),
@@ -185,16 +182,6 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         if self.queue.has_waiters() {
             self.queue.changed(if is_less { Effect::Later } else { Effect::Earlier });
         }
-    }
-}
-
-/// A slot that is freed when this is dropped.
-struct Slot<'a, C: Clock + Send + Sync + 'static>(&'a Model<C>);
-
-impl<C: Clock + Send + Sync + 'static> Drop for Slot<'_, C> {
-    fn drop(&mut self) {
-        // Waiters may be served, by the clock and the timer of the user.
-        in_drop(|| self.0.free_slot());
     }
 }
 
@@ -258,4 +245,37 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
 
 fn refusal<C: Clock + Send + Sync + 'static>(dims: &Dims<C>, amounts: Amounts, refused: Refused) -> ModelCause {
     <ModelLimits<C> as QueuedLimits>::refusal(dims.call(amounts), refused, false)
+}
+
+#[cfg(all(test, not(brimful_loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// A clock that panics while it is broken.
+    struct Fragile(Arc<AtomicBool>);
+
+    impl Clock for Fragile {
+        fn now(&self) -> u64 {
+            assert!(!self.0.load(Ordering::SeqCst), "the clock is broken");
+            0
+        }
+    }
+
+    #[test]
+    fn a_clock_that_panics_in_the_queue_takes_no_slot() {
+        let broken = Arc::new(AtomicBool::new(false));
+        let clock = Arc::new(Fragile(broken.clone()));
+        let shared = Shared { clock, waits: WaitConfig::new(None, None), learning: None };
+        let quota = ModelQuota::new().rpm(60).max_parallel_requests(1);
+        let model = Model::new("m", quota, &quota.buckets().expect("a quota"), &shared);
+        let take = || model.queue.take(model.amounts(Usage::from(1)), None);
+        broken.store(true, Ordering::SeqCst);
+        assert!(catch_unwind(AssertUnwindSafe(take)).is_err());
+        broken.store(false, Ordering::SeqCst);
+        assert_eq!(model.limits().slots.word().in_flight(), 0);
+        assert!(matches!(take(), Some(Ok(_))));
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::queue::{TimeDriver, TimerFactory, WaitConfig, wake};
+use crate::queue::{TimeDriver, TimerFactory, WaitConfig, in_drop, wake};
 use crate::sync::OnceLock;
 
 use super::cell::PermitCell;
@@ -81,6 +81,14 @@ impl Permits {
         )
     }
 
+    /// Takes a permit as [`take`](Permits::take) does. Unless it is [kept](Hold::keep), it is given back when the result
+    /// is dropped, and `after` is called then.
+    #[inline]
+    pub(crate) fn hold<F: Fn()>(&self, after: F) -> Result<Hold<'_, F>, Unavailable> {
+        self.take()?;
+        Ok(Hold { permits: self, after })
+    }
+
     fn queue(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> &Arc<PermitQueue> {
         self.queue.get_or_init(|| PermitQueue::new(config()))
     }
@@ -140,6 +148,30 @@ impl Permits {
     #[must_use = "the waiters have to be woken"]
     pub(super) fn close_apart(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> Vec<Waker> {
         self.queue(config).close(&self.cell)
+    }
+}
+
+/// A permit for a call that is not admitted yet.
+pub(crate) struct Hold<'a, F: Fn()> {
+    permits: &'a Permits,
+    after: F,
+}
+
+impl<F: Fn()> Hold<'_, F> {
+    /// The call is admitted.
+    #[inline]
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<F: Fn()> Drop for Hold<'_, F> {
+    fn drop(&mut self) {
+        // Waiters may be served, by the clock and the timer of the user.
+        in_drop(|| {
+            self.permits.give_back();
+            (self.after)();
+        });
     }
 }
 
