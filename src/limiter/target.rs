@@ -366,6 +366,13 @@ impl<'a, C: Clock> Target<'a, C> {
         self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units)).unwrap_or_default()
     }
 
+    /// Gives `n` tokens back to a bucket without statistics, and returns those that were not added.
+    #[cfg(feature = "std")]
+    pub(crate) fn restore(&self, n: Tokens, now: TimeSource<'_, C>) -> Tokens {
+        let units = self.layout().units_down(n);
+        self.layout().tokens_up(units - u128::from(self.add_units(units, now).0))
+    }
+
     /// Fills the bucket, and forgets its past.
     pub(crate) fn reset(&self, now: TimeSource<'_, C>) {
         self.change(now, |terms, _, _| (token_bucket::filled(terms), Units(0)));

@@ -12,7 +12,8 @@ use crate::quota::Quota;
 use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
 
-use super::amounts::Amounts;
+use super::amounts::{self, Amounts};
+use super::charge::{Change, Charge};
 use super::dimension::Dimension;
 use super::quota::ModelQuota;
 
@@ -166,21 +167,24 @@ impl<C: Clock> Dims<C> {
         DimsCall { dims: &self.dims, amounts }
     }
 
-    /// Charges `actual` instead of `charged`, which were charged in an epoch. Returns whether something was given
-    /// back, and whether something was charged.
-    pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) -> Settled {
-        let (mut settled, mut now) = (Settled::default(), None);
+    /// Settles a call for other amounts. Returns whether something was given back, and whether something was charged.
+    pub(super) fn settle(&self, charge: &mut Charge, to: &Amounts) -> Settled {
+        let (mut settled, mut now, epoch) = (Settled::default(), None, charge.epoch());
         for dim in self.dims.iter().filter(|dim| dim.since.is_some_and(|since| since <= epoch)) {
-            let (charged, actual) = (charged.in_dimension(dim.dimension), actual.in_dimension(dim.dimension));
-            if charged == actual {
-                continue;
-            }
-            // One reading for all. Before the end of a pause, a bucket counts as it will be then.
+            let Some(change) = charge.change(dim.dimension, to) else { continue };
+            // One reading for all, before any is changed: the clock may panic. Before the end of a pause, a bucket
+            // counts as it will be then.
             let now = *now.get_or_insert_with(|| dim.target().live().read().max(self.opens));
-            dim.target().settle(charged, actual, TimeSource::given(now));
-            settled.gave_back |= charged > actual;
-            settled.charged |= actual > charged;
+            let (target, at) = (dim.target(), TimeSource::given(now));
+            let missing = match change {
+                Change::Charge(n) => target.settle(Tokens::ZERO, n, at),
+                Change::GiveBack(n) => target.restore(n, at),
+            };
+            settled.gave_back |= matches!(change, Change::GiveBack(_));
+            settled.charged |= matches!(change, Change::Charge(_));
+            charge.changed(dim.dimension, to, change, missing);
         }
+        charge.settled(*to);
         settled
     }
 }
@@ -228,7 +232,7 @@ impl<C: Clock> Parts for DimsCall<'_, C> {
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, Arc<C>> {
         let dim = &self.dims[nth];
-        Part { target: dim.target(), n: self.amounts.in_dimension(dim.dimension), leaving: Tokens::ZERO }
+        Part { target: dim.target(), n: amounts::tokens(self.amounts.in_dimension(dim.dimension)), leaving: Tokens::ZERO }
     }
 
     fn name(&self, nth: usize) -> LimitName {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, QuantaClock};
 
 use super::acquire::ModelAcquire;
+use super::charge::Charge;
 use super::error::ModelError;
 use super::hints::ServerHints;
 use super::permit::Permit;
@@ -124,7 +125,7 @@ pub(super) fn try_acquire<C: Clock + Send + Sync + 'static>(
 ) -> Result<Permit<C>, ModelError> {
     let amounts = model.amounts(estimate);
     match model.try_take(amounts, None) {
-        Ok(epoch) => Ok(Permit::new(model.clone(), estimate, amounts, epoch, Duration::ZERO)),
+        Ok(epoch) => Ok(Permit::new(model.clone(), estimate, Charge::new(amounts, epoch), Duration::ZERO)),
         Err(cause) => Err(model.error(cause)),
     }
 }

@@ -3,6 +3,7 @@
 mod acquire;
 mod amounts;
 mod builder;
+mod charge;
 mod config;
 mod dimension;
 mod dims;

@@ -14,6 +14,7 @@ use crate::tokens::Tokens;
 use crate::word::Reading;
 
 use super::amounts::Amounts;
+use super::charge::Charge;
 use super::dimension::Dimension;
 use super::dims::{Dim, Dims, Settled};
 use super::error::{ModelCause, ModelError};
@@ -97,7 +98,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let (mut amounts, plain) = (Amounts::of(ratios.scaled(estimate)), Amounts::of(estimate));
         for dim in self.limits().dims().limited() {
             // An estimate above a burst is refused, and the error shows it as it was given.
-            let most = dim.burst().max(plain.in_dimension(dim.dimension));
+            let most = u64::from(dim.burst().whole()).max(plain.in_dimension(dim.dimension));
             amounts.clip(dim.dimension, most);
         }
         amounts
@@ -158,9 +159,9 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         ModelCause::NoSlot(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
     }
 
-    /// Charges `actual` instead of `charged`.
-    pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) {
-        let Settled { gave_back, charged } = self.limits().dims().settle(charged, actual, epoch);
+    /// Settles a call for other amounts.
+    pub(super) fn settle(&self, charge: &mut Charge, to: &Amounts) {
+        let Settled { gave_back, charged } = self.limits().dims().settle(charge, to);
         if gave_back || charged {
             self.changed(charged);
         }

@@ -39,6 +39,7 @@ mod model_config;
 mod model_hints;
 mod model_oracle;
 mod model_server;
+mod model_settling;
 mod model_sim;
 mod model_storm;
 mod model_trace;
