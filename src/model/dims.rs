@@ -26,19 +26,22 @@ pub(super) struct Dim<C> {
     /// The epoch in which it came: calls of earlier ones were not charged to it. `None` for the gate, in which nothing
     /// is settled.
     since: Option<u64>,
+    /// The epoch in which a pause emptied it, or in which it came: calls of earlier ones fill it no longer.
+    emptied: u64,
     limiter: RateLimiter<Arc<C>>,
 }
 
 impl<C: Clock> Dim<C> {
     /// Returns a bucket that is full.
     fn full(dimension: Dimension, since: u64, quota: Quota, clock: &Arc<C>) -> Self {
-        Dim { dimension, since: Some(since), limiter: RateLimiter::with_clock(quota, clock.clone()) }
+        let limiter = RateLimiter::with_clock(quota, clock.clone());
+        Dim { dimension, since: Some(since), emptied: since, limiter }
     }
 
     /// Returns a gate that admits everything.
     fn gate(clock: &Arc<C>) -> Self {
         let limiter = RateLimiter::with_clock(GATE, clock.clone());
-        Dim { dimension: Dimension::Rpm, since: None, limiter }
+        Dim { dimension: Dimension::Rpm, since: None, emptied: 0, limiter }
     }
 
     /// Returns a gate that admits nothing before it `opens`, and a call each nanosecond then.
@@ -46,13 +49,22 @@ impl<C: Clock> Dim<C> {
         Dim { limiter: RateLimiter::holding(GATE, opens, Tokens::ONE, clock.clone()), ..Dim::gate(clock) }
     }
 
-    /// Returns a bucket of the same dimension that has at this reading what this one has then, at most `most`.
+    /// Returns a bucket of the same dimension that has at a reading what this one has at another one, at most `most`.
     fn renewed(&self, quota: Quota, (before, at): (Reading, Reading), most: Tokens, clock: &Arc<C>) -> Self {
         let (held, debt) = self.target().held_and_debt(TimeSource::given(before));
         let limiter = RateLimiter::holding(quota, at, held.min(most).min(quota.capacity()), clock.clone());
-        let dim = Dim { dimension: self.dimension, since: self.since, limiter };
+        let dim = Dim { limiter, ..*self };
         dim.target().settle(Tokens::ZERO, debt, TimeSource::given(at));
         dim
+    }
+
+    /// Returns the bucket after a pause: empty if it is one of minutes. One of days keeps what it holds.
+    fn paused(&self, (before, opens): (Reading, Reading), epoch: u64, clock: &Arc<C>) -> Self {
+        let quota = self.limiter.quota();
+        match self.dimension {
+            Dimension::Rpd | Dimension::Tpd => self.renewed(quota, (before, opens), Tokens::MAX, clock),
+            _ => Dim { emptied: epoch, ..self.renewed(quota, (before, opens), Tokens::ZERO, clock) },
+        }
     }
 
     #[inline]
@@ -69,7 +81,7 @@ impl<C: Clock> Dim<C> {
 pub(super) struct Dims<C> {
     /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the last.
     dims: Vec<Dim<C>>,
-    /// The number of changes that gave the model new buckets.
+    /// The number of changes and pauses, which gave the model new buckets.
     epoch: u64,
     /// The end of the last pause, before which nothing is admitted.
     opens: Reading,
@@ -136,19 +148,17 @@ impl<C: Clock> Dims<C> {
 
     /// Admits nothing before a reading, at which the buckets of minutes are empty then, unless a longer pause is on.
     /// Those of days keep what they hold: a server that refuses for a minute does not take the rest of the day.
+    ///
+    /// Calls of earlier epochs pay debts of the empty buckets, but do not fill them: all that they were charged was
+    /// dropped with the rest, and many of them may end at once.
     pub(super) fn pause(&mut self, opens: Reading, clock: &Arc<C>) {
         if opens <= self.opens {
             return;
         }
         let now = Reading::from_nanos(clock.now());
-        let before = now.max(self.opens);
-        let most = |dimension| match dimension {
-            Dimension::Rpd | Dimension::Tpd => Tokens::MAX,
-            _ => Tokens::ZERO,
-        };
-        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (before, opens), most(dim.dimension), clock);
-        let dims = self.limited().map(dim).collect();
-        *self = Dims { dims, epoch: self.epoch, opens, quota: self.quota }.gated(now, clock);
+        let (before, epoch) = (now.max(self.opens), self.epoch + 1);
+        let dims = self.limited().map(|dim| dim.paused((before, opens), epoch, clock)).collect();
+        *self = Dims { dims, epoch, opens, quota: self.quota }.gated(now, clock);
     }
 
     /// Takes the amounts, or nothing.
@@ -178,7 +188,7 @@ impl<C: Clock> Dims<C> {
             let (target, at) = (dim.target(), TimeSource::given(now));
             let missing = match change {
                 Change::Charge(n) => target.settle(Tokens::ZERO, n, at),
-                Change::GiveBack(n) => target.restore(n, at),
+                Change::GiveBack(n) => target.restore(n, dim.emptied > epoch, at),
             };
             settled.gave_back |= matches!(change, Change::GiveBack(_));
             settled.charged |= matches!(change, Change::Charge(_));

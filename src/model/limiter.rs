@@ -169,7 +169,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     ///
     /// - After a **refusal** (status 429), or a time to retry after, the model admits nothing until then, and then begins
     ///   with empty buckets of minutes, so that the calls that waited do not come as one burst; those of days keep what
-    ///   they hold. Tokens that earlier calls give back meanwhile are there then. Without a time, or with a time of zero,
+    ///   they hold. Calls from before the pause do not [fill](Permit::commit) the empty buckets, in it or later. Without a time, or with a time of zero,
     ///   the pause is the longest reset of a dimension that has nothing left; or else a second, doubled by each further refusal in
     ///   a row, up to 64 seconds. A pause is at most a day, and a shorter one does not end a longer one.
     /// - A **remaining** count below what is left here is charged at once. One that is above raises what is left by an

@@ -90,6 +90,10 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     /// - Tokens that a full bucket could not take back are lost. They count as charged: a later commit of more charges
     ///   only what is beyond them.
     ///
+    /// A call that was admitted before a [pause](crate::model::ModelLimiter::pause_for) pays the debts of the buckets of
+    /// minutes, but does not fill them: otherwise, calls that end at once would bring the burst that the pause is against.
+    /// Those of days are settled as always.
+    ///
     /// The slot is freed when the permit is dropped.
     pub fn commit(&mut self, actual: impl Into<Usage>) {
         let actual = actual.into();
@@ -103,7 +107,8 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
         self.model.observe(hints);
     }
 
-    /// Gives everything back, the request too, and frees the slot: for a call that was not made.
+    /// Gives everything back, the request too, as a [commit](Permit::commit) does, and frees the slot: for a call that was
+    /// not made.
     pub fn cancel(mut self) {
         self.actual = None;
         self.settle(Amounts::NOTHING);

@@ -177,14 +177,14 @@ fn calls_that_end_in_a_pause_are_settled() {
     limiter.pause_for("m", seconds(500));
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (60, 600));
     permits[0].commit(50);
-    assert_eq!(used(&limiter, Dimension::Tpm), 550);
+    assert_eq!(used(&limiter, Dimension::Tpm), 600);
     permits[1].commit(250);
-    assert_eq!(used(&limiter, Dimension::Tpm), 700);
+    assert_eq!(used(&limiter, Dimension::Tpm), 750);
     let last = permits.pop().expect("three");
     last.cancel();
-    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (59, 600, 2));
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (60, 650, 2));
     // Tokens that were given back are not used before the end of the pause.
-    assert_eq!(wait(&limiter), Duration::from_millis(500_100));
+    assert_eq!(wait(&limiter), Duration::from_millis(505_100));
     drop(permits);
     advance(&limiter, 570_000);
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (0, 0, 0));

@@ -1,11 +1,14 @@
-//! The charge of a call is settled exactly: what could not be charged is not given back, and what a full bucket could not
-//! take back is not charged again.
+//! The charge of a call is settled exactly: what could not be charged is not given back, what a full bucket could not take
+//! back is not charged again, and calls from before a pause bring no burst after it.
+
+use std::time::Duration;
 
 use brimful::MockClock;
 use brimful::model::{Dimension, ModelQuota, Permit};
 use proptest::prelude::*;
 
 use crate::model::{Limiter, advance, limiter, used};
+use crate::waiting::poll;
 
 /// Sixty tokens a day earn as much in a minute as the tokens of a minute.
 const QUOTA: ModelQuota = ModelQuota::new().tpm(600).tpd(86_400);
@@ -86,6 +89,49 @@ fn what_a_full_bucket_could_not_take_back_is_lost() {
     assert_eq!(used(&limiter, Dimension::Tpm), 250, "450 of the 500 are still charged");
     stream.cancel();
     assert_eq!(used(&limiter, Dimension::Tpm), 0);
+}
+
+#[test]
+fn calls_from_before_a_pause_bring_no_burst_after_it() {
+    let limiter = limiter(ModelQuota::new().rpm(60).tpm(600).tpd(86_400));
+    let mut permits: Vec<_> = (0..10).map(|_| begun(&limiter, 60)).collect();
+    limiter.pause_for("m", Duration::from_secs(30));
+    let mut waits: Vec<_> = (0..40).map(|_| limiter.acquire("m", 10)).collect();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    for permit in permits.drain(..5) {
+        permit.cancel();
+    }
+    assert_eq!((used(&limiter, Dimension::Rpm), both(&limiter)), (60, (600, 300)), "the day is given back");
+    for second in 1..=60u64 {
+        advance(&limiter, 1_000);
+        if second > 40
+            && let Some(mut permit) = permits.pop()
+        {
+            permit.commit(0);
+        }
+        waits.retain_mut(|wait| poll(wait).is_none());
+        assert_eq!(waits.len() as u64, 40 - second.saturating_sub(30).min(40), "after {second} seconds");
+    }
+}
+
+#[test]
+fn a_debt_is_paid_by_calls_from_before_a_pause() {
+    let limiter = limiter(QUOTA);
+    let (mut more, less) = (begun(&limiter, 100), begun(&limiter, 200));
+    limiter.pause_for("m", Duration::from_secs(30));
+    more.commit(350);
+    assert_eq!(both(&limiter), (850, 550));
+    more.commit(300);
+    assert_eq!(both(&limiter), (800, 500));
+    less.cancel();
+    assert_eq!(both(&limiter), (600, 300), "the debt is paid, and nothing is there");
+    more.cancel();
+    assert_eq!(both(&limiter), (600, 0));
+    // A call after the pause is settled as before.
+    advance(&limiter, 90_000);
+    let after = begun(&limiter, 600);
+    after.cancel();
+    assert_eq!(both(&limiter), (0, 0));
 }
 
 proptest! {
