@@ -16,6 +16,7 @@ use super::amounts::{self, Amounts};
 use super::charge::{Change, Charge};
 use super::dimension::Dimension;
 use super::quota::ModelQuota;
+use super::row::Row;
 
 /// The bucket of a model without any other, and of a paused one: it is never empty, but it may open later.
 const GATE: Quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
@@ -85,6 +86,7 @@ pub(super) struct Dims<C> {
     epoch: u64,
     /// The end of the last pause, before which nothing is admitted.
     opens: Reading,
+    pub(super) row: Row,
     quota: ModelQuota,
 }
 
@@ -93,7 +95,7 @@ impl<C: Clock> Dims<C> {
     pub(super) fn new(quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) -> Self {
         let dims = buckets.iter().map(|&(dimension, quota)| Dim::full(dimension, 0, quota, clock)).collect();
         let opens = Reading::from_nanos(0);
-        Dims { dims, epoch: 0, opens, quota }.gated(opens, clock)
+        Dims { dims, epoch: 0, opens, row: Row::NONE, quota }.gated(opens, clock)
     }
 
     /// Adds the gate, if it is needed at this reading.
@@ -143,7 +145,7 @@ impl<C: Clock> Dims<C> {
         };
         let dims = buckets.iter().map(dim).collect();
         // Nothing is changed before: the clock, which is user code, may panic.
-        *self = Dims { dims, epoch, opens: self.opens, quota }.gated(now, clock);
+        *self = Dims { dims, epoch, quota, ..*self }.gated(now, clock);
     }
 
     /// Admits nothing before a reading, at which the buckets of minutes are empty then, unless a longer pause is on.
@@ -151,14 +153,13 @@ impl<C: Clock> Dims<C> {
     ///
     /// Calls of earlier epochs pay debts of the empty buckets, but do not fill them: all that they were charged was
     /// dropped with the rest, and many of them may end at once.
-    pub(super) fn pause(&mut self, opens: Reading, clock: &Arc<C>) {
+    pub(super) fn pause(&mut self, now: Reading, opens: Reading, clock: &Arc<C>) {
         if opens <= self.opens {
             return;
         }
-        let now = Reading::from_nanos(clock.now());
         let (before, epoch) = (now.max(self.opens), self.epoch + 1);
         let dims = self.limited().map(|dim| dim.paused((before, opens), epoch, clock)).collect();
-        *self = Dims { dims, epoch, opens, quota: self.quota }.gated(now, clock);
+        *self = Dims { dims, epoch, opens, ..*self }.gated(now, clock);
     }
 
     /// Takes the amounts, or nothing.
@@ -242,7 +243,11 @@ impl<C: Clock> Parts for DimsCall<'_, C> {
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, Arc<C>> {
         let dim = &self.dims[nth];
-        Part { target: dim.target(), n: amounts::tokens(self.amounts.in_dimension(dim.dimension)), leaving: Tokens::ZERO }
+        Part {
+            target: dim.target(),
+            n: amounts::tokens(self.amounts.in_dimension(dim.dimension)),
+            leaving: Tokens::ZERO,
+        }
     }
 
     fn name(&self, nth: usize) -> LimitName {

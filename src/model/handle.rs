@@ -60,7 +60,7 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
 
     /// As [`ModelLimiter::observe`](crate::model::ModelLimiter::observe).
     pub fn observe(&self, hints: &ServerHints) {
-        self.0.observe(hints);
+        self.0.observe(hints, None);
     }
 
     /// As [`ModelLimiter::pause_for`](crate::model::ModelLimiter::pause_for).

@@ -169,9 +169,14 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     ///
     /// - After a **refusal** (status 429), or a time to retry after, the model admits nothing until then, and then begins
     ///   with empty buckets of minutes, so that the calls that waited do not come as one burst; those of days keep what
-    ///   they hold. Calls from before the pause do not [fill](Permit::commit) the empty buckets, in it or later. Without a time, or with a time of zero,
-    ///   the pause is the longest reset of a dimension that has nothing left; or else a second, doubled by each further refusal in
-    ///   a row, up to 64 seconds. A pause is at most a day, and a shorter one does not end a longer one.
+    ///   they hold. Calls from before the pause do not [fill](Permit::commit) the empty buckets, in it or later. Without a
+    ///   time, or with a time of zero, the pause is the longest reset of a dimension that has nothing left; or else a
+    ///   second, doubled by each further refusal in a row, up to 64 seconds. A pause is at most a day, and a shorter one
+    ///   does not end a longer one.
+    /// - Refusals of calls that were in flight **together** count as one, and pause once: each call that was begun before
+    ///   the pause of the last refusal. A time that the server names counts in any case. If the call is not known, it
+    ///   counts as begun before a pause that is on: use [`Permit::observe`] if you can. An answer that is no refusal ends
+    ///   the row in the same way, if its call was begun after the pause.
     /// - A **remaining** count below what is left here is charged at once. One that is above raises what is left by an
     ///   eighth of the difference. The server may not have counted all calls in flight yet: so requests in flight count
     ///   as used, and tokens are raised only if no other call is in flight.
@@ -195,7 +200,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// ```
     pub fn observe(&self, model: &str, hints: &ServerHints) {
         if let Some(model) = self.existing(model) {
-            model.observe(hints);
+            model.observe(hints, None);
         }
     }
 

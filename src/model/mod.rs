@@ -16,6 +16,7 @@ mod limits;
 mod observe;
 mod permit;
 mod quota;
+mod row;
 #[cfg(feature = "serde")]
 mod serde;
 mod state;

@@ -102,9 +102,10 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     }
 
     /// Takes over what the server said with the answer, as
-    /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does.
+    /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does, and knows the call: whether it was begun before
+    /// the last refusal.
     pub fn observe(&self, hints: &ServerHints) {
-        self.model.observe(hints);
+        self.model.observe(hints, Some(self.charge.epoch()));
     }
 
     /// Gives everything back, the request too, as a [commit](Permit::commit) does, and frees the slot: for a call that was

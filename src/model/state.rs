@@ -18,7 +18,6 @@ use super::charge::Charge;
 use super::dimension::Dimension;
 use super::dims::{Dim, Dims, Settled};
 use super::error::{ModelCause, ModelError};
-use super::hints::ServerHints;
 use super::learning::{Learning, Ratios};
 use super::limits::ModelLimits;
 use super::quota::ModelQuota;
@@ -47,8 +46,6 @@ struct Counts {
     wait_micros: AtomicU64,
     /// The refusals by the server.
     rate_limited: AtomicU64,
-    /// Those that gave no time, and came after the pause of the one before.
-    in_a_row: AtomicU64,
 }
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
@@ -57,7 +54,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let dims = Dims::new(quota, buckets, &shared.clock);
         let limits = ModelLimits::new(dims, quota.slots(), shared.clock.clone());
         let zero = || AtomicU64::new(0);
-        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero(), in_a_row: zero() };
+        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero() };
         let (queue, ratios) =
             (CompositeQueue::new(limits, shared.waits.clone(), None), shared.learning.map(Ratios::new));
         Arc::new(Model { name: name.into(), queue, ratios, counts })
@@ -187,24 +184,9 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
 }
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
-    /// Counts an answer of the server. Returns how often in a row it refused a call, before this one, without a time.
-    pub(super) fn count_answer(&self, hints: &ServerHints) -> u32 {
-        let Counts { rate_limited, in_a_row, .. } = &self.counts;
-        if !hints.is_refused() {
-            if in_a_row.load(Ordering::Relaxed) > 0 {
-                in_a_row.store(0, Ordering::Relaxed);
-            }
-            return 0;
-        }
-        rate_limited.fetch_add(1, Ordering::Relaxed);
-        // Refusals of calls that were in flight together count once.
-        let is_paused = self.limits().dims().opens() > self.limits().read();
-        let before = if is_paused {
-            in_a_row.load(Ordering::Relaxed).saturating_sub(1)
-        } else {
-            in_a_row.fetch_add(1, Ordering::Relaxed)
-        };
-        u32::try_from(before).unwrap_or(u32::MAX)
+    /// Counts a refusal by the server.
+    pub(super) fn count_refusal(&self) {
+        self.counts.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a wait that was granted.

@@ -34,6 +34,7 @@ mod keyed_verbs;
 mod keyed_window;
 mod load_and_clock;
 mod model;
+mod model_backoff;
 mod model_change;
 mod model_config;
 mod model_hints;

@@ -10,12 +10,12 @@ use crate::waiting::poll;
 
 const QUOTA: ModelQuota = ModelQuota::new().rpm(60).tpm(600);
 
-fn seconds(n: u64) -> Duration {
+pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// Returns the time until a call is admitted.
-fn wait(limiter: &Limiter) -> Duration {
+pub(crate) fn wait(limiter: &Limiter) -> Duration {
     match limiter.try_acquire("m", 1) {
         Ok(permit) => {
             permit.cancel();
