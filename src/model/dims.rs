@@ -78,6 +78,15 @@ impl<C: Clock> Dim<C> {
     }
 }
 
+/// A quota that takes the place of another one.
+pub(super) struct Requota {
+    /// The version of the registry that sets it.
+    pub(super) version: u64,
+    pub(super) quota: ModelQuota,
+    /// Those of the [quota](ModelQuota::buckets).
+    pub(super) buckets: Vec<(Dimension, Quota)>,
+}
+
 /// The buckets of a model: at least one. All have the same clock.
 pub(super) struct Dims<C> {
     /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the last.
@@ -87,6 +96,8 @@ pub(super) struct Dims<C> {
     /// The end of the last pause, before which nothing is admitted.
     opens: Reading,
     pub(super) row: Row,
+    /// The version of the registry that set the quota; zero for the first.
+    version: u64,
     quota: ModelQuota,
 }
 
@@ -95,7 +106,7 @@ impl<C: Clock> Dims<C> {
     pub(super) fn new(quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) -> Self {
         let dims = buckets.iter().map(|&(dimension, quota)| Dim::full(dimension, 0, quota, clock)).collect();
         let opens = Reading::from_nanos(0);
-        Dims { dims, epoch: 0, opens, row: Row::NONE, quota }.gated(opens, clock)
+        Dims { dims, epoch: 0, opens, row: Row::NONE, version: 0, quota }.gated(opens, clock)
     }
 
     /// Adds the gate, if it is needed at this reading.
@@ -131,9 +142,13 @@ impl<C: Clock> Dims<C> {
         self.dims.iter().filter(|dim| dim.since.is_some())
     }
 
-    /// Gives the model another quota. Buckets of dimensions that stay keep their tokens and their debt, and other ones
-    /// are full. A pause goes on.
-    pub(super) fn change(&mut self, quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) {
+    /// Gives the model another quota, unless a later version of the registry has set one: returns whether it did.
+    /// Buckets of dimensions that stay keep their tokens and their debt, and other ones are full. A pause goes on.
+    pub(super) fn change(&mut self, to: &Requota, clock: &Arc<C>) -> bool {
+        let &Requota { version, quota, ref buckets } = to;
+        if version < self.version {
+            return false;
+        }
         let (now, epoch) = (Reading::from_nanos(clock.now()), self.epoch + 1);
         let at = now.max(self.opens);
         let dim = |&(dimension, quota): &(Dimension, Quota)| {
@@ -145,7 +160,8 @@ impl<C: Clock> Dims<C> {
         };
         let dims = buckets.iter().map(dim).collect();
         // Nothing is changed before: the clock, which is user code, may panic.
-        *self = Dims { dims, epoch, quota, ..*self }.gated(now, clock);
+        *self = Dims { dims, epoch, version, quota, ..*self }.gated(now, clock);
+        true
     }
 
     /// Admits nothing before a reading, at which the buckets of minutes are empty then, unless a longer pause is on.

@@ -11,6 +11,7 @@ use crate::sync::{RwLock, read_lock, write_under};
 
 use super::acquire::ModelAcquire;
 use super::config::{self, DEFAULT, ModelConfig};
+use super::dims::Requota;
 use super::error::{ModelCause, ModelConfigError, ModelError};
 use super::handle::{self, ModelHandle};
 use super::hints::ServerHints;
@@ -68,6 +69,9 @@ struct Registry<C: Clock + Send + Sync + 'static> {
     /// In a few comparisons, a name is found before it is hashed.
     models: BTreeMap<Box<str>, Entry<C>>,
     default: Option<ModelQuota>,
+    /// The number of times that quotas were set. Models are changed without the lock of the registry, so a change may
+    /// come late: a model keeps the quota of the highest version.
+    version: u64,
     /// The number of models that are not listed.
     unlisted: usize,
 }
@@ -95,7 +99,8 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         max_models: usize,
     ) -> Result<Self, ModelConfigError> {
         config.check()?;
-        let registry = RwLock::new(Registry { models: BTreeMap::new(), default: config.default, unlisted: 0 });
+        let registry =
+            RwLock::new(Registry { models: BTreeMap::new(), default: config.default, version: 0, unlisted: 0 });
         let limiter = ModelLimiter { registry, shared, max_models };
         for (name, quota) in &config.models {
             limiter.set_model(name, *quota)?;
@@ -236,6 +241,9 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// refused, and so are those that need more than a new burst, when they are first; the others are served by the
     /// new quota. If the new limit of parallel requests is below the number in flight, it takes effect as calls end.
     ///
+    /// If several threads set quotas at once, also by [`set_default`](ModelLimiter::set_default), there is one order of
+    /// their calls, the same for all models: each model ends with the quota that was set last for it.
+    ///
     /// # Errors
     ///
     /// If a number is no limit: the error names the model and the field. Nothing is changed then.
@@ -250,18 +258,19 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         }
         config::check(name, &quota)?;
         let model = self.made(name, quota);
-        let before = write_under(&self.registry, |registry| match registry.models.get_mut(name) {
-            Some(entry) => {
+        let (before, version) = write_under(&self.registry, |registry| {
+            registry.version += 1;
+            let before = registry.models.get_mut(name).map(|entry| {
                 registry.unlisted -= usize::from(!std::mem::replace(&mut entry.is_listed, true));
-                Some(entry.model.clone())
-            }
-            None => {
+                entry.model.clone()
+            });
+            if before.is_none() {
                 registry.insert(name, model, true);
-                None
             }
+            (before, registry.version)
         });
         if let Some(before) = before {
-            before.change(quota, &quota.buckets().unwrap_or_default());
+            before.change(&Requota { version, quota, buckets: quota.buckets().unwrap_or_default() });
         }
         Ok(())
     }
@@ -277,14 +286,14 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         if let Some(quota) = &quota {
             config::check(DEFAULT, quota)?;
         }
-        let unlisted: Vec<_> = write_under(&self.registry, |registry| {
-            registry.default = quota;
+        let (unlisted, version) = write_under(&self.registry, |registry| {
+            (registry.default, registry.version) = (quota, registry.version + 1);
             let unlisted = registry.models.values().filter(|entry| !entry.is_listed);
-            unlisted.map(|entry| entry.model.clone()).collect()
+            (unlisted.map(|entry| entry.model.clone()).collect::<Vec<_>>(), registry.version)
         });
         if let Some(quota) = quota {
-            let buckets = quota.buckets().unwrap_or_default();
-            unlisted.iter().for_each(|model| model.change(quota, &buckets));
+            let to = Requota { version, quota, buckets: quota.buckets().unwrap_or_default() };
+            unlisted.iter().for_each(|model| model.change(&to));
         }
         Ok(())
     }

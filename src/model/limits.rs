@@ -33,8 +33,8 @@ impl<C> ModelLimits<C> {
         read_lock(&self.dims)
     }
 
-    pub(super) fn change_dims(&self, change: impl FnOnce(&mut Dims<C>)) {
-        write_under(&self.dims, change);
+    pub(super) fn change_dims<R>(&self, change: impl FnOnce(&mut Dims<C>) -> R) -> R {
+        write_under(&self.dims, change)
     }
 }
 

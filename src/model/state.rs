@@ -16,7 +16,7 @@ use crate::word::Reading;
 use super::amounts::Amounts;
 use super::charge::Charge;
 use super::dimension::Dimension;
-use super::dims::{Dim, Dims, Settled};
+use super::dims::{Dim, Dims, Requota, Settled};
 use super::error::{ModelCause, ModelError};
 use super::learning::{Learning, Ratios};
 use super::limits::ModelLimits;
@@ -69,11 +69,12 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         *self.limits().dims().quota()
     }
 
-    /// Gives the model another quota, and times its waiters anew.
-    pub(super) fn change(&self, quota: ModelQuota, buckets: &[(Dimension, Quota)]) {
+    /// Gives the model another quota, unless it has a later one, and times its waiters anew.
+    pub(super) fn change(&self, to: &Requota) {
         self.queue.replace_limits(|limits| {
-            limits.change_dims(|dims| dims.change(quota, buckets, &limits.clock));
-            limits.slots.resize(quota.slots());
+            if limits.change_dims(|dims| dims.change(to, &limits.clock)) {
+                limits.slots.resize(to.quota.slots());
+            }
         });
     }
 

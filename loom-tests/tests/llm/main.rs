@@ -19,11 +19,14 @@
 //! | `b` | failed: the estimate is above a burst |
 //! | `n` | failed: the model was removed |
 //! | `s` | changed the quota |
+//! | `d` | changed the quota of models that are not listed |
+//! | `r` | took over that the server refused a call |
 //! | `x` | removed the model |
 #![cfg(brimful_loom)]
 
 mod changing;
 mod leaving;
+mod refusals;
 mod returning;
 
 use brimful::model::ModelQuota;
