@@ -306,14 +306,7 @@ impl LlmModel {
     /// A model of an LLM with this quota, which has tokens per minute.
     #[must_use]
     pub fn new(quota: ModelQuota) -> Self {
-        LlmModel {
-            quota,
-            setup: |_| {},
-            threads: Vec::new(),
-            preemptions: None,
-            is_listed: true,
-            at_end: |_, _| {},
-        }
+        LlmModel { quota, setup: |_| {}, threads: Vec::new(), preemptions: None, is_listed: true, at_end: |_, _| {} }
     }
 
     /// The LLM is not listed. It was made by the default.

@@ -208,13 +208,18 @@ impl<L: QueuedLimits> CompositeQueue<L> {
         let &(order, costs) = state.order(id)?;
         let ahead = state.ahead.of_last(class, &costs);
         let call = L::call(view, order);
-        let why = match refusal(call, &ahead, now) {
+        let refused = refusal(call, &ahead, now).or_else(|| Self::behind_first(state, view, now));
+        let why = match refused {
             None if self.limits.permits().is_some() => NotServed::NoPermit,
-            refused => {
-                NotServed::Refused(L::refusal(call, refused.unwrap_or_else(|| Refused::behind(call, Some(now))), true))
-            }
+            refused => NotServed::Refused(L::refusal(call, refused.unwrap_or_else(|| Refused::behind(0, now)), true)),
         };
         state.refuse(id, class, why)
+    }
+
+    /// Returns the refusal of a call that no limit refuses by itself: by the limit that refuses the first waiter.
+    fn behind_first(state: &State<L>, view: &L::View<'_>, now: Reading) -> Option<Refused> {
+        let &(order, _) = state.order(state.list.first()?.0)?;
+        Some(Refused::behind(refusal(L::call(view, order), &NOTHING, now)?.nth, now))
     }
 
     /// Refuses every waiter that is never served: usually one that needs more than a burst.
@@ -378,7 +383,8 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
             });
         }
         let now = at.unwrap_or_else(|| self.limits.read());
-        let refused = refusal(call, &state.ahead.of(class), now).map(|refused| L::refusal(call, refused, false));
+        let refused = refusal(call, &state.ahead.of(class), now).or_else(|| Self::behind_first(&state, &view, now));
+        let refused = refused.map(|refused| L::refusal(call, refused, false));
         // The first waiter is due and the timer is late: this call does the timer's work.
         let first = state.list.first().and_then(|(first, _)| state.order(first));
         let is_due = first.is_some_and(|&(first, _)| refusal(L::call(&view, first), &NOTHING, now).is_none());

@@ -15,6 +15,7 @@ use crate::word::{Reading, Word};
 use super::amounts::{self, Amounts};
 use super::charge::{Change, Charge};
 use super::dimension::Dimension;
+use super::error::{ExceedsLimit, ModelCause};
 use super::quota::ModelQuota;
 use super::row::Row;
 
@@ -239,9 +240,23 @@ impl<C> Clone for DimsCall<'_, C> {
 
 impl<C> Copy for DimsCall<'_, C> {}
 
-impl<C> DimsCall<'_, C> {
-    pub(super) fn dimension(&self, nth: usize) -> Dimension {
-        self.dims[nth].dimension
+impl<C: Clock> DimsCall<'_, C> {
+    /// Returns the dimension of a bucket; `None` for the gate.
+    pub(super) fn dimension(&self, nth: usize) -> Option<Dimension> {
+        self.dims[nth].since.map(|_| self.dims[nth].dimension)
+    }
+
+    /// Returns the bucket that takes longest until it admits the call; `None` if all admit it now.
+    pub(super) fn refusal(self, now: Reading) -> Option<Refused> {
+        composite::look(self, Some(now), 0, None)
+    }
+
+    /// Returns the first dimension whose burst the call exceeds.
+    pub(super) fn exceeds(&self) -> Option<ModelCause> {
+        self.dims.iter().find_map(|dim| {
+            let (estimate, most) = (self.amounts.in_dimension(dim.dimension), u64::from(dim.burst().whole()));
+            (estimate > most).then_some(ModelCause::ExceedsLimit(dim.dimension, ExceedsLimit { estimate, most }))
+        })
     }
 }
 
@@ -267,7 +282,7 @@ impl<C: Clock> Parts for DimsCall<'_, C> {
     }
 
     fn name(&self, nth: usize) -> LimitName {
-        LimitName::new(self.dimension(nth).as_str())
+        LimitName::new(self.dims[nth].dimension.as_str())
     }
 
     #[inline]

@@ -28,7 +28,7 @@ pub use acquire::ModelAcquire;
 pub use builder::ModelLimiterBuilder;
 pub use config::ModelConfig;
 pub use dimension::Dimension;
-pub use error::{ModelCause, ModelConfigError, ModelError};
+pub use error::{ExceedsLimit, ModelCause, ModelConfigError, ModelError};
 pub use handle::ModelHandle;
 pub use hints::{DimensionHint, ServerHints};
 pub use learning::Learning;

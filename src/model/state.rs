@@ -124,7 +124,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let limits = self.limits();
         // Freed unless the call is admitted, also if the clock panics. A waiter may have come meanwhile, and found no
         // slot.
-        let Ok(slot) = limits.slots.hold(|| self.changed(false)) else { return Err(self.no_slot()) };
+        let Ok(slot) = limits.slots.hold(|| self.changed(false)) else { return Err(self.no_slot(amounts)) };
         let dims = limits.dims();
         match dims.take(amounts, at) {
             Ok(()) => {
@@ -142,19 +142,29 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         match self.queue.take(amounts, at) {
             Some(Ok(epoch)) => Ok(epoch.0),
             Some(Err(Some(cause))) => Err(cause),
-            Some(Err(None)) if self.limits().slots.has_permit() => {
-                let dims = self.limits().dims();
-                Err(refusal(&dims, amounts, Refused::behind(dims.call(amounts), at)))
-            }
-            Some(Err(None)) => Err(self.no_slot()),
+            Some(Err(None)) => Err(self.no_slot(amounts)),
             None => Err(ModelCause::ModelRemoved),
         }
     }
 
+    /// Returns the error of a call for which no slot is free.
     #[cold]
-    fn no_slot(&self) -> ModelCause {
+    fn no_slot(&self, amounts: Amounts) -> ModelCause {
         let word = self.limits().slots.word();
-        ModelCause::NoSlot(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
+        let none = ModelCause::NoSlot(NoPermit { in_flight: word.in_flight(), limit: word.limit() });
+        self.limits().dims().call(amounts).exceeds().unwrap_or(none)
+    }
+
+    /// Returns the error of a wait that begins at this reading, after its deadline.
+    #[cold]
+    pub(super) fn too_late(&self, amounts: Amounts, now: Reading) -> ModelCause {
+        let view = self.limits().view();
+        let call = view.call(amounts);
+        match call.refusal(now) {
+            Some(refused) => ModelLimits::refusal(call, refused, true),
+            None if !self.limits().slots.has_permit() => ModelCause::TimedOut,
+            None => ModelCause::DeadlinePassed,
+        }
     }
 
     /// Settles a call for other amounts.

@@ -85,10 +85,10 @@ impl<C: Clock + Send + Sync + 'static> ModelWait<C> {
         let (limits, queue) = (self.model.limits(), &self.model.queue);
         let now = limits.read();
         let deadline = self.deadline.from(now);
-        if now > deadline {
-            return Poll::Ready(Err(self.model.error(ModelCause::TimedOut)));
-        }
         let amounts = self.model.amounts(self.estimate);
+        if now > deadline {
+            return Poll::Ready(Err(self.model.error(self.model.too_late(amounts, now))));
+        }
         if let Ok(epoch) = self.model.try_take(amounts, Some(now)) {
             return Poll::Ready(self.granted(amounts, epoch, (now, now)));
         }
