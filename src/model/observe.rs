@@ -33,9 +33,11 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
             self.answered(of);
             self.pause(time.unwrap_or_default());
         }
-        let in_flight = self.limits().slots.word().in_flight();
+        // A call that is not known may have ended before its answer is observed.
+        let answered = usize::from(epoch.is_some());
+        let others = self.limits().slots.word().in_flight().saturating_sub(answered);
         let now = self.limits().read();
-        let (charged, added) = self.limits().dims().correct(hints, in_flight, now);
+        let (charged, added) = self.limits().dims().correct(hints, others, now);
         if charged || added {
             self.changed(charged);
         }
@@ -105,9 +107,9 @@ impl<C: Clock> Dims<C> {
     /// Brings the buckets near to what the server says is left: down to it at once, and up by a part of the difference.
     /// Returns whether something was charged, and whether something was added.
     ///
-    /// The server may not have counted the calls in flight yet. So their requests are not added, and tokens only if no
-    /// other call than the one that was answered is in flight.
-    fn correct(&self, hints: &ServerHints, in_flight: usize, now: Reading) -> (bool, bool) {
+    /// The server may not have counted the other calls of the model that are in flight. So their requests are not added,
+    /// and tokens only if there are no others.
+    fn correct(&self, hints: &ServerHints, others: usize, now: Reading) -> (bool, bool) {
         let (mut charged, mut added) = (false, false);
         let at = TimeSource::given(now.max(self.opens()));
         for dim in self.limited() {
@@ -121,8 +123,8 @@ impl<C: Clock> Dims<C> {
                 continue;
             }
             let unseen = match dim.dimension {
-                Dimension::Rpm | Dimension::Rpd => Tokens::new(u32::try_from(in_flight).unwrap_or(u32::MAX)),
-                _ if in_flight > 1 => continue,
+                Dimension::Rpm | Dimension::Rpd => Tokens::new(u32::try_from(others).unwrap_or(u32::MAX)),
+                _ if others > 0 => continue,
                 _ => Tokens::ZERO,
             };
             let below = remaining.min(dim.burst()).saturating_sub(unseen).saturating_sub(held);

@@ -224,3 +224,24 @@ fn a_learned_estimate_is_not_above_a_burst() {
     // An estimate above the burst that is scaled below it is admitted.
     assert!(limiter.try_acquire("m", (0, 700)).is_ok());
 }
+
+/// The calls in flight are those of the model, without the one that was answered.
+#[test]
+fn only_other_calls_of_the_model_keep_a_count_down() {
+    let builder = ModelLimiter::builder().model("m", QUOTA).model("n", QUOTA);
+    let limiter = builder.clock(MockClock::new()).build().expect("a limiter");
+    let _of_another_model = limiter.try_acquire("n", 1).expect("it is there");
+    limiter.observe("m", &remaining(Dimension::Tpm, 0));
+    limiter.observe("m", &remaining(Dimension::Tpm, 80));
+    assert_eq!(used(&limiter, Dimension::Tpm), 590);
+    limiter.observe("m", &remaining(Dimension::Rpm, 10));
+    let call = limiter.try_acquire("m", 0).expect("a request");
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (51, 590));
+    // By name, the call in flight may be another one than that which was answered.
+    limiter.observe("m", &remaining(Dimension::Tpm, 90));
+    limiter.observe("m", &remaining(Dimension::Rpm, 10));
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (51, 590));
+    call.observe(&remaining(Dimension::Tpm, 90));
+    call.observe(&remaining(Dimension::Rpm, 17));
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (50, 580));
+}
