@@ -239,8 +239,8 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// Dimensions that it has before and after keep their tokens and their debt, clipped at the new burst. New ones are
     /// full, and do not count calls that are in flight. Permits stay valid, and are settled in the dimensions that they
     /// were charged in and that are still there. Waiters keep their places: those that would be too late now are
-    /// refused, and so are those that need more than a new burst, when they are first; the others are served by the
-    /// new quota. If the new limit of parallel requests is below the number in flight, it takes effect as calls end.
+    /// refused, and so are those that need more than a new burst; the others are served by the new quota. Estimates
+    /// that were [scaled](crate::model::Learning) are not scaled anew. If the new limit of parallel requests is below the number in flight, it takes effect as calls end.
     ///
     /// If several threads set quotas at once, also by [`set_default`](ModelLimiter::set_default), there is one order of
     /// their calls, the same for all models: each model ends with the quota that was set last for it.

@@ -245,3 +245,35 @@ fn only_other_calls_of_the_model_keep_a_count_down() {
     call.observe(&remaining(Dimension::Rpm, 17));
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (50, 580));
 }
+
+/// What a waiter needs is known when it begins to wait, and is not changed by what is learned or set later.
+#[test]
+fn a_learned_estimate_of_a_waiter_stays() {
+    let builder = ModelLimiter::builder().model("m", QUOTA).learning(brimful::model::Learning::new().weight(1.0));
+    let limiter = builder.clock(MockClock::new()).build().expect("a limiter");
+    let set = |tpm| limiter.set_model("m", QUOTA.tpm(tpm)).expect("a quota");
+    let learn = |actual: u64| {
+        advance(&limiter, 600_000);
+        (0..9).for_each(|_| limiter.try_acquire("m", 10).expect("it is there").commit(actual));
+        advance(&limiter, 600_000);
+    };
+    learn(20);
+    drop(limiter.try_acquire("m", 300).expect("it is there"));
+    let mut waits: Vec<_> = [200, 250, 400].map(|estimate| limiter.acquire("m", estimate)).into();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    // 400, 500 and, because 400 fits in the burst and 800 do not, 600 are waited for: the last not any longer.
+    set(550);
+    let error = poll(&mut waits[2]).expect("it is refused").map(drop).unwrap_err();
+    assert!(matches!(error.cause(), ModelCause::ExceedsLimit(Dimension::Tpm, _)), "{error}");
+    set(600);
+    let before = used(&limiter, Dimension::Tpm);
+    assert_eq!(before, 600);
+    advance(&limiter, 39_999);
+    assert!(poll(&mut waits[0]).is_none());
+    advance(&limiter, 1);
+    assert!(matches!(poll(&mut waits[0]), Some(Ok(_))));
+    advance(&limiter, 49_999);
+    assert!(poll(&mut waits[1]).is_none());
+    advance(&limiter, 1);
+    assert!(matches!(poll(&mut waits[1]), Some(Ok(_))));
+}
