@@ -229,6 +229,15 @@ impl LlmActor {
         self.record(if answer.is_ok() { '+' } else { '-' });
     }
 
+    /// Makes a model that is not listed, by its name.
+    ///
+    /// # Panics
+    ///
+    /// If there is no place for it.
+    pub fn make(&self, name: &str) {
+        drop(self.limiter.model(name).expect("there is a place"));
+    }
+
     /// Returns the tokens that are charged to a model; `None` if there is no such model.
     #[must_use]
     pub fn used(&self, name: &str) -> Option<u64> {

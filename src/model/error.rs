@@ -22,7 +22,8 @@ pub struct ModelError {
 pub enum ModelCause {
     /// The model is not listed, and there is no default.
     UnknownModel,
-    /// The model is not listed, and as many such models exist as permitted, which is this number.
+    /// The model is not listed, as many such models exist as permitted, which is this number, and none of those that were
+    /// looked at can be [forgotten](crate::model::ModelLimiterBuilder::max_models).
     TooManyModels(usize),
     /// The estimate is above the most that this dimension ever holds. Such a call is refused at once, whatever else is
     /// full.
@@ -120,7 +121,10 @@ impl fmt::Display for ModelError {
                 write!(f, "model {model:?} is unknown: add it, or set a default for models that are not listed")
             }
             ModelCause::TooManyModels(most) => {
-                write!(f, "model {model:?} is not listed, and {most} such models exist: add it, or raise `max_models`")
+                write!(
+                    f,
+                    "model {model:?} is not listed, and {most} such models are in use: retry later, add it, or raise `max_models`"
+                )
             }
             ModelCause::ExceedsLimit(dimension, ExceedsLimit { estimate, most }) => {
                 write!(

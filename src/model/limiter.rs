@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, QuantaClock};
 use crate::sync::{RwLock, read_lock, write_under};
+use crate::word::Reading;
 
 use super::acquire::ModelAcquire;
 use super::config::{self, DEFAULT, ModelConfig};
@@ -21,6 +23,9 @@ use super::state::{Model, Shared};
 use super::stats::{ModelStats, ModelTable};
 use super::usage::Usage;
 
+/// The most models that are looked at for one to be forgotten.
+const MOST_LOOKS: usize = 32;
+
 /// A limiter of calls to LLM APIs: for each model any of requests and tokens per minute, input and output apart or
 /// together, requests and tokens per day, and parallel requests.
 ///
@@ -28,8 +33,9 @@ use super::usage::Usage;
 /// It gets a [`Permit`], by which it is charged for its actual usage later. The bound of each dimension is that of a
 /// token bucket, or of windows: see [`ModelQuota`](ModelQuota#bounds).
 ///
-/// A model that is not listed has limits of its own, by the default quota, and is made at its first use. Without a
-/// default, calls to such models are refused.
+/// A model that is not listed has limits of its own, by the default quota, and is made at its first use. If there are as
+/// many as [permitted](crate::model::ModelLimiterBuilder::max_models), one that no call would miss is forgotten for it.
+/// Without a default, calls to such models are refused.
 ///
 /// # Which verb
 ///
@@ -74,6 +80,8 @@ struct Registry<C: Clock + Send + Sync + 'static> {
     version: u64,
     /// The number of models that are not listed.
     unlisted: usize,
+    /// The name at which the last search for a model to be forgotten ended.
+    hand: Box<str>,
 }
 
 struct Entry<C: Clock + Send + Sync + 'static> {
@@ -99,8 +107,13 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         max_models: usize,
     ) -> Result<Self, ModelConfigError> {
         config.check()?;
-        let registry =
-            RwLock::new(Registry { models: BTreeMap::new(), default: config.default, version: 0, unlisted: 0 });
+        let registry = RwLock::new(Registry {
+            models: BTreeMap::new(),
+            default: config.default,
+            version: 0,
+            unlisted: 0,
+            hand: "".into(),
+        });
         let limiter = ModelLimiter { registry, shared, max_models };
         for (name, quota) in &config.models {
             limiter.set_model(name, *quota)?;
@@ -131,16 +144,18 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     fn add_unlisted(&self, name: &str) -> Result<Arc<Model<C>>, ModelError> {
         let error = |cause| Err(ModelError::new(name, cause));
         let Some(quota) = read_lock(&self.registry).default else { return error(ModelCause::UnknownModel) };
-        // The clock, which is user code, may be read for it, so it is made before the lock is taken.
-        let model = self.made(name, quota);
-        write_under(&self.registry, |registry| match registry.models.get(name) {
-            Some(entry) => Ok(entry.model.clone()),
-            None if registry.default != Some(quota) => match registry.default {
-                Some(changed) => Ok(registry.insert(name, self.made(name, changed), false)),
-                None => error(ModelCause::UnknownModel),
-            },
-            None if registry.unlisted >= self.max_models => error(ModelCause::TooManyModels(self.max_models)),
-            None => Ok(registry.insert(name, model, false)),
+        // The clock is user code, so it is read before the lock is taken: also for the buckets of a model.
+        let (model, now) = (self.made(name, quota), Reading::from_nanos(self.shared.clock.now()));
+        write_under(&self.registry, |registry| {
+            if let Some(entry) = registry.models.get(name) {
+                return Ok(entry.model.clone());
+            }
+            let Some(current) = registry.default else { return error(ModelCause::UnknownModel) };
+            if registry.unlisted >= self.max_models && !registry.forget(now) {
+                return error(ModelCause::TooManyModels(self.max_models));
+            }
+            let model = if current == quota { model } else { self.made(name, current) };
+            Ok(registry.insert(name, model, false))
         })
     }
 
@@ -389,6 +404,31 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
 }
 
 impl<C: Clock + Send + Sync + 'static> Registry<C> {
+    /// Forgets a model that is not listed and that no call would miss, and returns whether it found one. Looks at a few
+    /// models, from where the last search ended.
+    fn forget(&mut self, now: Reading) -> bool {
+        let from = std::mem::take(&mut self.hand);
+        let behind = (Bound::Excluded(&*from), Bound::Unbounded);
+        let names = self
+            .models
+            .range::<str, _>(behind)
+            .chain(self.models.range::<str, _>((Bound::Unbounded, Bound::Included(&*from))));
+        let unlisted = names.filter(|(_, entry)| !entry.is_listed).map(|(name, _)| name.clone());
+        for name in unlisted.take(MOST_LOOKS).collect::<Vec<_>>() {
+            // No handle, permit or wait holds the model, and none can come: this thread has the lock.
+            let is_missed =
+                |entry: &mut Entry<C>| Arc::get_mut(&mut entry.model).is_none_or(|model| !model.is_unused(now));
+            if self.models.get_mut(&name).is_some_and(|entry| !is_missed(entry)) {
+                self.models.remove(&name);
+                self.unlisted -= 1;
+                self.hand = name;
+                return true;
+            }
+            self.hand = name;
+        }
+        false
+    }
+
     fn insert(&mut self, name: &str, model: Arc<Model<C>>, is_listed: bool) -> Arc<Model<C>> {
         self.models.insert(name.into(), Entry { model: model.clone(), is_listed });
         self.unlisted += usize::from(!is_listed);

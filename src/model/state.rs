@@ -69,6 +69,14 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         *self.limits().dims().quota()
     }
 
+    /// Returns whether a new model would admit the same calls: no call is in flight, all limits are full, and no pause is on.
+    /// The caller holds the only share of the model.
+    pub(super) fn is_unused(&self, now: Reading) -> bool {
+        let (limits, dims) = (self.limits(), self.limits().dims());
+        let is_full = |dim: &Dim<C>| dim.target().held_and_debt(TimeSource::given(now)).0 >= dim.burst();
+        limits.slots.word().in_flight() == 0 && dims.opens() <= now && dims.limited().all(is_full)
+    }
+
     /// Gives the model another quota, unless it has a later one, and times its waiters anew.
     pub(super) fn change(&self, to: &Requota) {
         self.queue.replace_limits(|limits| {

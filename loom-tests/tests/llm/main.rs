@@ -25,6 +25,7 @@
 #![cfg(brimful_loom)]
 
 mod changing;
+mod forgetting;
 mod leaving;
 mod refusals;
 mod returning;
