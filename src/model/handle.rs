@@ -81,7 +81,7 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
     /// As [`ModelLimiter::try_acquire`](crate::model::ModelLimiter::try_acquire).
     #[inline]
     pub fn try_acquire(&self, estimate: impl Into<Usage>) -> Result<Permit<C>, ModelError> {
-        try_acquire(&self.0, estimate.into())
+        try_acquire(self.0.clone(), estimate.into())
     }
 
     /// As [`ModelLimiter::acquire`](crate::model::ModelLimiter::acquire).
@@ -117,15 +117,15 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
     }
 }
 
-/// Takes a slot and the estimate of a call, unless callers wait.
+/// Takes a slot and the estimate of a call, unless callers wait. The permit gets the share of the model.
 #[inline]
 pub(super) fn try_acquire<C: Clock + Send + Sync + 'static>(
-    model: &Arc<Model<C>>,
+    model: Arc<Model<C>>,
     estimate: Usage,
 ) -> Result<Permit<C>, ModelError> {
     let amounts = model.amounts(estimate);
     match model.try_take(amounts, None) {
-        Ok(epoch) => Ok(Permit::new(model.clone(), estimate, Charge::new(amounts, epoch), Duration::ZERO)),
+        Ok(epoch) => Ok(Permit::new(model, estimate, Charge::new(amounts, epoch), Duration::ZERO)),
         Err(cause) => Err(model.error(cause)),
     }
 }

@@ -337,7 +337,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// estimate that is never admitted. While callers wait for the model, every call is refused. Nothing was charged.
     #[inline]
     pub fn try_acquire(&self, model: &str, estimate: impl Into<Usage>) -> Result<Permit<C>, ModelError> {
-        handle::try_acquire(&self.find(model)?, estimate.into())
+        handle::try_acquire(self.find(model)?, estimate.into())
     }
 
     /// Waits until every dimension of the model has the tokens of the estimate and a slot is free, in order of arrival.
