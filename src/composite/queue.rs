@@ -8,7 +8,9 @@
 //! **No waiter is forgotten.** A waiter sets the flag `has_waiters` before it looks at the limits; a call that
 //! gives tokens back changes a limit before it looks at the flag (`Holder::changed`). Between the two, both have a
 //! fence. So the waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused
-//! after it has charged some of the limits gives these charges back, and looks at the flag too.
+//! after it has charged some of the limits gives these charges back, and looks at the flag too. A permit that is given
+//! back needs no fence: a waiter changes the word of the permits as well ([`Permits::meet`]), and the later of two changes
+//! of one word sees what was done before the earlier.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -421,6 +423,9 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
         // Before the look at the limits: see `changed`.
         self.has_waiters.store(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+        if let Some(permits) = self.limits.permits() {
+            permits.meet();
+        }
         let entered = self.enter_marked(state, (order, now), deadline, hold, waker);
         (entered, self.settle(state))
     }

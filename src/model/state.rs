@@ -187,7 +187,8 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     #[inline]
     pub(super) fn free_slot(&self) {
         self.limits().slots.give_back();
-        self.changed(false);
+        // Without a fence: a caller that is about to wait changes the word of the slots too (`Permits::meet`).
+        self.tell(false);
     }
 
     /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may miss
@@ -196,6 +197,12 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     pub(super) fn changed(&self, is_less: bool) {
         // Either a waiter sees the change, or this thread sees that a caller waits.
         fence(Ordering::SeqCst);
+        self.tell(is_less);
+    }
+
+    /// Serves the waiters, if there are any.
+    #[inline]
+    fn tell(&self, is_less: bool) {
         if self.queue.has_waiters() {
             self.queue.changed(if is_less { Effect::Later } else { Effect::Earlier });
         }

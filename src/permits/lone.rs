@@ -71,6 +71,12 @@ impl Permits {
         self.word().in_flight() == 0 && self.queue.get().is_none_or(|queue| queue.is_empty())
     }
 
+    /// Orders what the caller did before, and the permits that are given back: the caller sees them, or the thread that
+    /// gives one back sees what the caller did.
+    pub(crate) fn meet(&self) {
+        self.cell.meet();
+    }
+
     /// Takes a permit, unless callers wait.
     #[inline]
     pub(crate) fn take(&self) -> Result<(), Unavailable> {
