@@ -134,7 +134,7 @@ impl<L: QueuedLimits> CompositeQueue<L> {
     /// Takes a permit, if the limits come with permits, and the tokens of an order. The error is the limit that
     /// refuses it, if it is not for lack of a permit.
     fn charge(&self, call: L::Call<'_>, at: Option<Reading>) -> Result<(), Option<Refused>> {
-        // Given back also if the clock panics. No waiter has to be told: this thread has the lock of the queue.
+        // Given back also if the clock panics. No waiter needs to know: this thread has the lock of the queue.
         let slot = self.limits.permits().map(|permits| permits.hold(|| ())).transpose().map_err(|_| None)?;
         together::take_cold(call, at, &mut |_, _: Taken| ()).map_err(Some)?;
         if let Some(slot) = slot {

@@ -11,7 +11,7 @@ use super::usage::Usage;
 /// scaled estimate is rounded up, and never raised above a burst that the estimate itself fits in. Permits that are
 /// dropped without a commit, and estimates of zero, teach nothing.
 ///
-/// An estimate is scaled once: by `try_acquire`, or when a wait is polled for the first time. What is learned later, and a
+/// An estimate is scaled once: by `try_acquire`, or when a wait is polled for the first time. Later commits, and a
 /// quota that is set later, do not change it. So a waiter whose scaled estimate is above a new, smaller burst is refused,
 /// also if the estimate itself fits in: it may wait again.
 ///

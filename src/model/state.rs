@@ -256,7 +256,7 @@ fn refusal<C: Clock + Send + Sync + 'static>(dims: &Dims<C>, amounts: Amounts, r
     <ModelLimits<C> as QueuedLimits>::refusal(dims.call(amounts), refused, false)
 }
 
-#[cfg(all(test, not(brimful_loom)))]
+#[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::AtomicBool;

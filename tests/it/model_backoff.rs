@@ -8,7 +8,7 @@ use brimful::model::{ModelQuota, Permit, ServerHints};
 use crate::model::{Limiter, advance, limiter};
 use crate::model_hints::{seconds, wait};
 
-/// A minute holds so many requests that the first after a pause comes within a millisecond.
+/// The first request after a pause comes within a millisecond.
 const QUOTA: ModelQuota = ModelQuota::new().rpm(60_000_000);
 
 const REFUSED: ServerHints = ServerHints::new().refused();

@@ -68,7 +68,7 @@ fn a_model_that_would_be_missed_is_kept() {
     assert!(is_refused(&paused, "b"));
     advance(&paused, 1);
     assert!(!is_refused(&paused, "b"));
-    // What was learned, and a row of refusals, are lost with the model.
+    // The scales and the row of refusals are lost with the model.
     let builder = ModelLimiter::builder().default(ModelQuota::new().tpm(600)).max_models(1).learning(Learning::new());
     let learning = builder.clock(MockClock::new()).build().expect("a limiter");
     learning.try_acquire("a", 10).expect("it is there").commit(20);

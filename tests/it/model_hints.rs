@@ -246,7 +246,7 @@ fn only_other_calls_of_the_model_keep_a_count_down() {
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (50, 580));
 }
 
-/// What a waiter needs is known when it begins to wait, and is not changed by what is learned or set later.
+/// The tokens that a waiter needs are known when it begins to wait. Later commits and quotas do not change them.
 #[test]
 fn a_learned_estimate_of_a_waiter_stays() {
     let builder = ModelLimiter::builder().model("m", QUOTA).learning(brimful::model::Learning::new().weight(1.0));
