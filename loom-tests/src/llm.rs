@@ -137,6 +137,14 @@ impl LlmActor {
         self.record('c');
     }
 
+    /// Commits a call for `actual` tokens, and keeps it in flight.
+    pub fn stream(&self, LlmCall(mut permit, n): LlmCall, actual: u32) {
+        permit.commit(u64::from(actual));
+        *guard(&self.shared.charged) += i64::from(actual) - i64::from(n);
+        self.record('k');
+        self.keep(Some(LlmCall(permit, actual)));
+    }
+
     /// Begins to wait for a call of `n` tokens.
     pub fn enter(&self, n: u32) {
         let id = {

@@ -13,6 +13,7 @@
 //! | `-` | refused |
 //! | `g` | ended a call, which keeps its charge |
 //! | `c` | committed a call, and ended it |
+//! | `k` | committed a call, and kept it in flight |
 //! | `w` | joined the queue |
 //! | `.` | was polled, and still waits |
 //! | `l` | cancelled its wait |
