@@ -6,7 +6,11 @@ use std::sync::atomic::{AtomicU64 as Untracked, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use brimful::model::{Dimension, ModelAcquire, ModelCause, ModelError, ModelHandle, ModelLimiter, ModelQuota, Permit};
+use std::time::Duration;
+
+use brimful::model::{
+    Dimension, ModelAcquire, ModelCause, ModelError, ModelHandle, ModelLimiter, ModelQuota, Permit, ServerHints,
+};
 use brimful::{Clock, Timer};
 use loom::sync::atomic::AtomicU64;
 
@@ -133,6 +137,14 @@ impl LlmActor {
         self.record('c');
     }
 
+    /// Commits a call for `actual` tokens, and keeps it in flight.
+    pub fn stream(&self, LlmCall(mut permit, n): LlmCall, actual: u32) {
+        permit.commit(u64::from(actual));
+        *guard(&self.shared.charged) += i64::from(actual) - i64::from(n);
+        self.record('k');
+        self.keep(Some(LlmCall(permit, actual)));
+    }
+
     /// Begins to wait for a call of `n` tokens.
     pub fn enter(&self, n: u32) {
         let id = {
@@ -189,6 +201,55 @@ impl LlmActor {
     pub fn set(&self, quota: ModelQuota) {
         self.limiter.set_model(NAME, quota).expect("a quota");
         self.record('s');
+    }
+
+    /// Changes the quota of models that are not listed.
+    ///
+    /// # Panics
+    ///
+    /// If the quota is not valid.
+    pub fn set_default(&self, quota: ModelQuota) {
+        self.limiter.set_default(quota).expect("a quota");
+        self.record('d');
+    }
+
+    /// Returns the quota.
+    #[must_use]
+    pub fn quota(&self) -> ModelQuota {
+        self.handle.quota()
+    }
+
+    /// Takes over that the server refused a call.
+    pub fn refused(&self) {
+        self.handle.observe(&ServerHints::new().refused());
+        self.record('r');
+    }
+
+    /// Returns the time until the pause is over.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        self.handle.try_acquire(0).err()?.retry_after()
+    }
+
+    /// Makes a call of one token to a model by its name, which ends at once and keeps its charge.
+    pub fn call(&self, name: &str) {
+        let answer = self.limiter.try_acquire(name, 1);
+        self.record(if answer.is_ok() { '+' } else { '-' });
+    }
+
+    /// Makes a model that is not listed, by its name.
+    ///
+    /// # Panics
+    ///
+    /// If there is no place for it.
+    pub fn make(&self, name: &str) {
+        drop(self.limiter.model(name).expect("there is a place"));
+    }
+
+    /// Returns the tokens that are charged to a model; `None` if there is no such model.
+    #[must_use]
+    pub fn used(&self, name: &str) -> Option<u64> {
+        Some(self.limiter.stats_of(name)?.dimension(Dimension::Tpm)?.used)
     }
 
     /// Removes the model.
@@ -254,13 +315,27 @@ pub struct LlmModel {
     setup: Body,
     threads: Vec<Body>,
     preemptions: Option<usize>,
+    is_listed: bool,
+    at_end: fn(&LlmActor, &[String]),
 }
 
 impl LlmModel {
     /// A model of an LLM with this quota, which has tokens per minute.
     #[must_use]
     pub fn new(quota: ModelQuota) -> Self {
-        LlmModel { quota, setup: |_| {}, threads: Vec::new(), preemptions: None }
+        LlmModel { quota, setup: |_| {}, threads: Vec::new(), preemptions: None, is_listed: true, at_end: |_, _| {} }
+    }
+
+    /// The LLM is not listed. It was made by the default.
+    #[must_use]
+    pub fn unlisted(self) -> Self {
+        LlmModel { is_listed: false, ..self }
+    }
+
+    /// Sets the check after the threads have ended, which gets the outcome of each.
+    #[must_use]
+    pub fn at_end(self, at_end: fn(&LlmActor, &[String])) -> Self {
+        LlmModel { at_end, ..self }
     }
 
     /// Sets the calls before the threads start.
@@ -299,7 +374,9 @@ impl LlmModel {
         let (time, step) = (Arc::new(AtomicU64::new(4 * T)), Arc::new(Untracked::new(0)));
         let timers = ModelTimers::new(time.clone(), 0, TimerFaults::default());
         let clock = LlmClock { time, step, timers };
-        let limiter = ModelLimiter::builder().model(NAME, self.quota).clock(clock.clone()).build().expect("a limiter");
+        let builder = ModelLimiter::builder().default(self.quota).max_models(1).clock(clock.clone());
+        let builder = if self.is_listed { builder.model(NAME, self.quota) } else { builder };
+        let limiter = builder.build().expect("a limiter");
         let handle = limiter.model(NAME).expect("it is listed");
         let shared = Shared {
             outcomes: Mutex::new(vec![String::new(); threads + 1]),
@@ -327,6 +404,7 @@ impl LlmModel {
         }
         actor.clock.step.store(0, Ordering::Relaxed);
         let at_end = actor.clock.time.load(Ordering::Relaxed);
+        (self.at_end)(&actor, &guard(&actor.shared.outcomes).clone());
         actor.drain();
         // A token is earned in a quarter of a minute or more: far longer than the threads run. A waiter that is served
         // later has waited for what it is charged.

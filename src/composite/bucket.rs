@@ -134,7 +134,9 @@ impl<'a, C: Clock> CompositeBucket<'a, C> {
         }
         let call = self.behind(n);
         match queue.take(call.order, at) {
-            Some(taken) => taken.map(|_| ()).map_err(|why| why.unwrap_or_else(|| Refused::behind(call, at))),
+            Some(taken) => taken.map(|_| ()).map_err(|why| {
+                why.unwrap_or_else(|| Refused::behind(0, at.unwrap_or_else(|| call.part(0).target.live().read())))
+            }),
             // A queue that was given up has no waiters.
             None => together::take(call, at, |_, _| ()),
         }

@@ -42,4 +42,4 @@ pub use reservation::CompositeReservation;
 // For the limits of models.
 pub(crate) use queue::CompositeQueue;
 pub(crate) use queued::{CompositeRequest, Effect, Entered, NotServed, QueuedLimits, Waiters};
-pub(crate) use together::{Part, Parts, Refused, take, take_all};
+pub(crate) use together::{Part, Parts, Refused, look, take, take_all};

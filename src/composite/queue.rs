@@ -8,7 +8,9 @@
 //! **No waiter is forgotten.** A waiter sets the flag `has_waiters` before it looks at the limits; a call that
 //! gives tokens back changes a limit before it looks at the flag (`Holder::changed`). Between the two, both have a
 //! fence. So the waiter sees the tokens, or the call sees the flag and requests a dispatch. A call that is refused
-//! after it has charged some of the limits gives these charges back, and looks at the flag too.
+//! after it has charged some of the limits gives these charges back, and looks at the flag too. A permit that is given
+//! back needs no fence: a waiter changes the word of the permits as well ([`Permits::meet`]), and the later of two changes
+//! of one word sees what was done before the earlier.
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -132,15 +134,13 @@ impl<L: QueuedLimits> CompositeQueue<L> {
     /// Takes a permit, if the limits come with permits, and the tokens of an order. The error is the limit that
     /// refuses it, if it is not for lack of a permit.
     fn charge(&self, call: L::Call<'_>, at: Option<Reading>) -> Result<(), Option<Refused>> {
-        let permits = self.limits.permits();
-        if permits.is_some_and(|permits| permits.take().is_err()) {
-            return Err(None);
+        // Given back also if the clock panics. No waiter needs to know: this thread has the lock of the queue.
+        let slot = self.limits.permits().map(|permits| permits.hold(|| ())).transpose().map_err(|_| None)?;
+        together::take_cold(call, at, &mut |_, _: Taken| ()).map_err(Some)?;
+        if let Some(slot) = slot {
+            slot.keep();
         }
-        let taken = together::take_cold(call, at, &mut |_, _: Taken| ());
-        if let (Err(_), Some(permits)) = (taken, permits) {
-            permits.give_back();
-        }
-        taken.map_err(Some)
+        Ok(())
     }
 
     /// Returns whether a call need not wait for a permit.
@@ -210,13 +210,18 @@ impl<L: QueuedLimits> CompositeQueue<L> {
         let &(order, costs) = state.order(id)?;
         let ahead = state.ahead.of_last(class, &costs);
         let call = L::call(view, order);
-        let why = match refusal(call, &ahead, now) {
+        let refused = refusal(call, &ahead, now).or_else(|| Self::behind_first(state, view, now));
+        let why = match refused {
             None if self.limits.permits().is_some() => NotServed::NoPermit,
-            refused => {
-                NotServed::Refused(L::refusal(call, refused.unwrap_or_else(|| Refused::behind(call, Some(now))), true))
-            }
+            refused => NotServed::Refused(L::refusal(call, refused.unwrap_or_else(|| Refused::behind(0, now)), true)),
         };
         state.refuse(id, class, why)
+    }
+
+    /// Returns the refusal of a call that no limit refuses by itself: by the limit that refuses the first waiter.
+    fn behind_first(state: &State<L>, view: &L::View<'_>, now: Reading) -> Option<Refused> {
+        let &(order, _) = state.order(state.list.first()?.0)?;
+        Some(Refused::behind(refusal(L::call(view, order), &NOTHING, now)?.nth, now))
     }
 
     /// Refuses every waiter that is never served: usually one that needs more than a burst.
@@ -380,7 +385,8 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
             });
         }
         let now = at.unwrap_or_else(|| self.limits.read());
-        let refused = refusal(call, &state.ahead.of(class), now).map(|refused| L::refusal(call, refused, false));
+        let refused = refusal(call, &state.ahead.of(class), now).or_else(|| Self::behind_first(&state, &view, now));
+        let refused = refused.map(|refused| L::refusal(call, refused, false));
         // The first waiter is due and the timer is late: this call does the timer's work.
         let first = state.list.first().and_then(|(first, _)| state.order(first));
         let is_due = first.is_some_and(|&(first, _)| refusal(L::call(&view, first), &NOTHING, now).is_none());
@@ -417,6 +423,9 @@ impl<L: QueuedLimits> Waiters<L::Order, L::Refusal> for CompositeQueue<L> {
         // Before the look at the limits: see `changed`.
         self.has_waiters.store(1, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+        if let Some(permits) = self.limits.permits() {
+            permits.meet();
+        }
         let entered = self.enter_marked(state, (order, now), deadline, hold, waker);
         (entered, self.settle(state))
     }

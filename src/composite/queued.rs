@@ -105,8 +105,8 @@ pub(crate) trait Waiters<O, R>: Send + Sync {
     fn has_waiters(&self) -> bool;
 
     /// Takes the tokens of an order unless a waiter comes first, and returns the [mark](QueuedLimits::mark) of the
-    /// limits; `None` if the queue was given up. The error is that of a limit, unless only the waiters or the lack
-    /// of a permit refuse the order. `at` is the time of the call; `None` for the clock.
+    /// limits; `None` if the queue was given up. The error is that of a limit, also of the one that the first waiter waits
+    /// for, unless only the lack of a permit refuses the order. `at` is the time of the call; `None` for the clock.
     fn take(&self, order: O, at: Option<Reading>) -> Option<Result<Units, Option<R>>>;
 
     /// Called after a limit was changed, other than by a call that was admitted, if callers may wait.

@@ -113,11 +113,10 @@ impl Refused {
         Refused { nth, taken, gave_back: false }
     }
 
-    /// Returns the refusal of a call behind waiters that no limit refuses by itself.
-    pub(crate) fn behind(parts: impl Parts, at: Option<Reading>) -> Self {
-        let now = at.unwrap_or_else(|| parts.part(0).target.live().read());
+    /// Returns the refusal of a call that no limit refuses by itself, behind a waiter that this limit refuses.
+    pub(crate) fn behind(nth: usize, now: Reading) -> Self {
         // Behind a waiter, nothing is there.
-        Refused::new(0, Taken::Denied { needed: Units(1), deficit: Units(1), now })
+        Refused::new(nth, Taken::Denied { needed: Units(1), deficit: Units(1), now })
     }
 
     /// Returns the instant at which the limit admits the call, if nothing else takes tokens; `None` if it never
@@ -372,7 +371,7 @@ pub(super) fn too_late(parts: impl Parts, at: Option<Reading>) -> CompositeAcqui
 }
 
 /// Returns the limit with the longest wait, of `refused` and those from `first` on that would refuse the call.
-pub(super) fn look(parts: impl Parts, at: Option<Reading>, first: usize, refused: Option<Refused>) -> Option<Refused> {
+pub(crate) fn look(parts: impl Parts, at: Option<Reading>, first: usize, refused: Option<Refused>) -> Option<Refused> {
     look_behind(parts, at, first, refused, |_| 0)
 }
 

@@ -366,6 +366,18 @@ impl<'a, C: Clock> Target<'a, C> {
         self.change(now, |terms, word, now| token_bucket::give_back(terms, word, now, units)).unwrap_or_default()
     }
 
+    /// Gives `n` tokens back to a bucket without statistics, or as many of them as pay its debt, and returns those that
+    /// were not added.
+    #[cfg(feature = "std")]
+    pub(crate) fn restore(&self, n: Tokens, only_debt: bool, now: TimeSource<'_, C>) -> Tokens {
+        let units = self.layout().units_down(n);
+        let added = self.change(now, |terms, word, now| {
+            let debt = || token_bucket::level(terms, word, now).0.min(0).unsigned_abs();
+            token_bucket::give_back(terms, word, now, if only_debt { units.min(debt().into()) } else { units })
+        });
+        self.layout().tokens_up(units - u128::from(added.unwrap_or_default().0))
+    }
+
     /// Fills the bucket, and forgets its past.
     pub(crate) fn reset(&self, now: TimeSource<'_, C>) {
         self.change(now, |terms, _, _| (token_bucket::filled(terms), Units(0)));

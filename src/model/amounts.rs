@@ -8,29 +8,23 @@ use super::usage::Usage;
 /// The tokens, and the one request, that a call takes in each dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Amounts {
-    requests: Tokens,
-    total: Tokens,
-    input: Tokens,
-    output: Tokens,
+    requests: u64,
+    total: u64,
+    input: u64,
+    output: u64,
 }
 
 impl Amounts {
-    pub(super) const NOTHING: Amounts =
-        Amounts { requests: Tokens::ZERO, total: Tokens::ZERO, input: Tokens::ZERO, output: Tokens::ZERO };
+    pub(super) const NOTHING: Amounts = Amounts { requests: 0, total: 0, input: 0, output: 0 };
 
-    /// Returns those of one request with this usage. An amount of 2³² or more is above every burst, and becomes
-    /// [`Tokens::MAX`].
-    pub(super) fn of(usage: Usage) -> Self {
-        Amounts {
-            requests: Tokens::ONE,
-            total: tokens(usage.total()),
-            input: tokens(usage.input),
-            output: tokens(usage.output),
-        }
+    /// Returns those of one request with this usage.
+    #[inline]
+    pub(super) const fn of(usage: Usage) -> Self {
+        Amounts { requests: 1, total: usage.total(), input: usage.input, output: usage.output }
     }
 
     /// Cuts the amount in a dimension to `most`.
-    pub(super) fn clip(&mut self, dimension: Dimension, most: Tokens) {
+    pub(super) fn clip(&mut self, dimension: Dimension, most: u64) {
         let amount = match dimension {
             Dimension::Rpm | Dimension::Rpd | Dimension::MaxParallelRequests => &mut self.requests,
             Dimension::Tpm | Dimension::Tpd => &mut self.total,
@@ -42,7 +36,7 @@ impl Amounts {
 
     /// Returns the amount in a dimension.
     #[inline]
-    pub(super) fn in_dimension(&self, dimension: Dimension) -> Tokens {
+    pub(super) const fn in_dimension(&self, dimension: Dimension) -> u64 {
         match dimension {
             Dimension::Rpm | Dimension::Rpd | Dimension::MaxParallelRequests => self.requests,
             Dimension::Tpm | Dimension::Tpd => self.total,
@@ -52,6 +46,8 @@ impl Amounts {
     }
 }
 
-fn tokens(n: u64) -> Tokens {
-    u32::try_from(n).map_or(Tokens::MAX, Tokens::new)
+/// Returns an amount as tokens: 2³² or more, which is above every burst, as [`Tokens::MAX`].
+#[inline]
+pub(super) fn tokens(amount: u64) -> Tokens {
+    u32::try_from(amount).map_or(Tokens::MAX, Tokens::new)
 }

@@ -57,8 +57,11 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiterBuilder<C> {
         self
     }
 
-    /// Sets the most models that are not listed and exist at a time: 1024 by default. Calls to further ones are refused,
-    /// so that callers who choose names cannot fill the memory.
+    /// Sets the most models that are not listed and exist at a time: 1024 by default, so that callers who choose names
+    /// cannot fill the memory. For a further one, a model is forgotten that no call would miss: it has no handle, no permit
+    /// and no wait, its limits are full, and no pause is on. All that is lost are its [statistics](crate::model::ModelStats),
+    /// what was [learned](crate::model::Learning) of it, and its row of refusals. If a short search finds none, the call
+    /// is refused; the next search goes on where this one ended.
     pub fn max_models(self, most: usize) -> Self {
         ModelLimiterBuilder { max_models: most, ..self }
     }

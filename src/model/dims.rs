@@ -12,9 +12,12 @@ use crate::quota::Quota;
 use crate::tokens::Tokens;
 use crate::word::{Reading, Word};
 
-use super::amounts::Amounts;
+use super::amounts::{self, Amounts};
+use super::charge::{Change, Charge};
 use super::dimension::Dimension;
+use super::error::{ExceedsLimit, ModelCause};
 use super::quota::ModelQuota;
+use super::row::Row;
 
 /// The bucket of a model without any other, and of a paused one: it is never empty, but it may open later.
 const GATE: Quota = Quota::per_second(1_000_000_000).burst(u32::MAX);
@@ -25,19 +28,22 @@ pub(super) struct Dim<C> {
     /// The epoch in which it came: calls of earlier ones were not charged to it. `None` for the gate, in which nothing
     /// is settled.
     since: Option<u64>,
+    /// The epoch in which a pause emptied it, or in which it came: calls of earlier ones fill it no longer.
+    emptied: u64,
     limiter: RateLimiter<Arc<C>>,
 }
 
 impl<C: Clock> Dim<C> {
     /// Returns a bucket that is full.
     fn full(dimension: Dimension, since: u64, quota: Quota, clock: &Arc<C>) -> Self {
-        Dim { dimension, since: Some(since), limiter: RateLimiter::with_clock(quota, clock.clone()) }
+        let limiter = RateLimiter::with_clock(quota, clock.clone());
+        Dim { dimension, since: Some(since), emptied: since, limiter }
     }
 
     /// Returns a gate that admits everything.
     fn gate(clock: &Arc<C>) -> Self {
         let limiter = RateLimiter::with_clock(GATE, clock.clone());
-        Dim { dimension: Dimension::Rpm, since: None, limiter }
+        Dim { dimension: Dimension::Rpm, since: None, emptied: 0, limiter }
     }
 
     /// Returns a gate that admits nothing before it `opens`, and a call each nanosecond then.
@@ -45,13 +51,22 @@ impl<C: Clock> Dim<C> {
         Dim { limiter: RateLimiter::holding(GATE, opens, Tokens::ONE, clock.clone()), ..Dim::gate(clock) }
     }
 
-    /// Returns a bucket of the same dimension that has at this reading what this one has then, at most `most`.
+    /// Returns a bucket of the same dimension that has at a reading what this one has at another one, at most `most`.
     fn renewed(&self, quota: Quota, (before, at): (Reading, Reading), most: Tokens, clock: &Arc<C>) -> Self {
         let (held, debt) = self.target().held_and_debt(TimeSource::given(before));
         let limiter = RateLimiter::holding(quota, at, held.min(most).min(quota.capacity()), clock.clone());
-        let dim = Dim { dimension: self.dimension, since: self.since, limiter };
+        let dim = Dim { limiter, ..*self };
         dim.target().settle(Tokens::ZERO, debt, TimeSource::given(at));
         dim
+    }
+
+    /// Returns the bucket after a pause: empty if it is one of minutes. One of days keeps what it holds.
+    fn paused(&self, (before, opens): (Reading, Reading), epoch: u64, clock: &Arc<C>) -> Self {
+        let quota = self.limiter.quota();
+        match self.dimension {
+            Dimension::Rpd | Dimension::Tpd => self.renewed(quota, (before, opens), Tokens::MAX, clock),
+            _ => Dim { emptied: epoch, ..self.renewed(quota, (before, opens), Tokens::ZERO, clock) },
+        }
     }
 
     #[inline]
@@ -64,14 +79,26 @@ impl<C: Clock> Dim<C> {
     }
 }
 
+/// A quota that takes the place of another one.
+pub(super) struct Requota {
+    /// The version of the registry that sets it.
+    pub(super) version: u64,
+    pub(super) quota: ModelQuota,
+    /// Those of the [quota](ModelQuota::buckets).
+    pub(super) buckets: Vec<(Dimension, Quota)>,
+}
+
 /// The buckets of a model: at least one. All have the same clock.
 pub(super) struct Dims<C> {
     /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the last.
     dims: Vec<Dim<C>>,
-    /// The number of changes that gave the model new buckets.
+    /// The number of changes and pauses, which gave the model new buckets.
     epoch: u64,
     /// The end of the last pause, before which nothing is admitted.
     opens: Reading,
+    pub(super) row: Row,
+    /// The version of the registry that set the quota; zero for the first.
+    version: u64,
     quota: ModelQuota,
 }
 
@@ -80,7 +107,7 @@ impl<C: Clock> Dims<C> {
     pub(super) fn new(quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) -> Self {
         let dims = buckets.iter().map(|&(dimension, quota)| Dim::full(dimension, 0, quota, clock)).collect();
         let opens = Reading::from_nanos(0);
-        Dims { dims, epoch: 0, opens, quota }.gated(opens, clock)
+        Dims { dims, epoch: 0, opens, row: Row::NONE, version: 0, quota }.gated(opens, clock)
     }
 
     /// Adds the gate, if it is needed at this reading.
@@ -116,9 +143,13 @@ impl<C: Clock> Dims<C> {
         self.dims.iter().filter(|dim| dim.since.is_some())
     }
 
-    /// Gives the model another quota. Buckets of dimensions that stay keep their tokens and their debt, and other ones
-    /// are full. A pause goes on.
-    pub(super) fn change(&mut self, quota: ModelQuota, buckets: &[(Dimension, Quota)], clock: &Arc<C>) {
+    /// Gives the model another quota, unless a later version of the registry has set one: returns whether it did.
+    /// Buckets of dimensions that stay keep their tokens and their debt, and other ones are full. A pause goes on.
+    pub(super) fn change(&mut self, to: &Requota, clock: &Arc<C>) -> bool {
+        let &Requota { version, quota, ref buckets } = to;
+        if version < self.version {
+            return false;
+        }
         let (now, epoch) = (Reading::from_nanos(clock.now()), self.epoch + 1);
         let at = now.max(self.opens);
         let dim = |&(dimension, quota): &(Dimension, Quota)| {
@@ -130,24 +161,22 @@ impl<C: Clock> Dims<C> {
         };
         let dims = buckets.iter().map(dim).collect();
         // Nothing is changed before: the clock, which is user code, may panic.
-        *self = Dims { dims, epoch, opens: self.opens, quota }.gated(now, clock);
+        *self = Dims { dims, epoch, version, quota, ..*self }.gated(now, clock);
+        true
     }
 
     /// Admits nothing before a reading, at which the buckets of minutes are empty then, unless a longer pause is on.
     /// Those of days keep what they hold: a server that refuses for a minute does not take the rest of the day.
-    pub(super) fn pause(&mut self, opens: Reading, clock: &Arc<C>) {
+    ///
+    /// Calls of earlier epochs pay debts of the empty buckets, but do not fill them: all that they were charged was
+    /// dropped with the rest, and many of them may end at once.
+    pub(super) fn pause(&mut self, now: Reading, opens: Reading, clock: &Arc<C>) {
         if opens <= self.opens {
             return;
         }
-        let now = Reading::from_nanos(clock.now());
-        let before = now.max(self.opens);
-        let most = |dimension| match dimension {
-            Dimension::Rpd | Dimension::Tpd => Tokens::MAX,
-            _ => Tokens::ZERO,
-        };
-        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (before, opens), most(dim.dimension), clock);
-        let dims = self.limited().map(dim).collect();
-        *self = Dims { dims, epoch: self.epoch, opens, quota: self.quota }.gated(now, clock);
+        let (before, epoch) = (now.max(self.opens), self.epoch + 1);
+        let dims = self.limited().map(|dim| dim.paused((before, opens), epoch, clock)).collect();
+        *self = Dims { dims, epoch, opens, ..*self }.gated(now, clock);
     }
 
     /// Takes the amounts, or nothing.
@@ -166,21 +195,24 @@ impl<C: Clock> Dims<C> {
         DimsCall { dims: &self.dims, amounts }
     }
 
-    /// Charges `actual` instead of `charged`, which were charged in an epoch. Returns whether something was given
-    /// back, and whether something was charged.
-    pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) -> Settled {
-        let (mut settled, mut now) = (Settled::default(), None);
+    /// Settles a call for other amounts. Returns whether something was given back, and whether something was charged.
+    pub(super) fn settle(&self, charge: &mut Charge, to: &Amounts) -> Settled {
+        let (mut settled, mut now, epoch) = (Settled::default(), None, charge.epoch());
         for dim in self.dims.iter().filter(|dim| dim.since.is_some_and(|since| since <= epoch)) {
-            let (charged, actual) = (charged.in_dimension(dim.dimension), actual.in_dimension(dim.dimension));
-            if charged == actual {
-                continue;
-            }
-            // One reading for all. Before the end of a pause, a bucket counts as it will be then.
+            let Some(change) = charge.change(dim.dimension, to) else { continue };
+            // One reading for all, before any is changed: the clock may panic. Before the end of a pause, a bucket
+            // counts as it will be then.
             let now = *now.get_or_insert_with(|| dim.target().live().read().max(self.opens));
-            dim.target().settle(charged, actual, TimeSource::given(now));
-            settled.gave_back |= charged > actual;
-            settled.charged |= actual > charged;
+            let (target, at) = (dim.target(), TimeSource::given(now));
+            let missing = match change {
+                Change::Charge(n) => target.settle(Tokens::ZERO, n, at),
+                Change::GiveBack(n) => target.restore(n, dim.emptied > epoch, at),
+            };
+            settled.gave_back |= matches!(change, Change::GiveBack(_));
+            settled.charged |= matches!(change, Change::Charge(_));
+            charge.changed(dim.dimension, to, change, missing);
         }
+        charge.settled(*to);
         settled
     }
 }
@@ -208,9 +240,23 @@ impl<C> Clone for DimsCall<'_, C> {
 
 impl<C> Copy for DimsCall<'_, C> {}
 
-impl<C> DimsCall<'_, C> {
-    pub(super) fn dimension(&self, nth: usize) -> Dimension {
-        self.dims[nth].dimension
+impl<C: Clock> DimsCall<'_, C> {
+    /// Returns the dimension of a bucket; `None` for the gate.
+    pub(super) fn dimension(&self, nth: usize) -> Option<Dimension> {
+        self.dims[nth].since.map(|_| self.dims[nth].dimension)
+    }
+
+    /// Returns the bucket that takes longest until it admits the call; `None` if all admit it now.
+    pub(super) fn refusal(self, now: Reading) -> Option<Refused> {
+        composite::look(self, Some(now), 0, None)
+    }
+
+    /// Returns the first dimension whose burst the call exceeds.
+    pub(super) fn exceeds(&self) -> Option<ModelCause> {
+        self.dims.iter().find_map(|dim| {
+            let (estimate, most) = (self.amounts.in_dimension(dim.dimension), u64::from(dim.burst().whole()));
+            (estimate > most).then_some(ModelCause::ExceedsLimit(dim.dimension, ExceedsLimit { estimate, most }))
+        })
     }
 }
 
@@ -228,11 +274,15 @@ impl<C: Clock> Parts for DimsCall<'_, C> {
     #[inline]
     fn part(&self, nth: usize) -> Part<'_, Arc<C>> {
         let dim = &self.dims[nth];
-        Part { target: dim.target(), n: self.amounts.in_dimension(dim.dimension), leaving: Tokens::ZERO }
+        Part {
+            target: dim.target(),
+            n: amounts::tokens(self.amounts.in_dimension(dim.dimension)),
+            leaving: Tokens::ZERO,
+        }
     }
 
     fn name(&self, nth: usize) -> LimitName {
-        LimitName::new(self.dimension(nth).as_str())
+        LimitName::new(self.dims[nth].dimension.as_str())
     }
 
     #[inline]

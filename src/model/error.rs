@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{ExceedsBurst, LimitName, NoPermit, QueueFull, RateLimited, TooLate};
+use crate::error::{LimitName, NoPermit, QueueFull, RateLimited, TooLate};
 
 use super::dimension::Dimension;
 use super::quota::Fault;
@@ -22,22 +22,53 @@ pub struct ModelError {
 pub enum ModelCause {
     /// The model is not listed, and there is no default.
     UnknownModel,
-    /// The model is not listed, and as many such models exist as permitted, which is this number.
+    /// The model is not listed, as many such models exist as permitted, which is this number, and none of those that were
+    /// looked at can be [forgotten](crate::model::ModelLimiterBuilder::max_models).
     TooManyModels(usize),
-    /// The estimate is above the most that this dimension ever holds.
-    ExceedsLimit(Dimension, ExceedsBurst),
-    /// A call that does not wait: this dimension is the one that takes longest until it admits the call.
+    /// The estimate is above the most that this dimension ever holds. Such a call is refused at once, whatever else is
+    /// full.
+    ExceedsLimit(Dimension, ExceedsLimit),
+    /// A call that does not wait: this dimension is the one that takes longest until it admits the call. Behind waiters, it
+    /// may be the one that the first of them waits for.
     RateLimited(Dimension, RateLimited),
+    /// A call that does not wait, or a wait whose deadline is before the end: the model is
+    /// [paused](crate::model::ModelLimiter::pause_for), and no dimension takes longer until it admits the call.
+    Paused(RateLimited),
     /// A call that does not wait: all slots for requests in flight are taken, or callers wait for one.
     NoSlot(NoPermit),
-    /// A wait: this dimension does not admit the call before the deadline.
+    /// A wait: this dimension does not admit the call before the deadline. Behind waiters, as with
+    /// [`RateLimited`](ModelCause::RateLimited).
     TooLate(Dimension, TooLate),
     /// A wait: the deadline has passed, and no slot came free before.
     TimedOut,
+    /// A wait: the deadline had passed before it began. The limits would admit the call.
+    DeadlinePassed,
     /// A wait: the queue has no place.
     QueueFull(QueueFull),
     /// The model was removed from the limiter.
     ModelRemoved,
+}
+
+/// An estimate that is above the most that a dimension ever holds, in requests or tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExceedsLimit {
+    pub(super) estimate: u64,
+    pub(super) most: u64,
+}
+
+impl ExceedsLimit {
+    /// Returns the estimate, as it counts in the dimension.
+    #[must_use]
+    pub fn estimate(&self) -> u64 {
+        self.estimate
+    }
+
+    /// Returns the most that the dimension ever holds: the limit, or half of a
+    /// [strict](crate::model::ModelQuota::strict) one.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.most
+    }
 }
 
 impl ModelError {
@@ -57,7 +88,7 @@ impl ModelError {
         self.cause
     }
 
-    /// Returns the dimension that refused the call; `None` if it was none.
+    /// Returns the dimension that refused the call; `None` if it was none, as with a pause.
     #[must_use]
     pub fn dimension(&self) -> Option<Dimension> {
         match self.cause {
@@ -74,8 +105,9 @@ impl ModelError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self.cause {
-            ModelCause::RateLimited(_, limited) => limited.retry_after(),
+            ModelCause::RateLimited(_, limited) | ModelCause::Paused(limited) => limited.retry_after(),
             ModelCause::TooLate(_, late) => late.retry_after(),
+            ModelCause::DeadlinePassed => Some(Duration::ZERO),
             _ => None,
         }
     }
@@ -89,16 +121,22 @@ impl fmt::Display for ModelError {
                 write!(f, "model {model:?} is unknown: add it, or set a default for models that are not listed")
             }
             ModelCause::TooManyModels(most) => {
-                write!(f, "model {model:?} is not listed, and {most} such models exist: add it, or raise `max_models`")
-            }
-            ModelCause::ExceedsLimit(dimension, exceeds) => {
-                let (asked, most) = (exceeds.requested(), exceeds.burst());
                 write!(
                     f,
-                    "{model}.{dimension}: an estimate of {asked} is above the {most} that are ever admitted at once"
+                    "model {model:?} is not listed, and {most} such models are in use: retry later, add it, or raise `max_models`"
+                )
+            }
+            ModelCause::ExceedsLimit(dimension, ExceedsLimit { estimate, most }) => {
+                write!(
+                    f,
+                    "{model}.{dimension}: an estimate of {estimate} is above the {most} that are ever admitted at once"
                 )
             }
             ModelCause::RateLimited(dimension, limited) => write!(f, "{model}.{dimension}: {limited}"),
+            ModelCause::Paused(limited) => match limited.retry_after() {
+                Some(wait) => write!(f, "{model}: paused: retry after {wait:?}"),
+                None => write!(f, "{model}: paused beyond the clock's range"),
+            },
             ModelCause::NoSlot(none) => {
                 let (in_flight, limit) = (none.in_flight(), none.limit());
                 write!(
@@ -108,6 +146,9 @@ impl fmt::Display for ModelError {
             }
             ModelCause::TooLate(dimension, late) => write!(f, "{model}.{dimension}: {late}"),
             ModelCause::TimedOut => write!(f, "{model}: no slot came free before the deadline: allow a longer wait"),
+            ModelCause::DeadlinePassed => {
+                write!(f, "{model}: the deadline had passed before the wait began: allow a longer wait")
+            }
             ModelCause::QueueFull(full) => write!(f, "{model}: {full}"),
             ModelCause::ModelRemoved => write!(f, "model {model:?} was removed from the limiter"),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::{Clock, QuantaClock};
 
 use super::acquire::ModelAcquire;
+use super::charge::Charge;
 use super::error::ModelError;
 use super::hints::ServerHints;
 use super::permit::Permit;
@@ -59,7 +60,7 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
 
     /// As [`ModelLimiter::observe`](crate::model::ModelLimiter::observe).
     pub fn observe(&self, hints: &ServerHints) {
-        self.0.observe(hints);
+        self.0.observe(hints, None);
     }
 
     /// As [`ModelLimiter::pause_for`](crate::model::ModelLimiter::pause_for).
@@ -80,7 +81,7 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
     /// As [`ModelLimiter::try_acquire`](crate::model::ModelLimiter::try_acquire).
     #[inline]
     pub fn try_acquire(&self, estimate: impl Into<Usage>) -> Result<Permit<C>, ModelError> {
-        try_acquire(&self.0, estimate.into())
+        try_acquire(self.0.clone(), estimate.into())
     }
 
     /// As [`ModelLimiter::acquire`](crate::model::ModelLimiter::acquire).
@@ -116,15 +117,15 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
     }
 }
 
-/// Takes a slot and the estimate of a call, unless callers wait.
+/// Takes a slot and the estimate of a call, unless callers wait. The permit gets the share of the model.
 #[inline]
 pub(super) fn try_acquire<C: Clock + Send + Sync + 'static>(
-    model: &Arc<Model<C>>,
+    model: Arc<Model<C>>,
     estimate: Usage,
 ) -> Result<Permit<C>, ModelError> {
     let amounts = model.amounts(estimate);
     match model.try_take(amounts, None) {
-        Ok(epoch) => Ok(Permit::new(model.clone(), estimate, amounts, epoch, Duration::ZERO)),
+        Ok(epoch) => Ok(Permit::new(model, estimate, Charge::new(amounts, epoch), Duration::ZERO)),
         Err(cause) => Err(model.error(cause)),
     }
 }

@@ -11,6 +11,10 @@ use super::usage::Usage;
 /// scaled estimate is rounded up, and never raised above a burst that the estimate itself fits in. Permits that are
 /// dropped without a commit, and estimates of zero, teach nothing.
 ///
+/// An estimate is scaled once: by `try_acquire`, or when a wait is polled for the first time. Later commits, and a
+/// quota that is set later, do not change it. So a waiter whose scaled estimate is above a new, smaller burst is refused,
+/// also if the estimate itself fits in: it may wait again.
+///
 /// # Examples
 ///
 /// ```
@@ -76,24 +80,24 @@ pub(super) struct Ratios {
     seen: Mutex<[Sums; 2]>,
 }
 
-/// The running sums of the tokens of calls. No number of tokens is learned from yet if the weight is one.
+/// The running sums of the tokens of calls.
 #[derive(Clone, Copy)]
 struct Sums {
     estimated: f64,
     actual: f64,
-    /// The weight of the next call, at least that of [`Learning`].
+    /// The weight of the next call, at least that of [`Learning`]; zero before the first.
     weight: f64,
 }
 
 impl Sums {
-    const NONE: Sums = Sums { estimated: 0.0, actual: 0.0, weight: 1.0 };
+    const NONE: Sums = Sums { estimated: 0.0, actual: 0.0, weight: 0.0 };
 
     fn add(&mut self, estimate: u64, actual: u64, least: f64) {
         if estimate == 0 {
             return;
         }
         let (estimate, actual) = (estimate as f64, actual as f64);
-        if self.weight == 1.0 {
+        if self.weight == 0.0 {
             // The first call counts for half, as if one before it had met its estimate.
             (self.estimated, self.actual, self.weight) = (estimate, estimate, 0.5);
         }
@@ -169,5 +173,14 @@ mod tests {
         assert_eq!(ratios.scales(), [2.0, 0.5]);
         ratios.learn(Usage::from((100, 0)), Usage::from((200, 7)));
         assert_eq!(ratios.scales(), [2.0, 0.5]);
+    }
+
+    #[test]
+    fn with_a_weight_of_one_the_last_call_counts_alone() {
+        let ratios = Ratios::new(Learning::new().weight(1.0));
+        for (actual, scale) in [(200, 1.5), (200, 2.0), (300, 3.0), (50, 0.5)] {
+            ratios.learn(Usage::from((100, 0)), Usage::from((actual, 0)));
+            assert_eq!(ratios.scales()[0], scale);
+        }
     }
 }

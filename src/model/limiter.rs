@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, QuantaClock};
 use crate::sync::{RwLock, read_lock, write_under};
+use crate::word::Reading;
 
 use super::acquire::ModelAcquire;
 use super::config::{self, DEFAULT, ModelConfig};
+use super::dims::Requota;
 use super::error::{ModelCause, ModelConfigError, ModelError};
 use super::handle::{self, ModelHandle};
 use super::hints::ServerHints;
@@ -20,6 +23,9 @@ use super::state::{Model, Shared};
 use super::stats::{ModelStats, ModelTable};
 use super::usage::Usage;
 
+/// The most models that are looked at for one to be forgotten.
+const MOST_LOOKS: usize = 32;
+
 /// A limiter of calls to LLM APIs: for each model any of requests and tokens per minute, input and output apart or
 /// together, requests and tokens per day, and parallel requests.
 ///
@@ -27,8 +33,9 @@ use super::usage::Usage;
 /// It gets a [`Permit`], by which it is charged for its actual usage later. The bound of each dimension is that of a
 /// token bucket, or of windows: see [`ModelQuota`](ModelQuota#bounds).
 ///
-/// A model that is not listed has limits of its own, by the default quota, and is made at its first use. Without a
-/// default, calls to such models are refused.
+/// A model that is not listed has limits of its own, by the default quota, and is made at its first use. If there are as
+/// many as [permitted](crate::model::ModelLimiterBuilder::max_models), one that no call would miss is forgotten for it.
+/// Without a default, calls to such models are refused.
 ///
 /// # Which verb
 ///
@@ -68,8 +75,13 @@ struct Registry<C: Clock + Send + Sync + 'static> {
     /// In a few comparisons, a name is found before it is hashed.
     models: BTreeMap<Box<str>, Entry<C>>,
     default: Option<ModelQuota>,
+    /// The number of times that quotas were set. Models are changed without the lock of the registry, so a change may
+    /// come late: a model keeps the quota of the highest version.
+    version: u64,
     /// The number of models that are not listed.
     unlisted: usize,
+    /// The name at which the last search for a model to be forgotten ended.
+    hand: Box<str>,
 }
 
 struct Entry<C: Clock + Send + Sync + 'static> {
@@ -95,7 +107,13 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         max_models: usize,
     ) -> Result<Self, ModelConfigError> {
         config.check()?;
-        let registry = RwLock::new(Registry { models: BTreeMap::new(), default: config.default, unlisted: 0 });
+        let registry = RwLock::new(Registry {
+            models: BTreeMap::new(),
+            default: config.default,
+            version: 0,
+            unlisted: 0,
+            hand: "".into(),
+        });
         let limiter = ModelLimiter { registry, shared, max_models };
         for (name, quota) in &config.models {
             limiter.set_model(name, *quota)?;
@@ -126,16 +144,18 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     fn add_unlisted(&self, name: &str) -> Result<Arc<Model<C>>, ModelError> {
         let error = |cause| Err(ModelError::new(name, cause));
         let Some(quota) = read_lock(&self.registry).default else { return error(ModelCause::UnknownModel) };
-        // The clock, which is user code, may be read for it, so it is made before the lock is taken.
-        let model = self.made(name, quota);
-        write_under(&self.registry, |registry| match registry.models.get(name) {
-            Some(entry) => Ok(entry.model.clone()),
-            None if registry.default != Some(quota) => match registry.default {
-                Some(changed) => Ok(registry.insert(name, self.made(name, changed), false)),
-                None => error(ModelCause::UnknownModel),
-            },
-            None if registry.unlisted >= self.max_models => error(ModelCause::TooManyModels(self.max_models)),
-            None => Ok(registry.insert(name, model, false)),
+        // The clock is user code, so it is read before the lock is taken: also for the buckets of a model.
+        let (model, now) = (self.made(name, quota), Reading::from_nanos(self.shared.clock.now()));
+        write_under(&self.registry, |registry| {
+            if let Some(entry) = registry.models.get(name) {
+                return Ok(entry.model.clone());
+            }
+            let Some(current) = registry.default else { return error(ModelCause::UnknownModel) };
+            if registry.unlisted >= self.max_models && !registry.forget(now) {
+                return error(ModelCause::TooManyModels(self.max_models));
+            }
+            let model = if current == quota { model } else { self.made(name, current) };
+            Ok(registry.insert(name, model, false))
         })
     }
 
@@ -169,12 +189,18 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     ///
     /// - After a **refusal** (status 429), or a time to retry after, the model admits nothing until then, and then begins
     ///   with empty buckets of minutes, so that the calls that waited do not come as one burst; those of days keep what
-    ///   they hold. Tokens that earlier calls give back meanwhile are there then. Without a time, or with a time of zero,
-    ///   the pause is the longest reset of a dimension that has nothing left; or else a second, doubled by each further refusal in
-    ///   a row, up to 64 seconds. A pause is at most a day, and a shorter one does not end a longer one.
+    ///   they hold. Calls from before the pause do not [fill](Permit::commit) the empty buckets, in it or later. Without a
+    ///   time, or with a time of zero, the pause is the longest reset of a dimension that has nothing left; or else a
+    ///   second, doubled by each further refusal in a row, up to 64 seconds. A pause is at most a day, and a shorter one
+    ///   does not end a longer one.
+    /// - Refusals of calls that were in flight **together** count as one, and pause once: each call that was begun before
+    ///   the pause of the last refusal. A time that the server names counts in any case. If the call is not known, it
+    ///   counts as begun before a pause that is on: use [`Permit::observe`] if you can. An answer that is no refusal ends
+    ///   the row in the same way, if its call was begun after the pause.
     /// - A **remaining** count below what is left here is charged at once. One that is above raises what is left by an
-    ///   eighth of the difference. The server may not have counted all calls in flight yet: so requests in flight count
-    ///   as used, and tokens are raised only if no other call is in flight.
+    ///   eighth of the difference. The server may not have counted all other calls of the model that are in flight: so
+    ///   their requests count as used, and tokens are raised only if there are none. All calls in flight are others if
+    ///   the call that was answered is not known.
     ///
     /// # Examples
     ///
@@ -195,7 +221,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// ```
     pub fn observe(&self, model: &str, hints: &ServerHints) {
         if let Some(model) = self.existing(model) {
-            model.observe(hints);
+            model.observe(hints, None);
         }
     }
 
@@ -228,8 +254,11 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// Dimensions that it has before and after keep their tokens and their debt, clipped at the new burst. New ones are
     /// full, and do not count calls that are in flight. Permits stay valid, and are settled in the dimensions that they
     /// were charged in and that are still there. Waiters keep their places: those that would be too late now are
-    /// refused, and so are those that need more than a new burst, when they are first; the others are served by the
-    /// new quota. If the new limit of parallel requests is below the number in flight, it takes effect as calls end.
+    /// refused, and so are those that need more than a new burst; the others are served by the new quota. Estimates
+    /// that were [scaled](crate::model::Learning) are not scaled anew. If the new limit of parallel requests is below the number in flight, it takes effect as calls end.
+    ///
+    /// If several threads set quotas at once, also by [`set_default`](ModelLimiter::set_default), there is one order of
+    /// their calls, the same for all models: each model ends with the quota that was set last for it.
     ///
     /// # Errors
     ///
@@ -245,18 +274,19 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         }
         config::check(name, &quota)?;
         let model = self.made(name, quota);
-        let before = write_under(&self.registry, |registry| match registry.models.get_mut(name) {
-            Some(entry) => {
+        let (before, version) = write_under(&self.registry, |registry| {
+            registry.version += 1;
+            let before = registry.models.get_mut(name).map(|entry| {
                 registry.unlisted -= usize::from(!std::mem::replace(&mut entry.is_listed, true));
-                Some(entry.model.clone())
-            }
-            None => {
+                entry.model.clone()
+            });
+            if before.is_none() {
                 registry.insert(name, model, true);
-                None
             }
+            (before, registry.version)
         });
         if let Some(before) = before {
-            before.change(quota, &quota.buckets().unwrap_or_default());
+            before.change(&Requota { version, quota, buckets: quota.buckets().unwrap_or_default() });
         }
         Ok(())
     }
@@ -272,14 +302,14 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         if let Some(quota) = &quota {
             config::check(DEFAULT, quota)?;
         }
-        let unlisted: Vec<_> = write_under(&self.registry, |registry| {
-            registry.default = quota;
+        let (unlisted, version) = write_under(&self.registry, |registry| {
+            (registry.default, registry.version) = (quota, registry.version + 1);
             let unlisted = registry.models.values().filter(|entry| !entry.is_listed);
-            unlisted.map(|entry| entry.model.clone()).collect()
+            (unlisted.map(|entry| entry.model.clone()).collect::<Vec<_>>(), registry.version)
         });
         if let Some(quota) = quota {
-            let buckets = quota.buckets().unwrap_or_default();
-            unlisted.iter().for_each(|model| model.change(quota, &buckets));
+            let to = Requota { version, quota, buckets: quota.buckets().unwrap_or_default() };
+            unlisted.iter().for_each(|model| model.change(&to));
         }
         Ok(())
     }
@@ -307,7 +337,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     /// estimate that is never admitted. While callers wait for the model, every call is refused. Nothing was charged.
     #[inline]
     pub fn try_acquire(&self, model: &str, estimate: impl Into<Usage>) -> Result<Permit<C>, ModelError> {
-        handle::try_acquire(&self.find(model)?, estimate.into())
+        handle::try_acquire(self.find(model)?, estimate.into())
     }
 
     /// Waits until every dimension of the model has the tokens of the estimate and a slot is free, in order of arrival.
@@ -374,6 +404,31 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
 }
 
 impl<C: Clock + Send + Sync + 'static> Registry<C> {
+    /// Forgets a model that is not listed and that no call would miss, and returns whether it found one. Looks at a few
+    /// models, from where the last search ended.
+    fn forget(&mut self, now: Reading) -> bool {
+        let from = std::mem::take(&mut self.hand);
+        let behind = (Bound::Excluded(&*from), Bound::Unbounded);
+        let names = self
+            .models
+            .range::<str, _>(behind)
+            .chain(self.models.range::<str, _>((Bound::Unbounded, Bound::Included(&*from))));
+        let unlisted = names.filter(|(_, entry)| !entry.is_listed).map(|(name, _)| name.clone());
+        for name in unlisted.take(MOST_LOOKS).collect::<Vec<_>>() {
+            // No handle, permit or wait holds the model, and none can come: this thread has the lock.
+            let is_missed =
+                |entry: &mut Entry<C>| Arc::get_mut(&mut entry.model).is_none_or(|model| !model.is_unused(now));
+            if self.models.get_mut(&name).is_some_and(|entry| !is_missed(entry)) {
+                self.models.remove(&name);
+                self.unlisted -= 1;
+                self.hand = name;
+                return true;
+            }
+            self.hand = name;
+        }
+        false
+    }
+
     fn insert(&mut self, name: &str, model: Arc<Model<C>>, is_listed: bool) -> Arc<Model<C>> {
         self.models.insert(name.into(), Entry { model: model.clone(), is_listed });
         self.unlisted += usize::from(!is_listed);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::composite::{AcquireCause, LimitCause, QueuedLimits, Refused};
-use crate::error::{AcquireError, TryAcquireError};
+use crate::composite::{LimitCause, QueuedLimits, Refused};
+use crate::error::{TooLate, TryAcquireError};
 use crate::permits::{PermitWord, Permits};
 use crate::sync::{RwLock, RwLockReadGuard, read_lock, write_under};
 use crate::word::{Reading, Units};
@@ -33,8 +33,8 @@ impl<C> ModelLimits<C> {
         read_lock(&self.dims)
     }
 
-    pub(super) fn change_dims(&self, change: impl FnOnce(&mut Dims<C>)) {
-        write_under(&self.dims, change);
+    pub(super) fn change_dims<R>(&self, change: impl FnOnce(&mut Dims<C>) -> R) -> R {
+        write_under(&self.dims, change)
     }
 }
 
@@ -53,20 +53,16 @@ impl<C: Clock + Send + Sync + 'static> QueuedLimits for ModelLimits<C> {
     }
 
     fn refusal(call: DimsCall<'_, C>, refused: Refused, waits: bool) -> ModelCause {
-        let dimension = call.dimension(refused.nth);
-        if waits {
-            return match refused.acquire_error(call).cause() {
-                AcquireCause::Tokens(AcquireError::ExceedsBurst(exceeds)) => {
-                    ModelCause::ExceedsLimit(dimension, exceeds)
-                }
-                AcquireCause::Tokens(AcquireError::TooLate(late)) => ModelCause::TooLate(dimension, late),
-                cause => unreachable!("a bucket refuses: {cause}"),
-            };
+        if let Some(exceeds) = call.exceeds() {
+            return exceeds;
         }
-        match refused.error(call).cause() {
-            LimitCause::Tokens(TryAcquireError::ExceedsBurst(exceeds)) => ModelCause::ExceedsLimit(dimension, exceeds),
-            LimitCause::Tokens(TryAcquireError::RateLimited(limited)) => ModelCause::RateLimited(dimension, limited),
-            cause => unreachable!("a bucket refuses: {cause}"),
+        let LimitCause::Tokens(TryAcquireError::RateLimited(limited)) = refused.error(call).cause() else {
+            unreachable!("a bucket refuses what it may hold")
+        };
+        match call.dimension(refused.nth) {
+            None => ModelCause::Paused(limited),
+            Some(dimension) if waits => ModelCause::TooLate(dimension, TooLate(limited.0)),
+            Some(dimension) => ModelCause::RateLimited(dimension, limited),
         }
     }
 

@@ -3,6 +3,7 @@
 mod acquire;
 mod amounts;
 mod builder;
+mod charge;
 mod config;
 mod dimension;
 mod dims;
@@ -15,6 +16,7 @@ mod limits;
 mod observe;
 mod permit;
 mod quota;
+mod row;
 #[cfg(feature = "serde")]
 mod serde;
 mod state;
@@ -26,7 +28,7 @@ pub use acquire::ModelAcquire;
 pub use builder::ModelLimiterBuilder;
 pub use config::ModelConfig;
 pub use dimension::Dimension;
-pub use error::{ModelCause, ModelConfigError, ModelError};
+pub use error::{ExceedsLimit, ModelCause, ModelConfigError, ModelError};
 pub use handle::ModelHandle;
 pub use hints::{DimensionHint, ServerHints};
 pub use learning::Learning;

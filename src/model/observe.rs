@@ -11,36 +11,33 @@ use crate::word::Reading;
 use super::dimension::Dimension;
 use super::dims::Dims;
 use super::hints::ServerHints;
+use super::row::{Answered, Row};
 use super::state::Model;
 
 /// The longest pause: a server that names a longer one is not believed.
 const LONGEST: Duration = Duration::from_secs(86_400);
 
-/// The pause after a refusal without a time, doubled by each further one in a row.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The most times that it is doubled.
-const MOST_DOUBLINGS: u32 = 6;
-
 /// A bucket is raised by this part of what it is below the server's.
 const RISE: u128 = 8;
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
-    /// Takes over what a server said.
-    pub(super) fn observe(&self, hints: &ServerHints) {
-        let in_a_row = self.count_answer(hints);
+    /// Takes over what a server said with the answer to a call that was admitted in this epoch; `None` if the call is not
+    /// known.
+    pub(super) fn observe(&self, hints: &ServerHints, epoch: Option<u64>) {
         let time = hints.retry_time().filter(|time| !time.is_zero());
-        let pause = match (time, hints.is_refused()) {
-            (Some(time), _) => Some(time),
-            (None, true) => Some(reset_of(hints).unwrap_or(FIRST_PAUSE * (1 << in_a_row.min(MOST_DOUBLINGS)))),
-            (None, false) => None,
-        };
-        if let Some(pause) = pause {
-            self.pause(pause);
+        let of = epoch.map_or_else(|| Answered::Some(self.limits().read()), Answered::Call);
+        if hints.is_refused() {
+            self.count_refusal();
+            self.refused(of, time.or_else(|| reset_of(hints)));
+        } else {
+            self.answered(of);
+            self.pause(time.unwrap_or_default());
         }
-        let in_flight = self.limits().slots.word().in_flight();
+        // A call that is not known may have ended before its answer is observed.
+        let answered = usize::from(epoch.is_some());
+        let others = self.limits().slots.word().in_flight().saturating_sub(answered);
         let now = self.limits().read();
-        let (charged, added) = self.limits().dims().correct(hints, in_flight, now);
+        let (charged, added) = self.limits().dims().correct(hints, others, now);
         if charged || added {
             self.changed(charged);
         }
@@ -51,12 +48,52 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         if time.is_zero() {
             return;
         }
-        let nanos = u64::try_from(time.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
+        if end(self.limits().read(), time) <= self.limits().dims().opens() {
+            return;
+        }
         self.queue.replace_limits(|limits| {
-            let opens = Reading::from_nanos(limits.read().nanos().saturating_add(nanos));
-            limits.change_dims(|dims| dims.pause(opens, &limits.clock));
+            let now = limits.read();
+            limits.change_dims(|dims| dims.pause(now, end(now, time), &limits.clock));
         });
     }
+
+    /// Pauses after a refusal by the server, for the time that it `named`, or else for one that grows with the row.
+    fn refused(&self, of: Answered, named: Option<Duration>) {
+        // Most refusals of calls that were in flight together end here.
+        let is_new =
+            |now, dims: &Dims<C>| dims.row.counts(of) || named.is_some_and(|time| end(now, time) > dims.opens());
+        if !is_new(self.limits().read(), &self.limits().dims()) {
+            return;
+        }
+        self.queue.replace_limits(|limits| {
+            let now = limits.read();
+            limits.change_dims(|dims| {
+                // Under the lock: of two refusals at once, only the first counts.
+                let counted = dims.row.counts(of).then(|| dims.row.refused());
+                if let Some(time) = named.or(counted) {
+                    dims.pause(now, end(now, time), &limits.clock);
+                    dims.row.paused(dims.epoch(), dims.opens());
+                }
+            });
+        });
+    }
+
+    /// Ends the row of refusals, if the call was begun after the last one.
+    fn answered(&self, of: Answered) {
+        if self.limits().dims().row.ends(of) {
+            self.limits().change_dims(|dims| {
+                if dims.row.ends(of) {
+                    dims.row = Row::NONE;
+                }
+            });
+        }
+    }
+}
+
+/// Returns the end of a pause that begins now.
+fn end(now: Reading, time: Duration) -> Reading {
+    let nanos = u64::try_from(time.min(LONGEST).as_nanos()).unwrap_or(u64::MAX);
+    Reading::from_nanos(now.nanos().saturating_add(nanos))
 }
 
 /// Returns the longest time after which a dimension is reset that has nothing left.
@@ -70,9 +107,9 @@ impl<C: Clock> Dims<C> {
     /// Brings the buckets near to what the server says is left: down to it at once, and up by a part of the difference.
     /// Returns whether something was charged, and whether something was added.
     ///
-    /// The server may not have counted the calls in flight yet. So their requests are not added, and tokens only if no
-    /// other call than the one that was answered is in flight.
-    fn correct(&self, hints: &ServerHints, in_flight: usize, now: Reading) -> (bool, bool) {
+    /// The server may not have counted the other calls of the model that are in flight. So their requests are not added,
+    /// and tokens only if there are no others.
+    fn correct(&self, hints: &ServerHints, others: usize, now: Reading) -> (bool, bool) {
         let (mut charged, mut added) = (false, false);
         let at = TimeSource::given(now.max(self.opens()));
         for dim in self.limited() {
@@ -86,8 +123,8 @@ impl<C: Clock> Dims<C> {
                 continue;
             }
             let unseen = match dim.dimension {
-                Dimension::Rpm | Dimension::Rpd => Tokens::new(u32::try_from(in_flight).unwrap_or(u32::MAX)),
-                _ if in_flight > 1 => continue,
+                Dimension::Rpm | Dimension::Rpd => Tokens::new(u32::try_from(others).unwrap_or(u32::MAX)),
+                _ if others > 0 => continue,
                 _ => Tokens::ZERO,
             };
             let below = remaining.min(dim.burst()).saturating_sub(unseen).saturating_sub(held);

@@ -8,6 +8,7 @@ use crate::clock::{Clock, QuantaClock};
 use crate::queue::in_drop;
 
 use super::amounts::Amounts;
+use super::charge::Charge;
 use super::hints::ServerHints;
 use super::state::Model;
 use super::usage::Usage;
@@ -47,19 +48,16 @@ use super::usage::Usage;
 pub struct Permit<C: Clock + Send + Sync + 'static = QuantaClock> {
     model: Arc<Model<C>>,
     estimate: Usage,
-    /// The current charge.
-    charged: Amounts,
+    charge: Charge,
     /// The usage of the last commit.
     actual: Option<Usage>,
-    /// The epoch of the model in which it was charged.
-    epoch: u64,
     waited: Duration,
 }
 
 impl<C: Clock + Send + Sync + 'static> Permit<C> {
     #[inline]
-    pub(super) fn new(model: Arc<Model<C>>, estimate: Usage, charged: Amounts, epoch: u64, waited: Duration) -> Self {
-        Permit { model, estimate, charged, actual: None, epoch, waited }
+    pub(super) fn new(model: Arc<Model<C>>, estimate: Usage, charge: Charge, waited: Duration) -> Self {
+        Permit { model, estimate, charge, actual: None, waited }
     }
 
     /// Returns the name of the model.
@@ -84,8 +82,19 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     /// used, clipped at the burst, or charges those that were missing, which may take a bucket into debt, down to one
     /// burst below zero. The requests are not touched.
     ///
-    /// The last commit counts: the same one again changes nothing, and a stream may commit its usage as it grows. The
-    /// slot is freed when the permit is dropped.
+    /// The last commit counts: the same one again changes nothing, and a stream may commit its usage as it grows. All
+    /// commits together charge exactly the last usage, but for what was clipped:
+    ///
+    /// - Tokens beyond the debt limit are not charged. A later commit does not give them back, and charges them if it is
+    ///   for another usage that needs them and there is room by then.
+    /// - Tokens that a full bucket could not take back are lost. They count as charged: a later commit of more charges
+    ///   only what is beyond them.
+    ///
+    /// A call that was admitted before a [pause](crate::model::ModelLimiter::pause_for) pays the debts of the buckets of
+    /// minutes, but does not fill them: otherwise, calls that end at once would bring the burst that the pause is against.
+    /// Those of days are settled as always.
+    ///
+    /// The slot is freed when the permit is dropped.
     pub fn commit(&mut self, actual: impl Into<Usage>) {
         let actual = actual.into();
         self.actual = Some(actual);
@@ -93,12 +102,14 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     }
 
     /// Takes over what the server said with the answer, as
-    /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does.
+    /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does, and knows the call: whether it was begun before
+    /// the last refusal.
     pub fn observe(&self, hints: &ServerHints) {
-        self.model.observe(hints);
+        self.model.observe(hints, Some(self.charge.epoch()));
     }
 
-    /// Gives everything back, the request too, and frees the slot: for a call that was not made.
+    /// Gives everything back, the request too, as a [commit](Permit::commit) does, and frees the slot: for a call that was
+    /// not made.
     pub fn cancel(mut self) {
         self.actual = None;
         self.settle(Amounts::NOTHING);
@@ -106,10 +117,8 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
 
     #[inline]
     fn settle(&mut self, actual: Amounts) {
-        if actual != self.charged {
-            // First, so that a charge is settled once if the clock panics.
-            let charged = std::mem::replace(&mut self.charged, actual);
-            self.model.settle(&charged, &actual, self.epoch);
+        if actual != *self.charge.amounts() {
+            self.model.settle(&mut self.charge, &actual);
         }
     }
 }

@@ -7,17 +7,17 @@ use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::composite::{CompositeQueue, Effect, QueuedLimits, Refused, Waiters};
 use crate::error::NoPermit;
-use crate::queue::{WaitConfig, in_drop};
+use crate::queue::WaitConfig;
 use crate::quota::Quota;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
 use super::amounts::Amounts;
+use super::charge::Charge;
 use super::dimension::Dimension;
-use super::dims::{Dim, Dims, Settled};
+use super::dims::{Dim, Dims, Requota, Settled};
 use super::error::{ModelCause, ModelError};
-use super::hints::ServerHints;
 use super::learning::{Learning, Ratios};
 use super::limits::ModelLimits;
 use super::quota::ModelQuota;
@@ -46,8 +46,6 @@ struct Counts {
     wait_micros: AtomicU64,
     /// The refusals by the server.
     rate_limited: AtomicU64,
-    /// Those that gave no time, and came after the pause of the one before.
-    in_a_row: AtomicU64,
 }
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
@@ -56,7 +54,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let dims = Dims::new(quota, buckets, &shared.clock);
         let limits = ModelLimits::new(dims, quota.slots(), shared.clock.clone());
         let zero = || AtomicU64::new(0);
-        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero(), in_a_row: zero() };
+        let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero() };
         let (queue, ratios) =
             (CompositeQueue::new(limits, shared.waits.clone(), None), shared.learning.map(Ratios::new));
         Arc::new(Model { name: name.into(), queue, ratios, counts })
@@ -71,11 +69,20 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         *self.limits().dims().quota()
     }
 
-    /// Gives the model another quota, and times its waiters anew.
-    pub(super) fn change(&self, quota: ModelQuota, buckets: &[(Dimension, Quota)]) {
+    /// Returns whether a new model would admit the same calls: no call is in flight, all limits are full, and no pause is on.
+    /// The caller holds the only share of the model.
+    pub(super) fn is_unused(&self, now: Reading) -> bool {
+        let (limits, dims) = (self.limits(), self.limits().dims());
+        let is_full = |dim: &Dim<C>| dim.target().held_and_debt(TimeSource::given(now)).0 >= dim.burst();
+        limits.slots.word().in_flight() == 0 && dims.opens() <= now && dims.limited().all(is_full)
+    }
+
+    /// Gives the model another quota, unless it has a later one, and times its waiters anew.
+    pub(super) fn change(&self, to: &Requota) {
         self.queue.replace_limits(|limits| {
-            limits.change_dims(|dims| dims.change(quota, buckets, &limits.clock));
-            limits.slots.resize(quota.slots());
+            if limits.change_dims(|dims| dims.change(to, &limits.clock)) {
+                limits.slots.resize(to.quota.slots());
+            }
         });
     }
 
@@ -97,7 +104,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let (mut amounts, plain) = (Amounts::of(ratios.scaled(estimate)), Amounts::of(estimate));
         for dim in self.limits().dims().limited() {
             // An estimate above a burst is refused, and the error shows it as it was given.
-            let most = dim.burst().max(plain.in_dimension(dim.dimension));
+            let most = u64::from(dim.burst().whole()).max(plain.in_dimension(dim.dimension));
             amounts.clip(dim.dimension, most);
         }
         amounts
@@ -123,16 +130,13 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
             return self.take_behind(amounts, at);
         }
         let limits = self.limits();
-        if limits.slots.take().is_err() {
-            return Err(self.no_slot());
-        }
         // Freed unless the call is admitted, also if the clock panics. A waiter may have come meanwhile, and found no
         // slot.
-        let slot = Slot(self);
+        let Ok(slot) = limits.slots.hold(|| self.changed(false)) else { return Err(self.no_slot(amounts)) };
         let dims = limits.dims();
         match dims.take(amounts, at) {
             Ok(()) => {
-                std::mem::forget(slot);
+                slot.keep();
                 Ok(dims.epoch())
             }
             Err(refused) => Err(refusal(&dims, amounts, refused)),
@@ -146,24 +150,34 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         match self.queue.take(amounts, at) {
             Some(Ok(epoch)) => Ok(epoch.0),
             Some(Err(Some(cause))) => Err(cause),
-            Some(Err(None)) if self.limits().slots.has_permit() => {
-                let dims = self.limits().dims();
-                Err(refusal(&dims, amounts, Refused::behind(dims.call(amounts), at)))
-            }
-            Some(Err(None)) => Err(self.no_slot()),
+            Some(Err(None)) => Err(self.no_slot(amounts)),
             None => Err(ModelCause::ModelRemoved),
         }
     }
 
+    /// Returns the error of a call for which no slot is free.
     #[cold]
-    fn no_slot(&self) -> ModelCause {
+    fn no_slot(&self, amounts: Amounts) -> ModelCause {
         let word = self.limits().slots.word();
-        ModelCause::NoSlot(NoPermit { in_flight: word.in_flight(), limit: word.limit() })
+        let none = ModelCause::NoSlot(NoPermit { in_flight: word.in_flight(), limit: word.limit() });
+        self.limits().dims().call(amounts).exceeds().unwrap_or(none)
     }
 
-    /// Charges `actual` instead of `charged`.
-    pub(super) fn settle(&self, charged: &Amounts, actual: &Amounts, epoch: u64) {
-        let Settled { gave_back, charged } = self.limits().dims().settle(charged, actual, epoch);
+    /// Returns the error of a wait that begins at this reading, after its deadline.
+    #[cold]
+    pub(super) fn too_late(&self, amounts: Amounts, now: Reading) -> ModelCause {
+        let view = self.limits().view();
+        let call = view.call(amounts);
+        match call.refusal(now) {
+            Some(refused) => ModelLimits::refusal(call, refused, true),
+            None if !self.limits().slots.has_permit() => ModelCause::TimedOut,
+            None => ModelCause::DeadlinePassed,
+        }
+    }
+
+    /// Settles a call for other amounts.
+    pub(super) fn settle(&self, charge: &mut Charge, to: &Amounts) {
+        let Settled { gave_back, charged } = self.limits().dims().settle(charge, to);
         if gave_back || charged {
             self.changed(charged);
         }
@@ -173,7 +187,8 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     #[inline]
     pub(super) fn free_slot(&self) {
         self.limits().slots.give_back();
-        self.changed(false);
+        // Without a fence: a caller that is about to wait changes the word of the slots too (`Permits::meet`).
+        self.tell(false);
     }
 
     /// Called after a limit was changed, other than by a call that was admitted. `is_less` is set if waiters may miss
@@ -182,41 +197,22 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
     pub(super) fn changed(&self, is_less: bool) {
         // Either a waiter sees the change, or this thread sees that a caller waits.
         fence(Ordering::SeqCst);
+        self.tell(is_less);
+    }
+
+    /// Serves the waiters, if there are any.
+    #[inline]
+    fn tell(&self, is_less: bool) {
         if self.queue.has_waiters() {
             self.queue.changed(if is_less { Effect::Later } else { Effect::Earlier });
         }
     }
 }
 
-/// A slot that is freed when this is dropped.
-struct Slot<'a, C: Clock + Send + Sync + 'static>(&'a Model<C>);
-
-impl<C: Clock + Send + Sync + 'static> Drop for Slot<'_, C> {
-    fn drop(&mut self) {
-        // Waiters may be served, by the clock and the timer of the user.
-        in_drop(|| self.0.free_slot());
-    }
-}
-
 impl<C: Clock + Send + Sync + 'static> Model<C> {
-    /// Counts an answer of the server. Returns how often in a row it refused a call, before this one, without a time.
-    pub(super) fn count_answer(&self, hints: &ServerHints) -> u32 {
-        let Counts { rate_limited, in_a_row, .. } = &self.counts;
-        if !hints.is_refused() {
-            if in_a_row.load(Ordering::Relaxed) > 0 {
-                in_a_row.store(0, Ordering::Relaxed);
-            }
-            return 0;
-        }
-        rate_limited.fetch_add(1, Ordering::Relaxed);
-        // Refusals of calls that were in flight together count once.
-        let is_paused = self.limits().dims().opens() > self.limits().read();
-        let before = if is_paused {
-            in_a_row.load(Ordering::Relaxed).saturating_sub(1)
-        } else {
-            in_a_row.fetch_add(1, Ordering::Relaxed)
-        };
-        u32::try_from(before).unwrap_or(u32::MAX)
+    /// Counts a refusal by the server.
+    pub(super) fn count_refusal(&self) {
+        self.counts.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a wait that was granted.
@@ -258,4 +254,37 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
 
 fn refusal<C: Clock + Send + Sync + 'static>(dims: &Dims<C>, amounts: Amounts, refused: Refused) -> ModelCause {
     <ModelLimits<C> as QueuedLimits>::refusal(dims.call(amounts), refused, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// A clock that panics while it is broken.
+    struct Fragile(Arc<AtomicBool>);
+
+    impl Clock for Fragile {
+        fn now(&self) -> u64 {
+            assert!(!self.0.load(Ordering::SeqCst), "the clock is broken");
+            0
+        }
+    }
+
+    #[test]
+    fn a_clock_that_panics_in_the_queue_takes_no_slot() {
+        let broken = Arc::new(AtomicBool::new(false));
+        let clock = Arc::new(Fragile(broken.clone()));
+        let shared = Shared { clock, waits: WaitConfig::new(None, None), learning: None };
+        let quota = ModelQuota::new().rpm(60).max_parallel_requests(1);
+        let model = Model::new("m", quota, &quota.buckets().expect("a quota"), &shared);
+        let take = || model.queue.take(model.amounts(Usage::from(1)), None);
+        broken.store(true, Ordering::SeqCst);
+        assert!(catch_unwind(AssertUnwindSafe(take)).is_err());
+        broken.store(false, Ordering::SeqCst);
+        assert_eq!(model.limits().slots.word().in_flight(), 0);
+        assert!(matches!(take(), Some(Ok(_))));
+    }
 }

@@ -13,6 +13,7 @@ use crate::queue::{Deadline, Id, Outcome, Parker, TimeDriver, ignore_panic, in_d
 use crate::word::Reading;
 
 use super::amounts::Amounts;
+use super::charge::Charge;
 use super::error::{ModelCause, ModelError};
 use super::permit::Permit;
 use super::state::Model;
@@ -45,7 +46,7 @@ impl<C: Clock + Send + Sync + 'static> ModelWait<C> {
         if !waited.is_zero() {
             self.model.count_wait(waited);
         }
-        Ok(Permit::new(self.model.clone(), self.estimate, amounts, epoch, waited))
+        Ok(Permit::new(self.model.clone(), self.estimate, Charge::new(amounts, epoch), waited))
     }
 
     fn not_served(&self, why: NotServed<ModelCause>) -> Answer<C> {
@@ -84,10 +85,10 @@ impl<C: Clock + Send + Sync + 'static> ModelWait<C> {
         let (limits, queue) = (self.model.limits(), &self.model.queue);
         let now = limits.read();
         let deadline = self.deadline.from(now);
-        if now > deadline {
-            return Poll::Ready(Err(self.model.error(ModelCause::TimedOut)));
-        }
         let amounts = self.model.amounts(self.estimate);
+        if now > deadline {
+            return Poll::Ready(Err(self.model.error(self.model.too_late(amounts, now))));
+        }
         if let Ok(epoch) = self.model.try_take(amounts, Some(now)) {
             return Poll::Ready(self.granted(amounts, epoch, (now, now)));
         }
@@ -134,7 +135,8 @@ impl<C: Clock + Send + Sync + 'static> ModelWait<C> {
         // Either may panic, and the other one has to be done.
         let cancelled = catch_unwind(AssertUnwindSafe(|| {
             if let Some(Outcome::Granted { cost: epoch, .. }) = outcome {
-                Permit::new(self.model.clone(), self.estimate, amounts, epoch.0, Duration::ZERO).cancel();
+                let charge = Charge::new(amounts, epoch.0);
+                Permit::new(self.model.clone(), self.estimate, charge, Duration::ZERO).cancel();
             }
         }));
         if needs_dispatch {

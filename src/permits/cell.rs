@@ -54,6 +54,12 @@ impl PermitCell {
         PermitWord::from_bits(self.0.fetch_sub(PermitWord::ONE, Ordering::AcqRel)).is_queued()
     }
 
+    /// Changes nothing, but as a read-modify-write: the caller sees each permit that was given back before, and a thread
+    /// that gives one back later sees all that the caller did before.
+    pub(super) fn meet(&self) {
+        self.0.fetch_or(0, Ordering::AcqRel);
+    }
+
     /// Sets the limit. Returns whether the word is queued: the caller then has to serve the queue.
     #[must_use = "the queue may have to be served"]
     pub(super) fn set_limit(&self, limit: usize) -> bool {

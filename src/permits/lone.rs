@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::queue::{TimeDriver, TimerFactory, WaitConfig, wake};
+use crate::queue::{TimeDriver, TimerFactory, WaitConfig, in_drop, wake};
 use crate::sync::OnceLock;
 
 use super::cell::PermitCell;
@@ -71,6 +71,12 @@ impl Permits {
         self.word().in_flight() == 0 && self.queue.get().is_none_or(|queue| queue.is_empty())
     }
 
+    /// Orders what the caller did before, and the permits that are given back: the caller sees them, or the thread that
+    /// gives one back sees what the caller did.
+    pub(crate) fn meet(&self) {
+        self.cell.meet();
+    }
+
     /// Takes a permit, unless callers wait.
     #[inline]
     pub(crate) fn take(&self) -> Result<(), Unavailable> {
@@ -79,6 +85,14 @@ impl Permits {
                 if word.is_closed() { Unavailable::Closed } else { Unavailable::NoPermit(word) }
             },
         )
+    }
+
+    /// Takes a permit as [`take`](Permits::take) does. Unless it is [kept](Hold::keep), it is given back when the result
+    /// is dropped, and `after` is called then.
+    #[inline]
+    pub(crate) fn hold<F: Fn()>(&self, after: F) -> Result<Hold<'_, F>, Unavailable> {
+        self.take()?;
+        Ok(Hold { permits: self, after })
     }
 
     fn queue(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> &Arc<PermitQueue> {
@@ -140,6 +154,30 @@ impl Permits {
     #[must_use = "the waiters have to be woken"]
     pub(super) fn close_apart(&self, config: impl FnOnce() -> Arc<WaitConfig>) -> Vec<Waker> {
         self.queue(config).close(&self.cell)
+    }
+}
+
+/// A permit for a call that is not admitted yet.
+pub(crate) struct Hold<'a, F: Fn()> {
+    permits: &'a Permits,
+    after: F,
+}
+
+impl<F: Fn()> Hold<'_, F> {
+    /// The call is admitted.
+    #[inline]
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<F: Fn()> Drop for Hold<'_, F> {
+    fn drop(&mut self) {
+        // Waiters may be served, by the clock and the timer of the user.
+        in_drop(|| {
+            self.permits.give_back();
+            (self.after)();
+        });
     }
 }
 

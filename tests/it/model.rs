@@ -233,7 +233,10 @@ fn unlisted_models_have_limits_of_their_own_by_the_default_and_are_bounded() {
     assert!(limiter.try_acquire("b", 1).is_ok());
     let error = refused(limiter.try_acquire("c", 1));
     assert_eq!(error.cause(), ModelCause::TooManyModels(2));
-    assert_eq!(error.to_string(), "model \"c\" is not listed, and 2 such models exist: add it, or raise `max_models`");
+    assert_eq!(
+        error.to_string(),
+        "model \"c\" is not listed, and 2 such models are in use: retry later, add it, or raise `max_models`"
+    );
     assert_eq!(limiter.models(), ["a", "b", "m"]);
     assert!(limiter.remove_model("a") && !limiter.remove_model("a"));
     assert!(limiter.try_acquire("c", 1).is_ok());

@@ -10,12 +10,12 @@ use crate::waiting::poll;
 
 const QUOTA: ModelQuota = ModelQuota::new().rpm(60).tpm(600);
 
-fn seconds(n: u64) -> Duration {
+pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 /// Returns the time until a call is admitted.
-fn wait(limiter: &Limiter) -> Duration {
+pub(crate) fn wait(limiter: &Limiter) -> Duration {
     match limiter.try_acquire("m", 1) {
         Ok(permit) => {
             permit.cancel();
@@ -177,14 +177,14 @@ fn calls_that_end_in_a_pause_are_settled() {
     limiter.pause_for("m", seconds(500));
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (60, 600));
     permits[0].commit(50);
-    assert_eq!(used(&limiter, Dimension::Tpm), 550);
+    assert_eq!(used(&limiter, Dimension::Tpm), 600);
     permits[1].commit(250);
-    assert_eq!(used(&limiter, Dimension::Tpm), 700);
+    assert_eq!(used(&limiter, Dimension::Tpm), 750);
     let last = permits.pop().expect("three");
     last.cancel();
-    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (59, 600, 2));
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (60, 650, 2));
     // Tokens that were given back are not used before the end of the pause.
-    assert_eq!(wait(&limiter), Duration::from_millis(500_100));
+    assert_eq!(wait(&limiter), Duration::from_millis(505_100));
     drop(permits);
     advance(&limiter, 570_000);
     assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm), in_flight(&limiter)), (0, 0, 0));
@@ -223,4 +223,57 @@ fn a_learned_estimate_is_not_above_a_burst() {
     assert!(error.to_string().contains("an estimate of 601"), "{error}");
     // An estimate above the burst that is scaled below it is admitted.
     assert!(limiter.try_acquire("m", (0, 700)).is_ok());
+}
+
+/// The calls in flight are those of the model, without the one that was answered.
+#[test]
+fn only_other_calls_of_the_model_keep_a_count_down() {
+    let builder = ModelLimiter::builder().model("m", QUOTA).model("n", QUOTA);
+    let limiter = builder.clock(MockClock::new()).build().expect("a limiter");
+    let _of_another_model = limiter.try_acquire("n", 1).expect("it is there");
+    limiter.observe("m", &remaining(Dimension::Tpm, 0));
+    limiter.observe("m", &remaining(Dimension::Tpm, 80));
+    assert_eq!(used(&limiter, Dimension::Tpm), 590);
+    limiter.observe("m", &remaining(Dimension::Rpm, 10));
+    let call = limiter.try_acquire("m", 0).expect("a request");
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (51, 590));
+    // By name, the call in flight may be another one than that which was answered.
+    limiter.observe("m", &remaining(Dimension::Tpm, 90));
+    limiter.observe("m", &remaining(Dimension::Rpm, 10));
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (51, 590));
+    call.observe(&remaining(Dimension::Tpm, 90));
+    call.observe(&remaining(Dimension::Rpm, 17));
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Tpm)), (50, 580));
+}
+
+/// The tokens that a waiter needs are known when it begins to wait. Later commits and quotas do not change them.
+#[test]
+fn a_learned_estimate_of_a_waiter_stays() {
+    let builder = ModelLimiter::builder().model("m", QUOTA).learning(brimful::model::Learning::new().weight(1.0));
+    let limiter = builder.clock(MockClock::new()).build().expect("a limiter");
+    let set = |tpm| limiter.set_model("m", QUOTA.tpm(tpm)).expect("a quota");
+    let learn = |actual: u64| {
+        advance(&limiter, 600_000);
+        (0..9).for_each(|_| limiter.try_acquire("m", 10).expect("it is there").commit(actual));
+        advance(&limiter, 600_000);
+    };
+    learn(20);
+    drop(limiter.try_acquire("m", 300).expect("it is there"));
+    let mut waits: Vec<_> = [200, 250, 400].map(|estimate| limiter.acquire("m", estimate)).into();
+    assert!(waits.iter_mut().all(|wait| poll(wait).is_none()));
+    // 400, 500 and, because 400 fits in the burst and 800 do not, 600 are waited for: the last not any longer.
+    set(550);
+    let error = poll(&mut waits[2]).expect("it is refused").map(drop).unwrap_err();
+    assert!(matches!(error.cause(), ModelCause::ExceedsLimit(Dimension::Tpm, _)), "{error}");
+    set(600);
+    let before = used(&limiter, Dimension::Tpm);
+    assert_eq!(before, 600);
+    advance(&limiter, 39_999);
+    assert!(poll(&mut waits[0]).is_none());
+    advance(&limiter, 1);
+    assert!(matches!(poll(&mut waits[0]), Some(Ok(_))));
+    advance(&limiter, 49_999);
+    assert!(poll(&mut waits[1]).is_none());
+    advance(&limiter, 1);
+    assert!(matches!(poll(&mut waits[1]), Some(Ok(_))));
 }

@@ -28,6 +28,12 @@ struct Exact {
     most: u64,
 }
 
+/// A call that was admitted: its last usage, and the amount that it was really charged in each dimension.
+struct Call {
+    usage: Usage,
+    real: Vec<u128>,
+}
+
 fn cost(dimension: Dimension, usage: Usage) -> u128 {
     u128::from(match dimension {
         Dimension::Rpm | Dimension::Rpd => 1,
@@ -62,16 +68,31 @@ impl Exact {
         self.scan.push(now, cost(self.dimension, usage) as i128);
     }
 
-    /// Settles `charged` for `actual`; a request as well, if it is given back.
-    fn settle(&mut self, now: u64, charged: Usage, actual: Option<Usage>) {
-        let charged = cost(self.dimension, charged);
-        let actual = actual.map_or(0, |actual| cost(self.dimension, actual));
-        if actual > charged {
-            self.bucket.charge(now, (actual - charged) * PICO);
-        } else {
-            self.bucket.give_back(now, (charged - actual) * PICO);
-            self.scan.push(now, -((charged - actual) as i128));
+    /// Settles a call of which `real` was charged, in 10⁻¹² token, for another usage; a request as well, if it is given
+    /// back. Returns the amount that is charged then.
+    fn settle(&mut self, now: u64, real: u128, before: Usage, after: Option<Usage>) -> u128 {
+        let before = cost(self.dimension, before) * PICO;
+        let after = after.map_or(0, |after| cost(self.dimension, after) * PICO);
+        if before == after {
+            return real;
         }
+        if after > real {
+            return real + self.bucket.charge(now, after - real);
+        }
+        let back = before.min(real).saturating_sub(after);
+        let room = u128::from(self.most) * PICO - self.bucket.held_pico(now).max(0) as u128;
+        let room = room + self.bucket.held_pico(now).min(0).unsigned_abs();
+        self.bucket.give_back(now, back);
+        self.scan.push(now, -(back.div_ceil(PICO) as i128));
+        real - back.min(room)
+    }
+
+    /// Settles a call for another usage in all dimensions.
+    fn settle_all(all: &mut [Exact], now: u64, call: &mut Call, after: Option<Usage>) {
+        for (exact, real) in all.iter_mut().zip(&mut call.real) {
+            *real = exact.settle(now, *real, call.usage, after);
+        }
+        call.usage = after.unwrap_or(call.usage);
     }
 
     fn check(&self, limiter: &Limiter) -> Result<(), TestCaseError> {
@@ -106,7 +127,7 @@ proptest! {
     ) {
         let quota = quota(genes);
         let (limiter, mut exact) = (limiter(quota), Exact::all(&quota));
-        let mut permits: Vec<(Permit<MockClock>, Usage)> = Vec::new();
+        let mut permits: Vec<(Permit<MockClock>, Call)> = Vec::new();
         for (step, a, b) in steps {
             let (now, usage) = (limiter.clock().now(), Usage::from((a, b)));
             match step {
@@ -117,7 +138,8 @@ proptest! {
                         Ok(permit) => {
                             prop_assert!(is_free && least >= 0.0, "{least}");
                             exact.iter_mut().for_each(|exact| exact.take(now, usage));
-                            permits.push((permit, usage));
+                            let real = exact.iter().map(|exact| cost(exact.dimension, usage) * PICO).collect();
+                            permits.push((permit, Call { usage, real }));
                         }
                         Err(error) => {
                             prop_assert!(!is_free || least < SLACK, "{error}, {least}");
@@ -128,16 +150,15 @@ proptest! {
                 }
                 5..=7 if !permits.is_empty() => {
                     let nth = (a as usize) % permits.len();
-                    let (permit, charged) = &mut permits[nth];
+                    let (permit, call) = &mut permits[nth];
                     let actual = Usage::from((a, b));
                     permit.commit(actual);
-                    exact.iter_mut().for_each(|exact| exact.settle(now, *charged, Some(actual)));
-                    *charged = actual;
+                    Exact::settle_all(&mut exact, now, call, Some(actual));
                 }
                 8 if !permits.is_empty() => {
-                    let (permit, charged) = permits.swap_remove((a as usize) % permits.len());
+                    let (permit, mut call) = permits.swap_remove((a as usize) % permits.len());
                     permit.cancel();
-                    exact.iter_mut().for_each(|exact| exact.settle(now, charged, None));
+                    Exact::settle_all(&mut exact, now, &mut call, None);
                 }
                 9 if !permits.is_empty() => drop(permits.swap_remove((a as usize) % permits.len())),
                 // The server has counted more.

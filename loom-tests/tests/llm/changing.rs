@@ -78,3 +78,15 @@ fn removed_against_a_grant_and_an_arrival() {
         .thread(|actor| actor.enter(1))
         .explore(&["x|n", "x|w|n"]);
 }
+
+/// The quota that is set for the model counts, and not the default, which is set when the model is not listed, or after it
+/// is.
+#[test]
+fn set_against_a_default() {
+    LlmModel::new(ModelQuota::new().tpm(2))
+        .unlisted()
+        .thread(|actor| actor.set(ModelQuota::new().tpm(4)))
+        .thread(|actor| actor.set_default(ModelQuota::new().tpm(3)))
+        .at_end(|actor, _| assert_eq!(actor.quota(), ModelQuota::new().tpm(4)))
+        .explore(&["s|d"]);
+}

@@ -13,17 +13,22 @@
 //! | `-` | refused |
 //! | `g` | ended a call, which keeps its charge |
 //! | `c` | committed a call, and ended it |
+//! | `k` | committed a call, and kept it in flight |
 //! | `w` | joined the queue |
 //! | `.` | was polled, and still waits |
 //! | `l` | cancelled its wait |
 //! | `b` | failed: the estimate is above a burst |
 //! | `n` | failed: the model was removed |
 //! | `s` | changed the quota |
+//! | `d` | changed the quota of models that are not listed |
+//! | `r` | took over that the server refused a call |
 //! | `x` | removed the model |
 #![cfg(brimful_loom)]
 
 mod changing;
+mod forgetting;
 mod leaving;
+mod refusals;
 mod returning;
 
 use brimful::model::ModelQuota;

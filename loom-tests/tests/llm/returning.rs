@@ -51,6 +51,17 @@ fn tokens_against_an_arrival() {
         .explore(&["c|+", "c|w|+"]);
 }
 
+/// So does a stream, which stays in flight.
+#[test]
+fn tokens_of_a_stream_against_an_arrival() {
+    LlmModel::new(ModelQuota::new().tpm(2))
+        .setup(|actor| actor.keep(actor.take(2)))
+        .thread(|actor| actor.stream(actor.kept(0), 1))
+        .thread(|actor| actor.enter(1))
+        .preemptions(3)
+        .explore(&["k|+", "k|w|+"]);
+}
+
 /// A call that is refused for its tokens has the only slot for a moment, while a caller joins.
 #[test]
 fn a_slot_of_a_moment_against_an_arrival() {

@@ -89,6 +89,9 @@ fn calls_above_a_limit_are_refused_and_hold_nobody_up() {
     let strict = replayed(&["--tpm", "3000", "--strict"], &path);
     assert_fields(&strict, [("granted", 2), ("refused", 2)]);
     assert_eq!(times(&strict), (7.0, 0.0));
+    // The usage would fit, but not what the client knows of it.
+    let guessed = replayed(&["--tpm", "9999", "--estimate", "10000"], &path);
+    assert_fields(&guessed, [("granted", 0), ("refused", 4), ("rate_limited_without", 0)]);
     let none = replayed(&["--tpm", "50"], &path);
     assert_fields(&none, [("granted", 0), ("refused", 4)]);
     assert_eq!(none["makespan_seconds"], 0.0);
@@ -135,7 +138,7 @@ a call takes 1 s + 10 ms for each token of output; estimates: exact
 calls                    4
 at once                  3    75.00 %
 after a wait             0     0.00 %
-refused                  1    25.00 %  they alone are above a limit, and would never be granted
+refused                  1    25.00 %  their estimates are above a limit, and would never be granted
 429                      0     0.00 %  of the granted calls, by a server with these limits that knows their usage
 429 without              1    25.00 %  without a limiter, if no call is repeated
 out of order             0     0.00 %  earlier than the line before; replayed in order of their stamps

@@ -188,7 +188,7 @@ impl Report<'_> {
         ];
         let never = total(&self.outcome.never);
         if never > 0 {
-            rows.push(share("refused", never, "they alone are above a limit, and would never be granted"));
+            rows.push(share("refused", never, "their estimates are above a limit, and would never be granted"));
         }
         let note = "of the granted calls, by a server with these limits that knows their usage";
         rows.push(share("429", total(&self.with), note));
