@@ -222,11 +222,15 @@ pub(crate) fn clipped(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
     terms.layout.word(Intercept(x.min(full)), terms.tick(terms.layout.tick_of(word), at))
 }
 
-/// Returns the same bucket, in a word of this era.
+/// Returns the same bucket, in a word of this era: as it is, or as it was when the era began.
 #[cfg(feature = "std")]
-pub(crate) fn carried(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
-    let tick = terms.tick(terms.layout.tick_of(word), terms.moment(now));
-    terms.layout.word(terms.stored_intercept(word), tick)
+pub(crate) fn carried(terms: &Terms<'_>, word: Word) -> Word {
+    let before = terms.layout.tick_of(word);
+    // A later tick would need an intercept that is clipped as of then.
+    match terms.piece() {
+        Some(piece) if before < piece.era_tick() => terms.layout.word(terms.stored_intercept(word), piece.era_tick()),
+        _ => word,
+    }
 }
 
 /// Returns the level of the bucket of a word that is not special, at `now`.
