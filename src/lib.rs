@@ -365,13 +365,16 @@
 //!    the quota [changes](RateLimiter::set_quota), the bound is the burst at a plus the integral of the rate from a to
 //!    b; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds count in R. A
 //!    call that waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored
-//!    rate exceeds the quota's rate by at most one part in 2⁶³. Tokens that a [`commit`](Reservation::commit) charges
-//!    beyond its reservation are not granted; counted with them, the bound is `+ debt`.
+//!    rate exceeds the quota's rate by less than one part in 2⁶², also after changes. Tokens that a
+//!    [`commit`](Reservation::commit) charges beyond its reservation are not granted; counted with them, the bound is
+//!    `+ debt`.
 //! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost c come so often that it is never full
 //!    again. In a time T it admits at least `burst + rate × T − c`, less two units. If the cores' clocks differ by σ,
 //!    subtract rate × σ. For calls that wait, the attempts are made when the timer wakes the queue, so its lateness
 //!    counts. The tokens that a limiter holds are never above the exact value (except for the rate's own rounding, less
 //!    than an eighth of a unit in 18 years) and never two units or more below it, however many operations have run.
+//!    Once its quota has changed, amounts are rounded twice: the two units are four, and each change loses less than
+//!    one more, or less than four if it does not keep the tokens or if it raises the burst.
 //! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock or
 //!    hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is
 //!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.

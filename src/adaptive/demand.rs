@@ -89,8 +89,29 @@ impl<C: Clock> DemandLimit<C> {
         self.limiter.try_acquire_n(Tokens::new(n))
     }
 
-    /// Returns the limiter, whose quota follows demand: to look at it, or to wait on it. Its calls do not count
-    /// as requests, and do not end periods.
+    /// Returns the limiter, whose quota follows demand: to look at it, to wait on it, or to pause it. Its calls do not
+    /// count as requests, and do not end periods.
+    ///
+    /// A quota that is [set](RateLimiter::set_quota) on it holds until the end of the period, and the refill after
+    /// that is the one that would have followed without it. To hold calls back for longer, use
+    /// [`pause_for`](RateLimiter::pause_for), which outlasts periods.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::adaptive::DemandLimit;
+    /// use brimful::{MockClock, Quota};
+    /// use std::time::Duration;
+    ///
+    /// let clock = MockClock::new();
+    /// let limit = DemandLimit::builder().clock(clock.clone()).build()?;
+    /// limit.limiter().set_quota(Quota::per_second(1))?; // was 5
+    /// assert!(limit.allow() && !limit.allow());
+    /// clock.advance(Duration::from_secs(1));
+    /// assert!(limit.allow()); // 2 requests, at a refill of 5
+    /// assert_eq!(limit.limiter().quota().to_string(), "4/s burst 8");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn limiter(&self) -> &RateLimiter<C> {
         &self.limiter

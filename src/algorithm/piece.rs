@@ -1,10 +1,12 @@
 //! A piece: the time between two changes of a quota.
 
-use crate::word::{Due, Earned, Moment, Pace, Reading, Units};
+use crate::word::{Due, Exact, Moment, Pace, Reading, Units};
 
 /// The numbers of a quota between two changes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
+    /// The rate by limiter time, that of the highest quota.
+    pub(crate) earned: Exact,
     pub(crate) pace: Pace,
     pub(crate) capacity: Units,
     /// How far below zero a commit may take a bucket.
@@ -33,9 +35,8 @@ impl Piece {
     }
 
     /// Returns the instant at which `deficit` units more than at `now` have been earned.
-    pub(super) fn earned_by(&self, earned: Earned, now: Reading, deficit: Units) -> Due {
-        let target = earned.at(self.pace.at(now).floor).0.saturating_add(deficit.0);
-        match earned.first(target) {
+    pub(super) fn earned_by(&self, now: Reading, deficit: Units) -> Due {
+        match self.first(self.pace.at(now).floor, deficit) {
             Some(at) => self.pace.due(now, at),
             None => Due::at_reading(now, None),
         }
@@ -43,11 +44,16 @@ impl Piece {
 
     /// Returns the same for a reading that is not before the start.
     #[inline(always)]
-    pub(crate) fn due(&self, earned: Earned, now: Reading, deficit: Units) -> Due {
-        let target = earned.at(self.pace.floor(now)).0.saturating_add(deficit.0);
-        match earned.first(target) {
+    pub(crate) fn due(&self, now: Reading, deficit: Units) -> Due {
+        match self.first(self.pace.floor(now), deficit) {
             Some(at) => self.pace.later(now, at),
             None => Due::at_reading(now, None),
         }
+    }
+
+    /// Returns the first limiter time at which `deficit` units more than at this one have been earned.
+    #[inline(always)]
+    fn first(&self, at: Reading, deficit: Units) -> Option<Reading> {
+        self.earned.first(self.earned.at(at).0.saturating_add(deficit.0))
     }
 }

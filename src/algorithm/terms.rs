@@ -106,7 +106,26 @@ impl<'a> Terms<'a> {
     /// Returns the units earned at `now`.
     #[inline]
     pub(crate) fn earned_at(&self, now: Reading) -> Units {
-        self.layout.earned().at(self.moment(now).floor)
+        self.earned_by_moment(self.moment(now))
+    }
+
+    /// Returns the units earned at a moment.
+    #[inline]
+    pub(super) fn earned_by_moment(&self, at: Moment) -> Units {
+        #[cfg(feature = "std")]
+        if let Some(piece) = self.piece() {
+            return piece.earned.at(at.floor);
+        }
+        self.layout.earned().at(at.floor)
+    }
+
+    /// Returns the intercept of a bucket that is full at a moment.
+    pub(super) fn full(&self, at: Moment) -> Intercept {
+        #[cfg(feature = "std")]
+        if let Some(piece) = self.piece() {
+            return Intercept(piece.capacity.0 as i64 - piece.earned.near_ceil(at.near).0 as i64);
+        }
+        Intercept(self.layout.capacity().0 as i64 - self.layout.earned().near_ceil(at.near).0 as i64)
     }
 
     /// Returns the intercept that a word holds, whether its bucket is full or not.
@@ -150,7 +169,7 @@ impl<'a> Terms<'a> {
     pub(crate) fn due(&self, now: Reading, deficit: Units) -> Due {
         #[cfg(feature = "std")]
         if let Some(piece) = self.piece() {
-            let due = piece.earned_by(self.layout.earned(), now, deficit);
+            let due = piece.earned_by(now, deficit);
             if now < piece.paused_until {
                 return Due::at_reading(now, due.at().map(|at| at.max(piece.paused_until)));
             }
@@ -164,7 +183,7 @@ impl<'a> Terms<'a> {
     pub(crate) fn earned_by(&self, now: Reading, deficit: Units) -> Due {
         #[cfg(feature = "std")]
         if let Some(piece) = self.piece() {
-            return piece.earned_by(self.layout.earned(), now, deficit);
+            return piece.earned_by(now, deficit);
         }
         Due::new(self.layout.earned(), now, deficit)
     }

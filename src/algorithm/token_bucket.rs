@@ -143,7 +143,7 @@ fn step_any(terms: &Terms<'_>, word: Word, now: Reading, demand: Demand) -> Step
     let layout = terms.layout;
     let (at, capacity) = (terms.moment(now), terms.capacity().0 as i64);
     let Intercept(x) = intercept(terms, word, at);
-    let (earned, Intercept(full)) = (layout.earned().at(at.floor).0 as i64, full(terms, at));
+    let (earned, Intercept(full)) = (terms.earned_by_moment(at).0 as i64, terms.full(at));
     let held = (x + earned).min(capacity);
     if held < demand.needed.0 as i64 || terms.are_paused(now) {
         // A word that is far ahead may be 2⁶⁰ units short, and the needed units may be any number
@@ -171,7 +171,7 @@ pub(crate) fn step_changed(layout: &Layout, piece: &Piece, word: Word, now: Read
         return Step::Cold;
     }
     let (offset, full) = (layout.offset(), layout.offset() + piece.capacity.0);
-    let (earned, mut tick) = (layout.earned().at(at).0, layout.tick(at));
+    let (earned, mut tick) = (piece.earned.at(at).0, layout.tick(at));
     let mut count = word.bits().wrapping_add(earned) & layout.mask();
     let needed = offset + demand.needed.0;
     if count < needed {
@@ -180,23 +180,18 @@ pub(crate) fn step_changed(layout: &Layout, piece: &Piece, word: Word, now: Read
     // A full bucket refills from the near moment on, which earns at most two units more.
     if count + 2 >= full {
         let near = pace.near(now);
-        let ahead = layout.earned().near_ceil(near).0 - earned;
+        let ahead = piece.earned.near_ceil(near).0 - earned;
         (count, tick) = (count.min(full - ahead), layout.tick(near));
     }
     let next = Word::from_bits(tick | (count.wrapping_sub(earned).wrapping_sub(demand.cost.0) & layout.mask()));
     Step::Admitted { next, held: Units(count.wrapping_sub(offset)) }
 }
 
-/// Returns the intercept of a bucket that is full at a moment.
-fn full(terms: &Terms<'_>, at: Moment) -> Intercept {
-    Intercept(terms.capacity().0 as i64 - terms.layout.earned().near_ceil(at.near).0 as i64)
-}
-
 /// Returns the intercept of a word that is not special. If the word is so old that its bucket is
 /// surely full, may return the intercept of a bucket that is full at that moment.
 fn intercept(terms: &Terms<'_>, word: Word, at: Moment) -> Intercept {
     if terms.are_plain() && is_expired(terms.layout, word, at.floor) {
-        return full(terms, at);
+        return terms.full(at);
     }
     terms.stored_intercept(word)
 }
@@ -218,15 +213,19 @@ pub(crate) fn current_intercept(terms: &Terms<'_>, word: Word) -> Intercept {
 #[cfg(feature = "std")]
 pub(crate) fn clipped(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
     let at = terms.moment(now);
-    let (Intercept(x), Intercept(full)) = (terms.stored_intercept(word), full(terms, at));
+    let (Intercept(x), Intercept(full)) = (terms.stored_intercept(word), terms.full(at));
     terms.layout.word(Intercept(x.min(full)), terms.tick(terms.layout.tick_of(word), at))
 }
 
-/// Returns the same bucket, in a word of this era.
+/// Returns the same bucket, in a word of this era: as it is, or as it was when the era began.
 #[cfg(feature = "std")]
-pub(crate) fn carried(terms: &Terms<'_>, word: Word, now: Reading) -> Word {
-    let tick = terms.tick(terms.layout.tick_of(word), terms.moment(now));
-    terms.layout.word(terms.stored_intercept(word), tick)
+pub(crate) fn carried(terms: &Terms<'_>, word: Word) -> Word {
+    let before = terms.layout.tick_of(word);
+    // A later tick would need an intercept that is clipped as of then.
+    match terms.piece() {
+        Some(piece) if before < piece.era_tick() => terms.layout.word(terms.stored_intercept(word), piece.era_tick()),
+        _ => word,
+    }
 }
 
 /// Returns the level of the bucket of a word that is not special, at `now`.
@@ -237,11 +236,11 @@ pub(crate) fn level(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
 /// Returns what the bucket of a word that is not special would hold at `now` if it could hold more than its
 /// capacity; the capacity, if the word is so old that this cannot be told.
 pub(crate) fn level_unbounded(terms: &Terms<'_>, word: Word, now: Reading) -> Level {
-    let at = terms.moment(now).floor;
-    if terms.are_plain() && is_expired(terms.layout, word, at) {
+    let at = terms.moment(now);
+    if terms.are_plain() && is_expired(terms.layout, word, at.floor) {
         return Level(terms.capacity().0 as i64);
     }
-    Level(terms.stored_intercept(word).0 + terms.layout.earned().at(at).0 as i64)
+    Level(terms.stored_intercept(word).0 + terms.earned_by_moment(at).0 as i64)
 }
 
 /// Returns whether the bucket of a word is full at `now`; `false` for a special word. `earned` is
@@ -277,7 +276,7 @@ pub(crate) const fn full_since_origin(layout: &Layout) -> Word {
 pub(crate) fn filled(terms: &Terms<'_>) -> Word {
     #[cfg(feature = "std")]
     if let Some(piece) = terms.piece() {
-        return terms.layout.word(full(terms, Moment::of(piece.era)), piece.era_tick());
+        return terms.layout.word(terms.full(Moment::of(piece.era)), piece.era_tick());
     }
     full_since_origin(terms.layout)
 }
@@ -285,7 +284,7 @@ pub(crate) fn filled(terms: &Terms<'_>) -> Word {
 /// Returns the word of a bucket that starts at `now` with `initial`, at most the capacity.
 pub(crate) fn started(terms: &Terms<'_>, now: Reading, initial: Units) -> Word {
     let at = terms.moment(now);
-    let Intercept(full) = full(terms, at);
+    let Intercept(full) = terms.full(at);
     let x = full - (terms.capacity().0 - initial.0) as i64;
     terms.layout.word(Intercept(x), terms.tick(0, at))
 }
@@ -296,7 +295,7 @@ pub(crate) fn give_back(terms: &Terms<'_>, word: Word, now: Reading, amount: u12
     let (layout, at) = (terms.layout, terms.moment(now));
     let Intercept(x) = intercept(terms, word, at);
     let near = at.near.max(layout.start(word));
-    let Intercept(most) = full(terms, Moment { near, ..at });
+    let Intercept(most) = terms.full(Moment { near, ..at });
     if most <= x {
         return (word, Units(0));
     }
@@ -309,9 +308,9 @@ pub(crate) fn give_back(terms: &Terms<'_>, word: Word, now: Reading, amount: u12
 /// were charged.
 pub(crate) fn charge(terms: &Terms<'_>, debt: Units, word: Word, now: Reading, amount: u128) -> (Word, Units) {
     let (layout, at) = (terms.layout, terms.moment(now));
-    let (Intercept(x), Intercept(most)) = (intercept(terms, word, at), full(terms, at));
+    let (Intercept(x), Intercept(most)) = (intercept(terms, word, at), terms.full(at));
     let x = x.min(most);
-    let room = x + layout.earned().at(at.floor).0 as i64 + debt.0 as i64;
+    let room = x + terms.earned_by_moment(at).0 as i64 + debt.0 as i64;
     if room <= 0 {
         return (word, Units(0));
     }

@@ -82,7 +82,7 @@ pub(crate) fn take_changed(
             Some((Taken::Admitted { cost: demand.cost, held, now }, None))
         }
         Step::Denied { deficit, .. } => {
-            let due = piece.due(layout.earned(), now, deficit);
+            let due = piece.due(now, deficit);
             Some((Taken::Denied { needed: demand.needed, deficit, now }, Some(due)))
         }
         Step::Cold => None,

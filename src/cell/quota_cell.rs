@@ -10,13 +10,13 @@ use crate::algorithm::{Carry, Era, Eras, Piece, Terms};
 use crate::error::{SetQuotaError, SetQuotaErrorKind};
 use crate::quota::{CarryOver, Quota, QuotaChange};
 use crate::sync::{Mutex, OnceLock, lock};
-use crate::word::{Layout, Pace, Reading, Units};
+use crate::word::{Earned, Exact, Layout, Pace, Reading, Units};
 
 use super::published::{Published, Words};
 use super::published_eras::PublishedEras;
 
 /// The words of a piece.
-const PIECE: usize = 9;
+const PIECE: usize = 10;
 
 /// Limiter time leaps at least this many nanoseconds when an era begins. So a call from before whose
 /// clock is ahead by less does not write a word of the new era.
@@ -33,6 +33,8 @@ pub(crate) struct QuotaCell {
     eras: PublishedEras,
     /// The highest quota that the limiter will have. The words have its layout.
     highest: Quota,
+    /// What its buckets earn by limiter time.
+    earned: Exact,
     current: Mutex<Current>,
 }
 
@@ -79,8 +81,11 @@ impl QuotaCell {
 
     /// Makes the cell of a limiter that has its highest quota.
     fn unchanged(highest: Quota) -> Self {
-        let origin = Reading::from_nanos(0);
+        let (origin, (tokens, nanos)) = (Reading::from_nanos(0), highest.rate_in_nanos());
+        let units = u128::from(tokens) * u128::from(highest.layout().per_token());
+        let earned = Exact::new(highest.layout().earned(), units, nanos);
         let piece = Piece {
+            earned,
             pace: Pace { start: origin, at_start: origin, slope: Pace::FULL, last: Reading::MAX },
             capacity: highest.layout().capacity(),
             debt: debt(highest.layout(), &highest),
@@ -92,6 +97,7 @@ impl QuotaCell {
             piece: Published::new(),
             eras: PublishedEras::new(),
             highest,
+            earned,
             current: Mutex::new(Current { quota: highest, piece, eras: Eras::NONE }),
         }
     }
@@ -125,7 +131,7 @@ impl QuotaCell {
     /// Returns the current piece; `None` if the quota never changed. The caller has read its clock before.
     #[inline]
     pub(super) fn piece(&self) -> Option<Piece> {
-        self.piece.read(read_piece)
+        self.piece.read(|words| read_piece(words, self.earned))
     }
 
     /// Replaces the quota, as of a reading of the clock. `clip`, if there is one, is called before a higher
@@ -190,8 +196,8 @@ impl QuotaCell {
                 let at_start = self.era_start(before);
                 current.eras = current.eras.with(Era {
                     start: at_start,
-                    before: layout.earned().at(before),
-                    after: layout.earned().near_ceil(at_start),
+                    before: self.earned.at(before),
+                    after: self.earned.near_ceil(at_start),
                     capacity: old.capacity,
                     carry,
                 });
@@ -273,22 +279,25 @@ impl QuotaCell {
 }
 
 /// Returns the words of a piece, in the order in which [`read_piece`] reads them.
-fn piece_words(&Piece { pace, capacity, debt, initial, paused_until, era }: &Piece) -> [u64; PIECE] {
+fn piece_words(&Piece { earned: _, pace, capacity, debt, initial, paused_until, era }: &Piece) -> [u64; PIECE] {
     let [start, at_start, last, paused_until, era] =
         [pace.start, pace.at_start, pace.last, paused_until, era].map(Reading::nanos);
-    [start, at_start, pace.slope, last, capacity.0, debt.0, initial.0, paused_until, era]
+    let [m, s] = pace.slope.to_words();
+    [start, at_start, m, s, last, capacity.0, debt.0, initial.0, paused_until, era]
 }
 
 #[inline]
-fn read_piece(words: Words<'_, PIECE>) -> Piece {
+fn read_piece(words: Words<'_, PIECE>, earned: Exact) -> Piece {
     let (units, reading) = (|at| Units(words.at(at)), |at| Reading::from_valid(words.at(at)));
+    let slope = Earned::from_words([words.at(2), words.at(3)]);
     Piece {
-        pace: Pace { start: reading(0), at_start: reading(1), slope: words.at(2), last: reading(3) },
-        capacity: units(4),
-        debt: units(5),
-        initial: units(6),
-        paused_until: reading(7),
-        era: reading(8),
+        earned,
+        pace: Pace { start: reading(0), at_start: reading(1), slope, last: reading(4) },
+        capacity: units(5),
+        debt: units(6),
+        initial: units(7),
+        paused_until: reading(8),
+        era: reading(9),
     }
 }
 

@@ -6,6 +6,8 @@ use core::time::Duration;
 use super::rate::{Rate, SECOND};
 use crate::error::{QuotaError, QuotaErrorKind};
 use crate::tokens::{Decimal, Round, Tokens};
+#[cfg(feature = "std")]
+use crate::word::Wide;
 use crate::word::{Layout, Units};
 
 /// A rate, a burst, and the amount that a bucket starts with. Every `Quota` is valid by
@@ -308,13 +310,7 @@ impl Quota {
     #[cfg(feature = "std")]
     pub(crate) fn is_faster_than(&self, other: &Quota) -> bool {
         let ((tokens, nanos), (other_tokens, other_nanos)) = (self.rate_in_nanos(), other.rate_in_nanos());
-        // The cross products, as the bits above the lowest 64, and those.
-        let parts = |tokens: u64, other: u128| {
-            let product = u128::from(tokens) * (other & u128::from(u64::MAX));
-            let high = u128::from(tokens) * (other >> 64) + (product >> 64);
-            (high, product as u64)
-        };
-        parts(tokens, other_nanos) > parts(other_tokens, nanos)
+        Wide::product(tokens, other_nanos) > Wide::product(other_tokens, nanos)
     }
 
     pub(crate) const fn layout(&self) -> &Layout {

@@ -93,20 +93,13 @@ pub(super) const fn div_ceil(number: u128, divisor: u64) -> u128 {
     }
 }
 
-/// Returns the first reading at which `ahead` nanoseconds of limiter time have passed since `start`, at a slope in
-/// 2⁻⁶³; `None` if it is beyond the range of readings.
-pub(super) const fn first_after(start: Reading, ahead: u64, slope: u64) -> Option<Reading> {
-    let nanos = start.nanos() as u128 + div_ceil((ahead as u128) << 63, slope);
-    if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
-}
-
 /// An instant that is defined by the units earned at it, or by the limiter time. The division is left to the
 /// caller that needs the reading.
 ///
 /// ```text
 /// kind           rate               target
 /// s: 2 … 63      m of an `Earned`   the units earned since the clock's origin
-/// 64 + a start   a slope            the limiter time since that start
+/// 64 + a start   m of a slope       the limiter time since that start, times 2^(s−2)
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
@@ -141,17 +134,21 @@ impl Due {
     /// Returns the instant at which `ahead` nanoseconds of limiter time have passed since `start`, as seen at
     /// `now`.
     #[cfg(feature = "std")]
-    pub(crate) const fn paced(now: Reading, start: Reading, ahead: u64, slope: u64) -> Self {
-        Due { rate: slope, kind: PACED + start.nanos(), target: ahead, now }
+    pub(crate) const fn paced(now: Reading, start: Reading, ahead: u64, slope: Earned) -> Self {
+        // A target that has no place here is beyond the range: m is below 2⁶⁴, and so the time above 2⁶².
+        let shift = slope.s as u32 - 2;
+        let target = if ahead.leading_zeros() < shift { u64::MAX } else { ahead << shift };
+        Due { rate: slope.m, kind: PACED + start.nanos(), target, now }
     }
 
     /// Returns the first reading at which the units have been earned; `None` if it is beyond the
     /// range of readings.
     pub(crate) const fn at(self) -> Option<Reading> {
-        match self.kind.checked_sub(PACED) {
-            Some(start) => first_after(Reading::from_nanos(start), self.target, self.rate),
-            None => Earned { m: self.rate, s: self.kind as u8 }.first(self.target),
-        }
+        let Some(start) = self.kind.checked_sub(PACED) else {
+            return Earned { m: self.rate, s: self.kind as u8 }.first(self.target);
+        };
+        let nanos = start as u128 + div_ceil((self.target as u128) << 63, self.rate);
+        if nanos > Reading::MAX.nanos() as u128 { None } else { Some(Reading::from_nanos(nanos as u64)) }
     }
 
     /// Returns whether the units will not have been earned by the deadline, or never.

@@ -82,6 +82,18 @@ pub(crate) struct Earned {
 }
 
 impl Earned {
+    /// Returns the rate of which [`to_words`](Earned::to_words) made these words. Torn words make any rate.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) const fn from_words([m, s]: [u64; 2]) -> Self {
+        Earned { m, s: s as u8 }
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) const fn to_words(self) -> [u64; 2] {
+        [self.m, self.s as u64]
+    }
+
     /// Returns `floor(v · m / 2^(61+s))`: one widening multiplication and a shift.
     #[inline]
     pub(crate) const fn at(self, now: Reading) -> Units {
@@ -97,9 +109,7 @@ impl Earned {
     /// Returns `v · m`, from which both roundings are read.
     #[inline]
     pub(crate) const fn product(self, now: Reading) -> Product {
-        // In eighths of a nanosecond a reading has the same position as in a word, and the product
-        // still fits.
-        let product = now.eighths() as u128 * self.m as u128;
+        let product = now.eighths_times(self.m);
         Product { high: (product >> 64) as u64, low: product as u64, eighths: now.eighths(), s: self.s }
     }
 }

@@ -12,7 +12,7 @@ use brimful::{
 use proptest::prelude::*;
 
 use crate::support::Random;
-use crate::waiting::poll;
+use crate::waiting::{WakeCount, poll, poll_by};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -160,9 +160,10 @@ fn waiters_that_leave_less_come_first_and_take_places() {
 #[test]
 fn a_closed_composite_refuses_waits_and_nothing_else() {
     let limiter = drained("10/s burst 2; 1000/h");
-    let mut wait = limiter.acquire();
-    assert!(poll(&mut wait).is_none());
+    let (mut wait, woken) = (limiter.acquire(), Arc::<WakeCount>::default());
+    assert!(poll_by(&mut wait, &woken.clone().into()).is_none());
     limiter.close();
+    assert_eq!(woken.woken(), 1);
     assert!(matches!(poll(&mut wait), Some(Err(error)) if matches!(cause(error), AcquireError::LimiterClosed(_))));
     advance(&limiter, 1_000);
     let error = limiter.acquire_blocking().unwrap_err();
@@ -171,6 +172,11 @@ fn a_closed_composite_refuses_waits_and_nothing_else() {
         ("the limiter was closed: nothing can wait on it any more".into(), None)
     );
     assert!(limiter.allow() && limiter.decide(1).allowed() && !limiter.allow());
+    // Nobody has waited here, and the tokens are there.
+    let limiter = CompositeLimiter::with_clock(quotas("10/s burst 2; 1000/h"), MockClock::new());
+    limiter.close();
+    assert!(matches!(limiter.acquire_blocking(), Err(error) if matches!(cause(error), AcquireError::LimiterClosed(_))));
+    assert!(limiter.allow() && limiter.allow() && !limiter.allow());
 }
 
 #[test]

@@ -104,6 +104,31 @@ fn every_constant_is_a_parameter() {
     assert!(DemandLimit::builder().period(Duration::ZERO).build().is_err());
 }
 
+/// A quota that is set by hand holds until the end of its period, which counts as if it had not been set. A pause
+/// holds until its own end.
+#[test]
+fn a_quota_that_is_set_by_hand_holds_for_its_period() {
+    let (limit, clock) = limit();
+    for (requests, after) in [(5, (10, 5)), (1, (6, 3)), (0, (4, 2))] {
+        limit.limiter().set_quota(Quota::per_second(2).burst(1)).unwrap();
+        clock.advance(Duration::from_millis(500));
+        for _ in 0..requests {
+            let _ = limit.allow();
+            assert_eq!(limit.limiter().quota(), Quota::per_second(2).burst(1));
+        }
+        clock.advance(Duration::from_millis(500));
+        // Counts as none.
+        assert!(limit.try_acquire_n(0).is_ok());
+        assert_eq!(numbers(&limit), after, "after {requests} requests");
+    }
+    limit.limiter().pause_for(Duration::from_millis(2_500));
+    clock.advance(Duration::from_secs(2));
+    assert!(!limit.allow());
+    assert_eq!(numbers(&limit), (2, 1));
+    clock.advance(Duration::from_millis(500));
+    assert!(limit.allow());
+}
+
 /// A waiter is woken by the change, moves the clock, and calls the limit: no lock is held meanwhile.
 #[test]
 fn a_waiter_that_is_woken_by_a_new_quota_may_end_a_period() {

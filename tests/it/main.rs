@@ -56,6 +56,7 @@ mod quotas;
 mod resetting;
 mod set_quota;
 mod sharing;
+mod slower_windows;
 mod starting;
 mod stats;
 mod strict_windows;

@@ -116,6 +116,28 @@ fn a_bucket_that_was_never_used_is_not_fuller_than_its_bursts() {
     });
 }
 
+/// However long a full bucket was not used before its quota changes.
+#[test]
+fn a_full_bucket_stays_full() {
+    let changes = [QuotaChange::keep, QuotaChange::proportional, QuotaChange::reset];
+    // The last one's unit is a thousandth: a change loses less than four.
+    for rate in [3, 7, 10, 100, 1_000, 700_001] {
+        for seconds in (0..27).map(|log| 1 << log) {
+            for change in [0, 1, 2, 3, 4, 5, 6, 7, 8] {
+                both(Quota::per_second(rate).burst(7), |limiter, clock| {
+                    let is_full = |burst: f64| (0.0..0.004).contains(&(burst - limiter.balance()));
+                    clock.advance(Duration::from_secs(seconds - 1));
+                    limiter.set(changes[change / 3](Quota::per_second(1).burst(3))).unwrap();
+                    assert!(is_full(3.0), "{} of 3 after {seconds} s of {rate}/s", limiter.balance());
+                    clock.advance(Duration::from_secs(seconds));
+                    limiter.set(changes[change % 3](Quota::per_second(2).burst(2))).unwrap();
+                    assert!(is_full(2.0), "{} of 2 after {seconds} s more of {rate}/s", limiter.balance());
+                });
+            }
+        }
+    }
+}
+
 #[test]
 fn tokens_are_scaled_or_reset() {
     both(Quota::per_second(100), |limiter, clock| {

@@ -11,15 +11,15 @@ use loom::thread;
 use super::{NoTimer, SharedClock, explore, run};
 
 /// Can be displaced to its second group.
-const A: Key = key(1, 0, 2);
+pub(super) const A: Key = key(1, 0, 2);
 /// Cannot be displaced.
-const P: Key = key(2, 0, 0);
-const NEW: Key = key(3, 0, 0);
+pub(super) const P: Key = key(2, 0, 0);
+pub(super) const NEW: Key = key(3, 0, 0);
 
-type Table = KeyedRateLimiter<Key, SharedClock, IdentityState>;
+pub(super) type Table = KeyedRateLimiter<Key, SharedClock, IdentityState>;
 
 /// Group 0 is full, and group 1 is empty. A has three of four tokens.
-fn crowded() -> Table {
+pub(super) fn crowded() -> Table {
     let builder = KeyedRateLimiter::<Key>::builder().quota(quota(4)).max_keys(3).on_full(OnFull::Deny);
     let builder = builder.clock(SharedClock::new(0)).hasher(IdentityState).timer(|| NoTimer);
     let table = builder.build().expect("a table");

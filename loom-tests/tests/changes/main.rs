@@ -4,6 +4,7 @@
 //! No timer ever fires: only calls serve waiters here.
 #![cfg(brimful_loom)]
 
+mod fast;
 mod keys;
 mod takers;
 mod waiters;

@@ -24,7 +24,8 @@ impl<C: Clock> RateLimiter<C> {
     ///
     /// Amounts are counted in the units of the highest quota that the limiter may have
     /// ([`up_to`](crate::RateLimiterBuilder::up_to)): the new burst and debt limit are rounded down to that
-    /// unit. A change loses at most a unit or two. A bucket that is not started starts now.
+    /// unit. A change loses less than four units, and less than one if it keeps the tokens and does not raise the burst.
+    /// A bucket that is not started starts now.
     ///
     /// # Errors
     ///

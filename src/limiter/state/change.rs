@@ -39,7 +39,7 @@ impl<C: Clock> RateLimiter<C> {
         let clip = || self.clip();
         quota.change(change, || self.live().read(), Some(&clip))?;
         // So that the bucket is exact, however often the quota changes before the next call.
-        self.change(self.live(), |terms, word, now| (token_bucket::carried(terms, word, now), Units(0)));
+        self.change(self.live(), |terms, word, _| (token_bucket::carried(terms, word), Units(0)));
         self.requote();
         Ok(())
     }
