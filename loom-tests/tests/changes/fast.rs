@@ -1,15 +1,13 @@
 //! Calls after the first change, which begin with one attempt of their own (`take_changed`), against a change, a move
 //! and each other.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{Clock, Quota, QuotaChange, RateLimiter};
-use brimful_loom_tests::{T, quota};
-use loom::sync::atomic::{AtomicU64, Ordering};
+use brimful::{Quota, QuotaChange, RateLimiter};
+use brimful_loom_tests::{Key, T, key, quota};
 
 use super::keys::{A, NEW, P, Table, crowded};
-use super::{Lone, NoTimer, explore, lone};
+use super::{Lone, NoTimer, OrderedClock, STEP, TICK, explore, glacial, lone};
 
 /// A token in 8 T.
 fn slow() -> Quota {
@@ -36,16 +34,6 @@ fn two_takers() {
     );
 }
 
-/// A clock by which a reading also sees what came before the time was set.
-#[derive(Clone)]
-struct OrderedClock(Arc<AtomicU64>);
-
-impl Clock for OrderedClock {
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 /// A call that reads a time from after a change is decided by the new quota: an empty bucket earns half a token by
 /// the new quota, and a whole one by the old one.
 ///
@@ -54,7 +42,7 @@ impl Clock for OrderedClock {
 fn a_reading_is_never_later_than_its_terms() {
     explore(
         || {
-            let clock = OrderedClock(Arc::new(AtomicU64::new(4 * T)));
+            let clock = OrderedClock::new(4 * T, 0);
             let builder = RateLimiter::builder().quota(quota(3)).clock(clock).timer(|| NoTimer).max_waiters(8);
             let limiter = builder.build().expect("a limiter");
             limiter.set_quota(quota(2)).unwrap();
@@ -64,7 +52,7 @@ fn a_reading_is_never_later_than_its_terms() {
         [
             |limiter: &RateLimiter<OrderedClock>| {
                 limiter.set_quota(slow()).unwrap();
-                limiter.clock().0.store(8 * T, Ordering::Release);
+                limiter.clock().set(8 * T);
             },
             |limiter: &RateLimiter<OrderedClock>| assert!(!limiter.allow()),
         ],
@@ -93,6 +81,57 @@ fn a_hit_against_a_move() {
             assert_eq!(left, [2.0, 3.0, 1.0]);
         },
         Some(3),
+    );
+}
+
+/// A newcomer displaces the key that is hit, and empties its own bucket. The fingerprints are so alike that its word
+/// would be a word of the key's.
+///
+/// Seen red: the attempt does not look whether the key is still in its slot.
+#[test]
+fn a_hit_against_a_newcomer_that_is_like_the_key() {
+    /// Has A's name, and another second line.
+    const LIKE_A: Key = key(1, 0, 0);
+    explore(
+        || {
+            let table = crowded();
+            table.set_quota(quota(3)).unwrap();
+            table
+        },
+        [
+            |table: &Table| assert!(table.try_acquire_n(&LIKE_A, 3).is_ok()),
+            |table: &Table| assert!(table.try_acquire(&A).is_ok()),
+        ],
+        |table: &Table| assert_eq!(table.key(&A).at(4 * T).balance(), 2.0),
+        Some(2),
+    );
+}
+
+/// A call by the last piece reads the clock just before or after a tick, with which an era begins. Its charge is
+/// scaled or is not, once.
+///
+/// Seen red: the change reads its start before it has ended the last era.
+#[test]
+fn an_era_begins_during_a_call() {
+    explore(
+        || {
+            let builder = RateLimiter::builder().quota(glacial(4)).clock(OrderedClock::new(0, STEP));
+            let limiter = builder.timer(|| NoTimer).max_waiters(8).build().expect("a limiter");
+            limiter.set_quota(glacial(3)).unwrap();
+            // Two readings are before the tick, and the next is after it.
+            limiter.clock().set(TICK - STEP / 2 - STEP);
+            limiter
+        },
+        [
+            |limiter: &RateLimiter<OrderedClock>| limiter.set_quota(QuotaChange::proportional(glacial(1))).unwrap(),
+            |limiter: &RateLimiter<OrderedClock>| assert!(limiter.allow()),
+        ],
+        |limiter: &RateLimiter<OrderedClock>| {
+            // 3 − 1, of three one; 1 − 1.
+            let left = limiter.at(TICK + 8 * STEP).balance();
+            assert!((left - 2.0 / 3.0).abs() < 1e-6 || left.abs() < 1e-6, "{left}");
+        },
+        Some(2),
     );
 }
 

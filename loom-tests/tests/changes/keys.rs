@@ -1,14 +1,12 @@
 //! `set_quota` against a key that moves, and against one that comes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use brimful::{Clock, KeyedRateLimiter, OnFull, Quota, QuotaChange};
+use brimful::{KeyedRateLimiter, OnFull, QuotaChange};
 use brimful_loom_tests::{IdentityState, Key, T, key, quota};
 use loom::thread;
 
-use super::{NoTimer, SharedClock, explore, run};
+use super::{NoTimer, OrderedClock, STEP, SharedClock, TICK, explore, glacial, run};
 
 /// Can be displaced to its second group.
 pub(super) const A: Key = key(1, 0, 2);
@@ -143,20 +141,15 @@ fn a_reset_against_a_sweep() {
 /// Seen red: the short way for a new key reads the clock after it has looked whether the quota has changed.
 #[test]
 fn a_first_change_against_a_newcomer() {
-    /// A token in 13 days, so that no reading earns one.
-    const SLOW: Duration = Duration::from_nanos(1 << 50);
-    /// An era begins with a tick. The first three readings are just before this one, and the next is after it.
-    const TICK: u64 = 1 << 54;
-    const STEP: u64 = 1 << 23;
     run(None, || {
-        let quota = |burst| Quota::new(1, SLOW).burst(burst);
-        let nanos = Arc::new(loom::sync::atomic::AtomicU64::new(TICK - STEP / 2 - 2 * STEP));
-        let table = KeyedRateLimiter::<Key>::builder().quota(quota(4)).max_keys(3).on_full(OnFull::Deny);
-        let table = table.clock(OrderedClock { nanos, step: STEP }).hasher(IdentityState).timer(|| NoTimer);
+        // The first three readings are before the tick, and the next is after it.
+        let clock = OrderedClock::new(TICK - STEP / 2 - 2 * STEP, STEP);
+        let table = KeyedRateLimiter::<Key>::builder().quota(glacial(4));
+        let table = table.max_keys(3).on_full(OnFull::Deny).clock(clock).hasher(IdentityState).timer(|| NoTimer);
         let table = Arc::new(table.build().expect("a table"));
         let other = {
             let table = table.clone();
-            thread::spawn(move || table.set_quota(QuotaChange::proportional(quota(2))).unwrap())
+            thread::spawn(move || table.set_quota(QuotaChange::proportional(glacial(2))).unwrap())
         };
         assert!(table.allow(&NEW));
         other.join().expect("the thread does not panic");
@@ -164,18 +157,6 @@ fn a_first_change_against_a_newcomer() {
         let left = table.key(&NEW).at(TICK + 8 * STEP).balance();
         assert!((left - 1.5).abs() < 1e-6 || (left - 1.0).abs() < 1e-6, "{left}");
     });
-}
-
-/// A clock that loom sees.
-struct OrderedClock {
-    nanos: Arc<loom::sync::atomic::AtomicU64>,
-    step: u64,
-}
-
-impl Clock for OrderedClock {
-    fn now(&self) -> u64 {
-        self.nanos.fetch_add(self.step, Ordering::AcqRel)
-    }
 }
 
 /// Changes by two threads are made one after the other.

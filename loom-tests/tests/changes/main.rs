@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use brimful::{Clock, Quota, RateLimiter, Timer};
 use brimful_loom_tests::T;
@@ -42,6 +43,42 @@ impl Clock for SharedClock {
         self.nanos.fetch_add(self.step, Ordering::Relaxed)
     }
 }
+
+/// A clock that loom sees: a reading also sees what came before the reading before it, or before the time was set.
+#[derive(Clone)]
+struct OrderedClock {
+    nanos: Arc<loom::sync::atomic::AtomicU64>,
+    step: u64,
+}
+
+impl OrderedClock {
+    fn new(nanos: u64, step: u64) -> Self {
+        OrderedClock { nanos: Arc::new(loom::sync::atomic::AtomicU64::new(nanos)), step }
+    }
+
+    fn set(&self, nanos: u64) {
+        self.nanos.store(nanos, Ordering::Release);
+    }
+}
+
+impl Clock for OrderedClock {
+    fn now(&self) -> u64 {
+        if self.step == 0 {
+            return self.nanos.load(Ordering::Acquire);
+        }
+        self.nanos.fetch_add(self.step, Ordering::AcqRel)
+    }
+}
+
+/// A quota so slow, a token in 13 days, that no reading earns a token.
+fn glacial(burst: u32) -> Quota {
+    Quota::new(1, Duration::from_nanos(1 << 50)).burst(burst)
+}
+
+/// The start of a tick of that quota. An era begins with a tick.
+const TICK: u64 = 1 << 54;
+/// The time between two readings, longer than the leap of limiter time when an era begins.
+const STEP: u64 = 1 << 23;
 
 /// A timer that never fires.
 struct NoTimer;
