@@ -364,6 +364,7 @@
 //!    between cores or run backwards. A reset adds what the bucket lacks to the level of one that was never used. If
 //!    the quota [changes](RateLimiter::set_quota), the bound is the burst at a plus the integral of the rate from a to
 //!    b; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds count in R. A
+//!    window that begins during a change counts from the change's begin. A
 //!    call that waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored
 //!    rate exceeds the quota's rate by less than one part in 2⁶², also after changes. Tokens that a
 //!    [`commit`](Reservation::commit) charges beyond its reservation are not granted; counted with them, the bound is

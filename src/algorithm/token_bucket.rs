@@ -318,12 +318,12 @@ pub(crate) fn charge(terms: &Terms<'_>, debt: Units, word: Word, now: Reading, a
     (layout.word(Intercept(x - charged as i64), terms.tick(layout.tick_of(word), at)), Units(charged))
 }
 
-/// Returns a word that is a lower bound for every bucket that was full at `now`.
+/// Returns a word that is a lower bound for every bucket that was full at `now`. A reading from before the piece has
+/// an earlier floor than near; the word's tick is that of near, so the bucket is clipped as of then.
 #[cfg(feature = "std")]
 pub(crate) fn least_full(terms: &Terms<'_>, now: Reading) -> Word {
     let at = terms.moment(now);
-    let x = terms.capacity().0 as i64 - terms.layout.earned().at(at.floor).0 as i64;
-    terms.layout.word(Intercept(x), terms.tick(0, at))
+    terms.layout.word(terms.full(at), terms.tick(0, at))
 }
 
 /// Returns the word of a bucket that holds the lesser amount of two buckets at every reading.

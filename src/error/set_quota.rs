@@ -48,7 +48,8 @@ impl fmt::Display for SetQuotaError {
                 f.write_str("the limiter was made by `unlimited`, and cannot have a limit: build one with a quota")
             }
             SetQuotaErrorKind::TooManyEras => f.write_str(
-                "the limiter has had too many resets, proportional changes and higher bursts: build a new one",
+                "resets, proportional changes and higher bursts have taken half of the limiter's 18 years, or one of them \
+                 would: build a new limiter",
             ),
         }
     }

@@ -331,7 +331,8 @@ impl QueueState {
             }
             deadlines -= usize::from(waiting.deadline < Reading::MAX);
             let missing = held.missing(ahead + u128::from(waiting.demand.needed.0));
-            if after(terms, now, missing, waiting.deadline) {
+            // If nothing is missing, `serve` decides whether it was there by the deadline.
+            if missing > Units(0) && after(terms, now, missing, waiting.deadline) {
                 hopeless.push(id);
             } else {
                 ahead += u128::from(waiting.demand.cost.0);

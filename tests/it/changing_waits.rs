@@ -7,6 +7,7 @@ use std::time::Duration;
 use brimful::{Acquire, AcquireError, Bucket, KeyedRateLimiter, MockClock, Quota, QuotaChange, RateLimiter, Tokens};
 
 use crate::waiting::{WakeCount, poll, poll_by};
+use crate::waiting_edges::DeadTimer;
 
 /// The keys that callers wait on, in all stripes of the table.
 const KEYS: u64 = 500;
@@ -177,4 +178,19 @@ fn a_pause_holds_all_waiters_until_its_end() {
         up_to(1_100, clock, || assert!(last.none_is_woken()));
         assert!(last.all_are_granted_at(1_100));
     });
+}
+
+/// Tokens that were there by a waiter's deadline are its own, even if the timer is late and the quota changes first.
+#[test]
+fn a_waiter_behind_a_late_timer_is_served_at_a_change() {
+    let clock = MockClock::new();
+    let quota = Quota::per_second(1).burst(3).initial(0);
+    let builder = RateLimiter::builder().quota(quota).clock(clock.clone()).timer(|| DeadTimer);
+    let limiter = builder.build().unwrap();
+    assert!(!limiter.allow());
+    let (mut served, mut late) = (limiter.acquire().until(1_000_000_000), limiter.acquire().until(1_999_999_999));
+    assert!(poll(&mut served).is_none() && poll(&mut late).is_some_and(|answer| answer.is_err()));
+    clock.set(1_500_000_000);
+    limiter.set_quota(Quota::per_second(1).burst(2)).unwrap();
+    assert!(poll(&mut served).unwrap().is_ok());
 }

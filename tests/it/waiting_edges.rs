@@ -34,7 +34,7 @@ fn a_limiter_may_be_looked_at_after_a_panic() {
 }
 
 /// A timer that never fires.
-struct DeadTimer;
+pub(crate) struct DeadTimer;
 
 impl Timer for DeadTimer {
     fn arm(&mut self, _: u64, _: u64, _: &Waker) {}

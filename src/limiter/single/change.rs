@@ -31,9 +31,10 @@ impl<C: Clock> RateLimiter<C> {
     ///
     /// If the rate, the burst or the debt limit is above that of the highest quota, or if the burst is
     /// below the limiter's resolution. An [unlimited](RateLimiter::unlimited) limiter stays unlimited.
-    /// Each reset and each proportional change takes some of the limiter's 18 years: up to sixteen times as long
-    /// as the highest burst takes to refill. After half of the years are taken, they are errors, and changes that
-    /// keep the tokens are not. The quota is the old one after an error.
+    /// Each reset and each proportional change takes some of the limiter's 18 years: at least a millisecond, and up
+    /// to sixteen times as long as the highest burst and the greatest debt together take to refill. After half of
+    /// the years are taken, they are errors, and changes that keep the tokens are not. So a limiter that takes more
+    /// than half a year to fill and to pay its debt may refuse the first of them. The quota is the old one after an error.
     ///
     /// # Blocking
     ///
