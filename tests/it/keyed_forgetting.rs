@@ -291,7 +291,7 @@ fn a_new_key_starts_full_after_a_change_and_forgetting() {
             clock.set(202 * SECOND);
             assert!(limiter.allow(&16));
             assert_eq!(limiter.len(), 16, "one of them was forgotten for the new key");
-            let burst = f64::from(after.capacity().whole() as u32);
+            let burst = f64::from(after.capacity().whole());
             // At the reading at which the other bucket was seen full, a unit may be missing.
             let missing = burst - limiter.key(&17).balance();
             assert!((0.0..1e-6).contains(&missing), "{after}, {forget_after:?}: {missing}");
