@@ -259,7 +259,7 @@ fn a_change_that_fails_does_not_keep_full_buckets() {
     };
     let changes: [&dyn Fn(&Late); 3] =
         [&late, &|limiter| panics(limiter, &|| limiter.pause_for(Duration::from_secs(1))), &|limiter| {
-            panics(limiter, &|| limiter.set_quota(Quota::per_second(1)).unwrap())
+            panics(limiter, &|| limiter.set_quota(Quota::per_second(1)).unwrap());
         }];
     for on_full in [OnFull::Deny, OnFull::EvictLeastDebt] {
         for change in changes {
