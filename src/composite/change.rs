@@ -26,7 +26,8 @@ impl<C: Clock> CompositeLimiter<C> {
 
     /// Replaces the quota of the limit with this name, as
     /// [`RateLimiter::set_quota`](crate::RateLimiter::set_quota) does. A limit can have any quota up to its first
-    /// one, or up to that of [`up_to`](crate::CompositeLimiterBuilder::up_to). Its name stays the same, also if it is its first quota in text.
+    /// one, or up to that of [`up_to`](crate::CompositeLimiterBuilder::up_to). Its name stays the same, also if it is
+    /// its first quota in text.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl<K: ?Sized, C: Clock, S> KeyedCompositeLimiter<K, C, S> {
     ///
     /// # Errors
     ///
-    /// If no limit has this name, and as [`RateLimiter::set_quota`](crate::RateLimiter::set_quota).
+    /// If no limit has this name, and as [`KeyedRateLimiter::set_quota`](crate::KeyedRateLimiter::set_quota).
     pub fn set_quota(&self, limit: &str, change: impl Into<QuotaChange>) -> Result<(), SetQuotaError> {
         let position = position(self.quotas(), limit)?;
         let buckets = &self.limits.limits()[position].limit;

@@ -67,6 +67,26 @@ fn a_later_hit_has_the_new_quota() {
     );
 }
 
+/// The burst is raised while a key is hit. Buckets that were clipped at the lower burst hold no more after.
+///
+/// Seen red: no era begins.
+#[test]
+fn a_higher_burst_against_hits() {
+    explore(
+        || {
+            let table = crowded();
+            table.set_quota(quota(2)).unwrap();
+            table
+        },
+        [|table: &Table| table.set_quota(quota(4)).unwrap(), |table: &Table| assert!(table.allow(&A))],
+        |table: &Table| {
+            assert_eq!(table.key(&A).at(4 * T).balance(), 1.0);
+            assert_eq!(table.key(&P).at(4 * T).balance(), 2.0);
+        },
+        Some(1),
+    );
+}
+
 /// A newcomer displaces the key while the quota changes.
 #[test]
 fn a_proportional_change_against_a_move() {

@@ -106,3 +106,20 @@ fn a_proportional_change_against_takers() {
         Some(3),
     );
 }
+
+/// The burst is raised while a taker takes. The bucket was clipped at the lower burst, and holds no more after.
+///
+/// Seen red: the bucket is not clipped before the burst is raised.
+#[test]
+fn a_higher_burst_against_a_taker() {
+    explore(
+        || {
+            let limiter = lone(quota(4), 0);
+            limiter.set_quota(quota(2)).unwrap();
+            limiter
+        },
+        [|limiter: &Lone| limiter.set_quota(quota(4)).unwrap(), |limiter: &Lone| assert!(limiter.allow())],
+        |limiter: &Lone| assert_eq!(limiter.at(4 * T).balance(), 1.0),
+        Some(3),
+    );
+}
