@@ -1,10 +1,10 @@
 //! A rate limiter: a token bucket in one atomic word, for one limit or for each of millions of keys.
 //!
 //! A bucket holds at most a *burst* of tokens, is refilled at a constant *rate*, and admits a call if it holds the
-//! call's cost. The whole state is one `AtomicU64`. A decision reads the clock, and then compares and swaps that word,
-//! and tries again if another thread was faster. It takes no lock, except while callers wait for that bucket, or to add
-//! a new key. Callers that choose to wait join one FIFO queue, and the tokens are theirs first. All state is in this
-//! process.
+//! call's cost. The whole state is one `AtomicU64`. An admission reads the clock, and then compares and swaps that
+//! word, and tries again if another thread was faster. A denial writes nothing. Neither takes a lock, except while
+//! callers wait for that bucket, or to add a new key. Callers that choose to wait join the bucket's queue, first come,
+//! first served, and the tokens are theirs first. All state is in this process.
 //!
 //! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys),
 //!   [Several limits](#several-limits)
@@ -13,7 +13,7 @@
 //! - Run it: [Statistics](#statistics), [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
 //! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
 //! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the verbs
-//!   of Python's limiters; [`internals`], the word derived and the guarantees proved
+//!   of Python's limiters; [`internals`], how the word is derived, and the proofs of the guarantees
 //!
 //! # Quick start
 //!
@@ -72,13 +72,13 @@
 //! instead. A bucket has one quota. Calls that several quotas must admit go to a [`CompositeLimiter`](#several-limits).
 //! [`Quotas`] is a list of quotas with names: `burst: 100/s; daily: 50000/day`.
 //!
-//! **A quota can change** while calls take and wait: [`set_quota`](RateLimiter::set_quota), which every limiter has.
-//! The tokens and the debt that are there are kept, or scaled or reset, as a [`QuotaChange`] says. A call that overlaps
-//! the change may be decided by either quota, and every later call by the new one. Waiters are timed anew at once. On a
-//! keyed limiter the change takes the same time with any number of keys. Neither the rate nor the burst nor the debt
-//! limit may exceed that of the first quota, or of the one that [`up_to`](RateLimiterBuilder::up_to) names when the
-//! limiter is built. [`pause_for`](RateLimiter::pause_for) admits nothing for a time, such as the one in a server's
-//! `Retry-After`. [`DemandLimit`](adaptive::DemandLimit) sets its own quota, which follows demand.
+//! **A quota can change** while calls take and wait: [`set_quota`](RateLimiter::set_quota), which every limiter of a
+//! rate has. The tokens and the debt that are there are kept, or scaled or reset, as a [`QuotaChange`] says. A call
+//! that overlaps the change may be decided by either quota, and every later call by the new one. Waiters are timed anew
+//! at once. On a keyed limiter the change takes the same time with any number of keys. Neither the rate nor the burst
+//! nor the debt limit may exceed that of the first quota, or of the one that [`up_to`](RateLimiterBuilder::up_to) names
+//! when the limiter is built. [`pause_for`](RateLimiter::pause_for) admits nothing for a time, such as the one in a
+//! server's `Retry-After`. [`DemandLimit`](adaptive::DemandLimit) sets its own quota, which follows demand.
 //!
 //! A limiter counts in *units*. One unit is a fraction of a token; only at the highest rates, such as 10⁹/s, is it a
 //! whole token. If a token takes a whole number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in
@@ -101,15 +101,16 @@
 //! # Keys
 //!
 //! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, any hashable type, also [tuples of
-//! references](KeyedRateLimiter#keys-of-several-parts). It stores a hash of 59 bits in place of the key, so two keys of
-//! ten million share a bucket once in ten thousand limiters; the default hasher resists chosen collisions. It takes 20
-//! to 50 bytes a key, 30 on average, whatever the keys are, and never more than its
+//! references](KeyedRateLimiter#keys-of-several-parts). It stores a hash of 59 bits in place of the key, so of ten
+//! thousand limiters with ten million keys each, about one has two keys that share a bucket; the default hasher resists
+//! chosen collisions. It takes 20 to 50 bytes a key, 30 on average, whatever the keys are, and never more than its
 //! [limit](KeyedRateLimiter::memory_limit). **A full bucket carries almost no information**, so a key whose bucket is
 //! full, and was not used for [10 seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
 //! needed. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a
-//! new key replaces the key whose bucket is closest to full, or is refused with [`OnFull::Deny`]. A replaced key comes
-//! back to at most what it had left, because [new keys start with its debt](OnFull::EvictLeastDebt); a key that has
-//! used up its quota is never replaced. No clean-up has to be called, and no thread runs one.
+//! new key replaces the key whose bucket is closest to full, or is refused with [`OnFull::Deny`] or if all have used up
+//! their quota. A replaced key comes back to at most what it had left, because [new keys start with its
+//! debt](OnFull::EvictLeastDebt); a key that has used up its quota is never replaced. No clean-up has to be called, and
+//! no thread runs one.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -156,7 +157,7 @@
 //!
 //! **Waiters of the same priority are served in order of arrival, regardless of their costs.** A waiter for 50 tokens
 //! is not overtaken by calls for one. While callers wait, the tokens in the bucket are for them: calls that do not wait
-//! are refused, unless they leave less (see [Priorities](#priorities)). Their
+//! are refused, unless they have a higher [priority](#priorities) than every waiter, or cost nothing. Their
 //! [`retry_after`](RateLimited::retry_after), and [`time_until`](RateLimiter::time_until), count all waiters that come
 //! first.
 //!
@@ -182,17 +183,18 @@
 //! of such waits pile up.
 //!
 //! **A task that always finds tokens does not yield**: its `.await` completes at once, and the other tasks of its
-//! thread may not run. [`Acquire`](Acquire#yielding) shows how its waits count against tokio's budget.
+//! thread may not run. [`Acquire`](Acquire#yielding) shows how to make such waits count against tokio's budget.
 //!
 //! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and [65 536 on
 //! one key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails with [`QueueFull`]. If
 //! the call has a higher [priority](#priorities) than the last waiter, it is queued by its priority, and the last
 //! waiter fails instead. [`jitter`](Acquire::jitter) delays the completion of a granted wait by a random time: the
 //! tokens are charged at the grant, later waiters are not held up, and the wait counts as a waiter until it completes.
-//! One bucket supports at most 64 different amounts to leave among its waiters. A call that leaves another amount fails
-//! with `QueueFull`, or takes the place of the waiters that leave most.
+//! The waiters of one bucket can leave at most 64 different amounts. A call that leaves another amount fails with
+//! `QueueFull`, or takes the place of the waiters that leave most.
 //! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
-//! a queue of its own and is not forgotten. The waiters on all keys are served in the order in which they are due.
+//! a queue of its own and is not forgotten. Across keys, waiters are served in the order in which their tokens are
+//! there.
 //!
 //! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
 //! wait go on. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.)
@@ -204,8 +206,8 @@
 //!
 //! A [`Reservation`] holds tokens that were taken for a cost that is known later.
 //! [`commit(actual)`](Reservation::commit) gives back the rest, or charges the missing tokens, which may take the
-//! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt); it returns what is left uncharged beyond
-//! that. [`cancel`](Reservation::cancel), or dropping the reservation, gives all tokens back.
+//! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt); it returns the tokens that it did not charge
+//! because of this limit. [`cancel`](Reservation::cancel), or dropping the reservation, gives all tokens back.
 //!
 //! **To count only failures**, reserve before the attempt and cancel on success. Attempts that run at the same time
 //! hold their tokens, so they cannot exceed the limit together:
@@ -240,9 +242,9 @@
 //!
 //! # Concurrency
 //!
-//! A rate bounds the calls that begin in a time. A [`ConcurrencyLimit`] bounds the calls that run at a time: each holds
-//! a [`Permit`], which is given back when it is dropped, also by a panic. A [`KeyedConcurrencyLimit`] has a limit for
-//! each key, and memory only for keys in use. Waiters are served in order of arrival;
+//! A rate bounds the calls that begin in a period. A [`ConcurrencyLimit`] bounds the calls that run at the same time:
+//! each holds a [`Permit`], which is given back when it is dropped, also during a panic. A [`KeyedConcurrencyLimit`]
+//! has a limit for each key, and memory only for keys in use. Waiters are served in order of arrival;
 //! [`resize`](ConcurrencyLimit::resize) changes the limit, and a limit of 0 admits none until the next `resize`.
 //!
 //! ```
@@ -287,13 +289,14 @@
 //! concurrency limit counts its permits ([`ConcurrencyLimit::stats`]).
 //!
 //! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
-//! [`top_denied()`](KeyedRateLimiter::top_denied) names the k keys with about the most of them, by their
-//! [ids](KeyedRateLimiter::key_id), because a limiter keeps no keys. It states by how much each count may be too high.
+//! [`top_denied()`](KeyedRateLimiter::top_denied) returns the [ids](KeyedRateLimiter::key_id) of the k keys with the
+//! most of them, nearly: it states by how much each count may be too high. They are ids because a limiter keeps no
+//! keys.
 //!
 //! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
-//! under the [name](RateLimiterBuilder::name) of the policy and never with a key. Calls only count. The program emits
-//! when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)` in code that runs
-//! often anyway.
+//! under the [name](RateLimiterBuilder::name) of the policy and never with a key. A call only raises counters. The
+//! program emits them when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)`
+//! in code that runs often anyway.
 //!
 //! # Time
 //!
@@ -305,8 +308,8 @@
 //! it with the clock on one limiter, unless the times have the clock's origin.
 //!
 //! The window bound holds for every clock: each call is decided by its own reading, even after another thread has seen
-//! a later one. A reading that is behind sees fewer tokens, never more. A call that would be denied by a reading that
-//! may be behind reads the clock once more. A reading far ahead earns at most a burst. After a call was admitted by it,
+//! a later one. A reading that is behind sees fewer tokens, never more. Before a call is denied by a reading that may
+//! be behind, it reads the clock once more. A reading far ahead earns at most a burst. After a call was admitted by it,
 //! correct readings see an empty bucket until they catch up; [`reset`](RateLimiter::reset) cures that.
 //!
 //! [`MockClock`] stands still until it is moved, and drives waiters too, so no test has to sleep. The paused time of
@@ -319,7 +322,7 @@
 //! for each request. Read that header from the right, and take the first address that is not a trusted proxy's.
 //!
 //! Key IPv6 clients by their /64 prefix, because one client usually has all 2⁶⁴ addresses of it. Turn v4-mapped
-//! addresses into IPv4, so that a client has one bucket on either socket:
+//! addresses into IPv4, so that a client has the same bucket on an IPv4 and on a dual-stack socket:
 //!
 //! ```
 //! use std::net::{IpAddr, Ipv6Addr};
@@ -361,21 +364,20 @@
 //!    to them (acquired and reserved), and R the tokens that were added between the first and the last of them (by
 //!    cancel, by commit of less, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset)). Then G −
 //!    R ≤ `burst + rate × (b − a)`, with any number of threads, in any interleaving, with readings that stall, differ
-//!    between cores or run backwards. A reset adds what the bucket lacks to the level of one that was never used. If
-//!    the quota [changes](RateLimiter::set_quota), the bound is the burst at a plus the integral of the rate from a to
-//!    b; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds count in R. A
-//!    window that begins during a change counts from the change's begin. A
-//!    call that waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored
-//!    rate exceeds the quota's rate by less than one part in 2⁶², also after changes. Tokens that a
-//!    [`commit`](Reservation::commit) charges beyond its reservation are not granted; counted with them, the bound is
-//!    `+ debt`.
+//!    between cores or run backwards. A reset adds the level of a bucket that was never used, less the level before the
+//!    reset. If the quota [changes](RateLimiter::set_quota), the bound is the burst at a plus the integral of the rate
+//!    from a to b; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds
+//!    count in R. A window that begins during a change counts from the beginning of the change. A call that waits
+//!    counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored rate exceeds
+//!    the quota's rate by less than one part in 2⁶², also after changes. Tokens that a [`commit`](Reservation::commit)
+//!    charges beyond its reservation are not granted; if G includes them, the bound is higher by the greatest debt.
 //! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost c come so often that it is never full
 //!    again. In a time T it admits at least `burst + rate × T − c`, less two units. If the cores' clocks differ by σ,
-//!    subtract rate × σ. For calls that wait, the attempts are made when the timer wakes the queue, so its lateness
-//!    counts. The tokens that a limiter holds are never above the exact value (except for the rate's own rounding, less
-//!    than an eighth of a unit in 18 years) and never two units or more below it, however many operations have run.
-//!    Once its quota has changed, amounts are rounded twice: the two units are four, and each change loses less than
-//!    one more, or less than four if it does not keep the tokens or if it raises the burst.
+//!    subtract rate × σ. For calls that wait, the attempts are made when the timer wakes the queue, so a late timer can
+//!    lower this number. The tokens that a limiter holds are never above the exact value (except for the rate's own
+//!    rounding, less than an eighth of a unit in 18 years) and never two units or more below it, however many
+//!    operations have run. Once its quota has changed, amounts are rounded twice, so read four units for two. Each
+//!    change also loses less than one unit, or less than four if it does not keep the tokens or if it raises the burst.
 //! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock or
 //!    hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is
 //!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
@@ -396,11 +398,11 @@
 //!
 //! An admission is one load, one reading of the clock, one multiplication and one compare-exchange, if no other thread
 //! comes between. A denial writes nothing, and may read the clock once more. Threads on one limiter share one cache
-//! line, which limits their throughput. A limiter has that line (and on common processors its neighbour) to itself, so
-//! put it in a place that does not move: a `static`, an `Arc`. While callers wait, calls on that bucket take the lock
-//! of its queue, for about as long as a decision takes; after a commit that charges more than was reserved, until the
-//! waiters were checked, up to the last one with a deadline. No waiter is woken, and no timer is touched, under that
-//! lock.
+//! line, which limits their throughput. A limiter fills that line, and on common processors its neighbour, so that no
+//! other data shares it. Keep it in a place that does not move: a `static`, an `Arc`. While callers wait, a call on
+//! that bucket holds the lock of its queue for about as long as a decision takes. A commit that charges more than was
+//! reserved holds it until it has checked the waiters, up to the last one with a deadline. No waiter is woken, and no
+//! timer is touched, under that lock.
 //!
 //! All changes of a bucket are totally ordered; a denial, or a look, orders nothing. Do not publish data through a
 //! limiter. See [Memory ordering](RateLimiter#memory-ordering).
@@ -412,8 +414,8 @@
 //!   it: quotas, tokens, errors, and limiters that do not wait, on a clock of the caller. The crate always needs
 //!   `alloc` and 64-bit atomics.
 //! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate` and
-//!   optionally a `burst`, an `initial` and a `debt`, each of the three a number or a text. [`Quotas`] are also read
-//!   from a list of either, in which a map may have a `name`. Binary formats read only the text. With the feature
+//!   optionally a `burst`, an `initial` and a `debt`. These three are numbers or texts. [`Quotas`] are also read from a
+//!   list of either, in which a map may have a `name`. Binary formats read only the text. With the feature
 //!   `arbitrary_precision` of `serde_json`, amounts must be texts.
 //! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
 //!   tokio's tasks can wait as well.
@@ -421,7 +423,7 @@
 //!   and to its subscriber.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The guide is of all features.
+// The guide covers all features.
 #![cfg_attr(not(feature = "std"), allow(rustdoc::broken_intra_doc_links, rustdoc::private_intra_doc_links))]
 #![forbid(unsafe_code)]
 
