@@ -119,6 +119,12 @@ impl<'a> Terms<'a> {
         self.layout.earned().at(at.floor)
     }
 
+    /// Returns the limiter time at which the era begins.
+    #[cfg(feature = "std")]
+    pub(super) fn era(&self) -> Reading {
+        self.piece().map_or(Reading::from_nanos(0), |piece| piece.era)
+    }
+
     /// Returns the intercept of a bucket that is full at a moment.
     pub(super) fn full(&self, at: Moment) -> Intercept {
         #[cfg(feature = "std")]

@@ -318,12 +318,13 @@ pub(crate) fn charge(terms: &Terms<'_>, debt: Units, word: Word, now: Reading, a
     (layout.word(Intercept(x - charged as i64), terms.tick(layout.tick_of(word), at)), Units(charged))
 }
 
-/// Returns a word that is a lower bound for every bucket that was full at `now`. A reading from before the piece has
-/// an earlier floor than near; the word's tick is that of near, so the bucket is clipped as of then.
+/// Returns a word that is a lower bound for every bucket that was full at `now`, and a full bucket at that reading.
 #[cfg(feature = "std")]
 pub(crate) fn least_full(terms: &Terms<'_>, now: Reading) -> Word {
-    let at = terms.moment(now);
-    terms.layout.word(terms.full(at), terms.tick(0, at))
+    // The intercept and the tick are of one limiter time, which is in this era.
+    let at = terms.moment(now).floor.max(terms.era());
+    let x = terms.capacity().0 as i64 - terms.earned_by_moment(Moment::of(at)).0 as i64;
+    terms.layout.word(Intercept(x), terms.tick(0, Moment::of(at)))
 }
 
 /// Returns the word of a bucket that holds the lesser amount of two buckets at every reading.

@@ -330,9 +330,15 @@ impl QueueState {
                 break;
             }
             deadlines -= usize::from(waiting.deadline < Reading::MAX);
-            let missing = held.missing(ahead + u128::from(waiting.demand.needed.0));
-            // If nothing is missing, `serve` decides whether it was there by the deadline.
-            if missing > Units(0) && after(terms, now, missing, waiting.deadline) {
+            let (needed, deadline) = (ahead + u128::from(waiting.demand.needed.0), waiting.deadline);
+            let missing = held.missing(needed);
+            // A waiter that `serve` is about to grant is refused as `serve` would refuse it.
+            let is_hopeless = if missing == Units(0) && !terms.are_paused(now) {
+                deadline < now && was_due_after(terms, word, needed, deadline)
+            } else {
+                after(terms, now, missing, deadline)
+            };
+            if is_hopeless {
                 hopeless.push(id);
             } else {
                 ahead += u128::from(waiting.demand.cost.0);

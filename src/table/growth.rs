@@ -127,6 +127,10 @@ impl Table {
                 return;
             }
         }
+        if !self.are_current(&terms) {
+            // Full buckets may have been taken for others, or kept because the quota changed.
+            *sweep = Sweep::new();
+        }
     }
 
     pub(super) fn lock_group(&self, group: u64) -> Locked<'_> {

@@ -263,7 +263,7 @@ impl Table {
         self.terms().piece() == terms.piece()
     }
 
-    /// Returns whether the quota has never changed, and buckets start full.
+    /// Returns whether the quota has never changed and is not about to, and buckets start full.
     #[inline]
     pub(super) fn starts_full(&self) -> bool {
         self.initial.is_none() && self.per_token().is_some()

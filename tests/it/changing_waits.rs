@@ -194,3 +194,32 @@ fn a_waiter_behind_a_late_timer_is_served_at_a_change() {
     limiter.set_quota(Quota::per_second(1).burst(2)).unwrap();
     assert!(poll(&mut served).unwrap().is_ok());
 }
+
+/// A waiter that misses its deadline at a change keeps no token from the one behind it.
+#[test]
+fn a_waiter_that_is_refused_at_a_change_is_not_ahead_of_others() {
+    let clock = MockClock::new();
+    let quota = Quota::per_second(1).burst(3).initial(0);
+    let limiter = RateLimiter::builder().quota(quota).clock(clock.clone()).timer(|| DeadTimer).build().unwrap();
+    assert!(!limiter.allow());
+    let (mut first, mut second) = (limiter.acquire().until(1_000_000_000), limiter.acquire().until(2_100_000_000));
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    clock.set(1_500_000_000);
+    limiter.set_quota(QuotaChange::proportional(Quota::per_second(1).burst(2))).unwrap();
+    let answers = [poll(&mut first), poll(&mut second)].map(|answer| answer.is_some_and(|answer| answer.is_ok()));
+    assert_eq!(answers.into_iter().filter(|&is_granted| is_granted).count(), 1, "a token is there: {answers:?}");
+}
+
+/// A pause that becomes longer refuses a waiter at once whose deadline is before its end, although its tokens are there.
+#[test]
+fn a_longer_pause_refuses_a_waiter_whose_tokens_are_there() {
+    let clock = MockClock::new();
+    let limiter = RateLimiter::with_clock(Quota::per_second(1).burst(3), clock.clone());
+    limiter.pause_for(Duration::from_secs(10));
+    let (mut first, mut second) = (limiter.acquire(), limiter.acquire().until(12_000_000_000));
+    assert!(poll(&mut first).is_none() && poll(&mut second).is_none());
+    clock.set(1_000_000_000);
+    limiter.pause_for(Duration::from_secs(20));
+    assert!(matches!(poll(&mut second), Some(Err(AcquireError::TooLate(_)))));
+    assert!(poll(&mut first).is_none());
+}
