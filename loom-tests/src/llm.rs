@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use brimful::model::{
-    Dimension, ModelAcquire, ModelCause, ModelError, ModelHandle, ModelLimiter, ModelQuota, Permit, ServerHints,
+    Dimension, DimensionHint, ModelAcquire, ModelCause, ModelError, ModelHandle, ModelLimiter, ModelQuota, Permit,
+    ServerHints,
 };
 use brimful::{Clock, Timer};
 use loom::sync::atomic::AtomicU64;
@@ -79,6 +80,8 @@ struct Shared {
     kept: Mutex<Vec<Option<LlmCall>>>,
     /// The tokens that were charged, less those that were given back.
     charged: Mutex<i64>,
+    /// Set if hints changed what is left.
+    corrected: Mutex<bool>,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -225,6 +228,33 @@ impl LlmActor {
         self.record('r');
     }
 
+    /// Takes over that the server has this many tokens left.
+    pub fn correct(&self, left: u32) {
+        self.hint(left);
+        self.record('h');
+    }
+
+    fn hint(&self, left: u32) {
+        *guard(&self.shared.corrected) = true;
+        let hint = DimensionHint::new().remaining(left.into());
+        self.handle.observe(&ServerHints::new().dimension(Dimension::Tpm, hint));
+    }
+
+    /// Makes calls of one token, while the server says that `left` tokens are left, and returns how many were admitted.
+    #[must_use]
+    pub fn drained(&self, left: u32) -> usize {
+        let admits = || {
+            self.hint(left);
+            self.handle.try_acquire(1).is_ok()
+        };
+        (0..40).filter(|_| admits()).count()
+    }
+
+    /// Moves the clock by minutes, before the threads start.
+    pub fn advance_minutes(&self, minutes: u64) {
+        self.clock.time.fetch_add(minutes * 60_000_000_000, Ordering::Relaxed);
+    }
+
     /// Returns the time until the pause is over.
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
@@ -244,6 +274,16 @@ impl LlmActor {
     /// If there is no place for it.
     pub fn make(&self, name: &str) {
         drop(self.limiter.model(name).expect("there is a place"));
+    }
+
+    /// Returns the tokens that are charged to the model.
+    ///
+    /// # Panics
+    ///
+    /// If it has no limit of tokens.
+    #[must_use]
+    pub fn used_tokens(&self) -> u64 {
+        self.handle.stats().dimension(Dimension::Tpm).expect("it has a limit").used
     }
 
     /// Returns the tokens that are charged to a model; `None` if there is no such model.
@@ -383,6 +423,7 @@ impl LlmModel {
             parked: Mutex::default(),
             kept: Mutex::default(),
             charged: Mutex::new(0),
+            corrected: Mutex::new(false),
         };
         let actor = LlmActor { caller: threads, limiter: Arc::new(limiter), handle, clock, shared: Arc::new(shared) };
         // Makes what the first waiter makes under locks that loom does not see. No burst has the tokens of this wait.
@@ -408,7 +449,7 @@ impl LlmModel {
         actor.drain();
         // A token is earned in a quarter of a minute or more: far longer than the threads run. A waiter that is served
         // later has waited for what it is charged.
-        if actor.clock.time.load(Ordering::Relaxed) == at_end {
+        if actor.clock.time.load(Ordering::Relaxed) == at_end && !*guard(&actor.shared.corrected) {
             let tokens = actor.handle.quota().tpm.expect("it has a limit") as i64;
             let uncharged = (before - *guard(&actor.shared.charged)).min(tokens);
             assert_eq!(actor.left(), uncharged, "the tokens that are left, and those that are not charged");

@@ -292,9 +292,20 @@ pub(crate) fn started(terms: &Terms<'_>, now: Reading, initial: Units) -> Word {
 /// Gives `amount` back, clipped at the capacity as of `now` or the start of the word's tick,
 /// whichever is later. Returns the next word and the units that were added.
 pub(crate) fn give_back(terms: &Terms<'_>, word: Word, now: Reading, amount: u128) -> (Word, Units) {
+    give_back_as_of(terms, word, now, now, amount)
+}
+
+/// The same, clipped at the capacity as of a reading `full` that is not before `now`.
+pub(crate) fn give_back_as_of(
+    terms: &Terms<'_>,
+    word: Word,
+    now: Reading,
+    full: Reading,
+    amount: u128,
+) -> (Word, Units) {
     let (layout, at) = (terms.layout, terms.moment(now));
     let Intercept(x) = intercept(terms, word, at);
-    let near = at.near.max(layout.start(word));
+    let near = terms.moment(full).near.max(layout.start(word));
     let Intercept(most) = terms.full(Moment { near, ..at });
     if most <= x {
         return (word, Units(0));

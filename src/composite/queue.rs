@@ -20,7 +20,7 @@ use super::ahead::{self, Ahead, NOTHING, Sums};
 use super::queued::{CompositeRequest, Effect, Entered, NotServed, QueuedLimits, Waiters};
 use super::together::{self, Part, Parts, Refused};
 use crate::algorithm::token_bucket::Demand;
-use crate::cell::{Taken, TimeSource};
+use crate::cell::Taken;
 use crate::permits::Permits;
 use crate::queue::{
     self, Dispatch, Dispatcher, Id, Left, Outcome, Pass, TimeDriver, WaitConfig, WaitList, Waiting, ignore_panic,
@@ -352,13 +352,14 @@ fn misses(refused: Refused, call: impl Parts, deadline: Reading) -> bool {
 
 /// Returns the first instant at which a limit holds a call's tokens and half of the capacity above them. A limit that
 /// holds the tokens already is not the one that is waited for, and does not count.
-fn half_filled(call: impl Parts, now: Reading) -> Reading {
+fn half_filled<P: Parts>(call: P, now: Reading) -> Reading {
     let of = |nth| {
-        let Part { target, n, leaving } = call.part(nth);
+        let part = call.part(nth);
+        let Part { target, n, leaving } = part;
         let needed = Demand::new(target.layout(), n, leaving).needed.0;
         let half = target.terms().capacity().0.saturating_sub(needed) / 2;
-        target.foresee(n, leaving, TimeSource::given(now))?;
-        let taken = target.foresee_behind(half.into(), n, leaving, TimeSource::given(now))?;
+        together::foresee::<P>(&part, 0, Some(now))?;
+        let taken = together::foresee::<P>(&part, half.into(), Some(now))?;
         Refused::new(nth, taken).due(call)
     };
     (0..call.len()).filter_map(of).min().unwrap_or(Reading::MAX)

@@ -71,6 +71,9 @@ pub(crate) trait Parts: Copy {
     /// Set if all limits have the same clock, so that one reading serves them all.
     const SAME_CLOCK: bool;
 
+    /// Set if a call also waits for a limit from which it takes nothing, while that limit is in debt.
+    const WAITS_FOR_DEBTS: bool = false;
+
     fn len(&self) -> usize;
 
     fn part(&self, nth: usize) -> Part<'_, Self::Clock>;
@@ -94,6 +97,12 @@ pub(crate) trait Parts: Copy {
     /// Returns whether the place is still the bucket's, and its word is decided under the layout alone. Called after
     /// the word was loaded and the clock was read, and before the word is used.
     fn is_here(&self, nth: usize, place: Self::Place) -> bool;
+
+    /// Gives back what was taken from a limit, and returns the tokens that were added.
+    fn give_back(&self, nth: usize, now: TimeSource<'_, Self::Clock>) -> Tokens {
+        let part = self.part(nth);
+        part.target.give_back(part.demand().cost.0.into(), now)
+    }
 
     /// Replaces the word in a place if it is still `seen`.
     fn swap(&self, nth: usize, place: Self::Place, seen: Word, next: Word) -> bool;
@@ -244,7 +253,8 @@ pub(crate) fn take_all<P: Parts, const N: usize>(
         if P::SAME_CLOCK {
             shared = Some(now);
         }
-        if part.n.is_zero() {
+        let takes_nothing = part.n.is_zero();
+        if takes_nothing && !P::WAITS_FOR_DEBTS {
             nexts[nth] = word;
             each(nth, Taken::Unlimited);
             continue;
@@ -255,7 +265,7 @@ pub(crate) fn take_all<P: Parts, const N: usize>(
         }
         match token_bucket::step(part.target.layout(), word, now, demand) {
             Step::Admitted { next, held } => {
-                nexts[nth] = next;
+                nexts[nth] = if takes_nothing { word } else { next };
                 each(nth, Taken::Admitted { cost: demand.cost, held, now });
             }
             Step::Denied { deficit, .. } => {
@@ -327,6 +337,7 @@ fn take_rest<P: Parts>(
     let parts = charged.parts;
     for nth in charged.limits..parts.len() {
         let part = parts.part(nth);
+        // It has no debt: the call has looked.
         if part.n.is_zero() {
             each(nth, Taken::Unlimited);
             continue;
@@ -376,8 +387,8 @@ pub(crate) fn look(parts: impl Parts, at: Option<Reading>, first: usize, refused
 }
 
 /// The same for a call that comes after others have taken `ahead` units of each limit.
-pub(super) fn look_behind(
-    parts: impl Parts,
+pub(super) fn look_behind<P: Parts>(
+    parts: P,
     at: Option<Reading>,
     first: usize,
     mut refused: Option<Refused>,
@@ -385,11 +396,20 @@ pub(super) fn look_behind(
 ) -> Option<Refused> {
     for nth in first..parts.len() {
         let part = parts.whole(nth);
-        if let Some(taken) = part.target.foresee_behind(ahead(nth), part.n, part.leaving, part.source(at)) {
+        if let Some(taken) = foresee::<P>(&part, ahead(nth), at) {
             refused = Some(longer(parts, refused, Refused::new(nth, taken)));
         }
     }
     refused
+}
+
+/// Returns the refusal that a call would get by its part of a limit, after others have taken `ahead` units; `None` if the
+/// limit would admit it.
+pub(super) fn foresee<P: Parts>(part: &Part<'_, P::Clock>, ahead: u128, at: Option<Reading>) -> Option<Taken> {
+    if part.n.is_zero() && !P::WAITS_FOR_DEBTS {
+        return None;
+    }
+    part.target.foresee_behind(ahead, part.n, part.leaving, part.source(at))
 }
 
 /// Gives back what was taken from the first `taken` limits, the last first. `each` receives the tokens that
@@ -409,6 +429,6 @@ pub(crate) fn give_back<P: Parts>(
 fn give_back_one<P: Parts>(parts: P, nth: usize, at: Option<Reading>, each: impl Fn(Target<'_, P::Clock>, Tokens)) {
     let part = parts.part(nth);
     if !part.n.is_zero() {
-        each(part.target, part.target.give_back(part.demand().cost.0.into(), part.source(at)));
+        each(part.target, parts.give_back(nth, part.source(at)));
     }
 }

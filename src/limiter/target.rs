@@ -369,11 +369,21 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Gives `n` tokens back to a bucket without statistics, or as many of them as pay its debt, and returns those that
     /// were not added.
     #[cfg(feature = "std")]
-    pub(crate) fn restore(&self, n: Tokens, only_debt: bool, now: TimeSource<'_, C>) -> Tokens {
+    ///
+    /// The bucket is full when it holds its burst less what it earns until the reading that `full_at` returns, which is
+    /// called after the word was read.
+    pub(crate) fn restore(
+        &self,
+        n: Tokens,
+        only_debt: bool,
+        full_at: impl Fn() -> Reading,
+        now: TimeSource<'_, C>,
+    ) -> Tokens {
         let units = self.layout().units_down(n);
         let added = self.change(now, |terms, word, now| {
             let debt = || token_bucket::level(terms, word, now).0.min(0).unsigned_abs();
-            token_bucket::give_back(terms, word, now, if only_debt { units.min(debt().into()) } else { units })
+            let units = if only_debt { units.min(debt().into()) } else { units };
+            token_bucket::give_back_as_of(terms, word, now, full_at().max(now), units)
         });
         self.layout().tokens_up(units - u128::from(added.unwrap_or_default().0))
     }
@@ -516,10 +526,10 @@ impl<'a, C: Clock> Target<'a, C> {
     /// Returns the refusal that a call for `n` tokens would get, which leaves `leaving`; `None` if it would be
     /// admitted.
     pub(crate) fn foresee(&self, n: Tokens, leaving: Tokens, now: TimeSource<'_, C>) -> Option<Taken> {
-        self.foresee_behind(0, n, leaving, now)
+        if n.is_zero() { None } else { self.foresee_behind(0, n, leaving, now) }
     }
 
-    /// The same for a call that comes after others have taken `ahead` units.
+    /// The same for a call that comes after others have taken `ahead` units. A call for nothing is refused by a debt.
     pub(crate) fn foresee_behind(
         &self,
         ahead: u128,
@@ -527,9 +537,6 @@ impl<'a, C: Clock> Target<'a, C> {
         leaving: Tokens,
         now: TimeSource<'_, C>,
     ) -> Option<Taken> {
-        if n.is_zero() {
-            return None;
-        }
         let demand = Demand::new(self.layout(), n, leaving);
         let snapshot = self.snapshot(demand.leaving(), now)?;
         let now = snapshot.now;

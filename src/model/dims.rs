@@ -14,6 +14,7 @@ use crate::word::{Reading, Word};
 
 use super::amounts::{self, Amounts};
 use super::charge::{Change, Charge};
+use super::corrections::Corrections;
 use super::dimension::Dimension;
 use super::error::{ExceedsLimit, ModelCause};
 use super::quota::ModelQuota;
@@ -31,19 +32,21 @@ pub(super) struct Dim<C> {
     /// The epoch in which a pause emptied it, or in which it came: calls of earlier ones fill it no longer.
     emptied: u64,
     limiter: RateLimiter<Arc<C>>,
+    /// What hints of the server took.
+    pub(super) corrections: Corrections,
 }
 
 impl<C: Clock> Dim<C> {
     /// Returns a bucket that is full.
     fn full(dimension: Dimension, since: u64, quota: Quota, clock: &Arc<C>) -> Self {
         let limiter = RateLimiter::with_clock(quota, clock.clone());
-        Dim { dimension, since: Some(since), emptied: since, limiter }
+        Dim { dimension, since: Some(since), emptied: since, limiter, corrections: Corrections::none() }
     }
 
     /// Returns a gate that admits everything.
     fn gate(clock: &Arc<C>) -> Self {
         let limiter = RateLimiter::with_clock(GATE, clock.clone());
-        Dim { dimension: Dimension::Rpm, since: None, emptied: 0, limiter }
+        Dim { dimension: Dimension::Rpm, since: None, emptied: 0, limiter, corrections: Corrections::none() }
     }
 
     /// Returns a gate that admits nothing before it `opens`, and a call each nanosecond then.
@@ -55,7 +58,8 @@ impl<C: Clock> Dim<C> {
     fn renewed(&self, quota: Quota, (before, at): (Reading, Reading), most: Tokens, clock: &Arc<C>) -> Self {
         let (held, debt) = self.target().held_and_debt(TimeSource::given(before));
         let limiter = RateLimiter::holding(quota, at, held.min(most).min(quota.capacity()), clock.clone());
-        let dim = Dim { limiter, ..*self };
+        let &Dim { dimension, since, emptied, .. } = self;
+        let dim = Dim { dimension, since, emptied, limiter, corrections: Corrections::none() };
         dim.target().settle(Tokens::ZERO, debt, TimeSource::given(at));
         dim
     }
@@ -76,6 +80,11 @@ impl<C: Clock> Dim<C> {
 
     pub(super) fn burst(&self) -> Tokens {
         self.limiter.quota().capacity()
+    }
+
+    /// Gives tokens back, or as many of them as pay a debt, and returns those that were not added.
+    fn restore(&self, n: Tokens, only_debt: bool, now: TimeSource<'_, Arc<C>>) -> Tokens {
+        self.target().restore(n, only_debt, || self.corrections.earned_at(), now)
     }
 }
 
@@ -206,7 +215,7 @@ impl<C: Clock> Dims<C> {
             let (target, at) = (dim.target(), TimeSource::given(now));
             let missing = match change {
                 Change::Charge(n) => target.settle(Tokens::ZERO, n, at),
-                Change::GiveBack(n) => target.restore(n, dim.emptied > epoch, at),
+                Change::GiveBack(n) => dim.restore(n, dim.emptied > epoch, at),
             };
             settled.gave_back |= matches!(change, Change::GiveBack(_));
             settled.charged |= matches!(change, Change::Charge(_));
@@ -293,6 +302,11 @@ impl<C: Clock> Parts for DimsCall<'_, C> {
     #[inline]
     fn is_here(&self, _: usize, (): ()) -> bool {
         true
+    }
+
+    fn give_back(&self, nth: usize, now: TimeSource<'_, Arc<C>>) -> Tokens {
+        let n = self.part(nth).n;
+        n.saturating_sub(self.dims[nth].restore(n, false, now))
     }
 
     #[inline]

@@ -198,7 +198,9 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     ///   counts as begun before a pause that is on: use [`Permit::observe`] if you can. An answer that is no refusal ends
     ///   the row in the same way, if its call was begun after the pause.
     /// - A **remaining** count below what is left here is charged at once. One that is above raises what is left by an
-    ///   eighth of the difference. The server may not have counted all other calls of the model that are in flight: so
+    ///   eighth of the difference, but hints give back only what hints have taken, less what was earned since: the bounds
+    ///   of the [quota](ModelQuota#bounds) hold whatever a server says, also one with a higher limit. A pause and a change
+    ///   of the quota end that: what they find is not given back. The server may not have counted all other calls of the model that are in flight: so
     ///   their requests count as used, and tokens are raised only if there are none. All calls in flight are others if
     ///   the call that was answered is not known.
     ///

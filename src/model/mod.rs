@@ -5,6 +5,7 @@ mod amounts;
 mod builder;
 mod charge;
 mod config;
+mod corrections;
 mod dimension;
 mod dims;
 mod error;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cell::TimeSource;
 use crate::clock::Clock;
 use crate::composite::QueuedLimits;
+use crate::sync::lock;
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
@@ -16,9 +16,6 @@ use super::state::Model;
 
 /// The longest pause: a server that names a longer one is not believed.
 const LONGEST: Duration = Duration::from_secs(86_400);
-
-/// A bucket is raised by this part of what it is below the server's.
-const RISE: u128 = 8;
 
 impl<C: Clock + Send + Sync + 'static> Model<C> {
     /// Takes over what a server said with the answer to a call that was admitted in this epoch; `None` if the call is not
@@ -36,11 +33,16 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         // A call that is not known may have ended before its answer is observed.
         let answered = usize::from(epoch.is_some());
         let others = self.limits().slots.word().in_flight().saturating_sub(answered);
-        let now = self.limits().read();
-        let (charged, added) = self.limits().dims().correct(hints, others, now);
+        let (charged, added) = self.correct(hints, others);
         if charged || added {
             self.changed(charged);
         }
+    }
+
+    fn correct(&self, hints: &ServerHints, others: usize) -> (bool, bool) {
+        let now = self.limits().read();
+        let _one_at_a_time = lock(&self.corrections);
+        self.limits().dims().correct(hints, others, now)
     }
 
     /// Admits nothing for a time, and then begins with empty buckets of minutes.
@@ -104,21 +106,18 @@ fn reset_of(hints: &ServerHints) -> Option<Duration> {
 }
 
 impl<C: Clock> Dims<C> {
-    /// Brings the buckets near to what the server says is left: down to it at once, and up by a part of the difference.
-    /// Returns whether something was charged, and whether something was added.
+    /// Brings the buckets near to what the server says is left: down to it at once, and up by a part of the difference, as
+    /// far as [hints have taken](super::corrections). One thread at a time does. Returns whether something was charged, and
+    /// whether something was added.
     ///
     /// The server may not have counted the other calls of the model that are in flight. So their requests are not added,
     /// and tokens only if there are no others.
     fn correct(&self, hints: &ServerHints, others: usize, now: Reading) -> (bool, bool) {
         let (mut charged, mut added) = (false, false);
-        let at = TimeSource::given(now.max(self.opens()));
         for dim in self.limited() {
             let Some(remaining) = hints.of(dim.dimension).remaining else { continue };
             let remaining = u32::try_from(remaining).map_or(Tokens::MAX, Tokens::new);
-            let (held, _) = dim.target().held_and_debt(at);
-            let above = held.saturating_sub(remaining);
-            if !above.is_zero() {
-                dim.target().settle(Tokens::ZERO, above, at);
+            if dim.corrections.lower(dim.target(), remaining, now.max(self.opens())) {
                 charged = true;
                 continue;
             }
@@ -127,11 +126,8 @@ impl<C: Clock> Dims<C> {
                 _ if others > 0 => continue,
                 _ => Tokens::ZERO,
             };
-            let below = remaining.min(dim.burst()).saturating_sub(unseen).saturating_sub(held);
-            let part = Tokens::from_pico(below.total_pico() / RISE);
-            if !part.is_zero() && self.opens() <= now {
-                dim.target().add_tokens(part, at);
-                added = true;
+            if self.opens() <= now {
+                added |= dim.corrections.raise(dim.target(), remaining.min(dim.burst()).saturating_sub(unseen));
             }
         }
         (charged, added)

@@ -9,7 +9,7 @@ use crate::composite::{CompositeQueue, Effect, QueuedLimits, Refused, Waiters};
 use crate::error::NoPermit;
 use crate::queue::WaitConfig;
 use crate::quota::Quota;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Mutex, Ordering, fence};
 use crate::tokens::Tokens;
 use crate::word::Reading;
 
@@ -37,6 +37,8 @@ pub(super) struct Model<C: Clock + Send + Sync + 'static> {
     pub(super) queue: Arc<CompositeQueue<ModelLimits<C>>>,
     /// `None` if estimates are not scaled.
     ratios: Option<Ratios>,
+    /// Held by the thread that corrects the buckets by hints.
+    pub(super) corrections: Mutex<()>,
     counts: Counts,
 }
 
@@ -57,7 +59,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         let counts = Counts { waited: zero(), wait_micros: zero(), rate_limited: zero() };
         let (queue, ratios) =
             (CompositeQueue::new(limits, shared.waits.clone(), None), shared.learning.map(Ratios::new));
-        Arc::new(Model { name: name.into(), queue, ratios, counts })
+        Arc::new(Model { name: name.into(), queue, ratios, corrections: Mutex::new(()), counts })
     }
 
     #[inline]

@@ -37,6 +37,7 @@ mod model;
 mod model_backoff;
 mod model_change;
 mod model_config;
+mod model_corrections;
 mod model_errors;
 mod model_forgetting;
 mod model_hints;

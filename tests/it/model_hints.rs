@@ -119,7 +119,8 @@ fn counts_are_corrected_downwards_at_once_and_upwards_slowly() {
         assert_eq!(used(&limiter, Dimension::Rpm), (60.0f64 - left).ceil() as u64);
     }
     // Requests in flight may not be counted yet.
-    let permits: Vec<_> = (0..20).map(|_| limiter.try_acquire("m", 10).expect("it is there")).collect();
+    limiter.observe("m", &remaining(Dimension::Tpm, 590));
+    let permits: Vec<_> = (0..19).map(|_| limiter.try_acquire("m", 10).expect("it is there")).collect();
     let before = used(&limiter, Dimension::Rpm);
     limiter.observe("m", &remaining(Dimension::Rpm, 30));
     limiter.observe("m", &remaining(Dimension::Tpm, 500));

@@ -26,6 +26,9 @@ struct Exact {
     bucket: ExactBucket,
     scan: WindowScan,
     most: u64,
+    period: u128,
+    /// What hints of the server took and was not earned since, in 10⁻¹² token, as of a reading.
+    taken: (u128, u64),
 }
 
 /// A call that was admitted: its last usage, and the amount that it was really charged in each dimension.
@@ -50,7 +53,8 @@ impl Exact {
             let day = matches!(dimension, Dimension::Rpd | Dimension::Tpd);
             let (period, capacity) = (if day { DAY } else { MINUTE }, u128::from(most));
             let bucket = ExactBucket::new(most, period, capacity * PICO, capacity * PICO);
-            Some(Exact { dimension, bucket, scan: WindowScan::new(Bound::new(capacity, capacity, period)), most })
+            let scan = WindowScan::new(Bound::new(capacity, capacity, period));
+            Some(Exact { dimension, bucket, scan, most, period, taken: (0, 0) })
         };
         Dimension::ALL[..6].iter().filter_map(of).collect()
     }
@@ -61,6 +65,31 @@ impl Exact {
             0 => f64::INFINITY,
             cost => self.bucket.beyond(now, (cost * PICO) as i128),
         }
+    }
+
+    fn outstanding(&self, now: u64) -> u128 {
+        let (taken, at) = self.taken;
+        taken.saturating_sub(u128::from(self.most) * PICO * u128::from(now - at) / self.period)
+    }
+
+    /// Takes over what is left by the server's count, while `others` are in flight.
+    fn correct(&mut self, now: u64, left: u64, others: u64) {
+        let (held, outstanding) = (self.bucket.held_pico(now), self.outstanding(now));
+        let above = held - i128::from(left) * PICO as i128;
+        if above > 0 {
+            self.bucket.take(now, above as u128);
+            self.taken = (outstanding + above as u128, now);
+            return;
+        }
+        let unseen = match self.dimension {
+            Dimension::Rpm | Dimension::Rpd => others,
+            _ if others > 0 => return,
+            _ => 0,
+        };
+        let below = i128::from(left.min(self.most).saturating_sub(unseen)) * PICO as i128 - held.max(0);
+        let raised = ((below.max(0) as u128) / 8).min(outstanding);
+        self.bucket.give_back(now, raised);
+        self.taken = (outstanding - raised, now);
     }
 
     fn take(&mut self, now: u64, usage: Usage) {
@@ -82,9 +111,10 @@ impl Exact {
         let back = before.min(real).saturating_sub(after);
         let room = u128::from(self.most) * PICO - self.bucket.held_pico(now).max(0) as u128;
         let room = room + self.bucket.held_pico(now).min(0).unsigned_abs();
+        let back = back.min(room.saturating_sub(self.outstanding(now)));
         self.bucket.give_back(now, back);
         self.scan.push(now, -(back.div_ceil(PICO) as i128));
-        real - back.min(room)
+        real - back
     }
 
     /// Settles a call for another usage in all dimensions.
@@ -161,15 +191,12 @@ proptest! {
                     Exact::settle_all(&mut exact, now, &mut call, None);
                 }
                 9 if !permits.is_empty() => drop(permits.swap_remove((a as usize) % permits.len())),
-                // The server has counted more.
+                // The server has counted more, or less.
                 10 => for exact in &mut exact {
-                    let left = a.min(exact.most);
-                    let above = exact.bucket.held_pico(now) - i128::from(left) * PICO as i128;
-                    if above > 0 {
-                        let hint = DimensionHint::new().remaining(left);
-                        limiter.observe("m", &ServerHints::new().dimension(exact.dimension, hint));
-                        exact.bucket.take(now, above as u128);
-                    }
+                    let left = a * b / 60;
+                    let hint = DimensionHint::new().remaining(left);
+                    limiter.observe("m", &ServerHints::new().dimension(exact.dimension, hint));
+                    exact.correct(now, left, permits.len() as u64);
                 },
                 _ => limiter.clock().advance(Duration::from_millis(a * b)),
             }

@@ -21,11 +21,13 @@
 //! | `n` | failed: the model was removed |
 //! | `s` | changed the quota |
 //! | `d` | changed the quota of models that are not listed |
+//! | `h` | took over how many tokens the server has left |
 //! | `r` | took over that the server refused a call |
 //! | `x` | removed the model |
 #![cfg(brimful_loom)]
 
 mod changing;
+mod correcting;
 mod forgetting;
 mod leaving;
 mod refusals;
