@@ -99,7 +99,7 @@ pub(super) struct Requota {
 
 /// The buckets of a model: at least one. All have the same clock.
 pub(super) struct Dims<C> {
-    /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the last.
+    /// In the order of [`Dimension::ALL`]; the gate, if there is one, is the first.
     dims: Vec<Dim<C>>,
     /// The number of changes and pauses, which gave the model new buckets.
     epoch: u64,
@@ -129,7 +129,8 @@ impl<C: Clock> Dims<C> {
             }
             self.dims.push(gate);
         } else if self.opens > now {
-            self.dims.push(Dim::closed_gate(self.opens, clock));
+            // The first of two that take equally long is named.
+            self.dims.insert(0, Dim::closed_gate(self.opens, clock));
         }
         self
     }
@@ -274,6 +275,7 @@ impl<C: Clock> Parts for DimsCall<'_, C> {
     type Place = ();
 
     const SAME_CLOCK: bool = true;
+    const WAITS_FOR_DEBTS: bool = true;
 
     #[inline]
     fn len(&self) -> usize {

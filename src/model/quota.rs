@@ -23,10 +23,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// refilled by the rest, so about half of the limit is used on average if calls come at an even pace. Choose it if
 /// the server counts in windows and nothing above its limit may ever reach it.
 ///
-/// These are bounds of what is charged at the grant, which is the estimate. A [commit](crate::model::Permit::commit)
-/// of more than the estimate is charged later, down to a debt of one burst, and the next calls wait for it.
+/// These are bounds of what is charged at the grant, which is the estimate, less what is given back in the window. They
+/// hold whatever [hints](crate::model::ModelLimiter::observe) say. A [commit](crate::model::Permit::commit) of more than
+/// the estimate is charged later, down to a debt of one burst. Every call of the model waits until the debt is paid, also
+/// one whose estimate has nothing in that dimension: so a dimension that no estimate counts is bounded by its debt alone,
+/// to its rate on average.
 ///
-/// An estimate above a burst is refused at once. A burst is at most 2³² − 1.
+/// An estimate above a burst is refused at once. A burst is at most 2³² − 1: of a higher limit the rate counts in full, and
+/// the burst is what [statistics](crate::model::DimensionStats) show as the limit.
 ///
 /// # Examples
 ///

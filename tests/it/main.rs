@@ -38,6 +38,7 @@ mod model_backoff;
 mod model_change;
 mod model_config;
 mod model_corrections;
+mod model_debts;
 mod model_errors;
 mod model_forgetting;
 mod model_hints;

@@ -59,12 +59,9 @@ impl Exact {
         Dimension::ALL[..6].iter().filter_map(of).collect()
     }
 
-    /// Returns the tokens above the cost of a call. One that costs nothing here is admitted, also if there is a debt.
+    /// Returns the tokens above the cost of a call. One that costs nothing here waits for a debt too.
     fn beyond(&self, now: u64, usage: Usage) -> f64 {
-        match cost(self.dimension, usage) {
-            0 => f64::INFINITY,
-            cost => self.bucket.beyond(now, (cost * PICO) as i128),
-        }
+        self.bucket.beyond(now, (cost(self.dimension, usage) * PICO) as i128)
     }
 
     fn outstanding(&self, now: u64) -> u128 {
