@@ -34,6 +34,16 @@ impl Amounts {
         *amount = (*amount).min(most);
     }
 
+    /// Returns the higher amount of both in each dimension.
+    pub(super) fn max(&self, other: &Self) -> Self {
+        Amounts {
+            requests: self.requests.max(other.requests),
+            total: self.total.max(other.total),
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+        }
+    }
+
     /// Returns the amount in a dimension.
     #[inline]
     pub(super) const fn in_dimension(&self, dimension: Dimension) -> u64 {

@@ -21,11 +21,13 @@ use super::usage::Usage;
 /// | when | use | effect |
 /// |---|---|---|
 /// | the usage is known | [`commit`](Permit::commit) | charges it instead of the estimate, input and output apart |
+/// | a stream grows | [`progress`](Permit::progress) | charges what goes beyond the charge so far |
 /// | the call was not made | [`cancel`](Permit::cancel) | gives everything back, the request too, and frees the slot |
 /// | the call is over | drop it | frees the slot |
 ///
-/// A permit that is dropped without a commit, also by a panic or because its task was cancelled, keeps the charge of
-/// the estimate: the call may have reached the server. The slot is free in any case.
+/// A permit that is dropped without a commit, also by a panic or because its task was cancelled, keeps its charge: that
+/// of the estimate, or what its progress charged beyond it. The call may have reached the server, which goes on. The slot
+/// is free in any case.
 ///
 /// # Examples
 ///
@@ -82,8 +84,11 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     /// used, clipped at the burst, or charges those that were missing, which may take a bucket into debt, down to one
     /// burst below zero. The requests are not touched.
     ///
-    /// The last commit counts: the same one again changes nothing, and a stream may commit its usage as it grows. All
-    /// commits together charge exactly the last usage, but for what was clipped:
+    /// A commit is for the end of a call: it gives back what is reserved for the rest of the answer, and the limiter
+    /// [learns](crate::model::Learning) from it. While an answer grows, use [`progress`](Permit::progress).
+    ///
+    /// The last commit counts, and the same one again changes nothing. All commits together charge exactly the last usage,
+    /// but for what was clipped:
     ///
     /// - Tokens beyond the debt limit are not charged. A later commit does not give them back, and charges them if it is
     ///   for another usage that needs them and there is room by then.
@@ -101,9 +106,43 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
         self.settle(Amounts::of(actual));
     }
 
+    /// Charges what the usage of a call so far has beyond its charge, in each dimension apart. For an answer that grows, as
+    /// a stream does.
+    ///
+    /// Nothing is given back: the estimate stays reserved for the rest of the answer. So in each dimension the charge is the
+    /// higher one of the estimate and the usage so far, also if the permit is dropped then. Nothing is learned before a
+    /// [`commit`](Permit::commit), which ends the call as always, and may give tokens back. As with a commit, a bucket may
+    /// come into debt, down to one burst below zero, and tokens beyond that are not charged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::MockClock;
+    /// use brimful::model::{Dimension, ModelLimiter, ModelQuota};
+    ///
+    /// let limiter = ModelLimiter::builder()
+    ///     .model("gpt-4", ModelQuota::new().output_tpm(8_000))
+    ///     .clock(MockClock::new())
+    ///     .build()?;
+    /// let used = || limiter.stats_of("gpt-4").unwrap().dimension(Dimension::OutputTpm).unwrap().used;
+    /// let mut stream = limiter.try_acquire("gpt-4", (1_000, 500))?;
+    /// for (tokens, charged) in [(200, 500), (500, 500), (700, 700)] {
+    ///     stream.progress((1_000, tokens)); // for each part that arrives
+    ///     assert_eq!(used(), charged);
+    /// }
+    /// stream.commit((1_000, 650)); // the usage by the server, with the last part
+    /// assert_eq!(used(), 650);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn progress(&mut self, so_far: impl Into<Usage>) {
+        self.settle(self.charge.amounts().max(&Amounts::of(so_far.into())));
+    }
+
     /// Takes over what the server said with the answer, as
     /// [`ModelLimiter::observe`](crate::model::ModelLimiter::observe) does, and knows the call: whether it was begun before
     /// the last refusal.
+    ///
+    /// Commit first, and then observe: the server's count has the usage, and ours has it after the commit.
     pub fn observe(&self, hints: &ServerHints) {
         self.model.observe(hints, Some(self.charge.epoch()));
     }

@@ -43,6 +43,7 @@ mod model_errors;
 mod model_forgetting;
 mod model_hints;
 mod model_oracle;
+mod model_progress;
 mod model_server;
 mod model_settling;
 mod model_sim;
