@@ -189,6 +189,17 @@ impl<C: Clock> Dims<C> {
         *self = Dims { dims, epoch, opens, ..*self }.gated(now, clock);
     }
 
+    /// Ends a pause that is on: the buckets hold now what they would have held at its end.
+    pub(super) fn resume(&mut self, clock: &Arc<C>) {
+        let now = Reading::from_nanos(clock.now());
+        if self.opens <= now {
+            return;
+        }
+        let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (self.opens, now), Tokens::MAX, clock);
+        let dims = self.limited().map(dim).collect();
+        *self = Dims { dims, epoch: self.epoch + 1, opens: now, ..*self }.gated(now, clock);
+    }
+
     /// Takes the amounts, or nothing.
     #[inline(always)]
     pub(super) fn take(&self, amounts: Amounts, at: Option<Reading>) -> Result<(), Refused> {

@@ -68,6 +68,11 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
         self.0.pause(duration);
     }
 
+    /// As [`ModelLimiter::resume`](crate::model::ModelLimiter::resume).
+    pub fn resume(&self) {
+        self.0.resume();
+    }
+
     /// Returns the numbers of the model.
     #[must_use]
     pub fn stats(&self) -> ModelStats {

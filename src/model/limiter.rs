@@ -45,6 +45,7 @@ const MOST_LOOKS: usize = 32;
 /// | wait, make the call, and end it | [`run`](ModelLimiter::run) |
 /// | make a call now or not at all | [`try_acquire`](ModelLimiter::try_acquire) |
 /// | make many calls to one model | [`model`](ModelLimiter::model) |
+/// | stop all calls to a model for a time | [`pause_for`](ModelLimiter::pause_for), [`resume`](ModelLimiter::resume) |
 /// | add, change or remove a model | [`set_model`](ModelLimiter::set_model), [`remove_model`](ModelLimiter::remove_model) |
 ///
 /// # Examples
@@ -189,10 +190,11 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     ///
     /// - After a **refusal** (status 429), or a time to retry after, the model admits nothing until then, and then begins
     ///   with empty buckets of minutes, so that the calls that waited do not come as one burst; those of days keep what
-    ///   they hold. Calls from before the pause do not [fill](Permit::commit) the empty buckets, in it or later. Without a
-    ///   time, or with a time of zero, the pause is the longest reset of a dimension that has nothing left; or else a
-    ///   second, doubled by each further refusal in a row, up to 64 seconds. A pause is at most a day, and a shorter one
-    ///   does not end a longer one.
+    ///   they hold, and earn nothing during the pause. A model that has no limit per minute does not come back slowly: all
+    ///   that its day and its slots admit is admitted at once. Calls from before the pause do not [fill](Permit::commit) the
+    ///   empty buckets, in it or later. Without a time, or with a time of zero, the pause is the longest reset of a dimension
+    ///   that has nothing left; or else a second, doubled by each further refusal in a row, up to 64 seconds. A pause is at
+    ///   most a day, and a shorter one does not end a longer one.
     /// - Refusals of calls that were in flight **together** count as one, and pause once: each call that was begun before
     ///   the pause of the last refusal. A time that the server names counts in any case. If the call is not known, it
     ///   counts as begun before a pause that is on: use [`Permit::observe`] if you can. An answer that is no refusal ends
@@ -228,13 +230,22 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
     }
 
     /// Admits no call to a model for `duration`, at most a day, and then begins with empty buckets of minutes; those of
-    /// days keep what they hold. A pause that ends before an earlier one, or that has no length, changes nothing. Does
-    /// nothing if the model is not known.
+    /// days keep what they hold, and earn nothing meanwhile. A pause that ends before an earlier one, or that has no length,
+    /// changes nothing. Does nothing if the model is not known.
     ///
     /// Waiters whose deadline is before the end of the pause are refused at once.
     pub fn pause_for(&self, model: &str, duration: Duration) {
         if let Some(model) = self.existing(model) {
             model.pause(duration);
+        }
+    }
+
+    /// Ends a pause of a model now, if one is on: by a refusal of the server, or by [`pause_for`](ModelLimiter::pause_for).
+    /// The buckets of minutes are empty, as after the whole pause, and those of days hold what they held. Does nothing if
+    /// the model is not known.
+    pub fn resume(&self, model: &str) {
+        if let Some(model) = self.existing(model) {
+            model.resume();
         }
     }
 

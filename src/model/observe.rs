@@ -59,6 +59,13 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         });
     }
 
+    /// Ends a pause that is on.
+    pub(super) fn resume(&self) {
+        if self.limits().dims().opens() > self.limits().read() {
+            self.queue.replace_limits(|limits| limits.change_dims(|dims| dims.resume(&limits.clock)));
+        }
+    }
+
     /// Pauses after a refusal by the server, for the time that it `named`, or else for one that grows with the row.
     fn refused(&self, of: Answered, named: Option<Duration>) {
         // Most refusals of calls that were in flight together end here.

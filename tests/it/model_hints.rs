@@ -192,6 +192,36 @@ fn calls_that_end_in_a_pause_are_settled() {
 }
 
 #[test]
+fn a_pause_is_ended_by_hand() {
+    let limiter = limiter(QUOTA.rpd(100).max_parallel_requests(5));
+    (0..10).for_each(|_| drop(limiter.try_acquire("m", 1).expect("it is there")));
+    limiter.try_acquire("m", 0).expect("a request").commit(1_100);
+    let before = used(&limiter, Dimension::Rpd);
+    limiter.resume("m");
+    assert_eq!(wait(&limiter), Duration::from_millis(51_100), "no pause is on");
+    limiter.pause_for("m", seconds(500));
+    let mut waiter = limiter.acquire("m", 0);
+    assert!(poll(&mut waiter).is_none());
+    advance(&limiter, 1_000);
+    limiter.resume("m");
+    limiter.resume("n");
+    assert_eq!((used(&limiter, Dimension::Rpm), used(&limiter, Dimension::Rpd)), (60, before));
+    assert_eq!(used(&limiter, Dimension::Tpm), 1_110, "the debt is as before");
+    advance(&limiter, 50_999);
+    assert!(poll(&mut waiter).is_none());
+    advance(&limiter, 1);
+    assert!(matches!(poll(&mut waiter), Some(Ok(_))));
+    for quota in [ModelQuota::new(), ModelQuota::new().max_parallel_requests(5)] {
+        limiter.set_model("m", quota).expect("a quota");
+        limiter.pause_for("m", seconds(500));
+        let mut waiter = limiter.acquire("m", 0);
+        assert!(poll(&mut waiter).is_none());
+        limiter.model("m").expect("it is listed").resume();
+        assert!(matches!(poll(&mut waiter), Some(Ok(_))));
+    }
+}
+
+#[test]
 fn a_model_without_buckets_pauses_too() {
     let limiter = limiter(ModelQuota::new().max_parallel_requests(2));
     let permit = limiter.try_acquire("m", 1).expect("a slot");
