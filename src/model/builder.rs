@@ -62,6 +62,10 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiterBuilder<C> {
     /// and no wait, its limits are full, and no pause is on. All that is lost are its [statistics](crate::model::ModelStats),
     /// what was [learned](crate::model::Learning) of it, and its row of refusals. If a short search finds none, the call
     /// is refused; the next search goes on where this one ended.
+    ///
+    /// A limit per day is full a day after its last call. So with [`rpd`](ModelQuota::rpd) or [`tpd`](ModelQuota::tpd) in
+    /// the default, callers who invent names can lock new ones out for a day: list the models that count, or check the
+    /// names before.
     pub fn max_models(self, most: usize) -> Self {
         ModelLimiterBuilder { max_models: most, ..self }
     }
@@ -92,7 +96,7 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiterBuilder<C> {
     ///
     /// # Errors
     ///
-    /// If a number is no limit: the error names the model and the field.
+    /// If a number is no limit: the error names the model and the field. If `max_models` is zero.
     ///
     /// # Examples
     ///

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::error::ModelConfigError;
-use super::quota::ModelQuota;
-
-/// The key of the quota of models that are not listed.
-pub(super) const DEFAULT: &str = "default";
+use super::quota::{DEFAULT, ModelQuota};
 
 /// The quotas of models by name, and the default for models that are not listed.
 ///
 /// With the feature `serde`, it is read from a map such as
 /// `{"gpt-4": {"rpm": 500, "tpm": 40000, "max_parallel_requests": 10}, "default": {"rpm": 60}}`, and written as one.
-/// The fields are those of a [`ModelQuota`]. A field that does not exist, and a number that is no limit, are errors
-/// that name the model and the field.
+/// The fields are those of a [`ModelQuota`]. A field that does not exist, a number that is no limit, `null`, and a model
+/// without any limit are errors that name the model and the field. A text or a list in the place of a number is an error
+/// of the format's own form, in which the path is the last part: `invalid type: …, expected a whole number above zero in
+/// gpt-4.rpm`. A quota without limits is made by code alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelConfig {

@@ -5,9 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{LimitName, NoPermit, QueueFull, RateLimited, TooLate};
+use crate::permits::PermitWord;
 
 use super::dimension::Dimension;
-use super::quota::Fault;
+use super::quota::{DEFAULT, Fault};
 
 /// The reason for which a call to a model was refused, and the name of the model. Nothing was charged.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,12 +175,17 @@ pub struct ModelConfigError {
 #[derive(Clone, PartialEq)]
 enum Mistake {
     Reserved,
+    NoModels,
     Field(Dimension, Fault),
 }
 
 impl ModelConfigError {
     pub(super) fn reserved(model: &str) -> Self {
         ModelConfigError { model: model.into(), mistake: Mistake::Reserved }
+    }
+
+    pub(super) fn no_models() -> Self {
+        ModelConfigError { model: DEFAULT.into(), mistake: Mistake::NoModels }
     }
 
     pub(super) fn field(model: &str, dimension: Dimension, fault: Fault) -> Self {
@@ -192,11 +198,11 @@ impl ModelConfigError {
         &self.model
     }
 
-    /// Returns the dimension whose number is no limit; `None` if the name is the mistake.
+    /// Returns the dimension whose number is no limit; `None` if another thing is the mistake.
     #[must_use]
     pub fn dimension(&self) -> Option<Dimension> {
         match self.mistake {
-            Mistake::Reserved => None,
+            Mistake::Reserved | Mistake::NoModels => None,
             Mistake::Field(dimension, _) => Some(dimension),
         }
     }
@@ -209,6 +215,12 @@ impl fmt::Display for ModelConfigError {
             Mistake::Reserved => {
                 write!(f, "{model}: the name of the limits of models that are not listed: choose another name")
             }
+            Mistake::NoModels => {
+                write!(
+                    f,
+                    "{model}: `max_models` is 0, so no model that is not listed exists: permit one, or set no default"
+                )
+            }
             Mistake::Field(dimension, fault) => write!(f, "{model}.{dimension}: {fault}"),
         }
     }
@@ -218,6 +230,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Zero => f.write_str("0 is not a limit; leave it out for no limit"),
+            Fault::TooManySlots(most) => {
+                write!(f, "{most} is above the {} that can be counted; leave it out for no limit", PermitWord::MOST)
+            }
             Fault::Quota(error) => error.fmt(f),
         }
     }

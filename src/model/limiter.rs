@@ -12,13 +12,13 @@ use crate::sync::{RwLock, read_lock, write_under};
 use crate::word::Reading;
 
 use super::acquire::ModelAcquire;
-use super::config::{self, DEFAULT, ModelConfig};
+use super::config::{self, ModelConfig};
 use super::dims::Requota;
 use super::error::{ModelCause, ModelConfigError, ModelError};
 use super::handle::{self, ModelHandle};
 use super::hints::ServerHints;
 use super::permit::Permit;
-use super::quota::ModelQuota;
+use super::quota::{DEFAULT, ModelQuota};
 use super::state::{Model, Shared};
 use super::stats::{ModelStats, ModelTable};
 use super::usage::Usage;
@@ -108,6 +108,9 @@ impl<C: Clock + Send + Sync + 'static> ModelLimiter<C> {
         max_models: usize,
     ) -> Result<Self, ModelConfigError> {
         config.check()?;
+        if max_models == 0 {
+            return Err(ModelConfigError::no_models());
+        }
         let registry = RwLock::new(Registry {
             models: BTreeMap::new(),
             default: config.default,

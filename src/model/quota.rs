@@ -8,6 +8,9 @@ use crate::quota::Quota;
 
 use super::dimension::Dimension;
 
+/// The name of the quota of models that are not listed.
+pub(super) const DEFAULT: &str = "default";
+
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -65,6 +68,7 @@ pub struct ModelQuota {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fault {
     Zero,
+    TooManySlots(u64),
     Quota(QuotaError),
 }
 
@@ -158,6 +162,9 @@ impl ModelQuota {
                 return Err((dimension, Fault::Zero));
             }
             let window = match dimension {
+                Dimension::MaxParallelRequests if most > PermitWord::MOST as u64 => {
+                    return Err((dimension, Fault::TooManySlots(most)));
+                }
                 Dimension::MaxParallelRequests => continue,
                 Dimension::Rpd | Dimension::Tpd => DAY,
                 _ => MINUTE,
@@ -170,7 +177,6 @@ impl ModelQuota {
 
     /// Returns the number of slots for requests in flight.
     pub(super) fn slots(&self) -> usize {
-        let most = |most| usize::try_from(most).unwrap_or(PermitWord::MOST).min(PermitWord::MOST);
-        self.max_parallel_requests.map_or(PermitWord::MOST, most)
+        self.max_parallel_requests.and_then(|most| usize::try_from(most).ok()).unwrap_or(PermitWord::MOST)
     }
 }

@@ -1,7 +1,8 @@
 //! Quotas of models in configuration files, by serde.
 //!
 //! A quota is a map of the dimensions that have a limit, and `strict`. A configuration is a map of names to quotas, in
-//! which the name `default` has the quota of models that are not listed. Errors begin with the path to the field.
+//! which the name `default` has the quota of models that are not listed. Errors name the path to the field: first, or last if a
+//! value has the wrong type, as the format writes the text before it.
 
 use std::collections::btree_map::Entry;
 use std::fmt;
@@ -9,9 +10,9 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::config::{DEFAULT, ModelConfig};
+use super::config::ModelConfig;
 use super::dimension::Dimension;
-use super::quota::ModelQuota;
+use super::quota::{DEFAULT, ModelQuota};
 
 /// The field beside the dimensions.
 const STRICT: &str = "strict";
@@ -129,6 +130,10 @@ impl<'de> Visitor<'de> for OfModel<'_> {
             seen.push(field);
         }
         match quota.buckets() {
+            Ok(_) if Dimension::ALL.iter().all(|of| quota.limit(*of).is_none()) => {
+                let path = if self.0.is_empty() { String::new() } else { format!("{}: ", self.0) };
+                Err(de::Error::custom(format_args!("{path}no limit is given: add one, such as \"rpm\": 500")))
+            }
             Ok(_) => Ok(quota),
             Err((dimension, fault)) => {
                 Err(de::Error::custom(format_args!("{}: {fault}", self.path(dimension.as_str()))))
@@ -186,7 +191,7 @@ impl Visitor<'_> for Limit<'_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Option<u64>, E> {
-        Ok(None)
+        self.refused("null")
     }
 }
 

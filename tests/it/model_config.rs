@@ -6,7 +6,7 @@ use brimful::model::{ModelConfig, ModelLimiter, ModelQuota};
 
 const TEXT: &str = r#"{
     "gpt-4": {"rpm": 500, "tpm": 40000, "max_parallel_requests": 10},
-    "claude": {"input_tpm": 3e4, "output_tpm": 8000, "rpd": null, "strict": true},
+    "claude": {"input_tpm": 3e4, "output_tpm": 8000, "strict": true},
     "default": {"rpm": 60, "rpd": 1000, "tpd": 8000000000}
 }"#;
 
@@ -51,8 +51,15 @@ fn every_mistake_is_named_by_its_path() {
         (r#"{"default": {"max_parallel_requests": 0}}"#, "default.max_parallel_requests: 0 is not a limit"),
         (r#"{"gpt-4": {"rpn": 5}}"#, "gpt-4.rpn: no such field: the fields are rpm, tpm, input_tpm,"),
         (r#"{"gpt-4": {"rpm": 5, "rpm": 6}}"#, "gpt-4.rpm: the field is given twice"),
-        (r#"{"gpt-4": {}, "gpt-4": {}}"#, "gpt-4: the model is listed twice"),
-        (r#"{"default": {}, "default": {}}"#, "default: the model is listed twice"),
+        (r#"{"gpt-4": {"tpm": null}}"#, "gpt-4.tpm: null is not a limit; leave it out for no limit"),
+        (r#"{"gpt-4": {}}"#, "gpt-4: no limit is given: add one, such as \"rpm\": 500"),
+        (r#"{"default": {"strict": true}}"#, "default: no limit is given"),
+        (
+            r#"{"gpt-4": {"max_parallel_requests": 2147483648}}"#,
+            "gpt-4.max_parallel_requests: 2147483648 is above the 2147483647 that can be counted",
+        ),
+        (r#"{"gpt-4": {"rpm": 1}, "gpt-4": {"rpm": 1}}"#, "gpt-4: the model is listed twice"),
+        (r#"{"default": {"rpm": 1}, "default": {"rpm": 1}}"#, "default: the model is listed twice"),
         (
             r#"{"gpt-4": {"rpm": "500"}}"#,
             "invalid type: string \"500\", expected a whole number above zero in gpt-4.rpm",
@@ -77,7 +84,10 @@ fn a_builder_names_the_same_mistakes() {
     assert_eq!((refused.model(), refused.dimension().map(|of| of.as_str())), ("gpt-4", Some("rpd")));
     let refused = error("default", ModelQuota::new()).to_string();
     assert_eq!(refused, "default: the name of the limits of models that are not listed: choose another name");
+    let none = ModelLimiter::builder().max_models(0).build().map(drop).unwrap_err();
+    assert!(none.to_string().starts_with("default: `max_models` is 0"), "{none}");
     let limiter = ModelLimiter::builder().build().expect("a limiter");
+    assert!(limiter.set_model("m", ModelQuota::new().max_parallel_requests(1 << 31)).is_err());
     assert!(limiter.set_default(ModelQuota::new().tpm(0)).is_err());
     assert!(limiter.set_model("m", ModelQuota::new().max_parallel_requests(0)).is_err());
     assert_eq!(limiter.models(), [""; 0]);

@@ -224,8 +224,8 @@ fn limits_come_from_a_file_or_from_options() {
     for (file, reason) in [
         ("{\"tpn\": 6000}", "llm-limits.json: tpn: no such field: the fields are rpm, tpm, "),
         ("{\"a\": {\"tpm\": 0}}", "llm-limits.json: a.tpm: 0 is not a limit; leave it out for no limit"),
-        ("{\"a\": {\"tpm\": 1}, \"b\": {}}", "llm-limits.json: one model at a time, and the file has 2"),
-        ("{}", "--llm: no limit is given: choose one of --rpm, --tpm and so on, or --limits"),
+        ("{\"a\": {\"tpm\": 1}, \"b\": {\"rpm\": 9}}", "llm-limits.json: one model at a time, and the file has 2"),
+        ("{}", "llm-limits.json: no limit is given: add one, such as \"rpm\": 500"),
         ("tpm", "llm-limits.json: expected "),
     ] {
         refused(&["--limits", name(&limits(file))], reason);
