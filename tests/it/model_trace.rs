@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use brimful::model::{Dimension, ModelLimiter, ModelQuota, Usage};
 use brimful::{Clock, MockClock};
+use brimful_oracle::ExactBucket;
 use brimful_oracle::window::{Bound, WindowScan};
 
 use crate::model_sim::Sim;
+use crate::support::PICO;
 
 const CALLS: usize = 10_000;
 const SPEED: u64 = 50;
@@ -48,15 +50,26 @@ struct Ledger(Mutex<Vec<(u64, Usage, i128)>>);
 fn check(ledger: &[(u64, Usage, i128)], dimension: Dimension, most: u64) {
     let day = matches!(dimension, Dimension::Rpd | Dimension::Tpd);
     let nanos = if day { 86_400 } else { 60 } * 1_000_000_000;
-    let mut scan = WindowScan::new(Bound::new(most.into(), most.into(), nanos));
+    let capacity = u128::from(most) * PICO;
+    let mut scan = WindowScan::new(Bound::new(capacity, capacity, nanos));
+    let mut bucket = ExactBucket::new(most, nanos, capacity, capacity);
     for &(at, usage, sign) in ledger {
-        let cost = match dimension {
-            Dimension::Rpm | Dimension::Rpd => i128::from(sign > 0),
-            Dimension::Tpm | Dimension::Tpd => sign * i128::from(usage.total()),
-            Dimension::InputTpm => sign * i128::from(usage.input),
-            _ => sign * i128::from(usage.output),
-        };
-        scan.push(at, cost);
+        let cost = PICO
+            * match dimension {
+                Dimension::Rpm | Dimension::Rpd => u128::from(sign > 0),
+                Dimension::Tpm | Dimension::Tpd => usage.total().into(),
+                Dimension::InputTpm => usage.input.into(),
+                _ => usage.output.into(),
+            };
+        if sign > 0 {
+            bucket.take(at, cost);
+            scan.push(at, cost as i128);
+        } else {
+            // A full bucket takes nothing back.
+            let before = bucket.held_pico(at);
+            bucket.give_back(at, cost);
+            scan.push(at, before - bucket.held_pico(at));
+        }
     }
     let worst = scan.worst().expect("there are grants");
     assert!(!worst.margin.is_violation(), "{dimension}: {worst:?}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use brimful::Quota;
 use brimful::model::{Dimension, ModelQuota, Usage};
+use brimful_oracle::ExactBucket;
 use brimful_oracle::window::{Window, WindowScan};
 
 use crate::bound::{bound, whole};
@@ -23,6 +24,8 @@ pub(super) struct Account {
     quota: Quota,
     /// The charges at the grants, less what was given back.
     scan: WindowScan,
+    /// A full bucket takes nothing back.
+    bucket: ExactBucket,
     /// The requests, or the tokens that were used by the calls that were granted.
     pub(super) used: u64,
 }
@@ -46,11 +49,13 @@ impl Ledger {
     pub(super) fn grant(&mut self, at: u64, charged: Usage, usage: Usage) {
         for account in &mut self.accounts {
             account.used += amount(usage, account.dimension);
-            account.scan.push(at, account.cost(charged));
+            let cost = account.cost(charged);
+            account.bucket.take(at, cost.unsigned_abs());
+            account.scan.push(at, cost);
         }
     }
 
-    /// Counts what was given back at an instant, if the estimate was above the usage.
+    /// Counts what was given back at an instant, if the estimate was above the usage: as much as the bucket took.
     ///
     /// If it was below, the rest is charged, perhaps into debt, and the next grants wait for it: the bound is one of the
     /// charges at the grants.
@@ -58,7 +63,11 @@ impl Ledger {
         for account in &mut self.accounts {
             let back = account.cost(charged) - whole(amount(usage, account.dimension));
             if back > 0 {
-                account.scan.push(at, -back);
+                let before = account.bucket.held_pico(at);
+                account.bucket.give_back(at, back.unsigned_abs());
+                account.scan.push(at, before - account.bucket.held_pico(at));
+            } else {
+                account.bucket.charge(at, back.unsigned_abs());
             }
         }
     }
@@ -66,7 +75,9 @@ impl Ledger {
 
 impl Account {
     fn new(dimension: Dimension, quota: Quota) -> Self {
-        Account { dimension, quota, scan: WindowScan::new(bound(&quota)), used: 0 }
+        let ((tokens, period), capacity) = (quota.rate(), whole(quota.capacity().whole().into()).unsigned_abs());
+        let bucket = ExactBucket::new(tokens, period.as_nanos(), capacity, capacity);
+        Account { dimension, quota, scan: WindowScan::new(bound(&quota)), bucket, used: 0 }
     }
 
     /// Returns the charge for an estimate as it was scaled, in 10⁻¹² token: at most the burst. A call whose own estimate
@@ -126,9 +137,17 @@ mod tests {
             (&[(0, 600, 300), (0, 300, 300), (30, 300, 600)], [false; 5]),
             (&[(0, 600, 300), (0, 301, 300), (30, 300, 600)], [false; 5]),
             (&[(0, 600, 299), (0, 300, 300), (1, 12, 12)], [false, true, false, false, false]),
+            (&[(0, 600, 300), (0, 300, 300), (1, 10, 10)], [false; 5]),
         ] {
             assert_eq!(broken(limits, grants), expected, "{grants:?}");
         }
+        // A bucket that is full again takes nothing back.
+        let mut ledger = Ledger::new(&ModelQuota::new().tpm(600)).unwrap();
+        ledger.grant(0, Usage::from(600), Usage::from(0));
+        ledger.settle(60 * SECOND, Usage::from(600), Usage::from(0));
+        ledger.grant(60 * SECOND, Usage::from(600), Usage::from(600));
+        ledger.grant(60 * SECOND, Usage::from(1), Usage::from(1));
+        assert!(ledger.accounts[0].worst().unwrap().margin.is_violation());
         // A strict limit has half of it at once.
         assert_eq!(broken(ModelQuota::new().rpm(4).strict(), &[(0, 1, 1), (0, 1, 1), (1, 1, 1)]), [true]);
     }
