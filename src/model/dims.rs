@@ -32,7 +32,7 @@ pub(super) struct Dim<C> {
     /// The epoch in which a pause emptied it, or in which it came: calls of earlier ones fill it no longer.
     emptied: u64,
     limiter: RateLimiter<Arc<C>>,
-    /// What hints of the server took.
+    /// The tokens that hints of the server took.
     pub(super) corrections: Corrections,
 }
 

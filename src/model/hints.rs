@@ -79,7 +79,7 @@ impl ServerHints {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DimensionHint {
-    /// The limit.
+    /// The limit, to be shown: no limit is changed by it. Use [`set_model`](crate::model::ModelLimiter::set_model).
     pub limit: Option<u64>,
     /// The requests or tokens that are left.
     pub remaining: Option<u64>,
@@ -94,7 +94,7 @@ impl DimensionHint {
         DimensionHint { limit: None, remaining: None, reset_in: None }
     }
 
-    /// Sets the limit. It is not used yet, but to be shown.
+    /// Sets the limit, to be shown: no limit is changed by it.
     #[must_use]
     pub const fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);

@@ -58,7 +58,7 @@ impl ModelStats {
     }
 }
 
-/// As in `gpt-4: rpm 45/500, tpm 12000/40000, 0 waiting, 3 in flight, mean wait 0ns, 0 of 429`.
+/// As in `gpt-4: rpm 45/500, tpm 12000/40000, 0 waiting, 3 in flight, mean wait 0.0ns, 0 answers 429`.
 impl fmt::Display for ModelStats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.model)?;
@@ -66,7 +66,7 @@ impl fmt::Display for ModelStats {
             write!(f, "{} {of}, ", of.dimension)?;
         }
         let ModelStats { waiting, in_flight, mean_wait, rate_limited, .. } = self;
-        write!(f, "{waiting} waiting, {in_flight} in flight, mean wait {mean_wait:.1?}, {rate_limited} of 429")?;
+        write!(f, "{waiting} waiting, {in_flight} in flight, mean wait {mean_wait:.1?}, {rate_limited} answers 429")?;
         match self.scales {
             Some((input, output)) => write!(f, ", estimates scaled by {input:.2} and {output:.2}"),
             None => Ok(()),

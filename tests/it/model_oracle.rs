@@ -27,7 +27,7 @@ struct Exact {
     scan: WindowScan,
     most: u64,
     period: u128,
-    /// What hints of the server took and was not earned since, in 10⁻¹² token, as of a reading.
+    /// The amount that hints of the server took, less what was earned since, in 10⁻¹² token, as of a reading.
     taken: (u128, u64),
 }
 
