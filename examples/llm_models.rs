@@ -32,13 +32,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for model in ["large", "small", "beta"] {
             let (limiter, flight) = (limiter.clone(), flight.clone());
             calls.push(tokio::spawn(async move {
-                // The tokens of the prompt are known, and the answer has at most 200.
+                // The tokens of the prompt are known, and the answer usually has 200.
                 let wait = limiter.acquire(model, (900, 200)).within(Duration::from_secs(2));
                 let mut permit = wait.await?;
                 if model == "large" {
                     flight.most.fetch_max(flight.now.fetch_add(1, SeqCst) + 1, SeqCst);
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await; // the call
+                // The call: its answer is a stream, in five parts.
+                for part in 1..=5 {
+                    tokio::time::sleep(Duration::from_millis(4)).await;
+                    permit.progress((900, part * 36)); // charges what goes beyond the estimate
+                }
                 if model == "large" {
                     flight.now.fetch_sub(1, SeqCst);
                 }

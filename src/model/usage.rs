@@ -2,7 +2,9 @@
 
 /// The tokens of one call to a model, estimated before it or counted after it.
 ///
-/// A pair is input and output. A number alone is input: a call whose output does not count, or is part of the number.
+/// A pair is input and output. A number alone is input: for a model that has no limit of the output alone, or for a call
+/// whose output is not estimated. Such a call reserves no output; the output of its [commit](crate::model::Permit::commit)
+/// is charged then, and later calls [wait](crate::model::ModelQuota#bounds) if it was too much.
 ///
 /// # Examples
 ///

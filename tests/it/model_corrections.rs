@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use crate::model::{Limiter, advance, limiter, used};
 
 const MINUTE: u128 = 60_000_000_000;
+const TPM: u64 = 300;
 
 fn remaining(dimension: Dimension, left: u64) -> ServerHints {
     ServerHints::new().dimension(dimension, DimensionHint::new().remaining(left))
@@ -81,6 +82,18 @@ struct Account {
 }
 
 impl Account {
+    fn new(dimension: Dimension, most: u64) -> Self {
+        let most = u128::from(most);
+        Account { dimension, scan: WindowScan::new(Bound::new(most, most, MINUTE)) }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        if let Some(worst) = self.scan.worst() {
+            prop_assert!(!worst.margin.is_violation(), "{}: {worst:?}", self.dimension);
+        }
+        Ok(())
+    }
+
     fn cost(&self, tokens: u64) -> i128 {
         if self.dimension == Dimension::Rpm { 1 } else { tokens.into() }
     }
@@ -104,13 +117,8 @@ proptest! {
         steps in proptest::collection::vec((0..12u8, 0..300u64, 0..60u64), 1..150),
     ) {
         const RPM: u64 = 20;
-        const TPM: u64 = 300;
         let limiter = limiter(ModelQuota::new().rpm(RPM).tpm(TPM));
-        let account = |dimension, most: u64| {
-            let most = u128::from(most);
-            Account { dimension, scan: WindowScan::new(Bound::new(most, most, MINUTE)) }
-        };
-        let mut accounts = [account(Dimension::Rpm, RPM), account(Dimension::Tpm, TPM)];
+        let mut accounts = [Account::new(Dimension::Rpm, RPM), Account::new(Dimension::Tpm, TPM)];
         let mut permits: Vec<(Permit<MockClock>, u64)> = Vec::new();
         for (step, a, b) in steps {
             match step {
@@ -129,22 +137,50 @@ proptest! {
                     let (permit, _) = permits.swap_remove(b as usize % permits.len());
                     counted(&limiter, &mut accounts, || permit.cancel());
                 }
-                7 if !permits.is_empty() => drop(permits.swap_remove(b as usize % permits.len())),
+                7 => permits.clear(),
                 8 => limiter.observe("m", &remaining(Dimension::Rpm, b)),
-                9 => limiter.observe("m", &remaining(Dimension::Tpm, a * 2)),
+                9 => limiter.observe("m", &remaining(Dimension::Tpm, a)),
                 10 if b < 5 => limiter.pause_for("m", Duration::from_secs(b)),
                 // Many answers that say the same.
                 10 => (0..20).for_each(|_| {
                     limiter.observe("m", &remaining(Dimension::Rpm, 1_000));
                     limiter.observe("m", &remaining(Dimension::Tpm, 1_000));
                 }),
-                _ => advance(&limiter, a * b),
+                _ => advance(&limiter, a * b * 4),
             }
             for account in &accounts {
-                if let Some(worst) = account.scan.worst() {
-                    prop_assert!(!worst.margin.is_violation(), "{}: {worst:?}", account.dimension);
-                }
+                account.check()?;
             }
+        }
+    }
+
+    /// Each round takes all that is there, before and after the server says that everything is left.
+    #[test]
+    fn what_is_lowered_given_back_and_raised_is_at_most_a_burst(
+        rounds in proptest::collection::vec((1..=TPM, 0..120_000u64, 0..TPM, 0..TPM, 1..2_000u64), 1..8),
+    ) {
+        let limiter = limiter(ModelQuota::new().tpm(TPM));
+        let mut account = Account::new(Dimension::Tpm, TPM);
+        for (estimate, call, left, actual, pause) in rounds {
+            let answer = limiter.try_acquire("m", estimate);
+            if answer.is_ok() {
+                account.scan.push(limiter.clock().now(), estimate.into());
+            }
+            advance(&limiter, call);
+            limiter.observe("m", &remaining(Dimension::Tpm, left));
+            if let Ok(mut permit) = answer {
+                counted(&limiter, std::slice::from_mut(&mut account), || permit.commit(actual.min(estimate)));
+            }
+            advance(&limiter, pause);
+            for _ in 0..2 {
+                for n in [128, 64, 32, 16, 8, 4, 2, 1] {
+                    while limiter.try_acquire("m", n).is_ok() {
+                        account.scan.push(limiter.clock().now(), n.into());
+                    }
+                }
+                (0..20).for_each(|_| limiter.observe("m", &remaining(Dimension::Tpm, TPM)));
+            }
+            account.check()?;
         }
     }
 }
