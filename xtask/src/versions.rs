@@ -12,7 +12,7 @@ use crate::ci::Outcome;
 /// other features.
 pub(crate) const FEATURES: [&str; 8] = ["", "serde", "std", "std,serde", "tokio", "tokio,serde", "metrics", "tracing"];
 
-/// Builds the library and the command line with the oldest Rust that the manifest states. Skipped if
+/// Builds the libraries and the command line with the oldest Rust that the manifest states. Skipped if
 /// rustup does not have that toolchain: the task installs nothing.
 pub(crate) fn oldest_rust() -> Result<Outcome> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).context("cannot read Cargo.toml")?;
@@ -26,7 +26,7 @@ pub(crate) fn oldest_rust() -> Result<Outcome> {
     };
     let toolchain = format!("+{toolchain}");
     let check = |args: &[&str]| Call::cargo([&toolchain, "check"]).args(args).check();
-    check(&["-p", "brimful", "-p", "brimful-cli", "--all-features"])?;
+    check(&["-p", "brimful", "-p", "brimful-cli", "-p", "brimful-tower", "--all-features"])?;
     check(&["-p", "brimful", "--lib", "--no-default-features"])?;
     Ok(Outcome::Good)
 }
