@@ -2,10 +2,13 @@
 //!
 //! - [`address`] finds the address of a client behind proxies, and makes a key of it.
 //! - [`headers()`] makes response headers of a decision.
+//! - [`FromHeaders`] reads the limits of a server from the headers of its responses.
 //!
 //! None of it needs tower.
 
 pub mod address;
 pub mod headers;
+pub mod hints;
 
 pub use headers::headers;
+pub use hints::FromHeaders;

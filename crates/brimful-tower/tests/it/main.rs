@@ -2,3 +2,4 @@
 
 mod addresses;
 mod headers;
+mod hints;
