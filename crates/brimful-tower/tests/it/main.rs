@@ -3,3 +3,4 @@
 mod addresses;
 mod headers;
 mod hints;
+mod keys;
