@@ -200,7 +200,7 @@ fn insert(map: &mut HeaderMap, name: HeaderName, list: List) {
 }
 
 /// Adds headers to a map: see [`Headers::write_to`].
-fn merge(map: &mut HeaderMap, headers: HeaderMap) {
+pub(crate) fn merge(map: &mut HeaderMap, headers: HeaderMap) {
     // Each name occurs once, so that none is `None`.
     for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name?, value))) {
         let is_list = [RATE_LIMIT, RATE_LIMIT_POLICY].contains(&name);

@@ -9,4 +9,5 @@ mod structured;
 mod window;
 
 pub use decided::Decided;
+pub(crate) use fields::merge;
 pub use fields::{Headers, IetfDraft, headers};

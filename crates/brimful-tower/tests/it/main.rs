@@ -4,3 +4,4 @@ mod addresses;
 mod headers;
 mod hints;
 mod keys;
+mod service;
