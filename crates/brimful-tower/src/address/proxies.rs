@@ -93,7 +93,7 @@ impl TrustedProxies {
     }
 
     /// Trusts the last `n` proxies: the one that is the peer, and those before it. The client is then the hop number
-    /// `n` from the right, or the first hop if there are fewer.
+    /// `n` from the right, or the first hop if there are fewer; the peer if there are none.
     #[must_use]
     pub const fn hops(n: usize) -> Self {
         TrustedProxies { trust: Trust::Hops(n), header: ForwardingHeader::XForwardedFor }

@@ -88,6 +88,7 @@ pub enum OnMissingKey {
     /// Refuse it, with the [status](MissingKey::status) and the text of the error.
     #[default]
     Refuse,
-    /// Admit it, without a limit.
+    /// Admit it, without a limit. If the key is something that the client sends, such as a header, a client has no limit
+    /// if it leaves the key out.
     Admit,
 }

@@ -25,6 +25,10 @@ pin_project! {
     ///
     /// If it is dropped while the request waits for its tokens, the request gives up its place, and nothing is charged.
     /// After that, its tokens are spent.
+    ///
+    /// # Panics
+    ///
+    /// If it is polled after it has completed, as futures do.
     pub struct ResponseFuture<S, B, E, L>
     where
         S: Service<Request<B>>,
