@@ -320,6 +320,7 @@
 //! Behind a proxy, the peer address is the proxy's, and one bucket would serve all clients. Use the forwarded client
 //! address, but only from proxies you trust: a client can write any `X-Forwarded-For` header, and so choose a new key
 //! for each request. Read that header from the right, and take the first address that is not a trusted proxy's.
+//! The crate `brimful-tower` does this, and has the middleware for servers.
 //!
 //! Key IPv6 clients by their /64 prefix, because one client usually has all 2⁶⁴ addresses of it. Turn v4-mapped
 //! addresses into IPv4, so that a client has the same bucket on an IPv4 and on a dual-stack socket:

@@ -12,7 +12,7 @@ use crate::ci::Outcome;
 /// other features.
 pub(crate) const FEATURES: [&str; 8] = ["", "serde", "std", "std,serde", "tokio", "tokio,serde", "metrics", "tracing"];
 
-/// Builds the library and the command line with the oldest Rust that the manifest states. Skipped if
+/// Builds the libraries and the command line with the oldest Rust that the manifest states. Skipped if
 /// rustup does not have that toolchain: the task installs nothing.
 pub(crate) fn oldest_rust() -> Result<Outcome> {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).context("cannot read Cargo.toml")?;
@@ -26,7 +26,7 @@ pub(crate) fn oldest_rust() -> Result<Outcome> {
     };
     let toolchain = format!("+{toolchain}");
     let check = |args: &[&str]| Call::cargo([&toolchain, "check"]).args(args).check();
-    check(&["-p", "brimful", "-p", "brimful-cli", "--all-features"])?;
+    check(&["-p", "brimful", "-p", "brimful-cli", "-p", "brimful-tower", "--all-features"])?;
     check(&["-p", "brimful", "--lib", "--no-default-features"])?;
     Ok(Outcome::Good)
 }
@@ -43,34 +43,42 @@ fn toolchain<'a>(installed: &'a str, version: &str) -> Option<&'a str> {
     names.find(|name| name.strip_prefix(version).is_some_and(|rest| rest.starts_with(['-', '.'])))
 }
 
-/// Builds the library with the oldest versions of its dependencies. The build uses a copy of the library
+/// The libraries beside `brimful` that are built with the oldest versions of their dependencies.
+const ADAPTERS: [&str; 1] = ["crates/brimful-tower"];
+
+/// Builds the libraries with the oldest versions of their dependencies. The build uses a copy of the libraries
 /// without tests and other members, because their dependencies may need newer versions.
 pub(crate) fn minimal() -> Result<bool> {
     let copy = target_dir().join("minimal-versions");
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).context("cannot read Cargo.toml")?;
     if copy.exists() {
         fs::remove_dir_all(&copy).context("cannot remove the last copy")?;
     }
-    copy_folder(&root().join("src"), &copy.join("src"))?;
-    fs::copy(root().join("README.md"), copy.join("README.md")).context("cannot copy README.md")?;
-    fs::write(copy.join("Cargo.toml"), alone(&manifest)).context("cannot write Cargo.toml")?;
+    for folder in ADAPTERS.into_iter().chain([""]) {
+        let (from, to) = (root().join(folder), copy.join(folder));
+        copy_folder(&from.join("src"), &to.join("src"))?;
+        fs::copy(from.join("README.md"), to.join("README.md")).context("cannot copy README.md")?;
+        let manifest = fs::read_to_string(from.join("Cargo.toml")).context("cannot read Cargo.toml")?;
+        fs::write(to.join("Cargo.toml"), alone(&manifest)).context("cannot write Cargo.toml")?;
+    }
     // The option is not stable in cargo.
     let at = copy.join("Cargo.toml").display().to_string();
     let chosen = Call::cargo(["update", "-Z", "direct-minimal-versions", "--manifest-path", &at])
         .env("RUSTC_BOOTSTRAP", "1")
         .run()?;
-    Ok(chosen && Call::cargo(["check", "--lib", "--all-features", "--manifest-path", &at]).run()?)
+    Ok(chosen && Call::cargo(["check", "--workspace", "--lib", "--all-features", "--manifest-path", &at]).run()?)
 }
 
-/// Returns the manifest of the library without tests and other members.
+/// Returns the manifest of a library without tests and without members that are no adapters.
 fn alone(manifest: &str) -> String {
     let mut is_kept = true;
+    let members = format!("members = {ADAPTERS:?}");
     let kept = manifest.lines().filter(|line| {
         if line.starts_with('[') {
             is_kept = !line.starts_with("[dev-dependencies") && !line.contains("brimful_loom)'.");
         }
-        is_kept && !line.starts_with("members") && !line.starts_with("default-members")
+        is_kept && !line.starts_with("default-members")
     });
+    let kept = kept.map(|line| if line.starts_with("members") { members.as_str() } else { line });
     kept.flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -102,9 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_library_is_kept() {
+    fn only_the_libraries_are_kept() {
         let manifest =
             "[workspace]\nmembers = [\"a\"]\n[package]\nname = \"b\"\n[dev-dependencies]\nc = \"1\"\n[lints]\n";
-        assert_eq!(alone(manifest), "[workspace]\n[package]\nname = \"b\"\n[lints]\n");
+        let kept = "[workspace]\nmembers = [\"crates/brimful-tower\"]\n[package]\nname = \"b\"\n[lints]\n";
+        assert_eq!(alone(manifest), kept);
     }
 }

@@ -1,0 +1,57 @@
+//! [`Decided`]: a decision on one limit or on several.
+
+use std::time::Duration;
+
+use brimful::{CompositeDecision, Decision};
+
+/// A decision on one limit or on several. [`headers`](crate::headers()) takes either by reference.
+#[derive(Clone, Copy, Debug)]
+pub enum Decided<'a> {
+    /// On one limit.
+    One(&'a Decision),
+    /// On several limits, which have names.
+    Several(&'a CompositeDecision),
+}
+
+impl<'a> From<&'a Decision> for Decided<'a> {
+    fn from(decision: &'a Decision) -> Self {
+        Decided::One(decision)
+    }
+}
+
+impl<'a> From<&'a CompositeDecision> for Decided<'a> {
+    fn from(decision: &'a CompositeDecision) -> Self {
+        Decided::Several(decision)
+    }
+}
+
+impl<'a> Decided<'a> {
+    pub(crate) fn allowed(self) -> bool {
+        match self {
+            Decided::One(decision) => decision.allowed(),
+            Decided::Several(decision) => decision.allowed(),
+        }
+    }
+
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        match self {
+            Decided::One(decision) => decision.retry_after(),
+            Decided::Several(decision) => decision.retry_after(),
+        }
+    }
+
+    /// Returns the decision of each limit, with its name if it has one.
+    pub(crate) fn limits(self) -> impl Iterator<Item = (Option<&'a str>, &'a Decision)> {
+        let (one, several) = match self {
+            Decided::One(decision) => (Some(decision), None),
+            Decided::Several(decision) => (None, Some(decision.limits())),
+        };
+        let named = several.into_iter().flatten().map(|(name, decision)| (Some(name), decision));
+        one.map(|decision| (None, decision)).into_iter().chain(named)
+    }
+
+    /// Returns the decision of the limit with the fewest tokens left.
+    pub(crate) fn tightest(self) -> Option<&'a Decision> {
+        self.limits().map(|(_, decision)| decision).min_by_key(|decision| decision.remaining())
+    }
+}

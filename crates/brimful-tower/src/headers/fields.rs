@@ -1,0 +1,211 @@
+//! [`headers`]: the headers for a decision.
+
+use std::fmt;
+use std::time::Duration;
+
+use brimful::{Decision, Quota};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::decided::Decided;
+use super::structured::List;
+use super::window::window;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// A version of the draft "`RateLimit` header fields for HTTP" of the IETF, in which the fields `RateLimit` and
+/// `RateLimit-Policy` are written. The form of the fields has changed between drafts, and may change again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IetfDraft {
+    /// [draft-ietf-httpapi-ratelimit-headers-10](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/).
+    /// The fields have the same form as in drafts 08 and 09.
+    #[default]
+    Draft10,
+}
+
+/// Returns the headers for a decision: on one limit, or on several, all of which are shown.
+///
+/// - `Retry-After` of a refused call, in seconds, rounded up and at least 1. It is left out if the call is never
+///   admitted, because its cost exceeds the burst.
+/// - `RateLimit-Policy` of the [draft](IetfDraft): for each limit its name, its burst `q` and, if the quota is
+///   [known](Headers::quotas), the window `w` in which an empty bucket fills, in seconds, rounded up.
+/// - `RateLimit`: for each limit its name, the tokens that are left `r`, rounded down, and a time `t` in seconds, rounded
+///   up. If the limit refused the call, `t` is the time until it admits the call. If not, `t` is the time until the
+///   bucket is full, and is left out if that is after `Retry-After`.
+/// - on request, [`X-RateLimit-*`](Headers::x_rate_limit).
+///
+/// # Examples
+///
+/// ```
+/// use brimful::{CompositeLimiter, MockClock, Quota, RateLimiter};
+/// use brimful_tower::headers;
+/// use std::time::Duration;
+///
+/// let limiter = RateLimiter::with_clock(Quota::per_minute(60).burst(3), MockClock::new());
+/// let map = headers(&limiter.decide(2)).quotas(&|_| Some(limiter.quota())).to_map();
+/// assert_eq!(map["ratelimit-policy"], "\"default\";q=3;w=3");
+/// assert_eq!(map["ratelimit"], "\"default\";r=1;t=2");
+///
+/// limiter.clock().advance(Duration::from_millis(500));
+/// let map = headers(&limiter.decide(3)).policy("reports").x_rate_limit().to_map();
+/// assert_eq!(map["retry-after"], "2"); // 1.5 s
+/// assert_eq!(map["ratelimit"], "\"reports\";r=1;t=2");
+/// assert_eq!(map["x-ratelimit-remaining"], "1");
+///
+/// let limiter = CompositeLimiter::with_clock("burst: 10/s; daily: 500/day".parse()?, MockClock::new());
+/// let map = headers(&limiter.decide(1)).quotas(&|name| limiter.quota(name)).to_map();
+/// assert_eq!(map["ratelimit-policy"], "\"burst\";q=10;w=1, \"daily\";q=500;w=86400");
+/// assert_eq!(map["ratelimit"], "\"burst\";r=9;t=1, \"daily\";r=499;t=173");
+/// # Ok::<(), brimful::ParseQuotaError>(())
+/// ```
+pub fn headers<'a>(decision: impl Into<Decided<'a>>) -> Headers<'a> {
+    let decided = decision.into();
+    let refused = (!decided.allowed()).then(|| decided.retry_after());
+    Headers {
+        decided,
+        refused,
+        policy: "default",
+        quotas: None,
+        draft: Some(IetfDraft::default()),
+        x_rate_limit: false,
+    }
+}
+
+/// A function that returns the quota of a policy.
+type QuotaOf<'a> = dyn Fn(&str) -> Option<Quota> + 'a;
+
+/// The headers for a decision, made by [`headers`]. The options choose the headers, and
+/// [`write_to`](Headers::write_to) or [`to_map`](Headers::to_map) writes them.
+#[derive(Clone, Copy)]
+#[must_use = "nothing is written until `write_to` or `to_map` is called"]
+pub struct Headers<'a> {
+    decided: Decided<'a>,
+    /// The time of `Retry-After`, if the call was refused.
+    refused: Option<Option<Duration>>,
+    policy: &'a str,
+    quotas: Option<&'a QuotaOf<'a>>,
+    draft: Option<IetfDraft>,
+    x_rate_limit: bool,
+}
+
+impl<'a> Headers<'a> {
+    /// Sets the name of the policy for a decision on one limit, which has no name itself: by default `default`.
+    ///
+    /// Bytes that are not printable ASCII are written as `%` and two digits.
+    pub fn policy(self, name: &'a str) -> Self {
+        Headers { policy: name, ..self }
+    }
+
+    /// Sets the function that returns the quota of the policy with a name, for the windows in `RateLimit-Policy`. By
+    /// default there are none.
+    pub fn quotas(self, quotas: &'a dyn Fn(&str) -> Option<Quota>) -> Self {
+        Headers { quotas: Some(quotas), ..self }
+    }
+
+    /// Sets the version of the draft for `RateLimit` and `RateLimit-Policy`; `None` for neither. By default it is the
+    /// latest.
+    pub fn ietf(self, draft: Option<IetfDraft>) -> Self {
+        Headers { draft, ..self }
+    }
+
+    /// Adds `X-RateLimit-Limit` (the burst), `X-RateLimit-Remaining` (the tokens that are left, rounded down) and
+    /// `X-RateLimit-Reset` (the seconds until the bucket is full, rounded up), of the limit with the fewest tokens left.
+    pub fn x_rate_limit(self) -> Self {
+        Headers { x_rate_limit: true, ..self }
+    }
+
+    /// Sets that the call was refused, and the time after which it can be retried: by default, those of the decision.
+    /// For a call that waited in vain after the decision.
+    pub fn refused(self, retry_after: Option<Duration>) -> Self {
+        Headers { refused: Some(retry_after), ..self }
+    }
+
+    /// Adds the headers to a map.
+    ///
+    /// `RateLimit` and `RateLimit-Policy` are lists: a further line is added to those of another limiter. Of the other
+    /// headers, which have one value, those that are there stay.
+    pub fn write_to(&self, map: &mut HeaderMap) {
+        merge(map, self.to_map());
+    }
+
+    /// Returns the headers as a map.
+    #[must_use]
+    pub fn to_map(&self) -> HeaderMap {
+        // Space for all of them, and for a few of a response.
+        let mut map = HeaderMap::with_capacity(8);
+        if let Some(wait) = self.refused.flatten() {
+            map.insert(RETRY_AFTER, seconds(wait).max(1).into());
+        }
+        if let Some(IetfDraft::Draft10) = self.draft {
+            self.write_draft_10(&mut map);
+        }
+        if let Some(tightest) = self.decided.tightest().filter(|_| self.x_rate_limit) {
+            map.insert(X_LIMIT, tightest.limit().into());
+            map.insert(X_REMAINING, tightest.remaining().into());
+            if let Some(wait) = tightest.reset_after() {
+                map.insert(X_RESET, seconds(wait).into());
+            }
+        }
+        map
+    }
+
+    fn write_draft_10(&self, map: &mut HeaderMap) {
+        let (mut policies, mut limits) = (List::new(), List::new());
+        for (name, decision) in self.decided.limits() {
+            let name = name.unwrap_or(self.policy);
+            let policy = policies.item(name).parameter("q", decision.limit().into());
+            if let Some(window) = self.quotas.and_then(|quotas| quotas(name)).as_ref().and_then(window) {
+                policy.parameter("w", window);
+            }
+            let limit = limits.item(name).parameter("r", decision.remaining().into());
+            if let Some(time) = self.time(decision) {
+                limit.parameter("t", time);
+            }
+        }
+        insert(map, RATE_LIMIT_POLICY, policies);
+        insert(map, RATE_LIMIT, limits);
+    }
+
+    /// Returns the time of a limit in `RateLimit`, in seconds. Never after `Retry-After`, as the draft demands.
+    fn time(&self, decision: &Decision) -> Option<u64> {
+        let time = if decision.allowed() { decision.reset_after() } else { decision.retry_after() };
+        let time = seconds(time?);
+        match self.refused {
+            Some(Some(wait)) => Some(time).filter(|&time| time <= seconds(wait).max(1)),
+            _ => Some(time),
+        }
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(&self.to_map()).finish()
+    }
+}
+
+/// Rounds up to whole seconds. If it rounded down, a client would come back too early.
+fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
+}
+
+fn insert(map: &mut HeaderMap, name: HeaderName, list: List) {
+    // It is printable ASCII, which is a value.
+    if let Some(value) = HeaderValue::try_from(list.into_text()).ok().filter(|value| !value.is_empty()) {
+        map.insert(name, value);
+    }
+}
+
+/// Adds headers to a map: see [`Headers::write_to`].
+pub(crate) fn merge(map: &mut HeaderMap, headers: HeaderMap) {
+    // Each name occurs once, so that none is `None`.
+    for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name?, value))) {
+        let is_list = [RATE_LIMIT, RATE_LIMIT_POLICY].contains(&name);
+        if is_list || !map.contains_key(&name) {
+            map.append(name, value);
+        }
+    }
+}

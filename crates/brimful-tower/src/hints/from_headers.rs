@@ -1,0 +1,86 @@
+//! [`FromHeaders`]: hints of a server, from its headers.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use brimful::model::{Dimension, DimensionHint, ServerHints};
+use http::{HeaderMap, StatusCode};
+
+use super::{ietf, time, vendors};
+
+/// The wall clock, by which servers date their headers.
+#[expect(clippy::disallowed_types, reason = "dates in headers count from 1970")]
+type WallTime = std::time::SystemTime;
+
+/// Makes [`ServerHints`] of the headers of a response, for
+/// [`observe`](brimful::model::ModelLimiter::observe).
+///
+/// | headers | read as |
+/// |---|---|
+/// | `Retry-After`, in seconds or as a date; `retry-after-ms` | the time to retry |
+/// | `x-ratelimit-*-requests` and `-tokens`, of `OpenAI` and others: `6m0s`, `12ms` | requests and tokens per minute |
+/// | `anthropic-ratelimit-*`, with dates of RFC 3339 | requests, tokens, input and output tokens per minute |
+/// | `x-ratelimit-*`, of GitHub and others, in seconds or as seconds since 1970 | requests per minute |
+/// | `RateLimit` and `RateLimit-Policy` of the IETF's drafts 07 to 10 | requests per day if the window is a day or longer, else per minute |
+/// | `RateLimit-Limit`, `-Remaining` and `-Reset` of earlier drafts | requests per minute |
+///
+/// A limit of requests in another window than a minute or a day, such as GitHub's hour, is read as one per minute: there
+/// is no other dimension for it. If several of these name the same dimension, the first one in this table counts.
+///
+/// Status 429 is a refusal, and so is status 403 with a time to retry or with no requests left, by which GitHub refuses.
+///
+/// A header that is malformed is ignored. A time in the past is zero, and a time of more than a day is a day.
+///
+/// # Examples
+///
+/// ```
+/// use brimful::model::{Dimension, ServerHints};
+/// use brimful_tower::FromHeaders;
+/// use http::{HeaderMap, HeaderValue, StatusCode};
+/// use std::time::{Duration, SystemTime};
+///
+/// let mut headers = HeaderMap::new();
+/// headers.insert("retry-after", HeaderValue::from_static("20"));
+/// headers.insert("x-ratelimit-remaining-tokens", HeaderValue::from_static("149984"));
+/// headers.insert("x-ratelimit-reset-tokens", HeaderValue::from_static("6m0s"));
+///
+/// let hints = ServerHints::from_headers(StatusCode::TOO_MANY_REQUESTS, &headers, SystemTime::now());
+/// assert!(hints.is_refused());
+/// assert_eq!(hints.retry_time(), Some(Duration::from_secs(20)));
+/// assert_eq!(hints.of(Dimension::Tpm).remaining, Some(149_984));
+/// assert_eq!(hints.of(Dimension::Tpm).reset_in, Some(Duration::from_secs(360)));
+/// ```
+pub trait FromHeaders: Sized {
+    /// Returns the hints of a response, from its status and headers, and the current time.
+    fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self;
+}
+
+impl FromHeaders for ServerHints {
+    fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let mut hints = ServerHints::new();
+        let retry = retry_after(headers, now);
+        if let Some(time) = retry {
+            hints = hints.retry_after(time);
+        }
+        for (dimension, hint) in
+            vendors::specific(headers, now).chain(ietf::hints(headers)).chain(vendors::plain(headers, now))
+        {
+            if hints.of(dimension) == DimensionHint::new() {
+                hints = hints.dimension(dimension, hint);
+            }
+        }
+        let none_left = [Dimension::Rpm, Dimension::Rpd].iter().any(|&of| hints.of(of).remaining == Some(0));
+        let is_refused = match status {
+            StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::FORBIDDEN => retry.is_some() || none_left,
+            _ => false,
+        };
+        if is_refused { hints.refused() } else { hints }
+    }
+}
+
+/// Returns the time to retry: the exact one of `retry-after-ms`, if there is one.
+fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
+    let millis = vendors::text(headers, "retry-after-ms").and_then(time::milliseconds);
+    millis.or_else(|| time::retry_after(vendors::text(headers, "retry-after")?, now))
+}

@@ -1,0 +1,37 @@
+//! [`HeaderKey`]: a header of the request as a key.
+
+use http::{HeaderName, HeaderValue};
+
+use super::extractor::KeyExtractor;
+use super::head::RequestHead;
+use super::missing::MissingKey;
+
+/// The key is the value of a header, such as an API key.
+///
+/// A client can send any value. If no layer before the rate limit has verified the value, a client can have a new bucket
+/// for each request: then limit by [`ClientAddress`](crate::key::ClientAddress) as well.
+///
+/// A request with several such headers has no key, because the server may use another one of them than the first.
+#[derive(Clone, Debug)]
+pub struct HeaderKey(HeaderName);
+
+impl HeaderKey {
+    /// Returns the extractor of the header with this name.
+    #[must_use]
+    pub const fn new(name: HeaderName) -> Self {
+        HeaderKey(name)
+    }
+}
+
+impl KeyExtractor for HeaderKey {
+    type Key = HeaderValue;
+
+    fn key(&self, head: &RequestHead<'_>) -> Result<HeaderValue, MissingKey> {
+        let mut values = head.headers.get_all(&self.0).iter();
+        let value = values.next().ok_or_else(|| MissingKey::header(self.0.clone()))?;
+        match values.next() {
+            None => Ok(value.clone()),
+            Some(_) => Err(MissingKey::repeated(self.0.clone())),
+        }
+    }
+}

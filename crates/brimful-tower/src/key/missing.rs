@@ -1,0 +1,94 @@
+//! [`MissingKey`]: a request without a key.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use http::{HeaderName, StatusCode};
+
+/// The reason for which a request has no key. Its text names the remedy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MissingKey(Reason);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Reason {
+    Peer { extension: &'static str },
+    Extension { name: &'static str },
+    Header(HeaderName),
+    Repeated(HeaderName),
+    Other { status: StatusCode, text: Cow<'static, str> },
+}
+
+impl MissingKey {
+    /// Returns an error with this text, for a [`KeyFn`](crate::key::KeyFn) or another extractor. The status is the one
+    /// of the response: 400 if the client is to change its request, 500 if the server has to be configured.
+    pub fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        MissingKey(Reason::Other { status, text: text.into() })
+    }
+
+    pub(super) fn peer<T>() -> Self {
+        MissingKey(Reason::Peer { extension: std::any::type_name::<T>() })
+    }
+
+    pub(super) fn extension<T>() -> Self {
+        MissingKey(Reason::Extension { name: std::any::type_name::<T>() })
+    }
+
+    pub(super) fn header(name: HeaderName) -> Self {
+        MissingKey(Reason::Header(name))
+    }
+
+    pub(super) fn repeated(name: HeaderName) -> Self {
+        MissingKey(Reason::Repeated(name))
+    }
+
+    /// Returns the status for a response: 500 if an extension is missing, because the server has to be configured; 400 if
+    /// a header is missing, because the client has to send it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match &self.0 {
+            Reason::Peer { .. } | Reason::Extension { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Reason::Header(_) | Reason::Repeated(_) => StatusCode::BAD_REQUEST,
+            Reason::Other { status, .. } => *status,
+        }
+    }
+}
+
+impl fmt::Display for MissingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Reason::Peer { extension } => write!(
+                f,
+                "the request has no extension `{extension}` with the address of its peer: serve axum's router with \
+                 `into_make_service_with_connect_info::<SocketAddr>()`, or insert the extension in a layer that runs \
+                 before the rate limit"
+            ),
+            Reason::Extension { name } => {
+                write!(f, "the request has no extension `{name}`: insert it in a layer that runs before the rate limit")
+            }
+            Reason::Header(name) => write!(f, "the request has no header `{name}`: send it"),
+            Reason::Repeated(name) => write!(f, "the request has several headers `{name}`: send one"),
+            Reason::Other { text, .. } => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for MissingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MissingKey(\"{self}\")")
+    }
+}
+
+impl Error for MissingKey {}
+
+/// The answer to a request without a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnMissingKey {
+    /// Refuse it, with the [status](MissingKey::status) and the text of the error.
+    #[default]
+    Refuse,
+    /// Admit it, without a limit. If the key is something that the client sends, such as a header, a client has no limit
+    /// if it leaves the key out.
+    Admit,
+}

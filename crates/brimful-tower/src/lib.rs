@@ -1,0 +1,18 @@
+//! Rate limits for HTTP, by [`brimful`], on tower's conventions.
+//!
+//! - [`RateLimitLayer`] limits the rate of requests to a service, by a [key](mod@key) of each request.
+//! - [`address`] finds the address of a client behind proxies, and makes a key of it.
+//! - [`headers()`] makes response headers of a decision.
+//! - [`FromHeaders`] reads the limits of a server from the headers of its responses.
+//!
+//! The last three are usable without tower.
+
+pub mod address;
+pub mod headers;
+pub mod hints;
+pub mod key;
+mod service;
+
+pub use headers::headers;
+pub use hints::FromHeaders;
+pub use service::{Limiter, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture};

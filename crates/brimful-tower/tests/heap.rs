@@ -1,0 +1,68 @@
+//! The memory that a request takes from the allocator. A separate binary, because the counter replaces the allocator of
+//! the whole binary.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use allocation_counter::measure;
+use brimful::{KeyedRateLimiter, MockClock, Quota};
+use brimful_tower::key::ClientAddress;
+use brimful_tower::{RateLimit, RateLimitLayer};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::Empty;
+use tower::{Layer, Service, service_fn};
+
+type Limiter = KeyedRateLimiter<std::net::IpAddr, MockClock>;
+
+fn serve(_: Request<()>) -> Ready<Result<Response<Empty<Bytes>>, Infallible>> {
+    ready(Ok(Response::new(Empty::new())))
+}
+
+fn status<S>(service: &mut RateLimit<S, ClientAddress, Limiter>, request: Request<()>) -> u16
+where
+    S: Service<Request<()>, Response = Response<Empty<Bytes>>, Error = Infallible> + Clone,
+{
+    let Poll::Ready(Ok(response)) = pin!(service.call(request)).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("the request waits");
+    };
+    response.status().as_u16()
+}
+
+#[test]
+fn an_admitted_request_allocates_nothing() {
+    let limiter = Arc::new(KeyedRateLimiter::with_clock(Quota::per_hour(2), MockClock::new()));
+    let mut service = RateLimitLayer::new(limiter, ClientAddress::new()).layer(service_fn(serve));
+    let request = || {
+        let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+        Request::builder().extension(peer).body(()).expect("a request")
+    };
+    // The first request of a key may make the table grow.
+    assert_eq!(status(&mut service, request()), 200);
+    let second = request();
+    let heap = measure(|| assert_eq!(status(&mut service, second), 200));
+    // The extensions of the request are freed, and nothing is allocated.
+    assert_eq!((heap.count_total, heap.bytes_total), (0, 0));
+    let third = request();
+    let heap = measure(|| assert_eq!(status(&mut service, third), 429));
+    assert!((1..=12).contains(&heap.count_total), "{} allocations for a refused request", heap.count_total);
+}
+
+/// However many hops a client sends, they are read in place.
+#[test]
+fn the_hops_of_a_client_are_read_in_place() {
+    use brimful_tower::address::TrustedProxies;
+
+    let mut headers = HeaderMap::new();
+    let hops = HeaderValue::from_str(&["10.0.0.1"; 5_000].join(", ")).expect("a value");
+    headers.insert("x-forwarded-for", hops);
+    let proxies = TrustedProxies::networks(["10.0.0.0/8".parse().expect("a network")]);
+    let peer = "10.0.0.2".parse().expect("an address");
+    let heap = measure(|| assert_eq!(proxies.client(peer, &headers).to_string().len(), 8));
+    // The text of the result.
+    assert!(heap.count_total <= 2, "{} allocations", heap.count_total);
+}

@@ -1,0 +1,7 @@
+//! The crate from outside.
+
+mod addresses;
+mod headers;
+mod hints;
+mod keys;
+mod service;
