@@ -15,6 +15,11 @@
 //! what they are charged, and hints do not raise it. A window of length w begins with a sum of one burst at most, and ends
 //! with one that is not below zero when its last call is granted. So the calls in it are charged at most
 //! burst + rate × w, and what was given back in it: the bound of the quota without hints.
+//!
+//! **Not exact.** Tokens that are given back while a hint corrects the bucket may be lost, up to what the hint moves. And
+//! the instant is not in the word: if, within one reading of the clock, a hint lowers the bucket and another call gives
+//! back just as much, a third call that gives back, and stalled between its look and its swap, fills the bucket by what is
+//! outstanding too. Only a clock that stands still makes the three meet.
 
 use std::cell::Cell;
 
@@ -100,7 +105,7 @@ impl Corrections {
             }
             let outstanding = self.outstanding(terms, now);
             first.set(Some((now, outstanding)));
-            // A debt is paid by time alone.
+            // A debt makes the step no larger.
             let below = left.saturating_sub(token_bucket::level(terms, word, now).0.max(0)).max(0) as u64;
             token_bucket::give_back(terms, word, now, (below / RISE).min(outstanding.0).into())
         });

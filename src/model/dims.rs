@@ -197,7 +197,8 @@ impl<C: Clock> Dims<C> {
         }
         let dim = |dim: &Dim<C>| dim.renewed(dim.limiter.quota(), (self.opens, now), Tokens::MAX, clock);
         let dims = self.limited().map(dim).collect();
-        *self = Dims { dims, epoch: self.epoch + 1, opens: now, ..*self }.gated(now, clock);
+        let row = self.row.resumed(now);
+        *self = Dims { dims, epoch: self.epoch + 1, opens: now, row, ..*self }.gated(now, clock);
     }
 
     /// Takes the amounts, or nothing.

@@ -92,7 +92,7 @@ impl<C: Clock + Send + Sync + 'static> Permit<C> {
     ///
     /// - Tokens beyond the debt limit are not charged. A later commit does not give them back, and charges them if it is
     ///   for another usage that needs them and there is room by then.
-    /// - Tokens that a full bucket could not take back are lost. They count as charged: a later commit of more charges
+    /// - Tokens that a full bucket could not take back are lost, also if a hint corrects the bucket at that moment. They count as charged: a later commit of more charges
     ///   only what is beyond them.
     ///
     /// A call that was admitted before a [pause](crate::model::ModelLimiter::pause_for) pays the debts of the buckets of

@@ -54,6 +54,11 @@ impl Row {
         pause
     }
 
+    /// Returns the same row after its pause was ended at a reading.
+    pub(super) fn resumed(self, now: Reading) -> Self {
+        Row { until: self.until.min(now), ..self }
+    }
+
     /// Sets the pause of the last refusal: the epoch that it began, and its end.
     pub(super) fn paused(&mut self, epoch: u64, until: Reading) {
         (self.epoch, self.until) = (epoch, until);

@@ -104,7 +104,9 @@ fn counted(limiter: &Limiter, accounts: &mut [Account], call: impl FnOnce()) {
     let before: Vec<_> = accounts.iter().map(|account| used(limiter, account.dimension)).collect();
     call();
     for (account, before) in accounts.iter_mut().zip(before) {
-        let back = before.saturating_sub(used(limiter, account.dimension)) + 1;
+        // A token beyond those that are seen, but requests are whole.
+        let unseen = u64::from(account.dimension != Dimension::Rpm);
+        let back = before.saturating_sub(used(limiter, account.dimension)) + unseen;
         account.scan.push(limiter.clock().now(), -i128::from(back));
     }
 }

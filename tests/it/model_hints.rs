@@ -308,3 +308,16 @@ fn a_learned_estimate_of_a_waiter_stays() {
     advance(&limiter, 1);
     assert!(matches!(poll(&mut waits[1]), Some(Ok(_))));
 }
+
+/// A refusal after a pause was ended by hand begins the next pause.
+#[test]
+fn a_refusal_after_a_resume_pauses_again() {
+    let limiter = limiter(QUOTA);
+    limiter.observe("m", &ServerHints::new().refused().retry_after(seconds(60)));
+    advance(&limiter, 5_000);
+    limiter.resume("m");
+    advance(&limiter, 1_000);
+    assert!(wait(&limiter) < seconds(1));
+    limiter.observe("m", &ServerHints::new().refused());
+    assert!(wait(&limiter) > seconds(1));
+}
