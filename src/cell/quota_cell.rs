@@ -33,7 +33,7 @@ pub(crate) struct QuotaCell {
     eras: PublishedEras,
     /// The highest quota that the limiter will have. The words have its layout.
     highest: Quota,
-    /// What its buckets earn by limiter time.
+    /// The units that its buckets earn by limiter time.
     earned: Exact,
     current: Mutex<Current>,
 }

@@ -34,7 +34,7 @@ use crate::word::{Reading, Units, Word};
 /// A bucket is raised by this part of what it is below the server's count.
 const RISE: u64 = 8;
 
-/// What hints took from one bucket. One thread at a time corrects a bucket; calls read the instant meanwhile.
+/// The tokens that hints took from one bucket. One thread at a time corrects a bucket; calls read the instant meanwhile.
 pub(super) struct Corrections {
     /// The instant at which the outstanding tokens are earned, in nanoseconds. Rounded down, so that never more is given
     /// back than was taken.

@@ -70,7 +70,7 @@ fn progress_into_debt_is_waited_for() {
     assert_eq!(used(&limiter, Dimension::OutputTpm), 800);
     let mut wait = limiter.acquire("m", 5);
     assert!(poll(&mut wait).is_none());
-    // What the debt limit kept from being charged is not given back.
+    // Tokens that the debt limit kept from being charged are not given back.
     stream.progress((0, 5_000));
     assert_eq!(used(&limiter, Dimension::OutputTpm), 1_200);
     stream.commit((0, 400));

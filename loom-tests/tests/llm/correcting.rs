@@ -5,7 +5,7 @@ use brimful_loom_tests::LlmModel;
 
 const QUOTA: ModelQuota = ModelQuota::new().tpm(4);
 
-/// What is left is never below what the server has.
+/// The tokens left are never below the server's count.
 #[test]
 fn two_hints_at_once() {
     LlmModel::new(QUOTA)
