@@ -1,0 +1,49 @@
+//! [`Store`]: the narrow interface of an engine.
+
+use std::fmt;
+use std::future::Future;
+
+use super::request::{Outcome, Request};
+
+/// An engine that keeps buckets: Redis, or another server.
+///
+/// # Contract
+///
+/// A request is one atomic step, at one reading of the *server's* clock, which never runs backwards for a key. Its
+/// result is that of [`Bucket`](super::Bucket) for each limit. Buckets that are full may be forgotten, and no others.
+pub trait Store: Send + Sync + 'static {
+    /// Makes a decision.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the decision was not made, or if its outcome is not known.
+    fn decide(&self, request: Request<'_>) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
+}
+
+/// The failure of an engine.
+#[derive(Debug)]
+pub struct StoreError {
+    /// Whether the request may have been executed all the same.
+    pub may_be_done: bool,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// Returns a failure for this reason.
+    pub fn new(may_be_done: bool, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        StoreError { may_be_done, source: source.into() }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.may_be_done { "the outcome is not known" } else { "nothing was done" };
+        write!(f, "the store failed ({state}): {}", self.source)
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}

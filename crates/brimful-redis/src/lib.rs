@@ -1,0 +1,14 @@
+//! brimful's rate limits, shared by many machines, on Redis.
+//!
+//! - [`RedisRateLimiter`] decides on the server: one round trip for a decision, exact for all processes together.
+//! - [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
+
+pub mod engine;
+mod shared;
+mod redis;
+
+pub use self::redis::RedisStore;
+pub use shared::{
+    BuildError, FailurePolicy, RedisRateLimiter, RedisRateLimiterBuilder, SharedDecision, SharedError,
+    SharedReservation, SharedStats, Source, Unavailable,
+};

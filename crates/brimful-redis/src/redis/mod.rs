@@ -1,0 +1,6 @@
+//! The engine Redis.
+
+mod script;
+mod store;
+
+pub use store::RedisStore;

@@ -1,0 +1,136 @@
+//! The errors of a shared limiter.
+
+use std::fmt;
+use std::time::Duration;
+
+use brimful::Tokens;
+
+use crate::engine::{LimitError, StoreError};
+
+/// The reason why a call was refused.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SharedError {
+    /// The tokens are not there yet.
+    RateLimited {
+        /// The name of the limit with the longest wait.
+        limit: String,
+        /// The time from the decision until the same call is admitted, if no other call comes first. Rounded up to a
+        /// microsecond.
+        retry_after: Duration,
+    },
+    /// The cost can never be admitted.
+    ExceedsBurst {
+        /// The name of the limit.
+        limit: String,
+        /// The cost.
+        requested: Tokens,
+        /// The burst.
+        burst: Tokens,
+    },
+    /// The store did not decide within the deadline, and the policy is [`Deny`](crate::FailurePolicy::Deny); or the
+    /// operation is one that only the store can do.
+    Unavailable(Unavailable),
+}
+
+impl SharedError {
+    /// Returns the time until the same call may be admitted: `None` if it never is, or if that is not known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            SharedError::RateLimited { retry_after, .. } => Some(*retry_after),
+            SharedError::Unavailable(unavailable) => unavailable.retry_after(),
+            SharedError::ExceedsBurst { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SharedError::RateLimited { limit, retry_after } => {
+                write!(f, "limit \"{limit}\": rate limited: retry after {retry_after:?}")
+            }
+            SharedError::ExceedsBurst { limit, requested, burst } => write!(
+                f,
+                "limit \"{limit}\": a cost of {requested} tokens can never be admitted: the burst is {burst} tokens"
+            ),
+            SharedError::Unavailable(unavailable) => unavailable.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SharedError::Unavailable(unavailable) => Some(unavailable),
+            _ => None,
+        }
+    }
+}
+
+/// The reason why the store did not decide.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// There was no answer within this deadline. The request may have been executed.
+    TimedOut(Duration),
+    /// The store failed.
+    Failed(StoreError),
+    /// The store was not asked, because it failed just before. It is asked again after this time.
+    Open(Duration),
+}
+
+impl Unavailable {
+    /// Returns the time after which the store is asked again, if that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Unavailable::Open(time) => Some(*time),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::TimedOut(deadline) => write!(f, "the store did not answer within {deadline:?}"),
+            Unavailable::Failed(error) => error.fmt(f),
+            Unavailable::Open(time) => write!(f, "the store has failed, and is asked again in {time:?}"),
+        }
+    }
+}
+
+impl std::error::Error for Unavailable {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Unavailable::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A configuration that makes no limiter.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A quota cannot be counted in 53 bits.
+    Limit(LimitError),
+    /// [`LocalShare`](crate::FailurePolicy::LocalShare) of this number of processes is no quota, for this reason.
+    LocalShare(u32, String),
+    /// The deadline is zero.
+    NoDeadline,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Limit(error) => error.fmt(f),
+            BuildError::LocalShare(n, why) => write!(f, "LocalShare({n}) is no share of the quota: {why}"),
+            BuildError::NoDeadline => f.write_str("a deadline of 0s leaves no time to ask the store: 100ms is usual"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}

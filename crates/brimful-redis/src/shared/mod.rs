@@ -1,0 +1,19 @@
+//! The limiter: verbs on buckets that many processes share.
+
+mod breaker;
+mod builder;
+mod decision;
+mod error;
+mod fallback;
+mod limiter;
+mod requests;
+mod reservation;
+mod stats;
+
+pub use builder::RedisRateLimiterBuilder;
+pub use decision::{LimitState, SharedDecision, Source};
+pub use error::{BuildError, SharedError, Unavailable};
+pub use fallback::FailurePolicy;
+pub use limiter::RedisRateLimiter;
+pub use reservation::SharedReservation;
+pub use stats::SharedStats;
