@@ -4,11 +4,11 @@
 //! - [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
 
 pub mod engine;
-mod shared;
 mod redis;
+mod shared;
 
 pub use self::redis::RedisStore;
 pub use shared::{
-    BuildError, FailurePolicy, RedisRateLimiter, RedisRateLimiterBuilder, SharedDecision, SharedError,
+    BuildError, FailurePolicy, LimitState, RedisRateLimiter, RedisRateLimiterBuilder, SharedDecision, SharedError,
     SharedReservation, SharedStats, Source, Unavailable,
 };

@@ -46,23 +46,24 @@ pub struct LimitState {
 impl SharedDecision {
     /// Returns the decision of the store on a cost.
     pub(super) fn of_store(quotas: &Quotas, limits: &[(Limit, u64)], cost: Tokens, outcome: &Outcome) -> Self {
-        let states = quotas.iter().zip(limits).zip(&outcome.buckets).map(|(((name, quota), (limit, amount)), bucket)| {
-            let (deficit, amount) = (bucket.0, *amount);
-            let missing = (deficit + amount).saturating_sub(limit.capacity());
-            let retry_after = match outcome.admitted || amount == 0 {
-                true => Some(Duration::ZERO),
-                false if amount > limit.capacity() => None,
-                false => Some(limit.time(missing)),
-            };
-            LimitState {
-                name: name.to_owned(),
-                burst: quota.capacity(),
-                remaining: limit.tokens(limit.capacity().saturating_sub(deficit)).whole(),
-                retry_after,
-                reset_after: limit.time(deficit),
-                requested: cost,
-            }
-        });
+        let states =
+            quotas.iter().zip(limits).zip(&outcome.buckets).map(|(((name, quota), (limit, amount)), bucket)| {
+                let (deficit, amount) = (bucket.0, *amount);
+                let missing = (deficit + amount).saturating_sub(limit.capacity());
+                let retry_after = match outcome.admitted || amount == 0 {
+                    true => Some(Duration::ZERO),
+                    false if amount > limit.capacity() => None,
+                    false => Some(limit.time(missing)),
+                };
+                LimitState {
+                    name: name.to_owned(),
+                    burst: quota.capacity(),
+                    remaining: limit.tokens(limit.capacity().saturating_sub(deficit)).whole(),
+                    retry_after,
+                    reset_after: limit.time(deficit),
+                    requested: cost,
+                }
+            });
         SharedDecision { allowed: outcome.admitted, source: Source::Store, limits: states.collect() }
     }
 

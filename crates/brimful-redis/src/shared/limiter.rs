@@ -1,0 +1,283 @@
+//! [`RedisRateLimiter`]: its verbs.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use brimful::{Quotas, Tokens};
+use tokio::time::Instant;
+
+use super::decision::SharedDecision;
+use super::error::SharedError;
+use super::fallback::Fallback;
+use super::requests::Requests;
+use super::reservation::SharedReservation;
+use super::stats::SharedStats;
+use crate::engine::{Limit, Operation, Outcome, Store};
+use crate::redis::RedisStore;
+
+/// A limiter of one or several quotas for each key, whose buckets are on a server that many processes share.
+///
+/// Each decision is one round trip: the server decides, in one atomic step, by its own clock. So for each key all processes
+/// together are never granted more than `burst + rate × T` in a time T of the server's clock, and the decisions are those
+/// of one [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter). If the server loses its data, every bucket starts
+/// anew. If the server's clock steps back, it stands still for the keys that are in use.
+///
+/// A key is written by `Display`. Two keys that are written alike share a bucket.
+///
+/// # Failures
+///
+/// A decision takes no longer than the builder's [deadline](crate::RedisRateLimiterBuilder::deadline). If the store has no
+/// answer by then, or fails, a [`FailurePolicy`](crate::FailurePolicy) decides. After three failures in a row the store is
+/// not asked for a while, and then by one call first.
+///
+/// # Cancel safety
+///
+/// A dropped future of a verb may have charged its cost all the same, because the request may be on its way. A dropped
+/// [`acquire`](RedisRateLimiter::acquire) charges nothing while it sleeps.
+///
+/// # Examples
+///
+/// ```no_run
+/// use brimful::Quota;
+/// use brimful_redis::{FailurePolicy, RedisRateLimiter, RedisStore};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::connect("redis://127.0.0.1/").await?;
+/// let limiter = RedisRateLimiter::<str>::builder(Quota::per_second(100).burst(200))
+///     .prefix("api")
+///     .on_failure(FailurePolicy::LocalShare(3))
+///     .build(store)?;
+/// match limiter.try_acquire("alice").await {
+///     Ok(()) => println!("served"),
+///     Err(refused) => println!("refused: {refused}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisRateLimiter<K: ?Sized, S = RedisStore> {
+    pub(super) quotas: Quotas,
+    /// The quotas in integers.
+    pub(super) limits: Vec<Limit>,
+    pub(super) prefix: String,
+    pub(super) requests: Requests<S>,
+    pub(super) fallback: Fallback,
+    pub(super) keys: PhantomData<fn(&K)>,
+}
+
+impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
+    /// Returns the quotas.
+    #[must_use]
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
+    }
+
+    /// Returns the counts of decisions by their origin.
+    #[must_use]
+    pub fn stats(&self) -> SharedStats {
+        self.requests.counters.read()
+    }
+
+    /// Takes one token of each quota if all are there.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RedisRateLimiter::try_acquire_n).
+    pub async fn try_acquire(&self, key: &K) -> Result<(), SharedError> {
+        self.try_acquire_n(key, Tokens::ONE).await
+    }
+
+    /// Takes `n` tokens of each quota, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError::RateLimited`] if the tokens are not there yet, [`SharedError::ExceedsBurst`] if they never could be,
+    /// and [`SharedError::Unavailable`] if the store did not decide and the policy is to deny.
+    pub async fn try_acquire_n(&self, key: &K, n: impl Into<Tokens>) -> Result<(), SharedError> {
+        self.take(&self.key(key), n.into()).await.map(drop)
+    }
+
+    /// Takes `n` tokens of each quota if all are there, and returns the numbers for response headers.
+    pub async fn decide(&self, key: &K, n: impl Into<Tokens>) -> SharedDecision {
+        self.decide_by(&self.key(key), n.into()).await.unwrap_or_else(|_| SharedDecision::of_policy(false))
+    }
+
+    /// Waits until `n` tokens of each quota are there, and takes them.
+    ///
+    /// The call asks, and sleeps for the time that the store reports, and a random part of up to a tenth more, until it is
+    /// admitted. Waiting calls have no order among them. If the store is not available and the policy denies, the call
+    /// asks again when the breaker lets it.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError::ExceedsBurst`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is charged while the call sleeps. If it is dropped while it asks, its cost may have been charged.
+    pub async fn acquire_n(&self, key: &K, n: impl Into<Tokens>) -> Result<(), SharedError> {
+        self.acquire_by(key, n.into(), None).await
+    }
+
+    /// As [`acquire_n`](RedisRateLimiter::acquire_n) for one token.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_n`](RedisRateLimiter::acquire_n).
+    pub async fn acquire(&self, key: &K) -> Result<(), SharedError> {
+        self.acquire_by(key, Tokens::ONE, None).await
+    }
+
+    /// As [`acquire_n`](RedisRateLimiter::acquire_n), but fails with the last error as soon as the next attempt would be
+    /// later than `timeout` from now.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RedisRateLimiter::try_acquire_n).
+    pub async fn acquire_n_within(&self, key: &K, n: impl Into<Tokens>, timeout: Duration) -> Result<(), SharedError> {
+        self.acquire_by(key, n.into(), Instant::now().checked_add(timeout)).await
+    }
+
+    /// Takes `n` tokens for a cost that is known later.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_n`](RedisRateLimiter::try_acquire_n).
+    pub async fn try_reserve_n(
+        &self,
+        key: &K,
+        n: impl Into<Tokens>,
+    ) -> Result<SharedReservation<'_, K, S>, SharedError> {
+        let (key, n) = (self.key(key), n.into());
+        let decision = self.take(&key, n).await?;
+        Ok(SharedReservation::new(self, key, n, decision.source()))
+    }
+
+    /// Returns the numbers of a key's buckets, and takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError::Unavailable`], with any policy.
+    pub async fn peek(&self, key: &K) -> Result<SharedDecision, SharedError> {
+        let (limits, outcome) = self.execute(&self.key(key), Operation::Peek, |_| 0).await?;
+        Ok(SharedDecision::of_store(&self.quotas, &limits, Tokens::ZERO, &outcome))
+    }
+
+    /// Gives `n` tokens to each of the key's buckets, up to full ones, and returns the least that a bucket got.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError::Unavailable`], with any policy.
+    pub async fn add_tokens(&self, key: &K, n: impl Into<Tokens>) -> Result<Tokens, SharedError> {
+        self.add(&self.key(key), n.into()).await
+    }
+
+    /// Fills the key's buckets.
+    ///
+    /// # Errors
+    ///
+    /// [`SharedError::Unavailable`], with any policy.
+    pub async fn reset(&self, key: &K) -> Result<(), SharedError> {
+        self.execute(&self.key(key), Operation::Reset, |_| 0).await.map(drop)
+    }
+}
+
+impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
+    fn key(&self, key: &K) -> String {
+        format!("{}:{key}", self.prefix)
+    }
+
+    /// Takes, by the store or the policy.
+    async fn take(&self, key: &str, n: Tokens) -> Result<SharedDecision, SharedError> {
+        let decision = self.decide_by(key, n).await?;
+        match decision.refusal() {
+            Some(refused) => Err(refused),
+            None => Ok(decision),
+        }
+    }
+
+    /// Decides, by the store or the policy. The error is that of the policy.
+    async fn decide_by(&self, key: &str, n: Tokens) -> Result<SharedDecision, SharedError> {
+        let limits = self.amounts(|limit| limit.cost(n));
+        match self.requests.ask(key, Operation::Take, &limits).await {
+            Ok(outcome) => {
+                self.requests.counters.decided(outcome.admitted);
+                Ok(SharedDecision::of_store(&self.quotas, &limits, n, &outcome))
+            }
+            Err(why) => {
+                let decided = self.fallback.decide(key, n, why);
+                self.requests.counters.decided_by_policy(decided.is_ok());
+                decided.map(|()| SharedDecision::of_policy(true))
+            }
+        }
+    }
+
+    async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<(), SharedError> {
+        /// Between two attempts if the store failed, and the breaker is closed.
+        const AFTER_FAILURE: Duration = Duration::from_millis(20);
+        let key = self.key(key);
+        loop {
+            let refused = match self.take(&key, n).await {
+                Ok(_) => return Ok(()),
+                Err(never @ SharedError::ExceedsBurst { .. }) => return Err(never),
+                Err(refused) => refused,
+            };
+            let wait = refused.retry_after().unwrap_or(AFTER_FAILURE);
+            let next = Instant::now().checked_add(wait + wait.mul_f64(random() / 10.0));
+            let Some(next) = next.filter(|&next| deadline.is_none_or(|deadline| next <= deadline)) else {
+                return Err(refused);
+            };
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    pub(super) async fn add(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
+        let (limits, outcome) = self.execute(key, Operation::Add, |limit| limit.given_back(n)).await?;
+        Ok(least(&limits, &outcome))
+    }
+
+    /// Charges `n` tokens to each of the key's buckets, into debt if need be, and returns the least that a bucket was
+    /// charged.
+    pub(super) async fn charge(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
+        let (limits, outcome) = self.execute(key, Operation::Charge, |limit| limit.cost(n)).await?;
+        Ok(least(&limits, &outcome))
+    }
+
+    async fn execute(
+        &self,
+        key: &str,
+        operation: Operation,
+        units: impl Fn(&Limit) -> u64,
+    ) -> Result<(Vec<(Limit, u64)>, Outcome), SharedError> {
+        let limits = self.amounts(units);
+        let outcome = self.requests.ask(key, operation, &limits).await.map_err(SharedError::Unavailable)?;
+        Ok((limits, outcome))
+    }
+
+    /// Returns the limits, each with the units of an amount.
+    fn amounts(&self, units: impl Fn(&Limit) -> u64) -> Vec<(Limit, u64)> {
+        self.limits.iter().map(|limit| (*limit, units(limit))).collect()
+    }
+}
+
+/// Returns the least tokens that were taken from a bucket or given back.
+fn least(limits: &[(Limit, u64)], outcome: &Outcome) -> Tokens {
+    let done = limits.iter().zip(&outcome.buckets).map(|((limit, _), bucket)| limit.tokens(bucket.1));
+    done.min().unwrap_or(Tokens::ZERO)
+}
+
+/// Returns a random number from 0 to 1.
+fn random() -> f64 {
+    // Each of the standard library's hashers has a new key.
+    (RandomState::new().hash_one(0) >> 32) as f64 / f64::from(u32::MAX)
+}
+
+impl<K: ?Sized, S> fmt::Debug for RedisRateLimiter<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisRateLimiter")
+            .field("quotas", &self.quotas)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}

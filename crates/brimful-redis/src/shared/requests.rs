@@ -1,0 +1,76 @@
+//! [`Requests`]: how the store is asked.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::breaker::{Asks, Breaker};
+use super::error::Unavailable;
+use super::stats::Counters;
+use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store};
+
+/// A function that is called when the store has failed.
+pub(super) type Hook = Box<dyn Fn(&Unavailable) + Send + Sync>;
+
+/// The store, the deadline of a request, and the breaker.
+pub(super) struct Requests<S> {
+    pub(super) store: S,
+    pub(super) deadline: Duration,
+    /// The time for which the store remembers a request; `None` if requests are not repeated.
+    pub(super) remembered: Option<Duration>,
+    pub(super) breaker: Breaker,
+    pub(super) counters: Counters,
+    pub(super) hook: Option<Hook>,
+}
+
+impl<S: Store> Requests<S> {
+    /// Asks the store, within the deadline.
+    pub(super) async fn ask(
+        &self,
+        key: &str,
+        operation: Operation,
+        limits: &[(Limit, u64)],
+    ) -> Result<Outcome, Unavailable> {
+        if let Asks::Nothing(time) = self.breaker.asks() {
+            return Err(Unavailable::Open(time));
+        }
+        let id = self.remembered.filter(|_| operation != Operation::Peek).map(|time| (next_id(), time));
+        let request = Request { key, operation, limits, id };
+        let failure = match tokio::time::timeout(self.deadline, self.ask_until_done(request)).await {
+            Ok(Ok(outcome)) => {
+                self.breaker.succeeded();
+                return Ok(outcome);
+            }
+            Ok(Err(failure)) => failure,
+            Err(_) => Unavailable::TimedOut(self.deadline),
+        };
+        self.counters.failed();
+        self.breaker.failed();
+        if let Some(hook) = &self.hook {
+            hook(&failure);
+        }
+        Err(failure)
+    }
+
+    /// Asks the store, and asks once more if the first outcome is not known and nothing is charged twice.
+    async fn ask_until_done(&self, request: Request<'_>) -> Result<Outcome, Unavailable> {
+        let error = match self.store.decide(request).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(error) => error,
+        };
+        let is_safe = request.id.is_some() || request.operation == Operation::Peek;
+        if !(error.may_be_done && is_safe) {
+            return Err(Unavailable::Failed(error));
+        }
+        self.store.decide(request).await.map_err(Unavailable::Failed)
+    }
+}
+
+/// Returns an id that no other request has: a random number of the process, and the number of the request.
+fn next_id() -> RequestId {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only the number counts.
+    RequestId(u128::from(*PROCESS) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
