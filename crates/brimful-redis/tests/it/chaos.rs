@@ -1,0 +1,1 @@
+//! Failures of the server and of the network.

@@ -1,0 +1,1 @@
+//! The verbs of a limiter, on a real server.

@@ -1,0 +1,6 @@
+//! Tests against real servers, which they start on loopback. Without `redis-server` they report that they were skipped.
+
+mod chaos;
+mod limiter;
+mod script;
+mod server;
