@@ -1,1 +1,177 @@
-//! Failures of the server and of the network.
+//! Failures of the server and of the network: each decision comes within the deadline, and is the policy's.
+//!
+//! Times are printed. The only ones that are asserted are those that a deadline of our own bounds, with a wide margin for a
+//! machine that other work keeps busy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use brimful::Quota;
+use brimful_redis::{FailurePolicy, RedisRateLimiter, SharedError, Source};
+use tokio::time::Instant;
+
+use crate::server::server;
+
+const DEADLINE: Duration = Duration::from_millis(100);
+
+fn slow(burst: u32) -> Quota {
+    Quota::per_day(1).burst(burst)
+}
+
+/// The longest of many decisions.
+async fn longest(
+    limiter: &RedisRateLimiter<str>,
+    calls: u32,
+    mut each: impl FnMut(Result<(), SharedError>),
+) -> Duration {
+    let mut longest = Duration::ZERO;
+    for _ in 0..calls {
+        let begun = Instant::now();
+        each(limiter.try_acquire("k").await);
+        longest = longest.max(begun.elapsed());
+    }
+    longest
+}
+
+#[tokio::test]
+async fn killed_and_started_again() {
+    let mut server = server!();
+    let limiter = RedisRateLimiter::<str>::builder(slow(1000)).deadline(DEADLINE).build(server.store().await).unwrap();
+    limiter.try_acquire("k").await.unwrap();
+    server.kill();
+    let time = longest(&limiter, 50, |decision| {
+        assert!(matches!(decision, Err(SharedError::Unavailable(_))), "{decision:?}");
+    })
+    .await;
+    println!("killed: the longest decision took {time:?}");
+    assert!(time < 10 * DEADLINE, "{time:?}");
+    assert_eq!(limiter.stats().denied_by_policy, 50);
+    server.restart();
+    let begun = Instant::now();
+    while limiter.try_acquire("k").await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is asked again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("started again: decides after {:?}", begun.elapsed());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn stopped_for_a_while() {
+    let server = server!();
+    let limiter = RedisRateLimiter::<str>::builder(slow(1000))
+        .deadline(DEADLINE)
+        .on_failure(FailurePolicy::Allow)
+        .build(server.store().await)
+        .unwrap();
+    limiter.try_acquire("k").await.unwrap();
+    server.signal("-STOP");
+    let time = longest(&limiter, 200, |decision| decision.unwrap()).await;
+    println!("stopped: the longest decision took {time:?}, {:?}", limiter.stats());
+    assert!(time < 10 * DEADLINE, "{time:?}");
+    assert_eq!(limiter.stats().admitted_by_policy, 200);
+    server.signal("-CONT");
+    let begun = Instant::now();
+    while limiter.decide("k", 1).await.source() != Source::Store {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is asked again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("going on: decides after {:?}", begun.elapsed());
+}
+
+/// The processes' shares together are the limit.
+#[tokio::test]
+async fn local_shares_while_the_server_is_away() {
+    let mut server = server!();
+    let failures = Arc::new(AtomicU64::new(0));
+    let mut limiters = Vec::new();
+    for _ in 0..3 {
+        let failures = failures.clone();
+        let limiter = RedisRateLimiter::<str>::builder(Quota::per_second(300).burst(30))
+            .deadline(DEADLINE)
+            .on_failure(FailurePolicy::LocalShare(3))
+            .on_failure_hook(move |_| _ = failures.fetch_add(1, Ordering::Relaxed));
+        limiters.push(limiter.build(server.store().await).unwrap());
+    }
+    server.kill();
+    let begun = Instant::now();
+    let mut admitted = 0;
+    while begun.elapsed() < Duration::from_millis(500) {
+        for limiter in &limiters {
+            admitted += u64::from(limiter.try_acquire("k").await.is_ok());
+        }
+    }
+    let passed = begun.elapsed();
+    println!("{admitted} admitted in {passed:?}; rate x T = {}", 300.0 * passed.as_secs_f64());
+    assert!(admitted > 0);
+    assert!(admitted as f64 <= 300.0 * passed.as_secs_f64() + 3.0, "{admitted} in {passed:?}");
+    let stats = limiters[0].stats();
+    assert_eq!(
+        stats.admitted_by_policy + stats.denied_by_policy,
+        limiters[1].stats().admitted_by_policy + limiters[1].stats().denied_by_policy
+    );
+    assert!(failures.load(Ordering::Relaxed) >= 9, "the hook saw the failures");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flushed_under_load() {
+    const BURST: u32 = 100;
+    let server = server!();
+    let limiter = Arc::new(
+        RedisRateLimiter::<str>::builder(slow(BURST))
+            .deadline(Duration::from_secs(20))
+            .build(server.store().await)
+            .unwrap(),
+    );
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move {
+                let mut admitted = 0;
+                for _ in 0..500 {
+                    admitted += u64::from(limiter.try_acquire("k").await.is_ok());
+                }
+                admitted
+            })
+        })
+        .collect();
+    let mut connection = server.connection().await;
+    for _ in 0..10 {
+        let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+        // The scripts are gone too.
+        let _: () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut connection).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += task.await.unwrap();
+    }
+    println!("{admitted} admitted with ten flushes: at most {}", 11 * BURST);
+    assert!(admitted >= u64::from(BURST) && admitted <= 11 * u64::from(BURST), "{admitted}");
+    assert_eq!(limiter.stats().failures, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_tasks_when_the_server_comes_back() {
+    let mut server = server!();
+    let limiter =
+        Arc::new(RedisRateLimiter::<str>::builder(slow(500)).deadline(DEADLINE).build(server.store().await).unwrap());
+    server.kill();
+    let tasks: Vec<_> = (0..1000)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move { limiter.acquire_n_within("k", 1, Duration::from_secs(10)).await.is_ok() })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.restart();
+    let mut admitted = 0;
+    for task in tasks {
+        admitted += u64::from(task.await.unwrap());
+    }
+    println!("{admitted} of 1000 admitted: {:?}", limiter.stats());
+    // Some may be charged whose reply came after the deadline.
+    assert!(admitted <= 500, "{admitted}");
+    assert!(admitted >= 400, "{admitted}");
+}
