@@ -1,10 +1,10 @@
 //! brimful's rate limits, shared by many machines, on Redis.
 //!
 //! - [`RedisRateLimiter`] decides on the server: one round trip for a decision, exact for all processes together.
-//! - [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
+//! - [`redis`](mod@redis) is the engine Redis. [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
 
 pub mod engine;
-mod redis;
+pub mod redis;
 mod shared;
 
 pub use self::redis::RedisStore;

@@ -38,20 +38,32 @@ impl Bucket {
         amount == 0 || self.deficit + amount <= limit.capacity()
     }
 
-    /// Executes an operation that is admitted, and returns the units that were taken or given back.
-    pub fn execute(&mut self, limit: &Limit, operation: Operation, amount: u64) -> u64 {
-        let before = self.deficit;
-        self.deficit = match operation {
-            Operation::Peek => before,
-            Operation::Take => before + amount,
-            Operation::TakeUpTo => {
-                let there = limit.capacity().saturating_sub(before);
-                before + amount.min(there - there % limit.per_token())
-            }
-            Operation::Charge => before.max((before + amount).min(limit.capacity() + limit.debt())),
-            Operation::Add => before.saturating_sub(amount),
+    /// Returns the whole tokens that the bucket holds, of these units at most.
+    fn tokens(&self, limit: &Limit, amount: u64) -> u64 {
+        limit.capacity().saturating_sub(self.deficit).min(amount) / limit.per_token()
+    }
+}
+
+/// Executes an operation on buckets as of its instant, each with its limit and its amount: the semantics that every engine
+/// has to implement.
+///
+/// Returns whether it was admitted, and for each bucket the units that were taken or given back.
+pub fn execute(operation: Operation, buckets: &mut [Bucket], limits: &[(Limit, u64)]) -> (bool, Vec<u64>) {
+    let pairs = || limits.iter();
+    let admitted = operation != Operation::Take
+        || buckets.iter().zip(pairs()).all(|(bucket, (limit, amount))| bucket.holds(limit, *amount));
+    let tokens = buckets.iter().zip(pairs()).map(|(bucket, (limit, amount))| bucket.tokens(limit, *amount)).min();
+    let done = buckets.iter_mut().zip(pairs()).map(|(bucket, (limit, amount))| {
+        let (before, most) = (bucket.deficit, limit.capacity() + limit.debt());
+        bucket.deficit = match operation {
+            Operation::Take if admitted => before + amount,
+            Operation::Take | Operation::Peek => before,
+            Operation::TakeUpTo => before + tokens.unwrap_or(0) * limit.per_token(),
+            Operation::Charge => before.max((before + amount).min(most)),
+            Operation::Add => before.saturating_sub(*amount),
             Operation::Reset => 0,
         };
-        self.deficit.abs_diff(before)
-    }
+        bucket.deficit.abs_diff(before)
+    });
+    (admitted, done.collect())
 }

@@ -6,7 +6,7 @@ mod rational;
 mod request;
 mod store;
 
-pub use bucket::Bucket;
+pub use bucket::{Bucket, execute};
 pub use limit::{Limit, LimitError};
 pub use request::{Operation, Outcome, Request, RequestId};
 pub use store::{Store, StoreError};

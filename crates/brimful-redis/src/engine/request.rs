@@ -9,7 +9,7 @@ use super::limit::Limit;
 pub enum Operation {
     /// Takes the amounts if every bucket holds its own; if not, takes nothing.
     Take,
-    /// Takes as many whole tokens as are there, up to the amounts.
+    /// Takes the same whole number of tokens from every bucket: as many as all of them hold, up to the amounts.
     TakeUpTo,
     /// Charges the amounts, into debt if need be, down to the debt limit.
     Charge,

@@ -10,7 +10,7 @@ use super::request::{Outcome, Request};
 /// # Contract
 ///
 /// A request is one atomic step, at one reading of the *server's* clock, which never runs backwards for a key. Its
-/// result is that of [`Bucket`](super::Bucket) for each limit. Buckets that are full may be forgotten, and no others.
+/// result is that of [`execute`](super::execute). Buckets that are full may be forgotten, and no others.
 pub trait Store: Send + Sync + 'static {
     /// Makes a decision.
     ///

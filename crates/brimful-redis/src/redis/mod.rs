@@ -1,6 +1,8 @@
 //! The engine Redis.
 
+mod link;
 mod script;
 mod store;
 
+pub use link::{Connect, Given, Link, Sign};
 pub use store::RedisStore;

@@ -2,34 +2,44 @@
 
 use std::sync::LazyLock;
 
-use redis::{FromRedisValue, RedisError, Script, ScriptInvocation, Value};
+use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
 
 use crate::engine::{Operation, Outcome, Request};
 
-static TOKEN_BUCKET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("token_bucket.lua")));
+const SOURCE: &str = include_str!("token_bucket.lua");
 
-/// Returns the invocation that executes a request.
-pub(super) fn invocation(request: &Request<'_>) -> ScriptInvocation<'static> {
-    let Request { key, operation, limits, id } = *request;
-    let mut invocation = TOKEN_BUCKET.prepare_invoke();
-    // The braces make both keys live in the same slot of a cluster.
-    invocation.key(format!("{{{key}}}"));
-    if let Some((id, _)) = id {
-        invocation.key(format!("{{{key}}}#{:032x}", id.0));
-    }
-    let lifetime = id.map_or(0, |(_, lifetime)| lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u64);
-    invocation.arg(name(operation)).arg(lifetime);
-    for (limit, amount) in limits {
-        let numbers =
-            [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit(), *amount];
-        for number in numbers {
-            invocation.arg(number);
-        }
-    }
-    invocation
+/// The hash by which the server knows the script.
+static HASH: LazyLock<String> = LazyLock::new(|| Script::new(SOURCE).get_hash().to_owned());
+
+/// Returns the command that executes a request by a script that the server knows.
+pub(super) fn by_hash(request: &Request<'_>) -> Cmd {
+    command("EVALSHA", &HASH, request)
 }
 
-const fn name(operation: Operation) -> &'static str {
+/// Returns the command that executes a request and makes the script known to the server. In one step, so that no flush of
+/// the server's scripts comes between.
+pub(super) fn by_source(request: &Request<'_>) -> Cmd {
+    command("EVAL", SOURCE, request)
+}
+
+fn command(name: &str, script: &str, request: &Request<'_>) -> Cmd {
+    let Request { key, operation, limits, id } = *request;
+    let mut command = redis::cmd(name);
+    // The braces make both keys live in the same slot of a cluster.
+    command.arg(script).arg(1 + usize::from(id.is_some())).arg(format!("{{{key}}}"));
+    if let Some((id, _)) = id {
+        command.arg(format!("{{{key}}}#{:032x}", id.0));
+    }
+    let lifetime = id.map_or(0, |(_, lifetime)| lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u64);
+    command.arg(operation_name(operation)).arg(lifetime);
+    for (limit, amount) in limits {
+        command.arg(&[limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt()]);
+        command.arg(&[limit.initial_deficit(), *amount]);
+    }
+    command
+}
+
+const fn operation_name(operation: Operation) -> &'static str {
     match operation {
         Operation::Take => "take",
         Operation::TakeUpTo => "take_up_to",

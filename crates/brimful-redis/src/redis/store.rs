@@ -1,63 +1,94 @@
 //! [`RedisStore`]: buckets on a Redis server.
 
 use std::fmt;
+use std::sync::Arc;
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{ErrorKind, RedisError};
+use redis::aio::ConnectionLike;
+use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 
+use super::link::{Connect, Given, Link, Sign};
 use super::script;
 use crate::engine::{Outcome, Request, Store, StoreError};
 
-/// Buckets on a Redis server, or on any connection of the crate `redis` that can be cloned, such as that of a cluster.
+/// Buckets on a Redis server.
 ///
-/// Requests of all tasks share the connection, and are pipelined: none waits for the reply to another. A lost connection
-/// is made anew. The script is loaded when the server does not know it (`NOSCRIPT`), also after `SCRIPT FLUSH`.
-#[derive(Clone)]
-pub struct RedisStore<C = ConnectionManager> {
-    connection: C,
+/// Requests of all tasks share one connection, and are pipelined: none waits for the reply to another. A connection that is
+/// lost is made anew, by one task at a time, and so is one on which three requests in a row had no answer by their
+/// deadlines: it may be half open. The script is sent when the server does not know it (`NOSCRIPT`), also after
+/// `SCRIPT FLUSH`.
+pub struct RedisStore<L = Link> {
+    link: Arc<L>,
 }
 
 impl RedisStore {
     /// Connects to a server, such as `redis://127.0.0.1/`.
-    ///
-    /// A request is repeated by the connection in no case: a limiter decides on that.
     ///
     /// # Errors
     ///
     /// Returns an error if the URL is malformed, or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let client = redis::Client::open(url).map_err(|error| StoreError::new(false, error))?;
-        // A limiter has its own deadline, and its own breaker.
-        let config = ConnectionManagerConfig::new().set_number_of_retries(0).set_response_timeout(None);
-        let connection = client.get_connection_manager_with_config(config).await;
-        Ok(RedisStore { connection: connection.map_err(|error| StoreError::new(false, error))? })
+        let link = Link::new(client);
+        link.get().await.map_err(|error| StoreError::new(false, error))?;
+        Ok(RedisStore { link: Arc::new(link) })
     }
 }
 
-impl<C> RedisStore<C> {
-    /// Returns a store on this connection.
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
+    /// Returns a store on a connection of the crate `redis`, such as that of a cluster. The connection has to keep itself
+    /// connected.
     pub fn new(connection: C) -> Self {
-        RedisStore { connection }
+        RedisStore { link: Arc::new(Given(connection)) }
     }
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> Store for RedisStore<C> {
+impl<L: Connect> Store for RedisStore<L> {
     async fn decide(&self, request: Request<'_>) -> Result<Outcome, StoreError> {
-        let mut connection = self.connection.clone();
-        let reply = script::invocation(&request).invoke_async(&mut connection).await;
+        let (mut connection, number) = self.link.get().await.map_err(|error| StoreError::new(false, error))?;
+        let mut report = Report { link: &*self.link, number, sign: Sign::Silent };
+        let mut reply: Result<Value, RedisError> = script::by_hash(&request).query_async(&mut connection).await;
+        if reply.as_ref().is_err_and(is_unknown_script) {
+            reply = script::by_source(&request).query_async(&mut connection).await;
+        }
+        report.sign = match &reply {
+            Err(error) if error.is_unrecoverable_error() || error.is_io_error() => Sign::Lost,
+            _ => Sign::Answered,
+        };
         reply.and_then(|reply| script::outcome(reply, request.limits.len())).map_err(failure)
     }
 }
 
-/// An answer of the server means that nothing was done; any other failure leaves that open.
-fn failure(error: RedisError) -> StoreError {
-    let is_answer = error.code().is_some();
-    let is_unsent = matches!(error.kind(), ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed);
-    let is_refused = error.is_connection_refusal();
-    StoreError::new(!is_answer && !is_unsent && !is_refused, error)
+/// Reports the result of a request, also if the request is dropped.
+struct Report<'a, L: Connect> {
+    link: &'a L,
+    number: u64,
+    sign: Sign,
 }
 
-impl<C> fmt::Debug for RedisStore<C> {
+impl<L: Connect> Drop for Report<'_, L> {
+    fn drop(&mut self) {
+        self.link.report(self.number, self.sign);
+    }
+}
+
+/// Returns whether the server does not know the script.
+fn is_unknown_script(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+/// An answer of the server means that nothing was done. Any other failure leaves that open, because the request was sent.
+fn failure(error: RedisError) -> StoreError {
+    let is_answer = error.code().is_some();
+    StoreError::new(!is_answer, error)
+}
+
+impl<L> Clone for RedisStore<L> {
+    fn clone(&self) -> Self {
+        RedisStore { link: self.link.clone() }
+    }
+}
+
+impl<L> fmt::Debug for RedisStore<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
     }

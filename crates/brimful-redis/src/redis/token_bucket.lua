@@ -57,8 +57,14 @@ for first = 3, #ARGV, FIELDS do
     limits[#limits + 1] = limit
 end
 
-local taken = 1
-if operation == 'take' then
+local taken, tokens = 1, math.huge
+if operation == 'take_up_to' then
+    -- The same whole number of tokens from each bucket.
+    for _, limit in ipairs(limits) do
+        local there = math.max(0, limit.capacity - limit.deficit)
+        tokens = math.min(tokens, math.floor(math.min(there, limit.amount) / limit.per_token))
+    end
+elseif operation == 'take' then
     for _, limit in ipairs(limits) do
         if limit.amount > 0 and limit.deficit + limit.amount > limit.capacity then taken = 0 end
     end
@@ -72,9 +78,7 @@ for _, limit in ipairs(limits) do
         limit.deficit = before + limit.amount
         limit.done = limit.amount
     elseif operation == 'take_up_to' then
-        -- Whole tokens only.
-        local whole = math.floor(math.max(0, limit.capacity - before) / limit.per_token) * limit.per_token
-        limit.done = math.min(limit.amount, whole)
+        limit.done = tokens * limit.per_token
         limit.deficit = before + limit.done
     elseif operation == 'charge' then
         limit.deficit = math.max(before, math.min(before + limit.amount, limit.capacity + limit.debt))

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use brimful::Quota;
-use brimful_redis::{FailurePolicy, RedisRateLimiter, SharedError, Source};
+use brimful_redis::{FailurePolicy, RedisRateLimiter, RedisStore, SharedError, Source, Unavailable};
 use tokio::time::Instant;
 
-use crate::server::server;
+use crate::proxy::{Mode, Proxy};
+use crate::server::{Server, server};
 
 const DEADLINE: Duration = Duration::from_millis(100);
 
@@ -174,4 +175,80 @@ async fn a_thousand_tasks_when_the_server_comes_back() {
     // Some may be charged whose reply came after the deadline.
     assert!(admitted <= 500, "{admitted}");
     assert!(admitted >= 400, "{admitted}");
+}
+
+/// A limiter of 1000 tokens behind a proxy to a server.
+async fn behind_proxy(server: &Server, repeats: bool) -> (Proxy, RedisRateLimiter<str>) {
+    let proxy = Proxy::to(server.port()).await;
+    let mut builder = RedisRateLimiter::<str>::builder(slow(1000)).deadline(DEADLINE);
+    if repeats {
+        builder = builder.repeat_lost(Duration::from_secs(60));
+    }
+    let limiter = builder.build(RedisStore::connect(&proxy.url()).await.unwrap()).unwrap();
+    limiter.try_acquire("k").await.unwrap();
+    (proxy, limiter)
+}
+
+async fn charged(server: &Server) -> u32 {
+    let direct = RedisRateLimiter::<str>::builder(slow(1000)).build(server.store().await).unwrap();
+    1000 - direct.peek("k").await.unwrap().limits()[0].remaining
+}
+
+/// Asks until the store decides again.
+async fn recovers(limiter: &RedisRateLimiter<str>) -> Duration {
+    let begun = Instant::now();
+    while limiter.try_acquire("k").await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it is asked again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_second_of_latency() {
+    let server = server!();
+    let (proxy, limiter) = behind_proxy(&server, false).await;
+    proxy.set(Mode::Slow);
+    let time = longest(&limiter, 20, |decision| {
+        assert!(matches!(decision, Err(SharedError::Unavailable(_))), "{decision:?}");
+    })
+    .await;
+    println!("slow: the longest decision took {time:?}");
+    assert!(time >= DEADLINE && time < 10 * DEADLINE, "{time:?}");
+    proxy.set(Mode::Pass);
+    println!("fast again: decides after {:?}", recovers(&limiter).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_half_open() {
+    let server = server!();
+    let (proxy, limiter) = behind_proxy(&server, false).await;
+    proxy.set(Mode::HalfOpen);
+    // The first requests have no answer. Then the connection is made anew.
+    let time = longest(&limiter, 3, |decision| {
+        assert!(matches!(decision, Err(SharedError::Unavailable(_))), "{decision:?}");
+    })
+    .await;
+    println!("half open: the longest decision took {time:?}");
+    assert!(time >= DEADLINE && time < 10 * DEADLINE, "{time:?}");
+    println!("connected anew: decides after {:?}", recovers(&limiter).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_lost_after_the_execution() {
+    let server = server!();
+    // Without ids: the call fails, and may have been charged.
+    let (proxy, limiter) = behind_proxy(&server, false).await;
+    proxy.set(Mode::LoseReply);
+    let lost = limiter.try_acquire("k").await.unwrap_err();
+    let is_open = |error: &SharedError| matches!(error, SharedError::Unavailable(Unavailable::Failed(error)) if error.may_be_done);
+    assert!(is_open(&lost), "{lost}");
+    assert_eq!(charged(&server).await, 2);
+    // With ids: the call is repeated, and is charged once.
+    let (proxy, limiter) = behind_proxy(&server, true).await;
+    assert_eq!(charged(&server).await, 3);
+    proxy.set(Mode::LoseReply);
+    limiter.try_acquire("k").await.unwrap();
+    assert_eq!(charged(&server).await, 4);
+    assert_eq!(limiter.stats().failures, 0);
 }

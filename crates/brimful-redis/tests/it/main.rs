@@ -2,5 +2,6 @@
 
 mod chaos;
 mod limiter;
+mod proxy;
 mod script;
 mod server;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use brimful::{MockClock, Quota, Quotas, RateLimiter, Tokens};
-use brimful_redis::engine::{Bucket, Limit, Operation};
+use brimful_redis::engine::{Bucket, Limit, Operation, execute};
 use redis::Cmd;
 use redis::aio::MultiplexedConnection;
 
@@ -83,7 +83,7 @@ impl Random {
     }
 
     fn below(&mut self, most: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(most) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(most)) >> 64) as u64
     }
 
     /// Returns a number whose size is random too.
@@ -125,15 +125,10 @@ fn expected(buckets: &mut HashMap<usize, Vec<Bucket>>, step: &Step) -> Vec<u64> 
         Some(known) => known.iter().zip(limits).map(|(bucket, (limit, _))| bucket.at(limit, *at)).collect(),
         None => limits.iter().map(|(limit, _)| Bucket::new(limit, *at)).collect(),
     };
-    let admitted = *operation != Operation::Take
-        || now.iter().zip(limits).all(|(bucket, (limit, amount))| bucket.holds(limit, *amount));
+    let (admitted, done) = execute(*operation, &mut now, limits);
+    let changed = *operation == Operation::Reset || done.iter().any(|&done| done > 0);
     let mut reply = vec![u64::from(admitted), now[0].mark];
-    let mut changed = *operation == Operation::Reset;
-    for (bucket, (limit, amount)) in now.iter_mut().zip(limits) {
-        let done = if admitted { bucket.execute(limit, *operation, *amount) } else { 0 };
-        changed |= done > 0;
-        reply.extend([bucket.deficit, done]);
-    }
+    reply.extend(now.iter().zip(done).flat_map(|(bucket, done)| [bucket.deficit, done]));
     if changed {
         // Full buckets are not stored.
         if now.iter().all(|bucket| bucket.deficit == 0) {
