@@ -90,6 +90,16 @@ impl Unavailable {
             _ => None,
         }
     }
+
+    /// Returns whether the request may have been executed.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Unavailable::TimedOut(_) => true,
+            Unavailable::Failed(error) => error.may_be_done,
+            Unavailable::Open(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Unavailable {
@@ -121,6 +131,10 @@ pub enum BuildError {
     LocalShare(u32, String),
     /// The deadline is zero.
     NoDeadline,
+    /// There is no tokio runtime here, on which unused tokens are given back.
+    NoRuntime,
+    /// The credits of leases cannot be kept, for this reason.
+    Credits(String),
 }
 
 impl fmt::Display for BuildError {
@@ -128,6 +142,8 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::Limit(error) => error.fmt(f),
             BuildError::LocalShare(n, why) => write!(f, "LocalShare({n}) is no share of the quota: {why}"),
+            BuildError::NoRuntime => f.write_str("no tokio runtime here: build the limiter inside one"),
+            BuildError::Credits(why) => write!(f, "no credits for leases: {why}"),
             BuildError::NoDeadline => f.write_str("a deadline of 0s leaves no time to ask the store: 100ms is usual"),
         }
     }

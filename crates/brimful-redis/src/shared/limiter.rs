@@ -9,7 +9,7 @@ use brimful::{Quotas, Tokens};
 use tokio::time::Instant;
 
 use super::decision::SharedDecision;
-use super::error::SharedError;
+use super::error::{SharedError, Unavailable};
 use super::fallback::Fallback;
 use super::requests::Requests;
 use super::reservation::SharedReservation;
@@ -184,7 +184,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 }
 
 impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
-    fn key(&self, key: &K) -> String {
+    pub(crate) fn key(&self, key: &K) -> String {
         format!("{}:{key}", self.prefix)
     }
 
@@ -205,12 +205,15 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
                 self.requests.counters.decided(outcome.admitted);
                 Ok(SharedDecision::of_store(&self.quotas, &limits, n, &outcome))
             }
-            Err(why) => {
-                let decided = self.fallback.decide(key, n, why);
-                self.requests.counters.decided_by_policy(decided.is_ok());
-                decided.map(|()| SharedDecision::of_policy(true))
-            }
+            Err(why) => self.decide_by_policy(key, n, why).map(|()| SharedDecision::of_policy(true)),
         }
+    }
+
+    /// Decides by the policy.
+    pub(crate) fn decide_by_policy(&self, key: &str, n: Tokens, why: Unavailable) -> Result<(), SharedError> {
+        let decided = self.fallback.decide(key, n, why);
+        self.requests.counters.decided_by_policy(decided.is_ok());
+        decided
     }
 
     async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<(), SharedError> {
@@ -233,15 +236,15 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     }
 
     pub(super) async fn add(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
-        let (limits, outcome) = self.execute(key, Operation::Add, |limit| limit.given_back(n)).await?;
-        Ok(least(&limits, &outcome))
+        let (_, outcome) = self.execute(key, Operation::Add, |limit| limit.given_back(n)).await?;
+        Ok(self.least_done(&outcome))
     }
 
     /// Charges `n` tokens to each of the key's buckets, into debt if need be, and returns the least that a bucket was
     /// charged.
     pub(super) async fn charge(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
-        let (limits, outcome) = self.execute(key, Operation::Charge, |limit| limit.cost(n)).await?;
-        Ok(least(&limits, &outcome))
+        let (_, outcome) = self.execute(key, Operation::Charge, |limit| limit.cost(n)).await?;
+        Ok(self.least_done(&outcome))
     }
 
     async fn execute(
@@ -255,16 +258,53 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
         Ok((limits, outcome))
     }
 
+    /// Asks the store to take whole tokens or to give them back.
+    pub(crate) async fn ask(&self, key: &str, operation: Operation, n: Tokens) -> Result<Outcome, Unavailable> {
+        self.requests.ask(key, operation, &self.amounts(|limit| limit.cost(n))).await
+    }
+
+    /// Returns the least tokens that were taken from a bucket or given back.
+    pub(crate) fn least_done(&self, outcome: &Outcome) -> Tokens {
+        let done = self.limits.iter().zip(&outcome.buckets).map(|(limit, bucket)| limit.tokens(bucket.1));
+        done.min().unwrap_or(Tokens::ZERO)
+    }
+
+    /// Returns the time after a decision until `n` tokens are there, if no call comes between.
+    pub(crate) fn time_until(&self, outcome: &Outcome, n: Tokens) -> Wait {
+        let each = self.limits.iter().zip(&outcome.buckets).enumerate().map(|(nth, (limit, bucket))| {
+            let missing = (bucket.0 + limit.cost(n)).saturating_sub(limit.capacity());
+            Wait { time: limit.time(missing), limit: nth }
+        });
+        each.max_by_key(|wait| wait.time).unwrap_or(Wait { time: Duration::ZERO, limit: 0 })
+    }
+
+    /// Returns the error of a call that has to wait.
+    pub(crate) fn rate_limited(&self, wait: Wait) -> SharedError {
+        let limit = self.quotas.name(wait.limit).unwrap_or_default().to_owned();
+        SharedError::RateLimited { limit, retry_after: wait.time }
+    }
+
+    /// Returns an error if a cost is above a burst.
+    pub(crate) fn check_cost(&self, n: Tokens) -> Result<(), SharedError> {
+        match self.quotas.iter().find(|(_, quota)| n > quota.capacity()) {
+            Some((name, quota)) => {
+                Err(SharedError::ExceedsBurst { limit: name.to_owned(), requested: n, burst: quota.capacity() })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Returns the limits, each with the units of an amount.
     fn amounts(&self, units: impl Fn(&Limit) -> u64) -> Vec<(Limit, u64)> {
         self.limits.iter().map(|limit| (*limit, units(limit))).collect()
     }
 }
 
-/// Returns the least tokens that were taken from a bucket or given back.
-fn least(limits: &[(Limit, u64)], outcome: &Outcome) -> Tokens {
-    let done = limits.iter().zip(&outcome.buckets).map(|((limit, _), bucket)| limit.tokens(bucket.1));
-    done.min().unwrap_or(Tokens::ZERO)
+/// The time until a limit has tokens, and the index of the limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) time: Duration,
+    pub(crate) limit: usize,
 }
 
 /// Returns a random number from 0 to 1.

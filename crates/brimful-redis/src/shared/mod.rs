@@ -15,5 +15,6 @@ pub use decision::{LimitState, SharedDecision, Source};
 pub use error::{BuildError, SharedError, Unavailable};
 pub use fallback::FailurePolicy;
 pub use limiter::RedisRateLimiter;
+pub(crate) use limiter::Wait;
 pub use reservation::SharedReservation;
 pub use stats::SharedStats;

@@ -35,6 +35,7 @@ impl<S: Store> Requests<S> {
         if let Asks::Nothing(time) = self.breaker.asks() {
             return Err(Unavailable::Open(time));
         }
+        self.counters.asked();
         let id = self.remembered.filter(|_| operation != Operation::Peek).map(|time| (next_id(), time));
         let request = Request { key, operation, limits, id };
         let failure = match tokio::time::timeout(self.deadline, self.ask_until_done(request)).await {

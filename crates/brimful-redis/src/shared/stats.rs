@@ -14,6 +14,8 @@ pub struct SharedStats {
     pub admitted_by_policy: u64,
     /// Calls that the policy refused.
     pub denied_by_policy: u64,
+    /// Requests to the store.
+    pub requests: u64,
     /// Requests to the store that failed or had no answer within the deadline.
     pub failures: u64,
 }
@@ -25,10 +27,15 @@ pub(super) struct Counters {
     denied: AtomicU64,
     admitted_by_policy: AtomicU64,
     denied_by_policy: AtomicU64,
+    requests: AtomicU64,
     failures: AtomicU64,
 }
 
 impl Counters {
+    pub(super) fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn decided(&self, admitted: bool) {
         let counter = if admitted { &self.admitted } else { &self.denied };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -50,6 +57,7 @@ impl Counters {
             denied: read(&self.denied),
             admitted_by_policy: read(&self.admitted_by_policy),
             denied_by_policy: read(&self.denied_by_policy),
+            requests: read(&self.requests),
             failures: read(&self.failures),
         }
     }
