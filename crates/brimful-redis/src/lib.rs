@@ -16,3 +16,7 @@ pub use shared::{
     BuildError, FailurePolicy, LimitState, RedisRateLimiter, RedisRateLimiterBuilder, SharedDecision, SharedError,
     SharedReservation, SharedStats, Source, Unavailable,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
