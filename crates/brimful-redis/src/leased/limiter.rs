@@ -37,7 +37,8 @@ use crate::shared::{RedisRateLimiter, SharedError, SharedStats};
 /// # Refusals
 ///
 /// If the store has no token left, the refusal holds for all calls of the key in this process, without a further round trip,
-/// until the store has earned a token. Calls that find no credit at the same time share one round trip. A process that is
+/// until the store has earned a token. At a fast limit, it holds until the store has earned a batch, and up to a tenth of the
+/// horizon. Calls that find no credit at the same time share one round trip. A process that is
 /// refused asks again for as much as its demand, so at an exhausted key the processes get tokens by how often they ask.
 ///
 /// # Failures

@@ -7,7 +7,7 @@ use brimful::Tokens;
 
 use super::lease::Lease;
 use super::limiter::Inner;
-use crate::engine::{Operation, Store};
+use crate::engine::{Operation, Outcome, Store};
 use crate::shared::{SharedError, Unavailable, Wait};
 
 impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
@@ -18,6 +18,9 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
         if n > Tokens::new(self.max_batch) {
             // No lease would hold it.
             return self.direct.try_acquire_n(key, n).await;
+        }
+        if let Some(wait) = self.leases.get(id).and_then(|lease| lease.empty_for(self.leases.now())) {
+            return Err(self.direct.rate_limited(wait));
         }
         let (lease, _asking) = loop {
             let Some(lease) = self.leases.get_or_make(id, || self.direct.key(key)) else {
@@ -60,10 +63,20 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
                 credit.add_tokens(self.credits.quota().resolution());
             }
             credit.add_tokens(taken);
-        } else if batch > 0 {
-            lease.set_empty(self.leases.now(), self.direct.time_until(&outcome, Tokens::ONE));
+        }
+        if taken < Tokens::new(batch) {
+            lease.set_empty(self.leases.now(), self.pause(&outcome, batch));
         }
         Ok(self.direct.time_until(&outcome, Tokens::new(missing).saturating_sub(taken)))
+    }
+
+    /// Returns the time for which the store is not asked after it had fewer tokens than a batch: until it has one, and then
+    /// until it has a batch, but not for more than a tenth of the horizon, nor until a bucket is more than half full, which
+    /// might lose tokens.
+    fn pause(&self, outcome: &Outcome, batch: u32) -> Wait {
+        let one = self.direct.time_until(outcome, Tokens::ONE);
+        let some = self.direct.time_until(outcome, self.direct.half_a_burst().min(Tokens::new(batch)));
+        Wait { time: one.time.max(some.time.min(self.horizon / 10)), ..one }
     }
 
     /// Returns the credit of a key.

@@ -278,6 +278,12 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
         each.max_by_key(|wait| wait.time).unwrap_or(Wait { time: Duration::ZERO, limit: 0 })
     }
 
+    /// Returns half of the least burst, in whole tokens.
+    pub(crate) fn half_a_burst(&self) -> Tokens {
+        let least = self.quotas.as_slice().iter().map(|quota| quota.capacity().whole()).min();
+        Tokens::new(least.unwrap_or_default() / 2)
+    }
+
     /// Returns the error of a call that has to wait.
     pub(crate) fn rate_limited(&self, wait: Wait) -> SharedError {
         let limit = self.quotas.name(wait.limit).unwrap_or_default().to_owned();
