@@ -40,7 +40,7 @@
 //! | wait until the tokens are there | [`acquire`](RateLimiter::acquire), [`acquire_n`](RateLimiter::acquire_n) with `.await` or [`.wait()`](Acquire::wait); for threads also [`acquire_blocking`](RateLimiter::acquire_blocking), [`acquire_n_blocking`](RateLimiter::acquire_n_blocking) |
 //! | wait, but not longer than a limit | the same with [`.within(timeout)`](Acquire::within) or [`.until(deadline_ns)`](Acquire::until) |
 //! | wait in a task that is spawned | [`acquire_n_owned`](RateLimiter::acquire_n_owned) |
-//! | pay now for a cost that is known later | [`try_reserve_n`](RateLimiter::try_reserve_n), [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned); [`reserve_n`](RateLimiter::reserve_n) waits |
+//! | pay now for a cost that is known later | [`try_reserve_n`](RateLimiter::try_reserve_n), [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned); [`reserve_n`](RateLimiter::reserve_n) waits; [`settle_later`](RateLimiter::settle_later) after any other verb |
 //! | leave tokens for other calls | [`background`](RateLimiter::background), [`leaving`](RateLimiter::leaving) |
 //! | limit a function | [`wrap`](RateLimiter::wrap), [`wrap_blocking`](RateLimiter::wrap_blocking) |
 //! | give the time instead of reading the clock | [`at`](RateLimiter::at) |
