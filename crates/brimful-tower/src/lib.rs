@@ -11,8 +11,13 @@ pub mod address;
 pub mod headers;
 pub mod hints;
 pub mod key;
+mod limits;
 mod service;
 
 pub use headers::headers;
 pub use hints::FromHeaders;
-pub use service::{Limiter, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture};
+pub use limits::Limiter;
+pub use service::{
+    BodyEnd, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead,
+    Settlement,
+};

@@ -12,11 +12,12 @@ use tower_layer::Layer;
 
 use super::answer::Refusal;
 use super::exempt::Exempt;
-use super::limiter::Limiter;
 use super::options::Options;
 use super::rate_limit::RateLimit;
+use super::settle::{ResponseHead, Settlement};
 use crate::headers::IetfDraft;
 use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
+use crate::limits::Limiter;
 
 /// A layer that limits the rate of requests.
 ///
@@ -82,6 +83,8 @@ where
                 limiter,
                 policy: Cow::Borrowed("default"),
                 cost: None,
+                settle: None,
+                charges_later: false,
                 exempt: Exempt::default(),
                 longest_wait: Duration::ZERO,
                 on_missing_key: OnMissingKey::default(),
@@ -134,6 +137,74 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// A cost of zero is always admitted. A cost above the burst never is, and its response has no `Retry-After`.
     pub fn cost(mut self, cost: impl Fn(&RequestHead<'_>) -> Tokens + Send + Sync + 'static) -> Self {
         self.options.cost = Some(Box::new(cost));
+        self
+    }
+
+    /// Sets the function that says what a request has cost, by its response: at once, or when the body ends.
+    ///
+    /// A request takes its [cost](RateLimitLayerBuilder::cost) when it is admitted. The settlement gives back the rest, or
+    /// charges the tokens that are missing, which may take the bucket into debt, by default down to a burst below zero
+    /// ([`Quota::max_debt`](brimful::Quota::max_debt)). Further requests are then refused until the debt is earned.
+    ///
+    /// A request costs its cost, and the function is not asked, if the service fails, or if the client goes away before the
+    /// response is there. So a client that goes away does not avoid the charge. A layer that makes responses of errors has
+    /// to be inside of this one.
+    ///
+    /// The headers of responses show the bucket before the settlement. A concurrency limit takes one permit for each request,
+    /// and settles nothing.
+    ///
+    /// # Examples
+    ///
+    /// Count failed logins only. Attempts that run at the same time hold their tokens, so that they cannot exceed the limit
+    /// together. With [`charge_later`](RateLimitLayerBuilder::charge_later) they hold none.
+    ///
+    /// ```
+    /// use brimful::{KeyedRateLimiter, Quota};
+    /// use brimful_tower::key::ClientAddress;
+    /// use brimful_tower::{RateLimitLayer, Settlement};
+    /// use http::StatusCode;
+    /// use std::sync::Arc;
+    ///
+    /// let limiter = Arc::new(KeyedRateLimiter::new(Quota::per_hour(5)));
+    /// let failed_logins = RateLimitLayer::builder(limiter, ClientAddress::new())
+    ///     .settle(|response| Settlement::now(u32::from(response.status == StatusCode::UNAUTHORIZED)))
+    ///     .build();
+    /// ```
+    ///
+    /// Charge a token for each 1024 bytes that were sent, and nothing if the server fails:
+    ///
+    /// ```
+    /// # use brimful::{KeyedRateLimiter, Quota, Tokens};
+    /// # use brimful_tower::key::ClientAddress;
+    /// # use brimful_tower::{RateLimitLayer, Settlement};
+    /// # use std::sync::Arc;
+    /// # let limiter = Arc::new(KeyedRateLimiter::new(Quota::per_hour(5)));
+    /// let by_size = RateLimitLayer::builder(limiter, ClientAddress::new())
+    ///     .settle(|response| match response.status.is_server_error() {
+    ///         true => Settlement::now(0),
+    ///         false => Settlement::at_end(|end| {
+    ///             Tokens::new(u32::try_from(end.bytes.div_ceil(1024)).unwrap_or(u32::MAX))
+    ///         }),
+    ///     })
+    ///     .build();
+    /// ```
+    pub fn settle(mut self, settle: impl Fn(&ResponseHead<'_>) -> Settlement + Send + Sync + 'static) -> Self {
+        self.options.settle = Some(Arc::new(settle));
+        self
+    }
+
+    /// Charges a request only when its response is [settled](RateLimitLayerBuilder::settle). Before that, it is admitted if
+    /// its cost is there, and takes nothing.
+    ///
+    /// All requests in flight can find the same tokens. So the requests that are charged in a time t are at most
+    /// `burst + rate × t`, and as many more as were in flight at once. The requests beyond the burst take the bucket into
+    /// debt, and its limit of debt leaves the rest uncharged. Without this setting, no request is admitted beyond the quota,
+    /// but requests that turn out to cost nothing can be refused while others are in flight.
+    ///
+    /// A request that [waits](RateLimitLayerBuilder::wait_up_to) takes its tokens at the end of its wait. Without a function
+    /// that settles, the setting has no effect.
+    pub fn charge_later(mut self) -> Self {
+        self.options.charges_later = true;
         self
     }
 
@@ -206,7 +277,8 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Returns the layer.
-    pub fn build(self) -> RateLimitLayer<E, L> {
+    pub fn build(mut self) -> RateLimitLayer<E, L> {
+        self.options.charges_later &= self.options.settle.is_some();
         RateLimitLayer { options: Arc::new(self.options) }
     }
 }

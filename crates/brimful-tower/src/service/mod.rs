@@ -2,17 +2,18 @@
 
 mod answer;
 mod body;
-mod calls;
 mod exempt;
 mod future;
+mod hold;
 mod layer;
-mod limiter;
 mod options;
 mod rate_limit;
+mod serving;
+mod settle;
 
 pub use answer::Refusal;
 pub use body::ResponseBody;
 pub use future::ResponseFuture;
 pub use layer::{RateLimitLayer, RateLimitLayerBuilder};
-pub use limiter::Limiter;
 pub use rate_limit::RateLimit;
+pub use settle::{BodyEnd, ResponseHead, Settlement};

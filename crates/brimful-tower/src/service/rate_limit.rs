@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::future::{ResponseFuture, Waiting};
-use super::limiter::Limiter;
+use super::hold::Hold;
 use super::options::Options;
+use super::serving::Serving;
 use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
+use crate::limits::Limiter;
 
 /// A service that limits the rate of requests to another one, made by a [`RateLimitLayer`](crate::RateLimitLayer).
 pub struct RateLimit<S, E, L> {
@@ -30,13 +33,32 @@ impl<S, E, L> RateLimit<S, E, L> {
     }
 }
 
+impl<S, E, L> RateLimit<S, E, L> {
+    /// Passes a request on.
+    #[inline]
+    fn serve<B>(
+        &mut self,
+        request: Request<B>,
+        hold: Option<Hold<L::Held>>,
+        headers: Option<HeaderMap>,
+    ) -> ResponseFuture<S, B, E, L>
+    where
+        S: Service<Request<B>>,
+        E: KeyExtractor,
+        L: Limiter<E::Key>,
+    {
+        ResponseFuture::serving(Serving::new(self.service.call(request), hold, headers))
+    }
+}
+
 impl<S, E, L, B, R> Service<Request<B>> for RateLimit<S, E, L>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     E: KeyExtractor,
     L: Limiter<E::Key>,
+    R: Body,
 {
-    type Response = Response<ResponseBody<R>>;
+    type Response = Response<ResponseBody<R, L::Held>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, B, E, L>;
 
@@ -49,31 +71,29 @@ where
         let options = &self.options;
         let head = RequestHead::from(&request);
         if options.exempt.covers(&head) {
-            return ResponseFuture::serving(self.service.call(request), None);
+            return self.serve(request, None, None);
         }
         let key = match options.key.key(&head) {
             Ok(key) => key,
-            Err(_) if options.on_missing_key == OnMissingKey::Admit => {
-                return ResponseFuture::serving(self.service.call(request), None);
-            }
+            Err(_) if options.on_missing_key == OnMissingKey::Admit => return self.serve(request, None, None),
             Err(missing) => return ResponseFuture::answered(options.answer_missing_key(&missing)),
         };
         let cost = options.cost(&head);
-        let decision = options.limiter.decide(&key, cost);
-        if L::decided(&decision).allowed() {
-            let headers = options.admitted(&decision);
+        let (decision, hold) = options.decide(&key, cost);
+        if L::allowed(&decision) {
+            let headers = options.admitted(&key, &decision);
             if options.in_extensions {
                 request.extensions_mut().insert(decision);
             }
-            return ResponseFuture::serving(self.service.call(request), headers);
+            return self.serve(request, hold, headers);
         }
-        if options.longest_wait.is_zero() {
-            return ResponseFuture::answered(options.answer_refused(&decision));
+        let longest = options.longest_wait;
+        if longest.is_zero() {
+            return ResponseFuture::answered(options.answer_refused(&key, &decision));
         }
-        let wait = options.limiter.wait(&key, cost, options.longest_wait);
         // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
         let service = self.service.clone();
-        ResponseFuture::waiting(Waiting::new(wait, decision, key, request, service, options.clone()))
+        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, service, options.clone()))
     }
 }
 

@@ -5,3 +5,5 @@ mod headers;
 mod hints;
 mod keys;
 mod service;
+mod service_settle;
+mod support;
