@@ -16,7 +16,7 @@ mod service;
 
 pub use headers::headers;
 pub use hints::FromHeaders;
-pub use limits::Limiter;
+pub use limits::{Classes, Limiter};
 pub use service::{
     BodyEnd, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead,
     Settlement,

@@ -47,6 +47,12 @@ pub trait Calls<K>: Send + Sync + 'static {
 
     /// Returns the current quota of the policy with this name.
     fn quota(&self, key: &K, policy: &str) -> Option<Quota>;
+
+    /// Returns the name of the key's policy, if it is not that of the layer.
+    fn policy(&self, key: &K) -> Option<&str> {
+        let _ = key;
+        None
+    }
 }
 
 /// What a request holds until its response ends. If it is dropped, all that was taken is given back.

@@ -19,9 +19,9 @@ use crate::headers::IetfDraft;
 use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
 use crate::limits::Limiter;
 
-/// A layer that limits the rate of requests.
+/// A layer that limits requests: their rate, or those that are in flight.
 ///
-/// It is made of a limiter of `brimful` and of the [key](crate::key) of a request. The limiter has the quotas and the
+/// It is made of a [limiter](Limiter) of `brimful` and of the [key](crate::key) of a request. The limiter has the quotas and the
 /// buckets, which all clones of the layer and of its services share. It stays usable from outside: for its statistics, to
 /// change a quota, or to be shared with another layer.
 ///
@@ -30,7 +30,9 @@ use crate::limits::Limiter;
 /// [waits](RateLimitLayerBuilder::wait_up_to) in the limiter's queue.
 ///
 /// For several named quotas at once, use a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter): all of them are
-/// charged, or none. For several keys, use several layers.
+/// charged, or none. For several keys, use several layers. A [concurrency limit](Limiter) is a layer too: the request holds
+/// its permit until the body of the response ends. Put it outside of the limit of a rate, so that it costs no tokens if it is
+/// refused.
 ///
 /// # Examples
 ///
@@ -263,7 +265,8 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Puts the decision into the extensions of an admitted request: a [`Decision`](brimful::Decision), or a
-    /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas. After a wait, it is a look at the bucket. By
+    /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas; of a concurrency limit, `Result<(),
+    /// TryAcquirePermitError>`. After a wait, it is a look at the bucket. By
     /// default it is not, because this allocates.
     pub fn decision_in_extensions(mut self) -> Self {
         self.options.in_extensions = true;

@@ -97,6 +97,11 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         decided.map(|decided| self.headers(key, decided, |headers| headers))
     }
 
+    /// Returns the name of the policy of a limiter of one quota.
+    fn policy(&self, key: &E::Key) -> &str {
+        self.limiter.policy(key).unwrap_or(&self.policy)
+    }
+
     fn headers(
         &self,
         key: &E::Key,
@@ -104,7 +109,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         change: impl FnOnce(Headers<'_>) -> Headers<'_>,
     ) -> HeaderMap {
         let quotas = |policy: &str| self.limiter.quota(key, policy);
-        let mut headers = headers(decided).policy(&self.policy).quotas(&quotas).ietf(self.draft);
+        let mut headers = headers(decided).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
         if self.x_rate_limit {
             headers = headers.x_rate_limit();
         }
@@ -130,7 +135,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         retry_after: Option<Duration>,
         is_shed: bool,
     ) -> Response<Bytes> {
-        let own: &str = &self.policy;
+        let own = self.policy(key);
         let violated: Vec<&str> = match decided {
             Some(decided) => decided.violated().map(|name| name.unwrap_or(own)).collect(),
             None => vec![own],

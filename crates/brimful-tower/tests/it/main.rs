@@ -5,5 +5,7 @@ mod headers;
 mod hints;
 mod keys;
 mod service;
+mod service_classes;
+mod service_permits;
 mod service_settle;
 mod support;

@@ -1,10 +1,8 @@
 //! Costs that are known by the response.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Pending, Ready, pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,55 +11,13 @@ use brimful::{Clock, KeyedCompositeLimiter, KeyedRateLimiter, MockClock, Tokens}
 use brimful_tower::{BodyEnd, RateLimitLayer, RateLimitLayerBuilder, ResponseHead, Settlement};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Frame;
 use http_body_util::Empty;
 use tower::{Layer, Service, service_fn};
 
-use crate::support::{answers, body, by_api_key, call, keyed, poll, request, status};
+use crate::support::{Frames, answers, body, by_api_key, call, keyed, poll, request, status, take};
 
 type Keyed = KeyedRateLimiter<HeaderValue, MockClock>;
-
-/// A body that has these frames, and does not say when it ends.
-struct Frames {
-    frames: VecDeque<Result<Frame<Bytes>, &'static str>>,
-    size: Option<u64>,
-}
-
-impl Frames {
-    fn new<const N: usize>(data: [&'static str; N]) -> Self {
-        Frames { frames: data.into_iter().map(|data| Ok(Frame::data(data.into()))).collect(), size: None }
-    }
-
-    fn then(mut self, frame: Result<Frame<Bytes>, &'static str>) -> Self {
-        self.frames.push_back(frame);
-        self
-    }
-
-    fn sized(self, size: u64) -> Self {
-        Frames { size: Some(size), ..self }
-    }
-}
-
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = &'static str;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
-        Poll::Ready(self.frames.pop_front())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.size.map(SizeHint::with_exact).unwrap_or_default()
-    }
-}
-
-/// Takes frames of a body, and drops it.
-fn take(body: impl Body, frames: usize) {
-    let mut body = Box::pin(body);
-    for _ in 0..frames {
-        assert!(body.as_mut().poll_frame(&mut Context::from_waker(std::task::Waker::noop())).is_ready());
-    }
-}
 
 fn builder(limiter: &Arc<Keyed>) -> RateLimitLayerBuilder<brimful_tower::key::HeaderKey, Keyed> {
     RateLimitLayer::builder(limiter.clone(), by_api_key())

@@ -1,5 +1,6 @@
 //! What the tests of the middleware share.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use brimful::{KeyedRateLimiter, MockClock, Quota};
 use brimful_tower::key::HeaderKey;
 use bytes::Bytes;
 use http::{HeaderName, Request, Response};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tower::{Service, service_fn};
 
@@ -63,4 +64,46 @@ where
     S: Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone,
 {
     call(service, request).status().as_u16()
+}
+
+/// A body that has these frames, and does not say when it ends.
+pub(crate) struct Frames {
+    frames: VecDeque<Result<Frame<Bytes>, &'static str>>,
+    size: Option<u64>,
+}
+
+impl Frames {
+    pub(crate) fn new<const N: usize>(data: [&'static str; N]) -> Self {
+        Frames { frames: data.into_iter().map(|data| Ok(Frame::data(data.into()))).collect(), size: None }
+    }
+
+    pub(crate) fn then(mut self, frame: Result<Frame<Bytes>, &'static str>) -> Self {
+        self.frames.push_back(frame);
+        self
+    }
+
+    pub(crate) fn sized(self, size: u64) -> Self {
+        Frames { size: Some(size), ..self }
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = &'static str;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+        Poll::Ready(self.frames.pop_front())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.size.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+/// Takes frames of a body, and drops it.
+pub(crate) fn take(body: impl Body, frames: usize) {
+    let mut body = Box::pin(body);
+    for _ in 0..frames {
+        assert!(body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
 }
