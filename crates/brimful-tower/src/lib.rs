@@ -8,6 +8,7 @@
 //! The last three are usable without tower.
 
 pub mod address;
+pub mod checks;
 pub mod headers;
 pub mod hints;
 pub mod key;
@@ -18,6 +19,6 @@ pub use headers::headers;
 pub use hints::FromHeaders;
 pub use limits::{Classes, Limiter};
 pub use service::{
-    BodyEnd, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead,
-    Settlement,
+    AnswerForm, BodyEnd, Event, Handle, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody,
+    ResponseFuture, ResponseHead, Settlement,
 };

@@ -136,11 +136,11 @@ impl<'a> Headers<'a> {
     /// Returns the headers as a map.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
-        self.to_map_beside(2)
+        self.map_beside(2)
     }
 
     /// Returns the headers as a map with space for `others`.
-    pub(crate) fn to_map_beside(&self, others: usize) -> HeaderMap {
+    pub(crate) fn map_beside(&self, others: usize) -> HeaderMap {
         let of_the_draft = if self.draft.is_some() { 2 } else { 0 };
         let not_standard = if self.x_rate_limit { 3 } else { 0 };
         let mut map = HeaderMap::with_capacity(1 + of_the_draft + not_standard + others);

@@ -1,5 +1,6 @@
 //! [`Calls`]: the calls that the middleware makes to a limiter.
 
+use std::error::Error;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub trait Held: Send + Sync + 'static {
 }
 
 /// The error of a wait.
-pub trait Vain {
+pub trait Vain: Error + Send + Sync + 'static {
     /// Returns whether a quota is the reason: the tokens would not have been there in time, or never are.
     fn is_of_quota(&self) -> bool;
     fn retry_after(&self) -> Option<Duration>;

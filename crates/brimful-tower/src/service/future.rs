@@ -153,7 +153,8 @@ where
                     self.held = L::granted(granted).or_else(|| options.limiter.hold(&self.key, self.cost));
                 }
                 Err(error) => {
-                    let answer = options.answer_late(&self.key, &self.decision, &error);
+                    let request = self.request.as_ref().expect("the service has not got it yet");
+                    let answer = options.answer_late(&request.into(), &self.key, &self.decision, &error);
                     return Poll::Ready(Ok(Served::Refused(answer)));
                 }
             }

@@ -13,7 +13,7 @@ use super::future::{ResponseFuture, Waiting};
 use super::hold::Hold;
 use super::options::Options;
 use super::serving::Serving;
-use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
+use crate::key::{KeyExtractor, RequestHead};
 use crate::limits::Limiter;
 
 /// A service that limits the rate of requests to another one, made by a [`RateLimitLayer`](crate::RateLimitLayer).
@@ -70,30 +70,40 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let options = &self.options;
         let head = RequestHead::from(&request);
-        if options.exempt.covers(&head) {
+        if options.control.exempts(&head) {
             return self.serve(request, None, None);
         }
+        options.look_for_proxy(&head);
         let key = match options.key.key(&head) {
             Ok(key) => key,
-            Err(_) if options.on_missing_key == OnMissingKey::Admit => return self.serve(request, None, None),
-            Err(missing) => return ResponseFuture::answered(options.answer_missing_key(&missing)),
+            Err(missing) => {
+                return match options.answer_missing_key(&head, &missing) {
+                    Some(answer) => ResponseFuture::answered(answer),
+                    None => self.serve(request, None, None),
+                };
+            }
         };
         let cost = options.cost(&head);
         let (decision, hold) = options.decide(&key, cost);
         if L::allowed(&decision) {
-            let headers = options.admitted(&key, &decision);
-            if options.in_extensions {
-                request.extensions_mut().insert(decision);
+            options.find_shares(&head, &key, &decision, cost);
+        } else {
+            let longest = options.control.longest_wait();
+            if !longest.is_zero() && !options.control.is_shadow() {
+                // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
+                let service = self.service.clone();
+                let waiting = Waiting::new((key, cost, decision), longest, request, service, options.clone());
+                return ResponseFuture::waiting(waiting);
             }
-            return self.serve(request, hold, headers);
+            if let Some(answer) = options.answer_refused(&head, &key, &decision) {
+                return ResponseFuture::answered(answer);
+            }
         }
-        let longest = options.longest_wait;
-        if longest.is_zero() {
-            return ResponseFuture::answered(options.answer_refused(&key, &decision));
+        let headers = options.admitted(&key, &decision);
+        if options.in_extensions {
+            request.extensions_mut().insert(decision);
         }
-        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-        let service = self.service.clone();
-        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, service, options.clone()))
+        self.serve(request, hold, headers)
     }
 }
 
