@@ -19,6 +19,6 @@ pub use headers::headers;
 pub use hints::FromHeaders;
 pub use limits::{Classes, Limiter};
 pub use service::{
-    AnswerForm, BodyEnd, Event, Handle, RateLimit, RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody,
-    ResponseFuture, ResponseHead, Settlement,
+    AnswerForm, BackPressure, BackPressureFuture, BackPressureLayer, BodyEnd, Event, Handle, RateLimit, RateLimitLayer,
+    RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead, Settlement,
 };

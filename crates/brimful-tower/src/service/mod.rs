@@ -1,6 +1,7 @@
 //! The middleware: [`RateLimitLayer`] and [`RateLimit`].
 
 mod answer;
+mod back_pressure;
 mod body;
 mod builder;
 mod control;
@@ -18,6 +19,7 @@ mod refusal;
 mod serving;
 mod settle;
 
+pub use back_pressure::{BackPressure, BackPressureFuture, BackPressureLayer};
 pub use body::ResponseBody;
 pub use builder::RateLimitLayerBuilder;
 pub use control::Handle;

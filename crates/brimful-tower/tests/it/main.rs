@@ -1,6 +1,7 @@
 //! The crate from outside.
 
 mod addresses;
+mod back_pressure;
 mod headers;
 mod hints;
 mod keys;
