@@ -317,7 +317,7 @@ fn concurrent_calls_charge_their_costs_and_nothing_else() {
     assert_eq!(limiter.balance(), 10.0);
 }
 
-/// What another verb has taken is settled once, on limiters of every kind.
+/// Tokens of another verb are settled once, on limiters of every kind.
 #[test]
 fn tokens_that_were_taken_already_are_settled_later() {
     /// Takes 4 of 10 tokens, and settles them; then settles nothing at 3.

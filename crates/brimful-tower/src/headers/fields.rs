@@ -11,11 +11,11 @@ use super::structured::List;
 use super::values::Values;
 use super::window::window;
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+static X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+static X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+static X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// A version of the draft "`RateLimit` header fields for HTTP" of the IETF, in which the fields `RateLimit` and
 /// `RateLimit-Policy` are written. The form of the fields has changed between drafts, and may change again.
@@ -146,17 +146,17 @@ impl<'a> Headers<'a> {
         let mut map = HeaderMap::with_capacity(1 + of_the_draft + not_standard + others);
         let mut values = Values::new();
         if let Some(wait) = self.refused.flatten() {
-            values.write(RETRY_AFTER, |text| text.push_number(seconds(wait).max(1)));
+            values.write(&RETRY_AFTER, |text| text.push_number(seconds(wait).max(1)));
         }
         if let Some(IetfDraft::Draft10) = self.draft {
-            values.write(RATE_LIMIT_POLICY, |text| self.write_policies(&mut List::new(text)));
-            values.write(RATE_LIMIT, |text| self.write_limits(&mut List::new(text)));
+            values.write(&RATE_LIMIT_POLICY, |text| self.write_policies(&mut List::new(text)));
+            values.write(&RATE_LIMIT, |text| self.write_limits(&mut List::new(text)));
         }
         if let Some(tightest) = self.decided.tightest().filter(|_| self.x_rate_limit) {
-            values.write(X_LIMIT, |text| text.push_number(tightest.limit().into()));
-            values.write(X_REMAINING, |text| text.push_number(tightest.remaining().into()));
+            values.write(&X_LIMIT, |text| text.push_number(tightest.limit().into()));
+            values.write(&X_REMAINING, |text| text.push_number(tightest.remaining().into()));
             if let Some(wait) = tightest.reset_after() {
-                values.write(X_RESET, |text| text.push_number(seconds(wait)));
+                values.write(&X_RESET, |text| text.push_number(seconds(wait)));
             }
         }
         values.insert_into(&mut map);
@@ -208,7 +208,7 @@ fn seconds(wait: Duration) -> u64 {
 pub(crate) fn merge(map: &mut HeaderMap, headers: HeaderMap) {
     // Each name occurs once, so that none is `None`.
     for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name?, value))) {
-        let is_list = [RATE_LIMIT, RATE_LIMIT_POLICY].contains(&name);
+        let is_list = [&RATE_LIMIT, &RATE_LIMIT_POLICY].contains(&&name);
         if is_list || !map.contains_key(&name) {
             map.append(name, value);
         }

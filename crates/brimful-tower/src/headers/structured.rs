@@ -44,7 +44,7 @@ impl Item<'_> {
 fn write_string(out: &mut Text, text: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     out.push(b"\"");
-    // What needs no escape is written at once.
+    // A part without escapes is written at once.
     for part in text.chunk_by(|a, b| is_plain(*a) && is_plain(*b)) {
         match *part {
             [byte @ (b'"' | b'\\')] => out.push(&[b'\\', byte]),

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-/// Enough for the values of two limits or three.
-const INLINE: usize = 256;
+/// Enough for the values of two limits.
+const INLINE: usize = 128;
 
 /// A text that is written on the stack as long as it is short, and is then shared by the values that are parts of it.
 pub(super) struct Text {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_text_of_any_length_is_kept() {
-        for (chunk, times) in [(1, 255), (1, 256), (1, 257), (7, 36), (7, 37), (100, 30), (300, 1), (256, 1), (256, 2)]
+        for (chunk, times) in [(1, 127), (1, 128), (1, 129), (7, 18), (7, 19), (100, 30), (300, 1), (128, 1), (128, 2)]
         {
             let mut text = Text::new();
             let expected: Vec<u8> = (0..chunk * times).map(|n| (n % 251) as u8).collect();

@@ -11,16 +11,17 @@ const MOST: usize = 6;
 pub(super) struct Values {
     text: Text,
     /// The names, and the ends of the values in the text.
-    fields: [Option<(HeaderName, usize)>; MOST],
+    fields: [Option<(&'static HeaderName, usize)>; MOST],
 }
 
 impl Values {
     pub(super) fn new() -> Self {
-        Values { text: Text::new(), fields: [const { None }; MOST] }
+        Values { text: Text::new(), fields: [None; MOST] }
     }
 
     /// Adds a header, whose value the function writes: printable ASCII. An empty value is no header.
-    pub(super) fn write(&mut self, name: HeaderName, value: impl FnOnce(&mut Text)) {
+    #[inline]
+    pub(super) fn write(&mut self, name: &'static HeaderName, value: impl FnOnce(&mut Text)) {
         let begin = self.text.len();
         value(&mut self.text);
         let end = self.text.len();
@@ -29,6 +30,7 @@ impl Values {
         }
     }
 
+    #[inline]
     pub(super) fn insert_into(self, map: &mut HeaderMap) {
         let Values { text, fields } = self;
         if text.len() == 0 {

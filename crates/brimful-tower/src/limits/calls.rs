@@ -14,7 +14,7 @@ pub trait Calls<K>: Send + Sync + 'static {
     /// The decision on a request, which can be put into its extensions.
     type Decision: Clone + Send + Sync + 'static;
 
-    /// What an admitted request can hold until its response ends.
+    /// The tokens or the permit that an admitted request can hold until its response ends.
     type Held: Held;
 
     /// A wait for the tokens of a request.
@@ -43,7 +43,7 @@ pub trait Calls<K>: Send + Sync + 'static {
     /// Returns the permit that a wait has ended in.
     fn granted(granted: Self::Granted) -> Option<Self::Held>;
 
-    /// Returns what a request holds that has taken these tokens, so that they can be settled later; `None` for permits.
+    /// Returns the tokens that a request has taken, so that they can be settled later; `None` for permits.
     fn hold(self: &Arc<Self>, key: &K, taken: Tokens) -> Option<Self::Held>;
 
     /// Returns the current quota of the policy with this name.
@@ -56,7 +56,8 @@ pub trait Calls<K>: Send + Sync + 'static {
     }
 }
 
-/// What a request holds until its response ends. If it is dropped, all that was taken is given back.
+/// The tokens or the permit that a request holds until its response ends. If it is dropped, all that was taken is given
+/// back.
 pub trait Held: Send + Sync + 'static {
     /// Whether every request holds it until the end of its response, as a permit; if not, until the cost is settled.
     const LASTS: bool;

@@ -37,7 +37,7 @@ impl<C: Clock + Send + Sync + 'static> Held for OwnedReservation<C> {
     const LASTS: bool = false;
 
     fn settle(self, cost: Tokens) {
-        // What the limit of debt leaves uncharged is not charged.
+        // The tokens that the limit of debt leaves uncharged stay so.
         let _ = self.commit(cost);
     }
 }

@@ -26,7 +26,7 @@ use crate::limits::{Held, Limiter};
 pub struct RateLimitLayerBuilder<E, L> {
     options: Options<E, L>,
     settings: Settings,
-    /// Where the builder was made.
+    /// The place in the code that made the builder.
     place: &'static Location<'static>,
 }
 
@@ -258,8 +258,8 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     ///
     /// A bucket that is refilled and used at about this share crosses it again and again. So at most 10 events a second are
     /// reported for all keys, after a burst of 10, and the next one has the number of those that were left out. A cost with a
-    /// fraction counts as the next whole number, and may cross twice. What a request takes when it is
-    /// [settled](RateLimitLayerBuilder::settle), or after a wait, is not seen.
+    /// fraction counts as the next whole number, and may cross twice. Tokens that a request takes when it is
+    /// [settled](RateLimitLayerBuilder::settle), or after a wait, are not seen.
     ///
     /// # Examples
     ///
@@ -284,7 +284,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
         self
     }
 
-    /// Tells the timeout of the server for a request, for the [check BT004](crate::checks#bt004). It changes nothing else.
+    /// States the timeout of the server for a request, for the [check BT004](crate::checks#bt004). It changes nothing else.
     pub fn server_timeout(mut self, timeout: Duration) -> Self {
         self.settings.server_timeout = Some(timeout);
         self
@@ -325,7 +325,10 @@ where
             "`charge_later` has no effect without a function that settles: add `settle`",
         ),
         (settles && L::Held::LASTS, "a permit is not settled: `settle` has no effect on a concurrency limit"),
-        (options.share.is_some() && !reports, "`share_used` reports to nobody: add `on_event`"),
+        (
+            options.share.is_some() && !reports,
+            "`share_used` has no effect without a function for events: add `on_event`",
+        ),
     ];
     texts.into_iter().filter(|(is_found, _)| *is_found).map(|(_, text)| Finding::new(Check::NoEffect, text))
 }

@@ -12,7 +12,7 @@ use super::latest::Latest;
 use crate::checks::{Check, Finding, ProxyWatch};
 use crate::key::RequestHead;
 
-/// The settings that change at run time, and what was found and counted. Every number and flag is read and written by
+/// The settings that change at run time, the findings and the count. Every number and flag is read and written by
 /// itself, so no ordering is needed.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -23,7 +23,7 @@ pub(super) struct Control {
     exempt: Latest<Exempt>,
     pub(super) proxy: ProxyWatch,
     server_timeout: Option<Duration>,
-    /// What was found when the layer was built, and does not change.
+    /// The findings of the time when the layer was built, which do not change.
     found: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! [`Event`]: what the middleware reports as it happens.
+//! [`Event`]: a report of the middleware.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use crate::checks::Finding;
 use crate::headers::Decided;
 use crate::key::RequestHead;
 
-/// What a middleware reports to the function of [`on_event`](crate::RateLimitLayerBuilder::on_event), on the thread of the
+/// An event that a middleware reports to the function of [`on_event`](crate::RateLimitLayerBuilder::on_event), on the thread of the
 /// request, before the response.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -113,7 +113,7 @@ where
     decision: L::Decision,
     key: E::Key,
     cost: Tokens,
-    /// What was granted: given back if the service does not get the request.
+    /// The tokens or the permit that were granted: given back if the service does not get the request.
     held: Option<L::Held>,
     /// Taken by the service.
     request: Option<Request<B>>,

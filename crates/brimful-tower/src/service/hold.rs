@@ -1,4 +1,4 @@
-//! [`Hold`]: what an admitted request holds until its response ends.
+//! [`Hold`]: the tokens or the permit that an admitted request holds until its response ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -11,7 +11,7 @@ use super::settle::{BodyEnd, ResponseHead, Settle, SettleAtEnd, When};
 use crate::limits::Held;
 
 /// Tokens that are settled once, by the head or the end of the response; or a permit. If it is dropped before, the request
-/// costs its cost, or what the body that was taken until then has cost.
+/// costs its cost; or, if the body has begun, the cost of the part that was taken.
 pub(super) struct Hold<H: Held> {
     /// `None` when it was settled.
     held: Option<H>,
@@ -22,7 +22,7 @@ pub(super) struct Hold<H: Held> {
     size: Option<u64>,
 }
 
-/// What the request costs.
+/// The cost of the request, or the function that returns it.
 enum Price {
     /// Its cost.
     Cost,

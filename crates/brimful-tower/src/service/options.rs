@@ -32,7 +32,7 @@ pub(super) struct Options<E, L> {
     pub(super) settle: Option<Settle>,
     /// Whether a request takes its tokens only when it is settled.
     pub(super) charges_later: bool,
-    /// What changes at run time.
+    /// The settings that change at run time.
     pub(super) control: Arc<Control>,
     pub(super) on_missing_key: OnMissingKey,
     /// Whether responses of the service have the headers.

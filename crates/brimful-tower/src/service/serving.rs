@@ -14,7 +14,7 @@ use crate::headers::merge;
 use crate::limits::Held;
 
 pin_project! {
-    /// The service has the request. What it holds goes to the body of its response.
+    /// The service has the request. The tokens or the permit that it holds go to the body of its response.
     pub(super) struct Serving<F, H: Held> {
         #[pin]
         future: F,

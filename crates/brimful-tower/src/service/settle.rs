@@ -1,4 +1,4 @@
-//! [`Settlement`]: what a request has cost, by its response.
+//! [`Settlement`]: the cost of a request, by its response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) type Settle = Arc<dyn Fn(&ResponseHead<'_>) -> Settlement + Send + Sy
 /// A function that settles the cost of a request by the end of its response.
 pub(super) type SettleAtEnd = Box<dyn FnOnce(&BodyEnd<'_>) -> Tokens + Send + Sync>;
 
-/// What a request has cost: known by the head of its response, or only when the body ends. A function that
+/// The cost of a request: known by the head of its response, or only when the body ends. A function that
 /// [settles](crate::RateLimitLayerBuilder::settle) returns it.
 pub struct Settlement(pub(super) When);
 

@@ -171,8 +171,11 @@ async fn a_buffer_waits() {
     let calls: Vec<_> = (0..4).map(|number| tokio::spawn(service.clone().oneshot(number))).collect();
     for (number, call) in (0..).zip(calls) {
         if number > 0 {
-            // Until the worker waits for its token.
+            // Until the worker waits for its token, which takes it a few polls.
+            let mut polls = 0;
             poll_fn(|context| {
+                polls += 1;
+                assert!(polls < 10_000, "the worker does not wait");
                 context.waker().wake_by_ref();
                 if limiter.waiters() == 1 { Poll::Ready(()) } else { Poll::Pending }
             })

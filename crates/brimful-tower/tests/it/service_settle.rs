@@ -141,7 +141,7 @@ fn a_body_is_charged_when_it_ends() {
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].as_bytes()), (429, &b"2"[..]));
 }
 
-/// What a client took is charged, if it goes away.
+/// A client that goes away is charged for the part that it took.
 #[test]
 fn a_body_that_is_dropped_is_charged_as_far_as_it_was_taken() {
     let trailers = || {
@@ -221,7 +221,7 @@ fn several_quotas_are_settled_together() {
 mod waits {
     use super::*;
 
-    /// A service that is ready when it is told to be.
+    /// A service that is never ready.
     #[derive(Clone)]
     struct NotReady;
 

@@ -1,4 +1,4 @@
-//! What the tests of the middleware share.
+//! The parts that the tests of the middleware share.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
