@@ -124,12 +124,16 @@ fn bytes(end: &BodyEnd<'_>) -> Tokens {
     Tokens::new(u32::try_from(end.bytes).unwrap())
 }
 
+/// Servers ask this of bodies.
+fn goes_to_any_thread<B: Send + Sync + 'static>(_: &Response<B>) {}
+
 #[test]
 fn a_body_is_charged_when_it_ends() {
     let limiter = keyed("10/s");
     let layer = builder(&limiter).settle(|_| Settlement::at_end(bytes)).build();
     let service = layer.layer(answers(|_| Response::new(Frames::new(["ab", "cde"]))));
     let response = call(&service, request("a"));
+    goes_to_any_thread(&response);
     assert_eq!(left(&limiter), 9.0, "until its end it costs its cost");
     take(response.into_body(), 3);
     assert_eq!(left(&limiter), 5.0);
