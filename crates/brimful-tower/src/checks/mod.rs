@@ -35,8 +35,7 @@
 //!
 //! # BT004
 //!
-//! The server answers a request that waits for so long by itself, and the tokens that it waited for are given back late, or
-//! are spent. Give [`wait_up_to`](crate::RateLimitLayerBuilder::wait_up_to) a shorter time. The server's timeout is known
+//! The server gives a request up before its wait can end, so that the client waits in vain. Give [`wait_up_to`](crate::RateLimitLayerBuilder::wait_up_to) a shorter time. The server's timeout is known
 //! only by [`server_timeout`](crate::RateLimitLayerBuilder::server_timeout).
 //!
 //! # BT005
