@@ -1,0 +1,10 @@
+//! The middleware in servers of axum, over real sockets.
+
+mod bound;
+mod client;
+mod forwarded;
+mod gone;
+mod keys;
+mod raw;
+mod server;
+mod shutdown;
