@@ -10,8 +10,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use brimful::{Clock, KeyedRateLimiter, Quota};
-use brimful_tower::RateLimitLayer;
-use brimful_tower::key::{ClientAddress, KeyExtractor, KeyFn, MissingKey, OnMissingKey, RequestHead};
+use brimful_tower::key::{ClientAddress, KeyFn, MissingKey, OnMissingKey, RequestHead};
+use brimful_tower::{Classes, RateLimitLayer};
 use http::{HeaderMap, StatusCode};
 
 use crate::live;
@@ -30,10 +30,19 @@ pub(crate) struct Customer {
     pub(crate) tier: Tier,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tier {
     Free,
     Pro,
+}
+
+impl Tier {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tier::Free => "free",
+            Tier::Pro => "pro",
+        }
+    }
 }
 
 impl Customer {
@@ -53,17 +62,20 @@ impl Customer {
 #[derive(Debug)]
 pub(crate) struct Api<C> {
     pub(crate) by_address: Arc<KeyedRateLimiter<IpAddr, C>>,
-    pub(crate) free: Arc<KeyedRateLimiter<u64, C>>,
-    pub(crate) pro: Arc<KeyedRateLimiter<u64, C>>,
+    pub(crate) by_customer: Arc<Classes<Tier, KeyedRateLimiter<u64, C>>>,
     served: AtomicU64,
 }
 
 impl<C: Clock + Clone + Send + Sync + 'static> Api<C> {
     pub(crate) fn new(clock: C) -> Arc<Self> {
+        let tiers = Classes::new(Tier::Free, Tier::Free.name(), limiter(FREE, clock.clone())).and(
+            Tier::Pro,
+            Tier::Pro.name(),
+            limiter(PRO, clock.clone()),
+        );
         Arc::new(Api {
-            by_address: limiter(BY_ADDRESS, clock.clone()),
-            free: limiter(FREE, clock.clone()),
-            pro: limiter(PRO, clock),
+            by_address: limiter(BY_ADDRESS, clock),
+            by_customer: Arc::new(tiers),
             served: AtomicU64::new(0),
         })
     }
@@ -74,11 +86,15 @@ impl<C: Clock + Clone + Send + Sync + 'static> Api<C> {
             .policy("address")
             .headers_on_admitted()
             .build();
+        // A request without an API key has the limit of its address alone.
+        let by_customer = RateLimitLayer::builder(self.by_customer.clone(), KeyFn(customer))
+            .on_missing_key(OnMissingKey::Admit)
+            .headers_on_admitted()
+            .build();
         // The last layer is the first that a request comes to. The keys of strangers cost them tokens of their address.
         let api = Router::new()
             .route("/api/hello", get(hello))
-            .layer(of_tier(Tier::Free, "free", self.free.clone()))
-            .layer(of_tier(Tier::Pro, "pro", self.pro.clone()))
+            .layer(by_customer)
             .layer(from_fn(authenticate))
             .layer(by_address);
         api.merge(live::routes()).with_state(self.clone())
@@ -91,16 +107,9 @@ impl<C: Clock + Clone + Send + Sync + 'static> Api<C> {
 
     /// Returns the requests to the API that a limit refused.
     pub(crate) fn refused(&self) -> u64 {
-        let all = [self.by_address.stats(), self.free.stats(), self.pro.stats()];
+        let [free, pro] = [Tier::Free, Tier::Pro].map(|tier| self.by_customer.limiter(&tier).stats());
+        let all = [self.by_address.stats(), free, pro];
         all.into_iter().flatten().map(|stats| stats.denied()).sum()
-    }
-
-    /// Returns the limiter of a tier, with the name of its policy.
-    pub(crate) fn tier(&self, tier: Tier) -> (&'static str, &KeyedRateLimiter<u64, C>) {
-        match tier {
-            Tier::Free => ("free", &self.free),
-            Tier::Pro => ("pro", &self.pro),
-        }
     }
 }
 
@@ -114,21 +123,11 @@ fn client_address() -> ClientAddress<ConnectInfo<SocketAddr>> {
     ClientAddress::from_peer(|peer: &ConnectInfo<SocketAddr>| peer.0.ip())
 }
 
-/// Returns the layer of a tier: it limits the customers of this tier, and no other requests.
-fn of_tier<C: Clock + Clone + Send + Sync + 'static>(
-    tier: Tier,
-    policy: &'static str,
-    limiter: Arc<KeyedRateLimiter<u64, C>>,
-) -> RateLimitLayer<impl KeyExtractor<Key = u64> + Send + Sync + 'static, KeyedRateLimiter<u64, C>> {
-    let key = KeyFn(move |head: &RequestHead<'_>| {
-        let customer = head.extensions.get::<Customer>().filter(|customer| customer.tier == tier);
-        customer.map(|customer| customer.id).ok_or_else(|| MissingKey::new(StatusCode::FORBIDDEN, "another tier"))
-    });
-    RateLimitLayer::builder(limiter, key)
-        .policy(policy)
-        .on_missing_key(OnMissingKey::Admit)
-        .headers_on_admitted()
-        .build()
+/// The tier and the number of the customer whom [`authenticate`] has found.
+fn customer(head: &RequestHead<'_>) -> Result<(Tier, u64), MissingKey> {
+    let customer = head.extensions.get::<Customer>();
+    let missing = || MissingKey::new(StatusCode::UNAUTHORIZED, "the request has no API key: send `x-api-key`");
+    customer.map(|customer| (customer.tier, customer.id)).ok_or_else(missing)
 }
 
 async fn authenticate(mut request: Request, next: Next) -> Response {

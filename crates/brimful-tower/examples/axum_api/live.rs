@@ -36,8 +36,8 @@ async fn levels<C: Clock + Clone + Send + Sync + 'static>(
     let address = AddressPrefix::DEFAULT.of(peer.ip());
     let by_address = bucket("address", api.by_address.key(&address).available_tokens(), api.by_address.quota());
     let by_key = Customer::of(&headers).ok().flatten().map(|customer| {
-        let (name, limiter) = api.tier(customer.tier);
-        bucket(name, limiter.key(&customer.id).available_tokens(), limiter.quota())
+        let limiter = api.by_customer.limiter(&customer.tier);
+        bucket(customer.tier.name(), limiter.key(&customer.id).available_tokens(), limiter.quota())
     });
     Json(json!({ "address": by_address, "key": by_key, "served": api.served(), "refused": api.refused() }))
 }

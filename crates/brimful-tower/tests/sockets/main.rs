@@ -1,5 +1,6 @@
 //! The middleware in servers of axum, over real sockets.
 
+mod bodies;
 mod bound;
 mod client;
 mod forwarded;
