@@ -3,6 +3,7 @@
 mod bodies;
 mod bound;
 mod client;
+mod examples;
 mod forwarded;
 mod gone;
 mod keys;
