@@ -12,8 +12,7 @@ use axum::extract::ConnectInfo;
 use axum_governor::extractor::PeerIp;
 use brimful::KeyedRateLimiter;
 use brimful_tower::key::ClientAddress;
-use brimful_tower::{RateLimitLayer, RateLimitLayerBuilder};
-use bytes::Bytes;
+use brimful_tower::{AnswerForm, RateLimitLayer, RateLimitLayerBuilder};
 use http::{Request, Response};
 use tower::{Layer, Service};
 use tower_governor::governor::GovernorConfigBuilder;
@@ -80,15 +79,7 @@ pub(super) fn with<J: Job>(name: &str, limit: Limit, job: J) -> Option<J::Answer
         FLOOR => job.run(Empty),
         OURS => job.run(ours(limit).build().layer(Empty)),
         OURS_HEADERS => job.run(ours(limit).headers_on_admitted().build().layer(Empty)),
-        OURS_SHORT => {
-            let short = |refusal: brimful_tower::Refusal<'_>| {
-                let mut response = Response::new(Bytes::new());
-                *response.status_mut() = refusal.status;
-                *response.headers_mut() = refusal.headers;
-                response
-            };
-            job.run(ours(limit).on_refused(short).build().layer(Empty))
-        }
+        OURS_SHORT => job.run(ours(limit).answer(AnswerForm::HeadersOnly).build().layer(Empty)),
         TOWER_GOVERNOR => job.run(tower_governor::GovernorLayer::new(governor.finish()?).layer(Empty)),
         TOWER_GOVERNOR_HEADERS => {
             job.run(tower_governor::GovernorLayer::new(governor.use_headers().finish()?).layer(Empty))

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::Router;
+use brimful_tower::AnswerForm;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::contenders::{NEVER, ONCE};
-use super::whole::hello;
+use super::whole::{hello, limited};
 use crate::bench::Scale;
 use crate::harness::{Contender, alone, pin};
 use crate::report::{Bar, Report};
@@ -20,7 +21,7 @@ use crate::report::{Bar, Report};
 const SCENARIO: &str = "loopback: a request to axum";
 const WITHOUT: &str = "axum, without a layer";
 const WITH: &str = "brimful-tower, admitted";
-const REFUSED: &str = "brimful-tower, refused";
+const REFUSED: &str = "brimful-tower, refused, headers only";
 
 const CONNECTIONS: u64 = 16;
 
@@ -92,11 +93,11 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         return Ok(());
     }
     // All clients have one address, whose token the first request takes.
-    let refusing = serve(hello(Some(ONCE)), true)?;
+    let refusing = serve(limited(ONCE, AnswerForm::HeadersOnly), true)?;
     runtime().block_on(async { converse(TcpStream::connect(refusing).await?, 1, b"200").await })?;
     let contenders = [
-        contender(WITHOUT, serve(hello(None), false)?, b"200"),
-        contender(WITH, serve(hello(Some(NEVER)), true)?, b"200"),
+        contender(WITHOUT, serve(hello(), false)?, b"200"),
+        contender(WITH, serve(limited(NEVER, AnswerForm::HeadersOnly), true)?, b"200"),
         contender(REFUSED, refusing, b"429"),
     ];
     let names = contenders.each_ref().map(|contender| contender.name.as_str());

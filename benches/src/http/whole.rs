@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use brimful_tower::AnswerForm;
 use http::StatusCode;
 
 use super::contenders::{NEVER, ONCE, ours};
@@ -18,14 +19,16 @@ use crate::report::{Bar, Report};
 const SCENARIO: &str = "whole: a request through axum's router, in process";
 const ADMITTED: &str = "brimful-tower, admitted";
 const REFUSED: &str = "brimful-tower, refused";
+const SHORT: &str = "brimful-tower, refused, headers only";
 
-/// The router of "hello", with our layer or without one.
-pub(super) fn hello(limit: Option<Limit>) -> Router {
-    let router = Router::new().route("/", get(async || "hello"));
-    match limit {
-        Some(limit) => router.layer(ours(limit).build()),
-        None => router,
-    }
+/// The router of "hello", without a layer.
+pub(super) fn hello() -> Router {
+    Router::new().route("/", get(async || "hello"))
+}
+
+/// The router of "hello" with our layer.
+pub(super) fn limited(limit: Limit, form: AnswerForm) -> Router {
+    hello().layer(ours(limit).answer(form).build())
 }
 
 fn contender(name: &'static str, mut router: Router, expected: StatusCode) -> Contender<'static> {
@@ -44,13 +47,16 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         return Ok(());
     }
     let contenders = [
-        contender("axum, without a layer", hello(None), StatusCode::OK),
-        contender(ADMITTED, hello(Some(NEVER)), StatusCode::OK),
-        contender(REFUSED, hello(Some(ONCE)), StatusCode::TOO_MANY_REQUESTS),
+        contender("axum, without a layer", hello(), StatusCode::OK),
+        contender(ADMITTED, limited(NEVER, AnswerForm::Problem), StatusCode::OK),
+        contender(REFUSED, limited(ONCE, AnswerForm::Problem), StatusCode::TOO_MANY_REQUESTS),
+        contender(SHORT, limited(ONCE, AnswerForm::HeadersOnly), StatusCode::TOO_MANY_REQUESTS),
     ];
     let names: Vec<&str> = contenders.iter().map(|contender| contender.name.as_str()).collect();
     report.timings(SCENARIO, &names, &alone(&contenders, scale.runs, scale.operations));
-    let ratio = report.ratio(SCENARIO, REFUSED, ADMITTED);
-    report.bar("whole: refused / admitted", Bar::AtMost(1.0), ratio);
+    for refused in [REFUSED, SHORT] {
+        let ratio = report.ratio(SCENARIO, refused, ADMITTED);
+        report.bar(&format!("whole: {refused} / admitted"), Bar::AtMost(1.0), ratio);
+    }
     Ok(())
 }
