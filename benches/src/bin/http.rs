@@ -1,4 +1,4 @@
-//! `cargo xtask bench http`: middleware for HTTP, in process and over loopback, beside tower_governor and axum-governor.
+//! `cargo xtask bench http`: middleware for HTTP, in process and over loopback, beside `tower_governor` and axum-governor.
 
 use brimful_benches::bench::Options;
 use brimful_benches::http;

@@ -1,4 +1,4 @@
-//! Middleware for HTTP, keyed by the address of the client, beside tower_governor and axum-governor.
+//! Middleware for HTTP, keyed by the address of the client, beside `tower_governor` and axum-governor.
 //!
 //! | section | the bar that it measures |
 //! |---|---|

@@ -16,7 +16,7 @@ use super::server::{Server, by_address, soon};
 const BURST: u32 = 50;
 const RATE: u32 = 10;
 
-/// The clients. Each has an address of its own, where the whole loopback network is the machine's.
+/// The clients. Each has an address of its own, if the whole loopback network is the machine's.
 const CLIENTS: u8 = if cfg!(target_os = "linux") { 40 } else { 1 };
 
 /// Each client opens `connections`, and sends `requests` on each: on HTTP/2 all at once, on HTTP/1.1 one by one.

@@ -27,7 +27,7 @@ pub(crate) struct Client {
     tasks: Tasks,
 }
 
-/// The tasks of a connection, which end when they are told to.
+/// The tasks of a connection, to be ended with it.
 #[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<Vec<AbortHandle>>>);
 

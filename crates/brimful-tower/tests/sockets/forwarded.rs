@@ -23,7 +23,7 @@ struct Spoof {
 
 /// An address for each number, of IPv4 or of IPv6.
 fn claimed(n: u32) -> IpAddr {
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         Ipv4Addr::from_bits(0x0100_0000 + n * 65_537).into()
     } else {
         Ipv6Addr::from_bits((0x2001_0db8 << 96) | (u128::from(n) << 64) | 1).into()
