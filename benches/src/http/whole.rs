@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::routing::get;
 use brimful_tower::AnswerForm;
 use http::StatusCode;
+use tower::layer::util::Identity;
 
 use super::contenders::{NEVER, ONCE, ours};
 use super::requests::{CLIENTS, nanos, request, status};
@@ -48,6 +49,8 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     }
     let contenders = [
         contender("axum, without a layer", hello(), StatusCode::OK),
+        // axum puts every layer into boxes.
+        contender("axum, with a layer of nothing", hello().layer(Identity::new()), StatusCode::OK),
         contender(ADMITTED, limited(NEVER, AnswerForm::Problem), StatusCode::OK),
         contender(REFUSED, limited(ONCE, AnswerForm::Problem), StatusCode::TOO_MANY_REQUESTS),
         contender(SHORT, limited(ONCE, AnswerForm::HeadersOnly), StatusCode::TOO_MANY_REQUESTS),
