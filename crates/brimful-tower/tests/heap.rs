@@ -84,6 +84,12 @@ fn further_settings_allocate_nothing() {
     let layer = || RateLimitLayer::builder(rate(), (KeyFn(IS_PRO), ClientAddress::new()));
     assert_eq!(measured(layer().settle(|response| Settlement::now(response.cost))), 0);
     assert_eq!(measured(layer().settle(|_| Settlement::at_end(|end| end.cost)).charge_later()), 0);
+    // A function that captures a value is stored in an allocation.
+    let captures = |response: &ResponseHead<'_>| {
+        let cost = response.cost;
+        Settlement::at_end(move |_| cost)
+    };
+    assert_eq!(measured(layer().settle(captures)), 1);
     assert_eq!(
         measured(layer().share_used(0.5).on_event(|event| panic!("{event:?}")).server_timeout(Duration::MAX)),
         0
