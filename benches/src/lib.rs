@@ -7,6 +7,7 @@ pub mod contenders;
 pub mod contention;
 pub mod harness;
 mod histogram;
+pub mod http;
 pub mod keyed;
 mod limit;
 mod plot;

@@ -117,7 +117,14 @@ impl<C: Clock> CompositeLimiter<C> {
     ) -> Result<OwnedCompositeReservation<C>, LimitError> {
         let n = n.into();
         self.try_acquire_n(n)?;
-        Ok(OwnedCompositeReservation::new(OwnedHolder::Single(self.clone()), n, None))
+        Ok(self.settle_later(n))
+    }
+
+    /// Returns a reservation of `n` tokens that another verb has taken from each limit already, such as
+    /// [`decide`](CompositeLimiter::decide) or a wait. It takes nothing. See
+    /// [`RateLimiter::settle_later`](crate::RateLimiter::settle_later).
+    pub fn settle_later(self: &Arc<Self>, n: impl Into<Tokens>) -> OwnedCompositeReservation<C> {
+        OwnedCompositeReservation::new(OwnedHolder::Single(self.clone()), n.into(), None)
     }
 }
 
@@ -175,7 +182,15 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedCompositeLimiter<K, C, S> 
     {
         let n = n.into();
         self.try_acquire_n(key, n)?;
-        Ok(OwnedCompositeReservation::new(self.owned(key), n, None))
+        Ok(self.settle_later(key, n))
+    }
+
+    /// As [`CompositeLimiter::settle_later`](crate::CompositeLimiter::settle_later), on the key's buckets.
+    pub fn settle_later<Q: Hash + ?Sized>(&self, key: &Q, n: impl Into<Tokens>) -> OwnedCompositeReservation<C>
+    where
+        K: Borrow<Q>,
+    {
+        OwnedCompositeReservation::new(self.owned(key), n.into(), None)
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use brimful::{MockClock, Quota, RateLimiter, Tokens, TryAcquireError};
+use brimful::{
+    CompositeLimiter, KeyedCompositeLimiter, KeyedRateLimiter, MockClock, Quota, Quotas, RateLimiter, Tokens,
+    TryAcquireError,
+};
 
 use ethnum::U256;
 use proptest::prelude::*;
@@ -312,4 +315,41 @@ fn concurrent_calls_charge_their_costs_and_nothing_else() {
         }
     });
     assert_eq!(limiter.balance(), 10.0);
+}
+
+/// Tokens of another verb are settled once, on limiters of every kind.
+#[test]
+fn tokens_that_were_taken_already_are_settled_later() {
+    /// Takes 4 of 10 tokens, and settles them; then settles nothing at 3.
+    macro_rules! settles {
+        ($taken:expr, $later:expr, $balance:expr) => {{
+            $taken;
+            assert_eq!($later(4).tokens(), Tokens::new(4));
+            assert_eq!($balance, 10.0, "dropped");
+            $taken;
+            assert_eq!($later(4).commit(1), Tokens::ZERO);
+            assert_eq!($balance, 9.0);
+            assert_eq!($later(0).commit(6), Tokens::ZERO);
+            $later(0).cancel();
+            assert_eq!($balance, 3.0);
+            assert_eq!($later(0).commit(20), Tokens::new(7), "the debt has a limit");
+            assert_eq!($balance, -10.0);
+        }};
+    }
+    let (limiter, _) = ten();
+    let limiter = Arc::new(limiter);
+    settles!(assert!(limiter.decide(4).allowed()), |n: u32| limiter.settle_later(n), limiter.balance());
+    let quota = Quota::per_second(1).burst(10);
+    let keyed = KeyedRateLimiter::<str, _>::with_clock(quota, MockClock::new());
+    settles!(assert!(keyed.decide("a", 4).allowed()), |n: u32| keyed.settle_later("a", n), keyed.key("a").balance());
+    assert_eq!(keyed.key("b").balance(), 10.0);
+    let quotas = || Quotas::named([("a", quota), ("b", quota)]).unwrap();
+    let several = Arc::new(CompositeLimiter::with_clock(quotas(), MockClock::new()));
+    settles!(assert!(several.decide(4).allowed()), |n: u32| several.settle_later(n), several.balance());
+    let clients = KeyedCompositeLimiter::<str>::builder().quotas(quotas()).clock(MockClock::new()).build().unwrap();
+    settles!(
+        assert!(clients.decide("a", 4).allowed()),
+        |n: u32| clients.settle_later("a", n),
+        clients.key("a").balance()
+    );
 }

@@ -105,6 +105,8 @@ fn run() -> Result<Tally> {
     tally.run("the core without std", &bare)?;
     tally.run("the models", &loom::bounded_call(MODELS_SECONDS))?;
     tally.skipped.extend(missing_traces(std::env::var_os("BRIMFUL_TRACES").as_deref().map(Path::new)));
+    let (browser, path) = (std::env::var_os("BRIMFUL_CHROMIUM"), std::env::var_os("PATH"));
+    tally.skipped.extend(missing_browser(browser.as_deref(), path.as_deref().unwrap_or_default()));
     Ok(tally)
 }
 
@@ -137,6 +139,15 @@ fn missing_traces(folder: Option<&Path>) -> Option<String> {
         }
     };
     Some(format!("tests on real traces ({missing}): set BRIMFUL_TRACES to a folder that holds {all}"))
+}
+
+/// Returns why the test of a page did not run: it looks for the browser in the same places.
+fn missing_browser(named: Option<&OsStr>, path: &OsStr) -> Option<String> {
+    let is_named = named.is_some_and(|program| !program.is_empty());
+    let is_there = is_named || std::env::split_paths(path).any(|folder| folder.join("chromium").is_file());
+    let how = "the test of the example's page (there is no `chromium` on the path): install Debian's package chromium, \
+               or set BRIMFUL_CHROMIUM to the program";
+    (!is_there).then(|| how.to_owned())
 }
 
 #[cfg(test)]
@@ -177,5 +188,13 @@ mod tests {
         assert!(missing_traces(None).unwrap().contains("is not set"));
         let nowhere = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert!(missing_traces(Some(nowhere)).unwrap().contains(TRACES[0]));
+    }
+
+    #[test]
+    fn a_missing_browser_is_reported() {
+        let nowhere = OsStr::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(missing_browser(None, nowhere).unwrap().contains("install"));
+        assert!(missing_browser(Some(OsStr::new("")), nowhere).is_some());
+        assert_eq!(missing_browser(Some(OsStr::new("/opt/chromium")), nowhere), None);
     }
 }

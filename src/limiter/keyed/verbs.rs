@@ -122,9 +122,18 @@ impl<K: Hash + ?Sized, C: Clock, S: BuildHasher> KeyedRateLimiter<K, C, S> {
     where
         K: Borrow<Q>,
     {
-        let (key, n) = (self.fingerprint(key), n.into());
-        self.buckets.try_take(key, (n, Tokens::ZERO), self.live())?;
-        Ok(OwnedReservation::new(OwnedTarget::Key(self.buckets.clone(), key), n, None))
+        let n = n.into();
+        self.try_acquire_n(key, n)?;
+        Ok(self.settle_later(key, n))
+    }
+
+    /// As [`RateLimiter::settle_later`](crate::RateLimiter::settle_later), on the key's bucket: a
+    /// reservation of `n` tokens that another verb has taken from it.
+    pub fn settle_later<Q: Hash + ?Sized>(&self, key: &Q, n: impl Into<Tokens>) -> OwnedReservation<C>
+    where
+        K: Borrow<Q>,
+    {
+        OwnedReservation::new(OwnedTarget::Key(self.buckets.clone(), self.fingerprint(key)), n.into(), None)
     }
 
     /// Forgets the key and what it has taken, and returns whether the key was known. Waits on the key

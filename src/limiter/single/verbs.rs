@@ -73,7 +73,31 @@ impl<C: Clock> RateLimiter<C> {
     pub fn try_reserve_n_owned(self: &Arc<Self>, n: impl Into<Tokens>) -> Result<OwnedReservation<C>, TryAcquireError> {
         let n = n.into();
         self.try_acquire_n(n)?;
-        Ok(OwnedReservation::new(OwnedTarget::Single(self.clone()), n, None))
+        Ok(self.settle_later(n))
+    }
+
+    /// Returns a reservation of `n` tokens that another verb has taken already, such as
+    /// [`decide`](RateLimiter::decide) or a wait. It takes nothing.
+    ///
+    /// A reservation of zero tokens is of use too: its [`commit`](OwnedReservation::commit) charges all
+    /// that it is given, which may take the bucket into debt.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use brimful::{MockClock, Quota, RateLimiter};
+    /// use std::sync::Arc;
+    ///
+    /// let limiter = Arc::new(RateLimiter::with_clock(Quota::per_minute(1000), MockClock::new()));
+    /// assert!(limiter.decide(600).allowed());
+    /// limiter.settle_later(600).commit(450);
+    /// assert_eq!(limiter.available_tokens(), 550.0);
+    /// limiter.settle_later(0).commit(700);
+    /// assert_eq!(limiter.balance(), -150.0);
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn settle_later(self: &Arc<Self>, n: impl Into<Tokens>) -> OwnedReservation<C> {
+        OwnedReservation::new(OwnedTarget::Single(self.clone()), n.into(), None)
     }
 
     /// Returns the tokens that are there for a call now: never below zero, and infinite without a

@@ -40,6 +40,16 @@ impl<'a> Decided<'a> {
         }
     }
 
+    /// Returns whether there was no room for a new key.
+    pub(crate) fn is_full(self) -> bool {
+        self.limits().any(|(_, decision)| !decision.allowed() && decision.table_is_full())
+    }
+
+    /// Returns the names of the limits that refused the call.
+    pub(crate) fn violated(self) -> impl Iterator<Item = Option<&'a str>> {
+        self.limits().filter(|(_, decision)| !decision.allowed()).map(|(name, _)| name)
+    }
+
     /// Returns the decision of each limit, with its name if it has one.
     pub(crate) fn limits(self) -> impl Iterator<Item = (Option<&'a str>, &'a Decision)> {
         let (one, several) = match self {

@@ -4,17 +4,18 @@ use std::fmt;
 use std::time::Duration;
 
 use brimful::{Decision, Quota};
-use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
 use super::decided::Decided;
 use super::structured::List;
+use super::values::Values;
 use super::window::window;
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-const X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-const X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+static X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+static X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+static X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// A version of the draft "`RateLimit` header fields for HTTP" of the IETF, in which the fields `RateLimit` and
 /// `RateLimit-Policy` are written. The form of the fields has changed between drafts, and may change again.
@@ -135,39 +136,50 @@ impl<'a> Headers<'a> {
     /// Returns the headers as a map.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
-        // Space for all of them, and for a few of a response.
-        let mut map = HeaderMap::with_capacity(8);
+        self.map_beside(2)
+    }
+
+    /// Returns the headers as a map with space for `others`.
+    pub(crate) fn map_beside(&self, others: usize) -> HeaderMap {
+        let of_the_draft = if self.draft.is_some() { 2 } else { 0 };
+        let not_standard = if self.x_rate_limit { 3 } else { 0 };
+        let mut map = HeaderMap::with_capacity(1 + of_the_draft + not_standard + others);
+        let mut values = Values::new();
         if let Some(wait) = self.refused.flatten() {
-            map.insert(RETRY_AFTER, seconds(wait).max(1).into());
+            values.write(&RETRY_AFTER, |text| text.push_number(seconds(wait).max(1)));
         }
         if let Some(IetfDraft::Draft10) = self.draft {
-            self.write_draft_10(&mut map);
+            values.write(&RATE_LIMIT_POLICY, |text| self.write_policies(&mut List::new(text)));
+            values.write(&RATE_LIMIT, |text| self.write_limits(&mut List::new(text)));
         }
         if let Some(tightest) = self.decided.tightest().filter(|_| self.x_rate_limit) {
-            map.insert(X_LIMIT, tightest.limit().into());
-            map.insert(X_REMAINING, tightest.remaining().into());
+            values.write(&X_LIMIT, |text| text.push_number(tightest.limit().into()));
+            values.write(&X_REMAINING, |text| text.push_number(tightest.remaining().into()));
             if let Some(wait) = tightest.reset_after() {
-                map.insert(X_RESET, seconds(wait).into());
+                values.write(&X_RESET, |text| text.push_number(seconds(wait)));
             }
         }
+        values.insert_into(&mut map);
         map
     }
 
-    fn write_draft_10(&self, map: &mut HeaderMap) {
-        let (mut policies, mut limits) = (List::new(), List::new());
+    fn write_policies(&self, policies: &mut List<'_>) {
         for (name, decision) in self.decided.limits() {
             let name = name.unwrap_or(self.policy);
             let policy = policies.item(name).parameter("q", decision.limit().into());
             if let Some(window) = self.quotas.and_then(|quotas| quotas(name)).as_ref().and_then(window) {
                 policy.parameter("w", window);
             }
-            let limit = limits.item(name).parameter("r", decision.remaining().into());
+        }
+    }
+
+    fn write_limits(&self, limits: &mut List<'_>) {
+        for (name, decision) in self.decided.limits() {
+            let limit = limits.item(name.unwrap_or(self.policy)).parameter("r", decision.remaining().into());
             if let Some(time) = self.time(decision) {
                 limit.parameter("t", time);
             }
         }
-        insert(map, RATE_LIMIT_POLICY, policies);
-        insert(map, RATE_LIMIT, limits);
     }
 
     /// Returns the time of a limit in `RateLimit`, in seconds. Never after `Retry-After`, as the draft demands.
@@ -192,18 +204,11 @@ fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
-fn insert(map: &mut HeaderMap, name: HeaderName, list: List) {
-    // It is printable ASCII, which is a value.
-    if let Some(value) = HeaderValue::try_from(list.into_text()).ok().filter(|value| !value.is_empty()) {
-        map.insert(name, value);
-    }
-}
-
 /// Adds headers to a map: see [`Headers::write_to`].
 pub(crate) fn merge(map: &mut HeaderMap, headers: HeaderMap) {
     // Each name occurs once, so that none is `None`.
     for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name?, value))) {
-        let is_list = [RATE_LIMIT, RATE_LIMIT_POLICY].contains(&name);
+        let is_list = [&RATE_LIMIT, &RATE_LIMIT_POLICY].contains(&&name);
         if is_list || !map.contains_key(&name) {
             map.append(name, value);
         }

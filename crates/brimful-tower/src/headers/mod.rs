@@ -6,6 +6,8 @@
 mod decided;
 mod fields;
 mod structured;
+mod text;
+mod values;
 mod window;
 
 pub use decided::Decided;

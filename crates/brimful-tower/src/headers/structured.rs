@@ -1,39 +1,39 @@
 //! Structured fields: RFC 9651, as far as it is needed to write lists of strings with numbers.
 
-use std::fmt::Write as _;
+use super::text::Text;
 
 /// A list of strings, each with parameters that are numbers.
-pub(super) struct List(String);
+pub(super) struct List<'a> {
+    out: &'a mut Text,
+    is_empty: bool,
+}
 
-impl List {
-    pub(super) fn new() -> Self {
-        // Enough for a limit or two.
-        List(String::with_capacity(64))
+impl<'a> List<'a> {
+    pub(super) fn new(out: &'a mut Text) -> Self {
+        List { out, is_empty: true }
     }
 
     /// Adds a string.
     pub(super) fn item(&mut self, text: &str) -> Item<'_> {
-        if !self.0.is_empty() {
-            self.0.push_str(", ");
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.out.push(b", ");
         }
-        write_string(&mut self.0, text);
-        Item(&mut self.0)
-    }
-
-    pub(super) fn into_text(self) -> String {
-        self.0
+        write_string(self.out, text.as_bytes());
+        Item(self.out)
     }
 }
 
 /// An item of a list, to which parameters can be added.
-pub(super) struct Item<'a>(&'a mut String);
+pub(super) struct Item<'a>(&'a mut Text);
 
 impl Item<'_> {
     /// Adds a parameter, unless its number is above the greatest of a structured field, 10¹⁵ − 1.
     pub(super) fn parameter(self, key: &str, number: u64) -> Self {
         if number < 1_000_000_000_000_000 {
-            // A `String` takes all that is written.
-            let _ = write!(self.0, ";{key}={number}");
+            self.0.push(b";");
+            self.0.push(key.as_bytes());
+            self.0.push(b"=");
+            self.0.push_number(number);
         }
         self
     }
@@ -41,16 +41,24 @@ impl Item<'_> {
 
 /// Writes a string in quotation marks. A string has only the printable characters of ASCII, so that each byte of
 /// another one is written as `%` and two digits, as in a URI.
-fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend(['\\', byte.into()]),
-            b' '..=b'~' => out.push(byte.into()),
-            _ => _ = write!(out, "%{byte:02X}"),
+fn write_string(out: &mut Text, text: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.push(b"\"");
+    // A part without escapes is written at once.
+    for part in text.chunk_by(|a, b| is_plain(*a) && is_plain(*b)) {
+        match *part {
+            [byte @ (b'"' | b'\\')] => out.push(&[b'\\', byte]),
+            [byte] if !is_plain(byte) => {
+                out.push(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
+            }
+            _ => out.push(part),
         }
     }
-    out.push('"');
+    out.push(b"\"");
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 #[cfg(test)]
@@ -59,12 +67,13 @@ mod tests {
 
     #[test]
     fn strings_are_escaped() {
-        let mut list = List::new();
+        let mut text = Text::new();
+        let mut list = List::new(&mut text);
         list.item("daily").parameter("q", 1).parameter("w", 86_400);
         list.item("a\"b\\c").parameter("q", 999_999_999_999_999).parameter("w", 1_000_000_000_000_000);
         list.item("");
         list.item("ü,\n;~ …");
         let expected = r#""daily";q=1;w=86400, "a\"b\\c";q=999999999999999, "", "%C3%BC,%0A;~ %E2%80%A6""#;
-        assert_eq!(list.into_text(), expected);
+        assert_eq!(text.into_bytes(), expected);
     }
 }

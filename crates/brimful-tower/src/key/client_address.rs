@@ -42,6 +42,8 @@ pub struct ClientAddress<T = SocketAddr> {
     peer: fn(&T) -> IpAddr,
     proxies: TrustedProxies,
     prefix: AddressPrefix,
+    /// Whether the proxies were set, be it to none.
+    is_behind: bool,
 }
 
 impl ClientAddress {
@@ -62,13 +64,14 @@ impl<T> ClientAddress<T> {
     /// Takes the address of the peer from an extension of the type `T`, by a function.
     #[must_use]
     pub fn from_peer(peer: fn(&T) -> IpAddr) -> Self {
-        ClientAddress { peer, proxies: TrustedProxies::none(), prefix: AddressPrefix::DEFAULT }
+        ClientAddress { peer, proxies: TrustedProxies::none(), prefix: AddressPrefix::DEFAULT, is_behind: false }
     }
 
-    /// Sets the proxies that the server trusts. By default there are none, and the key is the address of the peer.
+    /// Sets the proxies that the server trusts. By default there are none, and the key is the address of the peer. Set
+    /// [none](TrustedProxies::none) to say that this is meant, so that the [check BT001](crate::checks#bt001) is left out.
     #[must_use]
     pub fn behind(self, proxies: TrustedProxies) -> Self {
-        ClientAddress { proxies, ..self }
+        ClientAddress { proxies, is_behind: true, ..self }
     }
 
     /// Sets the part of the address that is the key.
@@ -84,6 +87,10 @@ impl<T: Send + Sync + 'static> KeyExtractor for ClientAddress<T> {
     fn key(&self, head: &RequestHead<'_>) -> Result<IpAddr, MissingKey> {
         let peer = head.extensions.get::<T>().ok_or_else(MissingKey::peer::<T>)?;
         Ok(self.prefix.of(self.proxies.client((self.peer)(peer), head.headers)))
+    }
+
+    fn ignores_proxies(&self) -> bool {
+        !self.is_behind
     }
 }
 

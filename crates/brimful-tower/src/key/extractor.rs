@@ -37,6 +37,12 @@ pub trait KeyExtractor {
     ///
     /// [`MissingKey`], if the request has none.
     fn key(&self, head: &RequestHead<'_>) -> Result<Self::Key, MissingKey>;
+
+    /// Returns whether the key is the address of the peer, and forwarding headers are not read by default rather than by
+    /// choice. Then the [check BT001](crate::checks#bt001) looks for them in the first requests.
+    fn ignores_proxies(&self) -> bool {
+        false
+    }
 }
 
 /// All requests have the same key.
@@ -75,6 +81,10 @@ macro_rules! tuple {
 
             fn key(&self, head: &RequestHead<'_>) -> Result<Self::Key, MissingKey> {
                 Ok(($(self.$nth.key(head)?,)+))
+            }
+
+            fn ignores_proxies(&self) -> bool {
+                false $(|| self.$nth.ignores_proxies())+
             }
         }
     };

@@ -2,17 +2,26 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::hold::Hold;
+use crate::limits::Held;
+
 pin_project! {
     /// The body of a response of the service, or of the middleware's own response to a request that was refused.
-    pub struct ResponseBody<B> {
+    ///
+    /// The body of a response of the service also has what its request holds until the response ends, of the type `H` of the
+    /// limiter: a permit, or tokens that are [settled](crate::RateLimitLayerBuilder::settle) then. The end is the last
+    /// frame, an error, or the drop of the body.
+    pub struct ResponseBody<B, H: Held> {
         #[pin]
         kind: Kind<B>,
+        hold: Option<Hold<H>>,
     }
 }
 
@@ -25,27 +34,39 @@ pin_project! {
     }
 }
 
-impl<B> ResponseBody<B> {
-    pub(super) fn of_service(body: B) -> Self {
-        ResponseBody { kind: Kind::OfService { body } }
-    }
-
-    pub(super) fn own(text: Bytes) -> Self {
-        ResponseBody { kind: Kind::Own { text: Some(text).filter(|text| !text.is_empty()) } }
+impl<B: Body, H: Held> ResponseBody<B, H> {
+    #[inline]
+    pub(super) fn of_service(response: Response<B>, hold: Option<Hold<H>>) -> Response<Self> {
+        let hold = hold.and_then(|hold| hold.head(&response));
+        response.map(|body| ResponseBody { kind: Kind::OfService { body }, hold })
     }
 }
 
-impl<B> Body for ResponseBody<B>
+impl<B, H: Held> ResponseBody<B, H> {
+    pub(super) fn own(text: Bytes) -> Self {
+        ResponseBody { kind: Kind::Own { text: Some(text).filter(|text| !text.is_empty()) }, hold: None }
+    }
+}
+
+impl<B, H> Body for ResponseBody<B, H>
 where
     B: Body,
     B::Data: From<Bytes>,
+    H: Held,
 {
     type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        match self.project().kind.project() {
-            KindProjected::OfService { body } => body.poll_frame(context),
+        let this = self.project();
+        match this.kind.project() {
+            KindProjected::OfService { mut body } => {
+                let frame = ready!(body.as_mut().poll_frame(context));
+                if let Some(hold) = this.hold.take() {
+                    *this.hold = hold.frame(frame.as_ref(), body.is_end_stream());
+                }
+                Poll::Ready(frame)
+            }
             KindProjected::Own { text } => Poll::Ready(text.take().map(|text| Ok(Frame::data(text.into())))),
         }
     }
@@ -65,7 +86,7 @@ where
     }
 }
 
-impl<B> fmt::Debug for ResponseBody<B> {
+impl<B, H: Held> fmt::Debug for ResponseBody<B, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::OfService { .. } => f.debug_struct("ResponseBody").finish_non_exhaustive(),

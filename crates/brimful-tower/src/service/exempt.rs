@@ -31,6 +31,13 @@ impl Exempt {
         });
     }
 
+    /// Whether nearly all requests are exempt.
+    pub(super) fn covers_all(&self) -> bool {
+        let everywhere = |paths: &Paths| matches!(paths, Paths::Below(beginning) if matches!(&**beginning, "" | "/"));
+        let usual = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        self.paths.iter().any(everywhere) || usual.iter().all(|method| self.methods.contains(method))
+    }
+
     #[inline]
     pub(super) fn covers(&self, head: &RequestHead<'_>) -> bool {
         self.methods.contains(head.method) || self.paths.iter().any(|paths| paths.cover(head.uri.path()))

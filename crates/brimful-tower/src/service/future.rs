@@ -5,26 +5,29 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use brimful::Tokens;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::limiter::Limiter;
 use super::options::Options;
-use crate::headers::merge;
+use super::serving::Serving;
 use crate::key::KeyExtractor;
+use crate::limits::Limiter;
 
 pin_project! {
     /// The response to a request: of the service, or the answer to a request that was refused.
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped while the request waits for its tokens, the request gives up its place, and nothing is charged.
-    /// After that, its tokens are spent.
+    /// If it is dropped before the service has the request, the request gives up its place, and nothing is charged. After
+    /// that, its tokens are spent, and a function that [settles](crate::RateLimitLayerBuilder::settle) is not asked: a
+    /// client that goes away before the response cannot avoid the charge.
     ///
     /// # Panics
     ///
@@ -36,14 +39,14 @@ pin_project! {
         L: Limiter<E::Key>,
     {
         #[pin]
-        state: State<S::Future, Box<Waiting<S, B, E, L>>>,
+        state: State<Serving<S::Future, L::Held>, Box<Waiting<S, B, E, L>>>,
     }
 }
 
 pin_project! {
     #[project = StateProjected]
     enum State<F, W> {
-        Serving { #[pin] future: F, headers: Option<HeaderMap> },
+        Serving { #[pin] serving: F },
         // In a box, so that the future of an admitted request is small.
         Waiting { waiting: W },
         // `None` when it was returned.
@@ -57,10 +60,9 @@ where
     E: KeyExtractor,
     L: Limiter<E::Key>,
 {
-    /// The service has the request. The headers are for its response.
     #[inline]
-    pub(super) fn serving(future: S::Future, headers: Option<HeaderMap>) -> Self {
-        ResponseFuture { state: State::Serving { future, headers } }
+    pub(super) fn serving(serving: Serving<S::Future, L::Held>) -> Self {
+        ResponseFuture { state: State::Serving { serving } }
     }
 
     pub(super) fn waiting(waiting: Waiting<S, B, E, L>) -> Self {
@@ -77,22 +79,17 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     E: KeyExtractor,
     L: Limiter<E::Key>,
+    R: Body,
 {
-    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+    type Output = Result<Response<ResponseBody<R, L::Held>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjected::Serving { future, headers } => {
-                    let mut response = ready!(future.poll(context))?.map(ResponseBody::of_service);
-                    if let Some(headers) = headers.take() {
-                        merge(response.headers_mut(), headers);
-                    }
-                    return Poll::Ready(Ok(response));
-                }
+                StateProjected::Serving { serving } => return serving.poll(context),
                 StateProjected::Waiting { waiting } => match ready!(waiting.poll(context)) {
-                    Ok(Served::By(future, headers)) => State::Serving { future, headers },
+                    Ok(Served::By(serving)) => State::Serving { serving },
                     Ok(Served::Refused(response)) => State::Answered { response: Some(response) },
                     Err(error) => return Poll::Ready(Err(error)),
                 },
@@ -115,7 +112,9 @@ where
     wait: L::Wait,
     decision: L::Decision,
     key: E::Key,
-    is_granted: bool,
+    cost: Tokens,
+    /// The tokens or the permit that were granted: given back if the service does not get the request.
+    held: Option<L::Held>,
     /// Taken by the service.
     request: Option<Request<B>>,
     service: S,
@@ -124,7 +123,7 @@ where
 
 /// The end of a wait.
 enum Served<F> {
-    By(F, Option<HeaderMap>),
+    By(F),
     Refused(Response<Bytes>),
 }
 
@@ -135,36 +134,44 @@ where
     L: Limiter<E::Key>,
 {
     pub(super) fn new(
-        wait: L::Wait,
-        decision: L::Decision,
-        key: E::Key,
+        (key, cost, decision): (E::Key, Tokens, L::Decision),
+        longest: Duration,
         request: Request<B>,
         service: S,
         options: Arc<Options<E, L>>,
     ) -> Self {
-        Waiting { wait, decision, key, is_granted: false, request: Some(request), service, options }
+        let wait = options.limiter.wait(&key, cost, longest);
+        Waiting { wait, decision, key, cost, held: None, request: Some(request), service, options }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Served<S::Future>, S::Error>> {
-        if !self.is_granted {
-            if let Err(error) = ready!(Pin::new(&mut self.wait).poll(context)) {
-                return Poll::Ready(Ok(Served::Refused(self.options.answer_late(&self.decision, &error))));
+    #[expect(clippy::type_complexity, reason = "a name for it would be read once")]
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Served<Serving<S::Future, L::Held>>, S::Error>> {
+        let options = &self.options;
+        if self.held.is_none() {
+            match ready!(Pin::new(&mut self.wait).poll(context)) {
+                Ok(granted) => {
+                    self.held = L::granted(granted).or_else(|| options.limiter.hold(&self.key, self.cost));
+                }
+                Err(error) => {
+                    let request = self.request.as_ref().expect("the service has not got it yet");
+                    let answer = options.answer_late(&request.into(), &self.key, &self.decision, &error);
+                    return Poll::Ready(Ok(Served::Refused(answer)));
+                }
             }
-            self.is_granted = true;
         }
         ready!(self.service.poll_ready(context))?;
         let mut request = self.request.take().expect("the future has not completed yet");
-        let options = &self.options;
+        let hold = self.held.take().and_then(|held| options.hold(held, self.cost));
         let mut headers = None;
         if options.on_admitted || options.in_extensions {
             // A look: a cost of zero charges nothing.
-            let decision = options.limiter.decide(&self.key, Tokens::ZERO);
-            headers = options.admitted(&decision);
+            let (decision, _) = options.limiter.decide(&self.key, Tokens::ZERO);
+            headers = options.admitted(&self.key, &decision);
             if options.in_extensions {
                 request.extensions_mut().insert(decision);
             }
         }
-        Poll::Ready(Ok(Served::By(self.service.call(request), headers)))
+        Poll::Ready(Ok(Served::By(Serving::new(self.service.call(request), hold, headers))))
     }
 }
 

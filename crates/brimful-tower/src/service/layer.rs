@@ -1,35 +1,29 @@
-//! [`RateLimitLayer`] and its builder.
+//! [`RateLimitLayer`]: the layer.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use brimful::Tokens;
-use bytes::Bytes;
-use http::{Method, Response};
 use tower_layer::Layer;
 
-use super::answer::Refusal;
-use super::exempt::Exempt;
-use super::limiter::Limiter;
+use super::control::Handle;
 use super::options::Options;
 use super::rate_limit::RateLimit;
-use crate::headers::IetfDraft;
-use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
+use crate::checks::Finding;
 
-/// A layer that limits the rate of requests.
+/// A layer that limits requests: their rate, or those that are in flight.
 ///
-/// It is made of a limiter of `brimful` and of the [key](crate::key) of a request. The limiter has the quotas and the
+/// It is made of a [limiter](crate::Limiter) of `brimful` and of the [key](crate::key) of a request. The limiter has the quotas and the
 /// buckets, which all clones of the layer and of its services share. It stays usable from outside: for its statistics, to
 /// change a quota, or to be shared with another layer.
 ///
 /// A request takes its tokens in `call`. If they are there, the request goes to the service. If not, the response is 429
 /// with `Retry-After`, the fields `RateLimit` and `RateLimit-Policy`, and problem details in JSON; or the request
-/// [waits](RateLimitLayerBuilder::wait_up_to) in the limiter's queue.
+/// [waits](crate::RateLimitLayerBuilder::wait_up_to) in the limiter's queue.
 ///
 /// For several named quotas at once, use a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter): all of them are
-/// charged, or none. For several keys, use several layers.
+/// charged, or none. For several keys, use several layers. A [concurrency limit](crate::Limiter) is a layer too: the request holds
+/// its permit until the body of the response ends. Put it outside of the limit of a rate, so that it costs no tokens if it is
+/// refused.
 ///
 /// # Examples
 ///
@@ -64,34 +58,21 @@ pub struct RateLimitLayer<E, L> {
     options: Arc<Options<E, L>>,
 }
 
-impl<E, L> RateLimitLayer<E, L>
-where
-    E: KeyExtractor,
-    L: Limiter<E::Key>,
-{
-    /// Returns a layer with this limiter and this key.
-    pub fn new(limiter: Arc<L>, key: E) -> Self {
-        RateLimitLayer::builder(limiter, key).build()
+impl<E, L> RateLimitLayer<E, L> {
+    pub(super) fn from_options(options: Options<E, L>) -> Self {
+        RateLimitLayer { options: Arc::new(options) }
     }
 
-    /// Returns a builder, for the settings.
-    pub fn builder(limiter: Arc<L>, key: E) -> RateLimitLayerBuilder<E, L> {
-        RateLimitLayerBuilder {
-            options: Options {
-                key,
-                limiter,
-                policy: Cow::Borrowed("default"),
-                cost: None,
-                exempt: Exempt::default(),
-                longest_wait: Duration::ZERO,
-                on_missing_key: OnMissingKey::default(),
-                on_admitted: false,
-                draft: Some(IetfDraft::default()),
-                x_rate_limit: false,
-                in_extensions: false,
-                handler: None,
-            },
-        }
+    /// Returns a handle, which changes settings at run time.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.options.control.clone())
+    }
+
+    /// Returns the [findings](crate::checks) of the settings, and of the requests until now.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Finding> {
+        self.options.control.checks()
     }
 }
 
@@ -112,107 +93,5 @@ impl<E, L> Clone for RateLimitLayer<E, L> {
 impl<E, L> fmt::Debug for RateLimitLayer<E, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer").field("policy", &self.options.policy).finish_non_exhaustive()
-    }
-}
-
-/// A builder of a [`RateLimitLayer`], made by [`RateLimitLayer::builder`].
-#[must_use = "a builder does nothing until `build`"]
-pub struct RateLimitLayerBuilder<E, L> {
-    options: Options<E, L>,
-}
-
-impl<E, L> RateLimitLayerBuilder<E, L> {
-    /// Sets the name of the policy in headers and answers, for a limiter of one quota: by default `default`. A limiter of
-    /// several quotas has names.
-    pub fn policy(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.options.policy = name.into();
-        self
-    }
-
-    /// Sets the function that returns the cost of a request. By default each costs one token.
-    ///
-    /// A cost of zero is always admitted. A cost above the burst never is, and its response has no `Retry-After`.
-    pub fn cost(mut self, cost: impl Fn(&RequestHead<'_>) -> Tokens + Send + Sync + 'static) -> Self {
-        self.options.cost = Some(Box::new(cost));
-        self
-    }
-
-    /// Lets a request wait for its tokens, if they are there within this time: by default, no request waits. Requests with
-    /// the same key are served in order of arrival.
-    ///
-    /// A request that would wait longer is refused at once. Choose a time below the timeouts of the server and of its
-    /// clients. A request that waits is kept in memory, without its body if the body is a stream; the builder of the limiter
-    /// bounds the waiters.
-    ///
-    /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
-    pub fn wait_up_to(mut self, longest: Duration) -> Self {
-        self.options.longest_wait = longest;
-        self
-    }
-
-    /// Exempts the requests with these methods.
-    pub fn exempt_methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
-        self.options.exempt.methods(methods);
-        self
-    }
-
-    /// Exempts the requests with these paths; a path that ends in `*`, such as `/static/*`, is all that begin with the text
-    /// before it.
-    ///
-    /// The path is compared as the client sent it, with regard to case. A path with a step such as `..` behind the
-    /// beginning, or with an encoded dot or slash, is not exempt, because a server may resolve it to another path.
-    pub fn exempt_paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
-        paths.into_iter().for_each(|path| self.options.exempt.path(path));
-        self
-    }
-
-    /// Sets the answer to a request without a key: by default it is refused.
-    pub fn on_missing_key(mut self, on_missing_key: OnMissingKey) -> Self {
-        self.options.on_missing_key = on_missing_key;
-        self
-    }
-
-    /// Adds the headers of the decision to responses of the service too. By default only refused requests have them.
-    pub fn headers_on_admitted(mut self) -> Self {
-        self.options.on_admitted = true;
-        self
-    }
-
-    /// Sets the version of the IETF's draft for `RateLimit` and `RateLimit-Policy`; `None` for neither. By default it is the
-    /// latest.
-    pub fn ietf(mut self, draft: Option<IetfDraft>) -> Self {
-        self.options.draft = draft;
-        self
-    }
-
-    /// Adds `X-RateLimit-*` to the headers: see [`Headers::x_rate_limit`](crate::headers::Headers::x_rate_limit).
-    pub fn x_rate_limit(mut self) -> Self {
-        self.options.x_rate_limit = true;
-        self
-    }
-
-    /// Puts the decision into the extensions of an admitted request: a [`Decision`](brimful::Decision), or a
-    /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas. After a wait, it is a look at the bucket. By
-    /// default it is not, because this allocates.
-    pub fn decision_in_extensions(mut self) -> Self {
-        self.options.in_extensions = true;
-        self
-    }
-
-    /// Sets the function that answers refused requests. By default that is [`Refusal::into_response`].
-    pub fn on_refused(mut self, handler: impl Fn(Refusal<'_>) -> Response<Bytes> + Send + Sync + 'static) -> Self {
-        self.options.handler = Some(Box::new(handler));
-        self
-    }
-
-    /// Returns the layer.
-    pub fn build(self) -> RateLimitLayer<E, L> {
-        RateLimitLayer { options: Arc::new(self.options) }
-    }
-}
-
-impl<E, L> fmt::Debug for RateLimitLayerBuilder<E, L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitLayerBuilder").field("policy", &self.options.policy).finish_non_exhaustive()
     }
 }

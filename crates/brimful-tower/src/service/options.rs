@@ -4,15 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{AcquireCause, AcquireError, Tokens};
+use brimful::Tokens;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::answer::{Handler, Refusal};
-use super::calls::{Calls, Vain};
-use super::exempt::Exempt;
+use super::answer::Handler;
+use super::control::Control;
+use super::event::{Event, OnEvent, Share};
+use super::hold::Hold;
+use super::refusal::{AnswerForm, Refusal};
+use super::settle::Settle;
 use crate::headers::{Decided, Headers, IetfDraft, headers};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
+use crate::limits::{Calls, Held, Vain};
 
 /// A function that returns the cost of a request.
 pub(super) type Cost = Box<dyn Fn(&RequestHead<'_>) -> Tokens + Send + Sync>;
@@ -24,8 +28,12 @@ pub(super) struct Options<E, L> {
     pub(super) policy: Cow<'static, str>,
     /// By default a request costs one token.
     pub(super) cost: Option<Cost>,
-    pub(super) exempt: Exempt,
-    pub(super) longest_wait: Duration,
+    /// By default a request that is admitted costs that.
+    pub(super) settle: Option<Settle>,
+    /// Whether a request takes its tokens only when it is settled.
+    pub(super) charges_later: bool,
+    /// The settings that change at run time.
+    pub(super) control: Arc<Control>,
     pub(super) on_missing_key: OnMissingKey,
     /// Whether responses of the service have the headers.
     pub(super) on_admitted: bool,
@@ -33,7 +41,10 @@ pub(super) struct Options<E, L> {
     pub(super) x_rate_limit: bool,
     /// Whether requests have the decision in their extensions.
     pub(super) in_extensions: bool,
+    pub(super) form: AnswerForm,
     pub(super) handler: Option<Handler>,
+    pub(super) on_event: Option<OnEvent>,
+    pub(super) share: Option<Share>,
 }
 
 impl<E, L> Options<E, L> {
@@ -42,18 +53,42 @@ impl<E, L> Options<E, L> {
         self.cost.as_ref().map_or(Tokens::ONE, |cost| cost(head))
     }
 
-    #[cold]
-    pub(super) fn answer_missing_key(&self, missing: &MissingKey) -> Response<Bytes> {
-        self.answer(Refusal {
-            status: missing.status(),
-            violated: &[],
-            retry_after: None,
-            headers: HeaderMap::new(),
-            missing_key: Some(missing),
-        })
+    /// Looks for a proxy that is not trusted.
+    #[inline]
+    pub(super) fn look_for_proxy(&self, head: &RequestHead<'_>) {
+        if let Some(finding) = self.control.proxy.look(head.headers) {
+            self.report(&Event::Found { finding: &finding });
+        }
     }
 
-    fn answer(&self, refusal: Refusal<'_>) -> Response<Bytes> {
+    pub(super) fn report(&self, event: &Event<'_>) {
+        if let Some(on_event) = &self.on_event {
+            on_event(event);
+        }
+    }
+
+    /// Answers a request without a key, unless it is admitted.
+    #[cold]
+    pub(super) fn answer_missing_key(&self, head: &RequestHead<'_>, missing: &MissingKey) -> Option<Response<Bytes>> {
+        if self.on_missing_key == OnMissingKey::Admit {
+            return None;
+        }
+        let refusal = Refusal::new(head, missing.status(), self.form);
+        self.answer_unless_shadow(head, Refusal { missing_key: Some(missing), ..refusal })
+    }
+
+    /// Answers a request, unless the shadow mode admits it.
+    fn answer_unless_shadow(&self, head: &RequestHead<'_>, refusal: Refusal<'_>) -> Option<Response<Bytes>> {
+        if !self.control.is_shadow() {
+            return Some(self.answer(head, refusal));
+        }
+        self.control.count_would_refuse();
+        self.report(&Event::WouldRefuse { head: *head, refusal: &refusal });
+        None
+    }
+
+    fn answer(&self, head: &RequestHead<'_>, refusal: Refusal<'_>) -> Response<Bytes> {
+        self.report(&Event::Refused { head: *head, refusal: &refusal });
         match &self.handler {
             Some(handler) => handler(refusal),
             None => refusal.into_response(),
@@ -62,48 +97,116 @@ impl<E, L> Options<E, L> {
 }
 
 impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
-    /// Returns the headers for the response of the service, if it is to have them.
+    /// Takes the tokens of a request if they are there. Returns what the request holds.
     #[inline]
-    pub(super) fn admitted(&self, decision: &L::Decision) -> Option<HeaderMap> {
-        self.on_admitted.then(|| self.headers(L::decided(decision), |headers| headers))
+    pub(super) fn decide(&self, key: &E::Key, cost: Tokens) -> (L::Decision, Option<Hold<L::Held>>) {
+        // If the tokens have gone since the look, this request is refused. If others have come, it takes them now.
+        let taken = if self.charges_later && self.limiter.has(key, cost) { Tokens::ZERO } else { cost };
+        let (decision, held) = self.limiter.decide(key, taken);
+        if !L::allowed(&decision) || (held.is_none() && self.settle.is_none()) {
+            return (decision, None);
+        }
+        let held = held.or_else(|| self.limiter.hold(key, taken));
+        (decision, held.and_then(|held| self.hold(held, cost)))
     }
 
-    fn headers(&self, decided: Decided<'_>, change: impl FnOnce(Headers<'_>) -> Headers<'_>) -> HeaderMap {
-        let quotas = |policy: &str| self.limiter.quota(policy);
-        let mut headers = headers(decided).policy(&self.policy).quotas(&quotas).ietf(self.draft);
+    /// Returns what a request holds from now on.
+    pub(super) fn hold(&self, held: L::Held, cost: Tokens) -> Option<Hold<L::Held>> {
+        if self.settle.is_none() && !L::Held::LASTS {
+            held.settle(cost);
+            return None;
+        }
+        Some(Hold::new(held, cost, self.settle.clone().filter(|_| !L::Held::LASTS)))
+    }
+
+    /// Reports the shares of quotas that this request has used up.
+    #[inline]
+    pub(super) fn find_shares(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision, cost: Tokens) {
+        if let (Some(share), Some(decided)) = (&self.share, L::decided(decision)) {
+            share.find(decided, cost, |name, decision, skipped| {
+                let policy = name.unwrap_or_else(|| self.policy(key));
+                self.report(&Event::ShareUsed { head: *head, policy, decision, skipped });
+            });
+        }
+    }
+
+    /// Returns the headers for the response of the service, if it is to have them.
+    #[inline]
+    pub(super) fn admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<HeaderMap> {
+        let decided = L::decided(decision).filter(|_| self.on_admitted)?;
+        // In shadow mode, the decision may have refused the request.
+        let headers = self.headers(key, decided, |headers| {
+            if decided.allowed() { headers.to_map() } else { headers.refused(None).to_map() }
+        });
+        Some(headers)
+    }
+
+    /// Returns the name of the policy of a limiter of one quota.
+    fn policy(&self, key: &E::Key) -> &str {
+        self.limiter.policy(key).unwrap_or(&self.policy)
+    }
+
+    fn headers(&self, key: &E::Key, decided: Decided<'_>, to_map: impl FnOnce(Headers<'_>) -> HeaderMap) -> HeaderMap {
+        let quotas = |policy: &str| self.limiter.quota(key, policy);
+        let mut headers = headers(decided).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
         if self.x_rate_limit {
             headers = headers.x_rate_limit();
         }
-        change(headers).to_map()
+        to_map(headers)
     }
 
-    /// Answers a request that was refused at once.
-    pub(super) fn answer_refused(&self, decision: &L::Decision) -> Response<Bytes> {
+    /// Answers a request that was refused at once, unless the shadow mode admits it.
+    pub(super) fn answer_refused(
+        &self,
+        head: &RequestHead<'_>,
+        key: &E::Key,
+        decision: &L::Decision,
+    ) -> Option<Response<Bytes>> {
         let decided = L::decided(decision);
-        let is_full = decided.limits().any(|(_, decision)| !decision.allowed() && decision.table_is_full());
-        self.answer_decided(decided, decided.retry_after(), is_full)
+        let retry_after = decided.and_then(Decided::retry_after);
+        if self.control.is_shadow() && retry_after.is_some_and(|wait| wait <= self.control.longest_wait()) {
+            // It would have waited.
+            return None;
+        }
+        let is_shed = decided.is_none_or(Decided::is_full);
+        self.with_refusal(head, key, (decided, retry_after), is_shed, |refusal| {
+            self.answer_unless_shadow(head, refusal)
+        })
     }
 
     /// Answers a request that waited in vain, from the decision before the wait.
-    pub(super) fn answer_late(&self, decision: &L::Decision, error: &L::Error) -> Response<Bytes> {
-        let by_quota = |error| matches!(error, AcquireError::TooLate(_) | AcquireError::ExceedsBurst(_));
-        let is_shed = !matches!(error.cause(), AcquireCause::Tokens(error) if by_quota(error));
-        self.answer_decided(L::decided(decision), error.retry_after(), is_shed)
+    pub(super) fn answer_late(
+        &self,
+        head: &RequestHead<'_>,
+        key: &E::Key,
+        decision: &L::Decision,
+        error: &L::Error,
+    ) -> Response<Bytes> {
+        let decided = (L::decided(decision), error.retry_after());
+        self.with_refusal(head, key, decided, !error.is_of_quota(), |refusal| self.answer(head, refusal))
     }
 
-    fn answer_decided(&self, decided: Decided<'_>, retry_after: Option<Duration>, is_shed: bool) -> Response<Bytes> {
-        let violated: Vec<&str> = decided
-            .limits()
-            .filter(|(_, decision)| !decision.allowed())
-            .map(|(name, _)| name.unwrap_or(&self.policy))
-            .collect();
-        let headers = self.headers(decided, |headers| headers.refused(retry_after));
-        self.answer(Refusal {
-            status: if is_shed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::TOO_MANY_REQUESTS },
-            violated: &violated,
-            retry_after,
-            headers,
-            missing_key: None,
-        })
+    fn with_refusal<R>(
+        &self,
+        head: &RequestHead<'_>,
+        key: &E::Key,
+        (decided, retry_after): (Option<Decided<'_>>, Option<Duration>),
+        is_shed: bool,
+        call: impl FnOnce(Refusal<'_>) -> R,
+    ) -> R {
+        let own = self.policy(key);
+        // As many as a limiter of several quotas shows.
+        let (mut violated, mut count) = ([own; 8], 1);
+        if let Some(decided) = decided {
+            let names = decided.violated().map(|name| name.unwrap_or(own));
+            count = violated.iter_mut().zip(names).map(|(place, name)| *place = name).count();
+        }
+        let status = if is_shed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::TOO_MANY_REQUESTS };
+        let refusal = Refusal::new(head, status, self.form);
+        let headers = decided.map(|decided| {
+            let others = refusal.further_headers();
+            self.headers(key, decided, |headers| headers.refused(retry_after).map_beside(others))
+        });
+        call(Refusal { violated: &violated[..count], retry_after, headers: headers.unwrap_or_default(), ..refusal })
     }
 }

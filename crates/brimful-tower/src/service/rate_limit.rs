@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::body::ResponseBody;
 use super::future::{ResponseFuture, Waiting};
-use super::limiter::Limiter;
+use super::hold::Hold;
 use super::options::Options;
-use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
+use super::serving::Serving;
+use crate::key::{KeyExtractor, RequestHead};
+use crate::limits::Limiter;
 
 /// A service that limits the rate of requests to another one, made by a [`RateLimitLayer`](crate::RateLimitLayer).
 pub struct RateLimit<S, E, L> {
@@ -30,13 +33,32 @@ impl<S, E, L> RateLimit<S, E, L> {
     }
 }
 
+impl<S, E, L> RateLimit<S, E, L> {
+    /// Passes a request on.
+    #[inline]
+    fn serve<B>(
+        &mut self,
+        request: Request<B>,
+        hold: Option<Hold<L::Held>>,
+        headers: Option<HeaderMap>,
+    ) -> ResponseFuture<S, B, E, L>
+    where
+        S: Service<Request<B>>,
+        E: KeyExtractor,
+        L: Limiter<E::Key>,
+    {
+        ResponseFuture::serving(Serving::new(self.service.call(request), hold, headers))
+    }
+}
+
 impl<S, E, L, B, R> Service<Request<B>> for RateLimit<S, E, L>
 where
     S: Service<Request<B>, Response = Response<R>> + Clone,
     E: KeyExtractor,
     L: Limiter<E::Key>,
+    R: Body,
 {
-    type Response = Response<ResponseBody<R>>;
+    type Response = Response<ResponseBody<R, L::Held>>;
     type Error = S::Error;
     type Future = ResponseFuture<S, B, E, L>;
 
@@ -48,32 +70,40 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let options = &self.options;
         let head = RequestHead::from(&request);
-        if options.exempt.covers(&head) {
-            return ResponseFuture::serving(self.service.call(request), None);
+        if options.control.exempts(&head) {
+            return self.serve(request, None, None);
         }
+        options.look_for_proxy(&head);
         let key = match options.key.key(&head) {
             Ok(key) => key,
-            Err(_) if options.on_missing_key == OnMissingKey::Admit => {
-                return ResponseFuture::serving(self.service.call(request), None);
+            Err(missing) => {
+                return match options.answer_missing_key(&head, &missing) {
+                    Some(answer) => ResponseFuture::answered(answer),
+                    None => self.serve(request, None, None),
+                };
             }
-            Err(missing) => return ResponseFuture::answered(options.answer_missing_key(&missing)),
         };
         let cost = options.cost(&head);
-        let decision = options.limiter.decide(&key, cost);
-        if L::decided(&decision).allowed() {
-            let headers = options.admitted(&decision);
-            if options.in_extensions {
-                request.extensions_mut().insert(decision);
+        let (decision, hold) = options.decide(&key, cost);
+        if L::allowed(&decision) {
+            options.find_shares(&head, &key, &decision, cost);
+        } else {
+            let longest = options.control.longest_wait();
+            if !longest.is_zero() && !options.control.is_shadow() {
+                // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
+                let service = self.service.clone();
+                let waiting = Waiting::new((key, cost, decision), longest, request, service, options.clone());
+                return ResponseFuture::waiting(waiting);
             }
-            return ResponseFuture::serving(self.service.call(request), headers);
+            if let Some(answer) = options.answer_refused(&head, &key, &decision) {
+                return ResponseFuture::answered(answer);
+            }
         }
-        if options.longest_wait.is_zero() {
-            return ResponseFuture::answered(options.answer_refused(&decision));
+        let headers = options.admitted(&key, &decision);
+        if options.in_extensions {
+            request.extensions_mut().insert(decision);
         }
-        let wait = options.limiter.wait(&key, cost, options.longest_wait);
-        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-        let service = self.service.clone();
-        ResponseFuture::waiting(Waiting::new(wait, decision, key, request, service, options.clone()))
+        self.serve(request, hold, headers)
     }
 }
 

@@ -144,8 +144,12 @@ fn quota() -> impl Strategy<Value = Quota> {
         .prop_map(|(tokens, millis, burst)| Quota::new(tokens, Duration::from_millis(millis)).burst(burst))
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(100_000))]
 
     #[test]
     fn the_fields_of_one_limit_parse_back(
@@ -158,6 +162,11 @@ proptest! {
         let map = headers(&decision).policy(&name).quotas(&|_| Some(quota)).to_map();
         compare(&map, &[(&name, &decision, quota)], (!decision.allowed()).then(|| decision.retry_after()));
     }
+}
+
+proptest! {
+    // 4.5 policies on average.
+    #![proptest_config(cases(25_000))]
 
     #[test]
     fn the_fields_of_several_limits_parse_back(

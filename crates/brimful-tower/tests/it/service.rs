@@ -5,22 +5,25 @@ use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use brimful::{
-    CompositeDecision, CompositeLimiter, Decision, KeyedCompositeLimiter, KeyedRateLimiter, MockClock, OnFull, Quota,
-    RateLimiter, Tokens,
+    CompositeDecision, CompositeLimiter, Decision, KeyedCompositeLimiter, KeyedRateLimiter, MockClock, OnFull,
+    OwnedReservation, Quota, RateLimiter, Tokens,
 };
-use brimful_tower::key::{ClientAddress, Everyone, ExtensionKey, HeaderKey, KeyExtractor, OnMissingKey};
-use brimful_tower::{Limiter, RateLimit, RateLimitLayer, RateLimitLayerBuilder, ResponseBody};
+use brimful_tower::key::{ClientAddress, Everyone, ExtensionKey, HeaderKey, OnMissingKey};
+use brimful_tower::{RateLimit, RateLimitLayer, RateLimitLayerBuilder, ResponseBody};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::Empty;
 use tower::{Layer, Service, ServiceExt};
 
-type Answer = Response<ResponseBody<Empty<Bytes>>>;
+use crate::support::{body, by_api_key, call, keyed, poll, request, status};
+
+/// A response, and what its request holds.
+type Answer<H> = Response<ResponseBody<Empty<Bytes>, H>>;
 
 /// A service that counts its calls, and shows the tokens that are left by the decision in the extensions.
 #[derive(Clone, Debug, Default)]
@@ -55,44 +58,7 @@ impl Service<Request<()>> for Counter {
     }
 }
 
-fn by_api_key() -> HeaderKey {
-    HeaderKey::new(HeaderName::from_static("x-api-key"))
-}
-
-fn keyed<K>(quota: &str) -> Arc<KeyedRateLimiter<K, MockClock>> {
-    Arc::new(KeyedRateLimiter::with_clock(quota.parse::<Quota>().unwrap(), MockClock::new()))
-}
-
-fn request(key: &str) -> Request<()> {
-    Request::builder().header("x-api-key", key).body(()).unwrap()
-}
-
-/// Polls a future once.
-fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Calls a service that completes at once.
-fn call<E: KeyExtractor, L: Limiter<E::Key>>(service: &RateLimit<Counter, E, L>, request: Request<()>) -> Answer {
-    let mut future = Box::pin(service.clone().oneshot(request));
-    match poll(future.as_mut()) {
-        Poll::Ready(Ok(response)) => response,
-        Poll::Pending => panic!("the request waits"),
-    }
-}
-
-fn status<E: KeyExtractor, L: Limiter<E::Key>>(service: &RateLimit<Counter, E, L>, request: Request<()>) -> u16 {
-    call(service, request).status().as_u16()
-}
-
-/// Returns the body, which is there at once.
-fn body(response: Answer) -> Bytes {
-    let mut collected = Box::pin(response.into_body().collect());
-    let Poll::Ready(Ok(collected)) = poll(collected.as_mut()) else { panic!("the body waits") };
-    collected.to_bytes()
-}
-
-fn json(response: Answer) -> serde_json::Value {
+fn json<B: Body<Data = Bytes, Error = Infallible>>(response: Response<B>) -> serde_json::Value {
     assert_eq!(response.headers()["content-type"], "application/problem+json");
     let (size, is_end) = (response.body().size_hint().exact(), response.body().is_end_stream());
     let body = body(response);
@@ -293,7 +259,7 @@ mod waits {
         (layer.layer(counter.clone()), counter)
     }
 
-    type Call = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
+    type Call = Pin<Box<dyn Future<Output = Result<Answer<OwnedReservation<MockClock>>, Infallible>>>>;
 
     fn start(service: &RateLimit<Counter, HeaderKey, Keyed>, key: &str) -> Call {
         Box::pin(service.clone().oneshot(request(key)))

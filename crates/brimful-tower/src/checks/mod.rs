@@ -1,0 +1,54 @@
+//! Checks of the settings of a layer.
+//!
+//! A [`Finding`] is a setting that probably limits less than was meant, with a code that does not change.
+//! [`RateLimitLayer::checks`](crate::RateLimitLayer::checks) returns the findings: print them when the server starts. A
+//! layer that has a function for [events](crate::RateLimitLayerBuilder::on_event) passes them to it too, as soon as they are
+//! found.
+//!
+//! | code | finding | remedy |
+//! |---|---|---|
+//! | BT001 | requests came with a forwarding header, and the key is the address of the peer | [below](#bt001) |
+//! | BT002 | many layers were built at one place of the code, each with a limiter of its own | [below](#bt002) |
+//! | BT003 | all requests are exempt | [below](#bt003) |
+//! | BT004 | a request can wait for longer than the server's timeout | [below](#bt004) |
+//! | BT005 | a setting has no effect | [below](#bt005) |
+//!
+//! # BT001
+//!
+//! The server is probably behind a proxy. Its peer is then always the proxy, and all clients share one bucket: one client
+//! can use up the limit of all. Name the proxies with
+//! [`ClientAddress::behind`](crate::key::ClientAddress::behind). If there is no proxy, and clients send such headers by
+//! themselves, say so with `behind(TrustedProxies::none())`.
+//!
+//! It is looked for in the first 1000 requests that are not exempt: the headers are `X-Forwarded-For`, `Forwarded` and
+//! `X-Real-IP`.
+//!
+//! # BT002
+//!
+//! A layer that is built for each connection, or for each request, has new buckets each time, and limits nothing. Build the
+//! layer, or the limiter, once, and clone it. The finding is that more than 64 layers were built at one place of the code,
+//! each with another limiter than the one before it.
+//!
+//! # BT003
+//!
+//! The path `*` or `/*` is exempt, or all of `GET`, `POST`, `PUT`, `PATCH` and `DELETE` are.
+//!
+//! # BT004
+//!
+//! The server gives a request up before its wait can end, so that the client waits in vain. Give [`wait_up_to`](crate::RateLimitLayerBuilder::wait_up_to) a shorter time. The server's timeout is known
+//! only by [`server_timeout`](crate::RateLimitLayerBuilder::server_timeout).
+//!
+//! # BT005
+//!
+//! [`charge_later`](crate::RateLimitLayerBuilder::charge_later) without a function that
+//! [settles](crate::RateLimitLayerBuilder::settle); a function that settles permits, which have no cost; or
+//! [`share_used`](crate::RateLimitLayerBuilder::share_used) without a function for
+//! [events](crate::RateLimitLayerBuilder::on_event).
+
+mod finding;
+mod proxy;
+mod sites;
+
+pub use finding::{Check, Finding};
+pub(crate) use proxy::ProxyWatch;
+pub(crate) use sites::count_layers_at;

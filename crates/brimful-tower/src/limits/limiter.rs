@@ -1,0 +1,23 @@
+//! [`Limiter`]: the limiters that the middleware can use.
+
+use super::calls::Calls;
+
+/// A limiter that the middleware can use.
+///
+/// | limiter | limits |
+/// |---|---|
+/// | [`KeyedRateLimiter`](brimful::KeyedRateLimiter) | the rate of the requests of each key |
+/// | [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter) | the same, by several quotas |
+/// | [`RateLimiter`](brimful::RateLimiter), [`CompositeLimiter`](brimful::CompositeLimiter) | the rate of all requests |
+/// | [`KeyedConcurrencyLimit`](brimful::KeyedConcurrencyLimit) | the requests of each key that are in flight |
+/// | [`ConcurrencyLimit`](brimful::ConcurrencyLimit) | the requests that are in flight |
+/// | [`Classes`](crate::Classes) of one of these | the requests of each class by a limiter of its own |
+///
+/// A request holds its permit of a concurrency limit until the body of its response has ended, has failed, or is dropped. It
+/// takes one permit, whatever its cost, unless the cost is zero. If it is refused, the status is 503, and there is no
+/// `Retry-After`, because the time at which a permit is free is not known.
+///
+/// It is implemented for these only.
+pub trait Limiter<K>: Calls<K> {}
+
+impl<K, L: Calls<K>> Limiter<K> for L {}

@@ -1,0 +1,95 @@
+//! [`Event`]: a report of the middleware.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use brimful::{Decision, Quota, RateLimiter, Tokens};
+
+use super::refusal::Refusal;
+use crate::checks::Finding;
+use crate::headers::Decided;
+use crate::key::RequestHead;
+
+/// An event that a middleware reports to the function of [`on_event`](crate::RateLimitLayerBuilder::on_event), on the thread of the
+/// request, before the response.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A request was refused.
+    #[non_exhaustive]
+    Refused {
+        /// The request.
+        head: RequestHead<'a>,
+        /// The reason.
+        refusal: &'a Refusal<'a>,
+    },
+    /// A request was admitted only because of the [shadow mode](crate::RateLimitLayerBuilder::shadow).
+    #[non_exhaustive]
+    WouldRefuse {
+        /// The request.
+        head: RequestHead<'a>,
+        /// The reason for which it would have been refused.
+        refusal: &'a Refusal<'a>,
+    },
+    /// A request took tokens of which a [share](crate::RateLimitLayerBuilder::share_used) is used now, and was not before.
+    #[non_exhaustive]
+    ShareUsed {
+        /// The request.
+        head: RequestHead<'a>,
+        /// The name of the policy.
+        policy: &'a str,
+        /// The decision on the request.
+        decision: &'a Decision,
+        /// The events of this kind that were left out since the last one, because there were too many.
+        skipped: u64,
+    },
+    /// A check has found something: once for each finding.
+    #[non_exhaustive]
+    Found {
+        /// The finding.
+        finding: &'a Finding,
+    },
+}
+
+/// A function that events are passed to.
+pub(super) type OnEvent = Box<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// Finds the requests by which a share of a quota is used up.
+pub(super) struct Share {
+    share: f64,
+    /// Bounds the events.
+    events: RateLimiter,
+    skipped: AtomicU64,
+}
+
+impl Share {
+    pub(super) fn new(share: f64) -> Self {
+        Share {
+            share: share.clamp(0.0, 1.0),
+            events: RateLimiter::new(Quota::per_second(10)),
+            skipped: AtomicU64::new(0),
+        }
+    }
+
+    /// Calls the function for each limit that this request has taken across the share.
+    pub(super) fn find<'a>(
+        &self,
+        decided: Decided<'a>,
+        cost: Tokens,
+        mut found: impl FnMut(Option<&'a str>, &'a Decision, u64),
+    ) {
+        let cost = u64::from(cost.whole()) + u64::from(cost.pico() > 0);
+        for (name, decision) in decided.limits() {
+            let limit = u64::from(decision.limit());
+            let threshold = (limit as f64 * self.share).ceil().max(1.0) as u64;
+            let used = limit.saturating_sub(decision.remaining().into());
+            if used < threshold || used.saturating_sub(cost) >= threshold {
+                continue;
+            }
+            if self.events.allow() {
+                found(name, decision, self.skipped.swap(0, Ordering::Relaxed));
+            } else {
+                self.skipped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! [`Hold`]: the tokens or the permit that an admitted request holds until its response ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use brimful::Tokens;
+use bytes::Buf;
+use http::{HeaderMap, Response};
+use http_body::Frame;
+
+use super::settle::{BodyEnd, ResponseHead, Settle, SettleAtEnd, When};
+use crate::limits::Held;
+
+/// Tokens that are settled once, by the head or the end of the response; or a permit. If it is dropped before, the request
+/// costs its cost; or, if the body has begun, the cost of the part that was taken.
+pub(super) struct Hold<H: Held> {
+    /// `None` when it was settled.
+    held: Option<H>,
+    cost: Tokens,
+    price: Price,
+    bytes: u64,
+    /// The bytes of the whole body, if they are known.
+    size: Option<u64>,
+}
+
+/// The cost of the request, or the function that returns it.
+enum Price {
+    /// Its cost.
+    Cost,
+    ByHead(Settle),
+    AtEnd(SettleAtEnd),
+}
+
+impl<H: Held> Hold<H> {
+    /// Holds until the end of the body, or until this function settles the cost.
+    pub(super) fn new(held: H, cost: Tokens, settle: Option<Settle>) -> Self {
+        let price = settle.map_or(Price::Cost, Price::ByHead);
+        Hold { held: Some(held), cost, price, bytes: 0, size: None }
+    }
+
+    /// Settles the cost by the head of the response. Returns what is still held.
+    pub(super) fn head<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
+        if let Price::ByHead(settle) = &self.price {
+            match settle(&ResponseHead::new(response, self.cost)).0 {
+                When::Now(cost) => {
+                    self.settle(cost);
+                    return None;
+                }
+                When::AtEnd(settle) => self.price = Price::AtEnd(settle),
+            }
+        }
+        self.size = response.body().size_hint().exact();
+        if response.body().is_end_stream() {
+            self.end(true, None);
+            return None;
+        }
+        Some(self)
+    }
+
+    /// Counts a frame. Returns what is still held: nothing after the last one.
+    pub(super) fn frame<D: Buf, E>(mut self, frame: Option<&Result<Frame<D>, E>>, is_end: bool) -> Option<Self> {
+        let (is_complete, trailers) = match frame {
+            Some(Ok(frame)) => {
+                self.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                let trailers = frame.trailers_ref();
+                if !is_end && trailers.is_none() {
+                    return Some(self);
+                }
+                (true, trailers)
+            }
+            Some(Err(_)) => (false, None),
+            None => (true, None),
+        };
+        self.end(is_complete, trailers);
+        None
+    }
+
+    /// Settles the cost by the end of the body.
+    fn end(&mut self, is_complete: bool, trailers: Option<&HeaderMap>) {
+        let end = BodyEnd { bytes: self.bytes, is_complete, trailers, cost: self.cost };
+        let cost = match std::mem::replace(&mut self.price, Price::Cost) {
+            Price::AtEnd(settle) => settle(&end),
+            Price::Cost | Price::ByHead(_) => self.cost,
+        };
+        self.settle(cost);
+    }
+
+    fn settle(&mut self, cost: Tokens) {
+        if let Some(held) = self.held.take() {
+            held.settle(cost);
+        }
+    }
+}
+
+impl<H: Held> Drop for Hold<H> {
+    fn drop(&mut self) {
+        if self.held.is_none() {
+            return;
+        }
+        // A server that knows the size of a body does not ask for its end. A panic would abort the process, if this is
+        // dropped by another one.
+        let is_complete = self.size == Some(self.bytes);
+        if catch_unwind(AssertUnwindSafe(|| self.end(is_complete, None))).is_err() {
+            let _ = catch_unwind(AssertUnwindSafe(|| self.settle(self.cost)));
+        }
+    }
+}

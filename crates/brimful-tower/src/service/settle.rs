@@ -1,0 +1,88 @@
+//! [`Settlement`]: the cost of a request, by its response.
+
+use std::fmt;
+use std::sync::Arc;
+
+use brimful::Tokens;
+use http::{Extensions, HeaderMap, Response, StatusCode};
+
+/// A response without its body, by reference, for a function that [settles](crate::RateLimitLayerBuilder::settle) the
+/// cost of its request.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The values that the service added.
+    pub extensions: &'a Extensions,
+    /// The [cost](crate::RateLimitLayerBuilder::cost) of the request.
+    pub cost: Tokens,
+}
+
+impl<'a> ResponseHead<'a> {
+    pub(super) fn new<B>(response: &'a Response<B>, cost: Tokens) -> Self {
+        let (status, headers, extensions) = (response.status(), response.headers(), response.extensions());
+        ResponseHead { status, headers, extensions, cost }
+    }
+}
+
+/// The end of the body of a response.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct BodyEnd<'a> {
+    /// The bytes of the body that the server took from it, without trailers.
+    pub bytes: u64,
+    /// Whether the whole body was taken: it did not fail, and was not dropped before its end.
+    pub is_complete: bool,
+    /// The trailers, if the body has them.
+    pub trailers: Option<&'a HeaderMap>,
+    /// The [cost](crate::RateLimitLayerBuilder::cost) of the request.
+    pub cost: Tokens,
+}
+
+/// A function that settles the cost of a request by its response.
+pub(super) type Settle = Arc<dyn Fn(&ResponseHead<'_>) -> Settlement + Send + Sync>;
+
+/// A function that settles the cost of a request by the end of its response.
+pub(super) type SettleAtEnd = Box<dyn FnOnce(&BodyEnd<'_>) -> Tokens + Send + Sync>;
+
+/// The cost of a request: known by the head of its response, or only when the body ends. A function that
+/// [settles](crate::RateLimitLayerBuilder::settle) returns it.
+pub struct Settlement(pub(super) When);
+
+pub(super) enum When {
+    Now(Tokens),
+    AtEnd(SettleAtEnd),
+}
+
+impl Settlement {
+    /// The request has cost this.
+    pub fn now(cost: impl Into<Tokens>) -> Self {
+        Settlement(When::Now(cost.into()))
+    }
+
+    /// The request has cost what the function returns when the body of its response has ended, has failed, or is dropped.
+    ///
+    /// A function that captures no values is stored without an allocation, and one that captures values takes one for each
+    /// response. If it panics, the request costs its [cost](BodyEnd::cost).
+    pub fn at_end(cost: impl FnOnce(&BodyEnd<'_>) -> Tokens + Send + Sync + 'static) -> Self {
+        Settlement(When::AtEnd(Box::new(cost)))
+    }
+}
+
+impl From<Tokens> for Settlement {
+    fn from(cost: Tokens) -> Self {
+        Settlement::now(cost)
+    }
+}
+
+impl fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            When::Now(cost) => f.debug_tuple("Settlement").field(cost).finish(),
+            When::AtEnd(_) => f.write_str("Settlement(at the end of the body)"),
+        }
+    }
+}
