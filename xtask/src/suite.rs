@@ -105,8 +105,9 @@ fn run() -> Result<Tally> {
     tally.run("the core without std", &bare)?;
     tally.run("the models", &loom::bounded_call(MODELS_SECONDS))?;
     tally.skipped.extend(missing_traces(std::env::var_os("BRIMFUL_TRACES").as_deref().map(Path::new)));
-    let (browser, path) = (std::env::var_os("BRIMFUL_CHROMIUM"), std::env::var_os("PATH"));
-    tally.skipped.extend(missing_browser(browser.as_deref(), path.as_deref().unwrap_or_default()));
+    let (browser, path) = (std::env::var_os("BRIMFUL_CHROMIUM"), std::env::var_os("PATH").unwrap_or_default());
+    tally.skipped.extend(missing_browser(browser.as_deref(), &path));
+    tally.skipped.extend(missing_server(&path));
     Ok(tally)
 }
 
@@ -144,10 +145,21 @@ fn missing_traces(folder: Option<&Path>) -> Option<String> {
 /// Returns why the test of a page did not run: it looks for the browser in the same places.
 fn missing_browser(named: Option<&OsStr>, path: &OsStr) -> Option<String> {
     let is_named = named.is_some_and(|program| !program.is_empty());
-    let is_there = is_named || std::env::split_paths(path).any(|folder| folder.join("chromium").is_file());
+    let is_there = is_named || is_on(path, "chromium");
     let how = "the test of the example's page (there is no `chromium` on the path): install Debian's package chromium, \
                or set BRIMFUL_CHROMIUM to the program";
     (!is_there).then(|| how.to_owned())
+}
+
+/// Returns why the tests of `brimful-redis` did not run.
+fn missing_server(path: &OsStr) -> Option<String> {
+    let how = "the tests of brimful-redis on real servers (there is no `redis-server` on the path): install Debian's \
+               package redis-server";
+    (!is_on(path, "redis-server")).then(|| how.to_owned())
+}
+
+fn is_on(path: &OsStr, program: &str) -> bool {
+    std::env::split_paths(path).any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(test)]
@@ -191,8 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_browser_is_reported() {
+    fn a_missing_program_is_reported() {
         let nowhere = OsStr::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(missing_server(nowhere).unwrap().contains("install"));
         assert!(missing_browser(None, nowhere).unwrap().contains("install"));
         assert!(missing_browser(Some(OsStr::new("")), nowhere).is_some());
         assert_eq!(missing_browser(Some(OsStr::new("/opt/chromium")), nowhere), None);

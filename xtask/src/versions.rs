@@ -26,7 +26,7 @@ pub(crate) fn oldest_rust() -> Result<Outcome> {
     };
     let toolchain = format!("+{toolchain}");
     let check = |args: &[&str]| Call::cargo([&toolchain, "check"]).args(args).check();
-    check(&["-p", "brimful", "-p", "brimful-cli", "-p", "brimful-tower", "--all-features"])?;
+    check(&["-p", "brimful", "-p", "brimful-cli", "-p", "brimful-redis", "-p", "brimful-tower", "--all-features"])?;
     check(&["-p", "brimful", "--lib", "--no-default-features"])?;
     Ok(Outcome::Good)
 }
@@ -44,7 +44,7 @@ fn toolchain<'a>(installed: &'a str, version: &str) -> Option<&'a str> {
 }
 
 /// The libraries beside `brimful` that are built with the oldest versions of their dependencies.
-const ADAPTERS: [&str; 1] = ["crates/brimful-tower"];
+const ADAPTERS: [&str; 2] = ["crates/brimful-redis", "crates/brimful-tower"];
 
 /// Builds the libraries with the oldest versions of their dependencies. The build uses a copy of the libraries
 /// without tests and other members, because their dependencies may need newer versions.
@@ -113,7 +113,7 @@ mod tests {
     fn only_the_libraries_are_kept() {
         let manifest =
             "[workspace]\nmembers = [\"a\"]\n[package]\nname = \"b\"\n[dev-dependencies]\nc = \"1\"\n[lints]\n";
-        let kept = "[workspace]\nmembers = [\"crates/brimful-tower\"]\n[package]\nname = \"b\"\n[lints]\n";
+        let kept = "[workspace]\nmembers = [\"crates/brimful-redis\", \"crates/brimful-tower\"]\n[package]\nname = \"b\"\n[lints]\n";
         assert_eq!(alone(manifest), kept);
     }
 }
