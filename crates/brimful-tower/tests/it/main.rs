@@ -1,6 +1,7 @@
 //! The crate from outside.
 
 mod addresses;
+mod client;
 mod headers;
 mod hints;
 mod keys;
