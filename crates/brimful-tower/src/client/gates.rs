@@ -169,6 +169,24 @@ mod tests {
         assert_eq!(len(&gates), 0);
     }
 
+    /// Without a named time, a pause is twice as long as the one before, unless a call was served between them.
+    #[test]
+    fn a_row_of_refusals_ends_with_an_answer() {
+        let (clock, gates) = gates(9);
+        let pause = || {
+            let jitter = Jitter::default().with_percent(0);
+            gates.answered(&1, clock.now(), true, None, &jitter, || Quota::per_second(10));
+            let pause = gates.of(&1).expect("a gate").opens() - clock.now();
+            clock.advance(Duration::from_nanos(pause));
+            pause / 1_000_000_000
+        };
+        assert_eq!([pause(), pause(), pause()], [1, 2, 4]);
+        answer(&gates, 1, None);
+        assert_eq!([pause(), pause()], [1, 2]);
+        let longest: Vec<_> = (0..9).map(|_| pause()).collect();
+        assert_eq!(longest, [4, 8, 16, 32, 64, 64, 64, 64, 64]);
+    }
+
     /// The gate that a call is about to pass is not forgotten: a pause that comes now is one for that call.
     #[test]
     fn a_gate_in_use_is_kept() {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod client;
+mod fuzz;
 mod headers;
 mod hints;
 mod keys;
