@@ -1,4 +1,4 @@
-//! [`Answer`]: what a server said with a response.
+//! [`Answer`]: the statement of a server with a response.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::hints::FromHeaders;
 
-/// What a server said with a response.
+/// The statement of a server about its limits, with a response.
 pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) hints: ServerHints,

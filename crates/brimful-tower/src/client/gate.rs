@@ -1,4 +1,4 @@
-//! [`Gate`]: what the calls of a key pass last, after its server has refused one.
+//! [`Gate`]: the last stop of the calls of a key, after its server has refused one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ const ANSWERS_FOR_A_PART: u32 = 4;
 /// The time after which a gate is forgotten, whatever its rate.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// What the calls of a key pass last, after its server has refused one: it is closed during a pause, and then lets the
+/// The last stop of the calls of a key, after its server has refused one: it is closed during a pause, and then lets the
 /// calls out one by one, at most at the rate of the key's quota, and never in a burst.
 ///
 /// Its rate is halved by each refusal, and goes up by a 64th of the quota's rate with every fourth answer that is none.

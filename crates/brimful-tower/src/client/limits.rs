@@ -1,4 +1,4 @@
-//! [`Limits`]: what gives the calls of a client their turns.
+//! [`Limits`]: the source of the turns of calls.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use http::{Request, Response};
 use super::answer::{Answer, Jitter};
 use super::error::ThrottleError;
 
-/// What gives the calls of a client their turns: [`Keyed`](crate::client::Keyed) or [`Models`](crate::client::Models).
+/// The source of the turns of calls: [`Keyed`](crate::client::Keyed) or [`Models`](crate::client::Models).
 ///
 /// It is implemented for these only.
 pub trait Limits<B>: Send + Sync + 'static {

@@ -1,4 +1,4 @@
-//! [`Shared`]: what all clones of a middleware share.
+//! [`Shared`]: the state that all clones of a middleware share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use brimful::{Clock, RateLimiter, Tokens};
 
 use super::answer::Jitter;
 
-/// What all clones of a middleware share.
+/// The state that all clones of a middleware share.
 pub(super) struct Shared<P, R> {
     pub(super) limits: Arc<P>,
     pub(super) longest_wait: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Shared<P, R> {
 /// The retries that all calls together have left.
 pub(super) struct Budget {
     pub(super) left: RateLimiter<Arc<dyn Clock + Send + Sync>>,
-    /// What each call adds.
+    /// The retries that each call adds.
     pub(super) share: Tokens,
 }
 

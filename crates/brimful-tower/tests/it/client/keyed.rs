@@ -165,6 +165,21 @@ fn ten_minutes_after_a_pause_all_is_as_before() {
     assert_eq!(times[5..], [601_040, 601_040, 601_040, 601_090]);
 }
 
+/// Of several quotas, that of a short time paces the calls after a pause.
+#[test]
+fn after_a_pause_the_fastest_quota_paces_the_calls() {
+    let mut world = World::default();
+    let server = refusing(&world, 20..21, 429, &[("retry-after", "1")]);
+    let service = builder(limits(&world.clock, "20/s burst 1; 1/min burst 9")).build().layer(server.client());
+    world.spawn(service.clone().oneshot(request("a.com", 0)));
+    world.run();
+    for nth in 1..4 {
+        world.spawn(service.clone().oneshot(request("a.com", nth)));
+    }
+    world.run();
+    assert_eq!(server.times("a.com"), [0, 1_040, 1_140, 1_240]);
+}
+
 /// Calls that wait in the queue of the limiter, and those that come later, keep their order.
 #[test]
 fn calls_leave_in_order_of_arrival() {

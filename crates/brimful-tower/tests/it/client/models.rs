@@ -137,7 +137,7 @@ fn the_usage_is_charged_with_the_headers_or_by_the_caller() {
     assert!(limiter.try_acquire("large", 0).is_ok());
 }
 
-/// What the server says is compared with our count after our count has the usage.
+/// The count of the server is compared with ours when ours has the usage.
 #[test]
 fn the_limits_of_a_server_are_taken_over_after_the_usage_is_known() {
     let mut world = World::default();

@@ -118,7 +118,7 @@ pub(super) async fn sleep(clock: MockClock, time: Duration) {
     .await;
 }
 
-/// What a server answers to a call: the status and the headers.
+/// The answer of a server to a call: the status and the headers.
 pub(super) type Reply = (u16, Vec<(&'static str, String)>);
 
 type ReplyTo = dyn Fn(&Request<String>) -> Reply;

@@ -235,79 +235,83 @@ fn read_node(text: &str) -> Hop {
     }
 }
 
-/// Reads `Forwarded` from the left, byte by byte. Returns `None` if the field as a whole is malformed: quotation marks are
-/// then no pairs, or a name, a value or a mark is in a wrong place.
-fn read_forwarded(field: &[u8]) -> Option<Vec<Hop>> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let (mut hops, mut at) = (Vec::new(), 0);
-    let skip = |at: &mut usize| {
-        while field.get(*at).is_some_and(|byte| b" \t".contains(byte)) {
-            *at += 1
-        }
-    };
+fn read_hop(text: &[u8]) -> Hop {
+    std::str::from_utf8(text.trim_ascii()).map_or(Hop::Malformed, read_node)
+}
+
+/// Reads a line of `Forwarded` from the left, byte by byte. Returns `None` if the line as a whole is malformed: quotation
+/// marks are then no pairs, or a name, a value or a mark is in a wrong place.
+fn read_forwarded(line: &[u8]) -> Option<Vec<Hop>> {
+    let (mut rest, mut hops) = (Rest(line), Vec::new());
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     loop {
-        let mut found = None;
-        let mut pairs = 0;
-        loop {
-            skip(&mut at);
-            match field.get(at) {
-                None | Some(b',') => break,
-                Some(b';') => at += 1,
-                Some(_) => {
-                    let from = at;
-                    while field.get(at).is_some_and(|byte| is_token(*byte)) {
-                        at += 1
-                    }
-                    let name = field[from..at].to_ascii_lowercase();
-                    if name.is_empty() || field.get(at) != Some(&b'=') {
-                        return None;
-                    }
-                    at += 1;
-                    let mut value = Vec::new();
-                    if field.get(at) == Some(&b'"') {
-                        at += 1;
-                        loop {
-                            match *field.get(at)? {
-                                b'"' => break,
-                                b'\\' => {
-                                    value.extend_from_slice(field.get(at..at + 2)?);
-                                    at += 2
-                                }
-                                byte => {
-                                    value.push(byte);
-                                    at += 1
-                                }
-                            }
-                        }
-                        at += 1;
-                    } else {
-                        while field.get(at).is_some_and(|byte| is_token(*byte) || b":[]".contains(byte)) {
-                            value.push(field[at]);
-                            at += 1
-                        }
-                        if value.is_empty() {
-                            return None;
-                        }
-                    }
-                    pairs += 1;
-                    if name == b"for"
-                        && found.replace(std::str::from_utf8(&value).map_or(Hop::Malformed, read_node)).is_some()
-                    {
-                        found = Some(Hop::Malformed);
-                    }
-                    skip(&mut at);
-                    if !matches!(field.get(at), None | Some(b',' | b';')) {
-                        return None;
-                    }
+        rest.take_while(|byte| b" \t".contains(&byte));
+        match rest.0.first() {
+            None | Some(b',') => {
+                let nodes: Vec<_> = pairs.iter().filter(|(name, _)| name == b"for").collect();
+                hops.push(match nodes[..] {
+                    _ if pairs.is_empty() => Hop::Malformed,
+                    [] => Hop::Hidden,
+                    [(_, value)] => std::str::from_utf8(value).map_or(Hop::Malformed, read_node),
+                    _ => Hop::Malformed,
+                });
+                pairs = Vec::new();
+                if rest.0.is_empty() {
+                    return Some(hops);
+                }
+                rest.0 = &rest.0[1..];
+            }
+            Some(b';') => rest.0 = &rest.0[1..],
+            Some(_) => {
+                pairs.push((rest.name()?, rest.value()?));
+                rest.take_while(|byte| b" \t".contains(&byte));
+                if !matches!(rest.0.first(), None | Some(b',' | b';')) {
+                    return None;
                 }
             }
         }
-        hops.push(if pairs == 0 { Hop::Malformed } else { found.unwrap_or(Hop::Hidden) });
-        if at == field.len() {
-            return Some(hops);
-        }
-        at += 1;
     }
+}
+
+/// The rest of a line.
+struct Rest<'a>(&'a [u8]);
+
+impl Rest<'_> {
+    fn take_while(&mut self, is_part: impl Fn(u8) -> bool) -> Vec<u8> {
+        let taken: Vec<u8> = self.0.iter().copied().take_while(|byte| is_part(*byte)).collect();
+        self.0 = &self.0[taken.len()..];
+        taken
+    }
+
+    fn name(&mut self) -> Option<Vec<u8>> {
+        let name = self.take_while(is_token).to_ascii_lowercase();
+        self.0 = self.0.strip_prefix(b"=")?;
+        Some(name).filter(|name| !name.is_empty())
+    }
+
+    fn value(&mut self) -> Option<Vec<u8>> {
+        let Some(mut quoted) = self.0.strip_prefix(b"\"") else {
+            return Some(self.take_while(|byte| is_token(byte) || b":[]".contains(&byte)))
+                .filter(|value| !value.is_empty());
+        };
+        let mut value = Vec::new();
+        loop {
+            let length = match quoted.first()? {
+                b'"' => {
+                    self.0 = &quoted[1..];
+                    return Some(value);
+                }
+                b'\\' => 2,
+                _ => 1,
+            };
+            value.extend_from_slice(quoted.get(..length)?);
+            quoted = &quoted[length..];
+        }
+    }
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn by_networks(peer: IpAddr, hops: &[Hop]) -> IpAddr {
@@ -332,7 +336,7 @@ fn by_hops(peer: IpAddr, hops: &[Hop], n: usize) -> IpAddr {
     first.unwrap_or(peer)
 }
 
-/// Any list at all is read as a second reader reads it: a field `Forwarded`, if it is well-formed as a whole.
+/// Any list at all is read as a second reader reads it: of `Forwarded`, if each line is well-formed as a whole.
 #[test]
 fn lists_are_read_as_a_second_reader_reads_them() {
     let (networks, mut compared, mut found_clients) = (trusted(), 0u64, 0u64);
@@ -350,21 +354,15 @@ fn lists_are_read_as_a_second_reader_reads_them() {
         if let Some(some) = lines.last_mut().filter(|_| random.one_in(2)) {
             random.mutate(some, MARKS);
         }
-        let field = lines.join(&b","[..]);
-        let hops = match header {
-            _ if lines.is_empty() => Some(Vec::new()),
-            Forwarded => read_forwarded(&field),
-            _ => Some(
-                field
-                    .split(|byte| *byte == b',')
-                    .map(|hop| std::str::from_utf8(hop.trim_ascii()).map_or(Hop::Malformed, read_node))
-                    .collect(),
-            ),
+        let read_line = |line: &Vec<u8>| match header {
+            Forwarded => read_forwarded(line),
+            _ => Some(line.split(|byte| *byte == b',').map(read_hop).collect()),
         };
+        let hops: Option<Vec<Vec<Hop>>> = lines.iter().map(read_line).collect();
         let (peer, n, headers) = (proxy(&mut random), random.below(6), map(header, &lines));
         let found = networks.clone().header(header).client(peer, &headers);
         let counted = TrustedProxies::hops(n).header(header).client(peer, &headers);
-        let Some(hops) = hops else { continue };
+        let Some(hops) = hops.map(|lines| lines.concat()) else { continue };
         compared += 1;
         found_clients += u64::from(!is_trusted(found));
         assert_eq!(found, by_networks(peer, &hops), "input {input}: {:?} {hops:?}", shown(&lines));
