@@ -12,11 +12,18 @@ use crate::hints::FromHeaders;
 pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) hints: ServerHints,
-    /// The pause that the server named with a refusal, or with an error, made longer at random.
-    pub(super) pause: Option<Duration>,
-    /// The time until the limit is reset, made longer at random, if this call was the last one that the server serves until
-    /// then.
-    pub(super) exhausted: Option<Duration>,
+    pub(super) outcome: Outcome,
+}
+
+/// The effect of a call on those that come after it. All times are longer at random than the server named them.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    /// The server refused the call for its rate, and perhaps named a pause.
+    Refused(Option<Duration>),
+    /// Another error, with a pause.
+    Failed(Duration),
+    /// No call is served for this time, if there is one: the limit has nothing left.
+    Served(Option<Duration>),
 }
 
 impl Answer {
@@ -26,11 +33,13 @@ impl Answer {
         let hints = ServerHints::from_headers(status, headers, now);
         let named = hints.retry_time().filter(|time| !time.is_zero());
         let reset = reset_of(&hints).filter(|time| !time.is_zero());
-        let stretch = |time: Option<Duration>| time.map(|time| jitter.stretch(time));
-        match hints.is_refused() {
-            true => Answer { status, hints, pause: stretch(named.or(reset)), exhausted: None },
-            false => Answer { status, hints, pause: stretch(named), exhausted: stretch(reset) },
-        }
+        let stretch = |time| jitter.stretch(time);
+        let outcome = match named {
+            _ if hints.is_refused() => Outcome::Refused(named.or(reset).map(stretch)),
+            Some(named) => Outcome::Failed(stretch(named)),
+            None => Outcome::Served(reset.map(stretch)),
+        };
+        Answer { status, hints, outcome }
     }
 }
 

@@ -105,22 +105,23 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
         self.limiter.pause_for(time);
     }
 
-    /// Counts an answer that is no refusal.
-    pub(super) fn answered(&self, left_at: u64) {
+    /// Counts a call that left at this time and was served. Returns whether the rate has changed:
+    /// [`set_rate`](Gate::set_rate) then sets it.
+    pub(super) fn served(&self, left_at: u64) -> bool {
         let mut row = self.row();
         if left_at < self.opens() {
-            return;
+            return false;
         }
         row.refusals = 0;
         row.answers += 1;
-        if row.parts < PARTS && row.answers >= ANSWERS_FOR_A_PART {
+        let is_faster = row.parts < PARTS && row.answers >= ANSWERS_FOR_A_PART;
+        if is_faster {
             (row.parts, row.answers) = (row.parts + 1, 0);
-            drop(row);
-            self.set_rate();
         }
+        is_faster
     }
 
-    fn set_rate(&self) {
+    pub(super) fn set_rate(&self) {
         let (tokens, period) = self.quota.rate();
         let parts = self.row().parts;
         if let Ok(quota) = Quota::try_new(tokens, period * PARTS / parts).and_then(|quota| quota.try_burst(1)) {

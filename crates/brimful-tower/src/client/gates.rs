@@ -5,11 +5,10 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::Duration;
 
 use brimful::{Clock, Quota};
 
-use super::answer::Jitter;
+use super::answer::{Jitter, Outcome};
 use super::gate::{Gate, nanos};
 
 /// The gates of the keys whose server has asked for a pause, at most a number of them. A key is known by its hash.
@@ -56,18 +55,16 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
         None
     }
 
-    /// Takes over the answer to a call that left at this time, and the pause that the server named. A gate is made with the
-    /// quota.
+    /// Takes over the answer to a call that left at this time. A gate is made with the quota.
     pub(super) fn answered<K: Hash>(
         &self,
         key: &K,
         left_at: u64,
-        is_refused: bool,
-        named: Option<Duration>,
+        outcome: Outcome,
         jitter: &Jitter,
         quota: impl Fn() -> Quota,
     ) {
-        if !is_refused && named.is_none() {
+        if let Outcome::Served(None) = outcome {
             if self.len.load(Ordering::Acquire) > 0 {
                 self.served(self.hasher.hash_one(key), left_at);
             }
@@ -76,7 +73,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
         let now = self.clock.now();
         let mut gates = self.write();
         let gate = self.existing_or_new(&mut gates, self.hasher.hash_one(key), now, quota);
-        let pause = if is_refused { gate.refused(left_at, named, |time| jitter.stretch(time)) } else { named };
+        let pause = match outcome {
+            Outcome::Refused(named) => gate.refused(left_at, named, |time| jitter.stretch(time)),
+            Outcome::Failed(pause) => Some(pause),
+            Outcome::Served(pause) => {
+                gate.served(left_at);
+                pause
+            }
+        };
         let Some(pause) = pause else { return };
         // Before the lock is released, so that no other thread takes the gate for an unused one.
         gate.close(now.saturating_add(nanos(pause)));
@@ -87,8 +91,8 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
 
     fn served(&self, hash: u64, left_at: u64) {
         let gate = self.gates.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        if let Some(gate) = gate {
-            gate.answered(left_at);
+        if let Some(gate) = gate.filter(|gate| gate.served(left_at)) {
+            gate.set_rate();
         }
     }
 
@@ -128,6 +132,8 @@ fn is_unused<C: Clock + Clone + Send + Sync + 'static>(gate: &Arc<Gate<C>>, now:
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use brimful::MockClock;
 
     use super::*;
@@ -139,8 +145,8 @@ mod tests {
 
     /// Takes over a refusal with this pause in seconds, or an answer that is none.
     fn answer(gates: &Gates<MockClock>, key: u32, pause: Option<u64>) {
-        let (is_refused, named) = (pause.is_some(), pause.map(Duration::from_secs));
-        gates.answered(&key, gates.clock.now(), is_refused, named, &Jitter::default(), || Quota::per_second(10));
+        let outcome = pause.map_or(Outcome::Served(None), |pause| Outcome::Refused(Some(Duration::from_secs(pause))));
+        gates.answered(&key, gates.clock.now(), outcome, &Jitter::default(), || Quota::per_second(10));
     }
 
     fn len(gates: &Gates<MockClock>) -> usize {
@@ -175,7 +181,7 @@ mod tests {
         let (clock, gates) = gates(9);
         let pause = || {
             let jitter = Jitter::default().with_percent(0);
-            gates.answered(&1, clock.now(), true, None, &jitter, || Quota::per_second(10));
+            gates.answered(&1, clock.now(), Outcome::Refused(None), &jitter, || Quota::per_second(10));
             let pause = gates.of(&1).expect("a gate").opens() - clock.now();
             clock.advance(Duration::from_nanos(pause));
             pause / 1_000_000_000
@@ -185,6 +191,21 @@ mod tests {
         assert_eq!([pause(), pause()], [1, 2]);
         let longest: Vec<_> = (0..9).map(|_| pause()).collect();
         assert_eq!(longest, [4, 8, 16, 32, 64, 64, 64, 64, 64]);
+    }
+
+    /// A server that names a pause with each answer, before it has to refuse one, is not slow.
+    #[test]
+    fn an_answer_with_none_left_counts_as_served() {
+        let (clock, gates) = gates(9);
+        answer(&gates, 1, Some(5));
+        clock.advance(Duration::from_secs(5));
+        for _ in 0..32 * 4 {
+            assert!(gates.of(&1).is_some());
+            let outcome = Outcome::Served(Some(Duration::from_millis(10)));
+            gates.answered(&1, clock.now(), outcome, &Jitter::default(), || Quota::per_second(10));
+            clock.advance(Duration::from_secs(1));
+        }
+        assert!(gates.of(&1).is_none(), "its rate is whole");
     }
 
     /// The gate that a call is about to pass is not forgotten: a pause that comes now is one for that call.

@@ -17,7 +17,7 @@ use super::turns::{Turns, fastest};
 ///
 /// It keeps the buckets of at most a million other hosts, as a
 /// [`KeyedCompositeLimiter`] does: for another number, give one to
-/// [`others`](HostLimits::others).
+/// [`of_others`](HostLimits::of_others).
 ///
 /// # Examples
 ///
@@ -43,14 +43,14 @@ impl HostLimits {
     ///
     /// As [`KeyedCompositeLimiter::new`].
     pub fn new(default: Quotas) -> Result<Self, BuildError> {
-        KeyedCompositeLimiter::new(default).map(HostLimits::others)
+        KeyedCompositeLimiter::new(default).map(HostLimits::of_others)
     }
 }
 
 impl<C: Clock + Clone> HostLimits<C> {
-    /// Returns limits with this limiter for every host.
+    /// Returns limits with this limiter for every host that is not added.
     #[must_use]
-    pub fn others(others: KeyedCompositeLimiter<Host, C>) -> Self {
+    pub fn of_others(others: KeyedCompositeLimiter<Host, C>) -> Self {
         HostLimits { hosts: HashMap::new(), others }
     }
 
@@ -70,7 +70,7 @@ impl<C: Clock + Clone> HostLimits<C> {
 
     /// Returns the limiter of all other hosts.
     #[must_use]
-    pub fn default(&self) -> &KeyedCompositeLimiter<Host, C> {
+    pub fn others(&self) -> &KeyedCompositeLimiter<Host, C> {
         &self.others
     }
 }

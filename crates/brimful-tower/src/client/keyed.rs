@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use brimful::{Clock, OwnedAcquire};
 use http::{Request, Response};
 
-use super::answer::{Answer, Jitter};
+use super::answer::{Answer, Jitter, Outcome};
 use super::error::ThrottleError;
 use super::gate::Gate;
 use super::gates::Gates;
@@ -76,9 +76,11 @@ where
 
     fn answered<R>(&self, turn: KeyedTurn<E::Key>, answer: &Answer, jitter: &Jitter, _: &mut Response<R>) {
         let KeyedTurn { key, left_at } = turn;
-        let pause = answer.pause.or(answer.exhausted.filter(|_| !self.ignores_remaining));
-        let quota = || self.limiter.fastest(&key);
-        self.gates.answered(&key, left_at, answer.hints.is_refused(), pause, jitter, quota);
+        let outcome = match answer.outcome {
+            Outcome::Served(_) if self.ignores_remaining => Outcome::Served(None),
+            outcome => outcome,
+        };
+        self.gates.answered(&key, left_at, outcome, jitter, || self.limiter.fastest(&key));
     }
 }
 

@@ -10,7 +10,7 @@ use brimful::model::{ModelAcquire, ModelLimiter, Permit, ServerHints, Usage};
 use brimful::{Clock, QuantaClock};
 use http::{HeaderMap, Request, Response};
 
-use super::answer::{Answer, Jitter};
+use super::answer::{Answer, Jitter, Outcome};
 use super::error::ThrottleError;
 use super::limits::{Begun, Limits};
 
@@ -57,7 +57,10 @@ where
     }
 
     fn answered<R>(&self, mut permit: Permit<C>, answer: &Answer, _: &Jitter, response: &mut Response<R>) {
-        let hints = answer.pause.map_or(answer.hints, |pause| answer.hints.retry_after(pause));
+        let hints = match answer.outcome {
+            Outcome::Refused(Some(pause)) | Outcome::Failed(pause) => answer.hints.retry_after(pause),
+            Outcome::Refused(None) | Outcome::Served(_) => answer.hints,
+        };
         let usage = self.usage.as_ref().and_then(|usage| usage(response.headers()));
         match usage {
             _ if hints.is_refused() => {}

@@ -5,7 +5,7 @@ use std::fmt;
 use brimful::{Quota, Tokens};
 use http::{Request, StatusCode};
 
-use super::answer::Answer;
+use super::answer::{Answer, Outcome};
 
 /// Repeats calls that a server has refused: those whose request can be cloned, a few times each, and at most a share of
 /// all calls.
@@ -121,7 +121,10 @@ where
     }
 
     fn wants(&self, answer: &Answer) -> bool {
-        let is_unavailable = answer.status == StatusCode::SERVICE_UNAVAILABLE && answer.pause.is_some();
-        answer.hints.is_refused() || (self.on_unavailable && is_unavailable)
+        match answer.outcome {
+            Outcome::Refused(_) => true,
+            Outcome::Failed(_) => self.on_unavailable && answer.status == StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::Served(_) => false,
+        }
     }
 }

@@ -14,7 +14,7 @@ type Limits = HostLimits<MockClock>;
 
 fn limits(clock: &MockClock, quotas: &str) -> Limits {
     let others = KeyedCompositeLimiter::builder().quotas(quotas.parse().unwrap()).clock(clock.clone());
-    HostLimits::others(others.build().unwrap())
+    HostLimits::of_others(others.build().unwrap())
 }
 
 /// Without jitter.
@@ -308,7 +308,7 @@ fn a_call_that_is_dropped_costs_nothing() {
     let layer = ThrottleLayer::builder(all.clone(), ByHost).jitter(0).wait_up_to(millis(3_600_000)).build();
     let service = layer.layer(server.client());
     let host: Host = "a.com".parse().unwrap();
-    let left = || all.default().key(&host).available_tokens().floor();
+    let left = || all.others().key(&host).available_tokens().floor();
     // One that is refused; two that take their tokens and wait behind the gate; then one behind the queue.
     world.spawn(service.clone().oneshot(request("a.com", 0)));
     world.run();
@@ -316,9 +316,9 @@ fn a_call_that_is_dropped_costs_nothing() {
         world.spawn(service.clone().oneshot(request("a.com", nth)));
     }
     world.settle();
-    assert_eq!((left(), all.default().key(&host).waiters()), (0.0, 1));
+    assert_eq!((left(), all.others().key(&host).waiters()), (0.0, 1));
     world.abort(4);
-    assert_eq!((left(), all.default().key(&host).waiters()), (0.0, 0));
+    assert_eq!((left(), all.others().key(&host).waiters()), (0.0, 0));
     world.abort(1);
     world.abort(2);
     assert_eq!(left(), 2.0);
