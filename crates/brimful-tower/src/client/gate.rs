@@ -44,7 +44,8 @@ struct Row {
 impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
     /// Returns a gate for a key with this quota.
     pub(super) fn new(quota: Quota, clock: C) -> Self {
-        let quota = quota.burst(1);
+        // Full, whatever the buckets of the limiter begin with: a call that comes here has its token.
+        let quota = quota.burst(1).initial(1);
         Gate {
             limiter: Arc::new(RateLimiter::with_clock(quota, clock)),
             quota,

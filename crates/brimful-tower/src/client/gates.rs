@@ -193,6 +193,18 @@ mod tests {
         assert_eq!(longest, [4, 8, 16, 32, 64, 64, 64, 64, 64]);
     }
 
+    #[test]
+    fn the_first_call_after_a_pause_has_its_turn_at_once() {
+        let (clock, gates) = gates(9);
+        let (outcome, quota) = (Outcome::Refused(Some(Duration::from_secs(1))), Quota::per_hour(2).initial(0));
+        gates.answered(&1, 0, outcome, &Jitter::default().with_percent(0), || quota);
+        let gate = gates.of(&1).expect("a gate");
+        clock.advance(Duration::from_millis(999));
+        assert!(!gate.try_pass(clock.now()));
+        clock.advance(Duration::from_millis(1));
+        assert!(gate.try_pass(clock.now()));
+    }
+
     /// A server that names a pause with each answer, before it has to refuse one, is not slow.
     #[test]
     fn an_answer_with_none_left_counts_as_served() {

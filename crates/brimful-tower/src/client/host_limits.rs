@@ -10,7 +10,7 @@ use brimful::{
 };
 
 use super::host::Host;
-use super::turns::{Turns, fastest};
+use super::turns::{Sealed, Turns, fastest};
 
 /// The quotas of a client for each [`Host`]: a table of hosts, and a default for all others, each of which has buckets of
 /// its own.
@@ -74,6 +74,8 @@ impl<C: Clock + Clone> HostLimits<C> {
         &self.others
     }
 }
+
+impl<C> Sealed for HostLimits<C> {}
 
 impl<C: Clock + Clone + Send + Sync + 'static> Turns<Host> for HostLimits<C> {
     type Clock = C;

@@ -1,4 +1,14 @@
 //! The client side: [`ThrottleLayer`], which lets each call wait for its turn, and heeds what servers say.
+//!
+//! | to | use |
+//! |---|---|
+//! | limit the calls to each host | [`HostLimits`] and [`ByHost`] |
+//! | limit the calls of each of other keys | a [`KeyedRateLimiter`](brimful::KeyedRateLimiter) or a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter), and a [key](crate::key) |
+//! | limit the requests and tokens of LLM APIs | [`ThrottleLayer::of_models`] and, to charge the usage of an answer, [`ModelCall`] |
+//! | repeat calls that were refused | [`Retries`] |
+//! | know why a call did not leave | [`ThrottleError`] |
+//!
+//! [What the server says](ThrottleLayer#what-the-server-says) has the effects of refusals.
 
 mod answer;
 mod error;

@@ -15,7 +15,7 @@ use super::error::ThrottleError;
 /// one token.
 ///
 /// It is implemented for these only.
-pub trait Turns<K>: Send + Sync + 'static {
+pub trait Turns<K>: Sealed + Send + Sync + 'static {
     /// The clock of the limiter.
     type Clock: Clock + Clone + Send + Sync + 'static;
 
@@ -40,6 +40,13 @@ pub trait Turns<K>: Send + Sync + 'static {
     /// Returns the quota of the key with the highest rate.
     fn fastest(&self, key: &K) -> Quota;
 }
+
+/// Keeps others from implementing [`Turns`].
+pub trait Sealed {}
+
+impl<K, C, S> Sealed for KeyedRateLimiter<K, C, S> {}
+
+impl<K, C, S> Sealed for KeyedCompositeLimiter<K, C, S> {}
 
 impl<K, C, S> Turns<K> for KeyedRateLimiter<K, C, S>
 where
