@@ -2,9 +2,9 @@
 //!
 //! A bucket holds at most a *burst* of tokens, is refilled at a constant *rate*, and admits a call if it holds the
 //! call's cost. The whole state is one `AtomicU64`. An admission reads the clock, and then compares and swaps that
-//! word, and tries again if another thread was faster. A denial writes nothing. Neither takes a lock, except while
-//! callers wait for that bucket, or to add a new key. Callers that choose to wait join the bucket's queue, first come,
-//! first served, and the tokens are theirs first. All state is in this process.
+//! word, and tries again if another thread was faster. A denial does not write to the bucket. Neither takes a lock,
+//! unless callers wait on that bucket or the key is new. Callers that choose to wait join the bucket's FIFO queue,
+//! which gets the tokens before new calls do. All state is in this process.
 //!
 //! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys),
 //!   [Several limits](#several-limits)
@@ -13,7 +13,8 @@
 //! - Run it: [Statistics](#statistics), [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
 //! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
 //! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the verbs
-//!   of Python's limiters; [`internals`], how the word is derived, and the proofs of the guarantees
+//!   of Python's limiters; [`internals`], the layout and the arithmetic of a bucket's word, and the proofs of the
+//!   guarantees
 //!
 //! # Quick start
 //!
@@ -38,21 +39,22 @@
 //! | get yes, or when to retry | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
 //! | get the numbers for response headers | [`decide`](RateLimiter::decide). [`Bucket::peek`] returns the same numbers and takes nothing |
 //! | wait until the tokens are there | [`acquire`](RateLimiter::acquire), [`acquire_n`](RateLimiter::acquire_n) with `.await` or [`.wait()`](Acquire::wait); for threads also [`acquire_blocking`](RateLimiter::acquire_blocking), [`acquire_n_blocking`](RateLimiter::acquire_n_blocking) |
-//! | wait, but not longer than a limit | the same with [`.within(timeout)`](Acquire::within) or [`.until(deadline_ns)`](Acquire::until) |
-//! | wait in a task that is spawned | [`acquire_n_owned`](RateLimiter::acquire_n_owned) |
+//! | wait, but no longer than a timeout | the same with [`.within(timeout)`](Acquire::within) or [`.until(deadline_ns)`](Acquire::until) |
+//! | wait in a spawned task | [`acquire_n_owned`](RateLimiter::acquire_n_owned) |
 //! | pay now for a cost that is known later | [`try_reserve_n`](RateLimiter::try_reserve_n), [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned); [`reserve_n`](RateLimiter::reserve_n) waits |
 //! | leave tokens for other calls | [`background`](RateLimiter::background), [`leaving`](RateLimiter::leaving) |
 //! | limit a function | [`wrap`](RateLimiter::wrap), [`wrap_blocking`](RateLimiter::wrap_blocking) |
 //! | give the time instead of reading the clock | [`at`](RateLimiter::at) |
-//! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens), [`balance`](RateLimiter::balance), [`time_until`](RateLimiter::time_until) |
-//! | add tokens, or forget the past | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
+//! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens): what a call could take now; [`balance`](RateLimiter::balance): what the bucket holds, negative in debt; [`time_until`](RateLimiter::time_until) a cost can be taken |
+//! | add tokens, or fill the bucket | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
 //! | change the quota | [`set_quota`](RateLimiter::set_quota) |
 //! | admit nothing for a time | [`pause_for`](RateLimiter::pause_for) |
 //! | end all waits | [`close`](RateLimiter::close) |
-//! | have no limit, without an `Option` | [`unlimited`](RateLimiter::unlimited) |
+//! | admit every call, in place of an `Option` of a limiter | [`unlimited`](RateLimiter::unlimited) |
 //!
-//! `at`, `leaving` and `background` are views. `leaving` and `background` return a [`Bucket`], and `at` a [`BucketAt`],
-//! which has only the verbs that do not wait. Views compose: `limiter.at(now_ns).leaving(20).try_acquire()`.
+//! A *verb* is a method that takes tokens, waits for them, or looks at the bucket. `leaving` and `background` return a
+//! view of the limiter, a [`Bucket`]. `at` returns a [`BucketAt`], which has only the verbs that do not wait. Views
+//! compose: `limiter.at(now_ns).leaving(20).try_acquire()`.
 //!
 //! # Quotas
 //!
@@ -62,55 +64,59 @@
 //! amount per period (100 for `per_second(100)`), unless [`burst`](Quota::burst) sets another. A bucket starts full,
 //! unless [`initial`](Quota::initial) sets fewer tokens.
 //!
-//! A bucket of n per period admits nearly 2n in a period that begins with a full bucket: a burst of n at once, and n
-//! more that it earns in that time. If a limit counts the calls of a window, as most servers do, [`Quota::at_most(n,
-//! window)`](Quota::at_most) makes the quota that admits at most n in any window of that length, with a burst of half
-//! of n. As text: `at most 100 in 1min`.
+//! A quota of n per period admits nearly 2n in a period that begins with a full bucket: a burst of n at once, and n
+//! more that the bucket earns in that time. If a server counts the calls in a window, as most do, [`Quota::at_most(n,
+//! window)`](Quota::at_most) makes the quota that admits at most n in any window of that length. Its burst is n/2, so
+//! its lasting rate is about n/2 per window. As text: `at most 100 in 1min`.
 //!
 //! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
 //! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
 //! instead. A bucket has one quota. Calls that several quotas must admit go to a [`CompositeLimiter`](#several-limits).
 //! [`Quotas`] is a list of quotas with names: `burst: 100/s; daily: 50000/day`.
 //!
-//! **A quota can change** while calls take and wait: [`set_quota`](RateLimiter::set_quota), which every limiter of a
-//! rate has. The tokens and the debt that are there are kept, or scaled or reset, as a [`QuotaChange`] says. A call
-//! that overlaps the change may be decided by either quota, and every later call by the new one. Waiters are timed anew
-//! at once. On a keyed limiter the change takes the same time with any number of keys. Neither the rate nor the burst
-//! nor the debt limit may exceed that of the first quota, or of the one that [`up_to`](RateLimiterBuilder::up_to) names
-//! when the limiter is built. [`pause_for`](RateLimiter::pause_for) admits nothing for a time, such as the one in a
-//! server's `Retry-After`. [`DemandLimit`](adaptive::DemandLimit) sets its own quota, which follows demand.
+//! **A quota can be changed** while calls take tokens and wait: every rate limiter has
+//! [`set_quota`](RateLimiter::set_quota). A [`QuotaChange`] says whether the bucket's tokens, or its
+//! [debt](#reservations), are kept, scaled or reset. A call that overlaps the change may be decided by either quota,
+//! and every later call by the new one. The grant times of waiters are computed anew at once. On a keyed limiter the
+//! change takes the same time with any number of keys. The rate, the burst and the debt limit may not exceed those of
+//! the first quota, unless the builder sets a higher quota by [`up_to`](RateLimiterBuilder::up_to).
+//! [`pause_for`](RateLimiter::pause_for) makes the limiter admit nothing for a time, such as the one in a server's
+//! `Retry-After`: calls that do not wait are refused with that time, and so are waiters whose deadline is before its
+//! end; the others go on waiting. [`DemandLimit`](adaptive::DemandLimit) raises and lowers its own quota with the
+//! number of calls in the last second.
 //!
-//! A limiter counts in *units*. One unit is a fraction of a token; only at the highest rates, such as 10⁹/s, is it a
-//! whole token. If a token takes a whole number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in
-//! one nanosecond, and whole costs are not rounded. At most other rates (3/s, 7/min) a unit is the amount earned in 1
-//! to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and its documentation lists the quotas with coarser
-//! units.
+//! A limiter counts in *units*. One unit is usually a fraction of a token. At the highest rates, such as 10⁹/s, it is a
+//! whole token. If a token is earned in a whole number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount
+//! earned in one nanosecond, and whole costs are not rounded. At nearly all other rates (3/s, 7/min), a unit is the
+//! amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and its documentation lists the
+//! quotas with coarser units.
 //!
-//! Costs are rounded up to a unit, bursts and debts down, and durations up to the nanosecond. So the wait that
-//! [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is sufficient if no
-//! other call comes first, and one nanosecond less is not. A header in whole seconds must be rounded up too: see
-//! `examples/headers.rs`.
+//! Costs are rounded up to whole units, and bursts and debt limits down. Durations are rounded up to whole nanoseconds.
+//! So the wait that [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is
+//! sufficient if no other call comes first, and one nanosecond less is not. A header in whole seconds must be rounded
+//! up too: see `examples/headers.rs`.
 //!
 //! # Costs
 //!
-//! A cost is an `impl Into<`[`Tokens`]`>`. Literals work, because `u32` is the only integer that converts; other
-//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is admitted whatever
-//! the bucket holds, but not in a pause. A cost above the burst, or above what `leaving` allows, can never be admitted
-//! under this quota and is an error at once.
+//! A cost is an `impl Into<`[`Tokens`]`>`. Integer literals work, because `u32` is the only integer that converts;
+//! other numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is always
+//! admitted, even by an empty bucket, except during a pause. A cost above the burst can never be admitted under this
+//! quota and returns an error at once; with `leaving(n)`, so does a cost above the burst less n.
 //!
 //! # Keys
 //!
 //! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, any hashable type, also [tuples of
 //! references](KeyedRateLimiter#keys-of-several-parts). It stores a hash of 59 bits in place of the key, so of ten
 //! thousand limiters with ten million keys each, about one has two keys that share a bucket; the default hasher resists
-//! chosen collisions. It takes 20 to 50 bytes a key, 30 on average, whatever the keys are, and never more than its
-//! [limit](KeyedRateLimiter::memory_limit). **A full bucket carries almost no information**, so a key whose bucket is
-//! full, and was not used for [10 seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when its slot is
-//! needed. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a
-//! new key replaces the key whose bucket is closest to full, or is refused with [`OnFull::Deny`] or if all have used up
-//! their quota. A replaced key comes back to at most what it had left, because [new keys start with its
-//! debt](OnFull::EvictLeastDebt); a key that has used up its quota is never replaced. No clean-up has to be called, and
-//! no thread runs one.
+//! collisions that an attacker chooses. The limiter takes 20 to 50 bytes for each key, 30 on average, for keys of any
+//! type; its whole memory never exceeds [`memory_limit`](KeyedRateLimiter::memory_limit). **A full bucket carries
+//! almost no information**, so a key whose bucket is full, and has not been used for [10
+//! seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when a new key needs its place in the table.
+//! [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a new key
+//! evicts, of the few keys that it could replace, the one whose bucket is closest to full. With [`OnFull::Deny`], or if
+//! all of these have used up their quota, the new key is refused. [A new key starts with no more tokens than the keys
+//! had that were evicted near it](OnFull::EvictLeastDebt), so an eviction gives no key any tokens. A key that has used
+//! up its quota is never evicted. No clean-up call is needed, and no background thread runs one.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -134,7 +140,7 @@
 //!
 //! # Waiting
 //!
-//! [`acquire`](RateLimiter::acquire) waits until the tokens are there. It is a future that needs no particular runtime;
+//! [`acquire`](RateLimiter::acquire) waits until the tokens are there. It returns a future that works on any runtime;
 //! [`acquire_blocking`](RateLimiter::acquire_blocking) is the same for a thread. Tasks and threads share one queue.
 //!
 //! ```
@@ -148,7 +154,7 @@
 //!
 //! let limiter = RateLimiter::with_clock(Quota::per_second(10).burst(2), MockClock::new());
 //! assert!(limiter.try_acquire_n(2).is_ok());
-//! // The clock stands still: this returns because it does not wait.
+//! // The deadline cannot be met, so this returns at once. (The clock stands still.)
 //! let refused = limiter.acquire_n(2).within(Duration::from_millis(199)).wait().unwrap_err();
 //! assert!(matches!(refused, AcquireError::TooLate(_)));
 //! assert_eq!(refused.retry_after(), Some(Duration::from_millis(200)));
@@ -157,60 +163,62 @@
 //!
 //! **Waiters of the same priority are served in order of arrival, regardless of their costs.** A waiter for 50 tokens
 //! is not overtaken by calls for one. While callers wait, the tokens in the bucket are for them: calls that do not wait
-//! are refused, unless they have a higher [priority](#priorities) than every waiter, or cost nothing. Their
-//! [`retry_after`](RateLimited::retry_after), and [`time_until`](RateLimiter::time_until), count all waiters that come
+//! are refused, unless they have a higher [priority](#priorities) than every waiter, or cost nothing.
+//! [`retry_after`](RateLimited::retry_after) and [`time_until`](RateLimiter::time_until) include the waiters that come
 //! first.
 //!
-//! **A dropped wait loses nothing.** Later waiters move up, and tokens that were granted to a future that has not
+//! **A dropped wait loses no tokens.** Later waiters move up, and tokens that were granted to a future that has not
 //! completed are given back. Nothing is charged before the grant.
 //!
-//! **A wait that is known to end too late is refused at once**, because the costs of the waiters ahead are known.
-//! [`within`](Acquire::within) and [`until`](Acquire::until) set the deadline. If a later commit takes the bucket into
-//! debt, the waits that become too late fail then. A wait that is delayed by calls of a higher priority fails at its
-//! deadline.
+//! **A wait that cannot meet its deadline is refused at once**, because the costs of the waiters ahead are known.
+//! [`within`](Acquire::within) and [`until`](Acquire::until) set the deadline. If a later `commit` takes the bucket
+//! into [debt](#reservations), waits that can no longer meet their deadlines fail at that moment. A wait that is
+//! delayed by calls of a higher priority fails at its deadline.
 //!
-//! **Waiters are never granted tokens early**, and as a rule at most a millisecond [late](RateLimiter#lateness). The
+//! **Waiters are never granted tokens early**, and usually at most a millisecond [late](RateLimiter#lateness). The
 //! default [`Timer`] is a thread that all limiters of the process share. With the feature `tokio`, `TokioTimer` wakes
-//! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock may bring its
-//! own timer, as [`MockClock`] does.
+//! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock can supply
+//! its own timer, as [`MockClock`] does.
 //!
-//! **A task that was held up may continue several times in quick succession**, because the rate bound applies to grants
+//! **A delayed task can make several calls in quick succession**, because the rate bound applies to grants
 //! ([`granted_at`](Granted::granted_at)) and not to the moment at which a task resumes. A delayed task finishes the
 //! granted call, and can then make up to a burst of calls at once. If an executor holds up several tasks for a time d,
-//! the calls in a window are bounded by `burst + rate × (window + d)`. If the receiver does not tolerate this, use a
-//! loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for `retry_after`: it decides when the task runs, but
-//! gives up the order of arrival. Or use a short [`within(t)`](Acquire::within): no more than `burst + rate × t` grants
-//! of such waits pile up.
+//! the calls in a window are bounded by `burst + rate × (window + d)`. If the service that is called does not tolerate
+//! this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for `retry_after`: it decides when the
+//! task runs, but gives up the order of arrival. Or use a short [`within(t)`](Acquire::within): at most `burst + rate ×
+//! t` of its grants can accumulate while tasks are delayed.
 //!
-//! **A task that always finds tokens does not yield**: its `.await` completes at once, and the other tasks of its
-//! thread may not run. [`Acquire`](Acquire#yielding) shows how to make such waits count against tokio's budget.
+//! **A task that always finds tokens does not yield**: its `.await` completes at once, and it can keep the other tasks
+//! of its thread from running. [`Acquire`](Acquire#yielding) shows how to make such waits count against tokio's budget.
 //!
-//! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default, and [65 536 on
-//! one key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails with [`QueueFull`]. If
-//! the call has a higher [priority](#priorities) than the last waiter, it is queued by its priority, and the last
-//! waiter fails instead. [`jitter`](Acquire::jitter) delays the completion of a granted wait by a random time: the
-//! tokens are charged at the grant, later waiters are not held up, and the wait counts as a waiter until it completes.
-//! The waiters of one bucket can leave at most 64 different amounts. A call that leaves another amount fails with
-//! `QueueFull`, or takes the place of the waiters that leave most.
-//! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys) bounds the keys that callers wait on. Such a key has
-//! a queue of its own and is not forgotten. Across keys, waiters are served in the order in which their tokens are
-//! there.
+//! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default. A keyed limiter
+//! has [65 536 for each key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails with
+//! [`QueueFull`]. If the call has a higher [priority](#priorities) than the last waiter, the call is queued by its
+//! priority, and the last waiter fails instead. The waiters of one bucket can have at most 64 different priorities
+//! besides the highest; a further one fails with `QueueFull`.
+//! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys), 131 072 by default, bounds the keys that callers
+//! wait on. Such a key has a queue of its own and is not forgotten. Across keys, waiters are served in the order in
+//! which their tokens become available.
 //!
-//! [`close`](RateLimiter::close) ends every wait on a `RateLimiter`, now and later, for a shutdown; calls that do not
-//! wait go on. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.)
+//! **Jitter.** [`jitter`](Acquire::jitter) delays the completion of a granted wait by a random time: the tokens are
+//! charged at the grant, later waiters are not delayed, and the wait counts as a waiter until it completes.
+//!
+//! [`close`](RateLimiter::close) fails all present and future waits on a `RateLimiter`, for a shutdown. Calls that do
+//! not wait still work. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.)
 //! [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
-//! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function has one argument; several
-//! are a tuple. The documentation of `wrap` has a recipe for tasks that are spawned.
+//! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function takes one argument; use a
+//! tuple for several. The documentation of `wrap` has a recipe for spawned tasks.
 //!
 //! # Reservations
 //!
 //! A [`Reservation`] holds tokens that were taken for a cost that is known later.
-//! [`commit(actual)`](Reservation::commit) gives back the rest, or charges the missing tokens, which may take the
-//! bucket into debt by at most a burst, or [`max_debt`](Quota::max_debt); it returns the tokens that it did not charge
-//! because of this limit. [`cancel`](Reservation::cancel), or dropping the reservation, gives all tokens back.
+//! [`commit(actual)`](Reservation::commit) gives back the rest, or charges the missing tokens. A charge can take the
+//! bucket into *debt*: below zero, by default by at most one burst; [`max_debt`](Quota::max_debt) sets another bound.
+//! `commit` returns the number of tokens that this bound left uncharged. [`cancel`](Reservation::cancel), or dropping
+//! the reservation, gives all tokens back.
 //!
 //! **To count only failures**, reserve before the attempt and cancel on success. Attempts that run at the same time
-//! hold their tokens, so they cannot exceed the limit together:
+//! hold their tokens, so together they cannot exceed the limit:
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, MockClock, Quota, TryAcquireError};
@@ -234,17 +242,18 @@
 //! # Priorities
 //!
 //! A call can require that `n` tokens stay in the bucket: [`leaving(n)`](RateLimiter::leaving), or
-//! [`background()`](RateLimiter::background) for a share of the burst that the builder sets, a fifth by default. **The
-//! amount that a call leaves is its priority.** A plain call leaves no tokens, which is the highest priority. Waiters
-//! that leave less are served first; waiters that leave the same are served in order of arrival. A call passes all
-//! waiters of lower priority, even if it does not wait. So background work never takes the last tokens, and waits for
-//! as long as other calls keep the bucket below the amount that it leaves. See [`Bucket`].
+//! [`background()`](RateLimiter::background), which leaves a share of the burst: a fifth, unless the builder sets
+//! another. **The amount that a call leaves is its priority.** A plain call need not leave any tokens, and has the
+//! highest priority. Waiters that leave less are served first; waiters that leave the same are served in order of
+//! arrival. A call passes all waiters of lower priority, even if it does not wait. So background work never takes the
+//! last tokens, and waits for as long as other calls keep the bucket below the amount that it leaves and its cost. See
+//! [`Bucket`].
 //!
 //! # Concurrency
 //!
 //! A rate bounds the calls that begin in a period. A [`ConcurrencyLimit`] bounds the calls that run at the same time:
-//! each holds a [`Permit`], which is given back when it is dropped, also during a panic. A [`KeyedConcurrencyLimit`]
-//! has a limit for each key, and memory only for keys in use. Waiters are served in order of arrival;
+//! each holds a [`Permit`], which is given back when it is dropped, even during a panic. A [`KeyedConcurrencyLimit`]
+//! has a limit for each key, and uses memory only for keys in use. Waiters are served in order of arrival;
 //! [`resize`](ConcurrencyLimit::resize) changes the limit, and a limit of 0 admits none until the next `resize`.
 //!
 //! ```
@@ -260,9 +269,9 @@
 //! # Several limits
 //!
 //! A [`CompositeLimiter`] holds several quotas at once, and a [`KeyedCompositeLimiter`] holds them for each key. A call
-//! is charged to all of them or to none. The error names the limit that refused it: of several, the one with the
-//! longest wait; [`decide`](CompositeLimiter::decide) returns the numbers of each. Waiters are served in order, and are
-//! charged when all limits admit them.
+//! is charged to all of them or to none. The error names the limit that refused the call. If several did, it names the
+//! one with the longest wait. [`decide`](CompositeLimiter::decide) returns the numbers of each. Waiters are served in
+//! order, and are charged when all limits admit them.
 //!
 //! ```
 //! use brimful::CompositeLimiter;
@@ -282,38 +291,40 @@
 //!
 //! A limiter whose builder was asked for [`stats`](RateLimiterBuilder::stats) counts its calls and tokens by outcome,
 //! its waits, refunds, changes of the quota, and keys. [`stats()`](RateLimiter::stats) returns them as [`Stats`], which
-//! prints well; [`take_stats()`](RateLimiter::take_stats) also begins anew. A `static` made by [`RateLimiter::new`] has
-//! none.
+//! can be printed; [`take_stats()`](RateLimiter::take_stats) also resets the counters. A `static` made by
+//! [`RateLimiter::new`] has none.
 //!
 //! A limiter of several quotas counts each call once, and the refusals of each limit ([`CompositeLimiter::stats`]). A
 //! concurrency limit counts its permits ([`ConcurrencyLimit::stats`]).
 //!
-//! [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied) also counts the denials of keys in fixed memory, and
-//! [`top_denied()`](KeyedRateLimiter::top_denied) returns the [ids](KeyedRateLimiter::key_id) of the k keys with the
-//! most of them, nearly: it states by how much each count may be too high. They are ids because a limiter keeps no
-//! keys.
+//! If the builder was asked for [`top_denied(k)`](KeyedRateLimiterBuilder::top_denied), a keyed limiter also counts
+//! denials for each key, approximately and in fixed memory. [`top_denied()`](KeyedRateLimiter::top_denied) returns the
+//! [ids](KeyedRateLimiter::key_id) of the k keys with the highest counts, and by how much each count can be too high.
+//! They are ids because a limiter keeps no keys.
 //!
-//! With the features `metrics` and `tracing`, `emit_stats()` passes them to the program's recorder and subscriber,
-//! under the [name](RateLimiterBuilder::name) of the policy and never with a key. A call only raises counters. The
-//! program emits them when it wants to: in a task that repeats it every ten seconds, or by `emit_stats_every(period)`
-//! in code that runs often anyway.
+//! With the features `metrics` and `tracing`, `emit_stats()` passes the statistics to the program's metrics recorder
+//! and tracing subscriber, under the limiter's [name](RateLimiterBuilder::name) and never with a key. Calls on the
+//! limiter only raise counters. The program decides when to emit: in a task that calls `emit_stats()` every ten
+//! seconds, or by `emit_stats_every(period)` in code that runs often anyway.
 //!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
 //! [`Instant`](std::time::Instant) if not; [`clock_health`] reports which, and why. Its first use calibrates it, which
-//! takes about 5 ms. Any other [`Clock`] goes to [`RateLimiter::with_clock`]; it has one required method, which returns
-//! nanoseconds since an origin near its start. [`CoarseClock`] returns a recent time, by one load.
-//! [`at(now_ns)`](RateLimiter::at) takes the time instead of reading the clock, for replays and simulations. Do not mix
-//! it with the clock on one limiter, unless the times have the clock's origin.
+//! takes about 5 ms. Pass any other [`Clock`] to [`RateLimiter::with_clock`]. A `Clock` has one required method, which
+//! returns the nanoseconds since an origin near the start of the program. [`CoarseClock`] returns the time of its last
+//! update, usually a millisecond ago at most, by one load. [`at(now_ns)`](RateLimiter::at) takes the time instead of
+//! reading the clock, for replays and simulations. Do not mix it with the clock on one limiter, unless the times have
+//! the clock's origin.
 //!
-//! The window bound holds for every clock: each call is decided by its own reading, even after another thread has seen
-//! a later one. A reading that is behind sees fewer tokens, never more. Before a call is denied by a reading that may
-//! be behind, it reads the clock once more. A reading far ahead earns at most a burst. After a call was admitted by it,
-//! correct readings see an empty bucket until they catch up; [`reset`](RateLimiter::reset) cures that.
+//! The [window bound](#guarantees) holds for every clock: each call is decided by its own reading, even after another
+//! thread has seen a later one. A reading that is behind sees fewer tokens, never more. Before a call is denied by a
+//! reading that may be behind, it reads the clock once more. A reading that is far ahead adds at most one burst. Once a
+//! call has been admitted by such a reading, correct readings see an emptier bucket until the clock catches up;
+//! [`reset`](RateLimiter::reset) ends this.
 //!
-//! [`MockClock`] stands still until it is moved, and drives waiters too, so no test has to sleep. The paused time of
-//! tokio does not drive the default clock: its waiters are served in real time. See [`testing`].
+//! [`MockClock`] stands still until it is moved, and drives waiters too, so no test has to sleep. Tokio's paused time
+//! does not drive the default clock: waiters on that clock are served in real time. See [`testing`].
 //!
 //! # Proxies and IPv6
 //!
@@ -322,8 +333,8 @@
 //! for each request. Read that header from the right, and take the first address that is not a trusted proxy's.
 //! The crate `brimful-tower` does this, and has the middleware for servers.
 //!
-//! Key IPv6 clients by their /64 prefix, because one client usually has all 2⁶⁴ addresses of it. Turn v4-mapped
-//! addresses into IPv4, so that a client has the same bucket on an IPv4 and on a dual-stack socket:
+//! Key IPv6 clients by their /64 prefix, because one client usually controls all 2⁶⁴ addresses of its prefix. Turn
+//! v4-mapped addresses into IPv4, so that a client has the same bucket on an IPv4 and on a dual-stack socket:
 //!
 //! ```
 //! use std::net::{IpAddr, Ipv6Addr};
@@ -342,11 +353,11 @@
 //!
 //! # Errors
 //!
-//! After every error, nothing was charged. All errors implement [`Error`](std::error::Error).
+//! A call that returns an error has charged nothing. All errors implement [`Error`](std::error::Error).
 //!
 //! - [`TryAcquireError`]: the tokens are not there yet ([`RateLimited`], with
-//!   [`retry_after`](RateLimited::retry_after), which counts from the decision); the cost is above the burst
-//!   ([`ExceedsBurst`]); a keyed limiter has no room for a new key ([`TableFull`]).
+//!   [`retry_after`](RateLimited::retry_after), which counts from the decision); the cost is above the burst, or above
+//!   the burst less what the call leaves ([`ExceedsBurst`]); a keyed limiter has no room for a new key ([`TableFull`]).
 //! - [`AcquireError`], of waits: [`ExceedsBurst`], [`TableFull`]; the wait cannot end in time ([`TooLate`], with the
 //!   time it would take); the queue is full ([`QueueFull`]); the key was removed meanwhile ([`KeyRemoved`]); the
 //!   limiter was closed ([`LimiterClosed`]).
@@ -361,34 +372,39 @@
 //!
 //! # Guarantees
 //!
-//! 1. **Window bound.** For all a ≤ b, consider the calls whose clock reading lies in [a, b]. Let G be the cost granted
-//!    to them (acquired and reserved), and R the tokens that were added between the first and the last of them (by
-//!    cancel, by commit of less, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset)). Then G −
-//!    R ≤ `burst + rate × (b − a)`, with any number of threads, in any interleaving, with readings that stall, differ
-//!    between cores or run backwards. A reset adds the level of a bucket that was never used, less the level before the
-//!    reset. If the quota [changes](RateLimiter::set_quota), the bound is the burst at a plus the integral of the rate
-//!    from a to b; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds
-//!    count in R. A window that begins during a change counts from the beginning of the change. A call that waits
+//! 1. **Window bound.** For all `a ≤ b`, consider the calls whose clock reading lies in `[a, b]`. Let `G` be the cost
+//!    granted to them (acquired and reserved), and `R` the tokens that were added between the first and the last of
+//!    them (by `cancel`, by a `commit` of less than the reservation, by [`add_tokens`](RateLimiter::add_tokens) or
+//!    [`reset`](RateLimiter::reset), or because a key was removed). Then `G − R` ≤ `burst + rate × (b − a)`, with any
+//!    number of threads, in any interleaving, with readings that stall, differ between cores or run backwards. A reset,
+//!    or the removal of a key, adds the tokens that a new bucket starts with, minus those that the bucket held. If the
+//!    quota [changes](RateLimiter::set_quota), the bound is the burst at time `a` plus the integral of the rate from
+//!    `a` to `b`; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds
+//!    count in `R`. A window that begins during a change counts from the beginning of the change. A call that waits
 //!    counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored rate exceeds
 //!    the quota's rate by less than one part in 2⁶², also after changes. Tokens that a [`commit`](Reservation::commit)
-//!    charges beyond its reservation are not granted; if G includes them, the bound is higher by the greatest debt.
-//! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost c come so often that it is never full
-//!    again. In a time T it admits at least `burst + rate × T − c`, less two units. If the cores' clocks differ by σ,
-//!    subtract rate × σ. For calls that wait, the attempts are made when the timer wakes the queue, so a late timer can
-//!    lower this number. The tokens that a limiter holds are never above the exact value (except for the rate's own
-//!    rounding, less than an eighth of a unit in 18 years) and never two units or more below it, however many
-//!    operations have run. Once its quota has changed, amounts are rounded twice, so read four units for two. Each
+//!    charges beyond its reservation are not part of `G`. If they are added to it, the bound is higher by the debt
+//!    limit.
+//! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost `c` come so often that it is never full
+//!    again. In a time `T` it admits at least `burst + rate × T − c − 2 units`. If the cores' clocks differ by `σ`,
+//!    subtract `rate × σ`. For calls that wait, the attempts are made when the timer wakes the queue, so a late timer
+//!    can lower this number. The tokens that a limiter holds are never above the exact value (except for the rate's own
+//!    rounding, less than an eighth of a unit in 18 years) and always less than two units below it, however many
+//!    operations have run. Once the quota has changed, amounts are rounded twice, so the two units become four. Each
 //!    change also loses less than one unit, or less than four if it does not keep the tokens or if it raises the burst.
-//! 3. **Charge once, or not at all.** A call that is denied, refused or dropped while it waits, or whose clock or
-//!    hasher panics, is not charged. Giving back returns exactly the cost, clipped at the burst. A reservation is
-//!    settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it is dropped.
-//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A call of
-//!    the same class that begins after an enqueue has completed never overtakes it. An enqueue is the first poll of a
-//!    wait; a class is the number of tokens that a call leaves in the bucket.
-//! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than it
-//!    states. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and the keys that
-//!    they wait on, never exceed the builder's numbers. The first four guarantees hold for each key by itself, except
-//!    that two keys whose hashes agree share a bucket, and that a replaced key may come back to less.
+//! 3. **Charge once, or not at all.** A call that is refused, that is dropped while it waits, or whose clock or hasher
+//!    panics, is not charged. A refund adds exactly the tokens that were taken, or fewer if the bucket is full then. A
+//!    reservation is settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it
+//!    is dropped.
+//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A waiter
+//!    joins the queue at the first poll of its future, or when a thread begins to wait. A call of the same priority
+//!    that begins after that never overtakes the waiter, unless the call costs nothing. A priority class is the waiters
+//!    that leave the same number of tokens.
+//! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than
+//!    `memory_limit` returns. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and
+//!    the keys that they wait on, never exceed the builder's numbers. The first four guarantees hold for each key by
+//!    itself, except that two keys whose hashes agree share a bucket, and that an evicted key, or a new key beside
+//!    evicted ones, may start with fewer tokens.
 //! 6. **Total.** After construction, no input makes a call panic. Every [`Quota`] that exists is valid. A limiter is
 //!    exact for 18 years (2⁵⁹ ns) of its clock, and earns nothing after.
 //!
@@ -398,30 +414,29 @@
 //! # Sharing and memory ordering
 //!
 //! An admission is one load, one reading of the clock, one multiplication and one compare-exchange, if no other thread
-//! comes between. A denial writes nothing, and may read the clock once more. Threads on one limiter share one cache
-//! line, which limits their throughput. A limiter fills that line, and on common processors its neighbour, so that no
-//! other data shares it. Keep it in a place that does not move: a `static`, an `Arc`. While callers wait, a call on
-//! that bucket holds the lock of its queue for about as long as a decision takes. A commit that charges more than was
-//! reserved holds it until it has checked the waiters, up to the last one with a deadline. No waiter is woken, and no
-//! timer is touched, under that lock.
+//! interferes. A denial may read the clock once more. Threads on one limiter share one cache line, which limits their
+//! throughput. A limiter fills that line, and on common processors its neighbour, so that no other data shares it.
+//! While callers wait on a bucket, each call on this bucket holds the queue's lock for about as long as a decision
+//! takes. A `commit` of more than was reserved also looks, under the lock, at every waiter up to the last one with a
+//! deadline. No waiter is woken, and no timer is touched, under that lock.
 //!
-//! All changes of a bucket are totally ordered; a denial, or a look, orders nothing. Do not publish data through a
-//! limiter. See [Memory ordering](RateLimiter#memory-ordering).
+//! All changes of a bucket are totally ordered; a denial or a look such as `peek` orders nothing. Do not publish data
+//! through a limiter. See [Memory ordering](RateLimiter#memory-ordering).
 //!
 //! # Features
 //!
 //! - `std`, on by default: the default clock, [`MockClock`], [`RateLimiter::new`], builders, waiting,
 //!   [`OwnedReservation`], changes of quotas, and the keyed, composite, concurrency, model and demand limiters. Without
-//!   it: quotas, tokens, errors, and limiters that do not wait, on a clock of the caller. The crate always needs
-//!   `alloc` and 64-bit atomics.
-//! - `serde`: [`Quota`] and [`Quotas`] are written as texts. They are read from a text, or from a map with a `rate` and
-//!   optionally a `burst`, an `initial` and a `debt`. These three are numbers or texts. [`Quotas`] are also read from a
-//!   list of either, in which a map may have a `name`. Binary formats read only the text. With the feature
-//!   `arbitrary_precision` of `serde_json`, amounts must be texts.
-//! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Nothing else changes: without it,
-//!   tokio's tasks can wait as well.
-//! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's recorder of metrics,
-//!   and to its subscriber.
+//!   it: quotas, tokens, errors, and limiters that do not wait, with a clock that the caller supplies. The crate always
+//!   needs `alloc` and 64-bit atomics.
+//! - `serde`: [`Quota`] and [`Quotas`] are written as strings. They are read from a string, or from a map with a `rate`
+//!   and optionally a `burst`, an `initial` and a `debt`, which are numbers or strings. [`Quotas`] can also be a list
+//!   of such strings and maps; in this list, a map can have a `name`. Binary formats read only strings. With the
+//!   feature `arbitrary_precision` of `serde_json`, amounts must be strings.
+//! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Tasks of tokio can wait without this
+//!   feature too.
+//! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's metrics recorder and
+//!   tracing subscriber.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The guide covers all features.

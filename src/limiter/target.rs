@@ -59,6 +59,16 @@ pub(crate) trait Handle {
     fn recording(&self) -> &Recording {
         self.target().recording()
     }
+
+    /// Counts a call that was admitted at once.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    fn count_admitted(&self, n: Tokens) {
+        match self.target() {
+            Target::Single(limiter) => limiter.count_admitted(n),
+            Target::Key(buckets, _) => buckets.stats.admitted(n),
+        }
+    }
 }
 
 impl<C> Handle for Target<'_, C> {

@@ -229,6 +229,14 @@ impl<C> RateLimiter<C> {
         &self.hot.stats.0
     }
 
+    /// Counts an admitted call in the statistics.
+    #[inline(always)]
+    pub(crate) fn count_admitted(&self, n: Tokens) {
+        if self.counts {
+            self.recording().admitted(n);
+        }
+    }
+
     /// The same limiter, with the statistics that were asked for.
     #[cfg(feature = "std")]
     pub(crate) fn with_stats(mut self, options: &StatsOptions) -> Self {
@@ -376,8 +384,7 @@ impl<C: Clock> RateLimiter<C> {
                 self.recording().denied(n, *needed > self.layout().capacity());
             }
             Taken::Denied { .. } => {}
-            _ if self.counts => self.recording().admitted(n),
-            _ => {}
+            _ => self.count_admitted(n),
         }
     }
 

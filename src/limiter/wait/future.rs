@@ -107,7 +107,7 @@ impl<H: WaitHandle> Wait<H> {
         };
         if let Some(Taken::Admitted { now, .. }) = taken {
             self.stage = Stage::Over;
-            self.handle.recording().admitted(self.n);
+            self.handle.count_admitted(self.n);
             return Poll::Ready(Ok(granted_now(now)));
         }
         self.wait(taken, by).poll()
@@ -241,7 +241,7 @@ impl<H: WaitHandle> Wait<H> {
             target.take_or_queue(self.n, self.leaving, target.live())
         };
         if let Some(Taken::Admitted { now, .. }) = taken {
-            self.handle.recording().admitted(self.n);
+            self.handle.count_admitted(self.n);
             return Ok(granted_now(now));
         }
         self.park(taken)
