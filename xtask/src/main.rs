@@ -49,7 +49,7 @@ enum Verb {
     /// Builds the library with the oldest dependencies that its manifest states.
     Minimal,
     /// Runs the property tests against the exact oracle, and a tenth as many operations of real threads
-    /// against the window oracle.
+    /// against the window oracle. Then reads a hundredth as many random headers in each test of `brimful-tower`'s readers.
     OracleLong {
         /// The number of operations.
         #[arg(default_value_t = 1_000_000_000)]
@@ -98,6 +98,10 @@ fn oracle_long(ops: u64) -> Result<()> {
         .args(&["oracle", "window_bound", "changing_window", "--nocapture", "--test-threads=1"])
         .env("BRIMFUL_ORACLE_OPS", &ops.to_string())
         .env("BRIMFUL_WINDOW_OPS", &(ops / 10).to_string())
+        .check()?;
+    Call::cargo(["test", "--release", "-p", "brimful-tower", "--test", "it", "--"])
+        .args(&["fuzz::", "--nocapture"])
+        .env("BRIMFUL_FUZZ_INPUTS", &(ops / 100).to_string())
         .check()
 }
 

@@ -5,9 +5,10 @@
 //! - [`BackPressureLayer`] has no keys, and makes callers of any service wait until it is ready.
 //! - [`address`] finds the address of a client behind proxies, and makes a key of it.
 //! - [`headers()`] makes response headers of a decision.
+//! - [`client::ThrottleLayer`] lets the calls of a client wait for their turn, and heeds what servers say.
 //! - [`FromHeaders`] reads the limits of a server from the headers of its responses.
 //!
-//! The last three are usable without tower.
+//! [`address`], [`headers()`] and [`FromHeaders`] are usable without tower.
 //!
 //! # Limits of a server
 //!
@@ -82,6 +83,7 @@
 
 pub mod address;
 pub mod checks;
+pub mod client;
 pub mod headers;
 pub mod hints;
 pub mod key;

@@ -16,7 +16,7 @@ type WallTime = std::time::SystemTime;
 ///
 /// | headers | read as |
 /// |---|---|
-/// | `Retry-After`, in seconds or as a date; `retry-after-ms` | the time to retry |
+/// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with an error | the time to retry |
 /// | `x-ratelimit-*-requests` and `-tokens`, of `OpenAI` and others: `6m0s`, `12ms` | requests and tokens per minute |
 /// | `anthropic-ratelimit-*`, with dates of RFC 3339 | requests, tokens, input and output tokens per minute |
 /// | `x-ratelimit-*`, of GitHub and others, in seconds or as seconds since 1970 | requests per minute |
@@ -54,17 +54,25 @@ pub trait FromHeaders: Sized {
     fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self;
 }
 
+/// The beginnings of the names of all headers that are read.
+const BEGINNINGS: [&str; 4] = ["retry-after", "ratelimit", "x-ratelimit-", "anthropic-ratelimit-"];
+
 impl FromHeaders for ServerHints {
     fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let mut hints = ServerHints::new();
-        let retry = retry_after(headers, now);
+        // Most responses have none of the headers. To look for the beginnings once is faster than to look for each name.
+        if !headers.keys().any(|name| BEGINNINGS.iter().any(|beginning| name.as_str().starts_with(beginning))) {
+            return if status == StatusCode::TOO_MANY_REQUESTS { hints.refused() } else { hints };
+        }
+        // After another status, it is about this request alone.
+        let is_error = status.is_client_error() || status.is_server_error();
+        let retry = if is_error { retry_after(headers, now) } else { None };
         if let Some(time) = retry {
             hints = hints.retry_after(time);
         }
-        for (dimension, hint) in
-            vendors::specific(headers, now).chain(ietf::hints(headers)).chain(vendors::plain(headers, now))
-        {
+        let found = vendors::specific(headers, now).chain(ietf::hints(headers)).chain(vendors::plain(headers, now));
+        for (dimension, hint) in found {
             if hints.of(dimension) == DimensionHint::new() {
                 hints = hints.dimension(dimension, hint);
             }

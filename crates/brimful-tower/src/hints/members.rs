@@ -128,7 +128,9 @@ impl<'a> Rest<'a> {
             false => (1..=15).contains(&whole.len()),
         };
         is_good.then_some(())?;
-        Some(if is_decimal || is_negative { Bare::Other } else { Bare::Integer(whole.parse().ok()?) })
+        let value = whole.parse().ok()?;
+        // `-0` is zero.
+        Some(if is_decimal || (is_negative && value > 0) { Bare::Other } else { Bare::Integer(value) })
     }
 
     fn between(&mut self, open: &str, is_part: impl Fn(char) -> bool) -> Option<Bare<'a>> {
@@ -184,6 +186,7 @@ mod tests {
         let others = members(r#"?1, :YQ==:, @17, %"%c3", -7, 0.5, a;pk=:YWI=:"#).unwrap();
         assert!(others[..6].iter().all(|member| *member == item(Bare::Other)), "{others:?}");
         assert_eq!(members("a;q=1;q=2").unwrap()[0].number("q"), Some(2));
+        assert_eq!(members("-0").unwrap(), [item(Bare::Integer(0))]);
     }
 
     #[test]

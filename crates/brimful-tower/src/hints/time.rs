@@ -92,7 +92,8 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-/// Reads a date of RFC 3339, such as `2024-05-17T10:05:00.5+02:00`, as the time since 1970.
+/// Reads a date of RFC 3339, such as `2024-05-17T10:05:00.5+02:00`, as the time since 1970. The reader is here, because the
+/// dates of one vendor do not justify a dependency of every user. Tests compare it with jiff.
 fn rfc3339(text: &str) -> Option<Duration> {
     let mut fields = Fields(text);
     let (year, month, day) = (fields.number(4)?, fields.after(b"-")?, fields.after(b"-")?);

@@ -140,10 +140,19 @@ fn retry_after_is_seconds_or_a_date() {
     }
 }
 
+/// With a redirect, or with an answer that is not ready, it is the time for that request, and not a pause for all.
+#[test]
+fn retry_after_without_an_error_is_no_time_to_retry() {
+    for status in [200, 202, 301, 429, 500] {
+        let time = read(status, "retry-after: 7").retry_time();
+        assert_eq!(time, (status >= 400).then_some(Duration::from_secs(7)), "{status}");
+    }
+}
+
 #[test]
 fn malformed_headers_are_ignored() {
     let hints = read(
-        200,
+        500,
         "retry-after-ms: soon
         retry-after: 7
         x-ratelimit-limit-requests: 1,000

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod back_pressure;
+mod client;
+mod fuzz;
 mod headers;
 mod hints;
 mod keys;

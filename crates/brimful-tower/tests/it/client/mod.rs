@@ -1,0 +1,6 @@
+//! The client side, against a server in the time of a mock clock.
+
+mod keyed;
+mod models;
+mod retries;
+mod world;
