@@ -15,7 +15,7 @@ impl Refusal<'_> {
         match self.form {
             AnswerForm::Problem => 1,
             AnswerForm::HeadersOnly => 0,
-            AnswerForm::Grpc => 4,
+            AnswerForm::Grpc => 5,
         }
     }
 

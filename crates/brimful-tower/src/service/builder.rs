@@ -223,7 +223,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Sets the form of the answer to a request that was refused: by default, problem details in JSON. Requests of gRPC are
-    /// answered as such in any case.
+    /// answered as such, unless the form is [`HeadersOnly`](AnswerForm::HeadersOnly).
     pub fn answer(mut self, form: AnswerForm) -> Self {
         self.options.form = form;
         self

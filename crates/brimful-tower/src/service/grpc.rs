@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use super::refusal::Refusal;
@@ -22,6 +22,8 @@ pub(super) fn response(refusal: Refusal<'_>) -> Response<Bytes> {
     *response.headers_mut() = refusal.headers;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, refusal.grpc_type.cloned().unwrap_or(GRPC));
+    // Caches take a response with this status, if it says nothing else.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
     // It is printable ASCII, which is a value.
     if let Ok(message) = HeaderValue::from_maybe_shared(Bytes::from(message)) {

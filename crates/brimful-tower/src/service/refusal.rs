@@ -3,27 +3,32 @@
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::key::{MissingKey, RequestHead};
 
 /// The form of the answer to a request that was refused.
 ///
-/// A request of gRPC, whose `Content-Type` begins with `application/grpc`, is answered as [`Grpc`](AnswerForm::Grpc) in any
-/// case.
+/// A request of gRPC is answered as [`Grpc`](AnswerForm::Grpc), unless the form is [`HeadersOnly`](AnswerForm::HeadersOnly).
+/// It is a `POST` whose `Content-Type` is `application/grpc`, `application/grpc-web` or `application/grpc-web-text`, as such
+/// or followed by `+` or `;`.
+///
+/// A client chooses its `Content-Type`. So any client can have its refusal with the status 200, in the form of gRPC. If
+/// caches or monitors go by the status and the service has no gRPC, choose `HeadersOnly`, or
+/// [answer](crate::RateLimitLayerBuilder::on_refused) by a function of your own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnswerForm {
     /// The headers, and problem details of RFC 9457 in JSON, with the names of the policies that refused the request.
     #[default]
     Problem,
-    /// The headers alone, with an empty body. This is the cheapest form.
+    /// The headers alone, with an empty body, for requests of gRPC too. This is the cheapest form.
     HeadersOnly,
     /// A response of gRPC without a message, in the form "trailers only": the status is 200, and there is no body.
     ///
     /// `grpc-status` is 8, `RESOURCE_EXHAUSTED`, for 429, and 14, `UNAVAILABLE`, for 503. A missing key is 3,
     /// `INVALID_ARGUMENT`, 16, `UNAUTHENTICATED`, or 7, `PERMISSION_DENIED`, for 400, 401 and 403, and 13, `INTERNAL`, for
-    /// other statuses. `grpc-message` names the policies. `grpc-retry-pushback-ms` is the time of `Retry-After` in
+    /// other statuses. `Cache-Control: no-store` keeps it out of caches. `grpc-message` names the policies. `grpc-retry-pushback-ms` is the time of `Retry-After` in
     /// milliseconds, rounded up; it is −1, by which a client does not retry, if the request is never admitted. The other
     /// headers are there too, and clients read them as metadata.
     Grpc,
@@ -53,7 +58,9 @@ pub struct Refusal<'a> {
 impl<'a> Refusal<'a> {
     /// Returns a refusal of this request, without headers.
     pub(super) fn new(head: &RequestHead<'a>, status: StatusCode, form: AnswerForm) -> Self {
-        let grpc_type = head.headers.get(CONTENT_TYPE).filter(|value| is_grpc(value.as_bytes()));
+        let may_be_grpc = head.method == Method::POST && form != AnswerForm::HeadersOnly;
+        let grpc_type = may_be_grpc.then(|| head.headers.get(CONTENT_TYPE)).flatten();
+        let grpc_type = grpc_type.filter(|value| is_grpc(value.as_bytes()));
         Refusal {
             status,
             violated: &[],
@@ -68,6 +75,7 @@ impl<'a> Refusal<'a> {
 
 /// Whether this `Content-Type` is of gRPC, or of gRPC-Web.
 fn is_grpc(content_type: &[u8]) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    content_type.get(..GRPC.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(GRPC))
+    let end = content_type.iter().position(|byte| matches!(byte, b'+' | b';')).unwrap_or(content_type.len());
+    let names = ["application/grpc", "application/grpc-web", "application/grpc-web-text"];
+    names.iter().any(|name| content_type[..end].eq_ignore_ascii_case(name.as_bytes()))
 }

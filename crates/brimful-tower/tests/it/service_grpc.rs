@@ -7,7 +7,7 @@ use brimful::{ConcurrencyLimit, MockClock};
 use brimful_tower::key::{ClientAddress, Everyone, KeyFn, MissingKey, RequestHead};
 use brimful_tower::{AnswerForm, RateLimitLayer};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Empty;
 use tower::Layer;
@@ -20,6 +20,7 @@ fn empty(_: &Request<()>) -> Response<Empty<Bytes>> {
 
 fn of_type(content_type: &'static str) -> Request<()> {
     let mut request = request("a");
+    *request.method_mut() = Method::POST;
     request.headers_mut().insert("content-type", HeaderValue::from_static(content_type));
     request
 }
@@ -44,6 +45,7 @@ fn a_request_of_grpc_is_answered_by_trailers_only() {
     assert_eq!(refused.status(), StatusCode::OK);
     assert!(refused.body().is_end_stream(), "the headers are the trailers");
     let expected = [
+        ("cache-control", "no-store"),
         ("content-type", "application/grpc"),
         ("grpc-message", "quota exceeded: 100%25 %C3%BC%0A"),
         ("grpc-retry-pushback-ms", "1501"),
@@ -57,6 +59,12 @@ fn a_request_of_grpc_is_answered_by_trailers_only() {
     for (content_type, is_grpc) in [
         ("application/grpc+proto", true),
         ("Application/GRPC-Web+proto", true),
+        ("application/grpc-web-text", true),
+        ("application/grpc-web", true),
+        ("application/grpc;charset=utf-8", true),
+        ("application/grpcfoo", false),
+        ("application/grpc-webfoo", false),
+        ("application/grpc-foo", false),
         ("application/grp", false),
         ("application/json", false),
     ] {
@@ -67,6 +75,21 @@ fn a_request_of_grpc_is_answered_by_trailers_only() {
             (status, answered.as_bytes())
         );
     }
+}
+
+/// A client that could choose the status 200 would look admitted to caches and monitors.
+#[test]
+fn only_a_request_that_can_be_of_grpc_is_answered_so() {
+    let limiter = keyed("1/h");
+    let service = RateLimitLayer::new(limiter.clone(), by_api_key()).layer(answers(empty));
+    assert_eq!(status(&service, of_type("application/grpc")), 200);
+    for method in [Method::GET, Method::PUT, Method::HEAD] {
+        let mut request = of_type("application/grpc");
+        *request.method_mut() = method;
+        assert_eq!(status(&service, request), 429);
+    }
+    let headers_only = RateLimitLayer::builder(limiter, by_api_key()).answer(AnswerForm::HeadersOnly).build();
+    assert_eq!(status(&headers_only.layer(answers(empty)), of_type("application/grpc")), 429, "the form was chosen");
 }
 
 #[test]
