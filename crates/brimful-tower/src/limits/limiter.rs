@@ -13,9 +13,13 @@ use super::calls::Calls;
 /// | [`ConcurrencyLimit`](brimful::ConcurrencyLimit) | the requests that are in flight |
 /// | [`Classes`](crate::Classes) of one of these | the requests of each class by a limiter of its own |
 ///
-/// A request holds its permit of a concurrency limit until the body of its response has ended, has failed, or is dropped. It
-/// takes one permit, whatever its cost, unless the cost is zero. If it is refused, the status is 503, and there is no
-/// `Retry-After`, because the time at which a permit is free is not known.
+/// A request holds its permit of a concurrency limit until the server has taken the body of its response to the end and
+/// asks for more, or the body has failed, or is dropped. What is in the buffers of the server and of the sockets then is
+/// not counted. A response without a body gives the permit back with its head: so does 101 `Switching Protocols`, so that
+/// a connection that was upgraded is not in flight.
+///
+/// A request takes one permit, whatever its cost, unless the cost is zero. If it is refused, the status is 503, and there is
+/// no `Retry-After`, because the time at which a permit is free is not known.
 ///
 /// It is implemented for these only.
 pub trait Limiter<K>: Calls<K> {}

@@ -16,8 +16,10 @@ pin_project! {
     /// The body of a response of the service, or of the middleware's own response to a request that was refused.
     ///
     /// The body of a response of the service also has what its request holds until the response ends, of the type `H` of the
-    /// limiter: a permit, or tokens that are [settled](crate::RateLimitLayerBuilder::settle) then. The end is the last
-    /// frame, an error, or the drop of the body.
+    /// limiter: a permit, or tokens that are [settled](crate::RateLimitLayerBuilder::settle) then. For tokens, the end is the
+    /// last frame, an error, or the drop of the body. For a permit, it is what follows the last frame: so the body does not
+    /// say that it [has ended](Body::is_end_stream) before the server has asked for more, and the server does that when it
+    /// has place for more in its buffers.
     pub struct ResponseBody<B, H: Held> {
         #[pin]
         kind: Kind<B>,
@@ -73,7 +75,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::OfService { body } => body.is_end_stream(),
+            Kind::OfService { body } => !self.hold.as_ref().is_some_and(Hold::needs_end) && body.is_end_stream(),
             Kind::Own { text } => text.is_none(),
         }
     }

@@ -56,13 +56,19 @@ impl<H: Held> Hold<H> {
         Some(self)
     }
 
-    /// Counts a frame. Returns what is still held: nothing after the last one.
+    /// Whether the server has to ask for the end of the body, because a permit is held until the last frame is written, or at
+    /// least buffered: only then does the server come back.
+    pub(super) fn needs_end(&self) -> bool {
+        H::LASTS
+    }
+
+    /// Counts a frame. Returns what is still held: nothing after the last one, and a permit until the end itself.
     pub(super) fn frame<D: Buf, E>(mut self, frame: Option<&Result<Frame<D>, E>>, is_end: bool) -> Option<Self> {
         let (is_complete, trailers) = match frame {
             Some(Ok(frame)) => {
                 self.bytes += frame.data_ref().map_or(0, |data| data.remaining() as u64);
                 let trailers = frame.trailers_ref();
-                if !is_end && trailers.is_none() {
+                if H::LASTS || (!is_end && trailers.is_none()) {
                     return Some(self);
                 }
                 (true, trailers)

@@ -12,7 +12,7 @@ use brimful_tower::key::Everyone;
 use brimful_tower::{RateLimitLayer, Settlement};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use http_body::Frame;
+use http_body::{Body, Frame};
 use http_body_util::{Empty, Full};
 use tower::{Layer, Service, service_fn};
 
@@ -41,7 +41,7 @@ fn a_permit_is_held_until_the_body_ends() {
     assert_eq!(limit.in_flight(), 1, "it was dropped");
     let mut frame = || {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(http_body::Body::poll_frame(third.as_mut(), &mut context).is_ready());
+        assert!(Body::poll_frame(third.as_mut(), &mut context).is_ready());
         limit.in_flight()
     };
     assert_eq!([frame(), frame(), frame(), frame()], [1, 1, 0, 0], "the body is kept, and has ended");
@@ -59,14 +59,20 @@ fn bodies_of_all_kinds_give_their_permit_back() {
     let full = layer.layer(answers(|_| Response::new(Full::<Bytes>::from("text"))));
     let mut response = Box::pin(call(&full, request("a")).into_body());
     assert_eq!(limit.in_flight(), 1);
+    assert_eq!(response.size_hint().exact(), Some(4));
     take(response.as_mut(), 1);
-    assert_eq!(limit.in_flight(), 0);
+    assert_eq!((limit.in_flight(), response.is_end_stream()), (1, false), "the server has not written the frame yet");
+    take(response.as_mut(), 1);
+    assert_eq!((limit.in_flight(), response.is_end_stream()), (0, true));
     for last in [Err("it failed"), Ok(Frame::trailers(http::HeaderMap::new()))] {
+        let fails = last.is_err();
         let body = std::cell::RefCell::new(Some(Frames::new(["ab"]).then(last)));
         let service = layer.layer(answers(|_| Response::new(body.borrow_mut().take().unwrap())));
         let mut response = Box::pin(call(&service, request("a")).into_body());
         take(response.as_mut(), 1);
         assert_eq!(limit.in_flight(), 1);
+        take(response.as_mut(), 1);
+        assert_eq!(limit.in_flight(), usize::from(!fails), "the server has not written the trailers yet");
         take(response.as_mut(), 1);
         assert_eq!(limit.in_flight(), 0);
     }
@@ -108,7 +114,7 @@ fn each_key_has_its_permits() {
 
 fn body_of<B>(service: &(impl Service<Request<()>, Response = Response<B>, Error = Infallible> + Clone)) -> Bytes
 where
-    B: http_body::Body<Data = Bytes, Error = &'static str>,
+    B: Body<Data = Bytes, Error = &'static str>,
 {
     use http_body_util::BodyExt;
     body(call(service, request("a")).map(|body| body.map_err(|error| panic!("{error}"))))

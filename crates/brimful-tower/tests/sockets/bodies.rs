@@ -109,3 +109,23 @@ async fn slow_readers_hold_their_permits() {
         until("the permit is given back", || limit.in_flight() == 0).await;
     }
 }
+
+/// Neither does a client that does not read free its permit early, if the body is one frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_one_frame_holds_its_permit() {
+    for version in VERSIONS {
+        let limit = Arc::new(ConcurrencyLimit::new(1));
+        let layer = RateLimitLayer::new(limit.clone(), Everyone);
+        // More than the sockets hold.
+        let frame = Bytes::from(vec![b'.'; 64 << 20]);
+        let page = frame.clone();
+        let server = Server::start(Router::new().route("/", get(async move || page)).layer(layer)).await;
+        let mut client = Client::connect(version, server.address).await;
+        let response = soon(client.get(HeaderMap::new())).await.expect("a response");
+        assert_eq!(response.headers()["content-length"], "67108864");
+        is_refused(version, &server).await;
+        let body = soon(response.into_body().collect()).await.expect("a body").to_bytes();
+        assert!(body == frame);
+        until("the permit is given back", || limit.in_flight() == 0).await;
+    }
+}
