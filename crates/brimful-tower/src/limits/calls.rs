@@ -71,4 +71,6 @@ pub trait Vain: Error + Send + Sync + 'static {
     /// Returns whether a quota is the reason: the tokens would not have been there in time, or never are.
     fn is_of_quota(&self) -> bool;
     fn retry_after(&self) -> Option<Duration>;
+    /// Returns whether the limiter was closed, so that all waits end in vain from now on.
+    fn is_closed(&self) -> bool;
 }

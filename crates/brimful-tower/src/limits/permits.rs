@@ -20,6 +20,10 @@ impl Vain for AcquirePermitError {
     fn retry_after(&self) -> Option<Duration> {
         None
     }
+
+    fn is_closed(&self) -> bool {
+        matches!(self, AcquirePermitError::LimiterClosed(_))
+    }
 }
 
 impl<C: Clock + Send + Sync + 'static> Held for OwnedPermit<C> {

@@ -21,6 +21,10 @@ impl Vain for AcquireError {
     fn retry_after(&self) -> Option<Duration> {
         self.retry_after()
     }
+
+    fn is_closed(&self) -> bool {
+        matches!(self, AcquireError::LimiterClosed(_))
+    }
 }
 
 impl Vain for CompositeAcquireError {
@@ -30,6 +34,14 @@ impl Vain for CompositeAcquireError {
 
     fn retry_after(&self) -> Option<Duration> {
         self.retry_after()
+    }
+
+    fn is_closed(&self) -> bool {
+        match self.cause() {
+            AcquireCause::Tokens(error) => error.is_closed(),
+            AcquireCause::Permit(error) => error.is_closed(),
+            _ => false,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::limits::{Held, Limiter};
+use crate::limits::{Held, Limiter, Vain};
 
 /// A layer whose service is ready when a token is there: `poll_ready` waits for the token, in the limiter's queue.
 ///
@@ -24,7 +24,16 @@ use crate::limits::{Held, Limiter};
 /// `poll_ready`.
 ///
 /// It composes with `tower::buffer`, which waits in a task of its own, and with `tower::load_shed`, which refuses requests
-/// while no token is there. To limit by keys, to refuse with a response, or to hold a permit until the body of the response
+/// while no token is there.
+///
+/// A clone that is ready keeps its token or permit until its `call`, and a clone that has waited keeps its place in the
+/// queue. So do not keep a clone that is not called: with `load_shed`, make a clone for each request and drop it after that,
+/// as `oneshot` does. Idle clones would hold permits that no other clone gets.
+///
+/// The limiter bounds the tokens that are granted in a time. If the inner service is not ready, granted tokens wait for it,
+/// at most one in each clone, and it can then get all of them at one instant.
+///
+/// To limit by keys, to refuse with a response, or to hold a permit until the body of the response
 /// ends, use a [`RateLimitLayer`](crate::RateLimitLayer).
 ///
 /// # Examples
@@ -87,8 +96,10 @@ impl<L> fmt::Debug for BackPressureLayer<L> {
 ///
 /// # Errors
 ///
-/// `poll_ready` fails with the error of the limiter if it was [closed](brimful::RateLimiter::close), or if its queue is full.
-/// The errors of the inner service are passed on.
+/// `poll_ready` fails with the error of the limiter if it was [closed](brimful::RateLimiter::close), because the service has
+/// ended for good then. If a wait ends in vain for another reason, such as a full queue, the service is ready, and the future
+/// of the next `call` fails with the error of the limiter; the inner service does not get that request. The errors of the
+/// inner service are passed on.
 ///
 /// # Panics
 ///
@@ -103,6 +114,8 @@ enum State<W, H> {
     Idle,
     Waiting(W),
     Granted(Option<H>),
+    /// The next call fails with this.
+    Refused(BoxError),
 }
 
 impl<S, L: Limiter<()>> BackPressure<S, L> {
@@ -131,11 +144,13 @@ where
                 State::Waiting(wait) => match ready!(Pin::new(wait).poll(context)) {
                     // The token is given back if it is not spent.
                     Ok(granted) => State::Granted(L::granted(granted).or_else(|| self.limiter.hold(&(), Tokens::ONE))),
-                    Err(error) => {
+                    Err(error) if error.is_closed() => {
                         self.state = State::Idle;
                         return Poll::Ready(Err(error.into()));
                     }
+                    Err(error) => State::Refused(error.into()),
                 },
+                State::Refused(_) => return Poll::Ready(Ok(())),
                 State::Granted(_) => return self.service.poll_ready(context).map_err(Into::into),
             };
             self.state = next;
@@ -143,8 +158,14 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let State::Granted(held) = std::mem::replace(&mut self.state, State::Idle) else {
-            panic!("the service is not ready: call `poll_ready` before each `call`");
+        let held = match std::mem::replace(&mut self.state, State::Idle) {
+            State::Granted(held) => held,
+            State::Refused(error) => {
+                return BackPressureFuture { end: End::Refused { error: Some(error) }, permit: None };
+            }
+            State::Idle | State::Waiting(_) => {
+                panic!("the service is not ready: call `poll_ready` before each `call`")
+            }
         };
         let permit = match held {
             Some(held) if !L::Held::LASTS => {
@@ -153,7 +174,7 @@ where
             }
             held => held,
         };
-        BackPressureFuture { future: self.service.call(request), permit }
+        BackPressureFuture { end: End::OfService { future: self.service.call(request) }, permit }
     }
 }
 
@@ -169,6 +190,7 @@ impl<S: fmt::Debug, L: Limiter<()>> fmt::Debug for BackPressure<S, L> {
             State::Idle => "idle",
             State::Waiting(_) => "waiting",
             State::Granted(_) => "granted",
+            State::Refused(_) => "refused",
         };
         f.debug_struct("BackPressure").field("service", &self.service).field("state", &state).finish()
     }
@@ -179,8 +201,17 @@ pin_project! {
     /// dropped.
     pub struct BackPressureFuture<F, H> {
         #[pin]
-        future: F,
+        end: End<F>,
         permit: Option<H>,
+    }
+}
+
+pin_project! {
+    #[project = EndProjected]
+    enum End<F> {
+        OfService { #[pin] future: F },
+        // `None` when it was returned.
+        Refused { error: Option<BoxError> },
     }
 }
 
@@ -193,7 +224,12 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.future.poll(context));
+        let response = match this.end.project() {
+            EndProjected::OfService { future } => ready!(future.poll(context)),
+            EndProjected::Refused { error } => {
+                return Poll::Ready(Err(error.take().expect("the future has not completed yet")));
+            }
+        };
         *this.permit = None;
         Poll::Ready(response.map_err(Into::into))
     }

@@ -20,6 +20,10 @@ use crate::checks::Finding;
 /// with `Retry-After`, the fields `RateLimit` and `RateLimit-Policy`, and problem details in JSON; or the request
 /// [waits](crate::RateLimitLayerBuilder::wait_up_to) in the limiter's queue.
 ///
+/// The bound of a quota holds for the tokens that are granted, by the clock of the limiter. It does not hold for the instants
+/// at which the service gets the requests: requests that wait longest for a stalled service, or for a thread, can come to it
+/// at once.
+///
 /// For several named quotas at once, use a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter): all of them are
 /// charged, or none. For several keys, use several layers. A [concurrency limit](crate::Limiter) is a layer too: the request holds
 /// its permit until the body of the response ends. Put it outside of the limit of a rate, so that it costs no tokens if it is

@@ -119,6 +119,27 @@ fn a_closed_limiter_is_an_error() {
     }
 }
 
+/// An error of `poll_ready` would say that the service has ended for good.
+#[test]
+fn a_full_queue_refuses_one_call() {
+    let quota = "1/s burst 1".parse().unwrap();
+    let limiter = RateLimiter::builder().quota(quota).max_waiters(1).clock(MockClock::new()).build();
+    let limiter = Arc::new(limiter.unwrap());
+    let layer = BackPressureLayer::new(limiter.clone());
+    let mut services: Vec<_> = (0..3).map(|_| layer.layer(AddOne(1))).collect();
+    assert_eq!(services.iter_mut().map(is_ready).collect::<Vec<_>>(), [true, false, true]);
+    let mut late = services.pop().unwrap();
+    assert!(is_ready(&mut late), "until it is called");
+    let Poll::Ready(Err(error)) = poll(Box::pin(late.call(1)).as_mut()) else { panic!("the queue is full") };
+    assert!(matches!(error.downcast_ref(), Some(AcquireError::QueueFull(_))), "{error}");
+    limiter.clock().advance(Duration::from_secs(1));
+    assert!(is_ready(&mut services[1]));
+    drop(services);
+    limiter.clock().advance(Duration::from_secs(1));
+    assert!(is_ready(&mut late), "it goes on");
+    assert!(matches!(poll(Box::pin(late.call(1)).as_mut()), Poll::Ready(Ok(2))));
+}
+
 #[test]
 #[should_panic(expected = "call `poll_ready` before each `call`")]
 fn a_call_without_a_token_panics() {
