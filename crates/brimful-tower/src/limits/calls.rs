@@ -62,8 +62,8 @@ pub trait Held: Send + Sync + 'static {
     /// Whether every request holds it until the end of its response, as a permit; if not, until the cost is settled.
     const LASTS: bool;
 
-    /// Ends the holding: the request has cost this.
-    fn settle(self, cost: Tokens);
+    /// Ends the holding: the request has cost this. Returns the tokens that the limit of debt leaves uncharged.
+    fn settle(self, cost: Tokens) -> Tokens;
 }
 
 /// The error of a wait.

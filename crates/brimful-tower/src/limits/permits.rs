@@ -29,7 +29,9 @@ impl Vain for AcquirePermitError {
 impl<C: Clock + Send + Sync + 'static> Held for OwnedPermit<C> {
     const LASTS: bool = true;
 
-    fn settle(self, _: Tokens) {}
+    fn settle(self, _: Tokens) -> Tokens {
+        Tokens::ZERO
+    }
 }
 
 type Decision = Result<(), TryAcquirePermitError>;

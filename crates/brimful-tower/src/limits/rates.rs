@@ -48,17 +48,16 @@ impl Vain for CompositeAcquireError {
 impl<C: Clock + Send + Sync + 'static> Held for OwnedReservation<C> {
     const LASTS: bool = false;
 
-    fn settle(self, cost: Tokens) {
-        // The tokens that the limit of debt leaves uncharged stay so.
-        let _ = self.commit(cost);
+    fn settle(self, cost: Tokens) -> Tokens {
+        self.commit(cost)
     }
 }
 
 impl<C: Clock + Send + Sync + 'static> Held for OwnedCompositeReservation<C> {
     const LASTS: bool = false;
 
-    fn settle(self, cost: Tokens) {
-        let _ = self.commit(cost);
+    fn settle(self, cost: Tokens) -> Tokens {
+        self.commit(cost)
     }
 }
 

@@ -15,7 +15,7 @@ use super::event::{Event, Share};
 use super::layer::RateLimitLayer;
 use super::options::Options;
 use super::refusal::{AnswerForm, Refusal};
-use super::settle::{ResponseHead, Settlement};
+use super::settle::{ResponseHead, Settle, Settlement, Settler};
 use crate::checks::{Check, Finding, ProxyWatch, count_layers_at};
 use crate::headers::IetfDraft;
 use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
@@ -25,6 +25,7 @@ use crate::limits::{Held, Limiter};
 #[must_use = "a builder does nothing until `build`"]
 pub struct RateLimitLayerBuilder<E, L> {
     options: Options<E, L>,
+    settle: Option<Settle>,
     settings: Settings,
     /// The place in the code that made the builder.
     place: &'static Location<'static>,
@@ -63,6 +64,7 @@ where
                 on_event: None,
                 share: None,
             },
+            settle: None,
             settings: Settings::default(),
             place: Location::caller(),
         }
@@ -89,7 +91,9 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     ///
     /// A request takes its [cost](RateLimitLayerBuilder::cost) when it is admitted. The settlement gives back the rest, or
     /// charges the tokens that are missing, which may take the bucket into debt, by default down to a burst below zero
-    /// ([`Quota::max_debt`](brimful::Quota::max_debt)). Further requests are then refused until the debt is earned.
+    /// ([`Quota::max_debt`](brimful::Quota::max_debt)). Further requests are then refused until the debt is earned. Tokens
+    /// beyond the limit of debt are not charged, and are reported as [`Event::Uncharged`]: if a request can cost more than two
+    /// bursts, set a higher limit.
     ///
     /// A request costs its cost, and the function is not asked, if the service fails, or if the client goes away before the
     /// response is there. So a client that goes away does not avoid the charge. A layer that makes responses of errors has
@@ -116,14 +120,15 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     ///     .build();
     /// ```
     ///
-    /// Charge a token for each 1024 bytes that were sent, and nothing if the server fails:
+    /// Charge a token for each 1024 bytes that were sent, and nothing if the server fails. A response of up to 64 MiB is
+    /// charged as a whole:
     ///
     /// ```
     /// # use brimful::{KeyedRateLimiter, Quota, Tokens};
     /// # use brimful_tower::key::ClientAddress;
     /// # use brimful_tower::{RateLimitLayer, Settlement};
     /// # use std::sync::Arc;
-    /// # let limiter = Arc::new(KeyedRateLimiter::new(Quota::per_hour(5)));
+    /// let limiter = Arc::new(KeyedRateLimiter::new(Quota::per_hour(10_000).max_debt(64 * 1024)));
     /// let by_size = RateLimitLayer::builder(limiter, ClientAddress::new())
     ///     .settle(|response| match response.status.is_server_error() {
     ///         true => Settlement::now(0),
@@ -134,7 +139,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     ///     .build();
     /// ```
     pub fn settle(mut self, settle: impl Fn(&ResponseHead<'_>) -> Settlement + Send + Sync + 'static) -> Self {
-        self.options.settle = Some(Arc::new(settle));
+        self.settle = Some(Box::new(settle));
         self
     }
 
@@ -248,7 +253,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     ///
     /// It runs on the thread of the request. A request that is admitted calls it only if a share is used.
     pub fn on_event(mut self, on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.options.on_event = Some(Box::new(on_event));
+        self.options.on_event = Some(Arc::new(on_event));
         self
     }
 
@@ -299,7 +304,9 @@ where
     /// Returns the layer. Its [checks](crate::checks) are reported to the function for
     /// [events](RateLimitLayerBuilder::on_event), and [`RateLimitLayer::checks`] returns them.
     pub fn build(self) -> RateLimitLayer<E, L> {
-        let RateLimitLayerBuilder { mut options, settings, place } = self;
+        let RateLimitLayerBuilder { mut options, settle, settings, place } = self;
+        let on_event = options.on_event.clone();
+        options.settle = settle.map(|settle| Arc::new(Settler { settle, on_event }));
         let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect(&options)).collect();
         // A request has to be settled to be charged.
         options.charges_later &= options.settle.is_some();

@@ -1,5 +1,6 @@
 //! [`Event`]: a report of the middleware.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use brimful::{Decision, Quota, RateLimiter, Tokens};
@@ -42,6 +43,15 @@ pub enum Event<'a> {
         /// The events of this kind that were left out since the last one, because there were too many.
         skipped: u64,
     },
+    /// The [settled](crate::RateLimitLayerBuilder::settle) cost of a request was not charged as a whole, because the bucket has
+    /// reached its limit of debt ([`Quota::max_debt`]). Reported when the response ends, or is dropped.
+    #[non_exhaustive]
+    Uncharged {
+        /// The cost that was settled.
+        cost: Tokens,
+        /// The part of it that was not charged.
+        uncharged: Tokens,
+    },
     /// A check has found something: once for each finding.
     #[non_exhaustive]
     Found {
@@ -51,7 +61,7 @@ pub enum Event<'a> {
 }
 
 /// A function that events are passed to.
-pub(super) type OnEvent = Box<dyn Fn(&Event<'_>) + Send + Sync>;
+pub(super) type OnEvent = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// Finds the requests by which a share of a quota is used up.
 pub(super) struct Share {

@@ -1,13 +1,14 @@
 //! [`Hold`]: the tokens or the permit that an admitted request holds until its response ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use brimful::Tokens;
 use bytes::Buf;
 use http::{HeaderMap, Response};
 use http_body::Frame;
 
-use super::settle::{BodyEnd, ResponseHead, Settle, SettleAtEnd, When};
+use super::settle::{BodyEnd, ResponseHead, SettleAtEnd, Settler, When};
 use crate::limits::Held;
 
 /// Tokens that are settled once, by the head or the end of the response; or a permit. If it is dropped before, the request
@@ -16,36 +17,30 @@ pub(super) struct Hold<H: Held> {
     /// `None` when it was settled.
     held: Option<H>,
     cost: Tokens,
-    price: Price,
+    /// `None` if the request costs its cost.
+    settler: Option<Arc<Settler>>,
+    /// The function that returns the cost at the end.
+    at_end: Option<SettleAtEnd>,
     bytes: u64,
     /// The bytes of the whole body, if they are known.
     size: Option<u64>,
 }
 
-/// The cost of the request, or the function that returns it.
-enum Price {
-    /// Its cost.
-    Cost,
-    ByHead(Settle),
-    AtEnd(SettleAtEnd),
-}
-
 impl<H: Held> Hold<H> {
     /// Holds until the end of the body, or until this function settles the cost.
-    pub(super) fn new(held: H, cost: Tokens, settle: Option<Settle>) -> Self {
-        let price = settle.map_or(Price::Cost, Price::ByHead);
-        Hold { held: Some(held), cost, price, bytes: 0, size: None }
+    pub(super) fn new(held: H, cost: Tokens, settler: Option<Arc<Settler>>) -> Self {
+        Hold { held: Some(held), cost, settler, at_end: None, bytes: 0, size: None }
     }
 
     /// Settles the cost by the head of the response. Returns what is still held.
     pub(super) fn head<B: http_body::Body>(mut self, response: &Response<B>) -> Option<Self> {
-        if let Price::ByHead(settle) = &self.price {
-            match settle(&ResponseHead::new(response, self.cost)).0 {
+        if let Some(settler) = &self.settler {
+            match (settler.settle)(&ResponseHead::new(response, self.cost)).0 {
                 When::Now(cost) => {
                     self.settle(cost);
                     return None;
                 }
-                When::AtEnd(settle) => self.price = Price::AtEnd(settle),
+                When::AtEnd(settle) => self.at_end = Some(settle),
             }
         }
         self.size = response.body().size_hint().exact();
@@ -83,16 +78,16 @@ impl<H: Held> Hold<H> {
     /// Settles the cost by the end of the body.
     fn end(&mut self, is_complete: bool, trailers: Option<&HeaderMap>) {
         let end = BodyEnd { bytes: self.bytes, is_complete, trailers, cost: self.cost };
-        let cost = match std::mem::replace(&mut self.price, Price::Cost) {
-            Price::AtEnd(settle) => settle(&end),
-            Price::Cost | Price::ByHead(_) => self.cost,
-        };
+        let cost = self.at_end.take().map_or(self.cost, |settle| settle(&end));
         self.settle(cost);
     }
 
     fn settle(&mut self, cost: Tokens) {
         if let Some(held) = self.held.take() {
-            held.settle(cost);
+            let uncharged = held.settle(cost);
+            if let Some(settler) = &self.settler {
+                settler.report(cost, uncharged);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::control::Control;
 use super::event::{Event, OnEvent, Share};
 use super::hold::Hold;
 use super::refusal::{AnswerForm, Refusal};
-use super::settle::Settle;
+use super::settle::Settler;
 use crate::headers::{Decided, Headers, IetfDraft, headers};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
 use crate::limits::{Calls, Held, Vain};
@@ -29,7 +29,7 @@ pub(super) struct Options<E, L> {
     /// By default a request costs one token.
     pub(super) cost: Option<Cost>,
     /// By default a request that is admitted costs that.
-    pub(super) settle: Option<Settle>,
+    pub(super) settle: Option<Arc<Settler>>,
     /// Whether a request takes its tokens only when it is settled.
     pub(super) charges_later: bool,
     /// The settings that change at run time.

@@ -1,10 +1,11 @@
 //! [`Settlement`]: the cost of a request, by its response.
 
 use std::fmt;
-use std::sync::Arc;
 
 use brimful::Tokens;
 use http::{Extensions, HeaderMap, Response, StatusCode};
+
+use super::event::{Event, OnEvent};
 
 /// A response without its body, by reference, for a function that [settles](crate::RateLimitLayerBuilder::settle) the
 /// cost of its request.
@@ -43,7 +44,22 @@ pub struct BodyEnd<'a> {
 }
 
 /// A function that settles the cost of a request by its response.
-pub(super) type Settle = Arc<dyn Fn(&ResponseHead<'_>) -> Settlement + Send + Sync>;
+pub(super) type Settle = Box<dyn Fn(&ResponseHead<'_>) -> Settlement + Send + Sync>;
+
+/// What settles the requests of a layer.
+pub(super) struct Settler {
+    pub(super) settle: Settle,
+    pub(super) on_event: Option<OnEvent>,
+}
+
+impl Settler {
+    /// Reports the part of a cost that was not charged.
+    pub(super) fn report(&self, cost: Tokens, uncharged: Tokens) {
+        if let Some(on_event) = self.on_event.as_ref().filter(|_| !uncharged.is_zero()) {
+            on_event(&Event::Uncharged { cost, uncharged });
+        }
+    }
+}
 
 /// A function that settles the cost of a request by the end of its response.
 pub(super) type SettleAtEnd = Box<dyn FnOnce(&BodyEnd<'_>) -> Tokens + Send + Sync>;

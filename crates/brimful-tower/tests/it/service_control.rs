@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brimful::{CompositeLimiter, ConcurrencyLimit, KeyedRateLimiter, MockClock, Quota};
 use brimful_tower::key::{Everyone, HeaderKey};
-use brimful_tower::{Event, Handle, RateLimitLayer, RateLimitLayerBuilder};
+use brimful_tower::{Event, Handle, RateLimitLayer, RateLimitLayerBuilder, Settlement};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::Empty;
@@ -175,6 +175,30 @@ fn the_share_of_each_limit_is_reported() {
         assert!((0..10).all(|_| status(&service, request("-")) == 200));
         assert_eq!(taken(&texts), [format!("default: {remaining} left, 0 skipped")], "{share}");
     }
+}
+
+/// What the limit of debt leaves out is not lost without a word, at the head of the response or at the end of its body.
+#[test]
+fn a_cost_beyond_the_limit_of_debt_is_reported() {
+    let uncharged = Arc::new(Mutex::new(Vec::new()));
+    for is_late in [false, true] {
+        let written = uncharged.clone();
+        let layer = RateLimitLayer::builder(keyed::<HeaderValue>("10/h"), by_api_key()).on_event(move |event| {
+            let Event::Uncharged { cost, uncharged, .. } = event else { panic!("{event:?}") };
+            written.lock().unwrap().push((cost.whole(), uncharged.whole()));
+        });
+        let layer = layer.settle(move |response| {
+            let cost: u32 = response.headers["cost"].to_str().unwrap().parse().unwrap();
+            if is_late { Settlement::at_end(move |_| cost.into()) } else { Settlement::now(cost) }
+        });
+        let service = layer.build().layer(answers(|request| {
+            let mut response = Response::new(Frames::new(["ab"]));
+            response.headers_mut().insert("cost", request.headers()["x-api-key"].clone());
+            response
+        }));
+        assert_eq!([status(&service, request("20")), status(&service, request("35"))], [200, 200]);
+    }
+    assert_eq!(*uncharged.lock().unwrap(), [(35, 15), (35, 15)], "ten are there, and ten are the limit of debt");
 }
 
 /// However many crossings there are, few of them are reported, and the others are counted.
