@@ -194,6 +194,11 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Adds the headers of the decision to responses of the service too. By default only refused requests have them.
+    ///
+    /// A response that has `Retry-After` is left as it is: an inner layer, or the service, has refused the request, and a limit
+    /// that admitted it could only name other times. If several layers add headers to a response, `RateLimit` and
+    /// `RateLimit-Policy` have a line of each, and `X-RateLimit-*` are those of the innermost one, whether or not it is the
+    /// tightest: add these in one layer only.
     pub fn headers_on_admitted(mut self) -> Self {
         self.options.on_admitted = true;
         self

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -43,7 +44,8 @@ where
         let this = self.project();
         let response = ready!(this.future.poll(context))?;
         let mut response = ResponseBody::of_service(response, this.hold.take());
-        if let Some(headers) = this.headers.take() {
+        // With `Retry-After`, an inner limit or the service has refused the request, and says all that a client has to know.
+        if let Some(headers) = this.headers.take().filter(|_| !response.headers().contains_key(RETRY_AFTER)) {
             merge(response.headers_mut(), headers);
         }
         Poll::Ready(Ok(response))

@@ -195,6 +195,20 @@ fn a_request_without_a_key_is_refused_or_admitted() {
 #[test]
 fn responses_of_the_service_keep_their_headers() {
     let builder = |limiter| RateLimitLayer::builder(limiter, by_api_key()).policy("api").x_rate_limit();
+/// `RateLimit` has no time after `Retry-After`, also if another layer wrote that.
+#[test]
+fn a_refusal_of_an_inner_layer_keeps_its_headers() {
+    let layer = |quota: &str| RateLimitLayer::builder(keyed(quota), by_api_key()).headers_on_admitted().x_rate_limit();
+    let inner = layer("1/min").policy("inner").build().layer(Counter::default());
+    let service = layer("10/h").policy("outer").build().layer(inner);
+    let limits = |response: &Response<_>| response.headers().get_all("ratelimit").iter().count();
+    assert_eq!(limits(&call(&service, request("a"))), 2);
+    let refused = call(&service, request("a"));
+    assert_eq!((refused.status().as_u16(), limits(&refused)), (429, 1));
+    let headers = refused.headers();
+    assert_eq!([&headers["retry-after"], &headers["ratelimit"]], ["60", "\"inner\";r=0;t=60"]);
+}
+
     let service =
         builder(keyed("10/s")).headers_on_admitted().decision_in_extensions().build().layer(Counter::default());
     let response = call(&service, request("a"));
