@@ -97,17 +97,18 @@ impl<E, L> Options<E, L> {
 }
 
 impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
-    /// Takes the tokens of a request if they are there. Returns what the request holds.
+    /// Takes the tokens of a request if they are there. Returns what the request holds, and what it has taken if it was
+    /// admitted.
     #[inline]
-    pub(super) fn decide(&self, key: &E::Key, cost: Tokens) -> (L::Decision, Option<Hold<L::Held>>) {
+    pub(super) fn decide(&self, key: &E::Key, cost: Tokens) -> (L::Decision, Option<Hold<L::Held>>, Tokens) {
         // If the tokens have gone since the look, this request is refused. If others have come, it takes them now.
         let taken = if self.charges_later && self.limiter.has(key, cost) { Tokens::ZERO } else { cost };
         let (decision, held) = self.limiter.decide(key, taken);
         if !L::allowed(&decision) || (held.is_none() && self.settle.is_none()) {
-            return (decision, None);
+            return (decision, None, taken);
         }
         let held = held.or_else(|| self.limiter.hold(key, taken));
-        (decision, held.and_then(|held| self.hold(held, cost)))
+        (decision, held.and_then(|held| self.hold(held, cost)), taken)
     }
 
     /// Returns what a request holds from now on.
@@ -121,9 +122,9 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
 
     /// Reports the shares of quotas that this request has used up.
     #[inline]
-    pub(super) fn find_shares(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision, cost: Tokens) {
+    pub(super) fn find_shares(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision, taken: Tokens) {
         if let (Some(share), Some(decided)) = (&self.share, L::decided(decision)) {
-            share.find(decided, cost, |name, decision, skipped| {
+            share.find(decided, taken, |name, decision, skipped| {
                 let policy = name.unwrap_or_else(|| self.policy(key));
                 self.report(&Event::ShareUsed { head: *head, policy, decision, skipped });
             });

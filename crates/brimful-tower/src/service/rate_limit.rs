@@ -84,9 +84,9 @@ where
             }
         };
         let cost = options.cost(&head);
-        let (decision, hold) = options.decide(&key, cost);
+        let (decision, hold, taken) = options.decide(&key, cost);
         if L::allowed(&decision) {
-            options.find_shares(&head, &key, &decision, cost);
+            options.find_shares(&head, &key, &decision, taken);
         } else {
             let longest = options.control.longest_wait();
             if !longest.is_zero() && !options.control.is_shadow() {

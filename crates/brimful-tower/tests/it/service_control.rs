@@ -201,6 +201,16 @@ fn a_cost_beyond_the_limit_of_debt_is_reported() {
     assert_eq!(*uncharged.lock().unwrap(), [(35, 15), (35, 15)], "ten are there, and ten are the limit of debt");
 }
 
+/// A request that is charged by its response has taken nothing yet.
+#[test]
+fn a_request_that_takes_nothing_uses_no_share() {
+    let (builder, texts) = recorded(RateLimitLayer::builder(keyed::<HeaderValue>("4/h"), by_api_key()));
+    let layer = builder.share_used(0.5).charge_later().settle(|response| Settlement::now(response.cost)).build();
+    let service = layer.layer(answers(empty));
+    assert!((0..4).all(|_| status(&service, request("-")) == 200));
+    assert_eq!(taken(&texts), [""; 0]);
+}
+
 /// However many crossings there are, few of them are reported, and the others are counted.
 #[test]
 fn the_events_of_shares_are_bounded() {
