@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use brimful::Tokens;
 use bytes::Buf;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response};
 use http_body::Frame;
 
@@ -22,7 +23,7 @@ pub(super) struct Hold<H: Held> {
     /// The function that returns the cost at the end.
     at_end: Option<SettleAtEnd>,
     bytes: u64,
-    /// The bytes of the whole body, if they are known.
+    /// The bytes of the whole body, if they are known, by the body or by its header.
     size: Option<u64>,
 }
 
@@ -43,7 +44,7 @@ impl<H: Held> Hold<H> {
                 When::AtEnd(settle) => self.at_end = Some(settle),
             }
         }
-        self.size = response.body().size_hint().exact();
+        self.size = response.body().size_hint().exact().or_else(|| content_length(response.headers()));
         if response.body().is_end_stream() {
             self.end(true, None);
             return None;
@@ -90,6 +91,13 @@ impl<H: Held> Hold<H> {
             }
         }
     }
+}
+
+/// Returns the size of a body by its header, from which a server of HTTP/1 knows its end.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let value = values.next().filter(|value| value.as_bytes().iter().all(u8::is_ascii_digit))?;
+    if values.next().is_some() { None } else { value.to_str().ok()?.parse().ok() }
 }
 
 impl<H: Held> Drop for Hold<H> {

@@ -35,7 +35,8 @@ impl<'a> ResponseHead<'a> {
 pub struct BodyEnd<'a> {
     /// The bytes of the body that the server took from it, without trailers.
     pub bytes: u64,
-    /// Whether the whole body was taken: it did not fail, and was not dropped before its end.
+    /// Whether the whole body was taken: it did not fail, and was not dropped before its end. A body that is dropped after as
+    /// many bytes as it has is complete, if its size is known by its hint or by the header `Content-Length`.
     pub is_complete: bool,
     /// The trailers, if the body has them.
     pub trailers: Option<&'a HeaderMap>,

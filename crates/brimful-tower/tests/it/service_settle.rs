@@ -179,6 +179,31 @@ fn a_body_that_is_dropped_is_charged_as_far_as_it_was_taken() {
     }
 }
 
+/// A server of HTTP/1 does not ask for the end of a body whose size it knows by the header, either.
+#[test]
+fn a_body_is_complete_by_its_content_length() {
+    for (lengths, frames, expected) in [
+        (vec!["5"], 2, true),
+        (vec!["5"], 1, false),
+        (vec!["6"], 2, false),
+        (vec!["+5"], 2, false),
+        (vec!["5", "6"], 2, false),
+        (vec![], 2, false),
+    ] {
+        let limiter = keyed("10/h");
+        let layer = builder(&limiter).settle(|_| Settlement::at_end(|end| u32::from(end.is_complete).into()));
+        let service = layer.build().layer(answers(|_| {
+            let mut response = Response::new(Frames::new(["ab", "cde"]));
+            for length in &lengths {
+                response.headers_mut().append("content-length", HeaderValue::from_static(length));
+            }
+            response
+        }));
+        take(call(&service, request("a")).into_body(), frames);
+        assert_eq!(10.0 - left(&limiter), f64::from(u8::from(expected)), "{lengths:?}, {frames} frames");
+    }
+}
+
 /// No server asks an empty body for its end.
 #[test]
 fn a_body_that_is_empty_ends_at_once() {
