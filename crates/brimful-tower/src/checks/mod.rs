@@ -27,7 +27,7 @@
 //!
 //! A layer that is built for each connection, or for each request, has new buckets each time, and limits nothing. Build the
 //! layer, or the limiter, once, and clone it. The finding is that more than 64 layers were built at one place of the code,
-//! each with another limiter than the one before it.
+//! each with another limiter than the eight before it. It is reported once for each place, by the layer that was one too many.
 //!
 //! # BT003
 //!

@@ -57,6 +57,18 @@ fn a_proxy_that_is_not_trusted_is_found() {
     }
 }
 
+/// The proxies have new addresses, or there is a further one.
+#[test]
+fn a_proxy_that_is_not_among_the_trusted_ones_is_found() {
+    let behind = |network: &str| {
+        let proxies = TrustedProxies::networks([network.parse().unwrap()]);
+        let layer = RateLimitLayer::new(limiter(), (PathKey, ClientAddress::new().behind(proxies)));
+        assert_eq!(status(&layer.layer(answers(empty)), from_peer(Some("x-forwarded-for"))), 200);
+        codes(&layer.checks())
+    };
+    assert_eq!([behind("10.0.0.0/30"), behind("10.0.1.0/30")], [vec![], vec!["BT001"]]);
+}
+
 #[test]
 fn a_proxy_is_looked_for_in_the_first_requests_only() {
     let layer = RateLimitLayer::new(limiter(), ClientAddress::new());
@@ -96,10 +108,15 @@ fn a_layer_for_each_connection_is_found() {
 #[test]
 fn a_layer_for_each_request_is_found() {
     let of_request = || RateLimitLayer::builder(keyed::<()>("1/h"), Everyone).build().checks();
-    assert_eq!((0..65).map(|_| of_request()).filter(|findings| codes(findings) == ["BT002"]).count(), 1);
+    assert_eq!((0..200).map(|_| of_request()).filter(|findings| codes(findings) == ["BT002"]).count(), 1);
     let shared: Arc<KeyedRateLimiter<(), MockClock>> = keyed("1/h");
     let of_shared = || RateLimitLayer::new(shared.clone(), Everyone).checks();
     assert!((0..1_000).all(|_| of_shared().is_empty()), "they share their limiter");
+    let (reads, writes): ([Arc<KeyedRateLimiter<(), MockClock>>; 2], _) = ([keyed("1/h"), keyed("2/h")], keyed("3/h"));
+    let in_turn = reads.iter().chain([&writes]).cycle().take(1_000);
+    let of_several =
+        |limiter: &Arc<KeyedRateLimiter<(), MockClock>>| RateLimitLayer::new(limiter.clone(), Everyone).checks();
+    assert!(in_turn.map(of_several).all(|findings| findings.is_empty()), "they share three limiters");
 }
 
 #[test]
