@@ -126,6 +126,15 @@ impl TrustedProxies {
         }
     }
 
+    /// Returns whether this peer can be of a request that comes as it was meant: through a proxy that is named, or that has no
+    /// name.
+    pub(crate) fn knows(&self, peer: IpAddr) -> bool {
+        match &self.trust {
+            Trust::Hops(_) => true,
+            Trust::Networks(networks) => networks.iter().any(|network| network.contains(peer.to_canonical())),
+        }
+    }
+
     /// A hidden hop counts as one.
     fn behind_hops(&self, n: usize, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;

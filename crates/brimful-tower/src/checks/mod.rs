@@ -7,7 +7,7 @@
 //!
 //! | code | finding | remedy |
 //! |---|---|---|
-//! | BT001 | requests came with a forwarding header, and the key is the address of the peer | [below](#bt001) |
+//! | BT001 | a request came with a forwarding header, and its key is the address of the peer | [below](#bt001) |
 //! | BT002 | many layers were built at one place of the code, each with a limiter of its own | [below](#bt002) |
 //! | BT003 | all requests are exempt | [below](#bt003) |
 //! | BT004 | a request can wait for longer than the server's timeout | [below](#bt004) |
@@ -19,6 +19,9 @@
 //! can use up the limit of all. Name the proxies with
 //! [`ClientAddress::behind`](crate::key::ClientAddress::behind). If there is no proxy, and clients send such headers by
 //! themselves, say so with `behind(TrustedProxies::none())`.
+//!
+//! If proxies are named by their networks, the finding is that such a request came from another peer: a proxy has a new
+//! address, or there is a further one. A client that is not behind a proxy and sends such a header by itself causes it too.
 //!
 //! It is looked for in the first 1000 requests that are not exempt: the headers are `X-Forwarded-For`, `Forwarded` and
 //! `X-Real-IP`.

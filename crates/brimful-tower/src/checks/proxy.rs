@@ -2,9 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use http::HeaderMap;
-
 use super::finding::{Check, Finding};
+use crate::key::RequestHead;
 
 /// As many requests are looked at.
 const REQUESTS: u32 = 1_000;
@@ -17,34 +16,35 @@ pub(crate) struct ProxyWatch {
     has_found: AtomicBool,
 }
 
-impl ProxyWatch {
-    /// Looks only if the key ignores forwarding headers.
-    pub(crate) fn new(is_needed: bool) -> Self {
-        let left = if is_needed { REQUESTS } else { 0 };
-        ProxyWatch { left: AtomicU32::new(left), has_found: AtomicBool::new(false) }
+impl Default for ProxyWatch {
+    fn default() -> Self {
+        ProxyWatch { left: AtomicU32::new(REQUESTS), has_found: AtomicBool::new(false) }
     }
+}
 
-    /// Looks at a request. Returns the first finding.
+impl ProxyWatch {
+    /// Looks at a request, whose key may ignore forwarding headers. Returns the first finding.
     #[inline]
-    pub(crate) fn look(&self, headers: &HeaderMap) -> Option<Finding> {
+    pub(crate) fn look(&self, head: &RequestHead<'_>, is_ignored: impl FnOnce() -> bool) -> Option<Finding> {
         let left = self.left.load(Ordering::Relaxed);
-        if left == 0 { None } else { self.look_at(left, headers) }
+        if left == 0 { None } else { self.look_at(left, head, is_ignored) }
     }
 
     #[cold]
-    fn look_at(&self, left: u32, headers: &HeaderMap) -> Option<Finding> {
+    fn look_at(&self, left: u32, head: &RequestHead<'_>, is_ignored: impl FnOnce() -> bool) -> Option<Finding> {
         self.left.store(left - 1, Ordering::Relaxed);
-        let is_forwarded = ["x-forwarded-for", "forwarded", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
-        if !is_forwarded || self.has_found.swap(true, Ordering::Relaxed) {
+        let names = ["x-forwarded-for", "forwarded", "x-real-ip"];
+        let is_forwarded = names.iter().any(|name| head.headers.contains_key(*name));
+        if !is_forwarded || !is_ignored() || self.has_found.swap(true, Ordering::Relaxed) {
             return None;
         }
         self.finding()
     }
 
     pub(crate) fn finding(&self) -> Option<Finding> {
-        let text = "a request came with a forwarding header, and the key is the address of the peer: if the server is behind a \
-                    proxy, all clients share one bucket. Name the proxies with `ClientAddress::behind`, or say with \
-                    `behind(TrustedProxies::none())` that there are none";
+        let text = "a request came with a forwarding header, and its key is the address of the peer: if the server is behind a \
+                    proxy that it does not trust, all clients share one bucket. Name all proxies with \
+                    `ClientAddress::behind`, or say with `behind(TrustedProxies::none())` that there are none";
         self.has_found.load(Ordering::Relaxed).then(|| Finding::new(Check::ProxyNotTrusted, text))
     }
 }

@@ -89,8 +89,9 @@ impl<T: Send + Sync + 'static> KeyExtractor for ClientAddress<T> {
         Ok(self.prefix.of(self.proxies.client((self.peer)(peer), head.headers)))
     }
 
-    fn ignores_proxies(&self) -> bool {
-        !self.is_behind
+    fn ignores_proxies(&self, head: &RequestHead<'_>) -> bool {
+        let peer = head.extensions.get::<T>().map(self.peer);
+        !self.is_behind || peer.is_some_and(|peer| !self.proxies.knows(peer))
     }
 }
 

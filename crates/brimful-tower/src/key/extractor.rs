@@ -38,9 +38,11 @@ pub trait KeyExtractor {
     /// [`MissingKey`], if the request has none.
     fn key(&self, head: &RequestHead<'_>) -> Result<Self::Key, MissingKey>;
 
-    /// Returns whether the key is the address of the peer, and forwarding headers are not read by default rather than by
-    /// choice. Then the [check BT001](crate::checks#bt001) looks for them in the first requests.
-    fn ignores_proxies(&self) -> bool {
+    /// Returns whether the key of this request is the address of the peer, and forwarding headers are not read: by default
+    /// rather than by choice, or because the peer is not one of the trusted proxies. The
+    /// [check BT001](crate::checks#bt001) asks for it, of the first requests that have such headers.
+    fn ignores_proxies(&self, head: &RequestHead<'_>) -> bool {
+        let _ = head;
         false
     }
 }
@@ -83,8 +85,8 @@ macro_rules! tuple {
                 Ok(($(self.$nth.key(head)?,)+))
             }
 
-            fn ignores_proxies(&self) -> bool {
-                false $(|| self.$nth.ignores_proxies())+
+            fn ignores_proxies(&self, head: &RequestHead<'_>) -> bool {
+                false $(|| self.$nth.ignores_proxies(head))+
             }
         }
     };

@@ -16,7 +16,7 @@ use super::layer::RateLimitLayer;
 use super::options::Options;
 use super::refusal::{AnswerForm, Refusal};
 use super::settle::{ResponseHead, Settle, Settlement, Settler};
-use crate::checks::{Check, Finding, ProxyWatch, count_layers_at};
+use crate::checks::{Check, Finding, count_layers_at};
 use crate::headers::IetfDraft;
 use crate::key::{KeyExtractor, OnMissingKey, RequestHead};
 use crate::limits::{Held, Limiter};
@@ -315,8 +315,7 @@ where
         let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect(&options)).collect();
         // A request has to be settled to be charged.
         options.charges_later &= options.settle.is_some();
-        let proxy = ProxyWatch::new(options.key.ignores_proxies());
-        options.control = Arc::new(Control::new(settings, proxy, found));
+        options.control = Arc::new(Control::new(settings, found));
         for finding in &options.control.checks() {
             options.report(&Event::Found { finding });
         }

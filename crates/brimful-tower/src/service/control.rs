@@ -28,13 +28,13 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(settings: Settings, proxy: ProxyWatch, found: Vec<Finding>) -> Self {
+    pub(super) fn new(settings: Settings, found: Vec<Finding>) -> Self {
         Control {
             is_shadow: AtomicBool::new(settings.is_shadow),
             would_refuse: AtomicU64::new(0),
             longest_wait: AtomicU64::new(nanos(settings.longest_wait)),
             exempt: Latest::new(settings.exempt),
-            proxy,
+            proxy: ProxyWatch::default(),
             server_timeout: settings.server_timeout,
             found,
         }
@@ -79,7 +79,7 @@ impl Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Control::new(Settings::default(), ProxyWatch::new(false), Vec::new())
+        Control::new(Settings::default(), Vec::new())
     }
 }
 

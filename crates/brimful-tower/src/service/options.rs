@@ -53,14 +53,6 @@ impl<E, L> Options<E, L> {
         self.cost.as_ref().map_or(Tokens::ONE, |cost| cost(head))
     }
 
-    /// Looks for a proxy that is not trusted.
-    #[inline]
-    pub(super) fn look_for_proxy(&self, head: &RequestHead<'_>) {
-        if let Some(finding) = self.control.proxy.look(head.headers) {
-            self.report(&Event::Found { finding: &finding });
-        }
-    }
-
     pub(super) fn report(&self, event: &Event<'_>) {
         if let Some(on_event) = &self.on_event {
             on_event(event);
@@ -97,6 +89,14 @@ impl<E, L> Options<E, L> {
 }
 
 impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
+    /// Looks for a proxy that is not trusted.
+    #[inline]
+    pub(super) fn look_for_proxy(&self, head: &RequestHead<'_>) {
+        if let Some(finding) = self.control.proxy.look(head, || self.key.ignores_proxies(head)) {
+            self.report(&Event::Found { finding: &finding });
+        }
+    }
+
     /// Takes the tokens of a request if they are there. Returns what the request holds, and what it has taken if it was
     /// admitted.
     #[inline]
