@@ -52,6 +52,14 @@ impl MissingKey {
             Reason::Other { status, .. } => *status,
         }
     }
+
+    /// Returns the text for a client. How to set a server up is nothing for clients.
+    pub(crate) fn text_for_client(&self) -> Cow<'static, str> {
+        match self.status().is_server_error() {
+            true => "the server cannot tell whose request this is".into(),
+            false => self.to_string().into(),
+        }
+    }
 }
 
 impl fmt::Display for MissingKey {
@@ -85,7 +93,8 @@ impl Error for MissingKey {}
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnMissingKey {
-    /// Refuse it, with the [status](MissingKey::status) and the text of the error.
+    /// Refuse it, with the [status](MissingKey::status) and the text of the error. If the status is 500 or above, the text is
+    /// for the server alone: the [event](crate::Event::Refused) has it, and the client gets a general one.
     #[default]
     Refuse,
     /// Admit it, without a limit. If the key is something that the client sends, such as a header, a client has no limit

@@ -66,7 +66,7 @@ fn millis(wait: Duration) -> u32 {
 fn message(refusal: &Refusal<'_>) -> String {
     let mut out = String::with_capacity(64);
     match refusal.missing_key {
-        Some(missing) => push(&mut out, &missing.to_string()),
+        Some(missing) => push(&mut out, &missing.text_for_client()),
         None => {
             let reason = if refusal.status == StatusCode::TOO_MANY_REQUESTS { "quota exceeded" } else { "no capacity" };
             push(&mut out, reason);

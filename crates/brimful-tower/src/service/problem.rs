@@ -37,7 +37,7 @@ fn json(refusal: &Refusal<'_>) -> String {
     let _ = write!(json, "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{status}");
     if let Some(missing) = refusal.missing_key {
         json.push_str(",\"detail\":");
-        write_json(&mut json, &missing.to_string());
+        write_json(&mut json, &missing.text_for_client());
     }
     for (nth, policy) in refusal.violated.iter().enumerate() {
         json.push_str(if nth == 0 { ",\"violated-policies\":[" } else { "," });

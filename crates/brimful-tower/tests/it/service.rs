@@ -13,7 +13,7 @@ use brimful::{
     OwnedReservation, Quota, RateLimiter, Tokens,
 };
 use brimful_tower::key::{ClientAddress, Everyone, ExtensionKey, HeaderKey, OnMissingKey};
-use brimful_tower::{RateLimit, RateLimitLayer, RateLimitLayerBuilder, ResponseBody};
+use brimful_tower::{Event, RateLimit, RateLimitLayer, RateLimitLayerBuilder, ResponseBody};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -178,10 +178,13 @@ fn requests_cost_what_the_function_returns() {
 
 #[test]
 fn a_request_without_a_key_is_refused_or_admitted() {
-    let service = RateLimitLayer::new(keyed("1/h"), ClientAddress::new()).layer(Counter::default());
-    let problem = json(call(&service, Request::new(())));
-    let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("into_make_service_with_connect_info"), "{detail}");
+    let layer = RateLimitLayer::builder(keyed("1/h"), ClientAddress::new()).on_event(|event| {
+        let Event::Refused { refusal, .. } = event else { panic!("{event:?}") };
+        let text = refusal.missing_key.unwrap().to_string();
+        assert!(text.contains("into_make_service_with_connect_info"), "{text}");
+    });
+    let problem = json(call(&layer.build().layer(Counter::default()), Request::new(())));
+    assert_eq!(problem["detail"], "the server cannot tell whose request this is", "how to set it up is for the server");
     assert_eq!((problem["type"].as_str(), problem["status"].as_u64()), (Some("about:blank"), Some(500)));
     let service = RateLimitLayer::new(keyed("1/h"), by_api_key()).layer(Counter::default());
     let refused = call(&service, Request::new(()));
@@ -192,9 +195,6 @@ fn a_request_without_a_key_is_refused_or_admitted() {
     assert!((0..5).all(|_| status(&service, Request::new(())) == 200));
 }
 
-#[test]
-fn responses_of_the_service_keep_their_headers() {
-    let builder = |limiter| RateLimitLayer::builder(limiter, by_api_key()).policy("api").x_rate_limit();
 /// `RateLimit` has no time after `Retry-After`, also if another layer wrote that.
 #[test]
 fn a_refusal_of_an_inner_layer_keeps_its_headers() {
@@ -209,6 +209,9 @@ fn a_refusal_of_an_inner_layer_keeps_its_headers() {
     assert_eq!([&headers["retry-after"], &headers["ratelimit"]], ["60", "\"inner\";r=0;t=60"]);
 }
 
+#[test]
+fn responses_of_the_service_keep_their_headers() {
+    let builder = |limiter| RateLimitLayer::builder(limiter, by_api_key()).policy("api").x_rate_limit();
     let service =
         builder(keyed("10/s")).headers_on_admitted().decision_in_extensions().build().layer(Counter::default());
     let response = call(&service, request("a"));
