@@ -36,7 +36,9 @@
 //!
 //! **Costs by the response.** A request takes its cost when it is admitted, and the settlement corrects that. A request whose
 //! client goes away before the response costs its cost, and one whose body is dropped costs what the function says of the
-//! part that was taken. So no client avoids a charge by going away.
+//! part that was taken. So a client that goes away before the response pays its cost. If the function counts the part that
+//! was taken, a client that goes away in the middle of the body pays that part only; let the function return the full cost
+//! [then](Settlement::at_end) if that is too little.
 //!
 //! ```
 //! use brimful::{ConcurrencyLimit, KeyedRateLimiter, Quota};

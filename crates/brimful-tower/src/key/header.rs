@@ -11,6 +11,10 @@ use super::missing::MissingKey;
 /// A client can send any value. If no layer before the rate limit has verified the value, a client can have a new bucket
 /// for each request: then limit by [`ClientAddress`](crate::key::ClientAddress) as well.
 ///
+/// The key is the value as it is written, byte by byte. A client that can write the same value in several forms has a bucket
+/// for each: `Authorization: Bearer k1`, `bearer k1` and `Bearer  k1` are three keys. Let the layer that verifies the value
+/// insert whom it has found, and limit by an [`ExtensionKey`](crate::key::ExtensionKey).
+///
 /// A request with several such headers has no key, because the server may use another one of them than the first.
 #[derive(Clone, Debug)]
 pub struct HeaderKey(HeaderName);

@@ -161,9 +161,11 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// Lets a request wait for its tokens, if they are there within this time: by default, no request waits. Requests with
     /// the same key are served in order of arrival.
     ///
-    /// A request that would wait longer is refused at once. Choose a time below the timeouts of the server and of its
-    /// clients. A request that waits is kept in memory, without its body if the body is a stream; the builder of the limiter
-    /// bounds the waiters.
+    /// Of a rate, a request that would wait longer is refused at once. Of a concurrency limit, the time at which a permit is
+    /// free is not known: a request waits this long, and is refused then. Choose a time below the timeouts of the server and of
+    /// its clients. A request that waits is kept in memory, without its body if the body is a stream. The builder of the
+    /// limiter bounds the waiters, by `max_waiters`: on each key of a rate to 65 536 by default, and of other limiters to
+    /// 1 048 576. A request that finds the queue full is refused at once.
     ///
     /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
     pub fn wait_up_to(mut self, longest: Duration) -> Self {

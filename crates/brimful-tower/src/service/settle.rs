@@ -84,6 +84,30 @@ impl Settlement {
     ///
     /// A function that captures no values is stored without an allocation, and one that captures values takes one for each
     /// response. If it panics, the request costs its [cost](BodyEnd::cost).
+    ///
+    /// # Examples
+    ///
+    /// A client that goes away in the middle of the body cannot choose a lower cost:
+    ///
+    /// ```
+    /// use brimful::{KeyedRateLimiter, Quota, Tokens};
+    /// use brimful_tower::key::ClientAddress;
+    /// use brimful_tower::{RateLimitLayer, Settlement};
+    /// use std::sync::Arc;
+    ///
+    /// let limiter = Arc::new(KeyedRateLimiter::new(Quota::per_minute(100).max_debt(1_000)));
+    /// let layer = RateLimitLayer::builder(limiter, ClientAddress::new())
+    ///     .cost(|_| Tokens::new(10))
+    ///     .settle(|_| {
+    ///         Settlement::at_end(|end| {
+    ///             if !end.is_complete {
+    ///                 return end.cost;
+    ///             }
+    ///             Tokens::new(u32::try_from(end.bytes.div_ceil(1024)).unwrap_or(u32::MAX))
+    ///         })
+    ///     })
+    ///     .build();
+    /// ```
     pub fn at_end(cost: impl FnOnce(&BodyEnd<'_>) -> Tokens + Send + Sync + 'static) -> Self {
         Settlement(When::AtEnd(Box::new(cost)))
     }
