@@ -41,6 +41,8 @@ pub(super) struct Options<E, L> {
     pub(super) x_rate_limit: bool,
     /// Whether requests have the decision in their extensions.
     pub(super) in_extensions: bool,
+    /// Whether the decision on an admitted request is read: for its headers, its extensions or a share.
+    pub(super) needs_decision: bool,
     pub(super) form: AnswerForm,
     pub(super) handler: Option<Handler>,
     pub(super) on_event: Option<OnEvent>,
@@ -97,17 +99,27 @@ impl<E, L> Options<E, L> {
 }
 
 impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
-    /// Takes the tokens of a request if they are there. Returns what the request holds.
+    /// Returns the tokens that a request takes when it is admitted.
     #[inline]
-    pub(super) fn decide(&self, key: &E::Key, cost: Tokens) -> (L::Decision, Option<Hold<L::Held>>) {
+    pub(super) fn taken(&self, key: &E::Key, cost: Tokens) -> Tokens {
         // If the tokens have gone since the look, this request is refused. If others have come, it takes them now.
-        let taken = if self.charges_later && self.limiter.has(key, cost) { Tokens::ZERO } else { cost };
-        let (decision, held) = self.limiter.decide(key, taken);
-        if !L::allowed(&decision) || (held.is_none() && self.settle.is_none()) {
-            return (decision, None);
+        if self.charges_later && self.limiter.has(key, cost) { Tokens::ZERO } else { cost }
+    }
+
+    /// Returns what an admitted request holds.
+    #[inline]
+    pub(super) fn admitted(
+        &self,
+        key: &E::Key,
+        cost: Tokens,
+        taken: Tokens,
+        outcome: &mut L::Outcome,
+    ) -> Option<Hold<L::Held>> {
+        let permit = L::permit(outcome);
+        if permit.is_none() && self.settle.is_none() {
+            return None;
         }
-        let held = held.or_else(|| self.limiter.hold(key, taken));
-        (decision, held.and_then(|held| self.hold(held, cost)))
+        self.hold(permit.or_else(|| self.limiter.hold(key, taken))?, cost)
     }
 
     /// Returns what a request holds from now on.
@@ -120,7 +132,6 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     }
 
     /// Reports the shares of quotas that this request has used up.
-    #[inline]
     pub(super) fn find_shares(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision, cost: Tokens) {
         if let (Some(share), Some(decided)) = (&self.share, L::decided(decision)) {
             share.find(decided, cost, |name, decision, skipped| {
@@ -131,8 +142,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     }
 
     /// Returns the headers for the response of the service, if it is to have them.
-    #[inline]
-    pub(super) fn admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<HeaderMap> {
+    pub(super) fn headers_on_admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<HeaderMap> {
         let decided = L::decided(decision).filter(|_| self.on_admitted)?;
         // In shadow mode, the decision may have refused the request.
         let headers = self.headers(key, decided, |headers| {

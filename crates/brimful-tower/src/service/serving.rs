@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{HeaderMap, Response};
 use http_body::Body;
@@ -24,7 +24,6 @@ pin_project! {
 }
 
 impl<F, H: Held> Serving<F, H> {
-    #[inline]
     pub(super) fn new(future: F, hold: Option<Hold<H>>, headers: Option<HeaderMap>) -> Self {
         Serving { future, hold, headers }
     }
@@ -38,14 +37,17 @@ where
 {
     type Output = Result<Response<ResponseBody<R, H>>, E>;
 
-    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.future.poll(context))?;
-        let mut response = ResponseBody::of_service(response, this.hold.take());
-        if let Some(headers) = this.headers.take() {
-            merge(response.headers_mut(), headers);
+        match this.future.poll(context) {
+            Poll::Ready(Ok(mut response)) => {
+                if let Some(headers) = this.headers.take() {
+                    merge(response.headers_mut(), headers);
+                }
+                Poll::Ready(Ok(ResponseBody::of_service(response, this.hold.take())))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Ready(Ok(response))
     }
 }
