@@ -64,17 +64,17 @@ impl<S, E, L> RateLimit<S, E, L> {
         L: Limiter<E::Key>,
     {
         let options = &self.options;
+        if options.control.is_shadow() {
+            options.pass_in_shadow(&RequestHead::from(&request), &key, &decision);
+            return self.pass(request, &key, decision, None);
+        }
         let longest = options.control.longest_wait();
-        if !longest.is_zero() && !options.control.is_shadow() {
-            // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-            let service = self.service.clone();
-            let waiting = Waiting::new((key, cost, decision), longest, request, service, options.clone());
-            return ResponseFuture::waiting(waiting);
+        if longest.is_zero() {
+            return ResponseFuture::answered(options.answer_refused(request, &key, &decision));
         }
-        match options.answer_refused(&RequestHead::from(&request), &key, &decision) {
-            Some(answer) => ResponseFuture::answered(answer),
-            None => self.pass(request, &key, decision, None),
-        }
+        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
+        let service = self.service.clone();
+        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, service, options.clone()))
     }
 
     /// Passes on an admitted request that holds something, or whose decision is needed.

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::ResponseBody;
 use super::hold::Hold;
-use crate::headers::merge;
+use crate::headers::Values;
 use crate::limits::Held;
 
 pin_project! {
@@ -19,12 +19,12 @@ pin_project! {
         #[pin]
         future: F,
         hold: Option<Hold<H>>,
-        headers: Option<HeaderMap>,
+        headers: Option<Values>,
     }
 }
 
 impl<F, H: Held> Serving<F, H> {
-    pub(super) fn new(future: F, hold: Option<Hold<H>>, headers: Option<HeaderMap>) -> Self {
+    pub(super) fn new(future: F, hold: Option<Hold<H>>, headers: Option<Values>) -> Self {
         Serving { future, hold, headers }
     }
 }
@@ -42,7 +42,7 @@ where
         match this.future.poll(context) {
             Poll::Ready(Ok(mut response)) => {
                 if let Some(headers) = this.headers.take() {
-                    merge(response.headers_mut(), headers);
+                    headers.merge_into(response.headers_mut());
                 }
                 Poll::Ready(Ok(ResponseBody::of_service(response, this.hold.take())))
             }
