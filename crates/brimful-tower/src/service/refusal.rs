@@ -59,8 +59,7 @@ impl<'a> Refusal<'a> {
     /// Returns a refusal of this request, without headers.
     pub(super) fn new(head: &RequestHead<'a>, status: StatusCode, form: AnswerForm) -> Self {
         let may_be_grpc = head.method == Method::POST && form != AnswerForm::HeadersOnly;
-        let grpc_type = may_be_grpc.then(|| head.headers.get(CONTENT_TYPE)).flatten();
-        let grpc_type = grpc_type.filter(|value| is_grpc(value.as_bytes()));
+        let grpc_type = grpc_type(head.headers).filter(|_| may_be_grpc);
         Refusal {
             status,
             violated: &[],
@@ -71,6 +70,11 @@ impl<'a> Refusal<'a> {
             grpc_type,
         }
     }
+}
+
+/// Returns the `Content-Type` of a request that is of gRPC if it is a `POST`.
+pub(super) fn grpc_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(CONTENT_TYPE).filter(|value| is_grpc(value.as_bytes()))
 }
 
 /// Whether this `Content-Type` is of gRPC, or of gRPC-Web.
