@@ -257,9 +257,11 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Sets the function that [events](Event) are passed to: refusals, those that the shadow mode leaves out, used
-    /// [shares](RateLimitLayerBuilder::share_used) of quotas, and findings of [checks](crate::checks).
+    /// [shares](RateLimitLayerBuilder::share_used) of quotas, costs that were not charged, and findings of
+    /// [checks](crate::checks).
     ///
-    /// It runs on the thread of the request. A request that is admitted calls it only if a share is used.
+    /// It runs on the thread of the request. A request that is admitted calls it only if a share is used, or if its cost is
+    /// beyond the limit of debt.
     pub fn on_event(mut self, on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.options.on_event = Some(Arc::new(on_event));
         self

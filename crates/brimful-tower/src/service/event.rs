@@ -11,7 +11,7 @@ use crate::headers::Decided;
 use crate::key::RequestHead;
 
 /// An event that a middleware reports to the function of [`on_event`](crate::RateLimitLayerBuilder::on_event), on the thread of the
-/// request, before the response.
+/// request: before the response, unless the event says otherwise.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
