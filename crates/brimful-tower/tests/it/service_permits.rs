@@ -78,6 +78,27 @@ fn bodies_of_all_kinds_give_their_permit_back() {
     }
 }
 
+/// A server of HTTP/2 takes a frame as a whole. So a large frame comes in parts, the last of which is not the end.
+#[test]
+fn a_large_frame_comes_in_parts() {
+    let limit = limit(1);
+    let text: Bytes = (0..=255).cycle().take(200_000).collect();
+    let service =
+        RateLimitLayer::new(limit.clone(), Everyone).layer(answers(|_| Response::new(Full::new(text.clone()))));
+    let mut body = Box::pin(call(&service, request("a")).into_body());
+    let (mut read, mut parts) = (Vec::new(), Vec::new());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    while let Poll::Ready(Some(frame)) = body.as_mut().poll_frame(&mut context) {
+        let part = frame.unwrap().into_data().unwrap();
+        parts.push(part.len());
+        read.extend_from_slice(&part);
+        assert_eq!((limit.in_flight(), body.is_end_stream()), (1, false));
+        assert_eq!(body.size_hint().exact(), Some(200_000 - read.len() as u64));
+    }
+    assert_eq!((limit.in_flight(), parts), (0, vec![65_536, 65_536, 65_536, 3_392]));
+    assert!(read == text);
+}
+
 #[test]
 fn a_request_that_ends_without_a_response_gives_its_permit_back() {
     let limit = limit(1);
