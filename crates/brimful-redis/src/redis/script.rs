@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
 
-use crate::engine::{Operation, Outcome, Request};
+use crate::engine::{Limit, Operation, Outcome, Request};
 
 const SOURCE: &str = include_str!("token_bucket.lua");
 
@@ -31,12 +31,24 @@ fn command(name: &str, script: &str, request: &Request<'_>) -> Cmd {
         command.arg(format!("{{{key}}}#{:032x}", id.0));
     }
     let lifetime = id.map_or(0, |(_, lifetime)| lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u64);
-    command.arg(operation_name(operation)).arg(lifetime);
-    for (limit, amount) in limits {
-        command.arg(&[limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt()]);
-        command.arg(&[limit.initial_deficit(), *amount]);
+    command.arg(operation_name(operation)).arg(lifetime).arg(packed(limits));
+    for (_, amount) in limits {
+        command.arg(*amount);
     }
     command
+}
+
+/// Returns the limits as the script reads them.
+fn packed(limits: &[(Limit, u64)]) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(35 * limits.len());
+    for (limit, _) in limits {
+        let numbers = [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()];
+        for number in numbers {
+            // Below 2^53, so the first byte is zero.
+            packed.extend_from_slice(&number.to_be_bytes()[1..]);
+        }
+    }
+    packed
 }
 
 const fn operation_name(operation: Operation) -> &'static str {

@@ -26,7 +26,11 @@ async fn load(connection: &mut MultiplexedConnection) -> String {
     // The argument is removed, because the script counts its arguments.
     let at = "(function() local at = table.remove(ARGV); return { string.sub(at, 1, -7), string.sub(at, -6) } end)()";
     let source = replaced(SOURCE.to_owned(), "redis.call('TIME')", at);
-    let source = replaced(source, ", 'PX', string.format('%.0f', millis)", "");
+    let source = replaced(
+        source,
+        "'PSETEX', KEYS[1], ceil((now - real + micros_to_full) / 1000), packed",
+        "'SET', KEYS[1], packed",
+    );
     redis::cmd("SCRIPT").arg("LOAD").arg(source).query_async(connection).await.unwrap()
 }
 
@@ -49,9 +53,13 @@ impl Step {
     fn command(&self, script: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(script).arg(1).arg(format!("{{key-{}}}", self.key)).arg(self.name).arg(0);
-        for (limit, amount) in &self.limits {
-            command.arg(&[limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt()]);
-            command.arg(&[limit.initial_deficit(), *amount]);
+        let numbers = |limit: &Limit| {
+            [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
+        };
+        let numbers = self.limits.iter().flat_map(|(limit, _)| numbers(limit));
+        command.arg(numbers.flat_map(|number| number.to_be_bytes().into_iter().skip(1)).collect::<Vec<u8>>());
+        for (_, amount) in &self.limits {
+            command.arg(*amount);
         }
         command.arg(self.at);
         command
