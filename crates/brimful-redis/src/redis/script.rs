@@ -23,7 +23,7 @@ pub(super) fn by_source(request: &Request<'_>) -> Cmd {
 }
 
 fn command(name: &str, script: &str, request: &Request<'_>) -> Cmd {
-    let Request { key, operation, limits, id } = *request;
+    let Request { key, operation, limits, id, .. } = *request;
     let mut command = redis::cmd(name);
     // The braces make both keys live in the same slot of a cluster.
     command.arg(script).arg(1 + usize::from(id.is_some())).arg(format!("{{{key}}}"));
@@ -66,9 +66,10 @@ const fn operation_name(operation: Operation) -> &'static str {
 pub(super) fn outcome(reply: Value, limits: usize) -> Result<Outcome, RedisError> {
     let numbers: Vec<u64> = Vec::from_redis_value(reply)?;
     match &numbers[..] {
-        [admitted, at, buckets @ ..] if buckets.len() == 2 * limits => Ok(Outcome {
+        [admitted, at, ahead, buckets @ ..] if buckets.len() == 2 * limits => Ok(Outcome {
             admitted: *admitted == 1,
             at: *at,
+            ahead: *ahead,
             buckets: buckets.chunks_exact(2).map(|bucket| (bucket[0], bucket[1])).collect(),
         }),
         _ => Err((redis::ErrorKind::UnexpectedReturnType, "the reply of the script has another length").into()),

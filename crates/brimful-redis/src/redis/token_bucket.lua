@@ -12,8 +12,8 @@
 -- < 2^53. A quotient of two such integers is rounded to an integer only if it is one, so math.floor and math.ceil of a
 -- quotient are exact too.
 --
--- Returns whether the amounts were taken (1 or 0), the mark, and for each limit D, and the units that were taken or
--- given back.
+-- Returns whether the amounts were taken (1 or 0), the mark, the microseconds by which it is ahead of the server's clock,
+-- and for each limit D, and the units that were taken or given back.
 local operation, limits = ARGV[1], ARGV[3]
 local ceil, max, min, unpack = math.ceil, math.max, math.min, struct.unpack
 
@@ -33,7 +33,9 @@ if #state >= 7 then
 end
 
 -- The deficits as of now, and whether the amounts can be taken, or how many tokens.
-local reply, taken, tokens, count = { 1, now }, 1, math.huge, #ARGV - 3
+local reply, taken, tokens, count = { 1, now, now - real }, 1, math.huge, #ARGV - 3
+-- Whether a bucket starts here with less than its capacity: it earns from now on, so it is stored.
+local changed, starts_low = operation == 'reset', false
 for nth = 1, count do
     local per_micro, per_token, capacity, debt, deficit = unpack('>I7I7I7I7I7', limits, 35 * nth - 34)
     local amount, at = tonumber(ARGV[nth + 3]), 14 * nth - 6
@@ -47,21 +49,24 @@ for nth = 1, count do
         deficit = min(deficit, capacity + debt)
         local passed = now - mark
         deficit = passed >= ceil(deficit / per_micro) and 0 or max(0, deficit - passed * per_micro)
+    elseif deficit > 0 then
+        changed = true
     end
     if amount > 0 and deficit + amount > capacity then taken = 0 end
     if operation == 'take_up_to' then
         -- The same whole number of tokens from each bucket.
         tokens = min(tokens, math.floor(min(max(0, capacity - deficit), amount) / per_token))
     end
-    reply[2 * nth + 1] = deficit
+    reply[2 * nth + 2] = deficit
 end
 if operation ~= 'take' then taken = 1 end
 reply[1] = taken
 
-local packed, micros_to_full, changed = struct.pack('>I7', now), 0, operation == 'reset'
+local packed, micros_to_full = struct.pack('>I7', now), 0
 for nth = 1, count do
-    local per_micro, per_token, capacity, debt = unpack('>I7I7I7I7', limits, 35 * nth - 34)
-    local before, amount = reply[2 * nth + 1], tonumber(ARGV[nth + 3])
+    local per_micro, per_token, capacity, debt, initial = unpack('>I7I7I7I7I7', limits, 35 * nth - 34)
+    local before, amount = reply[2 * nth + 2], tonumber(ARGV[nth + 3])
+    starts_low = starts_low or initial > 0
     local after = before
     if operation == 'take' then
         after = before + taken * amount
@@ -74,13 +79,15 @@ for nth = 1, count do
     elseif operation == 'reset' then
         after = 0
     end
-    reply[2 * nth + 1], reply[2 * nth + 2] = after, math.abs(after - before)
+    reply[2 * nth + 2], reply[2 * nth + 3] = after, math.abs(after - before)
     changed = changed or after ~= before
     packed = packed .. struct.pack('>I7I7', per_token, after)
     micros_to_full = max(micros_to_full, ceil(after / per_micro))
 end
 
 if changed then
+    -- A bucket that would start with less is kept for ten seconds after it is full.
+    if starts_low then micros_to_full = micros_to_full + 10000000 end
     if micros_to_full == 0 then
         redis.call('DEL', KEYS[1])
     else

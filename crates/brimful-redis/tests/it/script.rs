@@ -134,12 +134,14 @@ fn expected(buckets: &mut HashMap<usize, Vec<Bucket>>, step: &Step) -> Vec<u64> 
         None => limits.iter().map(|(limit, _)| Bucket::new(limit, *at)).collect(),
     };
     let (admitted, done) = execute(*operation, &mut now, limits);
-    let changed = *operation == Operation::Reset || done.iter().any(|&done| done > 0);
-    let mut reply = vec![u64::from(admitted), now[0].mark];
+    let starts_low = limits.iter().any(|(limit, _)| limit.initial_deficit() > 0);
+    let is_new = !buckets.contains_key(key);
+    let changed = *operation == Operation::Reset || done.iter().any(|&done| done > 0) || is_new && starts_low;
+    let mut reply = vec![u64::from(admitted), now[0].mark, now[0].mark - at];
     reply.extend(now.iter().zip(done).flat_map(|(bucket, done)| [bucket.deficit, done]));
     if changed {
         // Full buckets are not stored.
-        if now.iter().all(|bucket| bucket.deficit == 0) {
+        if now.iter().all(|bucket| bucket.deficit == 0) && !starts_low {
             buckets.remove(key);
         } else {
             buckets.insert(*key, now);
@@ -256,7 +258,7 @@ async fn the_script_decides_as_the_core() {
             all += 1;
             if by_core != admitted {
                 // The units by which the bucket is above or below the cost.
-                let (deficit, amount) = (reply[2] - if admitted { step.limits[0].1 } else { 0 }, step.limits[0].1);
+                let (deficit, amount) = (reply[3] - if admitted { step.limits[0].1 } else { 0 }, step.limits[0].1);
                 let margin = (limit.capacity() as f64 - deficit as f64 - amount as f64) / limit.per_token() as f64;
                 let units = margin.abs() / quota.resolution().as_f64();
                 assert!(units <= 3.0, "{quota}: {cost} at {}: script {admitted}, core {by_core}: {margin}", step.at);
