@@ -251,12 +251,12 @@ async fn calls_that_give_up_lose_no_batch() {
     let limiter = leased(&server, quota, 500).await;
     let (mut granted, mut dropped) = (0, 0);
     for nth in 0..40_000 {
-        // Polled once or a few times, and then dropped.
+        // Polled for some time, and then dropped.
         let mut call = pin!(limiter.try_acquire("k"));
         let mut polls = 0;
         let outcome = poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if polls > nth % 3 => Poll::Ready(None),
+            Poll::Pending if polls > nth % 100 => Poll::Ready(None),
             Poll::Pending => {
                 polls += 1;
                 context.waker().wake_by_ref();
