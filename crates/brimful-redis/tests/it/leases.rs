@@ -256,7 +256,7 @@ async fn calls_that_give_up_lose_no_batch() {
         let mut polls = 0;
         let outcome = poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-            Poll::Pending if polls > nth % 100 => Poll::Ready(None),
+            Poll::Pending if polls > nth % 1_000 => Poll::Ready(None),
             Poll::Pending => {
                 polls += 1;
                 context.waker().wake_by_ref();
