@@ -1,5 +1,5 @@
 //! axum's "hello" over sockets of the loopback interface, with and without the layer. The load comes over connections that
-//! are kept alive, each with one request at a time.
+//! are kept alive, each with one request at a time. All servers put the address of the peer into each request.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
+use tower::layer::util::Identity;
 
 use super::contenders::{NEVER, ONCE};
-use super::whole::{hello, limited};
+use super::whole::{NOTHING, WITHOUT, hello, limited};
 use crate::bench::Scale;
 use crate::harness::{Contender, alone, pin};
 use crate::report::{Bar, Report};
 
 const SCENARIO: &str = "loopback: a request to axum";
-const WITHOUT: &str = "axum, without a layer";
 const WITH: &str = "brimful-tower, admitted";
 const REFUSED: &str = "brimful-tower, refused, headers only";
 
@@ -30,7 +30,7 @@ fn runtime() -> Runtime {
 }
 
 /// Serves on a thread of its own, until the program ends.
-fn serve(app: Router, with_address: bool) -> io::Result<SocketAddr> {
+fn serve(app: Router) -> io::Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
@@ -38,11 +38,7 @@ fn serve(app: Router, with_address: bool) -> io::Result<SocketAddr> {
         pin(1);
         runtime().block_on(async {
             let listener = TcpListener::from_std(listener)?;
-            if with_address {
-                axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
-            } else {
-                axum::serve(listener, app.into_make_service()).await
-            }
+            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
         })
     });
     Ok(address)
@@ -93,11 +89,12 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         return Ok(());
     }
     // All clients have one address, whose token the first request takes.
-    let refusing = serve(limited(ONCE, AnswerForm::HeadersOnly), true)?;
+    let refusing = serve(limited(ONCE, AnswerForm::HeadersOnly))?;
     runtime().block_on(async { converse(TcpStream::connect(refusing).await?, 1, b"200").await })?;
     let contenders = [
-        contender(WITHOUT, serve(hello(), false)?, b"200"),
-        contender(WITH, serve(limited(NEVER, AnswerForm::HeadersOnly), true)?, b"200"),
+        contender(WITHOUT, serve(hello())?, b"200"),
+        contender(WITH, serve(limited(NEVER, AnswerForm::HeadersOnly))?, b"200"),
+        contender(NOTHING, serve(hello().layer(Identity::new()))?, b"200"),
         contender(REFUSED, refusing, b"429"),
     ];
     let names = contenders.each_ref().map(|contender| contender.name.as_str());
@@ -106,6 +103,12 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
     let ratio = timings[0].ratio_to(&timings[1]);
     report.bar("loopback: throughput with the layer / without, runs in pairs", Bar::AtLeast(0.98), ratio);
     let ratio = timings[2].ratio_to(&timings[1]);
+    report.bar(
+        "loopback: throughput with the layer / with a layer of nothing, runs in pairs",
+        Bar::AtLeast(0.98),
+        ratio,
+    );
+    let ratio = timings[3].ratio_to(&timings[1]);
     report.bar("loopback: time of a refused request / of an admitted one", Bar::AtMost(1.0), ratio);
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use axum::extract::ConnectInfo;
+use http::header::{HOST, HeaderValue};
 use http::{Request, Response, StatusCode};
 use tower::Service;
 
@@ -17,11 +18,12 @@ pub(super) const CLIENTS: u32 = 1_000;
 /// The requests that are made before some are timed. Their memory fits into the nearest caches.
 const BATCH: u64 = 64;
 
-/// Returns a request of the client of this number.
+/// Returns a request of the client of this number. It has the header that every request of HTTP/1.1 has.
 pub(super) fn request<B: Default>(client: u32) -> Request<B> {
     let mut request = Request::new(B::default());
     let address = Ipv4Addr::from_bits(0x0a00_0000 + client % CLIENTS);
     request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 4711))));
+    request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
     request
 }
 

@@ -1,4 +1,4 @@
-//! A whole request through axum's router, in process: admitted, and refused.
+//! A whole request through axum's router, in process: admitted, and refused. All requests have the address of the peer.
 
 use std::io;
 use std::sync::Mutex;
@@ -18,6 +18,9 @@ use crate::limit::Limit;
 use crate::report::{Bar, Report};
 
 const SCENARIO: &str = "whole: a request through axum's router, in process";
+pub(super) const WITHOUT: &str = "axum, without a layer";
+/// axum puts every layer into boxes.
+pub(super) const NOTHING: &str = "axum, with a layer of nothing";
 const ADMITTED: &str = "brimful-tower, admitted";
 const REFUSED: &str = "brimful-tower, refused";
 const SHORT: &str = "brimful-tower, refused, headers only";
@@ -48,9 +51,8 @@ pub(super) fn section(scale: &Scale, report: &mut Report) -> io::Result<()> {
         return Ok(());
     }
     let contenders = [
-        contender("axum, without a layer", hello(), StatusCode::OK),
-        // axum puts every layer into boxes.
-        contender("axum, with a layer of nothing", hello().layer(Identity::new()), StatusCode::OK),
+        contender(WITHOUT, hello(), StatusCode::OK),
+        contender(NOTHING, hello().layer(Identity::new()), StatusCode::OK),
         contender(ADMITTED, limited(NEVER, AnswerForm::Problem), StatusCode::OK),
         contender(REFUSED, limited(ONCE, AnswerForm::Problem), StatusCode::TOO_MANY_REQUESTS),
         contender(SHORT, limited(ONCE, AnswerForm::HeadersOnly), StatusCode::TOO_MANY_REQUESTS),

@@ -58,10 +58,16 @@ impl AddressPrefix {
     }
 
     /// Returns the address with all bits behind the prefix zero; of a mapped IPv4 address, the IPv4 address.
+    #[inline]
     #[must_use]
     pub fn of(&self, address: IpAddr) -> IpAddr {
-        let address = address.to_canonical();
-        masked(address, if address.is_ipv4() { self.v4 } else { self.v6 })
+        match address {
+            IpAddr::V4(v4) => masked_v4(v4, self.v4).into(),
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => masked_v4(v4, self.v4).into(),
+                None => masked_v6(v6, self.v6).into(),
+            },
+        }
     }
 }
 
@@ -73,11 +79,22 @@ impl Default for AddressPrefix {
 
 /// Returns the first `bits` of an address, and zeros. All bits if there are not as many.
 pub(super) fn masked(address: IpAddr, bits: u8) -> IpAddr {
-    let shift = |width: u32| width.saturating_sub(bits.into());
     match address {
-        IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits() & u32::MAX.checked_shl(shift(32)).unwrap_or(0)).into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & u128::MAX.checked_shl(shift(128)).unwrap_or(0)).into(),
+        IpAddr::V4(v4) => masked_v4(v4, bits).into(),
+        IpAddr::V6(v6) => masked_v6(v6, bits).into(),
     }
+}
+
+#[inline]
+fn masked_v4(address: Ipv4Addr, bits: u8) -> Ipv4Addr {
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits.into())).unwrap_or(0);
+    Ipv4Addr::from_bits(address.to_bits() & mask)
+}
+
+#[inline]
+fn masked_v6(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
+    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into())).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & mask)
 }
 
 #[cfg(test)]

@@ -121,9 +121,16 @@ impl TrustedProxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         match &self.trust {
+            _ if self.are_none() => peer,
             Trust::Hops(n) => self.behind_hops(*n, peer, headers),
             Trust::Networks(networks) => self.behind_networks(networks, peer, headers),
         }
+    }
+
+    /// Returns whether the peer is the client of every request.
+    #[inline]
+    pub(crate) fn are_none(&self) -> bool {
+        matches!(self.trust, Trust::Hops(0))
     }
 
     /// A hidden hop counts as one.

@@ -4,18 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use brimful::{Decision, Quota};
-use http::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use http::HeaderMap;
 
 use super::decided::Decided;
 use super::structured::List;
-use super::values::Values;
+use super::values::{Field, Values, Writer};
 use super::window::window;
-
-static RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-static RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-static X_LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
-static X_REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
-static X_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// A version of the draft "`RateLimit` header fields for HTTP" of the IETF, in which the fields `RateLimit` and
 /// `RateLimit-Policy` are written. The form of the fields has changed between drafts, and may change again.
@@ -130,37 +124,42 @@ impl<'a> Headers<'a> {
     /// `RateLimit` and `RateLimit-Policy` are lists: a further line is added to those of another limiter. Of the other
     /// headers, which have one value, those that are there stay.
     pub fn write_to(&self, map: &mut HeaderMap) {
-        merge(map, self.to_map());
+        self.values().merge_into(map);
     }
 
     /// Returns the headers as a map.
     #[must_use]
     pub fn to_map(&self) -> HeaderMap {
-        self.map_beside(2)
+        self.in_map(HeaderMap::new(), 2)
     }
 
-    /// Returns the headers as a map with space for `others`.
-    pub(crate) fn map_beside(&self, others: usize) -> HeaderMap {
+    /// Returns the headers in this map, which is empty, with space for `others`.
+    pub(crate) fn in_map(&self, mut map: HeaderMap, others: usize) -> HeaderMap {
         let of_the_draft = if self.draft.is_some() { 2 } else { 0 };
         let not_standard = if self.x_rate_limit { 3 } else { 0 };
-        let mut map = HeaderMap::with_capacity(1 + of_the_draft + not_standard + others);
-        let mut values = Values::new();
+        map.reserve(1 + of_the_draft + not_standard + others);
+        self.values().insert_into(&mut map);
+        map
+    }
+
+    /// Returns the headers.
+    pub(crate) fn values(&self) -> Values {
+        let mut values = Writer::new();
         if let Some(wait) = self.refused.flatten() {
-            values.write(&RETRY_AFTER, |text| text.push_number(seconds(wait).max(1)));
+            values.write(Field::RetryAfter, |text| text.push_number(seconds(wait).max(1)));
         }
         if let Some(IetfDraft::Draft10) = self.draft {
-            values.write(&RATE_LIMIT_POLICY, |text| self.write_policies(&mut List::new(text)));
-            values.write(&RATE_LIMIT, |text| self.write_limits(&mut List::new(text)));
+            values.write(Field::RateLimitPolicy, |text| self.write_policies(&mut List::new(text)));
+            values.write(Field::RateLimit, |text| self.write_limits(&mut List::new(text)));
         }
         if let Some(tightest) = self.decided.tightest().filter(|_| self.x_rate_limit) {
-            values.write(&X_LIMIT, |text| text.push_number(tightest.limit().into()));
-            values.write(&X_REMAINING, |text| text.push_number(tightest.remaining().into()));
+            values.write(Field::XLimit, |text| text.push_number(tightest.limit().into()));
+            values.write(Field::XRemaining, |text| text.push_number(tightest.remaining().into()));
             if let Some(wait) = tightest.reset_after() {
-                values.write(&X_RESET, |text| text.push_number(seconds(wait)));
+                values.write(Field::XReset, |text| text.push_number(seconds(wait)));
             }
         }
-        values.insert_into(&mut map);
-        map
+        values.finish()
     }
 
     fn write_policies(&self, policies: &mut List<'_>) {
@@ -202,15 +201,4 @@ impl fmt::Debug for Headers<'_> {
 /// Rounds up to whole seconds. If it rounded down, a client would come back too early.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
-}
-
-/// Adds headers to a map: see [`Headers::write_to`].
-pub(crate) fn merge(map: &mut HeaderMap, headers: HeaderMap) {
-    // Each name occurs once, so that none is `None`.
-    for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name?, value))) {
-        let is_list = [&RATE_LIMIT, &RATE_LIMIT_POLICY].contains(&&name);
-        if is_list || !map.contains_key(&name) {
-            map.append(name, value);
-        }
-    }
 }

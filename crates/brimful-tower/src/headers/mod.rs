@@ -11,5 +11,5 @@ mod values;
 mod window;
 
 pub use decided::Decided;
-pub(crate) use fields::merge;
 pub use fields::{Headers, IetfDraft, headers};
+pub(crate) use values::Values;

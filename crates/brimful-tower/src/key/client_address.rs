@@ -84,9 +84,14 @@ impl<T> ClientAddress<T> {
 impl<T: Send + Sync + 'static> KeyExtractor for ClientAddress<T> {
     type Key = IpAddr;
 
+    #[inline]
     fn key(&self, head: &RequestHead<'_>) -> Result<IpAddr, MissingKey> {
-        let peer = head.extensions.get::<T>().ok_or_else(MissingKey::peer::<T>)?;
-        Ok(self.prefix.of(self.proxies.client((self.peer)(peer), head.headers)))
+        let Some(peer) = head.extensions.get::<T>() else { return Err(MissingKey::peer::<T>()) };
+        let peer = (self.peer)(peer);
+        if self.proxies.are_none() {
+            return Ok(self.prefix.of(peer));
+        }
+        Ok(self.prefix.of(self.proxies.client(peer, head.headers)))
     }
 
     fn ignores_proxies(&self) -> bool {

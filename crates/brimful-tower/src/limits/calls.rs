@@ -14,6 +14,10 @@ pub trait Calls<K>: Send + Sync + 'static {
     /// The decision on a request, which can be put into its extensions.
     type Decision: Clone + Send + Sync + 'static;
 
+    /// A decision, and the permit that it has taken. It is not moved on the way of most requests, because moves of it take
+    /// longer than the rest of the decision.
+    type Outcome;
+
     /// The tokens or the permit that an admitted request can hold until its response ends.
     type Held: Held;
 
@@ -26,13 +30,18 @@ pub trait Calls<K>: Send + Sync + 'static {
     /// The reason for which a wait ended in vain.
     type Error: Vain;
 
-    /// Takes the tokens of a request if they are there. A permit is returned.
-    fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> (Self::Decision, Option<Self::Held>);
+    /// Takes the tokens of a request if they are there.
+    fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> Self::Outcome;
 
     /// Returns whether the tokens of a request are there, and takes nothing.
     fn has(&self, key: &K, cost: Tokens) -> bool;
 
-    fn allowed(decision: &Self::Decision) -> bool;
+    fn allowed(outcome: &Self::Outcome) -> bool;
+
+    /// Takes the permit from an outcome.
+    fn permit(outcome: &mut Self::Outcome) -> Option<Self::Held>;
+
+    fn decision(outcome: Self::Outcome) -> Self::Decision;
 
     /// Returns the numbers of a decision; `None` if it has none.
     fn decided(decision: &Self::Decision) -> Option<Decided<'_>>;

@@ -94,13 +94,14 @@ where
     L: Calls<K>,
 {
     type Decision = L::Decision;
+    type Outcome = L::Outcome;
     type Held = L::Held;
     type Wait = L::Wait;
     type Granted = L::Granted;
     type Error = L::Error;
 
     #[inline]
-    fn decide(self: &Arc<Self>, (class, key): &(T, K), cost: Tokens) -> (L::Decision, Option<L::Held>) {
+    fn decide(self: &Arc<Self>, (class, key): &(T, K), cost: Tokens) -> L::Outcome {
         self.limiter(class).decide(key, cost)
     }
 
@@ -109,8 +110,18 @@ where
     }
 
     #[inline]
-    fn allowed(decision: &L::Decision) -> bool {
-        L::allowed(decision)
+    fn allowed(outcome: &L::Outcome) -> bool {
+        L::allowed(outcome)
+    }
+
+    #[inline]
+    fn permit(outcome: &mut L::Outcome) -> Option<L::Held> {
+        L::permit(outcome)
+    }
+
+    #[inline]
+    fn decision(outcome: L::Outcome) -> L::Decision {
+        L::decision(outcome)
     }
 
     fn decided(decision: &L::Decision) -> Option<Decided<'_>> {

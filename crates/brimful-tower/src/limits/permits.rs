@@ -30,21 +30,20 @@ impl<C: Clock + Send + Sync + 'static> Held for OwnedPermit<C> {
 
 type Decision = Result<(), TryAcquirePermitError>;
 
+/// A permit, unless the cost was zero.
+type Outcome<C> = Result<Option<OwnedPermit<C>>, TryAcquirePermitError>;
+
 /// Takes a permit, unless the cost is zero.
-fn decide<P>(cost: Tokens, take: impl FnOnce() -> Result<P, TryAcquirePermitError>) -> (Decision, Option<P>) {
-    if cost.is_zero() {
-        return (Ok(()), None);
-    }
-    match take() {
-        Ok(permit) => (Ok(()), Some(permit)),
-        Err(error) => (Err(error), None),
-    }
+#[inline]
+fn decide<C>(cost: Tokens, take: impl FnOnce() -> Result<OwnedPermit<C>, TryAcquirePermitError>) -> Outcome<C> {
+    if cost.is_zero() { Ok(None) } else { take().map(Some) }
 }
 
 /// The calls that do not depend on the key.
 macro_rules! same {
     () => {
         type Decision = Decision;
+        type Outcome = Outcome<C>;
         type Held = OwnedPermit<C>;
         type Wait = OwnedAcquirePermit<C>;
         type Granted = OwnedPermit<C>;
@@ -56,8 +55,18 @@ macro_rules! same {
         }
 
         #[inline]
-        fn allowed(decision: &Decision) -> bool {
-            decision.is_ok()
+        fn allowed(outcome: &Outcome<C>) -> bool {
+            outcome.is_ok()
+        }
+
+        #[inline]
+        fn permit(outcome: &mut Outcome<C>) -> Option<OwnedPermit<C>> {
+            outcome.as_mut().ok()?.take()
+        }
+
+        #[inline]
+        fn decision(outcome: Outcome<C>) -> Decision {
+            outcome.map(drop)
         }
 
         fn decided(_: &Decision) -> Option<Decided<'_>> {
@@ -87,7 +96,7 @@ where
     same!();
 
     #[inline]
-    fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> (Decision, Option<OwnedPermit<C>>) {
+    fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> Outcome<C> {
         decide(cost, || self.try_acquire_owned(key))
     }
 
@@ -101,7 +110,7 @@ impl<K, C: Clock + Clone + Send + Sync + 'static> Calls<K> for ConcurrencyLimit<
     same!();
 
     #[inline]
-    fn decide(self: &Arc<Self>, _: &K, cost: Tokens) -> (Decision, Option<OwnedPermit<C>>) {
+    fn decide(self: &Arc<Self>, _: &K, cost: Tokens) -> Outcome<C> {
         decide(cost, || self.try_acquire_owned())
     }
 

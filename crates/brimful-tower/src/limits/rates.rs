@@ -60,14 +60,15 @@ macro_rules! keyed {
             S: BuildHasher + Send + Sync + 'static,
         {
             type Decision = $decision;
+            type Outcome = $decision;
             type Held = $held<C>;
             type Wait = $wait<C>;
             type Granted = Granted;
             type Error = $error;
 
             #[inline]
-            fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> ($decision, Option<$held<C>>) {
-                ((**self).decide(key, cost), None)
+            fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> $decision {
+                (**self).decide(key, cost)
             }
 
             fn has(&self, key: &K, cost: Tokens) -> bool {
@@ -77,6 +78,16 @@ macro_rules! keyed {
             #[inline]
             fn allowed(decision: &$decision) -> bool {
                 decision.allowed()
+            }
+
+            #[inline]
+            fn permit(_: &mut $decision) -> Option<$held<C>> {
+                None
+            }
+
+            #[inline]
+            fn decision(decision: $decision) -> $decision {
+                decision
             }
 
             fn decided(decision: &$decision) -> Option<Decided<'_>> {
@@ -108,14 +119,15 @@ macro_rules! single {
     ($limiter:ident, $decision:ident, $wait:ident, $error:ident, $held:ident, |$this:ident, $policy:ident| $quota:expr) => {
         impl<K, C: Clock + Clone + Send + Sync + 'static> Calls<K> for $limiter<C> {
             type Decision = $decision;
+            type Outcome = $decision;
             type Held = $held<C>;
             type Wait = $wait<C>;
             type Granted = Granted;
             type Error = $error;
 
             #[inline]
-            fn decide(self: &Arc<Self>, _: &K, cost: Tokens) -> ($decision, Option<$held<C>>) {
-                ((**self).decide(cost), None)
+            fn decide(self: &Arc<Self>, _: &K, cost: Tokens) -> $decision {
+                (**self).decide(cost)
             }
 
             fn has(&self, _: &K, cost: Tokens) -> bool {
@@ -125,6 +137,16 @@ macro_rules! single {
             #[inline]
             fn allowed(decision: &$decision) -> bool {
                 decision.allowed()
+            }
+
+            #[inline]
+            fn permit(_: &mut $decision) -> Option<$held<C>> {
+                None
+            }
+
+            #[inline]
+            fn decision(decision: $decision) -> $decision {
+                decision
             }
 
             fn decided(decision: &$decision) -> Option<Decided<'_>> {

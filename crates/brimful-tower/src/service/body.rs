@@ -20,31 +20,38 @@ pin_project! {
     /// frame, an error, or the drop of the body.
     pub struct ResponseBody<B, H: Held> {
         #[pin]
-        kind: Kind<B>,
-        hold: Option<Hold<H>>,
+        kind: Kind<B, H>,
     }
 }
 
 pin_project! {
     #[project = KindProjected]
-    enum Kind<B> {
-        OfService { #[pin] body: B },
+    enum Kind<B, H: Held> {
+        Plain { #[pin] body: B },
+        // `None` when it was settled.
+        Holding { #[pin] body: B, hold: Option<Hold<H>> },
         // `None` when it was sent, or is empty.
         Own { text: Option<Bytes> },
     }
 }
 
 impl<B: Body, H: Held> ResponseBody<B, H> {
-    #[inline]
     pub(super) fn of_service(response: Response<B>, hold: Option<Hold<H>>) -> Response<Self> {
-        let hold = hold.and_then(|hold| hold.head(&response));
-        response.map(|body| ResponseBody { kind: Kind::OfService { body }, hold })
+        match hold.and_then(|hold| hold.head(&response)) {
+            Some(hold) => response.map(|body| ResponseBody { kind: Kind::Holding { body, hold: Some(hold) } }),
+            None => response.map(ResponseBody::plain),
+        }
     }
 }
 
 impl<B, H: Held> ResponseBody<B, H> {
+    #[inline]
+    pub(super) fn plain(body: B) -> Self {
+        ResponseBody { kind: Kind::Plain { body } }
+    }
+
     pub(super) fn own(text: Bytes) -> Self {
-        ResponseBody { kind: Kind::Own { text: Some(text).filter(|text| !text.is_empty()) }, hold: None }
+        ResponseBody { kind: Kind::Own { text: Some(text).filter(|text| !text.is_empty()) } }
     }
 }
 
@@ -58,12 +65,12 @@ where
     type Error = B::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let this = self.project();
-        match this.kind.project() {
-            KindProjected::OfService { mut body } => {
+        match self.project().kind.project() {
+            KindProjected::Plain { body } => body.poll_frame(context),
+            KindProjected::Holding { mut body, hold: place } => {
                 let frame = ready!(body.as_mut().poll_frame(context));
-                if let Some(hold) = this.hold.take() {
-                    *this.hold = hold.frame(frame.as_ref(), body.is_end_stream());
+                if let Some(hold) = place.take() {
+                    *place = hold.frame(frame.as_ref(), body.is_end_stream());
                 }
                 Poll::Ready(frame)
             }
@@ -73,14 +80,14 @@ where
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::OfService { body } => body.is_end_stream(),
+            Kind::Plain { body } | Kind::Holding { body, .. } => body.is_end_stream(),
             Kind::Own { text } => text.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::OfService { body } => body.size_hint(),
+            Kind::Plain { body } | Kind::Holding { body, .. } => body.size_hint(),
             Kind::Own { text } => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
         }
     }
@@ -89,7 +96,7 @@ where
 impl<B, H: Held> fmt::Debug for ResponseBody<B, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::OfService { .. } => f.debug_struct("ResponseBody").finish_non_exhaustive(),
+            Kind::Plain { .. } | Kind::Holding { .. } => f.debug_struct("ResponseBody").finish_non_exhaustive(),
             Kind::Own { text } => f.debug_tuple("ResponseBody").field(text).finish(),
         }
     }

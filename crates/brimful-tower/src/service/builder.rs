@@ -58,6 +58,7 @@ where
                 draft: Some(IetfDraft::default()),
                 x_rate_limit: false,
                 in_extensions: false,
+                needs_decision: false,
                 form: AnswerForm::default(),
                 handler: None,
                 on_event: None,
@@ -303,6 +304,7 @@ where
         let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect(&options)).collect();
         // A request has to be settled to be charged.
         options.charges_later &= options.settle.is_some();
+        options.needs_decision = options.on_admitted || options.in_extensions || options.share.is_some();
         let proxy = ProxyWatch::new(options.key.ignores_proxies());
         options.control = Arc::new(Control::new(settings, proxy, found));
         for finding in &options.control.checks() {

@@ -39,14 +39,16 @@ pin_project! {
         L: Limiter<E::Key>,
     {
         #[pin]
-        state: State<Serving<S::Future, L::Held>, Box<Waiting<S, B, E, L>>>,
+        state: State<S::Future, Serving<S::Future, L::Held>, Box<Waiting<S, B, E, L>>>,
     }
 }
 
 pin_project! {
     #[project = StateProjected]
-    enum State<F, W> {
-        Serving { #[pin] serving: F },
+    enum State<F, G, W> {
+        // Most requests: they hold nothing, and their responses get no headers. So nothing else is moved with the future.
+        Plain { #[pin] future: F },
+        Serving { #[pin] serving: G },
         // In a box, so that the future of an admitted request is small.
         Waiting { waiting: W },
         // `None` when it was returned.
@@ -61,6 +63,10 @@ where
     L: Limiter<E::Key>,
 {
     #[inline]
+    pub(super) fn plain(future: S::Future) -> Self {
+        ResponseFuture { state: State::Plain { future } }
+    }
+
     pub(super) fn serving(serving: Serving<S::Future, L::Held>) -> Self {
         ResponseFuture { state: State::Serving { serving } }
     }
@@ -87,6 +93,13 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
+                StateProjected::Plain { future } => {
+                    return match future.poll(context) {
+                        Poll::Ready(Ok(response)) => Poll::Ready(Ok(response.map(ResponseBody::plain))),
+                        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                        Poll::Pending => Poll::Pending,
+                    };
+                }
                 StateProjected::Serving { serving } => return serving.poll(context),
                 StateProjected::Waiting { waiting } => match ready!(waiting.poll(context)) {
                     Ok(Served::By(serving)) => State::Serving { serving },
@@ -165,8 +178,8 @@ where
         let mut headers = None;
         if options.on_admitted || options.in_extensions {
             // A look: a cost of zero charges nothing.
-            let (decision, _) = options.limiter.decide(&self.key, Tokens::ZERO);
-            headers = options.admitted(&self.key, &decision);
+            let decision = L::decision(options.limiter.decide(&self.key, Tokens::ZERO));
+            headers = options.headers_on_admitted(&self.key, &decision);
             if options.in_extensions {
                 request.extensions_mut().insert(decision);
             }
@@ -183,7 +196,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
-            State::Serving { .. } => "serving",
+            State::Plain { .. } | State::Serving { .. } => "serving",
             State::Waiting { .. } => "waiting",
             State::Answered { .. } => "answered",
         };

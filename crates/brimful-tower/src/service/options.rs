@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use brimful::Tokens;
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::answer::Handler;
 use super::control::Control;
 use super::event::{Event, OnEvent, Share};
 use super::hold::Hold;
-use super::refusal::{AnswerForm, Refusal};
+use super::refusal::{AnswerForm, Refusal, grpc_type};
 use super::settle::Settle;
-use crate::headers::{Decided, Headers, IetfDraft, headers};
+use crate::headers::{Decided, Headers, IetfDraft, Values, headers};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
 use crate::limits::{Calls, Held, Vain};
 
@@ -41,6 +41,8 @@ pub(super) struct Options<E, L> {
     pub(super) x_rate_limit: bool,
     /// Whether requests have the decision in their extensions.
     pub(super) in_extensions: bool,
+    /// Whether the decision on an admitted request is read: for its headers, its extensions or a share.
+    pub(super) needs_decision: bool,
     pub(super) form: AnswerForm,
     pub(super) handler: Option<Handler>,
     pub(super) on_event: Option<OnEvent>,
@@ -73,18 +75,29 @@ impl<E, L> Options<E, L> {
         if self.on_missing_key == OnMissingKey::Admit {
             return None;
         }
-        let refusal = Refusal::new(head, missing.status(), self.form);
-        self.answer_unless_shadow(head, Refusal { missing_key: Some(missing), ..refusal })
+        let refusal = Refusal { missing_key: Some(missing), ..Refusal::new(head, missing.status(), self.form) };
+        if self.control.is_shadow() {
+            self.would_refuse(head, &refusal);
+            return None;
+        }
+        Some(self.answer(head, refusal))
     }
 
-    /// Answers a request, unless the shadow mode admits it.
-    fn answer_unless_shadow(&self, head: &RequestHead<'_>, refusal: Refusal<'_>) -> Option<Response<Bytes>> {
-        if !self.control.is_shadow() {
-            return Some(self.answer(head, refusal));
-        }
+    /// Counts and reports a request that only the shadow mode admits.
+    fn would_refuse(&self, head: &RequestHead<'_>, refusal: &Refusal<'_>) {
         self.control.count_would_refuse();
-        self.report(&Event::WouldRefuse { head: *head, refusal: &refusal });
-        None
+        self.report(&Event::WouldRefuse { head: *head, refusal });
+    }
+
+    /// Takes the headers of a request that is answered now, so that the answer uses their memory: an empty map with space.
+    /// Leaves them where they are read for the answer.
+    fn take_map(&self, headers: &mut HeaderMap) -> HeaderMap {
+        if self.on_event.is_some() || grpc_type(headers).is_some() {
+            return HeaderMap::new();
+        }
+        let mut map = std::mem::take(headers);
+        map.clear();
+        map
     }
 
     fn answer(&self, head: &RequestHead<'_>, refusal: Refusal<'_>) -> Response<Bytes> {
@@ -97,17 +110,27 @@ impl<E, L> Options<E, L> {
 }
 
 impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
-    /// Takes the tokens of a request if they are there. Returns what the request holds.
+    /// Returns the tokens that a request takes when it is admitted.
     #[inline]
-    pub(super) fn decide(&self, key: &E::Key, cost: Tokens) -> (L::Decision, Option<Hold<L::Held>>) {
+    pub(super) fn taken(&self, key: &E::Key, cost: Tokens) -> Tokens {
         // If the tokens have gone since the look, this request is refused. If others have come, it takes them now.
-        let taken = if self.charges_later && self.limiter.has(key, cost) { Tokens::ZERO } else { cost };
-        let (decision, held) = self.limiter.decide(key, taken);
-        if !L::allowed(&decision) || (held.is_none() && self.settle.is_none()) {
-            return (decision, None);
+        if self.charges_later && self.limiter.has(key, cost) { Tokens::ZERO } else { cost }
+    }
+
+    /// Returns what an admitted request holds.
+    #[inline]
+    pub(super) fn admitted(
+        &self,
+        key: &E::Key,
+        cost: Tokens,
+        taken: Tokens,
+        outcome: &mut L::Outcome,
+    ) -> Option<Hold<L::Held>> {
+        let permit = L::permit(outcome);
+        if permit.is_none() && self.settle.is_none() {
+            return None;
         }
-        let held = held.or_else(|| self.limiter.hold(key, taken));
-        (decision, held.and_then(|held| self.hold(held, cost)))
+        self.hold(permit.or_else(|| self.limiter.hold(key, taken))?, cost)
     }
 
     /// Returns what a request holds from now on.
@@ -120,7 +143,6 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     }
 
     /// Reports the shares of quotas that this request has used up.
-    #[inline]
     pub(super) fn find_shares(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision, cost: Tokens) {
         if let (Some(share), Some(decided)) = (&self.share, L::decided(decision)) {
             share.find(decided, cost, |name, decision, skipped| {
@@ -131,12 +153,11 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     }
 
     /// Returns the headers for the response of the service, if it is to have them.
-    #[inline]
-    pub(super) fn admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<HeaderMap> {
+    pub(super) fn headers_on_admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<Values> {
         let decided = L::decided(decision).filter(|_| self.on_admitted)?;
         // In shadow mode, the decision may have refused the request.
         let headers = self.headers(key, decided, |headers| {
-            if decided.allowed() { headers.to_map() } else { headers.refused(None).to_map() }
+            if decided.allowed() { headers.values() } else { headers.refused(None).values() }
         });
         Some(headers)
     }
@@ -146,32 +167,41 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         self.limiter.policy(key).unwrap_or(&self.policy)
     }
 
-    fn headers(&self, key: &E::Key, decided: Decided<'_>, to_map: impl FnOnce(Headers<'_>) -> HeaderMap) -> HeaderMap {
+    fn headers<R>(&self, key: &E::Key, decided: Decided<'_>, write: impl FnOnce(Headers<'_>) -> R) -> R {
         let quotas = |policy: &str| self.limiter.quota(key, policy);
         let mut headers = headers(decided).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
         if self.x_rate_limit {
             headers = headers.x_rate_limit();
         }
-        to_map(headers)
+        write(headers)
     }
 
-    /// Answers a request that was refused at once, unless the shadow mode admits it.
-    pub(super) fn answer_refused(
-        &self,
-        head: &RequestHead<'_>,
-        key: &E::Key,
-        decision: &L::Decision,
-    ) -> Option<Response<Bytes>> {
+    /// Counts and reports a request that was refused at once, and that the shadow mode admits.
+    #[cold]
+    pub(super) fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision) {
         let decided = L::decided(decision);
         let retry_after = decided.and_then(Decided::retry_after);
-        if self.control.is_shadow() && retry_after.is_some_and(|wait| wait <= self.control.longest_wait()) {
+        if retry_after.is_some_and(|wait| wait <= self.control.longest_wait()) {
             // It would have waited.
-            return None;
+            return;
         }
         let is_shed = decided.is_none_or(Decided::is_full);
-        self.with_refusal(head, key, (decided, retry_after), is_shed, |refusal| {
-            self.answer_unless_shadow(head, refusal)
-        })
+        let decided = (decided, retry_after);
+        self.with_refusal(head, key, decided, is_shed, HeaderMap::new(), |refusal| self.would_refuse(head, &refusal));
+    }
+
+    /// Answers a request that was refused at once.
+    pub(super) fn answer_refused<B>(
+        &self,
+        mut request: Request<B>,
+        key: &E::Key,
+        decision: &L::Decision,
+    ) -> Response<Bytes> {
+        let map = self.take_map(request.headers_mut());
+        let decided = L::decided(decision);
+        let is_shed = decided.is_none_or(Decided::is_full);
+        let (decided, head) = ((decided, decided.and_then(Decided::retry_after)), &RequestHead::from(&request));
+        self.with_refusal(head, key, decided, is_shed, map, |refusal| self.answer(head, refusal))
     }
 
     /// Answers a request that waited in vain, from the decision before the wait.
@@ -183,7 +213,8 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         error: &L::Error,
     ) -> Response<Bytes> {
         let decided = (L::decided(decision), error.retry_after());
-        self.with_refusal(head, key, decided, !error.is_of_quota(), |refusal| self.answer(head, refusal))
+        let is_shed = !error.is_of_quota();
+        self.with_refusal(head, key, decided, is_shed, HeaderMap::new(), |refusal| self.answer(head, refusal))
     }
 
     fn with_refusal<R>(
@@ -192,6 +223,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         key: &E::Key,
         (decided, retry_after): (Option<Decided<'_>>, Option<Duration>),
         is_shed: bool,
+        map: HeaderMap,
         call: impl FnOnce(Refusal<'_>) -> R,
     ) -> R {
         let own = self.policy(key);
@@ -203,10 +235,13 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         }
         let status = if is_shed { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::TOO_MANY_REQUESTS };
         let refusal = Refusal::new(head, status, self.form);
-        let headers = decided.map(|decided| {
-            let others = refusal.further_headers();
-            self.headers(key, decided, |headers| headers.refused(retry_after).map_beside(others))
-        });
-        call(Refusal { violated: &violated[..count], retry_after, headers: headers.unwrap_or_default(), ..refusal })
+        let headers = match decided {
+            Some(decided) => {
+                let others = refusal.further_headers();
+                self.headers(key, decided, |headers| headers.refused(retry_after).in_map(map, others))
+            }
+            None => map,
+        };
+        call(Refusal { violated: &violated[..count], retry_after, headers, ..refusal })
     }
 }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Request, Response};
+use brimful::Tokens;
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -13,7 +14,7 @@ use super::future::{ResponseFuture, Waiting};
 use super::hold::Hold;
 use super::options::Options;
 use super::serving::Serving;
-use crate::key::{KeyExtractor, RequestHead};
+use crate::key::{KeyExtractor, MissingKey, RequestHead};
 use crate::limits::Limiter;
 
 /// A service that limits the rate of requests to another one, made by a [`RateLimitLayer`](crate::RateLimitLayer).
@@ -34,19 +35,84 @@ impl<S, E, L> RateLimit<S, E, L> {
 }
 
 impl<S, E, L> RateLimit<S, E, L> {
-    /// Passes a request on.
-    #[inline]
-    fn serve<B>(
+    /// Answers a request without a key, or passes it on.
+    #[cold]
+    fn without_key<B>(&mut self, request: Request<B>, missing: &MissingKey) -> ResponseFuture<S, B, E, L>
+    where
+        S: Service<Request<B>>,
+        E: KeyExtractor,
+        L: Limiter<E::Key>,
+    {
+        match self.options.answer_missing_key(&RequestHead::from(&request), missing) {
+            Some(answer) => ResponseFuture::answered(answer),
+            None => ResponseFuture::plain(self.service.call(request)),
+        }
+    }
+
+    /// Lets a request wait that was refused, or answers it; or passes it on in shadow mode.
+    #[inline(never)]
+    fn refused<B>(
         &mut self,
         request: Request<B>,
+        key: E::Key,
+        cost: Tokens,
+        decision: L::Decision,
+    ) -> ResponseFuture<S, B, E, L>
+    where
+        S: Service<Request<B>> + Clone,
+        E: KeyExtractor,
+        L: Limiter<E::Key>,
+    {
+        let options = &self.options;
+        if options.control.is_shadow() {
+            options.pass_in_shadow(&RequestHead::from(&request), &key, &decision);
+            return self.pass(request, &key, decision, None);
+        }
+        let longest = options.control.longest_wait();
+        if longest.is_zero() {
+            return ResponseFuture::answered(options.answer_refused(request, &key, &decision));
+        }
+        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
+        let service = self.service.clone();
+        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, service, options.clone()))
+    }
+
+    /// Passes on an admitted request that holds something, or whose decision is needed.
+    #[inline(never)]
+    fn decided<B>(
+        &mut self,
+        request: Request<B>,
+        key: &E::Key,
+        cost: Tokens,
+        decision: L::Decision,
         hold: Option<Hold<L::Held>>,
-        headers: Option<HeaderMap>,
     ) -> ResponseFuture<S, B, E, L>
     where
         S: Service<Request<B>>,
         E: KeyExtractor,
         L: Limiter<E::Key>,
     {
+        self.options.find_shares(&RequestHead::from(&request), key, &decision, cost);
+        self.pass(request, key, decision, hold)
+    }
+
+    /// Passes a request on with its decision.
+    fn pass<B>(
+        &mut self,
+        mut request: Request<B>,
+        key: &E::Key,
+        decision: L::Decision,
+        hold: Option<Hold<L::Held>>,
+    ) -> ResponseFuture<S, B, E, L>
+    where
+        S: Service<Request<B>>,
+        E: KeyExtractor,
+        L: Limiter<E::Key>,
+    {
+        let headers = self.options.headers_on_admitted(key, &decision);
+        if self.options.in_extensions {
+            request.extensions_mut().insert(decision);
+        }
         ResponseFuture::serving(Serving::new(self.service.call(request), hold, headers))
     }
 }
@@ -67,43 +133,33 @@ where
         self.service.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let options = &self.options;
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let options = &*self.options;
         let head = RequestHead::from(&request);
         if options.control.exempts(&head) {
-            return self.serve(request, None, None);
+            return ResponseFuture::plain(self.service.call(request));
         }
         options.look_for_proxy(&head);
-        let key = match options.key.key(&head) {
+        // The key and the outcome stay where they are, unless they are needed elsewhere: moves take time.
+        let found = options.key.key(&head);
+        let key = match &found {
             Ok(key) => key,
-            Err(missing) => {
-                return match options.answer_missing_key(&head, &missing) {
-                    Some(answer) => ResponseFuture::answered(answer),
-                    None => self.serve(request, None, None),
-                };
-            }
+            Err(missing) => return self.without_key(request, missing),
         };
         let cost = options.cost(&head);
-        let (decision, hold) = options.decide(&key, cost);
-        if L::allowed(&decision) {
-            options.find_shares(&head, &key, &decision, cost);
-        } else {
-            let longest = options.control.longest_wait();
-            if !longest.is_zero() && !options.control.is_shadow() {
-                // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-                let service = self.service.clone();
-                let waiting = Waiting::new((key, cost, decision), longest, request, service, options.clone());
-                return ResponseFuture::waiting(waiting);
-            }
-            if let Some(answer) = options.answer_refused(&head, &key, &decision) {
-                return ResponseFuture::answered(answer);
-            }
+        let taken = options.taken(key, cost);
+        let mut outcome = options.limiter.decide(key, taken);
+        if !L::allowed(&outcome) {
+            return match found {
+                Ok(key) => self.refused(request, key, cost, L::decision(outcome)),
+                Err(missing) => self.without_key(request, &missing),
+            };
         }
-        let headers = options.admitted(&key, &decision);
-        if options.in_extensions {
-            request.extensions_mut().insert(decision);
+        let hold = options.admitted(key, cost, taken, &mut outcome);
+        if hold.is_some() || options.needs_decision {
+            return self.decided(request, key, cost, L::decision(outcome), hold);
         }
-        self.serve(request, hold, headers)
+        ResponseFuture::plain(self.service.call(request))
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Refusal<'a> {
 impl<'a> Refusal<'a> {
     /// Returns a refusal of this request, without headers.
     pub(super) fn new(head: &RequestHead<'a>, status: StatusCode, form: AnswerForm) -> Self {
-        let grpc_type = head.headers.get(CONTENT_TYPE).filter(|value| is_grpc(value.as_bytes()));
+        let grpc_type = grpc_type(head.headers);
         Refusal {
             status,
             violated: &[],
@@ -64,6 +64,11 @@ impl<'a> Refusal<'a> {
             grpc_type,
         }
     }
+}
+
+/// Returns the `Content-Type` of a request of gRPC.
+pub(super) fn grpc_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+    headers.get(CONTENT_TYPE).filter(|value| is_grpc(value.as_bytes()))
 }
 
 /// Whether this `Content-Type` is of gRPC, or of gRPC-Web.

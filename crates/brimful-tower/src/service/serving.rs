@@ -2,15 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::ResponseBody;
 use super::hold::Hold;
-use crate::headers::merge;
+use crate::headers::Values;
 use crate::limits::Held;
 
 pin_project! {
@@ -19,13 +19,12 @@ pin_project! {
         #[pin]
         future: F,
         hold: Option<Hold<H>>,
-        headers: Option<HeaderMap>,
+        headers: Option<Values>,
     }
 }
 
 impl<F, H: Held> Serving<F, H> {
-    #[inline]
-    pub(super) fn new(future: F, hold: Option<Hold<H>>, headers: Option<HeaderMap>) -> Self {
+    pub(super) fn new(future: F, hold: Option<Hold<H>>, headers: Option<Values>) -> Self {
         Serving { future, hold, headers }
     }
 }
@@ -38,14 +37,17 @@ where
 {
     type Output = Result<Response<ResponseBody<R, H>>, E>;
 
-    #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.future.poll(context))?;
-        let mut response = ResponseBody::of_service(response, this.hold.take());
-        if let Some(headers) = this.headers.take() {
-            merge(response.headers_mut(), headers);
+        match this.future.poll(context) {
+            Poll::Ready(Ok(mut response)) => {
+                if let Some(headers) = this.headers.take() {
+                    headers.merge_into(response.headers_mut());
+                }
+                Poll::Ready(Ok(ResponseBody::of_service(response, this.hold.take())))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
         }
-        Poll::Ready(Ok(response))
     }
 }
