@@ -11,6 +11,7 @@ pub mod http;
 pub mod keyed;
 mod limit;
 mod plot;
+pub mod redis;
 pub mod report;
 mod resident;
 mod table;

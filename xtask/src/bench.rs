@@ -5,11 +5,12 @@ use anyhow::Result;
 use crate::call::Call;
 
 /// The names that are listed. Other names go to cargo, which has all programs of the package.
-const BENCHES: [(&str, &str); 6] = [
+const BENCHES: [(&str, &str); 7] = [
     ("contention", "limiters of one bucket and the peers; takes arguments of its own"),
     ("http", "middleware for HTTP, in process and over loopback, and the peers; takes arguments of its own"),
     ("http-heap", "the allocations of middleware for HTTP, and those of the peers"),
     ("keyed", "limiters of many keys and the peers; takes arguments of its own"),
+    ("redis", "limits on a Redis server, and redis-benchmark; takes arguments of its own"),
     ("waiting", "waiters, and the peers; takes arguments of its own"),
     ("criterion", "one decision and the peers, measured by criterion; arguments filter by name"),
 ];

@@ -22,7 +22,7 @@ pub enum Operation {
 }
 
 /// The identity of a request. A second request with the same key and id does nothing, and its outcome is that of the
-/// first.
+/// first, if the first changed something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub u128);
 
@@ -37,6 +37,8 @@ pub struct Request<'a> {
     pub limits: &'a [(Limit, u64)],
     /// The id of a request that may be repeated, and the time for which it is remembered.
     pub id: Option<(RequestId, Duration)>,
+    /// The time after which the caller drops the request.
+    pub patience: Duration,
 }
 
 /// The outcome of a [`Request`].
@@ -44,8 +46,10 @@ pub struct Request<'a> {
 pub struct Outcome {
     /// Whether the amounts were taken. `true` for all operations but [`Operation::Take`].
     pub admitted: bool,
-    /// The instant of the decision, in microseconds of the server's clock.
+    /// The instant of the decision, in microseconds of the server's clock, or the mark of the buckets if that is later.
     pub at: u64,
+    /// The microseconds by which `at` is ahead of the server's clock: for so long, the buckets earn nothing.
+    pub ahead: u64,
     /// For each bucket, the units that are missing in it, and those that were taken or given back.
     pub buckets: Vec<(u64, u64)>,
 }

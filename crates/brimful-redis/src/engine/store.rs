@@ -10,7 +10,8 @@ use super::request::{Outcome, Request};
 /// # Contract
 ///
 /// A request is one atomic step, at one reading of the *server's* clock, which never runs backwards for a key. Its
-/// result is that of [`execute`](super::execute). Buckets that are full may be forgotten, and no others.
+/// result is that of [`execute`](super::execute). Buckets that are full may be
+/// forgotten, and no others; a bucket that starts with less than its capacity only some time later.
 pub trait Store: Send + Sync + 'static {
     /// Makes a decision.
     ///

@@ -6,9 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{KeyedRateLimiter, OnFull, Quota, QuotaError};
-
-use super::lease::Leases;
+use super::lease::{Leases, credit_quota};
 use super::limiter::{Inner, LeasedRateLimiter};
 use crate::engine::Store;
 use crate::shared::{BuildError, RedisRateLimiterBuilder};
@@ -69,16 +67,10 @@ impl<K: fmt::Display + Hash + ?Sized + 'static> LeasedRateLimiterBuilder<K> {
     /// As [`RedisRateLimiterBuilder::build`]; and if there is no tokio runtime here.
     pub fn build<S: Store>(self, store: S) -> Result<LeasedRateLimiter<K, S>, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let credits = KeyedRateLimiter::<u64>::builder()
-            .quota(credits().map_err(|error| BuildError::Credits(error.to_string()))?)
-            .max_keys(self.max_keys)
-            .on_full(OnFull::Deny)
-            .build()
-            .map_err(|error| BuildError::Credits(error.to_string()))?;
+        let credit = credit_quota().map_err(|error| BuildError::Credits(error.to_string()))?;
         let inner = Arc::new(Inner {
             direct: self.shared.build(store)?,
-            credits,
-            leases: Leases::new(self.max_keys),
+            leases: Leases::new(self.max_keys, credit),
             hasher: RandomState::new(),
             max_batch: self.max_batch,
             horizon: self.horizon,
@@ -95,27 +87,8 @@ impl<K: fmt::Display + Hash + ?Sized + 'static> LeasedRateLimiterBuilder<K> {
     }
 }
 
-/// Returns the quota of credits: as good as nothing, one token in 9 999 years.
-fn credits() -> Result<Quota, QuotaError> {
-    const NEVER: Duration = Duration::from_secs(9_999 * 365 * 86_400);
-    Ok(Quota::try_new(1, NEVER)?.try_burst(u32::MAX)?.initial(0))
-}
-
 impl<K: ?Sized> fmt::Debug for LeasedRateLimiterBuilder<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LeasedRateLimiterBuilder").field("max_batch", &self.max_batch).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_credit_earns_nothing_and_counts_finely() {
-        let quota = credits().unwrap();
-        assert_eq!(quota.resolution().whole(), 0);
-        assert!(quota.resolution().pico() <= 10_000, "{}", quota.resolution());
-        assert!(quota.tokens_per_second() < 1e-11);
     }
 }

@@ -1,71 +1,98 @@
-//! [`Lease`]: what a process knows about a key, beside the credit; and [`Leases`], of all keys.
+//! [`Lease`]: the credit of a key, and what this process knows about it; and [`Leases`], of all keys.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use brimful::Tokens;
+use brimful::{MockClock, Quota, QuotaError, RateLimiter, Tokens};
 use crossbeam_utils::sync::ShardedLock;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use crate::shared::Wait;
 
-/// A key whose tokens are leased. The credit is not here: it is a bucket of the core.
+/// The longest time for which calls are refused without asking the store.
+const KNOWN: Duration = Duration::from_secs(1);
+
+/// A key whose tokens are leased.
 #[derive(Debug)]
 pub(super) struct Lease {
     /// The key in the store.
     pub(super) key: String,
+    /// The tokens that the store has charged, and that are not used. A bucket of the core on a clock that stands still, so
+    /// that it earns nothing.
+    credit: RateLimiter<MockClock>,
     /// The tokens of the next batch. Relaxed, as all of these: they are advice.
     batch: AtomicU32,
     /// Set while a renewal ahead of need is on its way.
     is_ahead: AtomicBool,
-    /// Held by the one call that asks the store. Others wait for its answer.
+    /// Held by the one renewal. Calls without credit wait for it.
     asking: Arc<tokio::sync::Mutex<()>>,
-    /// Set when the first batch was taken.
-    has_batch: AtomicBool,
     /// Set when the lease has ended, and the key may have another one.
     is_over: AtomicBool,
-    /// The microseconds since the origin until which the store has no token.
+    /// The microseconds since the origin until which the store has too few tokens, as far as this process knows.
     empty_until: AtomicU64,
-    /// The index of the limit that has none.
+    /// The microseconds since the origin until which it is not asked: others may give tokens back.
+    unasked_until: AtomicU64,
+    /// The index of the limit that is empty.
     empty: AtomicUsize,
     /// The microseconds since the origin at which the store was asked last.
     renewed_at: AtomicU64,
-    /// The credit that the last look for idle keys found; see [`Lease::is_idle`].
+    /// Set by a call that was refused.
+    was_refused: AtomicBool,
+    /// The credit and the last renewal that the last look for idle keys found; see [`Lease::is_idle`].
     found: AtomicU64,
 }
 
+/// Returns the quota of a credit. Its rate does not matter.
+pub(super) fn credit_quota() -> Result<Quota, QuotaError> {
+    Ok(Quota::try_new(1, Duration::from_secs(1_000_000_000))?.try_burst(u32::MAX)?.initial(0))
+}
+
 impl Lease {
-    fn new(key: String) -> Self {
+    fn new(key: String, credit: Quota) -> Self {
         Lease {
             key,
+            credit: RateLimiter::with_clock(credit, MockClock::new()),
             batch: AtomicU32::new(1),
             is_ahead: AtomicBool::new(false),
             asking: Arc::default(),
-            has_batch: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             empty_until: AtomicU64::new(0),
+            unasked_until: AtomicU64::new(0),
             empty: AtomicUsize::new(0),
             renewed_at: AtomicU64::new(0),
+            was_refused: AtomicBool::new(false),
             found: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// Waits until no other call asks the store about the key.
+    /// Takes from the credit, and returns the whole tokens that are left; `None` if it does not suffice.
+    #[inline]
+    pub(super) fn take(&self, n: Tokens) -> Option<u32> {
+        let decision = self.credit.decide(n);
+        decision.allowed().then(|| decision.remaining())
+    }
+
+    /// Adds tokens that the store has charged.
+    pub(super) fn add(&self, n: Tokens) {
+        self.credit.add_tokens(n);
+    }
+
+    /// Returns the credit.
+    pub(super) fn held(&self) -> Tokens {
+        Tokens::try_from(self.credit.available_tokens()).unwrap_or(Tokens::ZERO)
+    }
+
+    /// Waits until no renewal is on its way.
     pub(super) async fn asking(&self) -> OwnedMutexGuard<()> {
         self.asking.clone().lock_owned().await
     }
 
-    /// The same, unless another call asks.
+    /// The same, unless a renewal is on its way.
     pub(super) fn try_asking(&self) -> Option<OwnedMutexGuard<()>> {
         self.asking.clone().try_lock_owned().ok()
-    }
-
-    /// Returns whether no batch was taken before. `asking` is held, which orders the calls.
-    pub(super) fn is_first_batch(&self) -> bool {
-        !self.has_batch.swap(true, Ordering::Relaxed)
     }
 
     /// Ends the lease. `asking` is held.
@@ -109,23 +136,34 @@ impl Lease {
         self.is_ahead.store(false, Ordering::Relaxed);
     }
 
-    /// Returns the time for which the store has no token, as far as this process knows.
+    /// Returns the time until the store has tokens, if it is known to have too few and is not asked now.
     pub(super) fn empty_for(&self, now: u64) -> Option<Wait> {
-        let until = self.empty_until.load(Ordering::Relaxed);
-        (now < until)
-            .then(|| Wait { time: Duration::from_micros(until - now), limit: self.empty.load(Ordering::Relaxed) })
+        if now >= self.unasked_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let time = Duration::from_micros(self.empty_until.load(Ordering::Relaxed).saturating_sub(now));
+        Some(Wait { time, limit: self.empty.load(Ordering::Relaxed) })
     }
 
     pub(super) fn set_empty(&self, now: u64, wait: Wait) {
         self.empty.store(wait.limit, Ordering::Relaxed);
         self.empty_until.store(now + wait.time.as_micros() as u64, Ordering::Relaxed);
+        self.unasked_until.store(now + wait.time.min(KNOWN).as_micros() as u64, Ordering::Relaxed);
     }
 
-    /// Returns whether neither the credit nor the store was touched since the last call of this function.
-    pub(super) fn is_idle(&self, credit: Tokens) -> bool {
-        let credit = u64::from(credit.whole()) << 20 ^ credit.pico();
-        let seen = credit ^ self.renewed_at.load(Ordering::Relaxed).rotate_left(32);
-        self.found.swap(seen, Ordering::Relaxed) == seen
+    /// Called when a call was refused.
+    pub(super) fn refused(&self) {
+        if !self.was_refused.load(Ordering::Relaxed) {
+            self.was_refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether no call was admitted or refused, and the store was not asked, since the last call of this function.
+    pub(super) fn is_idle(&self) -> bool {
+        let (held, renewed_at) = (self.held(), self.renewed_at.load(Ordering::Relaxed));
+        let seen = (u64::from(held.whole()) << 20) ^ held.pico() ^ renewed_at.rotate_left(32);
+        let was_refused = self.was_refused.swap(false, Ordering::Relaxed);
+        self.found.swap(seen, Ordering::Relaxed) == seen && !was_refused
     }
 }
 
@@ -134,12 +172,13 @@ impl Lease {
 pub(super) struct Leases {
     origin: Instant,
     most: usize,
+    credit: Quota,
     by_id: ShardedLock<HashMap<u64, Arc<Lease>>>,
 }
 
 impl Leases {
-    pub(super) fn new(most: usize) -> Self {
-        Leases { origin: Instant::now(), most, by_id: ShardedLock::default() }
+    pub(super) fn new(most: usize, credit: Quota) -> Self {
+        Leases { origin: Instant::now(), most, credit, by_id: ShardedLock::default() }
     }
 
     /// Returns the microseconds since the origin, which is in the past.
@@ -147,6 +186,7 @@ impl Leases {
         self.origin.elapsed().as_micros() as u64 + 1
     }
 
+    #[inline]
     pub(super) fn get(&self, id: u64) -> Option<Arc<Lease>> {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
@@ -160,7 +200,7 @@ impl Leases {
         if by_id.len() >= self.most && !by_id.contains_key(&id) {
             return None;
         }
-        Some(by_id.entry(id).or_insert_with(|| Arc::new(Lease::new(key()))).clone())
+        Some(by_id.entry(id).or_insert_with(|| Arc::new(Lease::new(key(), self.credit))).clone())
     }
 
     pub(super) fn all(&self) -> Vec<(u64, Arc<Lease>)> {
@@ -183,9 +223,27 @@ mod tests {
 
     const HORIZON: Duration = Duration::from_micros(1000);
 
+    fn lease() -> Lease {
+        Lease::new(String::new(), credit_quota().unwrap())
+    }
+
+    #[test]
+    fn a_credit_is_exactly_what_was_added() {
+        let lease = lease();
+        assert_eq!(lease.take(Tokens::ONE), None);
+        lease.add(Tokens::new(3));
+        assert_eq!(lease.take(Tokens::ONE), Some(2));
+        assert_eq!(lease.take(Tokens::new(3)), None);
+        assert_eq!(lease.take("0.5".parse().unwrap()), Some(1));
+        assert_eq!(lease.held(), "1.5".parse().unwrap());
+        lease.add(Tokens::new(1_000_000_000));
+        assert_eq!(lease.take(Tokens::new(1_000_000_001)), Some(0));
+        assert_eq!(lease.held(), "0.5".parse().unwrap());
+    }
+
     #[test]
     fn a_batch_follows_the_demand() {
-        let lease = Lease::new(String::new());
+        let lease = lease();
         // Renewed every 100 us: ten times the demand would last for the horizon.
         let batches: Vec<u32> = (1..12).map(|nth| lease.next_batch(nth * 100, HORIZON, 500)).collect();
         assert_eq!(batches, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500]);
@@ -195,13 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_idle_if_neither_credit_nor_store_was_touched() {
-        let lease = Lease::new(String::new());
-        assert!(!lease.is_idle(Tokens::new(5)));
-        assert!(lease.is_idle(Tokens::new(5)));
-        assert!(!lease.is_idle(Tokens::new(4)));
+    fn a_key_is_idle_if_nothing_happened() {
+        let lease = lease();
+        lease.add(Tokens::new(5));
+        assert!(!lease.is_idle());
+        assert!(lease.is_idle());
+        lease.take(Tokens::ONE);
+        assert!(!lease.is_idle());
         lease.next_batch(7, HORIZON, 10);
-        assert!(!lease.is_idle(Tokens::new(4)));
-        assert!(lease.is_idle(Tokens::new(4)));
+        assert!(!lease.is_idle());
+        lease.refused();
+        assert!(!lease.is_idle());
+        assert!(lease.is_idle());
     }
 }

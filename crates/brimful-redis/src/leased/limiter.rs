@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{KeyedRateLimiter, Quotas, Tokens};
+use brimful::{Quotas, Tokens};
 
 use super::lease::{Lease, Leases};
 use crate::engine::Store;
@@ -37,8 +37,8 @@ use crate::shared::{RedisRateLimiter, SharedError, SharedStats};
 /// # Refusals
 ///
 /// If the store has no token left, the refusal holds for all calls of the key in this process, without a further round trip,
-/// until the store has earned a token. At a fast limit, it holds until the store has earned a batch, and up to a tenth of the
-/// horizon. Calls that find no credit at the same time share one round trip. A process that is
+/// until the store has earned a token, but not for longer than a second: others may give tokens back. At a fast limit, it
+/// holds until the store has earned a batch, and up to a tenth of the horizon. Calls that find no credit at the same time share one round trip. A process that is
 /// refused asks again for as much as its demand, so at an exhausted key the processes get tokens by how often they ask.
 ///
 /// # Failures
@@ -47,7 +47,7 @@ use crate::shared::{RedisRateLimiter, SharedError, SharedStats};
 ///
 /// # Cancel safety
 ///
-/// A dropped call may leave tokens in the credit, or charge its cost. Nothing is lost to the process.
+/// A dropped call may charge its cost. A batch that it has asked for comes to the credit all the same.
 pub struct LeasedRateLimiter<K: ?Sized, S = RedisStore> {
     pub(super) inner: Arc<Inner<K, S>>,
     pub(super) keys: PhantomData<fn(&K)>,
@@ -55,8 +55,6 @@ pub struct LeasedRateLimiter<K: ?Sized, S = RedisStore> {
 
 pub(super) struct Inner<K: ?Sized, S> {
     pub(super) direct: RedisRateLimiter<K, S>,
-    /// The credits, by the keys' hashes. They earn nothing.
-    pub(super) credits: KeyedRateLimiter<u64>,
     pub(super) leases: Leases,
     pub(super) hasher: RandomState,
     pub(super) max_batch: u32,
@@ -100,13 +98,11 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> LeasedRateLimiter<K, S
     pub async fn try_acquire_n(&self, key: &K, n: impl Into<Tokens>) -> Result<(), SharedError> {
         let (inner, n) = (&self.inner, n.into());
         let id = inner.hasher.hash_one(key);
-        let decision = inner.credits.decide(&id, n);
-        if decision.allowed() {
-            // A key with a small batch has little credit, also right after a renewal.
-            if decision.remaining() < inner.max_batch.div_ceil(2) {
-                inner.look_ahead(id, decision.remaining());
+        if let Some(lease) = inner.leases.get(id) {
+            if let Some(left) = lease.take(n) {
+                inner.look_ahead(lease, left);
+                return Ok(());
             }
-            return Ok(());
         }
         inner.take_slowly(id, key, n).await
     }
@@ -120,22 +116,21 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> LeasedRateLimiter<K, S
 impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
     /// Renews a lease ahead of need if its credit is below half of a batch.
     #[inline]
-    fn look_ahead(self: &Arc<Self>, id: u64, left: u32) {
-        let Some(lease) = self.leases.get(id) else { return };
+    fn look_ahead(self: &Arc<Self>, lease: Arc<Lease>, left: u32) {
         let batch = lease.batch();
         if batch > 1 && left < batch.div_ceil(2) && lease.empty_for(self.leases.now()).is_none() && lease.begin_ahead()
         {
-            self.renew_ahead(id, lease);
+            self.renew_ahead(lease);
         }
     }
 
     #[cold]
-    fn renew_ahead(self: &Arc<Self>, id: u64, lease: Arc<Lease>) {
+    fn renew_ahead(self: &Arc<Self>, lease: Arc<Lease>) {
         let inner = self.clone();
         tokio::spawn(async move {
-            if let Some(_asking) = lease.try_asking().filter(|_| !lease.is_over()) {
+            if let Some(asking) = lease.try_asking().filter(|_| !lease.is_over()) {
                 // A failure is counted, and the calls without credit see it.
-                let _ = inner.renew(id, &lease, Tokens::ZERO).await;
+                let _ = inner.renew(&lease, Tokens::ZERO, &asking).await;
             }
             lease.end_ahead();
         });

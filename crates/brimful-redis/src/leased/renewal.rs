@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use brimful::Tokens;
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinSet;
 
 use super::lease::Lease;
 use super::limiter::Inner;
@@ -11,44 +14,75 @@ use crate::engine::{Operation, Outcome, Store};
 use crate::shared::{SharedError, Unavailable, Wait};
 
 impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
-    /// Takes `n` tokens for which the credit did not suffice.
+    /// Takes `n` tokens for which the credit did not suffice, within the deadline of a decision.
     #[cold]
-    pub(super) async fn take_slowly(&self, id: u64, key: &K, n: Tokens) -> Result<(), SharedError> {
+    pub(super) async fn take_slowly(self: &Arc<Self>, id: u64, key: &K, n: Tokens) -> Result<(), SharedError> {
         self.direct.check_cost(n)?;
-        if n > Tokens::new(self.max_batch) {
+        if n > Tokens::new(self.max_batch) || self.direct.has_small_burst() {
             // No lease would hold it.
             return self.direct.try_acquire_n(key, n).await;
         }
-        if let Some(wait) = self.leases.get(id).and_then(|lease| lease.empty_for(self.leases.now())) {
-            return Err(self.direct.rate_limited(wait));
-        }
-        let (lease, _asking) = loop {
-            let Some(lease) = self.leases.get_or_make(id, || self.direct.key(key)) else {
-                return self.direct.try_acquire_n(key, n).await;
-            };
-            // Calls that come at the same time share one round trip.
-            let asking = lease.asking().await;
-            if !lease.is_over() {
-                break (lease, asking);
-            }
+        let Some(lease) = self.leases.get_or_make(id, || self.direct.key(key)) else {
+            return self.direct.try_acquire_n(key, n).await;
         };
-        if self.credits.try_acquire_n(&id, n).is_ok() {
-            return Ok(());
-        }
         if let Some(wait) = lease.empty_for(self.leases.now()) {
+            lease.refused();
             return Err(self.direct.rate_limited(wait));
         }
-        let wait = match self.renew(id, &lease, n).await {
-            Ok(wait) => wait,
-            Err(why) => return self.direct.decide_by_policy(&lease.key, n, why),
-        };
-        self.credits.try_acquire_n(&id, n).map_err(|_| self.direct.rate_limited(wait))
+        let deadline = self.direct.deadline();
+        let granted = tokio::time::timeout(deadline, self.take_from_renewal(id, lease.clone(), key, n)).await;
+        match granted.unwrap_or(Err(Unavailable::TimedOut(deadline))) {
+            Ok(None) => Ok(()),
+            Ok(Some(wait)) => {
+                lease.refused();
+                Err(self.direct.rate_limited(wait))
+            }
+            Err(why) => self.direct.decide_by_policy(&lease.key, n, why),
+        }
     }
 
-    /// Takes the next batch, so that the credit is `n` tokens at least and `max_batch` at most. Returns the time until the
-    /// store has the tokens that are missing for `n`. The lease's `asking` is held.
-    pub(super) async fn renew(&self, id: u64, lease: &Lease, n: Tokens) -> Result<Wait, Unavailable> {
-        let held = self.held(id);
+    /// Takes `n` tokens from the credit that another call brings, or from a batch that this one asks for. Returns the time
+    /// to wait if there are none.
+    async fn take_from_renewal(
+        self: &Arc<Self>,
+        id: u64,
+        mut lease: Arc<Lease>,
+        key: &K,
+        n: Tokens,
+    ) -> Result<Option<Wait>, Unavailable> {
+        // Calls that come at the same time share one round trip.
+        let asking = loop {
+            let asking = lease.asking().await;
+            if !lease.is_over() {
+                break asking;
+            }
+            match self.leases.get_or_make(id, || self.direct.key(key)) {
+                Some(next) => lease = next,
+                // For the moment. There are too many keys.
+                None => return Ok(Some(Wait::default())),
+            }
+        };
+        if lease.take(n).is_some() {
+            return Ok(None);
+        }
+        if let Some(wait) = lease.empty_for(self.leases.now()) {
+            return Ok(Some(wait));
+        }
+        // On a task of its own: what the store has charged comes to the credit, whatever becomes of this call.
+        let inner = self.clone();
+        let renewal = tokio::spawn(async move { inner.renew(&lease, n, &asking).await });
+        renewal.await.unwrap_or_else(|_| Err(Unavailable::TimedOut(self.direct.deadline())))
+    }
+
+    /// Takes the next batch, so that the credit is `n` tokens at least and `max_batch` at most, and `n` of it for the call
+    /// that pays for the trip. Returns the time to wait if the store does not have them.
+    pub(super) async fn renew(
+        &self,
+        lease: &Lease,
+        n: Tokens,
+        _: &OwnedMutexGuard<()>,
+    ) -> Result<Option<Wait>, Unavailable> {
+        let held = lease.held();
         let missing = n.saturating_sub(held);
         let missing = missing.whole() + u32::from(missing.pico() > 0);
         // Calls may take from the credit meanwhile, but only this one adds to it.
@@ -56,18 +90,19 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
         let batch = lease.next_batch(self.leases.now(), self.horizon, self.max_batch).clamp(missing.min(room), room);
         let outcome = self.direct.ask(&lease.key, Operation::TakeUpTo, Tokens::new(batch)).await?;
         let taken = self.direct.least_done(&outcome);
-        if !taken.is_zero() {
-            let credit = self.credits.key(&id);
-            if lease.is_first_batch() {
-                // A bucket that starts may lose a unit, of a thousand millionth of a token.
-                credit.add_tokens(self.credits.quota().resolution());
-            }
-            credit.add_tokens(taken);
-        }
         if taken < Tokens::new(batch) {
             lease.set_empty(self.leases.now(), self.pause(&outcome, batch));
         }
-        Ok(self.direct.time_until(&outcome, Tokens::new(missing).saturating_sub(taken)))
+        if taken >= n {
+            // This call comes first: others take from the credit as soon as it is there.
+            lease.add(taken.saturating_sub(n));
+            return Ok(None);
+        }
+        lease.add(taken);
+        if lease.take(n).is_some() {
+            return Ok(None);
+        }
+        Ok(Some(self.direct.time_until(&outcome, Tokens::new(missing).saturating_sub(taken))))
     }
 
     /// Returns the time for which the store is not asked after it had fewer tokens than a batch: until it has one, and then
@@ -79,37 +114,41 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
         Wait { time: one.time.max(some.time.min(self.horizon / 10)), ..one }
     }
 
-    /// Returns the credit of a key.
-    fn held(&self, id: u64) -> Tokens {
-        Tokens::try_from(self.credits.key(&id).available_tokens()).unwrap_or(Tokens::ZERO)
-    }
-
-    /// Gives the credits of idle keys back, or of all.
-    pub(super) async fn give_back(&self, all: bool) {
+    /// Gives the credits of idle keys back, or of all. So many keys at a time.
+    pub(super) async fn give_back(self: &Arc<Self>, all: bool) {
+        const AT_A_TIME: usize = 64;
+        let mut tasks = JoinSet::new();
         for (id, lease) in self.leases.all() {
-            let Some(_asking) = lease.try_asking() else { continue };
-            let credit = self.credits.key(&id);
-            let held = self.held(id);
-            if !(lease.is_idle(held) || all) {
+            if !(lease.is_idle() || all) {
                 continue;
             }
-            // Whole tokens, as they were taken. A call may take some of them meanwhile: then the key is not idle.
-            let whole = Tokens::new(held.whole());
-            if !whole.is_zero() {
-                if credit.try_acquire_n(whole).is_err() {
-                    continue;
-                }
-                if let Err(why) = self.direct.ask(&lease.key, Operation::Add, whole).await {
-                    // If the outcome is not known, the tokens are lost: they may be with the store.
-                    if !why.may_be_done() {
-                        credit.add_tokens(whole);
-                    }
-                    continue;
-                }
+            if tasks.len() >= AT_A_TIME {
+                tasks.join_next().await;
             }
-            lease.end();
-            self.leases.remove(id);
-            self.credits.remove(&id);
+            let inner = self.clone();
+            tasks.spawn(async move { inner.give_one_back(id, &lease, all).await });
         }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn give_one_back(&self, id: u64, lease: &Lease, waits: bool) {
+        let asking = if waits { Some(lease.asking().await) } else { lease.try_asking() };
+        let Some(_asking) = asking.filter(|_| !lease.is_over()) else { return };
+        // Whole tokens, as they were taken. A call may take some of them meanwhile: then the key is not idle.
+        let whole = Tokens::new(lease.held().whole());
+        if !whole.is_zero() {
+            if lease.take(whole).is_none() {
+                return;
+            }
+            if let Err(why) = self.direct.ask(&lease.key, Operation::Add, whole).await {
+                // If the outcome is not known, the tokens are lost: they may be with the store.
+                if !why.may_be_done() {
+                    lease.add(whole);
+                }
+                return;
+            }
+        }
+        lease.end();
+        self.leases.remove(id);
     }
 }

@@ -2,25 +2,32 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, RedisError};
+use tokio::sync::watch;
 
-/// The requests in a row without an answer after which the connection is made anew: it may be half open, and then no
-/// request is ever answered.
+/// The requests in a row that had no answer by their deadlines after which the connection is made anew: it may be half
+/// open, and then no request is ever answered.
 const SILENT: u32 = 3;
+
+/// The longest time for a new connection.
+const CONNECTING: Duration = Duration::from_secs(5);
 
 /// The result of a request, as far as the connection is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// The server answered.
     Answered,
-    /// The connection is lost.
+    /// The connection is lost, or leads to a server that does not take writes.
     Lost,
-    /// The request was dropped before it was answered.
+    /// There was no answer by the deadline.
     Silent,
+    /// The request was dropped before.
+    Dropped,
 }
 
 /// A source of connections.
@@ -36,31 +43,59 @@ pub trait Connect: Send + Sync + 'static {
 }
 
 /// A connection that all tasks share, and that is made anew when it is lost or answers nothing any longer.
-pub struct Link {
+///
+/// One task of its own connects, for up to five seconds, and the requests wait for it, each until its own deadline. So a
+/// connection that takes longer than a deadline is made all the same.
+pub struct Link(Arc<Shared>);
+
+struct Shared {
     client: Client,
-    current: Mutex<Option<(MultiplexedConnection, u64)>>,
-    /// Held by the one task that connects. Others wait for it.
-    connecting: tokio::sync::Mutex<()>,
-    /// The number of the last connection that is lost. Relaxed, as `silent`: a task that reads an old value fails once more.
-    lost: AtomicU64,
-    silent: AtomicU32,
+    state: Mutex<State>,
 }
+
+struct State {
+    current: Option<MultiplexedConnection>,
+    /// The number of connections so far.
+    number: u64,
+    /// The requests in a row on this connection that had no answer.
+    silent: u32,
+    /// The outcome of the task that connects.
+    connecting: Option<watch::Receiver<Option<Failure>>>,
+}
+
+/// `None` if the connection was made.
+type Failure = Option<Arc<str>>;
 
 impl Link {
     /// Returns a link that is connected when it is first asked for a connection.
     pub(super) fn new(client: Client) -> Self {
-        Link {
-            client,
-            current: Mutex::new(None),
-            connecting: tokio::sync::Mutex::new(()),
-            lost: AtomicU64::new(0),
-            silent: AtomicU32::new(0),
-        }
+        let state = State { current: None, number: 0, silent: 0, connecting: None };
+        Link(Arc::new(Shared { client, state: Mutex::new(state) }))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self) -> Option<(MultiplexedConnection, u64)> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.clone().filter(|(_, number)| *number > self.lost.load(Ordering::Relaxed))
+    /// Makes a connection, and returns the reason if there is none.
+    async fn connect(&self) -> Failure {
+        // The limiter has its own deadline.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connected = tokio::time::timeout(CONNECTING, connecting).await;
+        let mut state = self.lock();
+        state.connecting = None;
+        match connected {
+            Ok(Ok(connection)) => {
+                (state.current, state.silent) = (Some(connection), 0);
+                state.number += 1;
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string().into()),
+            Err(_) => Some(format!("no connection within {CONNECTING:?}").into()),
+        }
     }
 }
 
@@ -68,35 +103,52 @@ impl Connect for Link {
     type Connection = MultiplexedConnection;
 
     async fn get(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
-        if let Some(current) = self.current() {
-            return Ok(current);
+        let mut outcome = {
+            let mut state = self.0.lock();
+            if let Some(current) = &state.current {
+                return Ok((current.clone(), state.number));
+            }
+            let shared = self.0.clone();
+            let connect = || {
+                let (sender, receiver) = watch::channel(None);
+                tokio::spawn(async move { sender.send(Some(shared.connect().await)) });
+                receiver
+            };
+            state.connecting.get_or_insert_with(connect).clone()
+        };
+        let failure = match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().flatten(),
+            Err(_) => Some("the runtime has ended".into()),
+        };
+        let state = self.0.lock();
+        match (failure, &state.current) {
+            (None, Some(current)) => Ok((current.clone(), state.number)),
+            (failure, _) => {
+                let why = failure.unwrap_or_else(|| "the connection was lost at once".into());
+                Err(io::Error::new(io::ErrorKind::NotConnected, &*why).into())
+            }
         }
-        let _connecting = self.connecting.lock().await;
-        if let Some(current) = self.current() {
-            return Ok(current);
-        }
-        // The limiter has its own deadline.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = current.as_ref().map_or(1, |(_, number)| number + 1);
-        self.silent.store(0, Ordering::Relaxed);
-        Ok(current.insert((connection, number)).clone())
     }
 
     fn report(&self, number: u64, sign: Sign) {
+        let mut state = self.0.lock();
+        if number != state.number {
+            return;
+        }
         let is_lost = match sign {
+            Sign::Dropped => return,
+            Sign::Lost => true,
             Sign::Answered => {
-                if self.silent.load(Ordering::Relaxed) != 0 {
-                    self.silent.store(0, Ordering::Relaxed);
-                }
+                state.silent = 0;
                 false
             }
-            Sign::Lost => true,
-            Sign::Silent => self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT,
+            Sign::Silent => {
+                state.silent += 1;
+                state.silent >= SILENT
+            }
         };
         if is_lost {
-            self.lost.fetch_max(number, Ordering::Relaxed);
+            state.current = None;
         }
     }
 }

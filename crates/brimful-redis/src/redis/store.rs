@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use tokio::time::Instant;
 
 use super::link::{Connect, Given, Link, Sign};
 use super::script;
@@ -36,7 +37,8 @@ impl RedisStore {
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
     /// Returns a store on a connection of the crate `redis`, such as that of a cluster. The connection has to keep itself
-    /// connected.
+    /// connected, and **must not repeat requests**: set its number of retries to zero. A request that is repeated charges
+    /// twice, or gives back twice, unless it has an id.
     pub fn new(connection: C) -> Self {
         RedisStore { link: Arc::new(Given(connection)) }
     }
@@ -45,15 +47,16 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
 impl<L: Connect> Store for RedisStore<L> {
     async fn decide(&self, request: Request<'_>) -> Result<Outcome, StoreError> {
         let (mut connection, number) = self.link.get().await.map_err(|error| StoreError::new(false, error))?;
-        let mut report = Report { link: &*self.link, number, sign: Sign::Silent };
+        let until = Instant::now() + request.patience.mul_f64(0.9);
+        let mut report = Report { link: &*self.link, number, until, sign: None };
         let mut reply: Result<Value, RedisError> = script::by_hash(&request).query_async(&mut connection).await;
         if reply.as_ref().is_err_and(is_unknown_script) {
             reply = script::by_source(&request).query_async(&mut connection).await;
         }
-        report.sign = match &reply {
-            Err(error) if error.is_unrecoverable_error() || error.is_io_error() => Sign::Lost,
+        report.sign = Some(match &reply {
+            Err(error) if is_lost(error) => Sign::Lost,
             _ => Sign::Answered,
-        };
+        });
         reply.and_then(|reply| script::outcome(reply, request.limits.len())).map_err(failure)
     }
 }
@@ -62,13 +65,25 @@ impl<L: Connect> Store for RedisStore<L> {
 struct Report<'a, L: Connect> {
     link: &'a L,
     number: u64,
-    sign: Sign,
+    /// A request that is dropped later than this was dropped by its deadline.
+    until: Instant,
+    sign: Option<Sign>,
 }
 
 impl<L: Connect> Drop for Report<'_, L> {
     fn drop(&mut self) {
-        self.link.report(self.number, self.sign);
+        let by_time = || if Instant::now() < self.until { Sign::Dropped } else { Sign::Silent };
+        self.link.report(self.number, self.sign.unwrap_or_else(by_time));
     }
+}
+
+/// Returns whether another connection is needed: this one is lost, or the server has become a replica, or is not ready.
+fn is_lost(error: &RedisError) -> bool {
+    let by_server = matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
+    );
+    by_server || error.is_unrecoverable_error() || error.is_io_error() || error.to_string().contains("READONLY")
 }
 
 /// Returns whether the server does not know the script.

@@ -2,20 +2,20 @@
 --
 -- KEYS[1]  the state
 -- KEYS[2]  the record of the request's id, if it has one
--- ARGV     operation, lifetime of the record in ms, and for each quota:
---          units earned in a microsecond, units in a token, capacity, debt limit, initial deficit, amount
+-- ARGV     operation, lifetime of the record in ms, the limits, and for each limit the amount in units
 --
--- A bucket is its deficit D, the units that are missing in a full bucket, as of the instant `mark`, in
--- microseconds. All numbers are integers below 2^53, for which the arithmetic of doubles is exact:
--- capacity + debt limit + units in a microsecond < 2^53. A quotient of two such integers is rounded to an
--- integer only if it is one, so math.floor and math.ceil of a quotient are exact too.
+-- The limits are 7-byte integers, five for each: units earned in a microsecond, units in a token, capacity, debt limit,
+-- initial deficit. The state is 7-byte integers too: the mark, and for each limit the units in a token and the deficit D.
 --
--- The state is a string of 7-byte integers: the mark, and units in a token and D of each quota.
+-- A bucket is its D, the units that are missing in a full bucket, as of the mark, in microseconds. All numbers are
+-- integers below 2^53, for which the arithmetic of doubles is exact: capacity + debt limit + units in a microsecond
+-- < 2^53. A quotient of two such integers is rounded to an integer only if it is one, so math.floor and math.ceil of a
+-- quotient are exact too.
 --
--- Returns whether the amounts were taken (1 or 0), the mark, and for each quota D, and the units that were taken
--- or given back.
-local operation, lifetime = ARGV[1], ARGV[2]
-local FIELDS = 6
+-- Returns whether the amounts were taken (1 or 0), the mark, the microseconds by which it is ahead of the server's clock,
+-- and for each limit D, and the units that were taken or given back.
+local operation, limits = ARGV[1], ARGV[3]
+local ceil, max, min, unpack = math.ceil, math.max, math.min, struct.unpack
 
 if KEYS[2] then
     local record = redis.call('GET', KEYS[2])
@@ -27,91 +27,75 @@ local real = time[1] * 1000000 + time[2]
 local mark, now = real, real
 local state = redis.call('GET', KEYS[1]) or ''
 if #state >= 7 then
-    mark = struct.unpack('>I7', state)
+    mark = unpack('>I7', state)
     -- A server's clock that steps back stands still for this key.
-    now = math.max(real, mark)
+    if mark > now then now = mark end
 end
 
-local limits = {}
-for first = 3, #ARGV, FIELDS do
-    local limit = {
-        per_micro = tonumber(ARGV[first]),
-        per_token = tonumber(ARGV[first + 1]),
-        capacity = tonumber(ARGV[first + 2]),
-        debt = tonumber(ARGV[first + 3]),
-        deficit = tonumber(ARGV[first + 4]),
-        amount = tonumber(ARGV[first + 5]),
-    }
-    local at = 8 + #limits * 14
+-- The deficits as of now, and whether the amounts can be taken, or how many tokens.
+local reply, taken, tokens, count = { 1, now, now - real }, 1, math.huge, #ARGV - 3
+-- Whether a bucket starts here with less than its capacity: it earns from now on, so it is stored.
+local changed, starts_low = operation == 'reset', false
+for nth = 1, count do
+    local per_micro, per_token, capacity, debt, deficit = unpack('>I7I7I7I7I7', limits, 35 * nth - 34)
+    local amount, at = tonumber(ARGV[nth + 3]), 14 * nth - 6
     if #state >= at + 13 then
-        local per_token, deficit = struct.unpack('>I7I7', state, at)
-        if per_token ~= limit.per_token then
+        local unit
+        unit, deficit = unpack('>I7I7', state, at)
+        if unit ~= per_token then
             -- The quota has changed, and with it the unit. Rounded up.
-            deficit = math.ceil(deficit / per_token * limit.per_token) + 1
+            deficit = ceil(deficit / unit * per_token) + 1
         end
-        deficit = math.min(deficit, limit.capacity + limit.debt)
-        local micros_to_full = math.ceil(deficit / limit.per_micro)
+        deficit = min(deficit, capacity + debt)
         local passed = now - mark
-        limit.deficit = passed >= micros_to_full and 0 or math.max(0, deficit - passed * limit.per_micro)
+        deficit = passed >= ceil(deficit / per_micro) and 0 or max(0, deficit - passed * per_micro)
+    elseif deficit > 0 then
+        changed = true
     end
-    limits[#limits + 1] = limit
+    if amount > 0 and deficit + amount > capacity then taken = 0 end
+    if operation == 'take_up_to' then
+        -- The same whole number of tokens from each bucket.
+        tokens = min(tokens, math.floor(min(max(0, capacity - deficit), amount) / per_token))
+    end
+    reply[2 * nth + 2] = deficit
 end
+if operation ~= 'take' then taken = 1 end
+reply[1] = taken
 
-local taken, tokens = 1, math.huge
-if operation == 'take_up_to' then
-    -- The same whole number of tokens from each bucket.
-    for _, limit in ipairs(limits) do
-        local there = math.max(0, limit.capacity - limit.deficit)
-        tokens = math.min(tokens, math.floor(math.min(there, limit.amount) / limit.per_token))
-    end
-elseif operation == 'take' then
-    for _, limit in ipairs(limits) do
-        if limit.amount > 0 and limit.deficit + limit.amount > limit.capacity then taken = 0 end
-    end
-end
-
-for _, limit in ipairs(limits) do
-    local before = limit.deficit
-    if taken == 0 or operation == 'peek' then
-        limit.done = 0
-    elseif operation == 'take' then
-        limit.deficit = before + limit.amount
-        limit.done = limit.amount
+local packed, micros_to_full = struct.pack('>I7', now), 0
+for nth = 1, count do
+    local per_micro, per_token, capacity, debt, initial = unpack('>I7I7I7I7I7', limits, 35 * nth - 34)
+    local before, amount = reply[2 * nth + 2], tonumber(ARGV[nth + 3])
+    starts_low = starts_low or initial > 0
+    local after = before
+    if operation == 'take' then
+        after = before + taken * amount
     elseif operation == 'take_up_to' then
-        limit.done = tokens * limit.per_token
-        limit.deficit = before + limit.done
+        after = before + tokens * per_token
     elseif operation == 'charge' then
-        limit.deficit = math.max(before, math.min(before + limit.amount, limit.capacity + limit.debt))
-        limit.done = limit.deficit - before
+        after = max(before, min(before + amount, capacity + debt))
     elseif operation == 'add' then
-        limit.deficit = math.max(0, before - limit.amount)
-        limit.done = before - limit.deficit
-    else
-        limit.deficit = 0
-        limit.done = before
+        after = max(0, before - amount)
+    elseif operation == 'reset' then
+        after = 0
     end
+    reply[2 * nth + 2], reply[2 * nth + 3] = after, math.abs(after - before)
+    changed = changed or after ~= before
+    packed = packed .. struct.pack('>I7I7', per_token, after)
+    micros_to_full = max(micros_to_full, ceil(after / per_micro))
 end
 
-local reply = { taken, now }
-local packed, micros_to_full, changed = { struct.pack('>I7', now) }, 0, false
-for _, limit in ipairs(limits) do
-    reply[#reply + 1] = limit.deficit
-    reply[#reply + 1] = limit.done
-    packed[#packed + 1] = struct.pack('>I7I7', limit.per_token, limit.deficit)
-    micros_to_full = math.max(micros_to_full, math.ceil(limit.deficit / limit.per_micro))
-    changed = changed or limit.done > 0
-end
-
-if changed or operation == 'reset' then
+if changed then
+    -- A bucket that would start with less is kept for ten seconds after it is full.
+    if starts_low then micros_to_full = micros_to_full + 10000000 end
     if micros_to_full == 0 then
         redis.call('DEL', KEYS[1])
     else
         -- A bucket that is full again need not be stored. At the mark, by the server's own clock.
-        local millis = math.ceil((now - real + micros_to_full) / 1000)
-        redis.call('SET', KEYS[1], table.concat(packed), 'PX', string.format('%.0f', millis))
+        redis.call('PSETEX', KEYS[1], ceil((now - real + micros_to_full) / 1000), packed)
     end
     if KEYS[2] then
-        redis.call('SET', KEYS[2], cmsgpack.pack(reply), 'PX', lifetime)
+        redis.call('SET', KEYS[2], cmsgpack.pack(reply), 'PX', ARGV[2])
     end
 end
 return reply

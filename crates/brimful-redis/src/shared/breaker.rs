@@ -1,7 +1,7 @@
 //! [`Breaker`]: whether the store is asked, after it has failed.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,168 +16,215 @@ const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// A circuit breaker. It opens after three failures in a row, for 50 ms, and then for twice as long each time, up to two
-/// seconds, less a random part of up to a half. After that time one call asks the store, while the others still do not;
-/// if it succeeds, the breaker is closed.
+/// seconds, less a random part of up to a half. After that time one call asks the store, while the others still do not. Any
+/// answer closes it.
 ///
-/// Every field is advice: a call that reads an old value asks once more or once less. So all accesses are relaxed.
+/// Its lock is held for some instructions. A call that asks a server takes a thousand times as long.
 #[derive(Debug)]
 pub(super) struct Breaker {
-    origin: Instant,
-    /// The microseconds since the origin until which the store is not asked; zero if the breaker is closed.
-    open_until: AtomicU64,
-    failures: AtomicU32,
-    /// The times that the breaker has opened in a row.
-    openings: AtomicU32,
-    /// The time for which other calls wait for the outcome of the one that asks, in microseconds.
-    probe: u64,
+    state: Mutex<State>,
+    /// The time for which other calls wait for the outcome of the one that asks.
+    probe: Duration,
     random: RandomState,
 }
 
-/// What a call may ask.
+#[derive(Debug)]
+struct State {
+    kind: Kind,
+    /// The number of changes of the kind. A failure of a call that asked before the last change is old news.
+    changes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Closed {
+        failures: u32,
+    },
+    /// The store is not asked until then. `openings` is the number of times in a row.
+    Open {
+        until: Instant,
+        openings: u32,
+    },
+    /// One call asks. Another may ask if there is no outcome by then.
+    Probing {
+        until: Instant,
+        openings: u32,
+    },
+}
+
+/// The permission to ask the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asks {
-    Store,
-    /// Nothing for this time.
-    Nothing(Duration),
+pub(super) struct Asks {
+    changes: u64,
 }
 
 impl Breaker {
     /// Returns a closed breaker for calls with this deadline.
     pub(super) fn new(deadline: Duration) -> Self {
-        Breaker {
-            origin: Instant::now(),
-            open_until: AtomicU64::new(0),
-            failures: AtomicU32::new(0),
-            openings: AtomicU32::new(0),
-            probe: micros(deadline).max(1),
-            random: RandomState::new(),
-        }
+        let state = State { kind: Kind::Closed { failures: 0 }, changes: 0 };
+        Breaker { state: Mutex::new(state), probe: deadline, random: RandomState::new() }
     }
 
-    fn now(&self) -> u64 {
-        micros(self.origin.elapsed())
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether a call may ask the store.
-    pub(super) fn asks(&self) -> Asks {
-        let until = self.open_until.load(Ordering::Relaxed);
-        if until == 0 {
-            return Asks::Store;
+    /// Returns whether a call may ask the store. The error is the time until one may.
+    pub(super) fn asks(&self) -> Result<Asks, Duration> {
+        let mut state = self.lock();
+        match state.kind {
+            Kind::Closed { .. } => {}
+            Kind::Open { until, openings } | Kind::Probing { until, openings } => {
+                let now = Instant::now();
+                if now < until {
+                    return Err(until - now);
+                }
+                state.change(Kind::Probing { until: now + self.probe, openings });
+            }
         }
-        let now = self.now();
-        if now < until {
-            return Asks::Nothing(Duration::from_micros(until - now));
-        }
-        // One call asks. The others wait until it has an answer, or has none by its deadline.
-        match self.open_until.compare_exchange(until, now + self.probe, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) | Err(0) => Asks::Store,
-            Err(until) => Asks::Nothing(Duration::from_micros(until.saturating_sub(now))),
-        }
+        Ok(Asks { changes: state.changes })
     }
 
     /// Called when the store has answered.
     pub(super) fn succeeded(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-            self.openings.store(0, Ordering::Relaxed);
-            self.open_until.store(0, Ordering::Relaxed);
+        let mut state = self.lock();
+        match state.kind {
+            Kind::Closed { failures: 0 } => {}
+            // Failures of calls that asked before this count no longer.
+            _ => state.change(Kind::Closed { failures: 0 }),
         }
     }
 
-    /// Called when the store has failed.
-    pub(super) fn failed(&self) {
-        let before = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_add(1)));
-        let failures = before.unwrap_or(u32::MAX).saturating_add(1);
-        let (until, now) = (self.open_until.load(Ordering::Relaxed), self.now());
-        // A call that asked before the breaker opened changes nothing: the breaker is open for longer than one probe
-        // takes, or it is not open and this is one of the first failures.
-        let is_probed = until != 0 && until <= now + self.probe;
-        if failures < FAILURES || until != 0 && !is_probed {
+    /// Called when the store has failed for a call that asked.
+    pub(super) fn failed(&self, asked: Asks) {
+        let mut state = self.lock();
+        if asked.changes != state.changes {
             return;
         }
-        let openings = self.openings.load(Ordering::Relaxed);
-        let longest = micros(FIRST.saturating_mul(1 << openings.min(10)).min(LONGEST));
-        let next = now + longest - self.random.hash_one(now) % (longest / 2 + 1);
-        if self.open_until.compare_exchange(until, next.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.openings.store(openings.saturating_add(1), Ordering::Relaxed);
+        match &mut state.kind {
+            Kind::Closed { failures } => {
+                *failures += 1;
+                if *failures >= FAILURES {
+                    self.open(&mut state, 0);
+                }
+            }
+            Kind::Probing { openings, .. } => {
+                let openings = openings.saturating_add(1);
+                self.open(&mut state, openings);
+            }
+            Kind::Open { .. } => {}
         }
+    }
+
+    fn open(&self, state: &mut State, openings: u32) {
+        let longest = FIRST.saturating_mul(1 << openings.min(10)).min(LONGEST);
+        let random = (self.random.hash_one(state.changes) >> 32) as f64 / f64::from(u32::MAX);
+        state.change(Kind::Open { until: Instant::now() + longest.mul_f64(1.0 - random / 2.0), openings });
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+impl State {
+    fn change(&mut self, kind: Kind) {
+        self.kind = kind;
+        self.changes += 1;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open_for(breaker: &Breaker) -> Duration {
-        match breaker.asks() {
-            Asks::Store => panic!("it is closed"),
-            Asks::Nothing(time) => time,
+    const DEADLINE: Duration = Duration::from_millis(100);
+
+    fn fail(breaker: &Breaker, times: u32) {
+        for _ in 0..times {
+            breaker.failed(breaker.asks().unwrap());
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn opens_after_three_failures_and_one_call_asks_again() {
-        let breaker = Breaker::new(Duration::from_millis(10));
-        for _ in 0..3 {
-            assert_eq!(breaker.asks(), Asks::Store);
-            breaker.failed();
-        }
-        let time = open_for(&breaker);
+        let breaker = Breaker::new(DEADLINE);
+        let early: Vec<Asks> = (0..100).map(|_| breaker.asks().unwrap()).collect();
+        fail(&breaker, 3);
+        let time = breaker.asks().unwrap_err();
         assert!(time <= FIRST && time >= FIRST / 2, "{time:?}");
-        // Calls that began before it opened.
-        breaker.failed();
-        breaker.failed();
-        assert_eq!(open_for(&breaker), time);
+        // The calls that asked before it opened.
+        early.iter().for_each(|&asked| breaker.failed(asked));
+        assert_eq!(breaker.asks().unwrap_err(), time);
 
         tokio::time::advance(FIRST).await;
-        assert_eq!(breaker.asks(), Asks::Store);
-        open_for(&breaker); // one call asks
-        breaker.failed();
-        let second = open_for(&breaker);
+        let probe = breaker.asks().unwrap();
+        breaker.asks().unwrap_err(); // one call asks
+        early.iter().for_each(|&asked| breaker.failed(asked));
+        breaker.failed(probe);
+        let second = breaker.asks().unwrap_err();
         assert!(second >= FIRST && second <= 2 * FIRST, "{second:?}");
 
         tokio::time::advance(2 * FIRST).await;
-        assert_eq!(breaker.asks(), Asks::Store);
+        breaker.asks().unwrap();
         breaker.succeeded();
-        assert_eq!(breaker.asks(), Asks::Store);
-        assert_eq!(breaker.asks(), Asks::Store);
+        fail(&breaker, 2);
+        breaker.asks().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_asks_and_is_dropped_does_not_keep_it_open() {
-        let breaker = Breaker::new(Duration::from_millis(10));
-        (0..3).for_each(|_| breaker.failed());
+        let breaker = Breaker::new(DEADLINE);
+        fail(&breaker, 3);
         tokio::time::advance(FIRST).await;
-        assert_eq!(breaker.asks(), Asks::Store);
-        tokio::time::advance(Duration::from_millis(11)).await;
-        assert_eq!(breaker.asks(), Asks::Store);
+        breaker.asks().unwrap();
+        tokio::time::advance(DEADLINE).await;
+        breaker.asks().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_success_between_failures_keeps_it_closed() {
-        let breaker = Breaker::new(Duration::from_millis(10));
+        let breaker = Breaker::new(DEADLINE);
         for _ in 0..10 {
-            breaker.failed();
-            breaker.failed();
+            let before = breaker.asks().unwrap();
+            fail(&breaker, 2);
             breaker.succeeded();
+            // It asked before the success.
+            breaker.failed(before);
         }
-        assert_eq!(breaker.asks(), Asks::Store);
+        fail(&breaker, 2);
+        breaker.asks().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_time_is_two_seconds() {
-        let breaker = Breaker::new(Duration::from_millis(10));
-        (0..3).for_each(|_| breaker.failed());
+        let breaker = Breaker::new(DEADLINE);
+        fail(&breaker, 3);
         for _ in 0..20 {
             tokio::time::advance(LONGEST).await;
-            assert_eq!(breaker.asks(), Asks::Store);
-            breaker.failed();
-            assert!(open_for(&breaker) <= LONGEST);
+            fail(&breaker, 1);
+            assert!(breaker.asks().unwrap_err() <= LONGEST);
         }
-        assert!(open_for(&breaker) >= LONGEST / 2);
+        assert!(breaker.asks().unwrap_err() >= LONGEST / 2);
+    }
+
+    /// On a store that answers in the end, it is closed in the end, whatever the threads did before.
+    #[tokio::test]
+    async fn it_never_stays_open_on_a_store_that_answers() {
+        for _ in 0..200 {
+            let breaker = Breaker::new(Duration::from_millis(1));
+            std::thread::scope(|scope| {
+                for fails in [true, false] {
+                    let breaker = &breaker;
+                    scope.spawn(move || {
+                        for _ in 0..200 {
+                            match breaker.asks() {
+                                Ok(asked) if fails => breaker.failed(asked),
+                                Ok(_) => breaker.succeeded(),
+                                Err(_) => {}
+                            }
+                        }
+                    });
+                }
+            });
+            breaker.succeeded();
+            assert!(breaker.asks().is_ok());
+        }
     }
 }

@@ -44,7 +44,8 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiter<K, RedisStore> {
 
 impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     /// Sets the beginning of the store's keys: `brimful` by default. Limiters with the same prefix share the buckets of
-    /// equal keys, so limiters of different purposes need different prefixes.
+    /// equal keys, so limiters of different purposes need different prefixes, and so does a limiter whose list of quotas
+    /// becomes longer or changes its order. (The numbers of a quota may change.)
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -64,13 +65,13 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
 
     /// Gives each request an id that the store remembers for this time, so that a request whose reply was lost is
     /// repeated once, within the deadline, and charged once. By default it is not repeated. Each remembered request takes
-    /// about as much of the store's memory as a bucket.
+    /// about as much of the store's memory as a bucket. The time has to be longer than the deadline.
     pub fn repeat_lost(mut self, remembered: Duration) -> Self {
         self.remembered = Some(remembered);
         self
     }
 
-    /// Sets a function that is called, on the task of the call, when the store has failed.
+    /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
         self.hook = Some(Box::new(hook));
         self
@@ -84,6 +85,9 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     pub fn build<S: Store>(self, store: S) -> Result<RedisRateLimiter<K, S>, BuildError> {
         if self.deadline.is_zero() {
             return Err(BuildError::NoDeadline);
+        }
+        if let Some(remembered) = self.remembered.filter(|remembered| *remembered <= self.deadline) {
+            return Err(BuildError::Remembered(remembered, self.deadline));
         }
         let limits = self.quotas.as_slice().iter().map(Limit::new);
         let requests = Requests {

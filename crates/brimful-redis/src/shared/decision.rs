@@ -49,11 +49,13 @@ impl SharedDecision {
         let states =
             quotas.iter().zip(limits).zip(&outcome.buckets).map(|(((name, quota), (limit, amount)), bucket)| {
                 let (deficit, amount) = (bucket.0, *amount);
+                let ahead = Duration::from_micros(outcome.ahead);
                 let missing = (deficit + amount).saturating_sub(limit.capacity());
                 let retry_after = match outcome.admitted || amount == 0 {
                     true => Some(Duration::ZERO),
                     false if amount > limit.capacity() => None,
-                    false => Some(limit.time(missing)),
+                    false if missing == 0 => Some(Duration::ZERO),
+                    false => Some(ahead + limit.time(missing)),
                 };
                 LimitState {
                     name: name.to_owned(),

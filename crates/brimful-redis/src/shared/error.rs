@@ -131,6 +131,8 @@ pub enum BuildError {
     LocalShare(u32, String),
     /// The deadline is zero.
     NoDeadline,
+    /// Requests would be remembered for this time, which is not longer than this deadline.
+    Remembered(Duration, Duration),
     /// There is no tokio runtime here, on which unused tokens are given back.
     NoRuntime,
     /// The credits of leases cannot be kept, for this reason.
@@ -142,6 +144,12 @@ impl fmt::Display for BuildError {
         match self {
             BuildError::Limit(error) => error.fmt(f),
             BuildError::LocalShare(n, why) => write!(f, "LocalShare({n}) is no share of the quota: {why}"),
+            BuildError::Remembered(time, deadline) => {
+                write!(
+                    f,
+                    "requests that are remembered for {time:?} may be forgotten within the deadline of {deadline:?}"
+                )
+            }
             BuildError::NoRuntime => f.write_str("no tokio runtime here: build the limiter inside one"),
             BuildError::Credits(why) => write!(f, "no credits for leases: {why}"),
             BuildError::NoDeadline => f.write_str("a deadline of 0s leaves no time to ask the store: 100ms is usual"),

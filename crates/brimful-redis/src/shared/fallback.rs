@@ -18,7 +18,9 @@ pub enum FailurePolicy {
     Allow,
     /// Decides by buckets of this process, whose quotas are the limiter's divided by this number of processes. A bucket
     /// starts empty at its first call in an outage. So all processes together admit at most `rate × T` in an outage of
-    /// the length T, and a further burst if an outage before it was so long ago that the buckets are full again.
+    /// the length T, and a further burst if an outage before it was so long ago that the buckets are full again. While only
+    /// some requests fail, the store grants its rate too: twice the rate together. After the outage, the store's bucket is
+    /// as full as if nothing had been granted.
     ///
     /// A burst of less than one token for each process is rounded up to one token.
     LocalShare(u32),

@@ -273,9 +273,20 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     pub(crate) fn time_until(&self, outcome: &Outcome, n: Tokens) -> Wait {
         let each = self.limits.iter().zip(&outcome.buckets).enumerate().map(|(nth, (limit, bucket))| {
             let missing = (bucket.0 + limit.cost(n)).saturating_sub(limit.capacity());
-            Wait { time: limit.time(missing), limit: nth }
+            let ahead = if missing > 0 { Duration::from_micros(outcome.ahead) } else { Duration::ZERO };
+            Wait { time: ahead + limit.time(missing), limit: nth }
         });
         each.max_by_key(|wait| wait.time).unwrap_or(Wait { time: Duration::ZERO, limit: 0 })
+    }
+
+    /// Returns the longest time for a decision.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.requests.deadline
+    }
+
+    /// Returns whether a burst is below one token, so that no whole token can be taken.
+    pub(crate) fn has_small_burst(&self) -> bool {
+        self.quotas.as_slice().iter().any(|quota| quota.capacity() < Tokens::ONE)
     }
 
     /// Returns half of the least burst, in whole tokens.
@@ -307,7 +318,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 }
 
 /// The time until a limit has tokens, and the index of the limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wait {
     pub(crate) time: Duration,
     pub(crate) limit: usize,

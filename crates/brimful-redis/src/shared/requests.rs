@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::breaker::{Asks, Breaker};
+use super::breaker::Breaker;
 use super::error::Unavailable;
 use super::stats::Counters;
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store};
@@ -32,12 +32,13 @@ impl<S: Store> Requests<S> {
         operation: Operation,
         limits: &[(Limit, u64)],
     ) -> Result<Outcome, Unavailable> {
-        if let Asks::Nothing(time) = self.breaker.asks() {
-            return Err(Unavailable::Open(time));
-        }
+        let asked = match self.breaker.asks() {
+            Ok(asked) => asked,
+            Err(time) => return Err(self.report(Unavailable::Open(time))),
+        };
         self.counters.asked();
         let id = self.remembered.filter(|_| operation != Operation::Peek).map(|time| (next_id(), time));
-        let request = Request { key, operation, limits, id };
+        let request = Request { key, operation, limits, id, patience: self.deadline };
         let failure = match tokio::time::timeout(self.deadline, self.ask_until_done(request)).await {
             Ok(Ok(outcome)) => {
                 self.breaker.succeeded();
@@ -47,11 +48,16 @@ impl<S: Store> Requests<S> {
             Err(_) => Unavailable::TimedOut(self.deadline),
         };
         self.counters.failed();
-        self.breaker.failed();
+        self.breaker.failed(asked);
+        Err(self.report(failure))
+    }
+
+    /// Calls the hook.
+    fn report(&self, failure: Unavailable) -> Unavailable {
         if let Some(hook) = &self.hook {
             hook(&failure);
         }
-        Err(failure)
+        failure
     }
 
     /// Asks the store, and asks once more if the first outcome is not known and nothing is charged twice.
@@ -64,7 +70,11 @@ impl<S: Store> Requests<S> {
         if !(error.may_be_done && is_safe) {
             return Err(Unavailable::Failed(error));
         }
-        self.store.decide(request).await.map_err(Unavailable::Failed)
+        self.store.decide(request).await.map_err(|mut error| {
+            // The first attempt may have been executed, whatever became of the second.
+            error.may_be_done = true;
+            Unavailable::Failed(error)
+        })
     }
 }
 

@@ -68,10 +68,14 @@ async fn stopped_for_a_while() {
         .unwrap();
     limiter.try_acquire("k").await.unwrap();
     server.signal("-STOP");
-    let time = longest(&limiter, 200, |decision| decision.unwrap()).await;
-    println!("stopped: the longest decision took {time:?}, {:?}", limiter.stats());
+    let (stopped, mut time) = (Instant::now(), Duration::ZERO);
+    while stopped.elapsed() < Duration::from_secs(5) {
+        time = time.max(longest(&limiter, 20, |decision| decision.unwrap()).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    println!("stopped for five seconds: the longest decision took {time:?}, {:?}", limiter.stats());
     assert!(time < 10 * DEADLINE, "{time:?}");
-    assert_eq!(limiter.stats().admitted_by_policy, 200);
+    assert_eq!(limiter.stats().admitted, 1);
     server.signal("-CONT");
     let begun = Instant::now();
     while limiter.decide("k", 1).await.source() != Source::Store {
@@ -173,8 +177,7 @@ async fn a_thousand_tasks_when_the_server_comes_back() {
     }
     println!("{admitted} of 1000 admitted: {:?}", limiter.stats());
     // Some may be charged whose reply came after the deadline.
-    assert!(admitted <= 500, "{admitted}");
-    assert!(admitted >= 400, "{admitted}");
+    assert!((100..=500).contains(&admitted), "{admitted}");
 }
 
 /// A limiter of 1000 tokens behind a proxy to a server.
@@ -251,4 +254,29 @@ async fn a_reply_that_is_lost_after_the_execution() {
     limiter.try_acquire("k").await.unwrap();
     assert_eq!(charged(&server).await, 4);
     assert_eq!(limiter.stats().failures, 0);
+}
+
+/// A connection that takes longer than a deadline is made all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_is_slower_than_the_deadline() {
+    let server = server!();
+    let (proxy, limiter) = behind_proxy(&server, false).await;
+    proxy.set(Mode::SlowHandshake);
+    println!("after a slow handshake: decides after {:?}", recovers(&limiter).await);
+}
+
+/// A server that has become a replica refuses to write, and keeps its connections: another one is made, which may lead to
+/// the new primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_has_become_a_replica() {
+    let (server, other) = (server!(), server!());
+    let (proxy, limiter) = behind_proxy(&server, false).await;
+    let mut connection = server.connection().await;
+    let command = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(other.port()).clone();
+    let _: () = command.query_async(&mut connection).await.unwrap();
+    let demoted = limiter.try_acquire("k").await.unwrap_err();
+    assert!(matches!(demoted, SharedError::Unavailable(Unavailable::Failed(_))), "{demoted}");
+    proxy.lead_to(other.port());
+    println!("the other server decides after {:?}", recovers(&limiter).await);
+    assert_eq!(charged(&other).await, 1);
 }

@@ -1,7 +1,10 @@
 //! Leases, on a real server.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use brimful::Quota;
@@ -222,4 +225,55 @@ async fn the_policy_decides_when_the_credit_is_used_up() {
         assert!(begun.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Calls that no lease serves leave nothing behind.
+#[tokio::test]
+async fn many_keys_with_large_costs_leave_room_for_others() {
+    let server = server!();
+    let builder = RedisRateLimiter::<str>::builder(slow(1_000)).deadline(Duration::from_secs(20)).leased();
+    let limiter = builder.max_batch(10).max_keys(20).build(server.store().await).unwrap();
+    for nth in 0..100 {
+        limiter.try_acquire_n(&format!("large-{nth}"), 11).await.unwrap();
+    }
+    for nth in 0..100 {
+        limiter.try_acquire(&format!("small-{nth}")).await.unwrap();
+    }
+    assert_eq!(limiter.leases(), 20);
+    assert_eq!(left(&server, slow(1_000), "small-99").await, 999);
+}
+
+/// A batch that a dropped call has asked for comes to the credit.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_give_up_lose_no_batch() {
+    let server = server!();
+    let quota = slow(5_000);
+    let limiter = leased(&server, quota, 500).await;
+    let (mut granted, mut dropped) = (0, 0);
+    for nth in 0..40_000 {
+        // Polled for some time, and then dropped.
+        let mut call = pin!(limiter.try_acquire("k"));
+        let mut polls = 0;
+        let outcome = poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+            Poll::Pending if polls > nth % 1_000 => Poll::Ready(None),
+            Poll::Pending => {
+                polls += 1;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        });
+        match outcome.await {
+            Some(Ok(())) => granted += 1,
+            Some(Err(_)) => {}
+            None => dropped += 1,
+        }
+    }
+    limiter.give_back().await;
+    let left = left(&server, quota, "k").await;
+    println!("{granted} granted, {dropped} gave up, {left} left");
+    // A call that gave up while its own request was on its way may have been charged its token, and no more.
+    let requests = limiter.stats().requests;
+    assert!(granted + left + requests as u32 >= 5_000, "{granted}, {left}, {requests}");
+    assert!(granted + left <= 5_000, "{granted}, {left}");
 }

@@ -7,7 +7,13 @@ use brimful::{Quota, Quotas, Tokens};
 use brimful_redis::engine::{Limit, Operation, Request, RequestId, Store};
 use brimful_redis::{RedisRateLimiter, SharedError, Source};
 
-use crate::server::server;
+use crate::server::{Server, server};
+
+/// A limiter whose decisions are not hurried, also on a busy machine.
+async fn limiter(server: &Server, quotas: impl Into<Quotas>) -> RedisRateLimiter<str> {
+    let builder = RedisRateLimiter::<str>::builder(quotas).deadline(Duration::from_secs(20));
+    builder.build(server.store().await).unwrap()
+}
 
 /// Slower than any test.
 fn slow(burst: u32) -> Quota {
@@ -17,7 +23,7 @@ fn slow(burst: u32) -> Quota {
 #[tokio::test]
 async fn takes_until_the_bucket_is_empty_and_keeps_keys_apart() {
     let server = server!();
-    let limiter = RedisRateLimiter::<str>::builder(slow(3)).build(server.store().await).unwrap();
+    let limiter = limiter(&server, slow(3)).await;
     for _ in 0..3 {
         limiter.try_acquire("alice").await.unwrap();
     }
@@ -40,7 +46,7 @@ async fn limiters_of_many_processes_share_a_bucket() {
     let mut tasks = Vec::new();
     for _ in 0..4 {
         // A connection of its own, as another process has.
-        let limiter = RedisRateLimiter::<str>::builder(slow(500)).build(server.store().await).unwrap();
+        let limiter = limiter(&server, slow(500)).await;
         tasks.push(tokio::spawn(async move {
             let mut admitted = 0;
             for _ in 0..250 {
@@ -60,7 +66,7 @@ async fn limiters_of_many_processes_share_a_bucket() {
 async fn several_quotas_are_charged_together_or_not_at_all() {
     let server = server!();
     let quotas: Quotas = "burst: 1/day burst 2; daily: 1/day burst 10".parse().unwrap();
-    let limiter = RedisRateLimiter::<str>::builder(quotas).build(server.store().await).unwrap();
+    let limiter = limiter(&server, quotas).await;
     let decision = limiter.decide("alice", 2).await;
     assert!(decision.allowed() && decision.source() == Source::Store);
     let remaining: Vec<(&str, u32)> =
@@ -81,7 +87,7 @@ async fn several_quotas_are_charged_together_or_not_at_all() {
 #[tokio::test]
 async fn the_wait_that_an_error_reports_is_sufficient() {
     let server = server!();
-    let limiter = RedisRateLimiter::<str>::builder(Quota::per_second(50).burst(1)).build(server.store().await).unwrap();
+    let limiter = limiter(&server, Quota::per_second(50).burst(1)).await;
     limiter.try_acquire("alice").await.unwrap();
     for _ in 0..5 {
         if let Err(refused) = limiter.try_acquire("alice").await {
@@ -102,7 +108,7 @@ async fn the_wait_that_an_error_reports_is_sufficient() {
 async fn peek_add_reset_and_settle() {
     let server = server!();
     let quota = slow(10).max_debt(5);
-    let limiter = RedisRateLimiter::<str>::builder(quota).build(server.store().await).unwrap();
+    let limiter = limiter(&server, quota).await;
     let remaining = async || limiter.peek("alice").await.unwrap().limits()[0].remaining;
     assert_eq!(remaining().await, 10);
     limiter.try_reserve_n("alice", 6).await.unwrap().commit(2).await.unwrap();
@@ -126,11 +132,10 @@ async fn peek_add_reset_and_settle() {
 async fn a_bucket_is_forgotten_when_it_is_full_again_and_not_before() {
     let server = server!();
     let mut connection = server.connection().await;
-    let limiter =
-        RedisRateLimiter::<str>::builder(Quota::per_second(10).burst(10)).build(server.store().await).unwrap();
+    let limiter = limiter(&server, Quota::per_second(10).burst(10)).await;
     limiter.try_acquire_n("alice", 3).await.unwrap();
     let expires: i64 = redis::cmd("PTTL").arg("{brimful:alice}").query_async(&mut connection).await.unwrap();
-    assert!(expires > 200 && expires <= 300, "{expires}");
+    assert!(expires > 0 && expires <= 300, "{expires}");
     limiter.reset("alice").await.unwrap();
     let keys: u64 = redis::cmd("DBSIZE").query_async(&mut connection).await.unwrap();
     assert_eq!(keys, 0);
@@ -146,7 +151,7 @@ async fn a_bucket_takes_120_bytes_at_most() {
     let server = server!();
     let mut connection = server.connection().await;
     let quota = Quota::per_second(100).burst(200);
-    let limiter = RedisRateLimiter::<str>::builder(quota).build(server.store().await).unwrap();
+    let limiter = limiter(&server, quota).await;
     for key in ["a", "203.0.113.77", "user-1234567"] {
         limiter.try_acquire_n(key, 100).await.unwrap();
         let name = format!("{{brimful:{key}}}");
@@ -162,8 +167,13 @@ async fn a_request_with_an_id_is_charged_once() {
     let store = server.store().await;
     let limits = [(Limit::new(&slow(10)).unwrap(), 1)].map(|(limit, n)| (limit, limit.cost(Tokens::new(n))));
     let lifetime = Duration::from_secs(60);
-    let take =
-        |id| Request { key: "k", operation: Operation::Take, limits: &limits, id: Some((RequestId(id), lifetime)) };
+    let take = |id| Request {
+        key: "k",
+        operation: Operation::Take,
+        limits: &limits,
+        id: Some((RequestId(id), lifetime)),
+        patience: lifetime,
+    };
     let first = store.decide(take(1)).await.unwrap();
     assert_eq!(store.decide(take(1)).await.unwrap(), first);
     let second = store.decide(take(2)).await.unwrap();
@@ -177,14 +187,14 @@ async fn a_request_with_an_id_is_charged_once() {
 #[tokio::test]
 async fn a_changed_quota_keeps_what_was_taken() {
     let server = server!();
-    let before = RedisRateLimiter::<str>::builder(slow(100)).build(server.store().await).unwrap();
+    let before = limiter(&server, slow(100)).await;
     before.try_acquire_n("alice", 60).await.unwrap();
-    let after = RedisRateLimiter::<str>::builder(Quota::per_hour(1).burst(80)).build(server.store().await).unwrap();
+    let after = limiter(&server, Quota::per_hour(1).burst(80)).await;
     let remaining = after.peek("alice").await.unwrap().limits()[0].remaining;
     assert!(remaining == 20 || remaining == 19, "{remaining}");
     // Another limit beside it starts full.
     let more: Quotas = "1/h burst 80; 1/day burst 7".parse().unwrap();
-    let more = RedisRateLimiter::<str>::builder(more).build(server.store().await).unwrap();
+    let more = limiter(&server, more).await;
     assert_eq!(more.peek("alice").await.unwrap().limits()[1].remaining, 7);
 }
 
@@ -192,8 +202,7 @@ async fn a_changed_quota_keeps_what_was_taken() {
 async fn the_clock_of_the_server_does_not_run_backwards_for_a_key() {
     let server = server!();
     let mut connection = server.connection().await;
-    let limiter =
-        RedisRateLimiter::<str>::builder(Quota::per_second(1000).burst(10)).build(server.store().await).unwrap();
+    let limiter = limiter(&server, Quota::per_second(1000).burst(10)).await;
     limiter.try_acquire_n("alice", 10).await.unwrap();
     // As if the server's clock had been an hour ahead when the bucket was changed.
     let state: Vec<u8> = redis::cmd("GET").arg("{brimful:alice}").query_async(&mut connection).await.unwrap();
@@ -222,9 +231,7 @@ async fn the_clock_of_the_server_does_not_run_backwards_for_a_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bound_holds_for_many_tasks() {
     let server = server!();
-    let limiter = Arc::new(
-        RedisRateLimiter::<str>::builder(Quota::per_second(2_000).burst(100)).build(server.store().await).unwrap(),
-    );
+    let limiter = Arc::new(limiter(&server, Quota::per_second(2_000).burst(100)).await);
     let mut connection = server.connection().await;
     let time = async |connection: &mut redis::aio::MultiplexedConnection| {
         let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(connection).await.unwrap();
@@ -249,4 +256,20 @@ async fn the_bound_holds_for_many_tasks() {
     }
     let passed = time(&mut connection).await - begun;
     assert!(admitted >= 100 && admitted <= 100 + 2_000 * passed / 1_000_000, "{admitted} in {passed} us");
+}
+
+/// The bucket earns from its first call on, also if that was refused; and it does not start anew when it is full.
+#[tokio::test]
+async fn a_bucket_that_starts_below_its_burst() {
+    let server = server!();
+    let quota = Quota::per_second(50).burst(2).initial(0);
+    let limiter = limiter(&server, quota).await;
+    let refused = limiter.try_acquire("alice").await.unwrap_err();
+    tokio::time::sleep(refused.retry_after().unwrap()).await;
+    limiter.try_acquire("alice").await.unwrap();
+    limiter.reset("alice").await.unwrap();
+    limiter.try_acquire_n("alice", 2).await.unwrap();
+    // Full again, and kept for some time.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    limiter.try_acquire_n("alice", 2).await.unwrap();
 }

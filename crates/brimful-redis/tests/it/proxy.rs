@@ -17,23 +17,30 @@ pub(crate) enum Mode {
     HalfOpen = 2,
     /// Requests arrive, and the connection is closed in place of the reply.
     LoseReply = 3,
+    /// The connections are closed, and on new ones the first replies take three deadlines.
+    SlowHandshake = 4,
 }
 
 /// A proxy on loopback, which ends with the runtime of the test.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     mode: Arc<AtomicU32>,
+    server: Arc<AtomicU32>,
 }
 
 impl Proxy {
     /// Starts a proxy to a port.
     pub(crate) async fn to(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Proxy { port: listener.local_addr().unwrap().port(), mode: Arc::default() };
-        let mode = proxy.mode.clone();
+        let proxy = Proxy {
+            port: listener.local_addr().unwrap().port(),
+            mode: Arc::default(),
+            server: Arc::new(AtomicU32::new(port.into())),
+        };
+        let (mode, server) = (proxy.mode.clone(), proxy.server.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, port, mode.clone()));
+                tokio::spawn(carry(client, server.load(Ordering::SeqCst) as u16, mode.clone()));
             }
         });
         proxy
@@ -41,6 +48,11 @@ impl Proxy {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.mode.store(mode as u32, Ordering::SeqCst);
+    }
+
+    /// Leads new connections to another server.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.server.store(port.into(), Ordering::SeqCst);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -69,8 +81,15 @@ async fn carry(client: TcpStream, port: u16, mode: Arc<AtomicU32>) {
         }
     };
     let replies = async move {
-        let mut bytes = vec![0; 65_536];
+        let (mut bytes, mut is_new) = (vec![0; 65_536], true);
+        let began_slowly = is(&mode, Mode::SlowHandshake);
         while let Ok(n @ 1..) = from_server.read(&mut bytes).await {
+            if is(&mode, Mode::SlowHandshake) && !began_slowly {
+                return;
+            }
+            if began_slowly && std::mem::take(&mut is_new) {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
             if is(&mode, Mode::LoseReply) {
                 // Once.
                 mode.store(Mode::Pass as u32, Ordering::SeqCst);

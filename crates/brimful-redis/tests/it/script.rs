@@ -26,7 +26,11 @@ async fn load(connection: &mut MultiplexedConnection) -> String {
     // The argument is removed, because the script counts its arguments.
     let at = "(function() local at = table.remove(ARGV); return { string.sub(at, 1, -7), string.sub(at, -6) } end)()";
     let source = replaced(SOURCE.to_owned(), "redis.call('TIME')", at);
-    let source = replaced(source, ", 'PX', string.format('%.0f', millis)", "");
+    let source = replaced(
+        source,
+        "'PSETEX', KEYS[1], ceil((now - real + micros_to_full) / 1000), packed",
+        "'SET', KEYS[1], packed",
+    );
     redis::cmd("SCRIPT").arg("LOAD").arg(source).query_async(connection).await.unwrap()
 }
 
@@ -49,9 +53,13 @@ impl Step {
     fn command(&self, script: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(script).arg(1).arg(format!("{{key-{}}}", self.key)).arg(self.name).arg(0);
-        for (limit, amount) in &self.limits {
-            command.arg(&[limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt()]);
-            command.arg(&[limit.initial_deficit(), *amount]);
+        let numbers = |limit: &Limit| {
+            [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
+        };
+        let numbers = self.limits.iter().flat_map(|(limit, _)| numbers(limit));
+        command.arg(numbers.flat_map(|number| number.to_be_bytes().into_iter().skip(1)).collect::<Vec<u8>>());
+        for (_, amount) in &self.limits {
+            command.arg(*amount);
         }
         command.arg(self.at);
         command
@@ -126,12 +134,14 @@ fn expected(buckets: &mut HashMap<usize, Vec<Bucket>>, step: &Step) -> Vec<u64> 
         None => limits.iter().map(|(limit, _)| Bucket::new(limit, *at)).collect(),
     };
     let (admitted, done) = execute(*operation, &mut now, limits);
-    let changed = *operation == Operation::Reset || done.iter().any(|&done| done > 0);
-    let mut reply = vec![u64::from(admitted), now[0].mark];
+    let starts_low = limits.iter().any(|(limit, _)| limit.initial_deficit() > 0);
+    let is_new = !buckets.contains_key(key);
+    let changed = *operation == Operation::Reset || done.iter().any(|&done| done > 0) || is_new && starts_low;
+    let mut reply = vec![u64::from(admitted), now[0].mark, now[0].mark - at];
     reply.extend(now.iter().zip(done).flat_map(|(bucket, done)| [bucket.deficit, done]));
     if changed {
         // Full buckets are not stored.
-        if now.iter().all(|bucket| bucket.deficit == 0) {
+        if now.iter().all(|bucket| bucket.deficit == 0) && !starts_low {
             buckets.remove(key);
         } else {
             buckets.insert(*key, now);
@@ -248,7 +258,7 @@ async fn the_script_decides_as_the_core() {
             all += 1;
             if by_core != admitted {
                 // The units by which the bucket is above or below the cost.
-                let (deficit, amount) = (reply[2] - if admitted { step.limits[0].1 } else { 0 }, step.limits[0].1);
+                let (deficit, amount) = (reply[3] - if admitted { step.limits[0].1 } else { 0 }, step.limits[0].1);
                 let margin = (limit.capacity() as f64 - deficit as f64 - amount as f64) / limit.per_token() as f64;
                 let units = margin.abs() / quota.resolution().as_f64();
                 assert!(units <= 3.0, "{quota}: {cost} at {}: script {admitted}, core {by_core}: {margin}", step.at);

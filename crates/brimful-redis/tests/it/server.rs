@@ -29,12 +29,15 @@ pub(crate) use server;
 impl Server {
     /// Starts a server with these further options; `None` if there is no `redis-server`.
     pub(crate) fn start(options: &[&str]) -> Option<Server> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        match spawn(port, &options) {
-            Ok(child) => {
-                let server = Server { child, port, options };
-                server.wait();
+        match spawn(free_port(), &options) {
+            Ok((child, port)) => {
+                let mut server = Server { child, port, options };
+                // Another program may have taken the port since.
+                while !server.wait() {
+                    server.kill();
+                    (server.child, server.port) = spawn(free_port(), &server.options).unwrap();
+                }
                 Some(server)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -69,8 +72,8 @@ impl Server {
 
     /// Starts the server again on the same port, without its data.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(self.port, &self.options).unwrap();
-        self.wait();
+        (self.child, self.port) = spawn(self.port, &self.options).unwrap();
+        assert!(self.wait(), "the port was taken");
     }
 
     /// Stops the process, or lets it go on.
@@ -80,16 +83,19 @@ impl Server {
         assert!(status.success());
     }
 
-    /// Waits until the server answers.
-    fn wait(&self) {
+    /// Waits until the server answers. Returns `false` if another one does, or if it has ended.
+    fn wait(&mut self) -> bool {
         let begun = Instant::now();
         let client = redis::Client::open(self.url()).unwrap();
         loop {
             let answer = client
                 .get_connection_with_timeout(Duration::from_millis(500))
-                .and_then(|mut connection| redis::cmd("PING").query::<String>(&mut connection));
+                .and_then(|mut connection| redis::cmd("INFO").arg("server").query::<String>(&mut connection));
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
             match answer {
-                Ok(_) => return,
+                Ok(info) => return info.contains(&format!("process_id:{}\r\n", self.child.id())),
                 Err(error) if begun.elapsed() > Duration::from_secs(20) => {
                     panic!("the server does not answer: {error}")
                 }
@@ -106,9 +112,19 @@ impl Drop for Server {
     }
 }
 
-fn spawn(port: u16, options: &[String]) -> io::Result<Child> {
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn spawn(port: u16, options: &[String]) -> io::Result<(Child, u16)> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.args(["--dir", &std::env::temp_dir().to_string_lossy(), "--dbfilename", &format!("brimful-{port}.rdb")]);
-    command.args(options).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    command
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map(|child| (child, port))
 }
