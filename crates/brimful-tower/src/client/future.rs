@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -103,8 +104,12 @@ where
                     .map(|(left, clone)| attempt(None, clone, service.clone(), left));
                 State::InFlight { future: service.call(request), turn: Some(turn), next }
             }
-            // The service that is ready stays there, for the next call: a permit that it may hold does not wait.
-            begun => State::Waiting { attempt: Some(attempt(Some(begun), request, service.clone(), u32::MAX)) },
+            begun => {
+                // The service that is ready makes this call: what it has reserved is for this one.
+                let next = service.clone();
+                let ready = mem::replace(service, next);
+                State::Waiting { attempt: Some(attempt(Some(begun), request, ready, u32::MAX)) }
+            }
         };
         ThrottleFuture { state, shared }
     }

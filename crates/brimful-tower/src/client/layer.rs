@@ -33,6 +33,9 @@ use crate::key::KeyExtractor;
 /// [deadline](ThrottleLayerBuilder::wait_up_to). If it cannot leave before, it fails with a
 /// [`ThrottleError`](crate::client::ThrottleError), usually at once.
 ///
+/// The service within is ready before a call takes its turn. If it reserves something for the call in `poll_ready`, as
+/// `tower`'s `ConcurrencyLimit` and `Buffer` do, that is held while the call waits, and freed if the call is dropped.
+///
 /// # What the server says
 ///
 /// The headers of each response are [read](crate::FromHeaders). Absurd values are clamped, and malformed ones are ignored.
