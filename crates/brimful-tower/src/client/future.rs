@@ -64,6 +64,8 @@ where
     /// Taken by the service.
     request: Option<Request<B>>,
     service: S,
+    /// Before the call has its turn, so that nothing comes between the turn and the call.
+    is_ready: bool,
     deadline: u64,
     /// The times that the call may be repeated after this attempt.
     left: u32,
@@ -93,8 +95,9 @@ where
     where
         S: Clone,
     {
-        let attempt = |begun, request, service, left| {
-            Box::new(Attempt { begun, request: Some(request), service, deadline, left, refusal: None })
+        let attempt = |begun: Option<_>, request, service, left| {
+            let is_ready = begun.is_some();
+            Box::new(Attempt { begun, request: Some(request), service, is_ready, deadline, left, refusal: None })
         };
         let state = match begun {
             Begun::Now(turn) => {
@@ -180,13 +183,13 @@ where
     S::Error: Into<BoxError>,
     P: Limits<B>,
 {
-    /// Begins the attempt again, unless the budget has no retry left.
+    /// Returns the attempt for a retry, unless the deadline is over or the budget has no retry left.
     fn again<R>(mut self: Box<Self>, shared: &Shared<P, R>) -> Option<Box<Self>> {
-        let request = self.request.as_ref()?;
-        if !shared.take_retry() {
+        self.request.as_ref()?;
+        if shared.limits.now() >= self.deadline || !shared.take_retry() {
             return None;
         }
-        self.begun = Some(shared.limits.begin(request, self.deadline).ok()?);
+        self.is_ready = false;
         self.left -= 1;
         Some(self)
     }
@@ -197,11 +200,27 @@ where
         shared: &Shared<P, R>,
         context: &mut Context<'_>,
     ) -> Poll<LeftResult<S::Future, P::Turn>> {
-        if let Some(Begun::Later(wait)) = &mut self.begun {
-            let turn = ready!(Pin::new(wait).poll(context))?;
-            self.begun = Some(Begun::Now(turn));
+        if !self.is_ready {
+            ready!(self.service.poll_ready(context)).map_err(Into::into)?;
+            self.is_ready = true;
         }
-        ready!(self.service.poll_ready(context)).map_err(Into::into)?;
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => {
+                let request = self.request.as_ref().expect("the call has not left yet");
+                shared.limits.begin(request, self.deadline)?
+            }
+        };
+        let turn = match begun {
+            Begun::Now(turn) => turn,
+            Begun::Later(mut wait) => match Pin::new(&mut wait).poll(context) {
+                Poll::Ready(turn) => turn?,
+                Poll::Pending => {
+                    self.begun = Some(Begun::Later(wait));
+                    return Poll::Pending;
+                }
+            },
+        };
         self.refusal = None;
         let request = self.request.take().expect("the call has not left yet");
         if self.left > 0 {
@@ -209,7 +228,6 @@ where
             self.left = clone.as_ref().map_or(0, |(at_most, _)| self.left.min(*at_most));
             self.request = clone.map(|(_, clone)| clone);
         }
-        let Some(Begun::Now(turn)) = self.begun.take() else { unreachable!("the call has its turn") };
         Poll::Ready(Ok(Left { future: self.service.call(request), turn, may_repeat: self.left > 0 }))
     }
 }
