@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brimful::model::{ModelLimiter, Usage};
 use brimful::{Clock, RateLimiter};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use tower_layer::Layer;
 
 use super::answer::Jitter;
@@ -240,8 +240,9 @@ impl<E: KeyExtractor, L: Turns<E::Key>, R> ThrottleLayerBuilder<Keyed<E, L>, R> 
 }
 
 impl<F, C: Clock + Send + Sync + 'static, R> ThrottleLayerBuilder<Models<F, C>, R> {
-    /// Sets the function that reads the usage of a call from the headers of its response; `None` if they do not have it.
-    pub fn usage(mut self, usage: impl Fn(&HeaderMap) -> Option<Usage> + Send + Sync + 'static) -> Self {
+    /// Sets the function that reads the usage of a call from the head of its response; `None` if that does not have it. It
+    /// is asked for every response that is no refusal: an error may have used nothing.
+    pub fn usage(mut self, usage: impl Fn(StatusCode, &HeaderMap) -> Option<Usage> + Send + Sync + 'static) -> Self {
         self.limits.usage = Some(Box::new(usage));
         self
     }
