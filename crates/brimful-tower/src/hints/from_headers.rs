@@ -19,7 +19,7 @@ type WallTime = std::time::SystemTime;
 /// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with an error | the time to retry |
 /// | `x-ratelimit-*-requests` and `-tokens`, of `OpenAI` and others: `6m0s`, `12ms` | requests and tokens per minute |
 /// | `anthropic-ratelimit-*`, with dates of RFC 3339 | requests, tokens, input and output tokens per minute |
-/// | `x-ratelimit-*`, of GitHub and others, in seconds or as seconds since 1970 | requests per minute |
+/// | `x-ratelimit-*`, of GitHub, Discord and others, in seconds or as seconds since 1970, and `x-ratelimit-reset-after` before `x-ratelimit-reset` | requests per minute |
 /// | `RateLimit` and `RateLimit-Policy` of the IETF's drafts 07 to 10 | requests per day if the window is a day or longer, else per minute |
 /// | `RateLimit-Limit`, `-Remaining` and `-Reset` of earlier drafts | requests per minute |
 ///

@@ -95,6 +95,19 @@ fn github() {
     assert!(!read(403, "x-ratelimit-remaining: 4999").is_refused());
 }
 
+/// Discord writes both, and the time since 1970 by its own clock.
+#[test]
+fn the_time_from_now_comes_before_the_time_since_1970() {
+    let discord = "x-ratelimit-limit: 5
+        x-ratelimit-remaining: 0
+        x-ratelimit-reset: 1715940399.025
+        x-ratelimit-reset-after: 1.250";
+    check(&read(429, discord), &[(Dimension::Rpm, hint(5, 0, 1_250))]);
+    let lines: Vec<_> = discord.lines().take(3).collect();
+    check(&read(429, &lines.join("\n")), &[(Dimension::Rpm, hint(5, 0, 99_025))]);
+    check(&read(429, &discord.replace("1.250", "soon")), &[(Dimension::Rpm, hint(5, 0, 99_025))]);
+}
+
 #[test]
 fn drafts_of_the_ietf() {
     let of_draft_10 = read(
