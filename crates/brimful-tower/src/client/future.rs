@@ -134,9 +134,9 @@ where
             let next = match state.as_mut().project() {
                 StateProjected::InFlight { future, turn, next } => {
                     let mut response = ready!(future.poll(context)).map_err(Into::into)?;
-                    let answer = Answer::read(response.status(), response.headers(), &shared.jitter);
+                    let answer = Answer::read(response.status(), response.headers(), &shared.pauses);
                     if let Some(turn) = turn.take() {
-                        shared.limits.answered(turn, &answer, &shared.jitter, &mut response);
+                        shared.limits.answered(turn, &answer, &shared.pauses.jitter, &mut response);
                     }
                     match next.take().filter(|_| shared.retries.wants(&answer)).and_then(|next| next.again(shared)) {
                         Some(mut attempt) => {

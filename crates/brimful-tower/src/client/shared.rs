@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use brimful::{Clock, RateLimiter, Tokens};
 
-use super::answer::Jitter;
+use super::answer::Pauses;
 
 /// The state that all clones of a middleware share.
 pub(super) struct Shared<P, R> {
     pub(super) limits: Arc<P>,
     pub(super) longest_wait: Duration,
-    pub(super) jitter: Jitter,
+    pub(super) pauses: Pauses,
     pub(super) retries: R,
     pub(super) budget: Option<Budget>,
 }

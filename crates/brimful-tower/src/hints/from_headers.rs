@@ -16,7 +16,7 @@ type WallTime = std::time::SystemTime;
 ///
 /// | headers | read as |
 /// |---|---|
-/// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with an error | the time to retry |
+/// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with status 429, 403 or 503 | the time to retry |
 /// | `x-ratelimit-*-requests` and `-tokens`, of `OpenAI` and others: `6m0s`, `12ms` | requests and tokens per minute |
 /// | `anthropic-ratelimit-*`, with dates of RFC 3339 | requests, tokens, input and output tokens per minute |
 /// | `x-ratelimit-*`, of GitHub, Discord and others, in seconds or as seconds since 1970, and `x-ratelimit-reset-after` before `x-ratelimit-reset` | requests per minute |
@@ -66,8 +66,9 @@ impl FromHeaders for ServerHints {
             return if status == StatusCode::TOO_MANY_REQUESTS { hints.refused() } else { hints };
         }
         // After another status, it is about this request alone.
-        let is_error = status.is_client_error() || status.is_server_error();
-        let retry = if is_error { retry_after(headers, now) } else { None };
+        let is_for_all =
+            [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
+        let retry = if is_for_all { retry_after(headers, now) } else { None };
         if let Some(time) = retry {
             hints = hints.retry_after(time);
         }

@@ -153,19 +153,20 @@ fn retry_after_is_seconds_or_a_date() {
     }
 }
 
-/// With a redirect, or with an answer that is not ready, it is the time for that request, and not a pause for all.
+/// With a redirect, an answer that is not ready, or a resource that is locked, it is the time for that request, and not a
+/// pause for all.
 #[test]
-fn retry_after_without_an_error_is_no_time_to_retry() {
-    for status in [200, 202, 301, 429, 500] {
+fn retry_after_is_a_pause_with_some_statuses_only() {
+    for status in [200, 202, 301, 403, 409, 413, 423, 429, 500, 503] {
         let time = read(status, "retry-after: 7").retry_time();
-        assert_eq!(time, (status >= 400).then_some(Duration::from_secs(7)), "{status}");
+        assert_eq!(time, matches!(status, 403 | 429 | 503).then_some(Duration::from_secs(7)), "{status}");
     }
 }
 
 #[test]
 fn malformed_headers_are_ignored() {
     let hints = read(
-        500,
+        503,
         "retry-after-ms: soon
         retry-after: 7
         x-ratelimit-limit-requests: 1,000
