@@ -15,7 +15,7 @@ use super::answer::Answer;
 use super::error::ThrottleError;
 use super::limits::{Begun, Limits};
 use super::retries::Repeat;
-use super::shared::Shared;
+use super::shared::{Retry, Shared};
 
 /// An error of the service, or a [`ThrottleError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -69,6 +69,8 @@ where
     deadline: u64,
     /// The times that the call may be repeated after this attempt.
     left: u32,
+    /// `None` for the first attempt.
+    retry: Option<Retry>,
     /// The refusal after which the call is repeated. It is returned if the call does not leave in time.
     refusal: Option<S::Response>,
 }
@@ -97,7 +99,16 @@ where
     {
         let attempt = |begun: Option<_>, request, service, left| {
             let is_ready = begun.is_some();
-            Box::new(Attempt { begun, request: Some(request), service, is_ready, deadline, left, refusal: None })
+            Box::new(Attempt {
+                begun,
+                request: Some(request),
+                service,
+                is_ready,
+                deadline,
+                left,
+                retry: None,
+                refusal: None,
+            })
         };
         let state = match begun {
             Begun::Now(turn) => {
@@ -105,6 +116,7 @@ where
                     .retries
                     .clone_request(&request)
                     .map(|(left, clone)| attempt(None, clone, service.clone(), left));
+                shared.count_call();
                 State::InFlight { future: service.call(request), turn: Some(turn), next }
             }
             begun => {
@@ -186,9 +198,10 @@ where
     /// Returns the attempt for a retry, unless the deadline is over or the budget has no retry left.
     fn again<R>(mut self: Box<Self>, shared: &Shared<P, R>) -> Option<Box<Self>> {
         self.request.as_ref()?;
-        if shared.limits.now() >= self.deadline || !shared.take_retry() {
+        if shared.limits.now() >= self.deadline {
             return None;
         }
+        self.retry = Some(shared.take_retry()?);
         self.is_ready = false;
         self.left -= 1;
         Some(self)
@@ -207,6 +220,10 @@ where
         let begun = match self.begun.take() {
             Some(begun) => begun,
             None => {
+                // The service was ready too late. The refusal is returned instead of the error.
+                if shared.limits.now() > self.deadline {
+                    return Poll::Ready(Err("the deadline is over".into()));
+                }
                 let request = self.request.as_ref().expect("the call has not left yet");
                 shared.limits.begin(request, self.deadline)?
             }
@@ -221,6 +238,10 @@ where
                 }
             },
         };
+        match self.retry.take() {
+            Some(retry) => retry.spend(),
+            None => shared.count_call(),
+        }
         self.refusal = None;
         let request = self.request.take().expect("the call has not left yet");
         if self.left > 0 {

@@ -192,7 +192,7 @@ pub struct ThrottleLayerBuilder<P, R = NoRetries> {
     longest_wait: Duration,
     pauses: Pauses,
     retries: R,
-    budget: Option<Budget>,
+    budget: Option<Arc<Budget>>,
 }
 
 impl<P> ThrottleLayerBuilder<P> {
@@ -211,7 +211,7 @@ impl<P> ThrottleLayerBuilder<P> {
     /// Repeats calls that were refused. By default no call is repeated.
     pub fn retries<F>(self, retries: Retries<F>) -> ThrottleLayerBuilder<P, Retries<F>> {
         let left = RateLimiter::with_clock(retries.floor, self.clock.clone());
-        let budget = Some(Budget { left, share: retries.share });
+        let budget = Some(Arc::new(Budget { left, share: retries.share }));
         let ThrottleLayerBuilder { limits, clock, longest_wait, pauses, .. } = self;
         ThrottleLayerBuilder { limits, clock, longest_wait, pauses, retries, budget }
     }

@@ -12,7 +12,8 @@ use super::answer::{Answer, Outcome};
 ///
 /// A retry takes its turn as any call does: behind the others, after the pause, and charged to the same quota. It is made
 /// if it leaves before the [deadline](crate::client::ThrottleLayerBuilder::wait_up_to) of its call. If it is not made, the
-/// call ends with the refusal.
+/// call ends with the refusal. Before its turn, a retry waits for the service to be ready, for as long as that takes; if
+/// the deadline is over then, it is not made.
 ///
 /// Without a budget, each refused call becomes several, when the server can bear them least. All clones of a layer share a
 /// budget, to which each call adds a [share](Retries::share) of a retry, and a [quota](Retries::floor) a few.
