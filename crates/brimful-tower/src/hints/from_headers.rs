@@ -50,7 +50,8 @@ type WallTime = std::time::SystemTime;
 /// assert_eq!(hints.of(Dimension::Tpm).reset_in, Some(Duration::from_secs(360)));
 /// ```
 pub trait FromHeaders: Sized {
-    /// Returns the hints of a response, from its status and headers, and the current time.
+    /// Returns the hints of a response, from its status and headers, and the current time. If the response has a `Date`,
+    /// times since 1970 and dates count from that, because it is of the server's clock.
     fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self;
 }
 
@@ -65,6 +66,9 @@ impl FromHeaders for ServerHints {
         if !headers.keys().any(|name| BEGINNINGS.iter().any(|beginning| name.as_str().starts_with(beginning))) {
             return if status == StatusCode::TOO_MANY_REQUESTS { hints.refused() } else { hints };
         }
+        // The server's clock, by which it wrote the other dates.
+        let date = vendors::text(headers, "date").and_then(|text| httpdate::parse_http_date(text).ok());
+        let now = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).unwrap_or(now);
         // After another status, it is about this request alone.
         let is_for_all =
             [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE].contains(&status);

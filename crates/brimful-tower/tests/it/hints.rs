@@ -95,6 +95,19 @@ fn github() {
     assert!(!read(403, "x-ratelimit-remaining: 4999").is_refused());
 }
 
+/// The server's clock is an hour ahead.
+#[test]
+fn times_count_from_the_date_of_the_response() {
+    let lines = "x-ratelimit-remaining: 0
+        x-ratelimit-reset: 1715943905
+        retry-after: Fri, 17 May 2024 11:05:05 GMT";
+    for (date, seconds) in [("Fri, 17 May 2024 11:05:00 GMT", 5), ("today", 3_605)] {
+        let hints = read(429, &format!("date: {date}\n{lines}"));
+        assert_eq!(hints.retry_time(), Some(Duration::from_secs(seconds)));
+        assert_eq!(hints.of(Dimension::Rpm).reset_in, Some(Duration::from_secs(seconds)));
+    }
+}
+
 /// Discord writes both, and the time since 1970 by its own clock.
 #[test]
 fn the_time_from_now_comes_before_the_time_since_1970() {
