@@ -61,11 +61,12 @@ impl<F> Retries<F> {
         Retries { on_unavailable: true, ..self }
     }
 
-    /// Sets the retries that a call adds to the budget, in percent: 20 by default.
+    /// Sets the retries that a call adds to the budget, in percent: 20 by default. At most 100: more counts as 100.
     #[must_use]
     pub fn share(self, percent: u8) -> Self {
+        // Of a whole token, there are no parts.
         let share = Tokens::from_parts(0, u64::from(percent) * 10_000_000_000);
-        Retries { share: share.unwrap_or(Tokens::new(u32::from(percent) / 100)), ..self }
+        Retries { share: share.unwrap_or(Tokens::new(1)), ..self }
     }
 
     /// Sets the retries that the budget gets in a time, however few calls there are. The burst is the most retries that the

@@ -115,6 +115,7 @@ fn retries_do_not_multiply_the_load() {
         (all().share(10).floor(floor(1_000)), 110),
         (all().share(20).floor(floor(1_000)), 210),
         (all().share(100).floor(floor(1_000)), 1_000),
+        (all().share(250).floor(floor(5_000)).at_most(9), 1_010),
         (all().share(100).floor(floor(50)), 50),
     ] {
         let (statuses, server, _) = run("1000/s burst 1000", retries, 3_600_000, 1_000, |_, _| refusal(429, "1000"));
