@@ -173,8 +173,8 @@ where
     Ok(answered.load(SeqCst))
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), BoxError> {
+/// Compares the refusals with the layer and without, and checks them.
+pub(crate) async fn compare() -> Result<(), BoxError> {
     let show = |name: String, server: &Server, answered: u64| {
         let (served, refused) = (server.served.load(SeqCst), server.refused.load(SeqCst));
         println!(
@@ -213,4 +213,9 @@ async fn main() -> Result<(), BoxError> {
     let (with, _) = show("Retry-After, with the layer".to_owned(), &server, answered);
     assert!(with < without);
     Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    compare().await
 }

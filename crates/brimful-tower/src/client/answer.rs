@@ -27,13 +27,15 @@ pub(super) enum Outcome {
 }
 
 impl Answer {
-    pub(super) fn read(status: StatusCode, headers: &HeaderMap, jitter: &Jitter) -> Self {
+    pub(super) fn read(status: StatusCode, headers: &HeaderMap, pauses: &Pauses) -> Self {
         #[expect(clippy::disallowed_types, reason = "servers write dates")]
         let now = std::time::SystemTime::now();
         let hints = ServerHints::from_headers(status, headers, now);
         let named = hints.retry_time().filter(|time| !time.is_zero());
         let reset = reset_of(&hints).filter(|time| !time.is_zero());
-        let stretch = |time| jitter.stretch(time);
+        // A refusal was for the rate of this client. The others may be for anything.
+        let most = if hints.is_refused() { Duration::MAX } else { LONGEST_PAUSE };
+        let stretch = |time: Duration| pauses.jitter.stretch(time.min(pauses.longest.unwrap_or(most)));
         let outcome = match named {
             _ if hints.is_refused() => Outcome::Refused(named.or(reset).map(stretch)),
             Some(named) => Outcome::Failed(stretch(named)),
@@ -41,6 +43,17 @@ impl Answer {
         };
         Answer { status, hints, outcome }
     }
+}
+
+/// The longest pause after an answer that is no refusal, by default.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The lengths of pauses.
+#[derive(Default)]
+pub(super) struct Pauses {
+    pub(super) jitter: Jitter,
+    /// The longest one, before the jitter, if it was set.
+    pub(super) longest: Option<Duration>,
 }
 
 /// Returns the longest time after which a dimension is reset that has nothing left.

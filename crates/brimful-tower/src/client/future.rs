@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +15,7 @@ use super::answer::Answer;
 use super::error::ThrottleError;
 use super::limits::{Begun, Limits};
 use super::retries::Repeat;
-use super::shared::Shared;
+use super::shared::{Retry, Shared};
 
 /// An error of the service, or a [`ThrottleError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,9 +64,13 @@ where
     /// Taken by the service.
     request: Option<Request<B>>,
     service: S,
+    /// Before the call has its turn, so that nothing comes between the turn and the call.
+    is_ready: bool,
     deadline: u64,
     /// The times that the call may be repeated after this attempt.
     left: u32,
+    /// `None` for the first attempt.
+    retry: Option<Retry>,
     /// The refusal after which the call is repeated. It is returned if the call does not leave in time.
     refusal: Option<S::Response>,
 }
@@ -92,8 +97,18 @@ where
     where
         S: Clone,
     {
-        let attempt = |begun, request, service, left| {
-            Box::new(Attempt { begun, request: Some(request), service, deadline, left, refusal: None })
+        let attempt = |begun: Option<_>, request, service, left| {
+            let is_ready = begun.is_some();
+            Box::new(Attempt {
+                begun,
+                request: Some(request),
+                service,
+                is_ready,
+                deadline,
+                left,
+                retry: None,
+                refusal: None,
+            })
         };
         let state = match begun {
             Begun::Now(turn) => {
@@ -101,10 +116,15 @@ where
                     .retries
                     .clone_request(&request)
                     .map(|(left, clone)| attempt(None, clone, service.clone(), left));
+                shared.count_call();
                 State::InFlight { future: service.call(request), turn: Some(turn), next }
             }
-            // The service that is ready stays there, for the next call: a permit that it may hold does not wait.
-            begun => State::Waiting { attempt: Some(attempt(Some(begun), request, service.clone(), u32::MAX)) },
+            begun => {
+                // The service that is ready makes this call: what it has reserved is for this one.
+                let next = service.clone();
+                let ready = mem::replace(service, next);
+                State::Waiting { attempt: Some(attempt(Some(begun), request, ready, u32::MAX)) }
+            }
         };
         ThrottleFuture { state, shared }
     }
@@ -126,9 +146,9 @@ where
             let next = match state.as_mut().project() {
                 StateProjected::InFlight { future, turn, next } => {
                     let mut response = ready!(future.poll(context)).map_err(Into::into)?;
-                    let answer = Answer::read(response.status(), response.headers(), &shared.jitter);
+                    let answer = Answer::read(response.status(), response.headers(), &shared.pauses);
                     if let Some(turn) = turn.take() {
-                        shared.limits.answered(turn, &answer, &shared.jitter, &mut response);
+                        shared.limits.answered(turn, &answer, &shared.pauses.jitter, &mut response);
                     }
                     match next.take().filter(|_| shared.retries.wants(&answer)).and_then(|next| next.again(shared)) {
                         Some(mut attempt) => {
@@ -175,13 +195,14 @@ where
     S::Error: Into<BoxError>,
     P: Limits<B>,
 {
-    /// Begins the attempt again, unless the budget has no retry left.
+    /// Returns the attempt for a retry, unless the deadline is over or the budget has no retry left.
     fn again<R>(mut self: Box<Self>, shared: &Shared<P, R>) -> Option<Box<Self>> {
-        let request = self.request.as_ref()?;
-        if !shared.take_retry() {
+        self.request.as_ref()?;
+        if shared.limits.now() >= self.deadline {
             return None;
         }
-        self.begun = Some(shared.limits.begin(request, self.deadline).ok()?);
+        self.retry = Some(shared.take_retry()?);
+        self.is_ready = false;
         self.left -= 1;
         Some(self)
     }
@@ -192,11 +213,35 @@ where
         shared: &Shared<P, R>,
         context: &mut Context<'_>,
     ) -> Poll<LeftResult<S::Future, P::Turn>> {
-        if let Some(Begun::Later(wait)) = &mut self.begun {
-            let turn = ready!(Pin::new(wait).poll(context))?;
-            self.begun = Some(Begun::Now(turn));
+        if !self.is_ready {
+            ready!(self.service.poll_ready(context)).map_err(Into::into)?;
+            self.is_ready = true;
         }
-        ready!(self.service.poll_ready(context)).map_err(Into::into)?;
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => {
+                // The service was ready too late. The refusal is returned instead of the error.
+                if shared.limits.now() > self.deadline {
+                    return Poll::Ready(Err("the deadline is over".into()));
+                }
+                let request = self.request.as_ref().expect("the call has not left yet");
+                shared.limits.begin(request, self.deadline)?
+            }
+        };
+        let turn = match begun {
+            Begun::Now(turn) => turn,
+            Begun::Later(mut wait) => match Pin::new(&mut wait).poll(context) {
+                Poll::Ready(turn) => turn?,
+                Poll::Pending => {
+                    self.begun = Some(Begun::Later(wait));
+                    return Poll::Pending;
+                }
+            },
+        };
+        match self.retry.take() {
+            Some(retry) => retry.spend(),
+            None => shared.count_call(),
+        }
         self.refusal = None;
         let request = self.request.take().expect("the call has not left yet");
         if self.left > 0 {
@@ -204,7 +249,6 @@ where
             self.left = clone.as_ref().map_or(0, |(at_most, _)| self.left.min(*at_most));
             self.request = clone.map(|(_, clone)| clone);
         }
-        let Some(Begun::Now(turn)) = self.begun.take() else { unreachable!("the call has its turn") };
         Poll::Ready(Ok(Left { future: self.service.call(request), turn, may_repeat: self.left > 0 }))
     }
 }

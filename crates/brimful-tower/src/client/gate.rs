@@ -13,16 +13,23 @@ const MOST_DOUBLINGS: u32 = 6;
 /// The parts into which the rate of a gate is divided.
 const PARTS: u32 = 64;
 
+/// The most parts: so many that calls that wait become fewer while others come at the rate of the quota.
+const MOST_PARTS: u32 = PARTS + PARTS / 8;
+
+/// The time whose calls a gate lets out at once, because timers are no finer.
+const AT_ONCE: Duration = Duration::from_millis(2);
+
 /// The answers without a refusal after which a gate is faster by one part.
 const ANSWERS_FOR_A_PART: u32 = 4;
 
-/// The time after which a gate is forgotten, whatever its rate.
+/// The time after which a gate is as fast as it can be, and forgotten when no call waits.
 const MEMORY: Duration = Duration::from_secs(600);
 
 /// The last stop of the calls of a key, after its server has refused one: it is closed during a pause, and then lets the
-/// calls out one by one, at most at the rate of the key's quota, and never in a burst.
+/// calls out one by one, or those of two milliseconds at once.
 ///
-/// Its rate is halved by each refusal, and goes up by a 64th of the quota's rate with every fourth answer that is none.
+/// Its rate is at first that of the key's quota. It is halved by each refusal, and goes up by a 64th of the quota's rate with
+/// every fourth answer that is none, up to nine eighths of it, so that the calls that wait become fewer.
 /// So the rate of calls comes near to that of a server whose limit is lower than the quota, and such a server refuses few.
 pub(super) struct Gate<C> {
     limiter: Arc<RateLimiter<C>>,
@@ -35,6 +42,7 @@ pub(super) struct Gate<C> {
 }
 
 /// The refusals in a row, and the rate that they have led to.
+#[derive(Clone, Copy)]
 struct Row {
     refusals: u32,
     parts: u32,
@@ -45,13 +53,17 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
     /// Returns a gate for a key with this quota.
     pub(super) fn new(quota: Quota, clock: C) -> Self {
         // Full, whatever the buckets of the limiter begin with: a call that comes here has its token.
-        let quota = quota.burst(1).initial(1);
-        Gate {
-            limiter: Arc::new(RateLimiter::with_clock(quota, clock)),
+        // Twice the quota, so that the units of a bucket divide the quota and its half.
+        let highest = part_of(quota, 2 * PARTS).or_else(|| part_of(quota, PARTS));
+        let highest = highest.unwrap_or(quota.burst(1).initial(1));
+        let gate = Gate {
+            limiter: Arc::new(RateLimiter::with_clock(highest, clock)),
             quota,
             opens: AtomicU64::new(0),
             row: Mutex::new(Row { refusals: 0, parts: PARTS, answers: 0 }),
-        }
+        };
+        gate.set_rate();
+        gate
     }
 
     pub(super) fn opens(&self) -> u64 {
@@ -68,13 +80,16 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
         self.limiter.acquire_n_owned(1).until(deadline)
     }
 
-    /// Returns whether the gate would stop no call.
-    pub(super) fn is_idle(&self, now: u64) -> bool {
-        let is_fast = || self.row().parts == PARTS || self.opens().saturating_add(nanos(MEMORY)) <= now;
-        self.opens() <= now
-            && self.limiter.waiters() == 0
-            && self.limiter.time_until(1) == Some(Duration::ZERO)
-            && is_fast()
+    /// Returns whether the gate is as fast as the quota, and no call waits. One whose pause is long over is made so.
+    pub(super) fn is_over(&self, now: u64) -> bool {
+        if self.opens() > now {
+            return false;
+        }
+        let is_old = self.opens().saturating_add(nanos(MEMORY)) <= now;
+        if is_old && std::mem::replace(&mut self.row().parts, MOST_PARTS) < MOST_PARTS {
+            self.set_rate();
+        }
+        self.row().parts >= PARTS && self.limiter.waiters() == 0
     }
 
     /// Counts the refusal of a call that left at this time. Returns the pause after it: the one that the server named, or one
@@ -91,7 +106,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
             return named;
         }
         let own = FIRST_PAUSE * (1 << row.refusals.min(MOST_DOUBLINGS));
-        *row = Row { refusals: row.refusals.saturating_add(1), parts: (row.parts / 2).max(1), answers: 0 };
+        *row = Row { refusals: row.refusals.saturating_add(1), parts: (row.parts.min(PARTS) / 2).max(1), answers: 0 };
         Some(named.unwrap_or_else(|| stretch(own)))
     }
 
@@ -106,6 +121,15 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
         self.limiter.pause_for(time);
     }
 
+    /// Returns a gate of the same rate that is open, and sends away the calls that wait at this one.
+    pub(super) fn resumed(&self, clock: C) -> Self {
+        let gate = Gate::new(self.quota, clock);
+        *gate.row() = *self.row();
+        gate.set_rate();
+        self.limiter.close();
+        gate
+    }
+
     /// Counts a call that left at this time and was served. Returns whether the rate has changed:
     /// [`set_rate`](Gate::set_rate) then sets it.
     pub(super) fn served(&self, left_at: u64) -> bool {
@@ -115,7 +139,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
         }
         row.refusals = 0;
         row.answers += 1;
-        let is_faster = row.parts < PARTS && row.answers >= ANSWERS_FOR_A_PART;
+        let is_faster = row.parts < MOST_PARTS && row.answers >= ANSWERS_FOR_A_PART;
         if is_faster {
             (row.parts, row.answers) = (row.parts + 1, 0);
         }
@@ -123,9 +147,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
     }
 
     pub(super) fn set_rate(&self) {
-        let (tokens, period) = self.quota.rate();
-        let parts = self.row().parts;
-        if let Ok(quota) = Quota::try_new(tokens, period * PARTS / parts).and_then(|quota| quota.try_burst(1)) {
+        if let Some(quota) = part_of(self.quota, self.row().parts) {
             // A rate that is too low to be counted leaves the rate as it is.
             let _ = self.limiter.set_quota(quota);
         }
@@ -134,6 +156,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
     fn row(&self) -> MutexGuard<'_, Row> {
         self.row.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the quota of a gate with a part of this rate, with a burst of at least one; `None` if there is no such quota.
+fn part_of(quota: Quota, parts: u32) -> Option<Quota> {
+    let (tokens, period) = quota.rate();
+    let part = Quota::try_new(tokens, period * PARTS / parts).ok()?;
+    let burst = ((part.tokens_per_second() * AT_ONCE.as_secs_f64()) as u32).max(1);
+    Some(part.try_burst(burst).ok()?.initial(burst))
 }
 
 pub(super) fn nanos(time: Duration) -> u64 {

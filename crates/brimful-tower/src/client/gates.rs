@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::Duration;
 
 use brimful::{Clock, Quota};
 
@@ -40,7 +41,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
     fn find(&self, hash: u64) -> Option<Arc<Gate<C>>> {
         let now = self.clock.now();
         let found = self.gates.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned()?;
-        if !found.is_idle(now) {
+        if !found.is_over(now) {
             return Some(found);
         }
         drop(found);
@@ -89,6 +90,22 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
         gate.pause(pause);
     }
 
+    /// Returns the time until the pause of a key is over; zero if there is none.
+    pub(super) fn paused<K: Hash>(&self, key: &K) -> Duration {
+        let opens = self.of(key).map_or(0, |gate| gate.opens());
+        Duration::from_nanos(opens.saturating_sub(self.clock.now()))
+    }
+
+    /// Ends the pause of a key, if there is one.
+    pub(super) fn resume<K: Hash>(&self, key: &K) {
+        let (mut gates, now) = (self.write(), self.clock.now());
+        if let Some(gate) = gates.get_mut(&self.hasher.hash_one(key)).filter(|gate| gate.opens() > now) {
+            // The calls that wait find the other one.
+            let resumed = Arc::new(gate.resumed(self.clock.clone()));
+            *gate = resumed;
+        }
+    }
+
     fn served(&self, hash: u64, left_at: u64) {
         let gate = self.gates.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         if let Some(gate) = gate.filter(|gate| gate.served(left_at)) {
@@ -124,16 +141,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
     }
 }
 
-/// Returns whether a gate can be forgotten: it would stop no call, and none is about to pass it. Under the lock, by which
+/// Returns whether a gate can be forgotten: it is as fast as the quota, and no call is about to pass it. Under the lock, by which
 /// calls find gates.
 fn is_unused<C: Clock + Clone + Send + Sync + 'static>(gate: &Arc<Gate<C>>, now: u64) -> bool {
-    Arc::strong_count(gate) == 1 && gate.is_idle(now)
+    Arc::strong_count(gate) == 1 && gate.is_over(now)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use brimful::MockClock;
 
     use super::*;
@@ -218,6 +233,41 @@ mod tests {
             clock.advance(Duration::from_secs(1));
         }
         assert!(gates.of(&1).is_none(), "its rate is whole");
+    }
+
+    #[test]
+    fn the_calls_of_two_milliseconds_leave_at_once() {
+        let (clock, gates) = gates(9);
+        for (rate, at_once) in [(100, 1), (4_000, 8)] {
+            let outcome = Outcome::Failed(Duration::from_secs(1));
+            gates.answered(&rate, clock.now(), outcome, &Jitter::default().with_percent(0), || Quota::per_second(rate));
+            clock.advance(Duration::from_secs(1));
+            let gate = gates.existing_or_new(&mut gates.write(), gates.hasher.hash_one(rate), 0, || Quota::per_day(1));
+            let left = (0..20).filter(|_| gate.try_pass(clock.now())).count();
+            assert_eq!(left, at_once, "{rate}");
+        }
+    }
+
+    /// Under a load of the whole quota, the calls that wait become fewer, until the gate is forgotten.
+    #[test]
+    fn a_gate_is_forgotten_under_load() {
+        let (clock, gates) = gates(9);
+        answer(&gates, 1, Some(1));
+        let mut waits: Vec<_> = (0..20).filter_map(|_| Some(gates.of(&1)?.pass(u64::MAX))).collect();
+        clock.advance(Duration::from_secs(1));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        // 500 seconds, in which a call comes every 100 ms.
+        for step in 0..5_000 {
+            waits.extend(gates.of(&1).filter(|gate| !gate.try_pass(clock.now())).map(|gate| gate.pass(u64::MAX)));
+            let before = waits.len();
+            waits.retain_mut(|wait| std::pin::Pin::new(wait).poll(&mut context).is_pending());
+            (waits.len()..before).for_each(|_| answer(&gates, 1, None));
+            if len(&gates) == 0 {
+                return assert!(step > 128, "its rate is whole");
+            }
+            clock.advance(Duration::from_millis(100));
+        }
+        panic!("the gate stays: {} calls wait", waits.len());
     }
 
     /// The gate that a call is about to pass is not forgotten: a pause that comes now is one for that call.

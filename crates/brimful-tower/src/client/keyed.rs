@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use brimful::{Clock, OwnedAcquire};
+use brimful::{AcquireError, Clock, OwnedAcquire};
 use http::{Request, Response};
 
 use super::answer::{Answer, Jitter, Outcome};
@@ -149,6 +149,8 @@ impl<E: KeyExtractor, L: Turns<E::Key>> Future for KeyedWait<E, L> {
                         continue;
                     }
                     Ok(_) => Ok(this.limits.clock().now()),
+                    // The pause was ended, and the key has another gate.
+                    Err(AcquireError::LimiterClosed(_)) => this.limits.gate(key, this.deadline),
                     Err(error) => {
                         this.give_back();
                         return Poll::Ready(Err(ThrottleError::Paused(error)));

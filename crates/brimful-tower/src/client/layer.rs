@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use brimful::model::{ModelLimiter, Usage};
 use brimful::{Clock, RateLimiter};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use tower_layer::Layer;
 
-use super::answer::Jitter;
+use super::answer::Pauses;
 use super::keyed::Keyed;
 use super::models::Models;
 use super::retries::{NoRetries, Retries};
@@ -33,21 +33,27 @@ use crate::key::KeyExtractor;
 /// [deadline](ThrottleLayerBuilder::wait_up_to). If it cannot leave before, it fails with a
 /// [`ThrottleError`](crate::client::ThrottleError), usually at once.
 ///
+/// The service within is ready before a call takes its turn. If it reserves something for the call in `poll_ready`, as
+/// `tower`'s `ConcurrencyLimit` and `Buffer` do, that is held while the call waits, and freed if the call is dropped.
+///
 /// # What the server says
 ///
 /// The headers of each response are [read](crate::FromHeaders). Absurd values are clamped, and malformed ones are ignored.
 ///
-/// After a **refusal**, or another error with a time to retry, no call of the key leaves until then: neither a new one nor
+/// After a **refusal**, or status 503 with a time to retry, no call of the key leaves until then: neither a new one nor
 /// one that waits. If a refusal names no time, it is the reset of a limit that has nothing left, or else a second, doubled
 /// by each further refusal in a row, up to 64 seconds. Refusals of calls that were in flight together count as one. A pause
-/// is at most a day, and longer at random by a [share](ThrottleLayerBuilder::jitter), so that clients that were refused
+/// is at most a day after a refusal and five minutes after another answer, or a [time that you
+/// set](ThrottleLayerBuilder::longest_pause), and longer at random by a [share](ThrottleLayerBuilder::jitter), so that clients that were refused
 /// together do not return together.
 ///
 /// For a layer of keys, that holds:
 ///
-/// - After a pause, the calls come one by one, and not as a burst. Their rate is that of the key's quota, of the fastest one
-///   if it has several. It is halved by each refusal, and goes up by a 64th of the quota's rate with every fourth answer that
-///   is none. When it is that of the quota again and no call waits, or ten minutes after a pause, all is as before.
+/// - After a pause, the calls come one by one, or those of two milliseconds at once, and not as a burst. Their rate is that
+///   of the key's quota, of the fastest one if it has several. It is halved by each refusal, and goes up by a 64th of the
+///   quota's rate with every fourth answer that is none, up to nine eighths of it while calls wait. When it is that of the
+///   quota again, or ten minutes after a pause, and no call waits for it, all is as before.
+/// - A pause can be [ended](ThrottleLayer::resume).
 /// - A limit with **none left** pauses the calls until its reset, before the server has to refuse one. Some servers, such
 ///   as `OpenAI`'s, name the time at which the limit is full again, which is long after the next call is served: for those,
 ///   [ignore it](ThrottleLayerBuilder::ignore_remaining).
@@ -98,6 +104,22 @@ impl<E: KeyExtractor, L: Turns<E::Key>> ThrottleLayer<Keyed<E, L>> {
     pub fn builder(limiter: Arc<L>, key: E) -> ThrottleLayerBuilder<Keyed<E, L>> {
         let clock = Arc::new(limiter.clock().clone());
         ThrottleLayerBuilder::new(Keyed::new(limiter, key), clock)
+    }
+}
+
+impl<E: KeyExtractor, L: Turns<E::Key>, R> ThrottleLayer<Keyed<E, L>, R> {
+    /// Returns the time until the pause of a key is over; zero if there is none.
+    ///
+    /// A clone of the layer is kept for this: all of them share their pauses. For models, see
+    /// [`ModelLimiter::pause_for`] and [`ModelLimiter::resume`].
+    #[must_use]
+    pub fn paused(&self, key: &E::Key) -> Duration {
+        self.shared.limits.gates.paused(key)
+    }
+
+    /// Ends the pause of a key, if there is one. The calls then come as after its end.
+    pub fn resume(&self, key: &E::Key) {
+        self.shared.limits.gates.resume(key);
     }
 }
 
@@ -168,9 +190,9 @@ pub struct ThrottleLayerBuilder<P, R = NoRetries> {
     limits: P,
     clock: Arc<dyn Clock + Send + Sync>,
     longest_wait: Duration,
-    jitter: Jitter,
+    pauses: Pauses,
     retries: R,
-    budget: Option<Budget>,
+    budget: Option<Arc<Budget>>,
 }
 
 impl<P> ThrottleLayerBuilder<P> {
@@ -180,7 +202,7 @@ impl<P> ThrottleLayerBuilder<P> {
             limits,
             clock,
             longest_wait,
-            jitter: Jitter::default(),
+            pauses: Pauses::default(),
             retries: NoRetries,
             budget: None,
         }
@@ -189,9 +211,9 @@ impl<P> ThrottleLayerBuilder<P> {
     /// Repeats calls that were refused. By default no call is repeated.
     pub fn retries<F>(self, retries: Retries<F>) -> ThrottleLayerBuilder<P, Retries<F>> {
         let left = RateLimiter::with_clock(retries.floor, self.clock.clone());
-        let budget = Some(Budget { left, share: retries.share });
-        let ThrottleLayerBuilder { limits, clock, longest_wait, jitter, .. } = self;
-        ThrottleLayerBuilder { limits, clock, longest_wait, jitter, retries, budget }
+        let budget = Some(Arc::new(Budget { left, share: retries.share }));
+        let ThrottleLayerBuilder { limits, clock, longest_wait, pauses, .. } = self;
+        ThrottleLayerBuilder { limits, clock, longest_wait, pauses, retries, budget }
     }
 }
 
@@ -205,19 +227,28 @@ impl<P, R> ThrottleLayerBuilder<P, R> {
     }
 
     /// Sets the most by which a pause gets longer at random, in percent: 10 by default.
-    pub fn jitter(self, percent: u8) -> Self {
-        ThrottleLayerBuilder { jitter: self.jitter.with_percent(percent), ..self }
+    pub fn jitter(mut self, percent: u8) -> Self {
+        self.pauses.jitter = self.pauses.jitter.with_percent(percent);
+        self
+    }
+
+    /// Sets the longest pause, before the [jitter](ThrottleLayerBuilder::jitter), whatever the server says. By default it is
+    /// a day after a refusal, and five minutes after another answer.
+    pub fn longest_pause(mut self, longest: Duration) -> Self {
+        self.pauses.longest = Some(longest);
+        self
     }
 
     /// Sets the source of random numbers, evenly distributed, for tests.
-    pub fn random(self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        ThrottleLayerBuilder { jitter: self.jitter.with_random(random), ..self }
+    pub fn random(mut self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.pauses.jitter = self.pauses.jitter.with_random(random);
+        self
     }
 
     /// Returns the layer.
     pub fn build(self) -> ThrottleLayer<P, R> {
-        let ThrottleLayerBuilder { limits, longest_wait, jitter, retries, budget, .. } = self;
-        ThrottleLayer { shared: Arc::new(Shared { limits: Arc::new(limits), longest_wait, jitter, retries, budget }) }
+        let ThrottleLayerBuilder { limits, longest_wait, pauses, retries, budget, .. } = self;
+        ThrottleLayer { shared: Arc::new(Shared { limits: Arc::new(limits), longest_wait, pauses, retries, budget }) }
     }
 }
 
@@ -237,8 +268,9 @@ impl<E: KeyExtractor, L: Turns<E::Key>, R> ThrottleLayerBuilder<Keyed<E, L>, R> 
 }
 
 impl<F, C: Clock + Send + Sync + 'static, R> ThrottleLayerBuilder<Models<F, C>, R> {
-    /// Sets the function that reads the usage of a call from the headers of its response; `None` if they do not have it.
-    pub fn usage(mut self, usage: impl Fn(&HeaderMap) -> Option<Usage> + Send + Sync + 'static) -> Self {
+    /// Sets the function that reads the usage of a call from the head of its response; `None` if that does not have it. It
+    /// is asked for every response that is no refusal: an error may have used nothing.
+    pub fn usage(mut self, usage: impl Fn(StatusCode, &HeaderMap) -> Option<Usage> + Send + Sync + 'static) -> Self {
         self.limits.usage = Some(Box::new(usage));
         self
     }

@@ -5,17 +5,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use brimful::model::{ModelAcquire, ModelLimiter, Permit, ServerHints, Usage};
+use brimful::model::{Dimension, DimensionHint, ModelAcquire, ModelLimiter, Permit, ServerHints, Usage};
 use brimful::{Clock, QuantaClock};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::answer::{Answer, Jitter, Outcome};
 use super::error::ThrottleError;
 use super::limits::{Begun, Limits};
 
-/// A function that reads the usage of a call from the headers of its response.
-type UsageOf = Box<dyn Fn(&HeaderMap) -> Option<Usage> + Send + Sync>;
+/// A function that reads the usage of a call from the head of its response.
+type UsageOf = Box<dyn Fn(StatusCode, &HeaderMap) -> Option<Usage> + Send + Sync>;
+
+/// The dimensions that a call is charged by its usage.
+const OF_TOKENS: [Dimension; 3] = [Dimension::Tpm, Dimension::InputTpm, Dimension::OutputTpm];
 
 /// Turns by the limits of LLM APIs: of a [`ModelLimiter`].
 pub struct Models<F, C: Clock + Send + Sync + 'static = QuantaClock> {
@@ -61,17 +65,46 @@ where
             Outcome::Refused(Some(pause)) | Outcome::Failed(pause) => answer.hints.retry_after(pause),
             Outcome::Refused(None) | Outcome::Served(_) => answer.hints,
         };
-        let usage = self.usage.as_ref().and_then(|usage| usage(response.headers()));
-        match usage {
-            _ if hints.is_refused() => {}
-            Some(usage) => permit.commit(usage),
-            None if response.status().is_success() => {
-                response.extensions_mut().insert(ModelCall::new(permit, hints));
+        if !hints.is_refused() {
+            let usage = self.usage.as_ref().and_then(|usage| usage(response.status(), response.headers()));
+            let Some(usage) = usage else {
+                // All but the tokens: the server has answered, whether the usage is ever known or not.
+                let head = OF_TOKENS.iter().fold(hints, |hints, of| hints.dimension(*of, DimensionHint::new()));
+                permit.observe(&head);
+                let tokens = Tokens { hints, at: self.limiter.clock().now(), limiter: self.limiter.clone() };
+                response.extensions_mut().insert(ModelCall::new(permit, tokens));
                 return;
-            }
-            None => {}
+            };
+            permit.commit(usage);
         }
         permit.observe(&hints);
+    }
+}
+
+/// What the head of a response says about tokens.
+struct Tokens<C: Clock + Send + Sync + 'static> {
+    hints: ServerHints,
+    /// The time of the head, on the clock of the limiter.
+    at: u64,
+    limiter: Arc<ModelLimiter<C>>,
+}
+
+impl<C: Clock + Send + Sync + 'static> Tokens<C> {
+    /// Returns the most tokens that may be left by now: those of the head, and what the quota of the model has earned
+    /// since; `None` if the model was removed.
+    fn aged(&self, model: &str) -> Option<ServerHints> {
+        let quota = self.limiter.model(model).ok()?.quota();
+        let age = Duration::from_nanos(self.limiter.clock().now().saturating_sub(self.at));
+        let mut hints = ServerHints::new();
+        for dimension in OF_TOKENS {
+            let (Some(left), Some(per_minute)) = (self.hints.of(dimension).remaining, quota.limit(dimension)) else {
+                continue;
+            };
+            let earned = (u128::from(per_minute) * age.as_millis()).div_ceil(60_000);
+            let left = left.saturating_add(u64::try_from(earned).unwrap_or(u64::MAX));
+            hints = hints.dimension(dimension, DimensionHint::new().remaining(left));
+        }
+        Some(hints)
     }
 }
 
@@ -90,10 +123,13 @@ impl<C: Clock + Send + Sync + 'static> Future for ModelTurn<C> {
 /// A call to a model that a server has begun to answer, in the extensions of its response: for the usage that is known
 /// when the body has ended. Clones are the same call.
 ///
-/// While any clone is kept, the call counts as one in flight.
+/// It is in every response that is no [refusal](crate::FromHeaders) and whose headers have no usage, whatever its status.
+/// While any clone is kept, the call counts as one in flight: if the quota of the model has
+/// [`max_parallel_requests`](brimful::model::ModelQuota::max_parallel_requests), take it out of the response, and drop it
+/// with the body. A response that is kept keeps it too.
 ///
-/// If the usage is never known, the call is charged for its estimate, and the limits in the headers of its response are
-/// not taken over.
+/// If the usage is never known, the call is charged for its estimate, and what the server said about tokens is not taken
+/// over. All else that it said has its effect with the head of the response.
 ///
 /// # Examples
 ///
@@ -117,13 +153,13 @@ pub struct ModelCall<C: Clock + Send + Sync + 'static = QuantaClock>(Arc<Mutex<C
 
 struct Call<C: Clock + Send + Sync + 'static> {
     permit: Permit<C>,
-    /// Observed after the commit, because the server's count has the usage. `None` after that.
-    hints: Option<ServerHints>,
+    /// Observed after the commit, because the server's count may have the usage. `None` after that.
+    tokens: Option<Tokens<C>>,
 }
 
 impl<C: Clock + Send + Sync + 'static> ModelCall<C> {
-    fn new(permit: Permit<C>, hints: ServerHints) -> Self {
-        ModelCall(Arc::new(Mutex::new(Call { permit, hints: Some(hints) })))
+    fn new(permit: Permit<C>, tokens: Tokens<C>) -> Self {
+        ModelCall(Arc::new(Mutex::new(Call { permit, tokens: Some(tokens) })))
     }
 
     /// Charges what the usage of the call so far has beyond its charge, as [`Permit::progress`]: for a stream.
@@ -132,11 +168,11 @@ impl<C: Clock + Send + Sync + 'static> ModelCall<C> {
     }
 
     /// Charges the actual usage instead of the estimate, as [`Permit::commit`], and takes over what the server said about
-    /// its limits.
+    /// tokens with the head of the response, and what may have been added since.
     pub fn commit(&self, actual: impl Into<Usage>) {
         self.with(|call| {
             call.permit.commit(actual);
-            if let Some(hints) = call.hints.take() {
+            if let Some(hints) = call.tokens.take().and_then(|tokens| tokens.aged(call.permit.model())) {
                 call.permit.observe(&hints);
             }
         });

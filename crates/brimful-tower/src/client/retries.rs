@@ -12,7 +12,8 @@ use super::answer::{Answer, Outcome};
 ///
 /// A retry takes its turn as any call does: behind the others, after the pause, and charged to the same quota. It is made
 /// if it leaves before the [deadline](crate::client::ThrottleLayerBuilder::wait_up_to) of its call. If it is not made, the
-/// call ends with the refusal.
+/// call ends with the refusal. Before its turn, a retry waits for the service to be ready, for as long as that takes; if
+/// the deadline is over then, it is not made.
 ///
 /// Without a budget, each refused call becomes several, when the server can bear them least. All clones of a layer share a
 /// budget, to which each call adds a [share](Retries::share) of a retry, and a [quota](Retries::floor) a few.
@@ -60,11 +61,12 @@ impl<F> Retries<F> {
         Retries { on_unavailable: true, ..self }
     }
 
-    /// Sets the retries that a call adds to the budget, in percent: 20 by default.
+    /// Sets the retries that a call adds to the budget, in percent: 20 by default. At most 100: more counts as 100.
     #[must_use]
     pub fn share(self, percent: u8) -> Self {
+        // Of a whole token, there are no parts.
         let share = Tokens::from_parts(0, u64::from(percent) * 10_000_000_000);
-        Retries { share: share.unwrap_or(Tokens::new(u32::from(percent) / 100)), ..self }
+        Retries { share: share.unwrap_or(Tokens::new(1)), ..self }
     }
 
     /// Sets the retries that the budget gets in a time, however few calls there are. The burst is the most retries that the

@@ -49,7 +49,6 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = self.shared.clone();
         let deadline = shared.limits.now().saturating_add(nanos(shared.longest_wait));
-        shared.count_call();
         match shared.limits.begin(&request, deadline) {
             Ok(begun) => ThrottleFuture::begin(begun, request, &mut self.service, deadline, shared),
             Err(error) => ThrottleFuture::failed(error, shared),

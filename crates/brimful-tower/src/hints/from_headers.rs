@@ -16,10 +16,10 @@ type WallTime = std::time::SystemTime;
 ///
 /// | headers | read as |
 /// |---|---|
-/// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with an error | the time to retry |
+/// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with status 429, 403 or 503 | the time to retry |
 /// | `x-ratelimit-*-requests` and `-tokens`, of `OpenAI` and others: `6m0s`, `12ms` | requests and tokens per minute |
 /// | `anthropic-ratelimit-*`, with dates of RFC 3339 | requests, tokens, input and output tokens per minute |
-/// | `x-ratelimit-*`, of GitHub and others, in seconds or as seconds since 1970 | requests per minute |
+/// | `x-ratelimit-*`, of GitHub, Discord and others, in seconds or as seconds since 1970, and `x-ratelimit-reset-after` before `x-ratelimit-reset` | requests per minute |
 /// | `RateLimit` and `RateLimit-Policy` of the IETF's drafts 07 to 10 | requests per day if the window is a day or longer, else per minute |
 /// | `RateLimit-Limit`, `-Remaining` and `-Reset` of earlier drafts | requests per minute |
 ///
@@ -50,7 +50,8 @@ type WallTime = std::time::SystemTime;
 /// assert_eq!(hints.of(Dimension::Tpm).reset_in, Some(Duration::from_secs(360)));
 /// ```
 pub trait FromHeaders: Sized {
-    /// Returns the hints of a response, from its status and headers, and the current time.
+    /// Returns the hints of a response, from its status and headers, and the current time. If the response has a `Date`,
+    /// times since 1970 and dates count from that, because it is of the server's clock.
     fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self;
 }
 
@@ -65,9 +66,13 @@ impl FromHeaders for ServerHints {
         if !headers.keys().any(|name| BEGINNINGS.iter().any(|beginning| name.as_str().starts_with(beginning))) {
             return if status == StatusCode::TOO_MANY_REQUESTS { hints.refused() } else { hints };
         }
+        // The server's clock, by which it wrote the other dates.
+        let date = vendors::text(headers, "date").and_then(|text| httpdate::parse_http_date(text).ok());
+        let now = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).unwrap_or(now);
         // After another status, it is about this request alone.
-        let is_error = status.is_client_error() || status.is_server_error();
-        let retry = if is_error { retry_after(headers, now) } else { None };
+        let is_for_all =
+            [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
+        let retry = if is_for_all { retry_after(headers, now) } else { None };
         if let Some(time) = retry {
             hints = hints.retry_after(time);
         }

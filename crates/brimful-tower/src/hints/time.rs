@@ -24,17 +24,26 @@ pub(super) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(LONGEST)
 }
 
-/// Reads the time at which a limit is reset, from now: seconds, or milliseconds, since 1970; a date of RFC 3339; a
-/// number of seconds; or a duration such as `6m0s`.
+/// Reads the time at which a limit is reset, from now: seconds, perhaps with a fraction, or milliseconds, since 1970; a
+/// date of RFC 3339; a number of seconds; or a duration such as `6m0s`.
 pub(super) fn reset(text: &str, now: Duration) -> Option<Duration> {
-    let since_1970 = match number(text) {
-        Some(millis) if millis >= FIRST_EPOCH * 1_000 => Some(Duration::from_millis(millis)),
-        Some(seconds) if seconds >= FIRST_EPOCH => Some(Duration::from_secs(seconds)),
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_decimal = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let since_1970 = match number(whole).filter(|_| is_decimal) {
+        Some(millis) if millis >= FIRST_EPOCH * 1_000 => Some(epoch(millis, fraction, 1_000_000)),
+        Some(seconds) if seconds >= FIRST_EPOCH => Some(epoch(seconds, fraction, 1_000_000_000)),
         Some(_) => None,
         None => rfc3339(text),
     };
     let time = since_1970.map(|time| time.saturating_sub(now)).or_else(|| duration(text))?;
     Some(time.min(LONGEST))
+}
+
+/// Returns a number of units, in nanoseconds, and a fraction of one.
+fn epoch(whole: u64, fraction: &str, unit: u64) -> Duration {
+    let per_second = 1_000_000_000 / unit;
+    let nanos = whole % per_second * unit + part_of(fraction, unit);
+    Duration::from_secs(whole / per_second).saturating_add(Duration::from_nanos(nanos))
 }
 
 /// Reads a whole number. One that is too large is the largest.
@@ -238,6 +247,12 @@ mod tests {
         for (text, expected) in [
             ("1715940360", millis(60_000)),
             ("1715940360250", millis(60_250)),
+            ("1715940301.250", millis(1_250)),
+            ("1715940301.0000000001", Some(Duration::from_nanos(1_000_000_001))),
+            ("1715940301.", millis(1_000)),
+            ("1715940301250.5", Some(Duration::from_micros(1_250_500))),
+            ("99999999999999999999.9", Some(LONGEST)),
+            ("1.5", millis(1_500)),
             ("1715940299", millis(0)),
             ("1715940300", millis(0)),
             ("60", millis(60_000)),

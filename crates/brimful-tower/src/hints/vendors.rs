@@ -14,11 +14,17 @@ struct Names {
     limit: &'static str,
     remaining: &'static str,
     reset: &'static str,
+    /// The header with the time from now, which needs no clock.
+    reset_after: Option<&'static str>,
 }
 
 impl Names {
     const fn new(dimension: Dimension, limit: &'static str, remaining: &'static str, reset: &'static str) -> Self {
-        Names { dimension, limit, remaining, reset }
+        Names { dimension, limit, remaining, reset, reset_after: None }
+    }
+
+    const fn or_after(self, name: &'static str) -> Self {
+        Names { reset_after: Some(name), ..self }
     }
 
     /// Reads one dimension. A number that is malformed is left out.
@@ -26,7 +32,8 @@ impl Names {
         let mut hint = DimensionHint::new();
         hint.limit = text(headers, self.limit).and_then(limit);
         hint.remaining = text(headers, self.remaining).and_then(time::number);
-        hint.reset_in = text(headers, self.reset).and_then(|text| time::reset(text, now));
+        let after = self.reset_after.and_then(|name| time::retry_after(text(headers, name)?, now));
+        hint.reset_in = after.or_else(|| time::reset(text(headers, self.reset)?, now));
         hint
     }
 }
@@ -70,8 +77,9 @@ const SPECIFIC: [Names; 6] = [
 
 /// The names of headers without a dimension.
 const PLAIN: [Names; 2] = [
-    // GitHub, and many others.
-    Names::new(Dimension::Rpm, "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+    // GitHub, Discord, and many others.
+    Names::new(Dimension::Rpm, "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+        .or_after("x-ratelimit-reset-after"),
     // The IETF's drafts up to 06. Other servers write a number of seconds since 1970.
     Names::new(Dimension::Rpm, "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"),
 ];

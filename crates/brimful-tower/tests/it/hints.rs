@@ -95,6 +95,32 @@ fn github() {
     assert!(!read(403, "x-ratelimit-remaining: 4999").is_refused());
 }
 
+/// The server's clock is an hour ahead.
+#[test]
+fn times_count_from_the_date_of_the_response() {
+    let lines = "x-ratelimit-remaining: 0
+        x-ratelimit-reset: 1715943905
+        retry-after: Fri, 17 May 2024 11:05:05 GMT";
+    for (date, seconds) in [("Fri, 17 May 2024 11:05:00 GMT", 5), ("today", 3_605)] {
+        let hints = read(429, &format!("date: {date}\n{lines}"));
+        assert_eq!(hints.retry_time(), Some(Duration::from_secs(seconds)));
+        assert_eq!(hints.of(Dimension::Rpm).reset_in, Some(Duration::from_secs(seconds)));
+    }
+}
+
+/// Discord writes both, and the time since 1970 by its own clock.
+#[test]
+fn the_time_from_now_comes_before_the_time_since_1970() {
+    let discord = "x-ratelimit-limit: 5
+        x-ratelimit-remaining: 0
+        x-ratelimit-reset: 1715940399.025
+        x-ratelimit-reset-after: 1.250";
+    check(&read(429, discord), &[(Dimension::Rpm, hint(5, 0, 1_250))]);
+    let lines: Vec<_> = discord.lines().take(3).collect();
+    check(&read(429, &lines.join("\n")), &[(Dimension::Rpm, hint(5, 0, 99_025))]);
+    check(&read(429, &discord.replace("1.250", "soon")), &[(Dimension::Rpm, hint(5, 0, 99_025))]);
+}
+
 #[test]
 fn drafts_of_the_ietf() {
     let of_draft_10 = read(
@@ -140,19 +166,20 @@ fn retry_after_is_seconds_or_a_date() {
     }
 }
 
-/// With a redirect, or with an answer that is not ready, it is the time for that request, and not a pause for all.
+/// With a redirect, an answer that is not ready, or a resource that is locked, it is the time for that request, and not a
+/// pause for all.
 #[test]
-fn retry_after_without_an_error_is_no_time_to_retry() {
-    for status in [200, 202, 301, 429, 500] {
+fn retry_after_is_a_pause_with_some_statuses_only() {
+    for status in [200, 202, 301, 403, 409, 413, 423, 429, 500, 503] {
         let time = read(status, "retry-after: 7").retry_time();
-        assert_eq!(time, (status >= 400).then_some(Duration::from_secs(7)), "{status}");
+        assert_eq!(time, matches!(status, 403 | 429 | 503).then_some(Duration::from_secs(7)), "{status}");
     }
 }
 
 #[test]
 fn malformed_headers_are_ignored() {
     let hints = read(
-        500,
+        503,
         "retry-after-ms: soon
         retry-after: 7
         x-ratelimit-limit-requests: 1,000

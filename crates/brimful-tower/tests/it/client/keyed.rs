@@ -144,6 +144,39 @@ fn a_call_that_has_its_turn_does_not_leave_in_a_pause() {
     assert_eq!(server.times("a.com"), [0, 1_040, 2_080]);
 }
 
+/// A pause is as long as the server says, but for a bound, and can be ended.
+#[test]
+fn a_pause_has_a_bound_and_can_be_ended() {
+    let (hour, day) = (3_600_000, 86_400_000);
+    let seven_days = &[("retry-after", "604800")][..];
+    for (status, headers, longest, expected) in [
+        (429, seven_days, None, day),
+        (429, seven_days, Some(hour), hour),
+        (503, seven_days, None, 300_000),
+        (503, seven_days, Some(hour), hour),
+        (200, &[("ratelimit", "\"default\";r=0;t=80000")], None, 300_000),
+        (423, seven_days, None, 0),
+        (500, seven_days, None, 0),
+    ] {
+        let mut world = World::default();
+        let server = refusing(&world, 20..21, status, headers);
+        let builder = builder(limits(&world.clock, "20/s burst 1")).wait_up_to(millis(2 * day));
+        let builder = if let Some(longest) = longest { builder.longest_pause(millis(longest)) } else { builder };
+        let layer = builder.build();
+        world.spawn(layer.layer(server.client()).oneshot(request("a.com", 0)));
+        world.run();
+        let host: Host = "a.com".parse().unwrap();
+        assert_eq!(layer.paused(&host), millis(expected), "{status} {longest:?}");
+        assert_eq!(layer.paused(&"b.com".parse().unwrap()), millis(0));
+        world.spawn(layer.layer(server.client()).oneshot(request("a.com", 1)));
+        world.run_until(1_000);
+        layer.resume(&host);
+        assert_eq!(layer.paused(&host), millis(0));
+        world.run();
+        assert_eq!(server.times("a.com"), [0, if expected == 0 { 50 } else { 1_000 }], "{status}");
+    }
+}
+
 /// A gate that is open again stops no burst.
 #[test]
 fn ten_minutes_after_a_pause_all_is_as_before() {

@@ -2,5 +2,6 @@
 
 mod keyed;
 mod models;
+mod readiness;
 mod retries;
 mod world;

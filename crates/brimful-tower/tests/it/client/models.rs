@@ -6,7 +6,7 @@ use std::sync::Arc;
 use brimful::model::{Dimension, ModelLimiter, ModelQuota, Usage};
 use brimful::{MockClock, Quota, RateLimiter, Tokens};
 use brimful_tower::client::{ModelCall, Models, ThrottleError, ThrottleLayer, ThrottleLayerBuilder};
-use http::Request;
+use http::{HeaderMap, Request, StatusCode};
 use tower::{Layer, Service, ServiceExt};
 
 use super::world::{Server, World, millis, request};
@@ -110,7 +110,7 @@ fn the_usage_is_charged_with_the_headers_or_by_the_caller() {
     let server = Server::new(&world.clock, |_| (200, vec![("x-usage", "30 4".to_owned())]));
     let limiter = limiter(&world.clock, ModelQuota::new().input_tpm(1_000).output_tpm(1_000).max_parallel_requests(1));
     let counted = || (used(&limiter, Dimension::InputTpm), used(&limiter, Dimension::OutputTpm));
-    let layer = builder(&limiter).usage(|headers| Some(usage(headers.get("x-usage")?.to_str().ok()?)));
+    let layer = builder(&limiter).usage(|_, headers| Some(usage(headers.get("x-usage")?.to_str().ok()?)));
     let first = world.spawn(layer.build().layer(server.client()).oneshot(request("a.com", "100 100")));
     world.settle();
     assert_eq!(counted(), (100, 100));
@@ -151,6 +151,68 @@ fn the_limits_of_a_server_are_taken_over_after_the_usage_is_known() {
     assert_eq!(used(&limiter, Dimension::Tpm), 400, "600 are left, and no token is charged twice");
     call.commit((150, 150));
     assert_eq!(used(&limiter, Dimension::Tpm), 400);
+}
+
+/// At the end of a stream, what its head said about tokens is old.
+#[test]
+fn the_head_of_a_long_stream_does_not_empty_the_bucket() {
+    let mut world = World::default();
+    let headers =
+        || [("x-ratelimit-remaining-tokens", "600".to_owned()), ("x-ratelimit-remaining-requests", "9".to_owned())];
+    let server = Server::new(&world.clock, move |_| (200, headers().into()));
+    let limiter = limiter(&world.clock, ModelQuota::new().tpm(1_000).rpm(60));
+    let mut call = || {
+        let call = world.spawn(builder(&limiter).build().layer(server.client()).oneshot(request("a.com", "100 100")));
+        world.run();
+        call.take().unwrap().unwrap().extensions_mut().remove::<ModelCall<MockClock>>().unwrap()
+    };
+    let [first, second] = [call(), call()];
+    assert_eq!(used(&limiter, Dimension::Rpm), 52, "what it said about requests is heeded at once");
+    world.clock.advance(millis(12_000));
+    first.commit((100, 100));
+    assert_eq!(used(&limiter, Dimension::Tpm), 199, "of 400, 201 were earned since");
+    world.clock.advance(millis(60_000));
+    second.commit((100, 100));
+    assert_eq!(used(&limiter, Dimension::Tpm), 0);
+}
+
+/// A row of refusals ends with an answer, also if its usage is never known.
+#[test]
+fn a_row_of_refusals_ends_with_the_head_of_an_answer() {
+    let mut world = World::default();
+    let (clock, from) = (world.clock.clone(), 3_000_000_000);
+    let server = Server::new(&world.clock, move |_| match brimful::Clock::now(&clock) {
+        time if time < from || time > 9_000_000_000 => (429, Vec::new()),
+        _ => (200, Vec::new()),
+    });
+    let limiter = limiter(&world.clock, ModelQuota::new().rpm(60_000));
+    let service = builder(&limiter).build().layer(server.client());
+    for at in [0, 1_100, 3_200, 10_000, 10_900, 11_050] {
+        world.run_until(at);
+        world.spawn(service.clone().oneshot(request("a.com", "1 1")));
+    }
+    world.run();
+    // Pauses of 1 s and of 2 s; and then, after an answer, of 1 s again.
+    assert_eq!(server.times("a.com"), [0, 1_100, 3_200, 10_000, 11_041, 11_050]);
+}
+
+/// An error of the server is an answer too.
+#[test]
+fn every_response_but_a_refusal_has_the_call() {
+    for (status, has_call) in [(200, true), (404, true), (500, true), (429, false)] {
+        let mut world = World::default();
+        let server = Server::new(&world.clock, move |_| (status, Vec::new()));
+        let limiter = limiter(&world.clock, ModelQuota::new().tpm(1_000));
+        let asked = |status: StatusCode, _: &HeaderMap| (status == StatusCode::NOT_FOUND).then(Usage::default);
+        for (reads, has_call) in [(false, has_call), (true, has_call && status != 404)] {
+            let layer = if reads { builder(&limiter).usage(asked) } else { builder(&limiter) };
+            let call = world.spawn(layer.build().layer(server.client()).oneshot(request("a.com", "1 1")));
+            world.run();
+            let response = call.take().unwrap().unwrap();
+            let found = response.extensions().get::<ModelCall<MockClock>>();
+            assert_eq!(found.is_some(), has_call, "{status} {reads}");
+        }
+    }
 }
 
 #[test]

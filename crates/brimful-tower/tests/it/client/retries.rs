@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use brimful::{KeyedRateLimiter, MockClock, Quota};
-use brimful_tower::client::{ByHost, Host, Retries, ThrottleLayer};
+use brimful::{KeyedCompositeLimiter, KeyedRateLimiter, MockClock, Quota};
+use brimful_tower::client::{ByHost, Host, HostLimits, Retries, ThrottleLayer};
 use http::Request;
 use tower::{Layer, ServiceExt};
 
@@ -115,10 +115,53 @@ fn retries_do_not_multiply_the_load() {
         (all().share(10).floor(floor(1_000)), 110),
         (all().share(20).floor(floor(1_000)), 210),
         (all().share(100).floor(floor(1_000)), 1_000),
+        (all().share(250).floor(floor(5_000)).at_most(9), 1_010),
         (all().share(100).floor(floor(50)), 50),
     ] {
         let (statuses, server, _) = run("1000/s burst 1000", retries, 3_600_000, 1_000, |_, _| refusal(429, "1000"));
         assert_eq!(statuses, [429; 1_000]);
         assert_eq!(server.log().len(), 1_000 + most);
     }
+}
+
+/// A retry that does not leave is there for another call.
+#[test]
+fn a_retry_that_does_not_leave_is_given_back() {
+    let floor = Quota::per_day(1).burst(9).initial(1);
+    // The first ones are refused for longer than they wait.
+    let reply = |_, request: &Request<String>| refusal(429, if request.body() == "2" { "100" } else { "5000" });
+    let mut world = World::default();
+    let server = Server::new(&world.clock, move |request| reply(0, request));
+    let limiter = Arc::new(KeyedRateLimiter::with_clock(Quota::per_second(100), world.clock.clone()));
+    let layer = ThrottleLayer::builder(limiter, ByHost).jitter(0).wait_up_to(millis(1_000));
+    let layer = layer.retries(all().share(0).floor(floor)).build();
+    for (nth, host) in ["a.com", "b.com", "c.com"].into_iter().enumerate() {
+        world.spawn(layer.layer(server.client()).oneshot(request(host, nth)));
+        world.run();
+    }
+    assert_eq!(server.times("c.com").len(), 2, "the retry of the others did not leave");
+}
+
+/// A call that does not leave adds nothing to the budget.
+#[test]
+fn a_call_that_does_not_leave_adds_no_retry() {
+    let floor = Quota::per_day(1).burst(9).initial(0);
+    let mut world = World::default();
+    let server = Server::new(&world.clock, |_| refusal(429, "10"));
+    let others = KeyedCompositeLimiter::builder().quotas("100/s".parse().unwrap()).clock(world.clock.clone());
+    let limits = HostLimits::of_others(others.build().unwrap());
+    let limits = limits.host("a.com".parse().unwrap(), "1/h burst 1".parse().unwrap());
+    let layer = ThrottleLayer::builder(Arc::new(limits), ByHost).jitter(0).wait_up_to(millis(1_000));
+    let layer = layer.retries(all().share(10).floor(floor)).build();
+    for nth in 0..20 {
+        world.spawn(layer.layer(server.client()).oneshot(request("a.com", nth)));
+    }
+    world.run();
+    assert_eq!(server.times("a.com").len(), 1);
+    for nth in 0..2 {
+        let limited = world.spawn(layer.layer(server.client()).oneshot(request(&format!("{nth}.com"), nth)));
+        world.run();
+        assert!(limited.take().is_some());
+    }
+    assert_eq!(server.log().len(), 3, "three calls have left, and so none is repeated");
 }

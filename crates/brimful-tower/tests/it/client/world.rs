@@ -92,6 +92,15 @@ impl World {
         }
     }
 
+    /// Runs all tasks until this time, in milliseconds.
+    pub(super) fn run_until(&mut self, time: u64) {
+        self.settle();
+        while self.now() < time {
+            self.clock.advance(STEP);
+            self.settle();
+        }
+    }
+
     /// Runs all tasks to their end, which must come within an hour.
     pub(super) fn run(&mut self) {
         self.settle();

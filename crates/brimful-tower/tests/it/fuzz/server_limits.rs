@@ -30,11 +30,12 @@ fn reset(text: &[u8]) -> Option<Duration> {
 }
 
 fn number(random: &mut Random) -> String {
-    match random.below(6) {
+    match random.below(7) {
         0 => random.next().to_string(),
         1 => format!("{:0>width$}", random.below(100), width = random.below(30)),
         2 => (NOW + random.below(100_000) as u64).to_string(),
         3 => ((NOW + random.below(100_000) as u64) * 1_000).to_string(),
+        4 => format!("{}.{}", NOW + random.below(100_000) as u64, random.below(1_000_000)),
         _ => random.below(100_000).to_string(),
     }
 }
@@ -126,12 +127,13 @@ fn expected_date(text: &str) -> Option<u128> {
 
 fn expected_reset(text: &str) -> Option<u128> {
     let now = u128::from(NOW) * 1_000_000_000;
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = is_number.then(|| text.parse::<u128>().unwrap_or(u128::from(u64::MAX)).min(u128::from(u64::MAX)));
-    let nanos = match number {
-        Some(millis @ 1_000_000_000_000..) => (millis * 1_000_000).saturating_sub(now),
-        Some(seconds @ 1_000_000_000..) => (seconds * 1_000_000_000).saturating_sub(now),
-        Some(seconds) => seconds * 1_000_000_000,
+    let seconds = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| expected_duration(text));
+    let nanos = match seconds {
+        Some(seconds) => match seconds? {
+            millis @ 1_000_000_000_000_000_000_000.. => millis.div_ceil(1_000).saturating_sub(now),
+            seconds @ 1_000_000_000_000_000_000.. => seconds.saturating_sub(now),
+            seconds => seconds,
+        },
         None => expected_date(text).map(|date| date.saturating_sub(now)).or_else(|| expected_duration(text))?,
     };
     Some(nanos.min(DAY.as_nanos()))
@@ -287,7 +289,7 @@ fn structured_fields_are_read_as_another_parser_reads_them() {
     assert!(compared * 3 > inputs.end && found * 10 > inputs.end);
 }
 
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "retry-after",
     "retry-after-ms",
     "ratelimit",
@@ -298,6 +300,7 @@ const NAMES: [&str; 20] = [
     "x-ratelimit-limit",
     "x-ratelimit-remaining",
     "x-ratelimit-reset",
+    "x-ratelimit-reset-after",
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-requests",
     "x-ratelimit-reset-requests",
