@@ -51,7 +51,8 @@ impl Host {
     }
 }
 
-/// Reads `api.example.com`, or `localhost:8080`. Port 443 is the default one.
+/// Reads `api.example.com`, or `localhost:8080`. Port 443 is the default one, so `example.com:80` is not the host of
+/// `http://example.com/`. A port above 65 535 counts as none.
 impl std::str::FromStr for Host {
     type Err = InvalidUri;
 

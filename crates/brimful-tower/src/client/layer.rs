@@ -31,7 +31,8 @@ use crate::key::KeyExtractor;
 ///
 /// A call leaves if its quota admits it, or waits in the limiter's queue, in order of arrival, until its
 /// [deadline](ThrottleLayerBuilder::wait_up_to). If it cannot leave before, it fails with a
-/// [`ThrottleError`](crate::client::ThrottleError), usually at once.
+/// [`ThrottleError`](crate::client::ThrottleError), usually at once. A call whose turn has come as a pause begins waits
+/// anew, behind the others that wait for the end of the pause.
 ///
 /// The service within is ready before a call takes its turn. If it reserves something for the call in `poll_ready`, as
 /// `tower`'s `ConcurrencyLimit` and `Buffer` do, that is held while the call waits, and freed if the call is dropped.
@@ -60,7 +61,8 @@ use crate::key::KeyExtractor;
 /// - A call takes its token before it waits for the end of a pause, and the [bound](brimful#guarantees) of the quota is one
 ///   of the times at which tokens are taken.
 ///
-/// For a layer of models, [`ModelLimiter::observe`] has the effect.
+/// For a layer of models, [`ModelLimiter::observe`] has the effect. A pause after a refusal that names no time is then not
+/// longer at random.
 ///
 /// # Examples
 ///
