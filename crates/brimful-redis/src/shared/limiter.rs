@@ -160,7 +160,9 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     ///
     /// [`SharedError::Unavailable`], with any policy.
     pub async fn peek(&self, key: &K) -> Result<SharedDecision, SharedError> {
-        let (limits, outcome) = self.execute(&self.key(key), Operation::Peek, |_| 0).await?;
+        let limits = self.amounts(|_| 0);
+        let outcome = self.requests.ask(&self.key(key), Operation::Peek, &limits).await;
+        let outcome = outcome.map_err(SharedError::Unavailable)?;
         Ok(SharedDecision::of_store(&self.quotas, &limits, Tokens::ZERO, &outcome))
     }
 
@@ -179,7 +181,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     ///
     /// [`SharedError::Unavailable`], with any policy.
     pub async fn reset(&self, key: &K) -> Result<(), SharedError> {
-        self.execute(&self.key(key), Operation::Reset, |_| 0).await.map(drop)
+        self.ask(&self.key(key), Operation::Reset, Tokens::ZERO).await.map(drop).map_err(SharedError::Unavailable)
     }
 }
 
@@ -236,31 +238,25 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     }
 
     pub(super) async fn add(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
-        let (_, outcome) = self.execute(key, Operation::Add, |limit| limit.given_back(n)).await?;
-        Ok(self.least_done(&outcome))
+        self.done(key, Operation::Add, n).await
     }
 
     /// Charges `n` tokens to each of the key's buckets, into debt if need be, and returns the least that a bucket was
     /// charged.
     pub(super) async fn charge(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
-        let (_, outcome) = self.execute(key, Operation::Charge, |limit| limit.cost(n)).await?;
+        self.done(key, Operation::Charge, n).await
+    }
+
+    /// Asks the store, and returns the least that was taken from a bucket or given back.
+    async fn done(&self, key: &str, operation: Operation, n: Tokens) -> Result<Tokens, SharedError> {
+        let outcome = self.ask(key, operation, n).await.map_err(SharedError::Unavailable)?;
         Ok(self.least_done(&outcome))
     }
 
-    async fn execute(
-        &self,
-        key: &str,
-        operation: Operation,
-        units: impl Fn(&Limit) -> u64,
-    ) -> Result<(Vec<(Limit, u64)>, Outcome), SharedError> {
-        let limits = self.amounts(units);
-        let outcome = self.requests.ask(key, operation, &limits).await.map_err(SharedError::Unavailable)?;
-        Ok((limits, outcome))
-    }
-
-    /// Asks the store to take whole tokens or to give them back.
+    /// Asks the store. Amounts that are given back are rounded down, and costs up.
     pub(crate) async fn ask(&self, key: &str, operation: Operation, n: Tokens) -> Result<Outcome, Unavailable> {
-        self.requests.ask(key, operation, &self.amounts(|limit| limit.cost(n))).await
+        let units = |limit: &Limit| if operation == Operation::Add { limit.given_back(n) } else { limit.cost(n) };
+        self.requests.ask(key, operation, &self.amounts(units)).await
     }
 
     /// Returns the least tokens that were taken from a bucket or given back.
@@ -276,7 +272,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
             let ahead = if missing > 0 { Duration::from_micros(outcome.ahead) } else { Duration::ZERO };
             Wait { time: ahead + limit.time(missing), limit: nth }
         });
-        each.max_by_key(|wait| wait.time).unwrap_or(Wait { time: Duration::ZERO, limit: 0 })
+        each.max_by_key(|wait| wait.time).unwrap_or_default()
     }
 
     /// Returns the longest time for a decision.
