@@ -29,7 +29,7 @@ const QUOTA: &str = "400/s burst 10";
 const CALLS: u64 = 300;
 const CLIENTS: usize = 32;
 
-/// Whose headers a server writes.
+/// The vendor whose headers a server writes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Api {
     OpenAi,

@@ -1,4 +1,4 @@
-//! What every engine does: the limits in integers, the requests, and the narrow interface of an engine.
+//! The parts that all engines share: the limits in integers, the requests, and the narrow interface of an engine.
 
 mod bucket;
 mod limit;

@@ -19,27 +19,28 @@ use crate::shared::{RedisRateLimiter, SharedError, SharedStats};
 /// there is decided in this process, without a lock. When half of a batch is left, the next batch is taken, ahead of need. A
 /// batch is as large as the demand of the process needs for the builder's
 /// [horizon](crate::LeasedRateLimiterBuilder::horizon), and at most
-/// [`max_batch`](crate::LeasedRateLimiterBuilder::max_batch). What is not used is given back.
+/// [`max_batch`](crate::LeasedRateLimiterBuilder::max_batch). Unused tokens are given back.
 ///
 /// # The bound
 ///
-/// The store is exact. What a process grants in a window was taken from the store in it, or is credit from before, which is at most
-/// `max_batch`. So in a time T of the server's clock, `nodes` processes together grant at most
+/// The store is exact. The tokens that a process grants in a window were taken from the store in it, or are credit from
+/// before, which is at most `max_batch`. So in a time T of the server's clock, `nodes` processes together grant at most
 ///
 /// ```text
 /// burst + rate × T + nodes × max_batch
 /// ```
 ///
 /// for each key. The last summand is smaller if the demand is: a process that makes c calls in the horizon holds about c
-/// tokens. A process that ends without [`give_back`](LeasedRateLimiter::give_back) loses its credit, which is then granted to
-/// nobody.
+/// tokens. A process that ends without [`give_back`](LeasedRateLimiter::give_back) loses its credit, which is then never
+/// granted.
 ///
 /// # Refusals
 ///
 /// If the store has no token left, the refusal holds for all calls of the key in this process, without a further round trip,
 /// until the store has earned a token, but not for longer than a second: others may give tokens back. At a fast limit, it
-/// holds until the store has earned a batch, and up to a tenth of the horizon. Calls that find no credit at the same time share one round trip. A process that is
-/// refused asks again for as much as its demand, so at an exhausted key the processes get tokens by how often they ask.
+/// holds until the store has earned a batch, and up to a tenth of the horizon. Calls that find no credit at the same time
+/// share one round trip. A process that is refused asks again for as much as its demand, so at an exhausted key the
+/// processes get tokens by how often they ask.
 ///
 /// # Failures
 ///

@@ -83,7 +83,7 @@ async fn several_nodes_never_grant_more_than_the_quota() {
     let admitted = admitted.load(Ordering::Relaxed);
     println!("{admitted} of 20000");
     assert!(admitted <= 20_000, "{admitted}");
-    // What is left is credit that no node found a call for: a node whose calls are over holds a batch at most.
+    // The rest is credit that no node found a call for: a node whose calls are over holds a batch at most.
     assert!(admitted >= 20_000 - 3 * 1_000, "{admitted}");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the proxy does.
+/// The fault that the proxy causes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mode {
     Pass = 0,

@@ -81,7 +81,7 @@ where
     }
 }
 
-/// What the head of a response says about tokens.
+/// The hints about tokens in the head of a response.
 struct Tokens<C: Clock + Send + Sync + 'static> {
     hints: ServerHints,
     /// The time of the head, on the clock of the limiter.

@@ -14,7 +14,7 @@ use super::calls::Calls;
 /// | [`Classes`](crate::Classes) of one of these | the requests of each class by a limiter of its own |
 ///
 /// A request holds its permit of a concurrency limit until the server has taken the body of its response to the end and
-/// asks for more, or the body has failed, or is dropped. What is in the buffers of the server and of the sockets then is
+/// asks for more, or the body has failed, or is dropped. Bytes in the buffers of the server and of the sockets are then
 /// not counted. A response without a body gives the permit back with its head: so does 101 `Switching Protocols`, so that
 /// a connection that was upgraded is not in flight.
 ///

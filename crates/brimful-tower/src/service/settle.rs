@@ -47,7 +47,7 @@ pub struct BodyEnd<'a> {
 /// A function that settles the cost of a request by its response.
 pub(super) type Settle = Box<dyn Fn(&ResponseHead<'_>) -> Settlement + Send + Sync>;
 
-/// What settles the requests of a layer.
+/// Settles the requests of a layer.
 pub(super) struct Settler {
     pub(super) settle: Settle,
     pub(super) on_event: Option<OnEvent>,
