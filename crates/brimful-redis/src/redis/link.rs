@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, RedisError};
-use tokio::sync::watch;
+use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
+
+use super::flight::{Flight, not_connected};
+#[cfg(feature = "sentinel")]
+use super::sentinel::Primary;
+use super::server;
 
 /// The requests in a row that had no answer by their deadlines after which the connection is made anew: it may be half
 /// open, and then no request is ever answered.
@@ -32,45 +35,54 @@ pub enum Sign {
 
 /// A source of connections.
 pub trait Connect: Send + Sync + 'static {
-    /// The connection.
+    /// A connection, for one request.
     type Connection: ConnectionLike + Send + Sync;
 
-    /// Returns a connection, and its number.
-    fn get(&self) -> impl Future<Output = Result<(Self::Connection, u64), RedisError>> + Send;
+    /// Returns a connection to the server that has the buckets of this key.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Self::Connection, RedisError>> + Send;
 
-    /// Called with the result of a request on the connection with this number.
-    fn report(&self, number: u64, sign: Sign);
+    /// Called with the result of the request on a connection.
+    fn report(&self, connection: &Self::Connection, sign: Sign);
 }
 
 /// A connection that all tasks share, and that is made anew when it is lost or answers nothing any longer.
 ///
 /// One task of its own connects, for up to five seconds, and the requests wait for it, each until its own deadline. So a
 /// connection that takes longer than a deadline is made all the same.
+#[derive(Clone)]
 pub struct Link(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    place: Place,
     state: Mutex<State>,
+    connecting: Flight,
 }
 
+/// The server that a link leads to.
+pub(super) enum Place {
+    Server(Client),
+    #[cfg(feature = "sentinel")]
+    Primary(Primary),
+}
+
+#[derive(Default)]
 struct State {
     current: Option<MultiplexedConnection>,
     /// The number of connections so far.
     number: u64,
     /// The requests in a row on this connection that had no answer.
     silent: u32,
-    /// The outcome of the task that connects.
-    connecting: Option<watch::Receiver<Option<Failure>>>,
 }
-
-/// `None` if the connection was made.
-type Failure = Option<Arc<str>>;
 
 impl Link {
     /// Returns a link that is connected when it is first asked for a connection.
-    pub(super) fn new(client: Client) -> Self {
-        let state = State { current: None, number: 0, silent: 0, connecting: None };
-        Link(Arc::new(Shared { client, state: Mutex::new(state) }))
+    pub(super) fn new(place: Place) -> Self {
+        Link(Arc::new(Shared { place, state: Mutex::default(), connecting: Flight::default() }))
+    }
+
+    /// Returns the connection that there is.
+    pub(super) fn current(&self) -> Option<Lent> {
+        self.0.current()
     }
 }
 
@@ -79,60 +91,71 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a connection, and returns the reason if there is none.
-    async fn connect(&self) -> Failure {
-        // The limiter has its own deadline.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connected = tokio::time::timeout(CONNECTING, connecting).await;
-        let mut state = self.lock();
-        state.connecting = None;
-        match connected {
-            Ok(Ok(connection)) => {
-                (state.current, state.silent) = (Some(connection), 0);
-                state.number += 1;
-                None
-            }
-            Ok(Err(error)) => Some(error.to_string().into()),
-            Err(_) => Some(format!("no connection within {CONNECTING:?}").into()),
+    /// Returns the connection that there is.
+    fn current(&self) -> Option<Lent> {
+        let state = self.lock();
+        let connection = state.current.clone()?;
+        Some(Lent { connection, number: state.number })
+    }
+
+    /// Makes a connection if there is none.
+    async fn connect(self: Arc<Self>) -> Result<(), RedisError> {
+        if self.current().is_some() {
+            return Ok(());
         }
+        let connecting = async {
+            match &self.place {
+                Place::Server(client) => server::connect(client).await,
+                #[cfg(feature = "sentinel")]
+                Place::Primary(primary) => primary.connect().await,
+            }
+        };
+        let connection = tokio::time::timeout(CONNECTING, connecting).await;
+        let late = |_| not_connected(format!("no connection within {CONNECTING:?}"));
+        let connection = connection.map_err(late)??;
+        let mut state = self.lock();
+        *state = State { current: Some(connection), number: state.number + 1, silent: 0 };
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sentinel")]
+impl Shared {
+    /// Asks the sentinels now and then, and gives the connection up if they name another server.
+    fn check(self: &Arc<Self>, number: u64) {
+        let Place::Primary(primary) = &self.place else { return };
+        if !primary.is_due() {
+            return;
+        }
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let Place::Primary(primary) = &shared.place else { return };
+            if primary.is_elsewhere().await {
+                let mut state = shared.lock();
+                if state.number == number {
+                    state.current = None;
+                }
+            }
+        });
     }
 }
 
 impl Connect for Link {
-    type Connection = MultiplexedConnection;
+    type Connection = Lent;
 
-    async fn get(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
-        let mut outcome = {
-            let mut state = self.0.lock();
-            if let Some(current) = &state.current {
-                return Ok((current.clone(), state.number));
-            }
-            let shared = self.0.clone();
-            let connect = || {
-                let (sender, receiver) = watch::channel(None);
-                tokio::spawn(async move { sender.send(Some(shared.connect().await)) });
-                receiver
-            };
-            state.connecting.get_or_insert_with(connect).clone()
-        };
-        let failure = match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().flatten(),
-            Err(_) => Some("the runtime has ended".into()),
-        };
-        let state = self.0.lock();
-        match (failure, &state.current) {
-            (None, Some(current)) => Ok((current.clone(), state.number)),
-            (failure, _) => {
-                let why = failure.unwrap_or_else(|| "the connection was lost at once".into());
-                Err(io::Error::new(io::ErrorKind::NotConnected, &*why).into())
-            }
+    async fn get(&self, _: &str) -> Result<Lent, RedisError> {
+        if let Some(lent) = self.current() {
+            #[cfg(feature = "sentinel")]
+            self.0.check(lent.number);
+            return Ok(lent);
         }
+        self.0.connecting.join(|| self.0.clone().connect()).await?;
+        self.current().ok_or_else(|| not_connected("the connection was lost at once"))
     }
 
-    fn report(&self, number: u64, sign: Sign) {
+    fn report(&self, lent: &Lent, sign: Sign) {
         let mut state = self.0.lock();
-        if number != state.number {
+        if lent.number != state.number {
             return;
         }
         let is_lost = match sign {
@@ -153,6 +176,39 @@ impl Connect for Link {
     }
 }
 
+/// The connection of a [`Link`], for one request.
+#[derive(Clone)]
+pub struct Lent {
+    connection: MultiplexedConnection,
+    /// The number of the connection.
+    number: u64,
+}
+
+impl ConnectionLike for Lent {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.connection.req_packed_command(command)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        commands: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.connection.req_packed_commands(commands, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}
+
+impl fmt::Debug for Lent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lent").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
@@ -166,9 +222,9 @@ pub struct Given<C>(pub(super) C);
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Connect for Given<C> {
     type Connection = C;
 
-    async fn get(&self) -> Result<(C, u64), RedisError> {
-        Ok((self.0.clone(), 0))
+    async fn get(&self, _: &str) -> Result<C, RedisError> {
+        Ok(self.0.clone())
     }
 
-    fn report(&self, _: u64, _: Sign) {}
+    fn report(&self, _: &C, _: Sign) {}
 }

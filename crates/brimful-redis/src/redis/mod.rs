@@ -1,8 +1,18 @@
 //! The engine Redis.
 
+#[cfg(feature = "cluster")]
+mod cluster;
+mod flight;
 mod link;
 mod script;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+mod server;
+#[cfg(feature = "cluster")]
+mod slots;
 mod store;
 
-pub use link::{Connect, Given, Link, Sign};
+#[cfg(feature = "cluster")]
+pub use cluster::{Cluster, Routed};
+pub use link::{Connect, Given, Lent, Link, Sign};
 pub use store::RedisStore;

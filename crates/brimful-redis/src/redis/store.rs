@@ -7,7 +7,9 @@ use redis::aio::ConnectionLike;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::time::Instant;
 
-use super::link::{Connect, Given, Link, Sign};
+#[cfg(feature = "cluster")]
+use super::cluster::Cluster;
+use super::link::{Connect, Given, Link, Place, Sign};
 use super::script;
 use crate::engine::{Outcome, Request, Store, StoreError};
 
@@ -28,16 +30,87 @@ impl RedisStore {
     ///
     /// Returns an error if the URL is malformed, or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let client = redis::Client::open(url).map_err(|error| StoreError::new(false, error))?;
-        let link = Link::new(client);
-        link.get().await.map_err(|error| StoreError::new(false, error))?;
+        let client = redis::Client::open(url).map_err(not_done)?;
+        RedisStore::on(Link::new(Place::Server(client))).await
+    }
+
+    /// Connects to the primary that these sentinels know by this name, such as `redis://10.0.0.1:26379/` and
+    /// `my-primary`. In place of the name, a URL with the name as its host states the user, the password and the database
+    /// of the primary: `redis://:secret@my-primary/0`.
+    ///
+    /// The sentinels are asked for the primary if the connection is lost, gives no answers, or leads to a server that has
+    /// become a replica (`READONLY`); and every second while the store is in use, because an old primary may go on deciding
+    /// until it learns of the new one. All sentinels are asked at the same time. When most of them name a new primary, the
+    /// requests go there within two seconds if the old one still answers. If it hangs, an attempt to reach it takes a second
+    /// more, and the limiter's breaker may be open for two: about four seconds together.
+    ///
+    /// Tokens of which the new primary had not heard are granted once more, and so are those that the old one grants until
+    /// the store leaves it. The servers' option `min-replicas-to-write` bounds the time for which a primary decides that
+    /// is cut off from the others.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a URL is malformed, or no sentinel names a primary that can be reached.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use brimful_redis::RedisStore;
+    ///
+    /// let sentinels = ["redis://10.0.0.1:26379/", "redis://10.0.0.2:26379/", "redis://10.0.0.3:26379/"];
+    /// let store = RedisStore::sentinel(&sentinels, "my-primary").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "sentinel")]
+    pub async fn sentinel(sentinels: &[&str], primary: &str) -> Result<Self, StoreError> {
+        let primary = super::sentinel::Primary::new(sentinels, primary).map_err(not_done)?;
+        RedisStore::on(Link::new(Place::Primary(primary))).await
+    }
+
+    /// Returns a store on a link, when that is connected.
+    async fn on(link: Link) -> Result<Self, StoreError> {
+        link.get("").await.map_err(not_done)?;
         Ok(RedisStore { link: Arc::new(link) })
     }
 }
 
+#[cfg(feature = "cluster")]
+impl RedisStore<Cluster> {
+    /// Connects to a cluster, of which these servers are asked for the others.
+    ///
+    /// A request goes to the server that has the slot of its key. It follows up to three redirects (`MOVED`,
+    /// `ASK`), because a server that answers by one has done nothing, and is not repeated otherwise. If a server is lost, the
+    /// cluster is asked for its successor. While a slot moves, requests with an id
+    /// ([`repeat_lost`](crate::RedisRateLimiterBuilder::repeat_lost)) may be refused by the server, because they have
+    /// two keys (`TRYAGAIN`): then nothing was done, and the limiter's policy decides.
+    ///
+    /// Tokens of which the successor of a server had not heard are granted once more.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a URL is malformed, the list is empty, or no server answers.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use brimful_redis::RedisStore;
+    ///
+    /// let store = RedisStore::cluster(&["redis://10.0.0.1/", "redis://10.0.0.2/", "redis://10.0.0.3/"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn cluster(urls: &[&str]) -> Result<Self, StoreError> {
+        let cluster = Cluster::new(urls).map_err(not_done)?;
+        cluster.ask().await.map_err(not_done)?;
+        Ok(RedisStore { link: Arc::new(cluster) })
+    }
+}
+
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
-    /// Returns a store on a connection of the crate `redis`, such as that of a cluster. The connection has to keep itself
-    /// connected, and **must not repeat requests**: set its number of retries to zero. A request that is repeated charges
+    /// Returns a store on a connection of the crate `redis`. The connection has to keep itself connected, and **must not repeat requests**: set its number of retries to zero. A request that is repeated charges
     /// twice, or gives back twice, unless it has an id.
     pub fn new(connection: C) -> Self {
         RedisStore { link: Arc::new(Given(connection)) }
@@ -46,12 +119,13 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
 
 impl<L: Connect> Store for RedisStore<L> {
     async fn decide(&self, request: Request<'_>) -> Result<Outcome, StoreError> {
-        let (mut connection, number) = self.link.get().await.map_err(|error| StoreError::new(false, error))?;
+        let connection = self.link.get(request.key).await.map_err(not_done)?;
         let until = Instant::now() + request.patience.mul_f64(0.9);
-        let mut report = Report { link: &*self.link, number, until, sign: None };
-        let mut reply: Result<Value, RedisError> = script::by_hash(&request).query_async(&mut connection).await;
+        let mut report = Report { link: &*self.link, connection, until, sign: None };
+        let connection = &mut report.connection;
+        let mut reply: Result<Value, RedisError> = script::by_hash(&request).query_async(connection).await;
         if reply.as_ref().is_err_and(is_unknown_script) {
-            reply = script::by_source(&request).query_async(&mut connection).await;
+            reply = script::by_source(&request).query_async(connection).await;
         }
         report.sign = Some(match &reply {
             Err(error) if is_lost(error) => Sign::Lost,
@@ -64,7 +138,7 @@ impl<L: Connect> Store for RedisStore<L> {
 /// Reports the result of a request, also if the request is dropped.
 struct Report<'a, L: Connect> {
     link: &'a L,
-    number: u64,
+    connection: L::Connection,
     /// A request that is dropped later than this was dropped by its deadline.
     until: Instant,
     sign: Option<Sign>,
@@ -73,7 +147,7 @@ struct Report<'a, L: Connect> {
 impl<L: Connect> Drop for Report<'_, L> {
     fn drop(&mut self) {
         let by_time = || if Instant::now() < self.until { Sign::Dropped } else { Sign::Silent };
-        self.link.report(self.number, self.sign.unwrap_or_else(by_time));
+        self.link.report(&self.connection, self.sign.unwrap_or_else(by_time));
     }
 }
 
@@ -89,6 +163,11 @@ fn is_lost(error: &RedisError) -> bool {
 /// Returns whether the server does not know the script.
 fn is_unknown_script(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+/// Returns the failure of a request that was not sent.
+fn not_done(error: RedisError) -> StoreError {
+    StoreError::new(false, error)
 }
 
 /// An answer of the server means that nothing was done. Any other failure leaves that open, because the request was sent.

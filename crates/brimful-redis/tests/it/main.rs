@@ -1,8 +1,17 @@
 //! Tests against real servers, which they start on loopback. Without `redis-server` they report that they were skipped.
 
 mod chaos;
+#[cfg(feature = "cluster")]
+mod cluster;
+mod failover;
 mod leases;
 mod limiter;
+#[cfg(feature = "cluster")]
+mod nodes;
 mod proxy;
 mod script;
+#[cfg(feature = "sentinel")]
+mod sentinel;
+#[cfg(feature = "sentinel")]
+mod sentinels;
 mod server;

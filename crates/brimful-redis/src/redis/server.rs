@@ -1,0 +1,38 @@
+//! One server: its client, and a connection to it.
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisError};
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+use redis::{ConnectionAddr, ConnectionInfo};
+
+/// The host and the port of a server.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(super) type Address = (String, u16);
+
+/// Makes a connection, which has no deadlines of its own: the limiter has them.
+pub(super) async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Returns the host and the port in a URL.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(super) fn address(settings: &ConnectionInfo) -> Result<Address, RedisError> {
+    match settings.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Ok((host.clone(), *port)),
+        _ => Err((redis::ErrorKind::InvalidClientConfig, "the URL needs a host").into()),
+    }
+}
+
+/// Returns a client of the server at this address, with the user, the database and the encryption of another one.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
+pub(super) fn at(other: &ConnectionInfo, (host, port): &Address) -> Result<Client, RedisError> {
+    let (host, port) = (host.clone(), *port);
+    let address = match other.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    Client::open(other.clone().set_addr(address))
+}
