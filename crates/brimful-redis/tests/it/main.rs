@@ -1,6 +1,7 @@
 //! Tests against real servers, which they start on loopback. Without `redis-server` they report that they were skipped.
 
 mod chaos;
+mod chaos_leased;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod failover;
