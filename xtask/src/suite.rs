@@ -108,6 +108,7 @@ fn run() -> Result<Tally> {
     let (browser, path) = (std::env::var_os("BRIMFUL_CHROMIUM"), std::env::var_os("PATH").unwrap_or_default());
     tally.skipped.extend(missing_browser(browser.as_deref(), &path));
     tally.skipped.extend(missing_server(&path));
+    tally.skipped.extend(missing_compiler(&path));
     Ok(tally)
 }
 
@@ -158,6 +159,13 @@ fn missing_server(path: &OsStr) -> Option<String> {
     (!is_on(path, "redis-server")).then(|| how.to_owned())
 }
 
+/// Returns why the tests of `brimful-redis` with clocks that are wrong did not run: they build a library that shifts them.
+fn missing_compiler(path: &OsStr) -> Option<String> {
+    let how = "the tests of brimful-redis with wrong clocks (there is no `cc` on the path): install Debian's packages gcc \
+               and libc6-dev";
+    (!is_on(path, "cc")).then(|| how.to_owned())
+}
+
 fn is_on(path: &OsStr, program: &str) -> bool {
     std::env::split_paths(path).any(|folder| folder.join(program).is_file())
 }
@@ -206,6 +214,7 @@ mod tests {
     fn a_missing_program_is_reported() {
         let nowhere = OsStr::new(env!("CARGO_MANIFEST_DIR"));
         assert!(missing_server(nowhere).unwrap().contains("install"));
+        assert!(missing_compiler(nowhere).unwrap().contains("install"));
         assert!(missing_browser(None, nowhere).unwrap().contains("install"));
         assert!(missing_browser(Some(OsStr::new("")), nowhere).is_some());
         assert_eq!(missing_browser(Some(OsStr::new("/opt/chromium")), nowhere), None);

@@ -2,6 +2,8 @@
 
 mod chaos;
 mod chaos_leased;
+#[cfg(target_os = "linux")]
+mod clocks;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod failover;
@@ -9,6 +11,7 @@ mod leases;
 mod limiter;
 #[cfg(feature = "cluster")]
 mod nodes;
+mod processes;
 mod proxy;
 mod script;
 #[cfg(feature = "sentinel")]
