@@ -23,7 +23,7 @@ async fn query<T: FromRedisValue>(server: &Server, command: &Cmd) -> T {
 }
 
 impl Nodes {
-    /// Starts a cluster of so many primaries, and as many further servers, which have no slots; `None` if there is no
+    /// Starts a cluster of `primaries`, and `further` servers, which have no slots; `None` if there is no
     /// `redis-server`.
     pub(crate) async fn start(primaries: u16, further: u16) -> Option<Nodes> {
         let mut nodes = Nodes { servers: Vec::new(), primaries, files: Vec::new() };
