@@ -179,15 +179,17 @@ impl<L: Connect> Turn<L> {
     }
 
     /// Makes a call. If it takes long, another task waits for the answer, so that it does not hold up further requests.
-    async fn call(&self, requests: Vec<Waiting>, mut connection: L::Connection, number: u64) {
+    async fn call(&self, mut requests: Vec<Waiting>, mut connection: L::Connection, number: u64) {
         let patience = || requests.iter().map(|waiting| waiting.patience);
         let (first, last) = (patience().min().unwrap_or_default(), patience().max().unwrap_or_default());
         let silent = patience().filter(|&patience| patience == first).count();
+        // The script wants the requests on a key together. They stay in their order.
+        requests.sort_by(|one, other| one.key.cmp(&other.key));
         let mut call = Box::pin(async move {
-            let all = || requests.iter().map(Waiting::request);
-            let mut reply: Result<Value, RedisError> = script::by_hash(all()).query_async(&mut connection).await;
+            let all: Vec<Request<'_>> = requests.iter().map(Waiting::request).collect();
+            let mut reply: Result<Value, RedisError> = script::by_hash(&all).query_async(&mut connection).await;
             if reply.as_ref().is_err_and(is_unknown_script) {
-                reply = script::by_source(all()).query_async(&mut connection).await;
+                reply = script::by_source(&all).query_async(&mut connection).await;
             }
             (requests, reply)
         });

@@ -1,94 +1,67 @@
 //! The script of the token bucket: its arguments and its reply.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
 
-use crate::engine::{Limit, Operation, Outcome, Request, RequestId, StoreError};
+use crate::engine::{Limit, Operation, Outcome, Request, StoreError};
 
 const SOURCE: &str = include_str!("token_bucket.lua");
 
 /// The hash by which the server knows the script.
 static HASH: LazyLock<String> = LazyLock::new(|| Script::new(SOURCE).get_hash().to_owned());
 
-/// Returns the command that executes requests by a script that the server knows.
-pub(super) fn by_hash<'a>(requests: impl Iterator<Item = Request<'a>>) -> Cmd {
+/// Returns the command that executes requests by a script that the server knows. Requests on the same key are neighbours.
+pub(super) fn by_hash(requests: &[Request<'_>]) -> Cmd {
     command("EVALSHA", &HASH, requests)
 }
 
 /// Returns the command that executes requests and makes the script known to the server. In one step, so that no flush of
 /// the server's scripts comes between.
-pub(super) fn by_source<'a>(requests: impl Iterator<Item = Request<'a>>) -> Cmd {
+pub(super) fn by_source(requests: &[Request<'_>]) -> Cmd {
     command("EVAL", SOURCE, requests)
 }
 
-fn command<'a>(name: &str, script: &str, requests: impl Iterator<Item = Request<'a>>) -> Cmd {
-    let mut packed = Packed::default();
-    requests.for_each(|request| packed.add(&request));
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(packed.keys.len());
-    for (key, id) in &packed.keys {
+fn command(name: &str, script: &str, requests: &[Request<'_>]) -> Cmd {
+    let mut limits: Vec<&Limit> = Vec::new();
+    // The first byte is the count of states.
+    let (mut states, mut records, mut packed) = (Vec::new(), Vec::new(), vec![0]);
+    for of_key in requests.chunk_by(|one, next| one.key == next.key) {
+        let key = of_key[0].key;
         // The braces make all keys of a request live in the same slot of a cluster.
-        command.arg(match id {
-            None => format!("{{{key}}}"),
-            Some(RequestId(id)) => format!("{{{key}}}#{id:032x}"),
-        });
+        states.push(format!("{{{key}}}"));
+        packed[0] += 1;
+        packed.push(of_key.len() as u8);
+        for Request { operation, limits: of_request, id, .. } in of_key {
+            let flag = if id.is_some() { WITH_RECORD } else { 0 };
+            packed.extend_from_slice(&[operation_number(*operation) + flag, of_request.len() as u8]);
+            for (limit, amount) in *of_request {
+                let known = limits.iter().position(|known| *known == limit);
+                let index = known.unwrap_or_else(|| {
+                    limits.push(limit);
+                    limits.len() - 1
+                });
+                packed.extend_from_slice(&(index as u16 + 1).to_be_bytes());
+                packed.extend_from_slice(&seven(*amount));
+            }
+            if let Some((id, lifetime)) = id {
+                records.push(format!("{{{key}}}#{:032x}", id.0));
+                let millis = lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u32;
+                packed.extend_from_slice(&millis.to_be_bytes());
+            }
+        }
     }
-    command.arg(packed.limit_bytes).arg(packed.requests);
+    let numbers = |limit: &&Limit| {
+        [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
+    };
+    let limits: Vec<u8> = limits.iter().flat_map(numbers).flat_map(seven).collect();
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(states.len() + records.len()).arg(states).arg(records).arg(limits).arg(packed);
     command
 }
 
-/// Requests as the script reads them.
-#[derive(Default)]
-struct Packed<'a> {
-    /// The keys of buckets, and of ids.
-    keys: Vec<(&'a str, Option<RequestId>)>,
-    /// Their numbers, from 1.
-    numbers: HashMap<(&'a str, Option<RequestId>), u16>,
-    limits: Vec<Limit>,
-    limit_bytes: Vec<u8>,
-    requests: Vec<u8>,
-}
-
-impl<'a> Packed<'a> {
-    fn add(&mut self, request: &Request<'a>) {
-        let Request { key, operation, limits, id, .. } = *request;
-        let (key, record) = (self.key(key, None), id.map_or(0, |(id, _)| self.key(key, Some(id))));
-        self.requests.extend_from_slice(&[operation_number(operation), limits.len() as u8]);
-        self.requests.extend_from_slice(&key.to_be_bytes());
-        self.requests.extend_from_slice(&record.to_be_bytes());
-        for (limit, amount) in limits {
-            let number = self.limit(limit);
-            self.requests.extend_from_slice(&number.to_be_bytes());
-            self.requests.extend_from_slice(&seven(*amount));
-        }
-        if let Some((_, lifetime)) = id {
-            let millis = lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u32;
-            self.requests.extend_from_slice(&millis.to_be_bytes());
-        }
-    }
-
-    /// Returns the number of a key.
-    fn key(&mut self, key: &'a str, id: Option<RequestId>) -> u16 {
-        *self.numbers.entry((key, id)).or_insert_with(|| {
-            self.keys.push((key, id));
-            self.keys.len() as u16
-        })
-    }
-
-    /// Returns the number of a limit.
-    fn limit(&mut self, limit: &Limit) -> u16 {
-        if let Some(index) = self.limits.iter().position(|known| known == limit) {
-            return index as u16 + 1;
-        }
-        self.limits.push(*limit);
-        for number in [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()] {
-            self.limit_bytes.extend_from_slice(&seven(number));
-        }
-        self.limits.len() as u16
-    }
-}
+/// The flag of an operation whose request has an id.
+const WITH_RECORD: u8 = 8;
 
 /// Returns a number below 2^53, in seven bytes.
 fn seven(number: u64) -> [u8; 7] {

@@ -28,9 +28,9 @@ async fn load(connection: &mut MultiplexedConnection) -> String {
     };
     let source =
         replaced(SOURCE.to_owned(), "redis.call('TIME')", "{ string.sub(ARGV[3], 1, -7), string.sub(ARGV[3], -6) }");
-    let source = replaced(source, "'PSETEX', KEYS[key], millis, values[key]", "'SET', KEYS[key], values[key]");
-    let source = replaced(source, "values[key], 'PX', millis, 'NX'", "values[key], 'NX'");
-    let source = replaced(source, "values[record], 'PX', lifetime", "values[record]");
+    let source = replaced(source, "'PSETEX', key, millis, state", "'SET', key, state");
+    let source = replaced(source, "state, 'PX', millis, 'NX'", "state, 'NX'");
+    let source = replaced(source, ", 'PX', new[2]", "");
     redis::cmd("SCRIPT").arg("LOAD").arg(source).query_async(connection).await.unwrap()
 }
 
@@ -54,58 +54,60 @@ fn bytes(count: usize, number: u64) -> Vec<u8> {
     number.to_be_bytes()[8 - count..].to_vec()
 }
 
-/// Returns the command that executes the steps in one call of the script.
-fn command(script: &str, steps: &[Step]) -> Cmd {
-    let (mut names, mut limits, mut requests) = (Vec::new(), Vec::new(), Vec::new());
-    let mut number = |name: String| {
-        let known = names.iter().position(|known| *known == name);
-        known.unwrap_or_else(|| {
-            names.push(name);
-            names.len() - 1
-        }) as u64
-            + 1
-    };
-    for step in steps {
-        let key = number(format!("{{key-{}}}", step.key));
-        let record = step.id.map_or(0, |id| number(format!("{{key-{}}}#{id}", step.key)));
-        let operation = match step.operation {
-            Operation::Peek => 0,
-            Operation::Take => 1,
-            Operation::TakeUpTo => 2,
-            Operation::Charge => 3,
-            Operation::Add => 4,
-            Operation::Reset => 5,
-        };
-        requests.extend([bytes(1, operation), bytes(1, step.limits.len() as u64), bytes(2, key), bytes(2, record)]);
-        for (limit, amount) in &step.limits {
-            if !limits.contains(limit) {
-                limits.push(*limit);
+/// Returns the command that executes the steps, those of a key together, in one call of the script.
+fn command(script: &str, steps: &[&Step]) -> Cmd {
+    let (mut states, mut records, mut limits, mut requests) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for of_key in steps.chunk_by(|one, next| one.key == next.key) {
+        let name = format!("{{key-{}}}", of_key[0].key);
+        requests.push(bytes(1, of_key.len() as u64));
+        for step in of_key {
+            let operation = match step.operation {
+                Operation::Peek => 0,
+                Operation::Take => 1,
+                Operation::TakeUpTo => 2,
+                Operation::Charge => 3,
+                Operation::Add => 4,
+                Operation::Reset => 5,
+            };
+            let flag = if step.id.is_some() { 8 } else { 0 };
+            requests.extend([bytes(1, operation + flag), bytes(1, step.limits.len() as u64)]);
+            for (limit, amount) in &step.limits {
+                if !limits.contains(limit) {
+                    limits.push(*limit);
+                }
+                let nth = limits.iter().position(|known| known == limit).unwrap() as u64 + 1;
+                requests.extend([bytes(2, nth), bytes(7, *amount)]);
             }
-            let nth = limits.iter().position(|known| known == limit).unwrap() as u64 + 1;
-            requests.extend([bytes(2, nth), bytes(7, *amount)]);
+            requests.extend(step.id.map(|_| bytes(4, 86_400_000)));
+            records.extend(step.id.map(|id| format!("{name}#{id}")));
         }
-        requests.extend(step.id.map(|_| bytes(4, 86_400_000)));
+        states.push(name);
     }
-    let mut command = redis::cmd("EVALSHA");
-    command.arg(script).arg(names.len());
-    names.iter().for_each(|name| _ = command.arg(name));
+    requests.insert(0, bytes(1, states.len() as u64));
     let numbers = limits.iter().flat_map(|limit| {
         [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
     });
-    command.arg(numbers.flat_map(|number| bytes(7, number)).collect::<Vec<u8>>());
-    command.arg(requests.concat()).arg(steps[0].at);
+    let limits: Vec<u8> = numbers.flat_map(|number| bytes(7, number)).collect();
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(script).arg(states.len() + records.len()).arg(states).arg(records);
+    command.arg(limits).arg(requests.concat()).arg(steps[0].at);
     command
 }
 
 /// Runs the steps on the server, several at the same time in one call, and returns the replies as numbers, and the calls.
 async fn run(connection: &mut MultiplexedConnection, script: &str, steps: &[Step]) -> (Vec<Vec<u64>>, usize) {
-    let calls: Vec<&[Step]> =
-        steps.chunk_by(|one, next| one.at == next.at).flat_map(|same| same.chunks(MOST)).collect();
-    let mut replies = Vec::new();
+    let (mut calls, mut replies, mut begin) = (Vec::new(), vec![Vec::new(); steps.len()], 0);
+    for call in steps.chunk_by(|one, next| one.at == next.at).flat_map(|same| same.chunks(MOST)) {
+        let mut sorted: Vec<usize> = (begin..begin + call.len()).collect();
+        sorted.sort_by_key(|&nth| steps[nth].key);
+        begin += call.len();
+        calls.push(sorted);
+    }
     for some in calls.chunks(100) {
         let mut pipe = redis::pipe();
         for call in some {
-            pipe.add_command(command(script, call));
+            let call: Vec<&Step> = call.iter().map(|&nth| &steps[nth]).collect();
+            pipe.add_command(command(script, &call));
         }
         let texts: Vec<Vec<u8>> = pipe.query_async(connection).await.unwrap();
         for (call, text) in some.iter().zip(texts) {
@@ -116,8 +118,9 @@ async fn run(connection: &mut MultiplexedConnection, script: &str, steps: &[Step
                 number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
             };
             let clock = number(7);
-            assert_eq!(clock, call[0].at);
-            for step in *call {
+            assert_eq!(clock, steps[call[0]].at);
+            for &nth in call {
+                let step = &steps[nth];
                 let (status, at) = (number(1), number(7));
                 assert!(status < 2, "an error in {text:?}");
                 let mut buckets: Vec<(u64, u64)> = Vec::new();
@@ -128,9 +131,8 @@ async fn run(connection: &mut MultiplexedConnection, script: &str, steps: &[Step
                 if step.operation != Operation::Take {
                     buckets.iter_mut().for_each(|(_, done)| *done = number(7));
                 }
-                let reply =
-                    [status, at].into_iter().chain(buckets.into_iter().flat_map(|(deficit, done)| [deficit, done]));
-                replies.push(reply.collect());
+                replies[nth] = vec![status, at];
+                replies[nth].extend(buckets.into_iter().flat_map(|(deficit, done)| [deficit, done]));
             }
             assert!(rest.is_empty());
         }
