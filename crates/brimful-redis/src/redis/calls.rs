@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::link::{Connect, Sign};
@@ -43,6 +44,8 @@ struct State {
     due: usize,
     /// The requests on their way.
     sent: usize,
+    /// Whether the callers of a call were answered, and no call has taken requests since.
+    has_answered: bool,
 }
 
 /// A request, and its caller.
@@ -106,6 +109,7 @@ impl<L: Connect> Calls<L> {
         };
         let is_lost = outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(Failure::is_lost));
         self.link.report(number, if is_lost { Sign::Lost } else { Sign::Answered });
+        self.lock().has_answered = true;
         for (waiting, outcome) in requests.into_iter().zip(outcomes) {
             let _ = waiting.caller.send(outcome.map_err(StoreError::from));
         }
@@ -161,6 +165,8 @@ impl<L: Connect> Turn<L> {
                     let requests = self.take();
                     if !requests.is_empty() {
                         self.call(requests, connection, number).await;
+                        // The callers that were answered may ask again: then they are part of the next call.
+                        yield_now().await;
                     }
                 }
                 Err(error) => self.calls.fail(|| StoreError::new(false, error.clone())),
@@ -174,6 +180,7 @@ impl<L: Connect> Turn<L> {
         let taken = state.take::<L>();
         state.due -= 1;
         state.sent += taken.len();
+        state.has_answered = false;
         (self.is_due, self.sent) = (false, taken.len());
         taken
     }
@@ -194,6 +201,11 @@ impl<L: Connect> Turn<L> {
             (requests, reply)
         });
         if let Ok(answered) = timeout(LONG, &mut call).await {
+            if self.calls.lock().has_answered {
+                // Two calls that reach the server together are answered together. Then the server would idle while their
+                // callers run, and these would all wait for the server. So the callers of one come first, and send again.
+                yield_now().await;
+            }
             return self.calls.answer(number, answered);
         }
         let calls = self.calls.clone();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use redis::IntoConnectionInfo;
 use redis::aio::ConnectionLike;
 
 use super::calls::Calls;
@@ -33,9 +34,13 @@ impl RedisStore {
     ///
     /// Returns an error if the URL is malformed, or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let client = redis::Client::open(url).map_err(|error| StoreError::new(false, error))?;
+        let not_done = |error| StoreError::new(false, error);
+        let server = url.into_connection_info().map_err(not_done)?;
+        // A call is sent at once: Nagle's algorithm would hold it back until the call before it is answered.
+        let settings = server.tcp_settings().clone().set_nodelay(true);
+        let client = redis::Client::open(server.set_tcp_settings(settings)).map_err(not_done)?;
         let link = Link::new(client);
-        link.get().await.map_err(|error| StoreError::new(false, error))?;
+        link.get().await.map_err(not_done)?;
         Ok(RedisStore { calls: Arc::new(Calls::new(link)) })
     }
 }
