@@ -33,7 +33,7 @@ async fn take(store: RedisStore, key: String) -> Result<Outcome, StoreError> {
     ask(store, Operation::Take, key).await
 }
 
-/// Returns the whole tokens that are missing in a bucket. What a day's token earns in a test is less than one.
+/// Returns the whole tokens that are missing in a bucket. In a test it earns less than one.
 async fn charged(server: &Server, key: &str) -> u64 {
     let outcome = ask(server.store().await, Operation::Peek, key.to_owned()).await.unwrap();
     outcome.buckets[0].0.div_ceil(limits()[0].0.per_token())
@@ -281,4 +281,35 @@ async fn a_patient_request_does_not_hold_up_others() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     println!("decides after {:?}", begun.elapsed());
+}
+
+/// A runtime ends while requests are on their way and while others wait: they fail, and the store serves another runtime.
+#[cfg(unix)]
+#[test]
+fn a_runtime_that_ends_in_the_middle_of_calls() {
+    let server = server!();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let (store, asked) = first.block_on(async {
+        let store = server.store().await;
+        server.signal("-STOP");
+        let mut asked: Vec<Asked> = (0..10).map(|_| begin(&store, "k")).collect();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        asked.extend((0..10).map(|_| begin(&store, "k")));
+        (store, asked)
+    });
+    drop(first);
+    server.signal("-CONT");
+    runtime().block_on(async {
+        for (nth, asked) in asked.into_iter().enumerate() {
+            let error = timeout(LONG, asked).await.unwrap().unwrap_err();
+            assert_eq!(error.may_be_done, nth < 10, "{error}");
+        }
+        let begun = Instant::now();
+        while timeout(LONG, take(store.clone(), "other".to_owned())).await.unwrap().is_err() {
+            assert!(begun.elapsed() < LONG, "it connects again");
+        }
+    });
 }
