@@ -1,5 +1,6 @@
 //! The engine Redis.
 
+mod calls;
 mod link;
 mod script;
 mod store;

@@ -1,5 +1,6 @@
 //! Tests against real servers, which they start on loopback. Without `redis-server` they report that they were skipped.
 
+mod calls;
 mod chaos;
 mod leases;
 mod limiter;
