@@ -78,6 +78,11 @@ impl Limit {
         })
     }
 
+    /// Returns a limit whose units are nanoseconds: a microsecond earns a thousand.
+    pub(crate) const fn of_nanos(capacity: u64, debt: u64) -> Limit {
+        Limit { per_micro: 1_000, per_token: 1_000, capacity, debt, initial: capacity, is_exact: true }
+    }
+
     /// Returns the units that a microsecond earns.
     #[must_use]
     pub fn per_micro(&self) -> u64 {

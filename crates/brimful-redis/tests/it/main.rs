@@ -4,6 +4,7 @@ mod calls;
 mod chaos;
 mod leases;
 mod limiter;
+mod models;
 mod proxy;
 mod script;
 mod server;

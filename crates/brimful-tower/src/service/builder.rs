@@ -168,7 +168,8 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// limiter bounds the waiters, by `max_waiters`: on each key of a rate to 65 536 by default, and of other limiters to
     /// 1 048 576. A request that finds the queue full is refused at once.
     ///
-    /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
+    /// A waiting request counts in the limiter's statistics as a denied call and as a wait. Requests that wait for a
+    /// [shared limiter](crate::Limiter#limiters-that-many-processes-share) have no order.
     pub fn wait_up_to(mut self, longest: Duration) -> Self {
         self.settings.longest_wait = longest;
         self
@@ -222,7 +223,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
 
     /// Puts the decision into the extensions of an admitted request: a [`Decision`](brimful::Decision), or a
     /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas; of a concurrency limit, `Result<(),
-    /// TryAcquirePermitError>`. After a wait, it is a look at the bucket. By
+    /// TryAcquirePermitError>`; of a shared limiter, a `SharedDecision`. After a wait, it is a look at the bucket. By
     /// default it is not, because this allocates.
     pub fn decision_in_extensions(mut self) -> Self {
         self.options.in_extensions = true;
