@@ -3,12 +3,14 @@
 //! - [`RedisRateLimiter`] decides on the server: one round trip for a decision, exact for all processes together.
 //! - [`LeasedRateLimiter`] takes tokens in batches and decides by itself: many decisions for one round trip, and a wider
 //!   bound.
+//! - [`RedisSlidingWindowLimiter`] grants at most `n` tokens in any window of a length.
 //! - [`redis`](mod@redis) is the engine Redis. [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
 
 pub mod engine;
 mod leased;
 pub mod redis;
 mod shared;
+mod window;
 
 pub use self::redis::RedisStore;
 pub use leased::{LeasedRateLimiter, LeasedRateLimiterBuilder};
@@ -16,6 +18,7 @@ pub use shared::{
     BuildError, FailurePolicy, LimitState, RedisRateLimiter, RedisRateLimiterBuilder, SharedDecision, SharedError,
     SharedReservation, SharedStats, Source, Unavailable,
 };
+pub use window::{RedisSlidingWindowLimiter, RedisSlidingWindowLimiterBuilder};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -18,7 +18,7 @@ use crate::engine::{Outcome, Request, Store, StoreError};
 /// deadlines: it may be half open. The script is sent when the server does not know it (`NOSCRIPT`), also after
 /// `SCRIPT FLUSH`.
 pub struct RedisStore<L = Link> {
-    link: Arc<L>,
+    pub(super) link: Arc<L>,
 }
 
 impl RedisStore {
@@ -62,12 +62,12 @@ impl<L: Connect> Store for RedisStore<L> {
 }
 
 /// Reports the result of a request, also if the request is dropped.
-struct Report<'a, L: Connect> {
-    link: &'a L,
-    number: u64,
+pub(super) struct Report<'a, L: Connect> {
+    pub(super) link: &'a L,
+    pub(super) number: u64,
     /// A request that is dropped later than this was dropped by its deadline.
-    until: Instant,
-    sign: Option<Sign>,
+    pub(super) until: Instant,
+    pub(super) sign: Option<Sign>,
 }
 
 impl<L: Connect> Drop for Report<'_, L> {
@@ -78,7 +78,7 @@ impl<L: Connect> Drop for Report<'_, L> {
 }
 
 /// Returns whether another connection is needed: this one is lost, or the server has become a replica, or is not ready.
-fn is_lost(error: &RedisError) -> bool {
+pub(super) fn is_lost(error: &RedisError) -> bool {
     let by_server = matches!(
         error.kind(),
         ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
@@ -87,12 +87,12 @@ fn is_lost(error: &RedisError) -> bool {
 }
 
 /// Returns whether the server does not know the script.
-fn is_unknown_script(error: &RedisError) -> bool {
+pub(super) fn is_unknown_script(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
 }
 
 /// An answer of the server means that nothing was done. Any other failure leaves that open, because the request was sent.
-fn failure(error: RedisError) -> StoreError {
+pub(super) fn failure(error: RedisError) -> StoreError {
     let is_answer = error.code().is_some();
     StoreError::new(!is_answer, error)
 }

@@ -40,7 +40,7 @@ pub struct LimitState {
     pub retry_after: Option<Duration>,
     /// The time until the bucket is full. Rounded up to a microsecond.
     pub reset_after: Duration,
-    requested: Tokens,
+    pub(crate) requested: Tokens,
 }
 
 impl SharedDecision {
@@ -66,11 +66,16 @@ impl SharedDecision {
                     requested: cost,
                 }
             });
-        SharedDecision { allowed: outcome.admitted, source: Source::Store, limits: states.collect() }
+        SharedDecision::of_states(outcome.admitted, states.collect())
+    }
+
+    /// Returns the decision of the store with these numbers.
+    pub(crate) fn of_states(allowed: bool, limits: Vec<LimitState>) -> Self {
+        SharedDecision { allowed, source: Source::Store, limits }
     }
 
     /// Returns a decision without numbers.
-    pub(super) fn of_policy(allowed: bool) -> Self {
+    pub(crate) fn of_policy(allowed: bool) -> Self {
         SharedDecision { allowed, source: Source::Policy, limits: Vec::new() }
     }
 
@@ -103,7 +108,7 @@ impl SharedDecision {
     }
 
     /// Returns the error of a call that the store refused; `None` if it was admitted.
-    pub(super) fn refusal(&self) -> Option<SharedError> {
+    pub(crate) fn refusal(&self) -> Option<SharedError> {
         // A limit that never admits the call comes first, then the one with the longest wait.
         let wait = |limit: &&LimitState| limit.retry_after.unwrap_or(Duration::MAX);
         let limit = self.limits.iter().max_by_key(wait).filter(|_| !self.allowed)?;

@@ -1,7 +1,6 @@
 //! [`RedisRateLimiter`]: its verbs.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::fallback::Fallback;
 use super::requests::Requests;
 use super::reservation::SharedReservation;
 use super::stats::SharedStats;
+use super::waiting::until_taken;
 use crate::engine::{Limit, Operation, Outcome, Store};
 use crate::redis::RedisStore;
 
@@ -219,22 +219,8 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     }
 
     async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<(), SharedError> {
-        /// Between two attempts if the store failed, and the breaker is closed.
-        const AFTER_FAILURE: Duration = Duration::from_millis(20);
         let key = self.key(key);
-        loop {
-            let refused = match self.take(&key, n).await {
-                Ok(_) => return Ok(()),
-                Err(never @ SharedError::ExceedsBurst { .. }) => return Err(never),
-                Err(refused) => refused,
-            };
-            let wait = refused.retry_after().unwrap_or(AFTER_FAILURE);
-            let next = Instant::now().checked_add(wait + wait.mul_f64(random() / 10.0));
-            let Some(next) = next.filter(|&next| deadline.is_none_or(|deadline| next <= deadline)) else {
-                return Err(refused);
-            };
-            tokio::time::sleep_until(next).await;
-        }
+        until_taken(deadline, || self.take(&key, n)).await.map(drop)
     }
 
     pub(super) async fn add(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
@@ -318,12 +304,6 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 pub(crate) struct Wait {
     pub(crate) time: Duration,
     pub(crate) limit: usize,
-}
-
-/// Returns a random number from 0 to 1.
-fn random() -> f64 {
-    // Each of the standard library's hashers has a new key.
-    (RandomState::new().hash_one(0) >> 32) as f64 / f64::from(u32::MAX)
 }
 
 impl<K: ?Sized, S> fmt::Debug for RedisRateLimiter<K, S> {

@@ -6,3 +6,4 @@ mod limiter;
 mod proxy;
 mod script;
 mod server;
+mod windows;
