@@ -4,16 +4,19 @@
 //! - [`LeasedRateLimiter`] takes tokens in batches and decides by itself: many decisions for one round trip, and a wider
 //!   bound.
 //! - [`RedisSlidingWindowLimiter`] grants at most `n` tokens in any window of a length.
+//! - [`RedisConcurrencyLimit`] limits the calls in flight, by permits that a dead process does not keep.
 //! - [`redis`](mod@redis) is the engine Redis. [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
 
 pub mod engine;
 mod leased;
+mod permits;
 pub mod redis;
 mod shared;
 mod window;
 
 pub use self::redis::RedisStore;
 pub use leased::{LeasedRateLimiter, LeasedRateLimiterBuilder};
+pub use permits::{RedisConcurrencyLimit, RedisConcurrencyLimitBuilder, SharedPermit, SharedPermitError};
 pub use shared::{
     BuildError, FailurePolicy, LimitState, RedisRateLimiter, RedisRateLimiterBuilder, SharedDecision, SharedError,
     SharedReservation, SharedStats, Source, Unavailable,

@@ -3,6 +3,8 @@
 mod chaos;
 mod leases;
 mod limiter;
+mod permit_script;
+mod permits;
 mod proxy;
 mod script;
 mod server;
