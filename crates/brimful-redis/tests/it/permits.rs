@@ -195,6 +195,23 @@ async fn a_permit_is_lost_while_the_server_is_away() {
     assert!(matches!(away, SharedPermitError::Unavailable(_)), "{away}");
 }
 
+/// A holder whose network is cut knows that its permit is lost before another process is granted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_is_lost_before_another_holds_it() {
+    let (mut gone, server) = (server!(), server!());
+    let proxy = Proxy::to(server.port()).await;
+    let limit = brief(1).build(RedisStore::connect(&proxy.url()).await.unwrap()).unwrap();
+    let permit = limit.try_acquire("k").await.unwrap();
+    let other = process(&server, brief(1)).await;
+    // The connection carries nothing any longer, and new ones lead nowhere.
+    gone.kill();
+    proxy.lead_to(gone.port());
+    proxy.set(Mode::HalfOpen);
+    let next = soon(&other).await;
+    assert!(!permit.is_valid());
+    assert!(next.is_valid() && next.fence() > permit.fence());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permit_survives_a_server_that_stops_for_a_part_of_the_lease() {
     let server = server!();

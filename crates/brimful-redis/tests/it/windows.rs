@@ -233,6 +233,19 @@ async fn limiter(server: &Server, n: u32, length: Duration) -> RedisSlidingWindo
 }
 
 #[tokio::test]
+async fn many_grants_become_few_entries() {
+    let server = server!();
+    let limiter = builder(1_000, HOUR).sub_windows(4).build(server.store().await).unwrap();
+    for _ in 0..300 {
+        limiter.try_acquire("k").await.unwrap();
+    }
+    let log: u64 =
+        redis::cmd("STRLEN").arg("{brimful:k}:window").query_async(&mut server.connection().await).await.unwrap();
+    assert!(log <= 9 + 5 * 10, "{log} bytes");
+    assert_eq!(limiter.peek("k").await.unwrap().limits()[0].remaining, 700);
+}
+
+#[tokio::test]
 async fn takes_peeks_and_resets() {
     let server = server!();
     let limiter = limiter(&server, 5, HOUR).await;
