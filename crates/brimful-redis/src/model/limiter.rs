@@ -68,7 +68,7 @@ pub(super) struct Shared<S> {
     pub(super) local: OnceLock<Option<ModelLimiter>>,
 }
 
-/// What is used of one dimension of a model, by all processes.
+/// The use of one dimension of a model, by all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DimensionUse {

@@ -24,7 +24,7 @@ async fn limiter(server: &Server, quota: ModelQuota) -> SharedModelLimiter {
     builder(quota).build(server.store().await).unwrap()
 }
 
-/// What is used of each dimension. A quota per day is slower than any test.
+/// The use of each dimension. A quota per day is slower than any test.
 async fn used(limiter: &SharedModelLimiter) -> Vec<(Dimension, u64)> {
     limiter.usage("large").await.unwrap().iter().map(|of| (of.dimension, of.used)).collect()
 }
