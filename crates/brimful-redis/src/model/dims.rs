@@ -96,7 +96,7 @@ impl Dims {
     }
 
     /// Returns the limits that empty the buckets of minutes, as far as debt goes, until a pause is over; `None` if they are
-    /// empty. As with the [gate](gate), a request takes what this outcome is short of, if no bucket holds less by then.
+    /// empty. As with the [`gate`], a request takes what this outcome is short of, if no bucket holds less by then.
     pub(super) fn empty(&self, seen: &Outcome, pause: Duration) -> Option<Vec<(Limit, u64)>> {
         let dims = self.dims.iter().zip(&seen.buckets[1..]).map(|(dim, bucket)| {
             let (limit, is_of_day) = (dim.limit, matches!(dim.dimension, Dimension::Rpd | Dimension::Tpd));
