@@ -68,7 +68,7 @@ pub(super) struct Shared<S> {
     pub(super) local: OnceLock<Option<ModelLimiter>>,
 }
 
-/// What is used of one dimension of a model, by all processes.
+/// The use of one dimension of a model, by all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DimensionUse {
@@ -161,14 +161,20 @@ impl<S: Store> SharedModelLimiter<S> {
             return Ok(());
         }
         let mut seen = 0;
-        // Each round is one in which another process has paused the model for longer than it was before.
+        // Each further round is one in which another process has paused the model, or a call was charged for more.
         while let Some(gate) = gate::close(duration, seen) {
-            let outcome = self.0.ask(model, &dims, Operation::Take, &dims.with_gate(gate)).await?;
-            if outcome.admitted {
-                self.0.ask(model, &dims, Operation::Charge, &dims.empty(&outcome, duration)).await?;
-                break;
+            let mut outcome = self.0.ask(model, &dims, Operation::Take, &dims.with_gate(gate)).await?;
+            if !outcome.admitted {
+                seen = outcome.buckets[0].0;
+                continue;
             }
-            seen = outcome.buckets[0].0;
+            while let Some(limits) = dims.empty(&outcome, duration) {
+                outcome = self.0.ask(model, &dims, Operation::Take, &limits).await?;
+                if outcome.admitted {
+                    break;
+                }
+            }
+            break;
         }
         Ok(())
     }

@@ -107,11 +107,11 @@ impl<S: Store> SharedModelPermit<S> {
     ///
     /// As [`commit`](SharedModelPermit::commit).
     pub async fn cancel(mut self) -> Result<(), SharedModelError> {
-        if let Kind::Local(permit) = std::mem::replace(&mut self.kind, Kind::Allowed) {
+        let settled = self.settle(amounts(0, Usage::default())).await;
+        if let Kind::Local(permit) = self.kind {
             permit.cancel();
-            return Ok(());
         }
-        self.settle(amounts(0, Usage::default())).await
+        settled
     }
 
     async fn settle(&mut self, actual: Amounts) -> Result<(), SharedModelError> {
