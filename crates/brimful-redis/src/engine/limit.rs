@@ -83,6 +83,12 @@ impl Limit {
         Limit { per_micro: 1_000, per_token: 1_000, capacity, debt, initial: capacity, is_exact: true }
     }
 
+    /// Returns the limit with another capacity, up to the sum of its capacity and its debt, which stays.
+    pub(crate) fn with_capacity(&self, capacity: u64) -> Limit {
+        let capacity = capacity.min(self.capacity + self.debt);
+        Limit { capacity, debt: self.capacity + self.debt - capacity, ..*self }
+    }
+
     /// Returns the units that a microsecond earns.
     #[must_use]
     pub fn per_micro(&self) -> u64 {

@@ -95,18 +95,20 @@ impl Dims {
         std::iter::once(gate).chain(self.dims.iter().map(|dim| (dim.limit, 0))).collect()
     }
 
-    /// Returns the limits that empty the buckets of minutes, as far as debt goes, until a pause is over that begins with
-    /// this outcome.
-    pub(super) fn empty(&self, outcome: &Outcome, pause: Duration) -> Vec<(Limit, u64)> {
-        let dims = self.dims.iter().zip(&outcome.buckets[1..]).map(|(dim, bucket)| {
-            if matches!(dim.dimension, Dimension::Rpd | Dimension::Tpd) {
-                return (dim.limit, 0);
+    /// Returns the limits that empty the buckets of minutes, as far as debt goes, until a pause is over; `None` if they are
+    /// empty. As with the [`gate`], a request takes what this outcome is short of, if no bucket holds less by then.
+    pub(super) fn empty(&self, seen: &Outcome, pause: Duration) -> Option<Vec<(Limit, u64)>> {
+        let dims = self.dims.iter().zip(&seen.buckets[1..]).map(|(dim, bucket)| {
+            let (limit, is_of_day) = (dim.limit, matches!(dim.dimension, Dimension::Rpd | Dimension::Tpd));
+            let earned = limit.per_micro().saturating_mul(gate::micros(pause));
+            let after = if is_of_day { 0 } else { limit.capacity() + earned.min(limit.debt()) };
+            match after.saturating_sub(bucket.0) {
+                0 => (limit, 0),
+                missing => (limit.with_capacity(after), missing),
             }
-            let earned = dim.limit.per_micro().saturating_mul(gate::micros(pause));
-            let most = dim.limit.capacity() + dim.limit.debt();
-            (dim.limit, (dim.limit.capacity().saturating_sub(bucket.0)).saturating_add(earned).min(most))
         });
-        std::iter::once(gate::LOOK).chain(dims).collect()
+        let limits: Vec<_> = std::iter::once(gate::LOOK).chain(dims).collect();
+        limits.iter().any(|(_, units)| *units > 0).then_some(limits)
     }
 
     /// Returns the reason of a refusal: what takes longest.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::dims::{Dims, amounts};
 use super::error::{SharedModelCause, SharedModelError};
 use super::gate;
-use super::permit::{Kind, SharedPermit};
+use super::permit::{Kind, SharedModelPermit};
 use crate::engine::{Limit, Operation, Outcome, Store};
 use crate::redis::RedisStore;
 use crate::shared::{FailurePolicy, Requests, SharedStats, Unavailable, until_admitted};
@@ -21,7 +21,7 @@ use crate::shared::{FailurePolicy, Requests, SharedStats, Unavailable, until_adm
 ///
 /// It is a [`ModelLimiter`] whose decisions are round trips: a call is admitted if every dimension of its model admits
 /// it, and is then charged for its estimate in all of them, in one atomic step on the server, by the server's clock. It gets
-/// a [`SharedPermit`], by which it is charged for its actual usage later. The bounds are those of a
+/// a [`SharedModelPermit`], by which it is charged for its actual usage later. The bounds are those of a
 /// [`ModelQuota`](ModelQuota#bounds), for all processes together.
 ///
 /// A model that is not listed has limits of its own, by the default quota. Without a default, calls to it are refused.
@@ -68,7 +68,7 @@ pub(super) struct Shared<S> {
     pub(super) local: OnceLock<Option<ModelLimiter>>,
 }
 
-/// What is used of one dimension of a model, by all processes.
+/// The use of one dimension of a model, by all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DimensionUse {
@@ -103,7 +103,7 @@ impl<S: Store> SharedModelLimiter<S> {
         &self,
         model: &str,
         estimate: impl Into<Usage>,
-    ) -> Result<SharedPermit<S>, SharedModelError> {
+    ) -> Result<SharedModelPermit<S>, SharedModelError> {
         self.take(model, estimate.into()).await
     }
 
@@ -119,7 +119,11 @@ impl<S: Store> SharedModelLimiter<S> {
     /// # Cancel safety
     ///
     /// Nothing is charged while the call sleeps. If it is dropped while it asks, its estimate may have been charged.
-    pub async fn acquire(&self, model: &str, estimate: impl Into<Usage>) -> Result<SharedPermit<S>, SharedModelError> {
+    pub async fn acquire(
+        &self,
+        model: &str,
+        estimate: impl Into<Usage>,
+    ) -> Result<SharedModelPermit<S>, SharedModelError> {
         let estimate = estimate.into();
         until_admitted(|| self.take(model, estimate), None, None).await
     }
@@ -136,7 +140,7 @@ impl<S: Store> SharedModelLimiter<S> {
         model: &str,
         estimate: impl Into<Usage>,
         timeout: Duration,
-    ) -> Result<SharedPermit<S>, SharedModelError> {
+    ) -> Result<SharedModelPermit<S>, SharedModelError> {
         let (estimate, deadline) = (estimate.into(), Instant::now().checked_add(timeout));
         until_admitted(|| self.take(model, estimate), None, deadline).await
     }
@@ -157,14 +161,20 @@ impl<S: Store> SharedModelLimiter<S> {
             return Ok(());
         }
         let mut seen = 0;
-        // Each round is one in which another process has paused the model for longer than it was before.
+        // Each further round is one in which another process has paused the model, or a call was charged for more.
         while let Some(gate) = gate::close(duration, seen) {
-            let outcome = self.0.ask(model, &dims, Operation::Take, &dims.with_gate(gate)).await?;
-            if outcome.admitted {
-                self.0.ask(model, &dims, Operation::Charge, &dims.empty(&outcome, duration)).await?;
-                break;
+            let mut outcome = self.0.ask(model, &dims, Operation::Take, &dims.with_gate(gate)).await?;
+            if !outcome.admitted {
+                seen = outcome.buckets[0].0;
+                continue;
             }
-            seen = outcome.buckets[0].0;
+            while let Some(limits) = dims.empty(&outcome, duration) {
+                outcome = self.0.ask(model, &dims, Operation::Take, &limits).await?;
+                if outcome.admitted {
+                    break;
+                }
+            }
+            break;
         }
         Ok(())
     }
@@ -180,7 +190,7 @@ impl<S: Store> SharedModelLimiter<S> {
         Ok(dims.used(&outcome).map(|(dimension, used, limit)| DimensionUse { dimension, used, limit }).collect())
     }
 
-    async fn take(&self, model: &str, estimate: Usage) -> Result<SharedPermit<S>, SharedModelError> {
+    async fn take(&self, model: &str, estimate: Usage) -> Result<SharedModelPermit<S>, SharedModelError> {
         let error = |cause| SharedModelError::new(model, cause);
         let dims = self.0.dims(model)?;
         let limits = dims.take(&amounts(1, estimate)).map_err(error)?;
@@ -198,7 +208,7 @@ impl<S: Store> SharedModelLimiter<S> {
                 decided.map_err(error)?
             }
         };
-        Ok(SharedPermit::new(self.0.clone(), model.to_owned(), dims, estimate, kind))
+        Ok(SharedModelPermit::new(self.0.clone(), model.to_owned(), dims, estimate, kind))
     }
 }
 

@@ -10,4 +10,4 @@ mod permit;
 pub use builder::SharedModelLimiterBuilder;
 pub use error::{SharedModelCause, SharedModelError};
 pub use limiter::{DimensionUse, SharedModelLimiter};
-pub use permit::SharedPermit;
+pub use permit::SharedModelPermit;

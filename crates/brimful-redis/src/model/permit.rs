@@ -1,4 +1,4 @@
-//! [`SharedPermit`]: a call to a model that was admitted.
+//! [`SharedModelPermit`]: a call to a model that was admitted.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::shared::Source;
 ///
 /// | when | use | effect |
 /// |---|---|---|
-/// | the usage is known | [`commit`](SharedPermit::commit) | charges it instead of the estimate, input and output apart |
-/// | a stream grows | [`progress`](SharedPermit::progress) | charges what goes beyond the charge so far |
-/// | the call was not made | [`cancel`](SharedPermit::cancel) | gives everything back, the request too |
+/// | the usage is known | [`commit`](SharedModelPermit::commit) | charges it instead of the estimate, input and output apart |
+/// | a stream grows | [`progress`](SharedModelPermit::progress) | charges what goes beyond the charge so far |
+/// | the call was not made | [`cancel`](SharedModelPermit::cancel) | gives everything back, the request too |
 ///
 /// A permit that is dropped without a commit keeps its charge: the call may have reached the server.
 #[must_use = "a permit that is dropped keeps the charge of its estimate"]
-pub struct SharedPermit<S = RedisStore> {
+pub struct SharedModelPermit<S = RedisStore> {
     shared: Arc<Shared<S>>,
     model: String,
     dims: Arc<Dims>,
@@ -41,9 +41,9 @@ pub(super) enum Kind {
     Local(Permit),
 }
 
-impl<S: Store> SharedPermit<S> {
+impl<S: Store> SharedModelPermit<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, model: String, dims: Arc<Dims>, estimate: Usage, kind: Kind) -> Self {
-        SharedPermit { shared, model, dims, estimate, charged: amounts(1, estimate), kind }
+        SharedModelPermit { shared, model, dims, estimate, charged: amounts(1, estimate), kind }
     }
 
     /// Returns the name of the model.
@@ -87,11 +87,11 @@ impl<S: Store> SharedPermit<S> {
     }
 
     /// Charges what the usage of a call so far has beyond its charge, in each dimension apart. Nothing is given back before
-    /// a [`commit`](SharedPermit::commit).
+    /// a [`commit`](SharedModelPermit::commit).
     ///
     /// # Errors
     ///
-    /// As [`commit`](SharedPermit::commit).
+    /// As [`commit`](SharedModelPermit::commit).
     pub async fn progress(&mut self, so_far: impl Into<Usage>) -> Result<(), SharedModelError> {
         let so_far = so_far.into();
         if let Kind::Local(permit) = &mut self.kind {
@@ -105,13 +105,13 @@ impl<S: Store> SharedPermit<S> {
     ///
     /// # Errors
     ///
-    /// As [`commit`](SharedPermit::commit).
+    /// As [`commit`](SharedModelPermit::commit).
     pub async fn cancel(mut self) -> Result<(), SharedModelError> {
-        if let Kind::Local(permit) = std::mem::replace(&mut self.kind, Kind::Allowed) {
+        let settled = self.settle(amounts(0, Usage::default())).await;
+        if let Kind::Local(permit) = self.kind {
             permit.cancel();
-            return Ok(());
         }
-        self.settle(amounts(0, Usage::default())).await
+        settled
     }
 
     async fn settle(&mut self, actual: Amounts) -> Result<(), SharedModelError> {
@@ -128,9 +128,9 @@ impl<S: Store> SharedPermit<S> {
     }
 }
 
-impl<S> fmt::Debug for SharedPermit<S> {
+impl<S> fmt::Debug for SharedModelPermit<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedPermit")
+        f.debug_struct("SharedModelPermit")
             .field("model", &self.model)
             .field("estimate", &self.estimate)
             .finish_non_exhaustive()

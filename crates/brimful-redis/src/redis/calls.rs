@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{RedisError, Value};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::link::{Connect, Sign};
-use super::script::{self, Failure, Reply};
+use super::script::{self, Failure, Reply, is_unknown_script};
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, StoreError};
 
 /// The calls that are on their way at a time, unless a full one waits: the server executes one while another is made or
@@ -71,6 +71,10 @@ type Answered = (Vec<Waiting>, Result<Value, RedisError>);
 impl<L: Connect> Calls<L> {
     pub(super) fn new(link: L) -> Self {
         Calls { link, state: Mutex::default() }
+    }
+
+    pub(super) fn link(&self) -> &L {
+        &self.link
     }
 
     /// Executes a request, together with others.
@@ -245,9 +249,4 @@ impl<L: Connect> Drop for Turn<L> {
         drop(state);
         self.calls.fail(|| StoreError::new(false, "the runtime has ended"));
     }
-}
-
-/// Returns whether the server does not know the script.
-fn is_unknown_script(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
 }

@@ -2,8 +2,10 @@
 
 mod calls;
 mod link;
+mod run;
 mod script;
 mod store;
 
 pub use link::{Connect, Given, Link, Sign};
+pub(crate) use run::Script;
 pub use store::RedisStore;

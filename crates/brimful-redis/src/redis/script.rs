@@ -161,6 +161,11 @@ impl From<Failure> for StoreError {
     }
 }
 
+/// Returns whether the server does not know the script.
+pub(super) fn is_unknown_script(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
 /// Returns an error of the server from its text, which begins with a code.
 fn error(text: &str) -> RedisError {
     let (code, detail) = text.split_once(' ').unwrap_or((text, ""));

@@ -56,6 +56,12 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
     }
 }
 
+impl<L: Connect> RedisStore<L> {
+    pub(super) fn link(&self) -> &L {
+        self.calls.link()
+    }
+}
+
 impl<L: Connect> Store for RedisStore<L> {
     async fn decide(&self, request: Request<'_>) -> Result<Outcome, StoreError> {
         self.calls.execute(request).await

@@ -9,7 +9,7 @@ use brimful::Quotas;
 use super::error::{BuildError, Unavailable};
 use super::fallback::{FailurePolicy, Fallback};
 use super::limiter::RedisRateLimiter;
-use super::requests::{Hook, Requests};
+use super::settings::Settings;
 use crate::engine::{Limit, Store};
 use crate::redis::RedisStore;
 
@@ -17,26 +17,14 @@ use crate::redis::RedisStore;
 #[must_use = "a builder does nothing until `build`"]
 pub struct RedisRateLimiterBuilder<K: ?Sized> {
     quotas: Quotas,
-    prefix: String,
-    policy: FailurePolicy,
-    deadline: Duration,
-    remembered: Option<Duration>,
-    hook: Option<Hook>,
+    settings: Settings,
     keys: PhantomData<fn(&K)>,
 }
 
 impl<K: fmt::Display + ?Sized> RedisRateLimiter<K, RedisStore> {
     /// Returns a builder of a limiter with these quotas for each key.
     pub fn builder(quotas: impl Into<Quotas>) -> RedisRateLimiterBuilder<K> {
-        RedisRateLimiterBuilder {
-            quotas: quotas.into(),
-            prefix: "brimful".to_owned(),
-            policy: FailurePolicy::default(),
-            deadline: Duration::from_millis(100),
-            remembered: None,
-            hook: None,
-            keys: PhantomData,
-        }
+        RedisRateLimiterBuilder { quotas: quotas.into(), settings: Settings::default(), keys: PhantomData }
     }
 }
 
@@ -45,19 +33,19 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     /// equal keys, so limiters of different purposes need different prefixes, and so does a limiter whose list of quotas
     /// becomes longer or changes its order. (The numbers of a quota may change.)
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        self.settings.prefix = prefix.into();
         self
     }
 
     /// Sets the decision on calls if the store is not available: [`FailurePolicy::Deny`] by default.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
-        self.policy = policy;
+        self.settings.policy = policy;
         self
     }
 
     /// Sets the longest time for a decision: 100 ms by default. After it, the policy decides.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.settings.deadline = deadline;
         self
     }
 
@@ -65,13 +53,13 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     /// repeated once, within the deadline, and charged once. By default it is not repeated. Each remembered request takes
     /// about as much of the store's memory as a bucket. The time has to be longer than the deadline.
     pub fn repeat_lost(mut self, remembered: Duration) -> Self {
-        self.remembered = Some(remembered);
+        self.settings.remembered = Some(remembered);
         self
     }
 
     /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
-        self.hook = Some(Box::new(hook));
+        self.settings.hook = Some(Box::new(hook));
         self
     }
 
@@ -84,10 +72,10 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
         let limits = self.quotas.as_slice().iter().map(Limit::new);
         Ok(RedisRateLimiter {
             limits: limits.collect::<Result<_, _>>().map_err(BuildError::Limit)?,
-            fallback: Fallback::new(self.policy, &self.quotas)?,
+            fallback: Fallback::new(self.settings.policy, &self.quotas)?,
             quotas: self.quotas,
-            prefix: self.prefix,
-            requests: Requests::new(store, self.deadline, self.remembered, self.hook)?,
+            prefix: self.settings.prefix.clone(),
+            requests: self.settings.requests(store)?,
             keys: PhantomData,
         })
     }

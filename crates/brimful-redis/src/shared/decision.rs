@@ -68,19 +68,34 @@ impl SharedDecision {
                     reset_after: Some(limit.time(deficit)),
                 }
             });
-        let limits: Vec<_> = states.collect();
+        Self::of_states(outcome.admitted, states.collect(), cost)
+    }
+
+    /// Returns the decision of the store on a cost, with the state of each limit.
+    pub(crate) fn of_states(admitted: bool, limits: Vec<LimitState>, cost: Tokens) -> Self {
         // A limit that never admits the call comes first, then the one with the longest wait.
         let wait = |limit: &&LimitState| limit.retry_after.unwrap_or(Duration::MAX);
-        let refusing = limits.iter().max_by_key(wait).filter(|_| !outcome.admitted);
+        let refusing = limits.iter().max_by_key(wait).filter(|_| !admitted);
         let refusal = refusing.map(|limit| match (limit.name.clone(), limit.retry_after) {
             (limit, Some(retry_after)) => SharedError::RateLimited { limit, retry_after },
             (name, None) => SharedError::ExceedsBurst { limit: name, requested: cost, burst: limit.burst },
         });
-        SharedDecision { source: Source::Store, quotas: quotas.as_slice().len(), limits, refusal }
+        SharedDecision { source: Source::Store, quotas: limits.len(), limits, refusal }
     }
 
-    /// Returns a decision without numbers, but for those of a refusal.
+    /// Returns a decision on these quotas without numbers, but for those of a refusal.
     pub(crate) fn new(source: Source, quotas: &Quotas, decided: Result<(), SharedError>) -> Self {
+        let burst = |name: &str| quotas.iter().find(|(of, _)| *of == name).map(|(_, quota)| quota.capacity());
+        Self::without_numbers(source, quotas.as_slice().len(), burst, decided)
+    }
+
+    /// Returns a decision without numbers, but for those of a refusal, with a function from the name of a limit to its burst.
+    pub(crate) fn without_numbers(
+        source: Source,
+        quotas: usize,
+        burst: impl FnOnce(&str) -> Option<Tokens>,
+        decided: Result<(), SharedError>,
+    ) -> Self {
         let refusal = decided.err();
         let refusing = match &refusal {
             Some(SharedError::RateLimited { limit, retry_after }) => Some((limit, Some(*retry_after))),
@@ -89,12 +104,12 @@ impl SharedDecision {
         };
         let state = refusing.map(|(name, retry_after)| LimitState {
             name: name.clone(),
-            burst: quotas.iter().find(|(of, _)| of == name).map_or(Tokens::ZERO, |(_, quota)| quota.capacity()),
+            burst: burst(name).unwrap_or(Tokens::ZERO),
             remaining: 0,
             retry_after,
             reset_after: None,
         });
-        SharedDecision { source, quotas: quotas.as_slice().len(), limits: state.into_iter().collect(), refusal }
+        SharedDecision { source, quotas, limits: state.into_iter().collect(), refusal }
     }
 
     /// Returns whether the call was admitted.

@@ -142,6 +142,12 @@ pub enum BuildError {
     LocalShare(u32, String),
     /// The deadline is zero.
     NoDeadline,
+    /// There is no window of this length: at least a microsecond, and at most 50 years.
+    Window(Duration),
+    /// A window of zero tokens admits nothing.
+    NoTokens,
+    /// A lease of this length is too short for a deadline of that one: at least three times as long.
+    Lease(Duration, Duration),
     /// Requests would be remembered for this time, which is not longer than this deadline.
     Remembered(Duration, Duration),
     /// There is no tokio runtime here, on which unused tokens are given back.
@@ -163,6 +169,14 @@ impl fmt::Display for BuildError {
                     "requests that are remembered for {time:?} may be forgotten within the deadline of {deadline:?}"
                 )
             }
+            BuildError::Window(length) => {
+                write!(f, "no window has the length {length:?}: at least 1us, and at most 50 years")
+            }
+            BuildError::NoTokens => f.write_str("a window of zero tokens admits nothing: at least 1"),
+            BuildError::Lease(lease, deadline) => write!(
+                f,
+                "a lease of {lease:?} is too short for a deadline of {deadline:?}: it has to be three times as long, or longer"
+            ),
             BuildError::NoRuntime => f.write_str("no tokio runtime here: build the limiter inside one"),
             BuildError::Model(limit, why) => write!(f, "{limit}: {why}"),
             BuildError::Credits(why) => write!(f, "no credits for leases: {why}"),

@@ -236,7 +236,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 
     /// Decides by the policy.
     pub(crate) fn decide_by_policy(&self, key: &str, n: Tokens, why: Unavailable) -> Result<(), SharedError> {
-        let decided = self.fallback.decide(&self.quotas, key, n, why);
+        let decided = self.fallback.decide(|nth| self.quotas.name(nth), key, n, why);
         self.requests.decided_by_policy(decided.is_ok());
         decided
     }

@@ -1,4 +1,4 @@
-//! Waits for the tokens of a limiter whose buckets are on a server.
+//! Calls that wait: they ask, and sleep in between.
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Between two attempts if the store failed, and the breaker is closed.
-const AFTER_FAILURE: Duration = Duration::from_millis(20);
+/// The time between two attempts if the store failed, and the breaker is closed.
+pub(crate) const AFTER_FAILURE: Duration = Duration::from_millis(20);
 
 /// A refusal of a call that may wait.
 pub(crate) trait Refusal {
@@ -52,7 +52,7 @@ where
 }
 
 /// Returns a random number from 0 to 1.
-fn random() -> f64 {
+pub(crate) fn random() -> f64 {
     // Each of the standard library's hashers has a new key.
     (RandomState::new().hash_one(0) >> 32) as f64 / f64::from(u32::MAX)
 }

@@ -24,7 +24,7 @@ async fn limiter(server: &Server, quota: ModelQuota) -> SharedModelLimiter {
     builder(quota).build(server.store().await).unwrap()
 }
 
-/// What is used of each dimension. A quota per day is slower than any test.
+/// The use of each dimension. A quota per day is slower than any test.
 async fn used(limiter: &SharedModelLimiter) -> Vec<(Dimension, u64)> {
     limiter.usage("large").await.unwrap().iter().map(|of| (of.dimension, of.used)).collect()
 }
@@ -171,6 +171,8 @@ async fn a_pause_stops_all_processes() {
     assert!(time > seconds(2_980) && time < seconds(3_001), "{time:?}");
     let of_the_day = used(&one).await[1];
     assert_eq!(of_the_day, (Dimension::Tpd, 10), "a pause takes nothing of a day");
+    // A minute's requests, and a minute of debt, however many have paused.
+    assert_eq!(used(&one).await[0], (Dimension::Rpm, 1_200));
     let late = one.acquire_within("large", 10, seconds(1)).await.unwrap_err();
     assert!(matches!(late.cause(), SharedModelCause::Paused { .. }), "{late}");
 }
@@ -190,6 +192,23 @@ async fn the_buckets_of_minutes_are_empty_after_a_pause() {
     assert!(passed >= 300_000 + 3 * 100_000, "{passed} us");
     let used = used(&one).await[0].1;
     assert!(used >= 595, "{used} of 600");
+}
+
+/// Each of the processes sees full buckets, and they are emptied once.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_pause_together_empty_the_buckets_once() {
+    let server = server!();
+    let quota = ModelQuota::new().rpm(600).tpm(60_000);
+    let mut tasks = Vec::new();
+    for _ in 0..8 {
+        let limiter = limiter(&server, quota).await;
+        tasks.push(tokio::spawn(async move { limiter.pause_for("large", Duration::from_millis(1)).await }));
+    }
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let used = used(&limiter(&server, quota).await).await;
+    assert!(used[0].1 <= 601 && used[1].1 <= 60_002, "{used:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use crate::server::server;
 const SOURCE: &str = include_str!("../../src/redis/token_bucket.lua");
 
 /// Microseconds since 1970, about now.
-const START: u64 = 1_800_000_000_000_000;
+pub(crate) const START: u64 = 1_800_000_000_000_000;
 
 /// The most requests in a call.
 const MOST: usize = 64;
@@ -35,7 +35,7 @@ async fn load(connection: &mut MultiplexedConnection) -> String {
 }
 
 /// The operations of each test and quota.
-fn operations() -> usize {
+pub(crate) fn operations() -> usize {
     std::env::var("BRIMFUL_SCRIPT_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
 }
 
@@ -141,22 +141,22 @@ async fn run(connection: &mut MultiplexedConnection, script: &str, steps: &[Step
 }
 
 /// A generator of random numbers (xorshift64*), whose sequence is the same in every run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(most)) >> 64) as u64
     }
 
     /// Returns a number whose size is random too.
-    fn of_any_size(&mut self, most: u64) -> u64 {
+    pub(crate) fn of_any_size(&mut self, most: u64) -> u64 {
         let bits = self.below(u64::from(u64::BITS - most.leading_zeros()) + 1);
         self.below(1 << bits.min(62)).min(most)
     }

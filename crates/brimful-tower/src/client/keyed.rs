@@ -94,8 +94,8 @@ impl<E: KeyExtractor, L: Turns<E::Key>> Keyed<E, L> {
         Stage::InQueue(self.limiter.wait(key, Tokens::ONE, Longest::Until(deadline), Some(&refused)))
     }
 
-    /// Returns the time at which a call leaves that has taken its token; or the wait at the gate of its key, where it holds
-    /// the token.
+    /// Returns the time at which a call leaves that has taken its token; or the wait at the gate of its key, during which it
+    /// holds the token.
     fn gate(&self, key: &E::Key, deadline: u64, token: impl FnOnce() -> Option<L::Held>) -> Result<u64, StageOf<E, L>> {
         let (gate, now) = (self.gates.of(key), self.clock().now());
         match gate {

@@ -38,7 +38,7 @@ pub struct SharedHeld<K: Display + ?Sized + 'static, S: Store> {
 }
 
 impl<K: Display + ?Sized + 'static, S: Store> SharedHeld<K, S> {
-    /// Holds the tokens; `None` outside of a runtime, where no decision is made.
+    /// Holds the tokens; `None` outside of a runtime, in which every decision is made.
     fn new(reservation: OwnedSharedReservation<K, S>) -> Option<Self> {
         let runtime = Handle::try_current().ok()?;
         Some(SharedHeld { reservation: Some(reservation), runtime })

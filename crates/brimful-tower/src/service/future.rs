@@ -132,7 +132,7 @@ where
     options: Arc<Options<E, L>>,
 }
 
-/// What a request waits for.
+/// The stage of a wait.
 pub(super) enum Stage<G, W, D> {
     /// For its decision.
     Deciding(G),

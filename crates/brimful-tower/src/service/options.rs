@@ -18,7 +18,7 @@ use crate::headers::{Decided, Headers, IetfDraft, Values, headers};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
 use crate::limits::{Held, Longest, Numbers, Vain};
 
-/// What becomes of a request that was refused at once, with the decision.
+/// The way of a request that was refused at once, with the decision.
 pub(super) enum Refused<W, D> {
     /// The shadow mode passes it on.
     Passes(D),

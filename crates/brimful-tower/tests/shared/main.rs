@@ -5,6 +5,7 @@
 
 mod bound;
 mod client;
+mod example;
 mod failures;
 mod gone;
 #[allow(dead_code, reason = "shared with other tests")]

@@ -28,8 +28,10 @@ pub(crate) async fn patient(server: &Server, quotas: &str) -> Shared {
     limiter(server, quotas, FailurePolicy::Deny, Duration::from_secs(20)).await
 }
 
+type ByPath = KeyFn<fn(&RequestHead<'_>) -> Result<String, MissingKey>>;
+
 /// The key is the path.
-pub(crate) fn by_path() -> KeyFn<fn(&RequestHead<'_>) -> Result<String, MissingKey>> {
+pub(crate) fn by_path() -> ByPath {
     KeyFn(|head| Ok(head.uri.path().to_owned()))
 }
 
