@@ -168,6 +168,10 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// limiter bounds the waiters, by `max_waiters`: on each key of a rate to 65 536 by default, and of other limiters to
     /// 1 048 576. A request that finds the queue full is refused at once.
     ///
+    /// A request that waits keeps what the inner service has reserved for it in `poll_ready`, such as a slot of
+    /// `tower::limit::ConcurrencyLimit`: so many requests of one key can keep all slots from the others. A
+    /// [concurrency limit](crate::Limiter) in a layer inside of this one reserves nothing before the call.
+    ///
     /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
     pub fn wait_up_to(mut self, longest: Duration) -> Self {
         self.settings.longest_wait = longest;

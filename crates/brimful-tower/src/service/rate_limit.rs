@@ -1,6 +1,7 @@
 //! [`RateLimit`]: the service.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -72,9 +73,10 @@ impl<S, E, L> RateLimit<S, E, L> {
         if longest.is_zero() {
             return ResponseFuture::answered(options.answer_refused(request, &key, &decision));
         }
-        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-        let service = self.service.clone();
-        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, service, options.clone()))
+        // The service that is ready makes this call: what it has reserved is for this one.
+        let next = self.service.clone();
+        let ready = mem::replace(&mut self.service, next);
+        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, ready, options.clone()))
     }
 
     /// Passes on an admitted request that holds something, or whose decision is needed.
