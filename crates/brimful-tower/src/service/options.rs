@@ -61,10 +61,10 @@ impl<E, L> Options<E, L> {
         }
     }
 
-    /// Answers a request without a key, unless it is admitted.
+    /// Answers a request without a key, unless it is admitted. A key that is repeated is not left out.
     #[cold]
     pub(super) fn answer_missing_key(&self, head: &RequestHead<'_>, missing: &MissingKey) -> Option<Response<Bytes>> {
-        if self.on_missing_key == OnMissingKey::Admit {
+        if self.on_missing_key == OnMissingKey::Admit && !missing.is_repeated() {
             return None;
         }
         let refusal = Refusal { missing_key: Some(missing), ..Refusal::new(head, missing.status(), self.form) };

@@ -195,6 +195,20 @@ fn a_request_without_a_key_is_refused_or_admitted() {
     assert!((0..5).all(|_| status(&service, Request::new(())) == 200));
 }
 
+/// A client must not be without a limit because it sends its key twice.
+#[test]
+fn a_key_that_is_repeated_is_never_admitted() {
+    let layer = RateLimitLayer::builder(keyed("1/h"), by_api_key()).on_missing_key(OnMissingKey::Admit).build();
+    let service = layer.layer(Counter::default());
+    let repeated = || Request::builder().header("x-api-key", "a").header("x-api-key", "a").body(()).unwrap();
+    let refused = call(&service, repeated());
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(json(refused)["detail"], "the request has several headers `x-api-key`: send one");
+    layer.handle().set_shadow(true);
+    assert_eq!((status(&service, repeated()), layer.handle().would_refuse()), (200, 1));
+    assert_eq!((status(&service, Request::new(())), layer.handle().would_refuse()), (200, 1));
+}
+
 /// `RateLimit` has no time after `Retry-After`, also if another layer wrote that.
 #[test]
 fn a_refusal_of_an_inner_layer_keeps_its_headers() {
