@@ -22,7 +22,7 @@ pub trait Calls<K>: Send + Sync + 'static {
     type Held: Held;
 
     /// A wait for the tokens of a request.
-    type Wait: Future<Output = Result<Self::Granted, Self::Error>> + Unpin;
+    type Wait: Future<Output = Result<Self::Granted, Self::Error>> + Unpin + Send + 'static;
 
     /// The end of a wait.
     type Granted;

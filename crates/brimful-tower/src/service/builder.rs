@@ -250,9 +250,13 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// the [count](crate::Handle::would_refuse), and ends the mode.
     ///
     /// The requests that would have been admitted take their tokens, and the others take none, so that the numbers are those
-    /// of the real mode. No request waits: one that would have been admitted within the
-    /// [longest wait](RateLimitLayerBuilder::wait_up_to) takes no tokens and is not counted, and one that found no permit is
-    /// counted. Requests without a key are counted too. With
+    /// of the real mode. No request waits. For one that would have [waited](RateLimitLayerBuilder::wait_up_to), a place in the
+    /// limiter's queue takes its tokens in turn: it is not counted, and those behind it are counted if their wait would be too
+    /// long. A place that is given up later, as when the limiter is paused, is not counted either. The places are kept in
+    /// memory, without the requests, until their waits end: at most about twice as many as requests would wait.
+    ///
+    /// A request that found no permit is counted at once, although it may have waited for one: so the count of a concurrency
+    /// limit is an upper bound if requests may wait. Requests without a key are counted too. With
     /// [`headers_on_admitted`](RateLimitLayerBuilder::headers_on_admitted), responses have the headers, without
     /// `Retry-After`.
     pub fn shadow(mut self) -> Self {

@@ -9,6 +9,7 @@ use http::Method;
 
 use super::exempt::Exempt;
 use super::latest::Latest;
+use super::places::Places;
 use crate::checks::{Check, Finding, ProxyWatch};
 use crate::key::RequestHead;
 
@@ -21,6 +22,8 @@ pub(super) struct Control {
     /// In nanoseconds: 584 years at most.
     longest_wait: AtomicU64,
     exempt: Latest<Exempt>,
+    /// Of the requests that would wait, were it not for the shadow mode.
+    pub(super) places: Places,
     pub(super) proxy: ProxyWatch,
     server_timeout: Option<Duration>,
     /// The findings of the time when the layer was built, which do not change.
@@ -34,6 +37,7 @@ impl Control {
             would_refuse: AtomicU64::new(0),
             longest_wait: AtomicU64::new(nanos(settings.longest_wait)),
             exempt: Latest::new(settings.exempt),
+            places: Places::default(),
             proxy: ProxyWatch::default(),
             server_timeout: settings.server_timeout,
             found,

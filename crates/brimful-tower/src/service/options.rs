@@ -1,7 +1,10 @@
 //! [`Options`]: what all clones of a middleware share.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use brimful::Tokens;
@@ -176,16 +179,23 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         write(headers)
     }
 
-    /// Counts and reports a request that was refused at once, and that the shadow mode admits.
+    /// Counts and reports a request that was refused at once, and that the shadow mode admits; or keeps a place for it in the
+    /// queue, if it would wait.
     #[cold]
-    pub(super) fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision) {
-        let decided = L::decided(decision);
-        let retry_after = decided.and_then(Decided::retry_after);
-        if retry_after.is_some_and(|wait| wait <= self.control.longest_wait()) {
-            // It would have waited.
-            return;
+    pub(super) fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, cost: Tokens, decision: &L::Decision) {
+        let (decided, longest) = (L::decided(decision), self.control.longest_wait());
+        let mut retry_after = decided.and_then(Decided::retry_after);
+        let mut is_shed = decided.is_none_or(Decided::is_full);
+        // A permit would be held for no response.
+        if !longest.is_zero() && !L::Held::LASTS {
+            let mut wait = self.limiter.wait(key, cost, longest);
+            match Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => return self.control.places.keep(Box::pin(async move { drop(wait.await) })),
+                // The tokens have come meanwhile.
+                Poll::Ready(Ok(_)) => return,
+                Poll::Ready(Err(error)) => (retry_after, is_shed) = (error.retry_after(), !error.is_of_quota()),
+            }
         }
-        let is_shed = decided.is_none_or(Decided::is_full);
         let decided = (decided, retry_after);
         self.with_refusal(head, key, decided, is_shed, HeaderMap::new(), |refusal| self.would_refuse(head, &refusal));
     }

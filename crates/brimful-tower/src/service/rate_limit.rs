@@ -66,7 +66,7 @@ impl<S, E, L> RateLimit<S, E, L> {
     {
         let options = &self.options;
         if options.control.is_shadow() {
-            options.pass_in_shadow(&RequestHead::from(&request), &key, &decision);
+            options.pass_in_shadow(&RequestHead::from(&request), &key, cost, &decision);
             return self.pass(request, &key, decision, None);
         }
         let longest = options.control.longest_wait();
