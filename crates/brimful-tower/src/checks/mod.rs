@@ -20,8 +20,10 @@
 //! [`ClientAddress::behind`](crate::key::ClientAddress::behind). If there is no proxy, and clients send such headers by
 //! themselves, say so with `behind(TrustedProxies::none())`.
 //!
-//! If proxies are named by their networks, the finding is that such a request came from another peer: a proxy has a new
-//! address, or there is a further one. A client that is not behind a proxy and sends such a header by itself causes it too.
+//! If proxies are named, the finding is that such a request came from another peer: a proxy has a new address, or there is a
+//! further one. Or the proxies do not write the header that is read, or write no address in it: choose their header with
+//! [`TrustedProxies::header`](crate::address::TrustedProxies::header). If they write `X-Real-IP` only, let them write one of
+//! the others. A client that is not behind a proxy and sends such a header by itself causes the finding too.
 //!
 //! It is looked for in the first 1000 requests that are not exempt: the headers are `X-Forwarded-For`, `Forwarded` and
 //! `X-Real-IP`.

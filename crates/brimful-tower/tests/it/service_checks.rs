@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brimful::{ConcurrencyLimit, KeyedRateLimiter, MockClock, Quota, RateLimiter};
-use brimful_tower::address::TrustedProxies;
+use brimful_tower::address::{ForwardingHeader, TrustedProxies};
 use brimful_tower::checks::{Check, Finding};
 use brimful_tower::key::{ClientAddress, Everyone, PathKey};
 use brimful_tower::{Event, RateLimitLayer, Settlement};
@@ -67,6 +67,30 @@ fn a_proxy_that_is_not_among_the_trusted_ones_is_found() {
         codes(&layer.checks())
     };
     assert_eq!([behind("10.0.0.0/30"), behind("10.0.1.0/30")], [vec![], vec!["BT001"]]);
+}
+
+/// The proxies are trusted, and write another header than the one that is read.
+#[test]
+fn a_proxy_that_writes_another_header_is_found() {
+    let networks = TrustedProxies::networks(["10.0.0.0/8".parse().unwrap()]);
+    for proxies in [networks, TrustedProxies::hops(1)] {
+        for (header, value, expected) in [
+            ("x-forwarded-for", "192.0.2.7", None),
+            ("x-real-ip", "192.0.2.7", Some("BT001")),
+            ("forwarded", "for=192.0.2.7", Some("BT001")),
+            ("x-forwarded-for", "unknown, nonsense", Some("BT001")),
+        ] {
+            let layer = RateLimitLayer::new(limiter(), ClientAddress::new().behind(proxies.clone()));
+            let mut request = from_peer(None);
+            request.headers_mut().insert(header, value.parse().unwrap());
+            assert_eq!(status(&layer.layer(answers(empty)), request), 200);
+            assert_eq!(codes(&layer.checks()), Vec::from_iter(expected), "{proxies:?} {header}");
+        }
+    }
+    let proxies = TrustedProxies::hops(1).header(ForwardingHeader::Forwarded);
+    let layer = RateLimitLayer::new(limiter(), ClientAddress::new().behind(proxies));
+    assert_eq!(status(&layer.layer(answers(empty)), from_peer(Some("x-forwarded-for"))), 200);
+    assert_eq!(layer.checks()[0].to_string().matches("`TrustedProxies::header`").count(), 1);
 }
 
 #[test]
