@@ -46,9 +46,12 @@
 //! # BT005
 //!
 //! [`charge_later`](crate::RateLimitLayerBuilder::charge_later) without a function that
-//! [settles](crate::RateLimitLayerBuilder::settle); a function that settles permits, which have no cost; or
+//! [settles](crate::RateLimitLayerBuilder::settle);
 //! [`share_used`](crate::RateLimitLayerBuilder::share_used) without a function for
-//! [events](crate::RateLimitLayerBuilder::on_event).
+//! [events](crate::RateLimitLayerBuilder::on_event); or, on a concurrency limit, whose permits have neither a cost nor
+//! numbers, a function that settles, `share_used`,
+//! [`headers_on_admitted`](crate::RateLimitLayerBuilder::headers_on_admitted) or
+//! [`x_rate_limit`](crate::RateLimitLayerBuilder::x_rate_limit).
 
 mod finding;
 mod proxy;

@@ -351,7 +351,19 @@ where
         ),
         (settles && L::Held::LASTS, "a permit is not settled: `settle` has no effect on a concurrency limit"),
         (
-            options.share.is_some() && !reports,
+            options.share.is_some() && L::Held::LASTS,
+            "a permit has no quota of which a share is used: `share_used` has no effect on a concurrency limit",
+        ),
+        (
+            options.on_admitted && L::Held::LASTS,
+            "a permit has no numbers for headers: `headers_on_admitted` has no effect on a concurrency limit",
+        ),
+        (
+            options.x_rate_limit && L::Held::LASTS,
+            "a permit has no numbers for headers: `x_rate_limit` has no effect on a concurrency limit",
+        ),
+        (
+            options.share.is_some() && !reports && !L::Held::LASTS,
             "`share_used` has no effect without a function for events: add `on_event`",
         ),
     ];

@@ -179,6 +179,25 @@ fn a_wait_that_the_server_does_not_await_is_found() {
     );
 }
 
+/// A permit has no numbers.
+#[test]
+fn settings_without_an_effect_on_permits_are_found() {
+    let limit = Arc::new(ConcurrencyLimit::with_clock(1, MockClock::new()));
+    let builder = || RateLimitLayer::builder(limit.clone(), Everyone).on_event(|_| {});
+    assert_eq!(builder().build().checks(), []);
+    for (builder, name) in [
+        (builder().share_used(0.5), "`share_used`"),
+        (builder().headers_on_admitted(), "`headers_on_admitted`"),
+        (builder().x_rate_limit(), "`x_rate_limit`"),
+    ] {
+        let findings = builder.build().checks();
+        assert_eq!(codes(&findings), ["BT005"], "{name}");
+        assert!(findings[0].text().contains(name), "{}", findings[0]);
+    }
+    let rate = RateLimitLayer::builder(limiter(), Everyone).on_event(|_| {});
+    assert_eq!(rate.share_used(0.5).headers_on_admitted().x_rate_limit().build().checks(), []);
+}
+
 #[test]
 fn settings_without_an_effect_are_found() {
     let builder = || RateLimitLayer::builder(limiter(), Everyone);
