@@ -3,7 +3,7 @@
 //! A [`Finding`] is a setting that probably limits less than was meant, with a code that does not change.
 //! [`RateLimitLayer::checks`](crate::RateLimitLayer::checks) returns the findings: print them when the server starts. A
 //! layer that has a function for [events](crate::RateLimitLayerBuilder::on_event) passes them to it too, as soon as they are
-//! found.
+//! found: when it is built, by a request, or after a change by a [handle](crate::Handle).
 //!
 //! | code | finding | remedy |
 //! |---|---|---|

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Method, Response};
 
 use super::control::{Control, Settings};
-use super::event::{Event, Share};
+use super::event::{Event, Events, Share};
 use super::layer::RateLimitLayer;
 use super::options::Options;
 use super::refusal::{AnswerForm, Refusal};
@@ -62,7 +62,6 @@ where
                 needs_decision: false,
                 form: AnswerForm::default(),
                 handler: None,
-                on_event: None,
                 share: None,
             },
             settle: None,
@@ -271,7 +270,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// It runs on the thread of the request. A request that is admitted calls it only if a share is used, or if its cost is
     /// beyond the limit of debt.
     pub fn on_event(mut self, on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.options.on_event = Some(Arc::new(on_event));
+        self.settings.events = Events::new(on_event);
         self
     }
 
@@ -323,9 +322,10 @@ where
     /// [events](RateLimitLayerBuilder::on_event), and [`RateLimitLayer::checks`] returns them.
     pub fn build(self) -> RateLimitLayer<E, L> {
         let RateLimitLayerBuilder { mut options, settle, settings, place } = self;
-        let on_event = options.on_event.clone();
-        options.settle = settle.map(|settle| Arc::new(Settler { settle, on_event }));
-        let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect(&options)).collect();
+        let events = settings.events.clone();
+        let without_effect = without_effect(&options, settle.is_some(), events.are_read());
+        let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect).collect();
+        options.settle = settle.map(|settle| Arc::new(Settler { settle, events }));
         // A request has to be settled to be charged.
         options.charges_later &= options.settle.is_some();
         options.needs_decision = options.on_admitted || options.in_extensions || options.share.is_some();
@@ -338,12 +338,15 @@ where
 }
 
 /// Returns the settings that have no effect.
-fn without_effect<E, L>(options: &Options<E, L>) -> impl Iterator<Item = Finding> + use<E, L>
+fn without_effect<E, L>(
+    options: &Options<E, L>,
+    settles: bool,
+    reports: bool,
+) -> impl Iterator<Item = Finding> + use<E, L>
 where
     E: KeyExtractor,
     L: Limiter<E::Key>,
 {
-    let (settles, reports) = (options.settle.is_some(), options.on_event.is_some());
     let texts = [
         (
             options.charges_later && !settles,

@@ -13,7 +13,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::answer::Handler;
 use super::control::Control;
-use super::event::{Event, OnEvent, Share};
+use super::event::{Event, Share};
 use super::hold::Hold;
 use super::refusal::{AnswerForm, Refusal, grpc_type};
 use super::settle::Settler;
@@ -48,7 +48,6 @@ pub(super) struct Options<E, L> {
     pub(super) needs_decision: bool,
     pub(super) form: AnswerForm,
     pub(super) handler: Option<Handler>,
-    pub(super) on_event: Option<OnEvent>,
     pub(super) share: Option<Share>,
 }
 
@@ -59,9 +58,7 @@ impl<E, L> Options<E, L> {
     }
 
     pub(super) fn report(&self, event: &Event<'_>) {
-        if let Some(on_event) = &self.on_event {
-            on_event(event);
-        }
+        self.control.events.report(event);
     }
 
     /// Answers a request without a key, unless it is admitted. A key that is repeated is not left out.
@@ -87,7 +84,7 @@ impl<E, L> Options<E, L> {
     /// Takes the headers of a request that is answered now, so that the answer uses their memory: an empty map with space.
     /// Leaves them where they are read for the answer.
     fn take_map(&self, headers: &mut HeaderMap) -> HeaderMap {
-        if self.on_event.is_some() || grpc_type(headers).is_some() {
+        if self.control.events.are_read() || grpc_type(headers).is_some() {
             return HeaderMap::new();
         }
         let mut map = std::mem::take(headers);

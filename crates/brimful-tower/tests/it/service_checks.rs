@@ -179,6 +179,34 @@ fn a_wait_that_the_server_does_not_await_is_found() {
     );
 }
 
+/// A change by the handle reports what it has brought, once.
+#[test]
+fn findings_after_a_change_are_reported() {
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let events = reported.clone();
+    let layer = RateLimitLayer::builder(limiter(), Everyone)
+        .server_timeout(Duration::from_secs(30))
+        .on_event(move |event| {
+            if let Event::Found { finding, .. } = event {
+                events.lock().unwrap().push(finding.check().code());
+            }
+        })
+        .build();
+    let (handle, taken) = (layer.handle(), || std::mem::take(&mut *reported.lock().unwrap()));
+    handle.set_longest_wait(Duration::from_secs(29));
+    handle.set_exempt([], ["/a"]);
+    assert_eq!(taken(), [""; 0]);
+    handle.set_longest_wait(Duration::from_secs(30));
+    handle.set_longest_wait(Duration::from_secs(30));
+    assert_eq!(taken(), ["BT004"]);
+    handle.set_exempt([], ["*"]);
+    handle.set_exempt([], ["/*"]);
+    assert_eq!(taken(), ["BT003"]);
+    handle.set_exempt([], []);
+    handle.set_exempt([], ["*"]);
+    assert_eq!(taken(), ["BT003"], "it had gone");
+}
+
 /// A permit has no numbers.
 #[test]
 fn settings_without_an_effect_on_permits_are_found() {
