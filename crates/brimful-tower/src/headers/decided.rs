@@ -6,37 +6,39 @@ use brimful::{CompositeDecision, Decision};
 
 /// A decision on one limit or on several. [`headers`](crate::headers()) takes either by reference.
 #[derive(Clone, Copy, Debug)]
-pub enum Decided<'a> {
-    /// On one limit.
+pub struct Decided<'a>(Limits<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Limits<'a> {
     One(&'a Decision),
-    /// On several limits, which have names.
+    /// They have names.
     Several(&'a CompositeDecision),
 }
 
 impl<'a> From<&'a Decision> for Decided<'a> {
     fn from(decision: &'a Decision) -> Self {
-        Decided::One(decision)
+        Decided(Limits::One(decision))
     }
 }
 
 impl<'a> From<&'a CompositeDecision> for Decided<'a> {
     fn from(decision: &'a CompositeDecision) -> Self {
-        Decided::Several(decision)
+        Decided(Limits::Several(decision))
     }
 }
 
 impl<'a> Decided<'a> {
     pub(crate) fn allowed(self) -> bool {
-        match self {
-            Decided::One(decision) => decision.allowed(),
-            Decided::Several(decision) => decision.allowed(),
+        match self.0 {
+            Limits::One(decision) => decision.allowed(),
+            Limits::Several(decision) => decision.allowed(),
         }
     }
 
     pub(crate) fn retry_after(self) -> Option<Duration> {
-        match self {
-            Decided::One(decision) => decision.retry_after(),
-            Decided::Several(decision) => decision.retry_after(),
+        match self.0 {
+            Limits::One(decision) => decision.retry_after(),
+            Limits::Several(decision) => decision.retry_after(),
         }
     }
 
@@ -52,9 +54,9 @@ impl<'a> Decided<'a> {
 
     /// Returns the decision of each limit, with its name if it has one.
     pub(crate) fn limits(self) -> impl Iterator<Item = (Option<&'a str>, &'a Decision)> {
-        let (one, several) = match self {
-            Decided::One(decision) => (Some(decision), None),
-            Decided::Several(decision) => (None, Some(decision.limits())),
+        let (one, several) = match self.0 {
+            Limits::One(decision) => (Some(decision), None),
+            Limits::Several(decision) => (None, Some(decision.limits())),
         };
         let named = several.into_iter().flatten().map(|(name, decision)| (Some(name), decision));
         one.map(|decision| (None, decision)).into_iter().chain(named)
