@@ -275,6 +275,20 @@ fn a_full_table_is_a_lack_of_capacity() {
     assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity");
 }
 
+/// Layers outside that answer by themselves make an empty body of our type.
+#[test]
+fn other_layers_answer_by_themselves() {
+    let inner = RateLimitLayer::new(keyed("1/h"), by_api_key()).layer(Counter::default());
+    let service = tower_http::cors::CorsLayer::permissive().layer(inner);
+    let preflight = || Request::builder().method(Method::OPTIONS).header("x-api-key", "a").body(()).unwrap();
+    for _ in 0..3 {
+        let answer = call(&service, preflight());
+        assert_eq!((answer.status(), answer.body().is_end_stream()), (StatusCode::OK, true));
+        assert_eq!(body(answer), "");
+    }
+    assert_eq!([status(&service, request("a")), status(&service, request("a"))], [200, 429]);
+}
+
 mod waits {
     use super::*;
 
