@@ -186,7 +186,9 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// Exempts the requests with these paths; a path that ends in `*`, such as `/static/*`, is all that begin with the text
     /// before it.
     ///
-    /// The path is compared as the client sent it, with regard to case. A path with a step such as `..` behind the
+    /// The path is that of the request as it comes to this layer, and is compared with regard to case. Within a router that
+    /// cuts off the beginning of paths, as axum's does for the routes of `nest`, it is the rest: add the layer to the outer
+    /// router, or exempt the rest. A path with a step such as `..` behind the
     /// beginning, or with an encoded dot or slash, is not exempt, because a server may resolve it to another path.
     pub fn exempt_paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
         paths.into_iter().for_each(|path| self.settings.exempt.path(path));
@@ -225,8 +227,9 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
 
     /// Puts the decision into the extensions of an admitted request: a [`Decision`](brimful::Decision), or a
     /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas; of a concurrency limit, `Result<(),
-    /// TryAcquirePermitError>`. After a wait, it is a look at the bucket. By
-    /// default it is not, because this allocates.
+    /// TryAcquirePermitError>`. After a wait, it is a look at the bucket. A
+    /// request that is exempt, or that is [admitted](OnMissingKey::Admit) without a key, has none: so let axum's handlers take
+    /// `Option<Extension<Decision>>`. By default there is none, because this allocates.
     pub fn decision_in_extensions(mut self) -> Self {
         self.options.in_extensions = true;
         self
