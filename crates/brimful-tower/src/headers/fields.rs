@@ -152,7 +152,7 @@ impl<'a> Headers<'a> {
             values.write(Field::RateLimitPolicy, |text| self.write_policies(&mut List::new(text)));
             values.write(Field::RateLimit, |text| self.write_limits(&mut List::new(text)));
         }
-        if let Some(tightest) = self.decided.tightest().filter(|_| self.x_rate_limit) {
+        if let Some(tightest) = self.x_rate_limit.then(|| self.decided.tightest()).flatten() {
             values.write(Field::XLimit, |text| text.push_number(tightest.limit().into()));
             values.write(Field::XRemaining, |text| text.push_number(tightest.remaining().into()));
             if let Some(wait) = tightest.reset_after() {
@@ -165,18 +165,18 @@ impl<'a> Headers<'a> {
     fn write_policies(&self, policies: &mut List<'_>) {
         for (name, decision) in self.decided.limits() {
             let name = name.unwrap_or(self.policy);
-            let policy = policies.item(name).parameter("q", decision.limit().into());
+            let policy = policies.item(name).parameter(b'q', decision.limit().into());
             if let Some(window) = self.quotas.and_then(|quotas| quotas(name)).as_ref().and_then(window) {
-                policy.parameter("w", window);
+                policy.parameter(b'w', window);
             }
         }
     }
 
     fn write_limits(&self, limits: &mut List<'_>) {
         for (name, decision) in self.decided.limits() {
-            let limit = limits.item(name.unwrap_or(self.policy)).parameter("r", decision.remaining().into());
+            let limit = limits.item(name.unwrap_or(self.policy)).parameter(b'r', decision.remaining().into());
             if let Some(time) = self.time(decision) {
-                limit.parameter("t", time);
+                limit.parameter(b't', time);
             }
         }
     }
