@@ -59,15 +59,7 @@ pub enum IetfDraft {
 /// ```
 pub fn headers<'a>(decision: impl Into<Decided<'a>>) -> Headers<'a> {
     let decided = decision.into();
-    let refused = (!decided.allowed()).then(|| decided.retry_after());
-    Headers {
-        decided,
-        refused,
-        policy: "default",
-        quotas: None,
-        draft: Some(IetfDraft::default()),
-        x_rate_limit: false,
-    }
+    Headers::new(decided, (!decided.allowed()).then(|| decided.retry_after()))
 }
 
 /// A function that returns the quota of a policy.
@@ -88,6 +80,11 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    pub(crate) fn new(decided: Decided<'a>, refused: Option<Option<Duration>>) -> Self {
+        let draft = Some(IetfDraft::default());
+        Headers { decided, refused, policy: "default", quotas: None, draft, x_rate_limit: false }
+    }
+
     /// Sets the name of the policy for a decision on one limit, which has no name itself: by default `default`.
     ///
     /// Bytes that are not printable ASCII are written as `%` and two digits.

@@ -17,7 +17,7 @@ use super::event::{Event, Share};
 use super::hold::Hold;
 use super::refusal::{AnswerForm, Refusal, grpc_type};
 use super::settle::Settler;
-use crate::headers::{Decided, Headers, IetfDraft, Values, headers};
+use crate::headers::{Decided, Headers, IetfDraft, Values};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
 use crate::limits::{Calls, Held, Vain};
 
@@ -83,11 +83,11 @@ impl<E, L> Options<E, L> {
 
     /// Takes the headers of a request that is answered now, so that the answer uses their memory: an empty map with space.
     /// Leaves them where they are read for the answer.
-    fn take_map(&self, headers: &mut HeaderMap) -> HeaderMap {
-        if self.control.events.are_read() || grpc_type(headers).is_some() {
+    fn take_map<B>(&self, request: &mut Request<B>) -> HeaderMap {
+        if self.control.events.are_read() || grpc_type(request.method(), request.headers()).is_some() {
             return HeaderMap::new();
         }
-        let mut map = std::mem::take(headers);
+        let mut map = std::mem::take(request.headers_mut());
         map.clear();
         map
     }
@@ -156,10 +156,8 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     pub(super) fn headers_on_admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<Values> {
         let decided = L::decided(decision).filter(|_| self.on_admitted)?;
         // In shadow mode, the decision may have refused the request.
-        let headers = self.headers(key, decided, |headers| {
-            if decided.allowed() { headers.values() } else { headers.refused(None).values() }
-        });
-        Some(headers)
+        let refused = (!decided.allowed()).then_some(None);
+        Some(self.headers(key, decided, refused, |headers| headers.values()))
     }
 
     /// Returns the name of the policy of a limiter of one quota.
@@ -167,9 +165,15 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         self.limiter.policy(key).unwrap_or(&self.policy)
     }
 
-    fn headers<R>(&self, key: &E::Key, decided: Decided<'_>, write: impl FnOnce(Headers<'_>) -> R) -> R {
+    fn headers<R>(
+        &self,
+        key: &E::Key,
+        decided: Decided<'_>,
+        refused: Option<Option<Duration>>,
+        write: impl FnOnce(Headers<'_>) -> R,
+    ) -> R {
         let quotas = |policy: &str| self.limiter.quota(key, policy);
-        let mut headers = headers(decided).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
+        let mut headers = Headers::new(decided, refused).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
         if self.x_rate_limit {
             headers = headers.x_rate_limit();
         }
@@ -204,7 +208,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         key: &E::Key,
         decision: &L::Decision,
     ) -> Response<Bytes> {
-        let map = self.take_map(request.headers_mut());
+        let map = self.take_map(&mut request);
         let decided = L::decided(decision);
         let is_shed = decided.is_none_or(Decided::is_full);
         let (decided, head) = ((decided, decided.and_then(Decided::retry_after)), &RequestHead::from(&request));
@@ -245,7 +249,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         let headers = match decided {
             Some(decided) => {
                 let others = refusal.further_headers();
-                self.headers(key, decided, |headers| headers.refused(retry_after).in_map(map, others))
+                self.headers(key, decided, Some(retry_after), |headers| headers.in_map(map, others))
             }
             None => map,
         };
