@@ -106,6 +106,7 @@ pub enum OnMissingKey {
     /// if it leaves the key out. So the server must not serve such a request as that of a known client.
     ///
     /// A request that has the [header](crate::key::HeaderKey) of its key several times is refused all the same, with 400: the
-    /// server may use one of them, and the request must not be without a limit.
+    /// server may use one of them, and the request must not be without a limit. An error that a
+    /// [`KeyFn`](crate::key::KeyFn) makes by [`MissingKey::new`] is admitted, whatever its reason.
     Admit,
 }

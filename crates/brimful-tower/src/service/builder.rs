@@ -168,7 +168,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// 1 048 576. A request that finds the queue full is refused at once.
     ///
     /// A request that waits keeps what the inner service has reserved for it in `poll_ready`, such as a slot of
-    /// `tower::limit::ConcurrencyLimit`: so many requests of one key can keep all slots from the others. A
+    /// `tower::limit::ConcurrencyLimit`: a few waiting requests of one key can keep all slots from the others. A
     /// [concurrency limit](crate::Limiter) in a layer inside of this one reserves nothing before the call.
     ///
     /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
@@ -255,7 +255,8 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// of the real mode. No request waits. For one that would have [waited](RateLimitLayerBuilder::wait_up_to), a place in the
     /// limiter's queue takes its tokens in turn: it is not counted, and those behind it are counted if their wait would be too
     /// long. A place that is given up later, as when the limiter is paused, is not counted either. The places are kept in
-    /// memory, without the requests, until their waits end: at most about twice as many as requests would wait.
+    /// memory, without the requests, until their waits end, also if the mode ends before: at most about twice as many as
+    /// requests would wait. The limiter's statistics have them as waits.
     ///
     /// A request that found no permit is counted at once, although it may have waited for one: so the count of a concurrency
     /// limit is an upper bound if requests may wait. Requests without a key are counted too. With

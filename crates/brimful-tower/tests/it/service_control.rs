@@ -115,7 +115,7 @@ fn waits_count_in_shadow_mode() {
             counts.push(if is_shadow { layer.handle().would_refuse() } else { refused });
             limiter.clock().advance(Duration::from_millis(700 * nth));
         }
-        // Nobody waits after the longest wait.
+        // No request waits after the longest wait.
         limiter.clock().advance(Duration::from_secs(3));
         assert_eq!(waiting.is_empty(), is_shadow);
         waiting.retain_mut(|call| poll(call.as_mut()).is_pending());
@@ -140,7 +140,7 @@ fn a_full_queue_counts_in_shadow_mode() {
 
 /// The requests that would have waited are not ahead of others when the layer is gone.
 #[test]
-fn nobody_waits_after_the_layer() {
+fn no_place_is_kept_after_the_layer() {
     let limiter: Arc<Keyed> = keyed("1/h burst 1");
     let layer = RateLimitLayer::builder(limiter.clone(), by_api_key()).shadow().wait_up_to(Duration::MAX).build();
     let service = layer.layer(answers(empty));
