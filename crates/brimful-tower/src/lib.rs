@@ -21,6 +21,7 @@
 //! | several quotas at once | a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter) |
 //! | requests in flight, until their responses have ended | a [`ConcurrencyLimit`](brimful::ConcurrencyLimit), or one with keys |
 //! | tiers of clients, reads and writes | [`Classes`] of limiters |
+//! | one limit for several servers | a [shared limiter](Limiter#limiters-that-many-processes-share), with the feature `redis` |
 //! | a cost by the request | [`cost`](RateLimitLayerBuilder::cost) |
 //! | a cost by the response: failures only, bytes, tokens | [`settle`](RateLimitLayerBuilder::settle) |
 //! | no limit for some requests | [`exempt_paths`](RateLimitLayerBuilder::exempt_paths), [`exempt_methods`](RateLimitLayerBuilder::exempt_methods) |
@@ -107,6 +108,6 @@ pub use headers::headers;
 pub use hints::FromHeaders;
 pub use limits::{Classes, Limiter};
 pub use service::{
-    AnswerForm, BackPressure, BackPressureFuture, BackPressureLayer, BodyEnd, Event, Handle, RateLimit, RateLimitLayer,
-    RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead, Settlement,
+    AnswerForm, BackPressure, BackPressureFuture, BackPressureLayer, BodyEnd, Degraded, Event, Handle, RateLimit,
+    RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead, Settlement,
 };

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use brimful::Quotas;
 
-use super::breaker::Breaker;
 use super::error::{BuildError, Unavailable};
 use super::fallback::{FailurePolicy, Fallback};
 use super::limiter::RedisRateLimiter;
 use super::requests::{Hook, Requests};
-use super::stats::Counters;
 use crate::engine::{Limit, Store};
 use crate::redis::RedisStore;
 
@@ -83,27 +81,13 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     ///
     /// Returns an error if a quota cannot be counted in 53 bits, the deadline is zero, or a local share is not possible.
     pub fn build<S: Store>(self, store: S) -> Result<RedisRateLimiter<K, S>, BuildError> {
-        if self.deadline.is_zero() {
-            return Err(BuildError::NoDeadline);
-        }
-        if let Some(remembered) = self.remembered.filter(|remembered| *remembered <= self.deadline) {
-            return Err(BuildError::Remembered(remembered, self.deadline));
-        }
         let limits = self.quotas.as_slice().iter().map(Limit::new);
-        let requests = Requests {
-            store,
-            deadline: self.deadline,
-            remembered: self.remembered,
-            breaker: Breaker::new(self.deadline),
-            counters: Counters::default(),
-            hook: self.hook,
-        };
         Ok(RedisRateLimiter {
             limits: limits.collect::<Result<_, _>>().map_err(BuildError::Limit)?,
             fallback: Fallback::new(self.policy, &self.quotas)?,
             quotas: self.quotas,
             prefix: self.prefix,
-            requests,
+            requests: Requests::new(store, self.deadline, self.remembered, self.hook)?,
             keys: PhantomData,
         })
     }

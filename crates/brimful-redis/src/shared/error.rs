@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use brimful::Tokens;
 
+use super::waiting::Refusal;
 use crate::engine::{LimitError, StoreError};
 
 /// The reason why a call was refused.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SharedError {
     /// The tokens are not there yet.
@@ -45,6 +46,16 @@ impl SharedError {
     }
 }
 
+impl Refusal for SharedError {
+    fn is_final(&self) -> bool {
+        matches!(self, SharedError::ExceedsBurst { .. })
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+}
+
 impl fmt::Display for SharedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,7 +81,7 @@ impl std::error::Error for SharedError {
 }
 
 /// The reason why the store did not decide.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unavailable {
     /// There was no answer within this deadline. The request may have been executed.
@@ -137,6 +148,8 @@ pub enum BuildError {
     NoRuntime,
     /// The credits of leases cannot be kept, for this reason.
     Credits(String),
+    /// The limit of this model, as `gpt-4.rpm`, cannot be shared, for this reason.
+    Model(String, String),
 }
 
 impl fmt::Display for BuildError {
@@ -151,6 +164,7 @@ impl fmt::Display for BuildError {
                 )
             }
             BuildError::NoRuntime => f.write_str("no tokio runtime here: build the limiter inside one"),
+            BuildError::Model(limit, why) => write!(f, "{limit}: {why}"),
             BuildError::Credits(why) => write!(f, "no credits for leases: {why}"),
             BuildError::NoDeadline => f.write_str("a deadline of 0s leaves no time to ask the store: 100ms is usual"),
         }

@@ -42,13 +42,17 @@ impl Fallback {
         }
     }
 
-    /// Decides on a call.
-    pub(super) fn decide(&self, key: &str, cost: Tokens, why: Unavailable) -> Result<(), SharedError> {
+    /// Decides on a call, by shares of these quotas.
+    pub(super) fn decide(&self, quotas: &Quotas, key: &str, cost: Tokens, why: Unavailable) -> Result<(), SharedError> {
         match self {
             Fallback::Deny => Err(SharedError::Unavailable(why)),
             Fallback::Allow => Ok(()),
             Fallback::Local(shares) => shares.try_acquire_n(key, cost).map_err(|refused| match refused.retry_after() {
-                Some(retry_after) => SharedError::RateLimited { limit: refused.limit().to_owned(), retry_after },
+                Some(retry_after) => {
+                    let nth = shares.quotas().iter().position(|(name, _)| name == refused.limit());
+                    let limit = nth.and_then(|nth| quotas.name(nth)).unwrap_or(refused.limit());
+                    SharedError::RateLimited { limit: limit.to_owned(), retry_after }
+                }
                 // The cost is above this process's share of the burst.
                 None => SharedError::Unavailable(why),
             }),

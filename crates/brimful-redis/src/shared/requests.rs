@@ -6,27 +6,58 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::error::Unavailable;
-use super::stats::Counters;
+use super::error::{BuildError, Unavailable};
+use super::stats::{Counters, SharedStats};
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store};
 
 /// A function that is called when the store has failed.
-pub(super) type Hook = Box<dyn Fn(&Unavailable) + Send + Sync>;
+pub(crate) type Hook = Box<dyn Fn(&Unavailable) + Send + Sync>;
 
 /// The store, the deadline of a request, and the breaker.
-pub(super) struct Requests<S> {
-    pub(super) store: S,
+pub(crate) struct Requests<S> {
+    store: S,
     pub(super) deadline: Duration,
     /// The time for which the store remembers a request; `None` if requests are not repeated.
-    pub(super) remembered: Option<Duration>,
-    pub(super) breaker: Breaker,
-    pub(super) counters: Counters,
-    pub(super) hook: Option<Hook>,
+    remembered: Option<Duration>,
+    breaker: Breaker,
+    counters: Counters,
+    hook: Option<Hook>,
 }
 
 impl<S: Store> Requests<S> {
+    /// Returns the requests to a store.
+    pub(crate) fn new(
+        store: S,
+        deadline: Duration,
+        remembered: Option<Duration>,
+        hook: Option<Hook>,
+    ) -> Result<Self, BuildError> {
+        if deadline.is_zero() {
+            return Err(BuildError::NoDeadline);
+        }
+        if let Some(remembered) = remembered.filter(|remembered| *remembered <= deadline) {
+            return Err(BuildError::Remembered(remembered, deadline));
+        }
+        let (breaker, counters) = (Breaker::new(deadline), Counters::default());
+        Ok(Requests { store, deadline, remembered, breaker, counters, hook })
+    }
+
+    /// Counts a decision of the store.
+    pub(crate) fn decided(&self, admitted: bool) {
+        self.counters.decided(admitted);
+    }
+
+    /// Counts a decision of the policy.
+    pub(crate) fn decided_by_policy(&self, admitted: bool) {
+        self.counters.decided_by_policy(admitted);
+    }
+
+    pub(crate) fn stats(&self) -> SharedStats {
+        self.counters.read()
+    }
+
     /// Asks the store, within the deadline.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         key: &str,
         operation: Operation,

@@ -3,6 +3,7 @@
 mod chaos;
 mod leases;
 mod limiter;
+mod models;
 mod proxy;
 mod script;
 mod server;

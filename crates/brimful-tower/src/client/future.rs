@@ -13,9 +13,10 @@ use tower_service::Service;
 
 use super::answer::Answer;
 use super::error::ThrottleError;
-use super::limits::{Begun, Limits};
+use super::limits::Limits;
 use super::retries::Repeat;
 use super::shared::{Retry, Shared};
+use crate::limits::Begun;
 
 /// An error of the service, or a [`ThrottleError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -61,6 +61,9 @@ use crate::key::KeyExtractor;
 /// - A call takes its token before it waits for the end of a pause, and the [bound](brimful#guarantees) of the quota is one
 ///   of the times at which tokens are taken.
 ///
+/// Also of a limiter that many processes share, a pause is one of this process: the others have theirs when the server
+/// refuses their own calls.
+///
 /// For a layer of models, [`ModelLimiter::observe`] has the effect. A pause after a refusal that names no time is then not
 /// longer at random.
 ///

@@ -7,6 +7,7 @@ use http::{Request, Response};
 
 use super::answer::{Answer, Jitter};
 use super::error::ThrottleError;
+use crate::limits::Begun;
 
 /// The source of the turns of calls: [`Keyed`](crate::client::Keyed) or [`Models`](crate::client::Models).
 ///
@@ -34,12 +35,4 @@ pub trait Limits<B>: Send + Sync + 'static {
 
     /// Ends the turn of a call with the answer of the server.
     fn answered<R>(&self, turn: Self::Turn, answer: &Answer, jitter: &Jitter, response: &mut Response<R>);
-}
-
-/// A call that has begun.
-pub enum Begun<T, W> {
-    /// It can leave.
-    Now(T),
-    /// It waits.
-    Later(W),
 }

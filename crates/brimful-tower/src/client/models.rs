@@ -13,7 +13,8 @@ use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::answer::{Answer, Jitter, Outcome};
 use super::error::ThrottleError;
-use super::limits::{Begun, Limits};
+use super::limits::Limits;
+use crate::limits::Begun;
 
 /// A function that reads the usage of a call from the head of its response.
 type UsageOf = Box<dyn Fn(StatusCode, &HeaderMap) -> Option<Usage> + Send + Sync>;

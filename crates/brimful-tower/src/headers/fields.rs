@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use brimful::{Decision, Quota};
+use brimful::Quota;
 use http::HeaderMap;
 
 use super::decided::Decided;
+use super::limit_decision::LimitDecision;
 use super::structured::List;
 use super::values::{Field, Values, Writer};
 use super::window::window;
@@ -179,7 +180,7 @@ impl<'a> Headers<'a> {
     }
 
     /// Returns the time of a limit in `RateLimit`, in seconds. Never after `Retry-After`, as the draft demands.
-    fn time(&self, decision: &Decision) -> Option<u64> {
+    fn time(&self, decision: LimitDecision<'_>) -> Option<u64> {
         let time = if decision.allowed() { decision.reset_after() } else { decision.retry_after() };
         let time = seconds(time?);
         match self.refused {

@@ -171,7 +171,8 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// `tower::limit::ConcurrencyLimit`: a few waiting requests of one key can keep all slots from the others. A
     /// [concurrency limit](crate::Limiter) in a layer inside of this one reserves nothing before the call.
     ///
-    /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
+    /// A waiting request counts in the limiter's statistics as a denied call and as a wait. Requests that wait for a
+    /// [shared limiter](crate::Limiter#limiters-that-many-processes-share) have no order, and no bound on their number.
     pub fn wait_up_to(mut self, longest: Duration) -> Self {
         self.settings.longest_wait = longest;
         self
@@ -227,7 +228,7 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
 
     /// Puts the decision into the extensions of an admitted request: a [`Decision`](brimful::Decision), or a
     /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas; of a concurrency limit, `Result<(),
-    /// TryAcquirePermitError>`. After a wait, it is a look at the bucket. A
+    /// TryAcquirePermitError>`; of a shared limiter, a `SharedDecision`. After a wait, it is a look at the bucket. A
     /// request that is exempt, or that is [admitted](OnMissingKey::Admit) without a key, has none: so let axum's handlers take
     /// `Option<Extension<Decision>>`. By default there is none, because this allocates.
     pub fn decision_in_extensions(mut self) -> Self {
@@ -258,8 +259,9 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// memory, without the requests, until their waits end, also if the mode ends before: at most about twice as many as
     /// requests would wait. The limiter's statistics have them as waits.
     ///
-    /// A request that found no permit is counted at once, although it may have waited for one: so the count of a concurrency
-    /// limit is an upper bound if requests may wait. Requests without a key are counted too. With
+    /// A request that found no permit is counted at once, although it may have waited for one; so is one that a
+    /// [shared limiter](crate::Limiter#limiters-that-many-processes-share) refused, because its waits are in no queue: the
+    /// count of these limiters is an upper bound if requests may wait. Requests without a key are counted too. With
     /// [`headers_on_admitted`](RateLimitLayerBuilder::headers_on_admitted), responses have the headers, without
     /// `Retry-After`.
     pub fn shadow(mut self) -> Self {
@@ -268,11 +270,11 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Sets the function that [events](Event) are passed to: refusals, those that the shadow mode leaves out, used
-    /// [shares](RateLimitLayerBuilder::share_used) of quotas, costs that were not charged, and findings of
-    /// [checks](crate::checks).
+    /// [shares](RateLimitLayerBuilder::share_used) of quotas, costs that were not charged, decisions by the policy for
+    /// failures of a shared limiter, and findings of [checks](crate::checks).
     ///
-    /// It runs on the thread of the request. A request that is admitted calls it only if a share is used, or if its cost is
-    /// beyond the limit of debt.
+    /// It runs on the thread of the request. A request that is admitted calls it only if a share is used, if its cost is
+    /// beyond the limit of debt, or if that policy admits it.
     pub fn on_event(mut self, on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.settings.events = Events::new(on_event);
         self

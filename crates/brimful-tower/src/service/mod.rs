@@ -24,7 +24,7 @@ pub use back_pressure::{BackPressure, BackPressureFuture, BackPressureLayer};
 pub use body::ResponseBody;
 pub use builder::RateLimitLayerBuilder;
 pub use control::Handle;
-pub use event::Event;
+pub use event::{Degraded, Event};
 pub use future::ResponseFuture;
 pub use layer::RateLimitLayer;
 pub use rate_limit::RateLimit;

@@ -13,13 +13,22 @@ use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::answer::Handler;
 use super::control::Control;
-use super::event::{Event, Share};
+use super::event::{Degraded, Event, Share};
 use super::hold::Hold;
 use super::refusal::{AnswerForm, Refusal, grpc_type};
 use super::settle::Settler;
 use crate::headers::{Decided, Headers, IetfDraft, Values};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
-use crate::limits::{Calls, Held, Vain};
+use crate::limits::{Held, Longest, Numbers, Vain};
+
+/// The way of a request that was refused at once, with the decision.
+pub(super) enum Refused<W, D> {
+    /// The shadow mode passes it on.
+    Passes(D),
+    Waits(W, D),
+    /// It is answered.
+    Is(D),
+}
 
 /// A function that returns the cost of a request.
 pub(super) type Cost = Box<dyn Fn(&RequestHead<'_>) -> Tokens + Send + Sync>;
@@ -101,7 +110,7 @@ impl<E, L> Options<E, L> {
     }
 }
 
-impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
+impl<E: KeyExtractor, L: Numbers<E::Key>> Options<E, L> {
     /// Looks for a proxy that is not trusted.
     #[inline]
     pub(super) fn look_for_proxy(&self, head: &RequestHead<'_>) {
@@ -126,17 +135,14 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         taken: Tokens,
         outcome: &mut L::Outcome,
     ) -> Option<Hold<L::Held>> {
-        let permit = L::permit(outcome);
-        if permit.is_none() && self.settle.is_none() {
-            return None;
-        }
-        self.hold(permit.or_else(|| self.limiter.hold(key, taken))?, cost)
+        let held = self.limiter.held(key, taken, outcome, self.settle.is_some())?;
+        self.hold(held, cost)
     }
 
     /// Returns what a request holds from now on.
     pub(super) fn hold(&self, held: L::Held, cost: Tokens) -> Option<Hold<L::Held>> {
         if self.settle.is_none() && !L::Held::LASTS {
-            held.settle(cost);
+            held.settle(cost, drop);
             return None;
         }
         Some(Hold::new(held, cost, self.settle.clone().filter(|_| !L::Held::LASTS)))
@@ -158,6 +164,51 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         // In shadow mode, the decision may have refused the request.
         let refused = (!decided.allowed()).then_some(None);
         Some(self.headers(key, decided, refused, |headers| headers.values()))
+    }
+
+    /// Reports a decision that the policy for failures made.
+    pub(super) fn report_degraded(&self, head: &RequestHead<'_>, decision: &L::Decision, is_admitted: bool) {
+        if L::is_degraded(decision) {
+            self.report(&Event::Degraded { head: *head, is_admitted });
+        }
+    }
+
+    /// Puts the decision on a request that goes to the service into its extensions. Returns the headers for its response.
+    pub(super) fn pass<B>(&self, request: &mut Request<B>, key: &E::Key, decision: L::Decision) -> Option<Values> {
+        let headers = self.headers_on_admitted(key, &decision);
+        if L::is_degraded(&decision) {
+            request.extensions_mut().insert(Degraded);
+        }
+        if self.in_extensions {
+            request.extensions_mut().insert(decision);
+        }
+        headers
+    }
+
+    /// Returns what becomes of a request that was refused at once.
+    pub(super) fn refused(
+        &self,
+        head: &RequestHead<'_>,
+        key: &E::Key,
+        cost: Tokens,
+        outcome: L::Outcome,
+    ) -> Refused<L::Wait, L::Decision> {
+        let decision = L::decision(outcome);
+        self.report_degraded(head, &decision, false);
+        if self.control.is_shadow() {
+            self.pass_in_shadow(head, key, cost, &decision);
+            return Refused::Passes(decision);
+        }
+        match self.wait(key, cost, &decision) {
+            Some(wait) => Refused::Waits(wait, decision),
+            None => Refused::Is(decision),
+        }
+    }
+
+    /// Returns the wait of a request that was refused at once, if requests wait.
+    fn wait(&self, key: &E::Key, cost: Tokens, refused: &L::Decision) -> Option<L::Wait> {
+        let longest = self.control.longest_wait();
+        (!longest.is_zero()).then(|| self.limiter.wait(key, cost, Longest::Within(longest), Some(refused)))
     }
 
     /// Returns the name of the policy of a limiter of one quota.
@@ -183,13 +234,11 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     /// Counts and reports a request that was refused at once, and that the shadow mode admits; or keeps a place for it in the
     /// queue, if it would wait.
     #[cold]
-    pub(super) fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, cost: Tokens, decision: &L::Decision) {
-        let (decided, longest) = (L::decided(decision), self.control.longest_wait());
+    fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, cost: Tokens, decision: &L::Decision) {
+        let decided = L::decided(decision);
         let mut retry_after = decided.and_then(Decided::retry_after);
-        let mut is_shed = decided.is_none_or(Decided::is_full);
-        // A permit would be held for no response.
-        if !longest.is_zero() && !L::Held::LASTS {
-            let mut wait = self.limiter.wait(key, cost, longest);
+        let mut is_shed = decided.is_none_or(Decided::is_shed);
+        if let Some(mut wait) = L::KEEPS_PLACES.then(|| self.wait(key, cost, decision)).flatten() {
             match Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Pending => return self.control.places.keep(Box::pin(async move { drop(wait.await) })),
                 // The tokens have come meanwhile.
@@ -210,7 +259,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     ) -> Response<Bytes> {
         let map = self.take_map(&mut request);
         let decided = L::decided(decision);
-        let is_shed = decided.is_none_or(Decided::is_full);
+        let is_shed = decided.is_none_or(Decided::is_shed);
         let (decided, head) = ((decided, decided.and_then(Decided::retry_after)), &RequestHead::from(&request));
         self.with_refusal(head, key, decided, is_shed, map, |refusal| self.answer(head, refusal))
     }

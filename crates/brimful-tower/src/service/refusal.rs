@@ -39,7 +39,7 @@ pub enum AnswerForm {
 #[non_exhaustive]
 pub struct Refusal<'a> {
     /// The status: 429 if a policy refused the request. 503 if there is no room for a new key or for a further waiter, if
-    /// there is no permit, or if the limiter was closed. The [status](MissingKey::status) of a missing key.
+    /// there is no permit, if the limiter was closed, or if the store of a shared limiter was not available. The [status](MissingKey::status) of a missing key.
     pub status: StatusCode,
     /// The names of the policies that refused the request: none if it has no key.
     pub violated: &'a [&'a str],
