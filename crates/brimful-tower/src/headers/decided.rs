@@ -10,53 +10,53 @@ use super::limit_decision::LimitDecision;
 
 /// A decision on one limit or on several. [`headers`](crate::headers()) takes each by reference.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum Decided<'a> {
-    /// On one limit.
+pub struct Decided<'a>(Limits<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Limits<'a> {
     One(&'a Decision),
-    /// On several limits, which have names.
+    /// They have names.
     Several(&'a CompositeDecision),
-    /// By a limiter that many processes share. If it has one quota, the limit has the name of the
-    /// [policy](crate::headers::Headers::policy).
+    /// By a limiter that many processes share. One quota alone has no name, as of the first kind.
     #[cfg(feature = "redis")]
     Shared(&'a SharedDecision),
 }
 
 impl<'a> From<&'a Decision> for Decided<'a> {
     fn from(decision: &'a Decision) -> Self {
-        Decided::One(decision)
+        Decided(Limits::One(decision))
     }
 }
 
 impl<'a> From<&'a CompositeDecision> for Decided<'a> {
     fn from(decision: &'a CompositeDecision) -> Self {
-        Decided::Several(decision)
+        Decided(Limits::Several(decision))
     }
 }
 
 #[cfg(feature = "redis")]
 impl<'a> From<&'a SharedDecision> for Decided<'a> {
     fn from(decision: &'a SharedDecision) -> Self {
-        Decided::Shared(decision)
+        Decided(Limits::Shared(decision))
     }
 }
 
 impl<'a> Decided<'a> {
     pub(crate) fn allowed(self) -> bool {
-        match self {
-            Decided::One(decision) => decision.allowed(),
-            Decided::Several(decision) => decision.allowed(),
+        match self.0 {
+            Limits::One(decision) => decision.allowed(),
+            Limits::Several(decision) => decision.allowed(),
             #[cfg(feature = "redis")]
-            Decided::Shared(decision) => decision.allowed(),
+            Limits::Shared(decision) => decision.allowed(),
         }
     }
 
     pub(crate) fn retry_after(self) -> Option<Duration> {
-        match self {
-            Decided::One(decision) => decision.retry_after(),
-            Decided::Several(decision) => decision.retry_after(),
+        match self.0 {
+            Limits::One(decision) => decision.retry_after(),
+            Limits::Several(decision) => decision.retry_after(),
             #[cfg(feature = "redis")]
-            Decided::Shared(decision) => decision.retry_after(),
+            Limits::Shared(decision) => decision.retry_after(),
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Decided<'a> {
     /// of a shared limiter was not available.
     pub(crate) fn is_shed(self) -> bool {
         #[cfg(feature = "redis")]
-        if let Decided::Shared(decision) = self {
+        if let Limits::Shared(decision) = self.0 {
             return decision.is_unavailable();
         }
         self.limits().any(|(_, decision)| !decision.allowed() && decision.table_is_full())
@@ -80,11 +80,11 @@ impl<'a> Decided<'a> {
         let (mut one, mut several) = (None, None);
         #[cfg(feature = "redis")]
         let mut shared = None;
-        match self {
-            Decided::One(decision) => one = Some((None, LimitDecision::new(decision))),
-            Decided::Several(decision) => several = Some(decision.limits()),
+        match self.0 {
+            Limits::One(decision) => one = Some((None, LimitDecision::new(decision))),
+            Limits::Several(decision) => several = Some(decision.limits()),
             #[cfg(feature = "redis")]
-            Decided::Shared(decision) => shared = Some(decision),
+            Limits::Shared(decision) => shared = Some(decision),
         }
         let several = several.into_iter().flatten().map(|(name, decision)| (Some(name), LimitDecision::new(decision)));
         let limits = one.into_iter().chain(several);

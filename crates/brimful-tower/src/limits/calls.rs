@@ -29,7 +29,7 @@ pub trait Calls<K>: Send + Sync + 'static {
     type Held: Held;
 
     /// A wait for the tokens of a request.
-    type Wait: Future<Output = Result<Self::Granted, Self::Error>> + Unpin + Send;
+    type Wait: Future<Output = Result<Self::Granted, Self::Error>> + Unpin + Send + 'static;
 
     /// The end of a wait.
     type Granted;
@@ -58,6 +58,10 @@ pub trait Calls<K>: Send + Sync + 'static {
 
 /// The calls that servers make besides, for their answers.
 pub trait Numbers<K>: Calls<K> {
+    /// Whether a wait takes its tokens in turn while nobody polls it, and may hold them for no response: so that the shadow
+    /// mode can keep the place of a request that would wait.
+    const KEEPS_PLACES: bool;
+
     /// Returns whether the tokens of a request are there, and takes nothing. `false` if a look takes time.
     fn has(&self, key: &K, cost: Tokens) -> bool;
 

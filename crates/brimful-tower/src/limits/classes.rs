@@ -151,6 +151,8 @@ where
     T: PartialEq + Send + Sync + 'static,
     L: Numbers<K>,
 {
+    const KEEPS_PLACES: bool = L::KEEPS_PLACES;
+
     fn has(&self, (class, key): &(T, K), cost: Tokens) -> bool {
         self.limiter(class).has(key, cost)
     }

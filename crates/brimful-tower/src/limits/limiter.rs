@@ -28,13 +28,14 @@ use super::calls::Numbers;
 /// [path](crate::key::PathKey) is as `str`. Two keys that are written alike share a bucket: a
 /// [`KeyFn`](crate::key::KeyFn) that returns a `String` writes any other key. The layer runs on a tokio runtime.
 ///
-/// - **The decision** takes a round trip, and no longer than the deadline of the limiter. A lease decides without one if it
-///   has the tokens. The headers of responses are those of the decision; a lease and a policy know few numbers.
+/// - **The decision** takes a round trip, and no longer than the deadline of the limiter; meanwhile the request keeps what
+///   the inner service has reserved for it in `poll_ready`. A lease decides without one if it has the tokens. The headers of responses are those of the decision; a lease and a policy know few numbers.
 /// - **A client that goes away** while its decision is on its way pays its cost, if the store has charged it. While its
 ///   request [waits](crate::RateLimitLayerBuilder::wait_up_to), nothing is charged, and tokens that were granted are given
 ///   back if the service does not get the request.
 /// - **Waits** have no order: a request that waits sleeps for the time that the store reports, and up to a tenth more, and
-///   asks again, until its longest wait is over. The limiter does not bound the number of requests that wait.
+///   asks again, until its longest wait is over. The limiter does not bound the number of requests that wait. In
+///   [shadow mode](crate::RateLimitLayerBuilder::shadow), a request that would wait is counted as one that would be refused.
 /// - **Settlements** for another cost than was taken ask the store once more, on a task of their own. If the store does not
 ///   answer, the difference is neither charged nor given back.
 /// - **When the store is not available**, the limiter's policy decides. The service sees it by

@@ -100,6 +100,9 @@ macro_rules! permits {
         }
 
         impl<C: Clock + Clone + Send + Sync + 'static, $($generics)*> Numbers<K> for $limiter {
+            /// A permit would be held for no response.
+            const KEEPS_PLACES: bool = false;
+
             /// Costs are not settled, so that a request takes its permit at once.
             fn has(&self, _: &K, _: Tokens) -> bool {
                 false

@@ -119,6 +119,8 @@ macro_rules! rates {
         }
 
         impl<C: Clock + Clone + Send + Sync + 'static, $($generics)*> Numbers<K> for $limiter {
+            const KEEPS_PLACES: bool = true;
+
             fn has(&self, $key: &K, cost: Tokens) -> bool {
                 self$(.key($argument))?.time_until(cost) == Some(Duration::ZERO)
             }

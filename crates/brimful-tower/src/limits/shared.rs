@@ -162,6 +162,9 @@ macro_rules! shared {
             Q: Display $($bounds)* + ?Sized + 'static,
             S: Store,
         {
+            /// A wait asks the store by itself, without a queue.
+            const KEEPS_PLACES: bool = false;
+
             fn has(&self, _: &K, _: Tokens) -> bool {
                 false
             }

@@ -1,5 +1,6 @@
 //! [`Event`]: a report of the middleware.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,7 +45,8 @@ pub enum Event<'a> {
         skipped: u64,
     },
     /// The [settled](crate::RateLimitLayerBuilder::settle) cost of a request was not charged as a whole, because the bucket has
-    /// reached its limit of debt ([`Quota::max_debt`]). Reported when the response ends, or is dropped.
+    /// reached its limit of debt ([`Quota::max_debt`]). Reported when the response ends, or is dropped; of a
+    /// limiter that many processes share, when the store has answered then, by a task of its own.
     #[non_exhaustive]
     Uncharged {
         /// The cost that was settled.
@@ -61,7 +63,8 @@ pub enum Event<'a> {
         /// Whether the policy admitted the request.
         is_admitted: bool,
     },
-    /// A check has found something: once for each finding.
+    /// A check has found something: when the layer is built, by a request, or after a [handle](crate::Handle) has changed a
+    /// setting, on the thread of that. Each finding is reported once, until a change ends it.
     #[non_exhaustive]
     Found {
         /// The finding.
@@ -76,7 +79,33 @@ pub enum Event<'a> {
 pub struct Degraded;
 
 /// A function that events are passed to.
-pub(super) type OnEvent = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+type OnEvent = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// The function that events are passed to, if there is one.
+#[derive(Clone, Default)]
+pub(super) struct Events(Option<OnEvent>);
+
+impl Events {
+    pub(super) fn new(on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        Events(Some(Arc::new(on_event)))
+    }
+
+    pub(super) fn are_read(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn report(&self, event: &Event<'_>) {
+        if let Some(on_event) = &self.0 {
+            on_event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("are_read", &self.are_read()).finish()
+    }
+}
 
 /// Finds the requests by which a share of a quota is used up.
 pub(super) struct Share {

@@ -13,6 +13,7 @@ mod hold;
 mod latest;
 mod layer;
 mod options;
+mod places;
 mod problem;
 mod rate_limit;
 mod refusal;

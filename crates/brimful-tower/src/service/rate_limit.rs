@@ -1,6 +1,7 @@
 //! [`RateLimit`]: the service.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -69,8 +70,10 @@ where
             },
             Begun::Later(deciding) => Stage::Deciding(deciding),
         };
-        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-        ResponseFuture::waiting(Waiting::new(stage, (key, cost), request, limit.service.clone(), options.clone()))
+        // The service that is ready makes this call: what it has reserved is for this one.
+        let next = limit.service.clone();
+        let ready = mem::replace(&mut limit.service, next);
+        ResponseFuture::waiting(Waiting::new(stage, (key, cost), request, ready, options.clone()))
     }
 
     /// Passes on an admitted request that holds something, or whose decision is needed.

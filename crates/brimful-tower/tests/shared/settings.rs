@@ -10,7 +10,8 @@ use brimful_redis::{RedisRateLimiter, SharedDecision, Source};
 use brimful_tower::key::{ClientAddress, PathKey};
 use brimful_tower::{Classes, Event, RateLimitLayer, Settlement};
 use http::{Request, StatusCode};
-use tower::{Layer, service_fn};
+use tower::limit::ConcurrencyLimit;
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::server::server;
 use crate::support::{by_path, call, left, patient, request, serve, until_left};
@@ -124,16 +125,33 @@ async fn a_request_waits_for_its_tokens() {
     }
 }
 
+/// While the decision of a request is on its way, the slot that is reserved for it is its own.
+#[tokio::test]
+async fn a_request_uses_the_slot_of_its_own() {
+    let server = server!();
+    let layer = RateLimitLayer::new(patient(&server, "3/day").await, by_path());
+    let mut service = layer.layer(ConcurrencyLimit::new(serve(), 1));
+    for status in [200, 200, 200, 429, 429] {
+        let response = service.ready().await.unwrap().call(request("/a"));
+        assert_eq!(crate::http_server::soon(response).await.unwrap().status(), status);
+    }
+}
+
 #[tokio::test]
 async fn the_shadow_mode_admits_and_counts() {
     let server = server!();
     let shared = patient(&server, "2/day").await;
     let layer = RateLimitLayer::builder(shared, by_path()).shadow().build();
     let service = layer.clone().layer(serve());
-    for _ in 0..5 {
-        assert_eq!(call(&service, request("/a")).await.status(), StatusCode::OK);
+    // Requests that would wait are counted too: no queue keeps their places.
+    for (path, longest, count) in [("/a", 0, 3), ("/b", 30, 6)] {
+        layer.handle().set_longest_wait(Duration::from_secs(longest * 86_400));
+        for _ in 0..5 {
+            assert_eq!(call(&service, request(path)).await.status(), StatusCode::OK);
+        }
+        assert_eq!(layer.handle().would_refuse(), count);
     }
-    assert_eq!(layer.handle().would_refuse(), 3);
+    layer.handle().set_longest_wait(Duration::ZERO);
     layer.handle().set_shadow(false);
     assert_eq!(call(&service, request("/a")).await.status(), StatusCode::TOO_MANY_REQUESTS);
 }
