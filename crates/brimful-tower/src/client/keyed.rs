@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use brimful::{AcquireError, Clock, OwnedAcquire, Tokens};
 use http::{Request, Response};
 
-use super::answer::{Answer, Jitter, Outcome};
+use super::answer::{Answer, Outcome, Pauses};
 use super::error::ThrottleError;
 use super::gate::Gate;
 use super::gates::Gates;
@@ -77,13 +77,13 @@ where
         Ok(Begun::Later(KeyedWait { limits: self.clone(), key: Some(key), deadline, stage }))
     }
 
-    fn answered<R>(&self, turn: KeyedTurn<E::Key>, answer: &Answer, jitter: &Jitter, _: &mut Response<R>) {
+    fn answered<R>(&self, turn: KeyedTurn<E::Key>, answer: &Answer, pauses: &Pauses, _: &mut Response<R>) {
         let KeyedTurn { key, left_at } = turn;
         let outcome = match answer.outcome {
             Outcome::Served(_) if self.ignores_remaining => Outcome::Served(None),
             outcome => outcome,
         };
-        self.gates.answered(&key, left_at, outcome, jitter, || self.limiter.fastest(&key));
+        self.gates.answered(&key, left_at, outcome, pauses, || self.limiter.fastest(&key));
     }
 }
 
@@ -101,7 +101,7 @@ impl<E: KeyExtractor, L: Turns<E::Key>> Keyed<E, L> {
         match gate {
             Some(gate) if !gate.try_pass(now) => {
                 let wait = gate.pass(deadline);
-                Err(Stage::AtGate { gate, wait, token: token() })
+                Err(Stage::AtGate { _gate: gate, wait, token: token() })
             }
             _ => Ok(now),
         }
@@ -140,7 +140,7 @@ enum Stage<D, W, H, C: Clock + Clone + Send + Sync + 'static> {
     InQueue(W),
     /// The call has its token, and gives it back if it is dropped. It keeps the gate, so that no later call finds none.
     AtGate {
-        gate: Arc<Gate<C>>,
+        _gate: Arc<Gate<C>>,
         wait: OwnedAcquire<C>,
         token: Option<H>,
     },
@@ -173,18 +173,13 @@ impl<E: KeyExtractor, L: Turns<E::Key>> Future for KeyedWait<E, L> {
                         return Poll::Ready(Err(error.into()));
                     }
                 },
-                Stage::AtGate { gate, wait, token } => match ready!(Pin::new(&mut *wait).poll(context)) {
-                    // A pause may have begun after the gate let the call out.
-                    Ok(_) if gate.opens() > limits.clock().now() => {
-                        *wait = gate.pass(*deadline);
-                        continue;
-                    }
-                    Ok(_) => {
+                Stage::AtGate { wait, token, .. } => match ready!(Pin::new(&mut *wait).poll(context)) {
+                    Ok(_) if limits.gates.paused(key).is_zero() => {
                         spend(token.take());
                         Ok(limits.clock().now())
                     }
-                    // The pause was ended, and the key has another gate.
-                    Err(AcquireError::LimiterClosed(_)) => {
+                    // A pause has begun after the gate let the call out, or the key has another gate.
+                    Ok(_) | Err(AcquireError::LimiterClosed(_)) => {
                         let mut token = token.take();
                         let next = limits.gate(key, *deadline, || token.take());
                         spend(token);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 
-use super::answer::{Answer, Jitter};
+use super::answer::{Answer, Pauses};
 use super::error::ThrottleError;
 use crate::limits::Begun;
 
@@ -34,5 +34,5 @@ pub trait Limits<B>: Send + Sync + 'static {
     ) -> Result<Begun<Self::Turn, Self::Wait>, ThrottleError>;
 
     /// Ends the turn of a call with the answer of the server.
-    fn answered<R>(&self, turn: Self::Turn, answer: &Answer, jitter: &Jitter, response: &mut Response<R>);
+    fn answered<R>(&self, turn: Self::Turn, answer: &Answer, pauses: &Pauses, response: &mut Response<R>);
 }
