@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value};
+use redis::{Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -63,7 +63,7 @@ impl Cluster {
     pub(super) fn new(urls: &[&str]) -> Result<Self, RedisError> {
         let mut nodes = Vec::new();
         for &url in urls {
-            let client = Client::open(url)?;
+            let client = server::client(url)?;
             nodes.push((client.get_connection_info().clone(), Link::new(Place::Server(client))));
         }
         let Some((settings, _)) = nodes.first().cloned() else {
@@ -197,11 +197,12 @@ impl Connect for Cluster {
                 node.link.get(key).await?
             }
         };
-        Ok(Routed { cluster: self.clone(), node, lent, asks: false, redirects: REDIRECTS })
+        let place = Arc::new(Mutex::new(Reached { node, lent }));
+        Ok(Routed { cluster: self.clone(), place, asks: false, redirects: REDIRECTS })
     }
 
     fn report(&self, routed: &Routed, sign: Sign) {
-        routed.node.link.report(&routed.lent, sign);
+        routed.reached().report(sign);
         if matches!(sign, Sign::Lost | Sign::Silent) {
             self.0.lock().is_stale = true;
         }
@@ -209,25 +210,44 @@ impl Connect for Cluster {
 }
 
 /// The connection of a [`Cluster`] for one request. The commands on it go to the server that has the slot.
+#[derive(Clone)]
 pub struct Routed {
     cluster: Cluster,
-    node: Node,
-    lent: Lent,
+    /// The clones follow the redirects too, so that a report on one of them is about the server that was asked last.
+    place: Arc<Mutex<Reached>>,
     /// Whether the server gets `ASKING` before a command, because the slot is still moving to it.
     asks: bool,
     /// The redirects that may be followed still.
     redirects: u8,
 }
 
+/// A server that a request has reached.
+#[derive(Clone)]
+struct Reached {
+    node: Node,
+    lent: Lent,
+}
+
+impl Reached {
+    fn report(&self, sign: Sign) {
+        self.node.link.report(&self.lent, sign);
+    }
+}
+
 impl Routed {
+    fn reached(&self) -> Reached {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn send(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        let Reached { mut lent, .. } = self.reached();
         if !self.asks {
-            return self.lent.req_packed_command(command).await;
+            return lent.req_packed_command(command).await;
         }
         // In one message, so that no command of another task comes between.
         let mut both = redis::pipe();
         both.cmd("ASKING").add_command(command.clone());
-        let mut replies = self.lent.req_packed_commands(&both, 0, 2).await?;
+        let mut replies = lent.req_packed_commands(&both, 0, 2).await?;
         replies.pop().ok_or_else(|| (ErrorKind::UnexpectedReturnType, "there is no reply").into())
     }
 
@@ -239,7 +259,7 @@ impl Routed {
             if error.kind() == Some(ServerErrorKind::ClusterDown) {
                 self.cluster.0.lock().is_stale = true;
             }
-            let redirect = Redirect::of(error, &self.node.address.0).filter(|_| self.redirects > 0);
+            let redirect = Redirect::of(error, &self.reached().node.address.0).filter(|_| self.redirects > 0);
             let Some(redirect) = redirect else { return Ok(reply) };
             // Without a connection, the answer stands: nothing was done.
             if self.follow(&redirect).await.is_err() {
@@ -250,10 +270,11 @@ impl Routed {
 
     async fn follow(&mut self, redirect: &Redirect) -> Result<(), RedisError> {
         let shared = &self.cluster.0;
-        self.node.link.report(&self.lent, Sign::Answered);
+        self.reached().report(Sign::Answered);
         let node = shared.lock().follow(redirect, &shared.settings)?;
-        self.lent = node.link.get("").await?;
-        (self.node, self.asks) = (node, matches!(redirect, Redirect::Ask { .. }));
+        let lent = node.link.get("").await?;
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Reached { node, lent };
+        self.asks = matches!(redirect, Redirect::Ask { .. });
         self.redirects -= 1;
         Ok(())
     }
@@ -270,7 +291,8 @@ impl ConnectionLike for Routed {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.lent.req_packed_commands(commands, offset, count)
+        let Reached { mut lent, .. } = self.reached();
+        Box::pin(async move { lent.req_packed_commands(commands, offset, count).await })
     }
 
     fn get_db(&self) -> i64 {
@@ -286,6 +308,6 @@ impl fmt::Debug for Cluster {
 
 impl fmt::Debug for Routed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Routed").field("server", &self.node.address).finish_non_exhaustive()
+        f.debug_struct("Routed").field("server", &self.reached().node.address).finish_non_exhaustive()
     }
 }

@@ -1,9 +1,11 @@
 //! The engine Redis.
 
+mod calls;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod flight;
 mod link;
+mod run;
 mod script;
 #[cfg(feature = "sentinel")]
 mod sentinel;
@@ -15,4 +17,5 @@ mod store;
 #[cfg(feature = "cluster")]
 pub use cluster::{Cluster, Routed};
 pub use link::{Connect, Given, Lent, Link, Sign};
+pub(crate) use run::Script;
 pub use store::RedisStore;

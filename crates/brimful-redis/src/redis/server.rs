@@ -1,13 +1,21 @@
 //! One server: its client, and a connection to it.
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError};
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError};
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 use redis::{ConnectionAddr, ConnectionInfo};
 
 /// The host and the port of a server.
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(super) type Address = (String, u16);
+
+/// Returns a client whose calls are sent at once: Nagle's algorithm would hold a call back until the one before it is
+/// answered.
+pub(super) fn client(server: impl IntoConnectionInfo) -> Result<Client, RedisError> {
+    let server = server.into_connection_info()?;
+    let settings = server.tcp_settings().clone().set_nodelay(true);
+    Client::open(server.set_tcp_settings(settings))
+}
 
 /// Makes a connection, which has no deadlines of its own: the limiter has them.
 pub(super) async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
@@ -34,5 +42,5 @@ pub(super) fn at(other: &ConnectionInfo, (host, port): &Address) -> Result<Clien
         }
         _ => ConnectionAddr::Tcp(host, port),
     };
-    Client::open(other.clone().set_addr(address))
+    client(other.clone().set_addr(address))
 }

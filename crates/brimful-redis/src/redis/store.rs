@@ -3,24 +3,31 @@
 use std::fmt;
 use std::sync::Arc;
 
+use redis::RedisError;
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::time::Instant;
 
+use super::calls::Calls;
 #[cfg(feature = "cluster")]
 use super::cluster::Cluster;
-use super::link::{Connect, Given, Link, Place, Sign};
-use super::script;
+use super::link::{Connect, Given, Link, Place};
+use super::server;
 use crate::engine::{Outcome, Request, Store, StoreError};
 
 /// Buckets on a Redis server.
 ///
-/// Requests of all tasks share one connection, and are pipelined: none waits for the reply to another. A connection that is
-/// lost is made anew, by one task at a time, and so is one on which three requests in a row had no answer by their
-/// deadlines: it may be half open. The script is sent when the server does not know it (`NOSCRIPT`), also after
-/// `SCRIPT FLUSH`.
+/// Requests of all tasks share one connection. A request that comes alone is sent at once. While two calls are on their
+/// way, further requests gather for the next one, up to 64: the server decides them in turn, in one call of the script.
+/// Each has its own outcome: an error that concerns one key fails the requests on this key alone.
+///
+/// A connection that is lost is made anew, by one task at a time, and so is one on which three requests in a row had no
+/// answer by their deadlines: it may be half open. The script is sent when the server does not know it (`NOSCRIPT`), also
+/// after `SCRIPT FLUSH`.
+///
+/// # Cancel safety
+///
+/// A request whose caller has gone is not sent. If it was sent before, it is executed.
 pub struct RedisStore<L = Link> {
-    link: Arc<L>,
+    calls: Arc<Calls<L>>,
 }
 
 impl RedisStore {
@@ -30,7 +37,7 @@ impl RedisStore {
     ///
     /// Returns an error if the URL is malformed, or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let client = redis::Client::open(url).map_err(not_done)?;
+        let client = server::client(url).map_err(not_done)?;
         RedisStore::on(Link::new(Place::Server(client))).await
     }
 
@@ -72,7 +79,7 @@ impl RedisStore {
     /// Returns a store on a link, when that is connected.
     async fn on(link: Link) -> Result<Self, StoreError> {
         link.get("").await.map_err(not_done)?;
-        Ok(RedisStore { link: Arc::new(link) })
+        Ok(RedisStore { calls: Arc::new(Calls::new(link)) })
     }
 }
 
@@ -105,64 +112,31 @@ impl RedisStore<Cluster> {
     pub async fn cluster(urls: &[&str]) -> Result<Self, StoreError> {
         let cluster = Cluster::new(urls).map_err(not_done)?;
         cluster.ask().await.map_err(not_done)?;
-        Ok(RedisStore { link: Arc::new(cluster) })
+        Ok(RedisStore { calls: Arc::new(Calls::new(cluster)) })
     }
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<Given<C>> {
-    /// Returns a store on a connection of the crate `redis`. The connection has to keep itself connected, and **must not repeat requests**: set its number of retries to zero. A request that is repeated charges
-    /// twice, or gives back twice, unless it has an id.
+    /// Returns a store on a connection of the crate `redis`, such as that of a cluster. Its requests are pipelined, but each
+    /// is a call of its own, because their keys may be on several nodes.
+    ///
+    /// The connection has to keep itself connected, and **must not repeat requests**: set its number of retries to zero. A
+    /// request that is repeated charges twice, or gives back twice, unless it has an id.
     pub fn new(connection: C) -> Self {
-        RedisStore { link: Arc::new(Given(connection)) }
+        RedisStore { calls: Arc::new(Calls::new(Given(connection))) }
+    }
+}
+
+impl<L: Connect> RedisStore<L> {
+    pub(super) fn link(&self) -> &L {
+        self.calls.link()
     }
 }
 
 impl<L: Connect> Store for RedisStore<L> {
     async fn decide(&self, request: Request<'_>) -> Result<Outcome, StoreError> {
-        let connection = self.link.get(request.key).await.map_err(not_done)?;
-        let until = Instant::now() + request.patience.mul_f64(0.9);
-        let mut report = Report { link: &*self.link, connection, until, sign: None };
-        let connection = &mut report.connection;
-        let mut reply: Result<Value, RedisError> = script::by_hash(&request).query_async(connection).await;
-        if reply.as_ref().is_err_and(is_unknown_script) {
-            reply = script::by_source(&request).query_async(connection).await;
-        }
-        report.sign = Some(match &reply {
-            Err(error) if is_lost(error) => Sign::Lost,
-            _ => Sign::Answered,
-        });
-        reply.and_then(|reply| script::outcome(reply, request.limits.len())).map_err(failure)
+        self.calls.execute(request).await
     }
-}
-
-/// Reports the result of a request, also if the request is dropped.
-struct Report<'a, L: Connect> {
-    link: &'a L,
-    connection: L::Connection,
-    /// A request that is dropped later than this was dropped by its deadline.
-    until: Instant,
-    sign: Option<Sign>,
-}
-
-impl<L: Connect> Drop for Report<'_, L> {
-    fn drop(&mut self) {
-        let by_time = || if Instant::now() < self.until { Sign::Dropped } else { Sign::Silent };
-        self.link.report(&self.connection, self.sign.unwrap_or_else(by_time));
-    }
-}
-
-/// Returns whether another connection is needed: this one is lost, or the server has become a replica, or is not ready.
-fn is_lost(error: &RedisError) -> bool {
-    let by_server = matches!(
-        error.kind(),
-        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
-    );
-    by_server || error.is_unrecoverable_error() || error.is_io_error() || error.to_string().contains("READONLY")
-}
-
-/// Returns whether the server does not know the script.
-fn is_unknown_script(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
 }
 
 /// Returns the failure of a request that was not sent.
@@ -170,15 +144,9 @@ fn not_done(error: RedisError) -> StoreError {
     StoreError::new(false, error)
 }
 
-/// An answer of the server means that nothing was done. Any other failure leaves that open, because the request was sent.
-fn failure(error: RedisError) -> StoreError {
-    let is_answer = error.code().is_some();
-    StoreError::new(!is_answer, error)
-}
-
 impl<L> Clone for RedisStore<L> {
     fn clone(&self) -> Self {
-        RedisStore { link: self.link.clone() }
+        RedisStore { calls: self.calls.clone() }
     }
 }
 

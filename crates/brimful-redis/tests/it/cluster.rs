@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use brimful::Quota;
 use brimful_redis::redis::Cluster;
-use brimful_redis::{FailurePolicy, RedisRateLimiter, RedisStore, SharedError, Unavailable};
+use brimful_redis::{
+    FailurePolicy, RedisConcurrencyLimit, RedisRateLimiter, RedisSlidingWindowLimiter, RedisStore, SharedError,
+    Unavailable,
+};
 use tokio::time::Instant;
 
 use crate::nodes::Nodes;
@@ -77,6 +80,32 @@ async fn a_request_follows_a_redirect() {
     assert!(errors().await.contains("errorstat_MOVED:count=1"), "{}", errors().await);
     assert_eq!(remaining(&limiter, "k").await, 988);
     assert_eq!((limiter.stats().failures, limiter.stats().requests), (0, 14));
+}
+
+/// The other scripts too: those of windows and of permits.
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_and_permits_follow_a_redirect() {
+    let Some(nodes) = Nodes::start(3, 0).await else { return };
+    let store = nodes.store().await;
+    let window = RedisSlidingWindowLimiter::<str>::builder(100, Duration::from_secs(3_600));
+    let window = window.deadline(Duration::from_secs(20)).build(store.clone()).unwrap();
+    let permits = RedisConcurrencyLimit::<str>::builder(100).deadline(Duration::from_secs(3)).build(store).unwrap();
+    let mut held = Vec::new();
+    for key in ["a", "b", "c", "d"] {
+        let slot = nodes.slot(&format!("brimful:{key}")).await;
+        let (from, to) = (nodes.owner(slot), (nodes.owner(slot) + 1) % 3);
+        for _ in 0..2 {
+            window.try_acquire(key).await.unwrap();
+        }
+        held.push(permits.try_acquire(key).await.unwrap());
+        nodes.begin_move(slot, from, to).await;
+        nodes.move_keys(slot, from, to).await;
+        window.try_acquire(key).await.unwrap();
+        nodes.end_move(slot, to).await;
+        window.try_acquire(key).await.unwrap();
+        held.push(permits.try_acquire(key).await.unwrap());
+        assert_eq!(window.peek(key).await.unwrap().limits()[0].remaining, 96);
+    }
 }
 
 /// A request with an id has two keys. While they are on two servers, none of the two can execute it.
