@@ -59,6 +59,10 @@ impl<L: Connect> Store for RedisStore<L> {
         });
         reply.and_then(|reply| script::outcome(reply, request.limits.len())).map_err(failure)
     }
+
+    fn connections(&self) -> u64 {
+        self.link.connections()
+    }
 }
 
 /// Reports the result of a request, also if the request is dropped.

@@ -8,6 +8,7 @@ use brimful::Quotas;
 
 use super::breaker::Breaker;
 use super::error::{BuildError, Unavailable};
+use super::events::Events;
 use super::fallback::{FailurePolicy, Fallback};
 use super::limiter::RedisRateLimiter;
 use super::requests::{Hook, Requests};
@@ -24,6 +25,7 @@ pub struct RedisRateLimiterBuilder<K: ?Sized> {
     deadline: Duration,
     remembered: Option<Duration>,
     hook: Option<Hook>,
+    name: Option<String>,
     keys: PhantomData<fn(&K)>,
 }
 
@@ -37,6 +39,7 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiter<K, RedisStore> {
             deadline: Duration::from_millis(100),
             remembered: None,
             hook: None,
+            name: None,
             keys: PhantomData,
         }
     }
@@ -71,6 +74,12 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
         self
     }
 
+    /// Names the policy, for metrics and events: by default it is called by its quotas. The name is their only label.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
         self.hook = Some(Box::new(hook));
@@ -96,6 +105,7 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
             remembered: self.remembered,
             breaker: Breaker::new(self.deadline),
             counters: Counters::default(),
+            events: Events::new(self.name.unwrap_or_else(|| self.quotas.to_string())),
             hook: self.hook,
         };
         Ok(RedisRateLimiter {

@@ -76,7 +76,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     /// Returns the counts of decisions by their origin.
     #[must_use]
     pub fn stats(&self) -> SharedStats {
-        self.requests.counters.read()
+        self.requests.stats()
     }
 
     /// Takes one token of each quota if all are there.
@@ -213,9 +213,16 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 
     /// Decides by the policy.
     pub(crate) fn decide_by_policy(&self, key: &str, n: Tokens, why: Unavailable) -> Result<(), SharedError> {
+        let reason = why.reason();
         let decided = self.fallback.decide(key, n, why);
         self.requests.counters.decided_by_policy(decided.is_ok());
+        self.requests.events.decided_by_policy(decided.is_ok(), reason);
         decided
+    }
+
+    /// Called when a batch is taken for a lease.
+    pub(crate) fn count_renewal(&self) {
+        self.requests.counters.renewed();
     }
 
     async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<(), SharedError> {

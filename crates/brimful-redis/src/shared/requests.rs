@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::error::Unavailable;
-use super::stats::Counters;
+use super::events::Events;
+use super::stats::{Counters, SharedStats};
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store};
 
 /// A function that is called when the store has failed.
@@ -21,6 +22,7 @@ pub(super) struct Requests<S> {
     pub(super) remembered: Option<Duration>,
     pub(super) breaker: Breaker,
     pub(super) counters: Counters,
+    pub(super) events: Events,
     pub(super) hook: Option<Hook>,
 }
 
@@ -41,15 +43,25 @@ impl<S: Store> Requests<S> {
         let request = Request { key, operation, limits, id, patience: self.deadline };
         let failure = match tokio::time::timeout(self.deadline, self.ask_until_done(request)).await {
             Ok(Ok(outcome)) => {
-                self.breaker.succeeded();
+                if self.breaker.succeeded() {
+                    self.counters.closed();
+                    self.events.closed();
+                }
                 return Ok(outcome);
             }
             Ok(Err(failure)) => failure,
             Err(_) => Unavailable::TimedOut(self.deadline),
         };
         self.counters.failed();
-        self.breaker.failed(asked);
+        if self.breaker.failed(asked) {
+            self.counters.opened();
+            self.events.opened(&failure);
+        }
         Err(self.report(failure))
+    }
+
+    pub(super) fn stats(&self) -> SharedStats {
+        self.counters.read(self.store.connections())
     }
 
     /// Calls the hook.
