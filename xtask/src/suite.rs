@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
@@ -108,6 +109,7 @@ fn run() -> Result<Tally> {
     let (browser, path) = (std::env::var_os("BRIMFUL_CHROMIUM"), std::env::var_os("PATH").unwrap_or_default());
     tally.skipped.extend(missing_browser(browser.as_deref(), &path));
     tally.skipped.extend(missing_server(&path));
+    tally.skipped.extend(missing_postgres(&path, Path::new("/usr/lib/postgresql")));
     Ok(tally)
 }
 
@@ -151,11 +153,21 @@ fn missing_browser(named: Option<&OsStr>, path: &OsStr) -> Option<String> {
     (!is_there).then(|| how.to_owned())
 }
 
-/// Returns why the tests of `brimful-redis` did not run.
+/// Returns why the tests of `brimful-redis` on Redis did not run.
 fn missing_server(path: &OsStr) -> Option<String> {
     let how = "the tests of brimful-redis on real servers (there is no `redis-server` on the path): install Debian's \
                package redis-server";
     (!is_on(path, "redis-server")).then(|| how.to_owned())
+}
+
+/// Returns why the tests of `brimful-redis` on PostgreSQL did not run: they look for the server on the path and, because
+/// Debian's package puts it there, in the folders of the versions.
+fn missing_postgres(path: &OsStr, versions: &Path) -> Option<String> {
+    let folders = fs::read_dir(versions).into_iter().flatten().flatten();
+    let is_there =
+        is_on(path, "initdb") || folders.into_iter().any(|folder| folder.path().join("bin/initdb").is_file());
+    let how = "the tests of brimful-redis on PostgreSQL (there is no `initdb`): install Debian's package postgresql";
+    (!is_there).then(|| how.to_owned())
 }
 
 fn is_on(path: &OsStr, program: &str) -> bool {
@@ -206,6 +218,7 @@ mod tests {
     fn a_missing_program_is_reported() {
         let nowhere = OsStr::new(env!("CARGO_MANIFEST_DIR"));
         assert!(missing_server(nowhere).unwrap().contains("install"));
+        assert!(missing_postgres(nowhere, Path::new(nowhere)).unwrap().contains("install"));
         assert!(missing_browser(None, nowhere).unwrap().contains("install"));
         assert!(missing_browser(Some(OsStr::new("")), nowhere).is_some());
         assert_eq!(missing_browser(Some(OsStr::new("/opt/chromium")), nowhere), None);

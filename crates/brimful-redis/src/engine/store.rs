@@ -5,7 +5,7 @@ use std::future::Future;
 
 use super::request::{Outcome, Request};
 
-/// An engine that keeps buckets: Redis, or another server.
+/// An engine that keeps buckets: Redis, PostgreSQL, or another server.
 ///
 /// # Contract
 ///

@@ -1,10 +1,17 @@
-//! Tests against real servers, which they start on loopback. Without `redis-server` they report that they were skipped.
+//! Tests against real servers, which they start on loopback. Without `redis-server` or PostgreSQL they
+//! report that they were skipped.
 
 mod chaos;
 #[cfg(all(feature = "metrics", feature = "tracing"))]
 mod emitting;
 mod leases;
 mod limiter;
+#[cfg(all(unix, feature = "postgres"))]
+mod pg_server;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres_failures;
 mod proxy;
 mod script;
 mod server;

@@ -36,17 +36,22 @@ async fn load(connection: &mut MultiplexedConnection) -> String {
 
 /// The operations of each test and quota.
 fn operations() -> usize {
-    std::env::var("BRIMFUL_SCRIPT_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
+    operations_or(20_000)
+}
+
+/// The operations that `BRIMFUL_SCRIPT_OPS` asks for.
+pub(crate) fn operations_or(usual: usize) -> usize {
+    std::env::var("BRIMFUL_SCRIPT_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// An operation on a key.
 #[derive(Clone, Debug)]
-struct Step {
-    key: usize,
-    name: &'static str,
+pub(crate) struct Step {
+    pub(crate) key: usize,
+    pub(crate) name: &'static str,
     operation: Operation,
-    limits: Vec<(Limit, u64)>,
-    at: u64,
+    pub(crate) limits: Vec<(Limit, u64)>,
+    pub(crate) at: u64,
 }
 
 impl Step {
@@ -102,7 +107,7 @@ impl Random {
 }
 
 /// Quotas of all kinds: slow, fast, rounded, with a start below the burst, several.
-fn all_quotas() -> Vec<Quotas> {
+pub(crate) fn all_quotas() -> Vec<Quotas> {
     let mut all: Vec<Quotas> = [
         "1/s burst 1000000000",
         "60/min",
@@ -150,8 +155,8 @@ fn expected(buckets: &mut HashMap<usize, Vec<Bucket>>, step: &Step) -> Vec<u64> 
     reply
 }
 
-#[tokio::test]
-async fn the_script_is_the_exact_arithmetic() {
+/// Returns random operations on five keys, the same ones in every run.
+pub(crate) fn random_steps(quotas: &Quotas, nth: usize, operations: usize) -> Vec<Step> {
     const OPERATIONS: [(&str, Operation); 8] = [
         ("take", Operation::Take),
         ("take", Operation::Take),
@@ -162,43 +167,52 @@ async fn the_script_is_the_exact_arithmetic() {
         ("peek", Operation::Peek),
         ("reset", Operation::Reset),
     ];
+    let mut random = Random(0x9e37_79b9 + nth as u64);
+    let limits: Vec<Limit> = quotas.as_slice().iter().map(|quota| Limit::new(quota).unwrap()).collect();
+    let mut at = START;
+    let steps = (0..operations).map(|_| {
+        // Often nothing, often until a token or the burst is there, and sometimes back.
+        let limit = limits[random.below(limits.len() as u64) as usize];
+        at = match random.below(10) {
+            0..4 => at,
+            4..8 => at + random.of_any_size(limit.per_token().div_ceil(limit.per_micro()) * 2),
+            8 => at + random.of_any_size((limit.capacity() + limit.debt()) / limit.per_micro() + 2),
+            _ => at - random.of_any_size(3_600_000_000),
+        }
+        .min(1 << 52);
+        let (name, operation) = OPERATIONS[random.below(8) as usize];
+        // An amount that is just there, at random, or any.
+        let key = random.below(5) as usize;
+        let amounts = limits.iter().map(|limit| match random.below(4) {
+            0 => (*limit, limit.per_token()),
+            1 => (*limit, 0),
+            2 => (*limit, random.of_any_size(limit.capacity() + limit.debt() + 1)),
+            _ => (*limit, limit.per_token() * random.below(1 + limit.capacity() / limit.per_token())),
+        });
+        Step { key, name, operation, limits: amounts.collect(), at }
+    });
+    steps.collect()
+}
+
+/// Holds the replies against the exact arithmetic.
+pub(crate) fn check(quotas: &Quotas, steps: &[Step], replies: &[Vec<u64>]) {
+    assert_eq!(steps.len(), replies.len());
+    let (mut buckets, mut admitted, mut refused) = (HashMap::new(), 0, 0);
+    for (step, reply) in steps.iter().zip(replies) {
+        assert_eq!(&expected(&mut buckets, step), reply, "{quotas}: {step:?}");
+        *(if reply[0] == 1 { &mut admitted } else { &mut refused }) += 1;
+    }
+    assert!(refused > steps.len() / 100 && admitted > steps.len() / 10, "{quotas}: {admitted}, {refused}");
+}
+
+#[tokio::test]
+async fn the_script_is_the_exact_arithmetic() {
     let server = server!();
     let mut connection = server.connection().await;
     let script = load(&mut connection).await;
     for (nth, quotas) in all_quotas().iter().enumerate() {
-        let mut random = Random(0x9e37_79b9 + nth as u64);
-        let limits: Vec<Limit> = quotas.as_slice().iter().map(|quota| Limit::new(quota).unwrap()).collect();
-        let mut at = START;
-        let steps: Vec<Step> = (0..operations())
-            .map(|_| {
-                // Often nothing, often until a token or the burst is there, and sometimes back.
-                let limit = limits[random.below(limits.len() as u64) as usize];
-                at = match random.below(10) {
-                    0..4 => at,
-                    4..8 => at + random.of_any_size(limit.per_token().div_ceil(limit.per_micro()) * 2),
-                    8 => at + random.of_any_size((limit.capacity() + limit.debt()) / limit.per_micro() + 2),
-                    _ => at - random.of_any_size(3_600_000_000),
-                }
-                .min(1 << 52);
-                let (name, operation) = OPERATIONS[random.below(8) as usize];
-                // An amount that is just there, at random, or any.
-                let key = random.below(5) as usize;
-                let amounts = limits.iter().map(|limit| match random.below(4) {
-                    0 => (*limit, limit.per_token()),
-                    1 => (*limit, 0),
-                    2 => (*limit, random.of_any_size(limit.capacity() + limit.debt() + 1)),
-                    _ => (*limit, limit.per_token() * random.below(1 + limit.capacity() / limit.per_token())),
-                });
-                Step { key, name, operation, limits: amounts.collect(), at }
-            })
-            .collect();
-        let replies = run(&mut connection, &script, &steps).await;
-        let (mut buckets, mut admitted, mut refused) = (HashMap::new(), 0, 0);
-        for (step, reply) in steps.iter().zip(&replies) {
-            assert_eq!(&expected(&mut buckets, step), reply, "{quotas}: {step:?}");
-            *(if reply[0] == 1 { &mut admitted } else { &mut refused }) += 1;
-        }
-        assert!(refused > steps.len() / 100 && admitted > steps.len() / 10, "{quotas}: {admitted}, {refused}");
+        let steps = random_steps(quotas, nth, operations());
+        check(quotas, &steps, &run(&mut connection, &script, &steps).await);
         let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
     }
 }
