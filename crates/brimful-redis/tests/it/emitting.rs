@@ -1,5 +1,5 @@
 //! The emission of statistics and of failures: to a recorder of `metrics` and to a subscriber of `tracing`, with the policy's
-//! name and never a key. On a store of the test, which fails when it is told to.
+//! name and never a key. On a store of the test, which fails when a test sets it so.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

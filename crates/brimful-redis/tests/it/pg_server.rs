@@ -80,13 +80,17 @@ impl PgServer {
         session(self.port).await.unwrap()
     }
 
-    /// Ends the server at once, as a crash does.
+    /// Ends the server and its sessions at once, as a crash does.
     pub(crate) fn kill(&mut self) {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        // Without it, a session would serve until it is idle.
+        let _ = Command::new("kill").arg("-9").args(children.split_whitespace()).stderr(Stdio::null()).status();
     }
 
-    /// Starts the server again on the same port. Its sessions, which outlive it for a moment, have to end before.
+    /// Starts the server again on the same port. Its processes have to end before.
     pub(crate) async fn restart(&mut self) {
         let begun = Instant::now();
         loop {
