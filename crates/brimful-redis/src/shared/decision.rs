@@ -22,6 +22,8 @@ pub enum Source {
 pub struct SharedDecision {
     allowed: bool,
     source: Source,
+    /// In microseconds.
+    at: Option<u64>,
     limits: Vec<LimitState>,
 }
 
@@ -66,12 +68,13 @@ impl SharedDecision {
                     requested: cost,
                 }
             });
-        SharedDecision { allowed: outcome.admitted, source: Source::Store, limits: states.collect() }
+        let at = Some(outcome.at);
+        SharedDecision { allowed: outcome.admitted, source: Source::Store, at, limits: states.collect() }
     }
 
     /// Returns a decision without numbers.
     pub(super) fn of_policy(allowed: bool) -> Self {
-        SharedDecision { allowed, source: Source::Policy, limits: Vec::new() }
+        SharedDecision { allowed, source: Source::Policy, at: None, limits: Vec::new() }
     }
 
     /// Returns whether the call was admitted.
@@ -84,6 +87,13 @@ impl SharedDecision {
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
+    }
+
+    /// Returns the instant of the decision, as the time since 1970 on the server's clock, to the microsecond; `None` if the
+    /// policy decided. For each key it never runs backwards.
+    #[must_use]
+    pub fn decided_at(&self) -> Option<Duration> {
+        self.at.map(Duration::from_micros)
     }
 
     /// Returns the state of each limit, in the order of the quotas: none if the policy decided.
