@@ -41,6 +41,7 @@ pub(crate) struct Replay {
 }
 
 /// A request that was decided.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decided {
     pub(crate) request: Ready,
@@ -140,6 +141,7 @@ impl Replay {
     }
 
     /// Takes a request that another limiter has decided, no earlier than the one before.
+    #[cfg(feature = "redis")]
     pub(crate) fn add(&mut self, Decided { request: Ready { stamp, key, cost }, outcome }: Decided) -> Result<()> {
         let reading = self.reach(stamp)?;
         self.count(reading, key as usize, pico(cost), outcome);

@@ -211,7 +211,7 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Connects to the server. `tls` is [`NoTls`](tokio_postgres::NoTls), or a connector of `postgres-native-tls`,
+    /// Connects to the server. `tls` is [`NoTls`], or a connector of `postgres-native-tls`,
     /// `tokio-postgres-rustls` or alike.
     ///
     /// # Errors
