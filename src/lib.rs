@@ -3,18 +3,18 @@
 //! A bucket holds at most a *burst* of tokens, is refilled at a constant *rate*, and admits a call if it holds the
 //! call's cost. The whole state is one `AtomicU64`. An admission reads the clock, and then compares and swaps that
 //! word, and tries again if another thread was faster. A denial does not write to the bucket. Neither takes a lock,
-//! unless callers wait on that bucket or the key is new. Callers that choose to wait join the bucket's FIFO queue,
-//! which gets the tokens before new calls do. All state is in this process.
+//! unless callers wait on that bucket or the key is new. Callers that choose to wait join the bucket's queue, and get
+//! tokens before later calls of the same priority. All state is in this process.
 //!
-//! - Use it: [Quick start](#quick-start), [Which verb](#which-verb), [Quotas](#quotas), [Costs](#costs), [Keys](#keys),
-//!   [Several limits](#several-limits)
+//! - Use it: [Quick start](#quick-start), [Which method](#which-method), [Quotas](#quotas), [Costs](#costs),
+//!   [Keys](#keys), [Several limits](#several-limits)
 //! - Wait and settle: [Waiting](#waiting), [Reservations](#reservations), [Priorities](#priorities),
 //!   [Concurrency](#concurrency)
 //! - Run it: [Statistics](#statistics), [Time](#time), [Proxies and IPv6](#proxies-and-ipv6), [Errors](#errors)
 //! - Rely on it: [Guarantees](#guarantees), [Sharing](#sharing-and-memory-ordering), [Features](#features)
-//! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the verbs
-//!   of Python's limiters; [`internals`], the layout and the arithmetic of a bucket's word, and the proofs of the
-//!   guarantees
+//! - Further pages: [`testing`] with a mock clock; [`llm_limits`], the limits of LLM APIs; [`from_python`], the methods
+//!   of Python's limiter libraries; [`internals`], the layout and the arithmetic of a bucket's word, and the proofs of
+//!   the guarantees
 //!
 //! # Quick start
 //!
@@ -31,9 +31,9 @@
 //! A limiter that is made at run time, `RateLimiter::new("100/s burst 200".parse()?)`, is shared by reference, or in an
 //! [`Arc`](std::sync::Arc).
 //!
-//! # Which verb
+//! # Which method
 //!
-//! | purpose | verb |
+//! | purpose | method |
 //! |---|---|
 //! | get yes or no | [`allow`](RateLimiter::allow) |
 //! | get yes, or when to retry | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
@@ -41,16 +41,16 @@
 //! | wait until the tokens are there | [`acquire`](RateLimiter::acquire), [`acquire_n`](RateLimiter::acquire_n) with `.await` or [`.wait()`](Acquire::wait); for threads also [`acquire_blocking`](RateLimiter::acquire_blocking), [`acquire_n_blocking`](RateLimiter::acquire_n_blocking) |
 //! | wait, but no longer than a timeout | the same with [`.within(timeout)`](Acquire::within) or [`.until(deadline_ns)`](Acquire::until) |
 //! | wait in a spawned task | [`acquire_n_owned`](RateLimiter::acquire_n_owned) |
-//! | pay now for a cost that is known later | [`try_reserve_n`](RateLimiter::try_reserve_n), [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned); [`reserve_n`](RateLimiter::reserve_n) waits; [`settle_later`](RateLimiter::settle_later) after any other verb |
+//! | pay now for a cost that is known later | [`try_reserve_n`](RateLimiter::try_reserve_n), [`try_reserve_n_owned`](RateLimiter::try_reserve_n_owned); [`reserve_n`](RateLimiter::reserve_n) waits; [`settle_later`](RateLimiter::settle_later) makes a reservation of tokens that another method took |
 //! | leave tokens for other calls | [`background`](RateLimiter::background), [`leaving`](RateLimiter::leaving) |
 //! | limit a function | [`wrap`](RateLimiter::wrap), [`wrap_blocking`](RateLimiter::wrap_blocking) |
 //! | give the time instead of reading the clock | [`at`](RateLimiter::at) |
-//! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens): what a call could take now; [`balance`](RateLimiter::balance): what the bucket holds, negative in debt; [`time_until`](RateLimiter::time_until) a cost can be taken |
+//! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens): what a call could take now; [`balance`](RateLimiter::balance): what the bucket holds, negative in debt; [`time_until`](RateLimiter::time_until): how long until a cost can be taken |
 //! | add tokens, or fill the bucket | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
 //! | change the quota | [`set_quota`](RateLimiter::set_quota) |
 //! | admit nothing for a time | [`pause_for`](RateLimiter::pause_for) |
 //! | end all waits | [`close`](RateLimiter::close) |
-//! | admit every call, in place of an `Option` of a limiter | [`unlimited`](RateLimiter::unlimited) |
+//! | admit every call (replaces `Option<RateLimiter>`) | [`unlimited`](RateLimiter::unlimited) |
 //!
 //! A *verb* is a method that takes tokens, waits for them, or looks at the bucket. `leaving` and `background` return a
 //! view of the limiter, a [`Bucket`]. `at` returns a [`BucketAt`], which has only the verbs that do not wait. Views
@@ -64,26 +64,26 @@
 //! amount per period (100 for `per_second(100)`), unless [`burst`](Quota::burst) sets another. A bucket starts full,
 //! unless [`initial`](Quota::initial) sets fewer tokens.
 //!
-//! A quota of n per period admits nearly 2n in a period that begins with a full bucket: a burst of n at once, and n
-//! more that the bucket earns in that time. If a server counts the calls in a window, as most do, [`Quota::at_most(n,
-//! window)`](Quota::at_most) makes the quota that admits at most n in any window of that length. Its burst is n/2, so
-//! its lasting rate is about n/2 per window. As text: `at most 100 in 1min`.
+//! A quota of n per period, with its default burst of n, can admit nearly 2n in a period that begins with a full
+//! bucket: the burst, and what the bucket earns meanwhile. If a server counts the calls in a window,
+//! [`Quota::at_most(n, window)`](Quota::at_most) makes the quota that admits at most n in any window of that length.
+//! Its burst is n/2, so its lasting rate is about n/2 per window. As text: `at most 100 in 1min`.
 //!
 //! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
-//! error. For numbers from a setting, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
+//! error. For configured numbers, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
 //! instead. A bucket has one quota. Calls that several quotas must admit go to a [`CompositeLimiter`](#several-limits).
 //! [`Quotas`] is a list of quotas with names: `burst: 100/s; daily: 50000/day`.
 //!
 //! **A quota can be changed** while calls take tokens and wait: every rate limiter has
 //! [`set_quota`](RateLimiter::set_quota). A [`QuotaChange`] says whether the bucket's tokens, or its
-//! [debt](#reservations), are kept, scaled or reset. A call that overlaps the change may be decided by either quota,
-//! and every later call by the new one. The grant times of waiters are computed anew at once. On a keyed limiter the
-//! change takes the same time with any number of keys. The rate, the burst and the debt limit may not exceed those of
-//! the first quota, unless the builder sets a higher quota by [`up_to`](RateLimiterBuilder::up_to).
+//! [debt](#reservations), are kept, scaled or reset. A call that overlaps the change is decided by either quota, a
+//! later call by the new one. The grant times of waiters are computed anew at once. On a keyed limiter the change takes
+//! the same time with any number of keys that nobody waits on. The rate, the burst and the debt limit may not exceed
+//! those of the first quota, unless the builder sets a higher quota by [`up_to`](RateLimiterBuilder::up_to).
 //! [`pause_for`](RateLimiter::pause_for) makes the limiter admit nothing for a time, such as the one in a server's
-//! `Retry-After`: calls that do not wait are refused with that time, and so are waiters whose deadline is before its
-//! end; the others go on waiting. [`DemandLimit`](adaptive::DemandLimit) raises and lowers its own quota with the
-//! number of calls in the last second.
+//! `Retry-After`: until it ends, calls that do not wait are refused with the time left, and so are waiters with an
+//! earlier deadline; the others go on waiting. A [`DemandLimit`](adaptive::DemandLimit) raises its quota after a second
+//! with more calls than the quota admits in one, and lowers it after one with fewer.
 //!
 //! A limiter counts in *units*. One unit is usually a fraction of a token. At the highest rates, such as 10⁹/s, it is a
 //! whole token. If a token is earned in a whole number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount
@@ -93,30 +93,30 @@
 //!
 //! Costs are rounded up to whole units, and bursts and debt limits down. Durations are rounded up to whole nanoseconds.
 //! So the wait that [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is
-//! sufficient if no other call comes first, and one nanosecond less is not. A header in whole seconds must be rounded
-//! up too: see `examples/headers.rs`.
+//! sufficient if no other call comes first, and by the limiter's own count one nanosecond less is not. A header in
+//! whole seconds must be rounded up too: see `examples/headers.rs`.
 //!
 //! # Costs
 //!
-//! A cost is an `impl Into<`[`Tokens`]`>`. Integer literals work, because `u32` is the only integer that converts;
-//! other numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is always
-//! admitted, even by an empty bucket, except during a pause. A cost above the burst can never be admitted under this
-//! quota and returns an error at once; with `leaving(n)`, so does a cost above the burst less n.
+//! A cost is an `impl Into<`[`Tokens`]`>`. Integer literals work, because only the integer type `u32` converts; other
+//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is always admitted,
+//! even by an empty bucket, except during a pause. A cost above the burst can never be admitted under this quota and
+//! returns an error at once; with `leaving(n)`, so does a cost above the burst less n.
 //!
 //! # Keys
 //!
-//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, any hashable type, also [tuples of
-//! references](KeyedRateLimiter#keys-of-several-parts). It stores a hash of 59 bits in place of the key, so of ten
-//! thousand limiters with ten million keys each, about one has two keys that share a bucket; the default hasher resists
-//! collisions that an attacker chooses. The limiter takes 20 to 50 bytes for each key, 30 on average, for keys of any
-//! type; its whole memory never exceeds [`memory_limit`](KeyedRateLimiter::memory_limit). **A full bucket carries
-//! almost no information**, so a key whose bucket is full, and has not been used for [10
-//! seconds](KeyedRateLimiterBuilder::forget_after), is forgotten when a new key needs its place in the table.
-//! [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. Beyond that, a new key
-//! evicts, of the few keys that it could replace, the one whose bucket is closest to full. With [`OnFull::Deny`], or if
-//! all of these have used up their quota, the new key is refused. [A new key starts with no more tokens than the keys
-//! had that were evicted near it](OnFull::EvictLeastDebt), so an eviction gives no key any tokens. A key that has used
-//! up its quota is never evicted. No clean-up call is needed, and no background thread runs one.
+//! A [`KeyedRateLimiter`] has a bucket for each key: an address, a user, any hashable type, even [tuples of
+//! references](KeyedRateLimiter#keys-of-several-parts). It stores a 59-bit hash in place of the key. Among ten million
+//! keys, the probability that two share a bucket is about 1 in 10 000. The default hasher resists collisions that an
+//! attacker chooses. The limiter takes 20 to 50 bytes for each key, 30 on average, for keys of any type; the memory for
+//! keys never exceeds [`memory_limit`](KeyedRateLimiter::memory_limit). **A full bucket is like a new one**, so a key
+//! whose bucket has been full for [10 seconds](KeyedRateLimiterBuilder::forget_after) is forgotten when a new key needs
+//! its place in the table. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default.
+//! Beyond that, a new key has a few candidates to replace, and evicts the one whose bucket is closest to full. With
+//! [`OnFull::Deny`], or if each candidate holds less than a token, the new key is refused. After an eviction, [new keys
+//! in the same part of the table start with no more tokens than the evicted key had](OnFull::EvictLeastDebt), so an
+//! eviction gives no key any tokens. A key whose bucket holds less than a token is never evicted. All this needs no
+//! clean-up call and no background thread.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -128,13 +128,13 @@
 //!     .build()?;
 //! assert!(clients.allow("192.0.2.7"));
 //!
-//! let client = clients.key("192.0.2.7"); // a `Bucket`, with every verb that takes or waits
+//! let client = clients.key("192.0.2.7"); // a `Bucket`, with every verb
 //! assert_eq!(client.available_tokens().floor(), 9.0);
 //! assert!(client.leaving(5).try_acquire_n(4).is_ok());
 //! # Ok::<(), brimful::BuildError>(())
 //! ```
 //!
-//! The everyday verbs are also methods of the limiter, with the key first. Further methods are
+//! The most common verbs are also methods of the limiter, with the key first. Further methods are
 //! [`try_acquire_many`](KeyedRateLimiter::try_acquire_many), which overlaps the memory accesses of many keys,
 //! [`remove`](KeyedRateLimiter::remove) and [`clear`](KeyedRateLimiter::clear).
 //!
@@ -180,32 +180,31 @@
 //! waiters from within a tokio runtime, if the builder is [given one](RateLimiterBuilder::timer). A clock can supply
 //! its own timer, as [`MockClock`] does.
 //!
-//! **A delayed task can make several calls in quick succession**, because the rate bound applies to grants
-//! ([`granted_at`](Granted::granted_at)) and not to the moment at which a task resumes. A delayed task finishes the
-//! granted call, and can then make up to a burst of calls at once. If an executor holds up several tasks for a time d,
-//! the calls in a window are bounded by `burst + rate × (window + d)`. If the service that is called does not tolerate
-//! this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for `retry_after`: it decides when the
-//! task runs, but gives up the order of arrival. Or use a short [`within(t)`](Acquire::within): at most `burst + rate ×
-//! t` of its grants can accumulate while tasks are delayed.
+//! **A delayed task can make several calls in quick succession**, because the [window bound](#guarantees) applies to
+//! grants ([`granted_at`](Granted::granted_at)) and not to the moment at which a task resumes. A delayed task finishes
+//! the granted call, and can then make up to a burst of calls at once. If an executor holds up several tasks for a time
+//! d, the calls in a window are bounded by `burst + rate × (window + d)`. If the service that is called does not
+//! tolerate this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for `retry_after`: each decision
+//! is made while the task runs, but the order of arrival is lost. Or use a short [`within(t)`](Acquire::within): with
+//! it, at most `burst + rate × t` grants can accumulate while tasks are delayed.
 //!
 //! **A task that always finds tokens does not yield**: its `.await` completes at once, and it can keep the other tasks
 //! of its thread from running. [`Acquire`](Acquire#yielding) shows how to make such waits count against tokio's budget.
 //!
 //! **The queue is bounded.** [`max_waiters`](RateLimiterBuilder::max_waiters) is 1 048 576 by default. A keyed limiter
 //! has [65 536 for each key](KeyedRateLimiterBuilder::max_waiters). If the queue is full, a further call fails with
-//! [`QueueFull`]. If the call has a higher [priority](#priorities) than the last waiter, the call is queued by its
-//! priority, and the last waiter fails instead. The waiters of one bucket can have at most 64 different priorities
-//! besides the highest; a further one fails with `QueueFull`.
-//! [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys), 131 072 by default, bounds the keys that callers
-//! wait on. Such a key has a queue of its own and is not forgotten. Across keys, waiters are served in the order in
-//! which their tokens become available.
+//! [`QueueFull`]. But if it has a higher [priority](#priorities) than the last waiter, it is queued by its priority,
+//! and the last waiter fails. The waiters of one bucket can have at most 64 different priorities besides the highest; a
+//! further one fails with `QueueFull`. [`max_waiting_keys`](KeyedRateLimiterBuilder::max_waiting_keys), 131 072 by
+//! default, bounds the keys that callers wait on. Such a key has a queue of its own and is not forgotten. Across keys,
+//! waiters are served in the order in which their tokens become available.
 //!
 //! **Jitter.** [`jitter`](Acquire::jitter) delays the completion of a granted wait by a random time: the tokens are
-//! charged at the grant, later waiters are not delayed, and the wait counts as a waiter until it completes.
+//! charged at the grant, later waiters are not delayed, and until it completes, the wait counts towards `max_waiters`.
 //!
-//! [`close`](RateLimiter::close) fails all present and future waits on a `RateLimiter`, for a shutdown. Calls that do
-//! not wait still work. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those too.)
-//! [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
+//! [`close`](RateLimiter::close) ends all present and future waits on a `RateLimiter` with an error, for a shutdown.
+//! Calls that do not wait still work. (A [`ConcurrencyLimit`](ConcurrencyLimit::close) that is closed refuses those
+//! too.) [`wrap`](RateLimiter::wrap) makes an async function wait for a token before each call, and
 //! [`wrap_blocking`](RateLimiter::wrap_blocking) does so for other functions. The function takes one argument; use a
 //! tuple for several. The documentation of `wrap` has a recipe for spawned tasks.
 //!
@@ -242,12 +241,11 @@
 //! # Priorities
 //!
 //! A call can require that `n` tokens stay in the bucket: [`leaving(n)`](RateLimiter::leaving), or
-//! [`background()`](RateLimiter::background), which leaves a share of the burst: a fifth, unless the builder sets
-//! another. **The amount that a call leaves is its priority.** A plain call need not leave any tokens, and has the
-//! highest priority. Waiters that leave less are served first; waiters that leave the same are served in order of
-//! arrival. A call passes all waiters of lower priority, even if it does not wait. So background work never takes the
-//! last tokens, and waits for as long as other calls keep the bucket below the amount that it leaves and its cost. See
-//! [`Bucket`].
+//! [`background()`](RateLimiter::background), which leaves a fifth of the burst, unless the builder sets another share.
+//! **The less a call leaves, the higher its priority.** A plain call need not leave any tokens, and has the highest
+//! priority. Waiters that leave less are served first; waiters that leave the same are served in order of arrival. A
+//! call passes all waiters of lower priority, even if it does not wait. So background work never takes the last tokens,
+//! and waits while other calls keep the bucket below its cost plus the amount that it leaves. See [`Bucket`].
 //!
 //! # Concurrency
 //!
@@ -283,15 +281,15 @@
 //! # Ok::<(), brimful::ParseQuotaError>(())
 //! ```
 //!
-//! [`AllOf`] joins limits of different kinds, keys and costs for one call: the limiter of all requests, a tenant's
-//! bucket, a user's tokens, a [`ConcurrencyLimit`]. It too charges all or none. A [`ModelLimiter`](model::ModelLimiter)
-//! limits the calls to LLM APIs: see [`llm_limits`].
+//! [`AllOf`] joins, for one call, limits that differ in kind, key and cost: the limiter of all requests, a tenant's
+//! bucket, a user's LLM tokens, a [`ConcurrencyLimit`]. It too charges all or none. A
+//! [`ModelLimiter`](model::ModelLimiter) limits the calls to LLM APIs: see [`llm_limits`].
 //!
 //! # Statistics
 //!
 //! A limiter whose builder was asked for [`stats`](RateLimiterBuilder::stats) counts its calls and tokens by outcome,
 //! its waits, refunds, changes of the quota, and keys. [`stats()`](RateLimiter::stats) returns them as [`Stats`], which
-//! can be printed; [`take_stats()`](RateLimiter::take_stats) also resets the counters. A `static` made by
+//! can be printed; [`take_stats()`](RateLimiter::take_stats) also resets the counters. A limiter made by
 //! [`RateLimiter::new`] has none.
 //!
 //! A limiter of several quotas counts each call once, and the refusals of each limit ([`CompositeLimiter::stats`]). A
@@ -303,17 +301,17 @@
 //! They are ids because a limiter keeps no keys.
 //!
 //! With the features `metrics` and `tracing`, `emit_stats()` passes the statistics to the program's metrics recorder
-//! and tracing subscriber, under the limiter's [name](RateLimiterBuilder::name) and never with a key. Calls on the
-//! limiter only raise counters. The program decides when to emit: in a task that calls `emit_stats()` every ten
-//! seconds, or by `emit_stats_every(period)` in code that runs often anyway.
+//! and tracing subscriber, with the limiter's [name](RateLimiterBuilder::name) and the names of its limits as labels,
+//! and never with a key. Calls on the limiter only raise counters. The program decides when to emit: in a task that
+//! calls `emit_stats()` every ten seconds, or by `emit_stats_every(period)` in code that runs often anyway.
 //!
 //! # Time
 //!
 //! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
 //! [`Instant`](std::time::Instant) if not; [`clock_health`] reports which, and why. Its first use calibrates it, which
 //! takes about 5 ms. Pass any other [`Clock`] to [`RateLimiter::with_clock`]. A `Clock` has one required method, which
-//! returns the nanoseconds since an origin near the start of the program. [`CoarseClock`] returns the time of its last
-//! update, usually a millisecond ago at most, by one load. [`at(now_ns)`](RateLimiter::at) takes the time instead of
+//! returns the nanoseconds since an origin near the start of the program. [`CoarseClock`] loads the time of its last
+//! update, which is usually at most a millisecond old. [`at(now_ns)`](RateLimiter::at) takes the time instead of
 //! reading the clock, for replays and simulations. Do not mix it with the clock on one limiter, unless the times have
 //! the clock's origin.
 //!
@@ -330,8 +328,8 @@
 //!
 //! Behind a proxy, the peer address is the proxy's, and one bucket would serve all clients. Use the forwarded client
 //! address, but only from proxies you trust: a client can write any `X-Forwarded-For` header, and so choose a new key
-//! for each request. Read that header from the right, and take the first address that is not a trusted proxy's.
-//! The crate `brimful-tower` does this, and has the middleware for servers.
+//! for each request. Read that header from the right, and take the first address that is not a trusted proxy's. The
+//! crate `brimful-tower` does this, and has the middleware for servers.
 //!
 //! Key IPv6 clients by their /64 prefix, because one client usually controls all 2⁶⁴ addresses of its prefix. Turn
 //! v4-mapped addresses into IPv4, so that a client has the same bucket on an IPv4 and on a dual-stack socket:
@@ -363,8 +361,8 @@
 //!   limiter was closed ([`LimiterClosed`]).
 //! - [`TryAcquirePermitError`] and [`AcquirePermitError`], of concurrency limits: no permit is free ([`NoPermit`]), the
 //!   deadline has passed ([`TimedOut`]), the queue is full, or the limit was closed.
-//! - [`LimitError`] and [`CompositeAcquireError`], of several limits: the limit that refused the call, and its own
-//!   error; or a concurrency limit is joined twice ([`JoinedTwice`]).
+//! - [`LimitError`] and [`CompositeAcquireError`], of several limits: the limit that refused the call, with its error;
+//!   or a concurrency limit that was joined twice ([`JoinedTwice`]).
 //! - [`QuotaError`], [`QuotasError`], [`ParseQuotaError`], [`TokensError`], [`BuildError`], of construction, and
 //!   [`SetQuotaError`], of a change: they name the mistake and the correction.
 //!
@@ -373,40 +371,38 @@
 //! # Guarantees
 //!
 //! 1. **Window bound.** For all `a ≤ b`, consider the calls whose clock reading lies in `[a, b]`. Let `G` be the cost
-//!    granted to them (acquired and reserved), and `R` the tokens that were added between the first and the last of
-//!    them (by `cancel`, by a `commit` of less than the reservation, by [`add_tokens`](RateLimiter::add_tokens) or
-//!    [`reset`](RateLimiter::reset), or because a key was removed). Then `G − R` ≤ `burst + rate × (b − a)`, with any
-//!    number of threads, in any interleaving, with readings that stall, differ between cores or run backwards. A reset,
-//!    or the removal of a key, adds the tokens that a new bucket starts with, minus those that the bucket held. If the
-//!    quota [changes](RateLimiter::set_quota), the bound is the burst at time `a` plus the integral of the rate from
-//!    `a` to `b`; calls that overlap a change may count by either quota, and tokens that a reset or a scaling adds
-//!    count in `R`. A window that begins during a change counts from the beginning of the change. A call that waits
-//!    counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. The stored rate exceeds
-//!    the quota's rate by less than one part in 2⁶², also after changes. Tokens that a [`commit`](Reservation::commit)
-//!    charges beyond its reservation are not part of `G`. If they are added to it, the bound is higher by the debt
-//!    limit.
+//!    granted to them (acquired and reserved), and `R` the tokens that were added between the execution of the first
+//!    and the last of them (by refunds, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset), or
+//!    because a key was removed). Then `G − R` ≤ `burst + rate × (b − a)`, with any number of threads, in any
+//!    interleaving, with readings that stall, differ between cores or run backwards. A reset, or the removal of a key,
+//!    adds the tokens that a new bucket starts with, minus those that the bucket held. If the quota
+//!    [changes](RateLimiter::set_quota), the bound is the burst at time `a` plus the integral of the rate from `a` to
+//!    `b`; a call that overlaps a change counts under either quota, and tokens that a reset or a scaling adds count in
+//!    `R`. A window that begins during a change counts from the beginning of the change. A call that waits counts at
+//!    the instant of its grant, which [`granted_at`](Granted::granted_at) returns. Here `rate` is the stored rate: less
+//!    than one part in 2⁶² above the quota's, also after changes. Tokens that a [`commit`](Reservation::commit) charges
+//!    beyond its reservation are not part of `G`. If they are added to it, the bound is higher by the debt limit.
 //! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost `c` come so often that it is never full
 //!    again. In a time `T` it admits at least `burst + rate × T − c − 2 units`. If the cores' clocks differ by `σ`,
-//!    subtract `rate × σ`. For calls that wait, the attempts are made when the timer wakes the queue, so a late timer
-//!    can lower this number. The tokens that a limiter holds are never above the exact value (except for the rate's own
-//!    rounding, less than an eighth of a unit in 18 years) and always less than two units below it, however many
-//!    operations have run. Once the quota has changed, amounts are rounded twice, so the two units become four. Each
-//!    change also loses less than one unit, or less than four if it does not keep the tokens or if it raises the burst.
+//!    subtract `rate × σ`. For calls that wait, a timer that wakes the queue late can lower this number. The tokens
+//!    that a limiter counts are never above those of an ideal bucket (except for the rate's own rounding, less than an
+//!    eighth of a unit in 18 years) and always less than two units below it, however many operations have run. Once the
+//!    quota has changed, amounts are rounded twice, so the two units become four. Each change also loses less than one
+//!    unit, or less than four if it does not keep the tokens or if it raises the burst.
 //! 3. **Charge once, or not at all.** A call that is refused, that is dropped while it waits, or whose clock or hasher
 //!    panics, is not charged. A refund adds exactly the tokens that were taken, or fewer if the bucket is full then. A
 //!    reservation is settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it
 //!    is dropped.
-//! 4. **FIFO.** Within a priority class, waiters are served in order of arrival, regardless of their costs. A waiter
-//!    joins the queue at the first poll of its future, or when a thread begins to wait. A call of the same priority
-//!    that begins after that never overtakes the waiter, unless the call costs nothing. A priority class is the waiters
-//!    that leave the same number of tokens.
+//! 4. **FIFO.** Waiters that leave the same number of tokens are served in order of arrival, regardless of their costs.
+//!    A waiter joins the queue at the first poll of its future, or when a thread begins to wait. A call of the same
+//!    priority that begins after that never overtakes the waiter, unless the call costs nothing.
 //! 5. **Bounded.** A [`KeyedRateLimiter`] never has more keys than configured, nor takes more memory for them than
-//!    `memory_limit` returns. Forgetting a key never gives it more than its exact bucket would have held. Waiters, and
-//!    the keys that they wait on, never exceed the builder's numbers. The first four guarantees hold for each key by
+//!    `memory_limit` returns. Forgetting a key never gives it more than an ideal bucket would have held. Waiters, and
+//!    the keys that they wait on, never exceed the builder's limits. The first four guarantees hold for each key by
 //!    itself, except that two keys whose hashes agree share a bucket, and that an evicted key, or a new key beside
 //!    evicted ones, may start with fewer tokens.
-//! 6. **Total.** After construction, no input makes a call panic. Every [`Quota`] that exists is valid. A limiter is
-//!    exact for 18 years (2⁵⁹ ns) of its clock, and earns nothing after.
+//! 6. **Total.** After construction, no input makes a call panic. Every [`Quota`] that exists is valid. The guarantees
+//!    hold for 18 years (2⁵⁹ ns) of the limiter's clock; after that, no bucket is refilled.
 //!
 //! Time is the time of the limiter's clock; [`clock_health`] reports that clock's own error. The proofs are in
 //! [`internals`].
@@ -415,8 +411,8 @@
 //!
 //! An admission is one load, one reading of the clock, one multiplication and one compare-exchange, if no other thread
 //! interferes. A denial may read the clock once more. Threads on one limiter share one cache line, which limits their
-//! throughput. A limiter fills that line, and on common processors its neighbour, so that no other data shares it.
-//! While callers wait on a bucket, each call on this bucket holds the queue's lock for about as long as a decision
+//! throughput. A `RateLimiter` fills that line, and on common processors its neighbour, so that no other data shares
+//! it. While callers wait on a bucket, each call on this bucket holds the queue's lock for about as long as a decision
 //! takes. A `commit` of more than was reserved also looks, under the lock, at every waiter up to the last one with a
 //! deadline. No waiter is woken, and no timer is touched, under that lock.
 //!
@@ -433,10 +429,10 @@
 //!   and optionally a `burst`, an `initial` and a `debt`, which are numbers or strings. [`Quotas`] can also be a list
 //!   of such strings and maps; in this list, a map can have a `name`. Binary formats read only strings. With the
 //!   feature `arbitrary_precision` of `serde_json`, amounts must be strings.
-//! - `tokio`, with `std`: `TokioTimer`, for limiters whose builder is given one. Tasks of tokio can wait without this
-//!   feature too.
-//! - `metrics` and `tracing`, with `std`: `emit_stats`, which passes statistics to the program's metrics recorder and
-//!   tracing subscriber.
+//! - `tokio`, which enables `std`: `TokioTimer`, for limiters whose builder is given one. Tokio's tasks can wait
+//!   without it too.
+//! - `metrics` and `tracing`, which enable `std`: `emit_stats`, which passes statistics to the program's metrics
+//!   recorder and tracing subscriber.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // The guide covers all features.

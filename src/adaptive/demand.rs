@@ -141,13 +141,16 @@ impl<C: Clock> DemandLimit<C> {
     /// Sets the quota of the current refill, with no lock held, because that wakes waiters. Meanwhile another call may
     /// end the next period and set its quota first, so this one looks again.
     fn follow(&self) {
+        // Not compared with the limiter's quota again, which somebody may have set meanwhile.
+        let mut last = self.limiter.quota();
         loop {
             let quota = self.policy.quota(*lock(&self.refill));
             // No error is possible: the builder has checked the highest quota, no refill is above it, and every burst
             // is a whole number of tokens, which every limiter can count.
-            if quota == self.limiter.quota() || self.limiter.set_quota(quota).is_err() {
+            if quota == last || self.limiter.set_quota(quota).is_err() {
                 return;
             }
+            last = quota;
         }
     }
 }

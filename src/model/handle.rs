@@ -73,6 +73,12 @@ impl<C: Clock + Send + Sync + 'static> ModelHandle<C> {
         self.0.resume();
     }
 
+    /// Returns the time until the pause of the model is over; zero if there is none.
+    #[must_use]
+    pub fn paused(&self) -> Duration {
+        self.0.paused()
+    }
+
     /// Returns the numbers of the model.
     #[must_use]
     pub fn stats(&self) -> ModelStats {

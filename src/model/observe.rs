@@ -11,7 +11,7 @@ use crate::word::Reading;
 use super::dimension::Dimension;
 use super::dims::Dims;
 use super::hints::ServerHints;
-use super::row::{Answered, Row};
+use super::row::Answered;
 use super::state::Model;
 
 /// The longest pause: a server that names a longer one is not believed.
@@ -59,6 +59,12 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         });
     }
 
+    /// Returns the time until the pause is over; zero if there is none.
+    pub(super) fn paused(&self) -> Duration {
+        let (opens, now) = (self.limits().dims().opens(), self.limits().read());
+        Duration::from_nanos(opens.nanos().saturating_sub(now.nanos()))
+    }
+
     /// Ends a pause that is on.
     pub(super) fn resume(&self) {
         if self.limits().dims().opens() > self.limits().read() {
@@ -92,7 +98,7 @@ impl<C: Clock + Send + Sync + 'static> Model<C> {
         if self.limits().dims().row.ends(of) {
             self.limits().change_dims(|dims| {
                 if dims.row.ends(of) {
-                    dims.row = Row::NONE;
+                    dims.row.served();
                 }
             });
         }

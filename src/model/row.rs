@@ -35,16 +35,20 @@ impl Row {
 
     /// Returns whether an answer counts.
     pub(super) fn counts(&self, of: Answered) -> bool {
-        self.refusals == 0
-            || match of {
-                Answered::Call(epoch) => epoch >= self.epoch,
-                Answered::Some(now) => now >= self.until,
-            }
+        match of {
+            Answered::Call(epoch) => epoch >= self.epoch,
+            Answered::Some(now) => now >= self.until,
+        }
     }
 
     /// Returns whether an answer that is no refusal ends the row.
     pub(super) fn ends(&self, of: Answered) -> bool {
         self.refusals > 0 && self.counts(of)
+    }
+
+    /// Ends the row. Calls that were begun before the last refusal still do not count.
+    pub(super) fn served(&mut self) {
+        self.refusals = 0;
     }
 
     /// Counts a refusal, and returns the pause after it.

@@ -82,6 +82,20 @@ fn an_answer_to_a_call_from_before_a_refusal_does_not_end_the_row() {
     assert_eq!(pause(&limiter), seconds(1));
 }
 
+/// It was in flight together with the one that has counted.
+#[test]
+fn a_refusal_of_a_call_from_before_does_not_count_after_the_row_has_ended() {
+    let limiter = limiter(QUOTA);
+    let calls = begun(&limiter, 2);
+    calls[0].observe(&REFUSED);
+    advance(&limiter, 1_100);
+    begun(&limiter, 1)[0].observe(&ServerHints::new());
+    calls[1].observe(&REFUSED);
+    assert_eq!(pause(&limiter), Duration::ZERO);
+    begun(&limiter, 1)[0].observe(&REFUSED);
+    assert_eq!(pause(&limiter), seconds(1));
+}
+
 /// Threads that are refused at the same moment.
 #[test]
 fn refusals_in_one_moment_count_once() {

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::harness::pin;
+
 /// A server on loopback, which ends with the bench.
 pub(super) struct Server {
     child: Child,
@@ -18,7 +20,14 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // On another core than the contenders, which a thread of `harness::alone` starts.
+        let spawn = || {
+            pin(1);
+            command.spawn()
+        };
+        let child = std::thread::scope(|scope| scope.spawn(spawn).join());
+        let child = child.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let server = Server { child, port };
         for _ in 0..500 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {

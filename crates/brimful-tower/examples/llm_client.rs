@@ -4,6 +4,13 @@
 //! The servers of this file count requests and tokens in buckets, which begin empty, as after a busy minute. They say what
 //! is left in the headers of `OpenAI` or of Anthropic, and answer 429 with `Retry-After` when a bucket is empty. The third one
 //! has half of the limit that its client has.
+//!
+//! With the feature `redis` and a server, two processes share the limit of one:
+//!
+//! ```text
+//! redis-server --port 6379 &
+//! cargo run --release -p brimful-tower --features redis --example llm_client -- redis://127.0.0.1/
+//! ```
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -215,7 +222,78 @@ pub(crate) async fn compare() -> Result<(), BoxError> {
     Ok(())
 }
 
+/// Clients in two processes, whose calls share the limits of one model.
+#[cfg(feature = "redis")]
+pub(crate) mod shared {
+    use std::process::{Command, Stdio};
+
+    use brimful::model::ModelConfig;
+    use brimful_redis::{RedisStore, SharedModelLimiter};
+
+    use super::*;
+
+    /// Makes the calls of a process, and returns how many were answered by 200.
+    pub(crate) async fn calls(redis: &str, address: &str) -> Result<u64, BoxError> {
+        let mut config = ModelConfig::new();
+        config.models.insert("large".to_owned(), ModelQuota::new().rpm(RPM.into()).tpm(TPM.into()));
+        let limiter = SharedModelLimiter::builder(config).deadline(Duration::from_secs(5));
+        // Each run of the example has buckets of its own.
+        let limiter = limiter.prefix(address).build(RedisStore::connect(redis).await?)?;
+        limiter.pause_for("large", Duration::from_nanos(1)).await?; // begins with empty buckets, after the server
+        let (mut service, mut answered) = (reqwest(), 0);
+        for call in 0..CALLS {
+            let estimate = Usage { input: 50 + call * 7_919 % 200, output: 20 + call * 104_729 % 60 };
+            let mut permit = limiter.acquire("large", estimate).await?;
+            let body = json!({ "estimate": { "input": estimate.input, "output": estimate.output } }).to_string();
+            let response = service.ready().await?.call(Request::post(format!("{address}/v1/chat")).body(body)?).await?;
+            if response.status().is_success() {
+                answered += 1;
+                let body = response.into_body().collect().await?.to_bytes();
+                permit.commit(usage(&serde_json::from_slice(&body)?, "usage")).await?;
+            } else {
+                // No process calls before that.
+                let seconds = response.headers().get("retry-after").and_then(|time| time.to_str().ok()?.parse().ok());
+                permit.cancel().await?;
+                limiter.pause_for("large", Duration::from_secs(seconds.unwrap_or(1))).await?;
+            }
+        }
+        Ok(answered)
+    }
+
+    /// Starts a server, and makes calls by two clients at once: one here, and another one.
+    pub(crate) async fn compare(
+        redis: &str,
+        another: impl AsyncFnOnce(&str) -> Result<u64, BoxError>,
+    ) -> Result<(), BoxError> {
+        let (server, address) = Server::start(Api::OpenAi).await?;
+        let (here, there) = tokio::try_join!(calls(redis, &address), another(&address))?;
+        let refused = server.refused.load(SeqCst);
+        println!("two clients: {refused} requests refused, {here} and {there} of {CALLS} calls answered");
+        assert_eq!((refused, here + there), (0, 2 * CALLS));
+        Ok(())
+    }
+
+    /// Starts this program again, to make calls, and returns how many were answered.
+    pub(crate) async fn in_a_process(redis: &str, address: &str) -> Result<u64, BoxError> {
+        let mut process = Command::new(std::env::current_exe()?);
+        let process = process.args([redis, address]).stdout(Stdio::piped()).spawn()?;
+        let output = tokio::task::spawn_blocking(|| process.wait_with_output()).await??;
+        Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    compare().await
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [] => compare().await,
+        #[cfg(feature = "redis")]
+        [redis] => shared::compare(redis, async |address| shared::in_a_process(redis, address).await).await,
+        #[cfg(feature = "redis")]
+        [redis, address] => {
+            println!("{}", shared::calls(redis, address).await?);
+            Ok(())
+        }
+        _ => Err("no arguments; or, with the feature `redis`, the URL of a Redis server".into()),
+    }
 }

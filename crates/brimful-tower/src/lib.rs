@@ -21,6 +21,7 @@
 //! | several quotas at once | a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter) |
 //! | requests in flight, until their responses have ended | a [`ConcurrencyLimit`](brimful::ConcurrencyLimit), or one with keys |
 //! | tiers of clients, reads and writes | [`Classes`] of limiters |
+//! | one limit for several servers | a [shared limiter](Limiter#limiters-that-many-processes-share), with the feature `redis` |
 //! | a cost by the request | [`cost`](RateLimitLayerBuilder::cost) |
 //! | a cost by the response: failures only, bytes, tokens | [`settle`](RateLimitLayerBuilder::settle) |
 //! | no limit for some requests | [`exempt_paths`](RateLimitLayerBuilder::exempt_paths), [`exempt_methods`](RateLimitLayerBuilder::exempt_methods) |
@@ -33,6 +34,17 @@
 //!
 //! **Order of layers.** Put a limit outside of what costs much, and inside of what finds the key, such as authentication. Of
 //! two limits, put the one in flight outside, so that a request without a permit costs no tokens.
+//!
+//! If requests [wait](RateLimitLayerBuilder::wait_up_to) for a rate, put the limit in flight inside instead: a request that
+//! waits within it holds its permit meanwhile, so that a few waiting requests of one key could hold the permits of all. A
+//! request without a permit then costs tokens, unless the limit of the rate
+//! [settles](RateLimitLayerBuilder::settle) responses with the status 503 at zero.
+//!
+//! **Several limits.** Of several layers, the outer one charges a request before the inner one sees it. So a request that
+//! the inner one refuses stays charged by the outer one, and a client that keeps coming uses up both. If it should cost
+//! nothing outside, let the outer layer settle it at zero, and any other request at one token:
+//! `.settle(|response| Settlement::now(u32::from(response.status != StatusCode::TOO_MANY_REQUESTS)))`. Several quotas of one
+//! key need no several layers.
 //!
 //! **Costs by the response.** A request takes its cost when it is admitted, and the settlement corrects that. A request whose
 //! client goes away before the response costs its cost, and one whose body is dropped costs what the function says of the
@@ -96,6 +108,6 @@ pub use headers::headers;
 pub use hints::FromHeaders;
 pub use limits::{Classes, Limiter};
 pub use service::{
-    AnswerForm, BackPressure, BackPressureFuture, BackPressureLayer, BodyEnd, Event, Handle, RateLimit, RateLimitLayer,
-    RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead, Settlement,
+    AnswerForm, BackPressure, BackPressureFuture, BackPressureLayer, BodyEnd, Degraded, Event, Handle, RateLimit,
+    RateLimitLayer, RateLimitLayerBuilder, Refusal, ResponseBody, ResponseFuture, ResponseHead, Settlement,
 };

@@ -180,3 +180,16 @@ fn the_hops_of_a_client_are_read_in_place() {
     // The text of the result.
     assert!(heap.count_total <= 2, "{} allocations", heap.count_total);
 }
+
+/// The state of a request whose decision is on its way is in a box, and a limiter in this process has none: so the future
+/// is as large as without such limiters.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn the_future_of_a_request_has_no_place_for_a_decision() {
+    let limiter = Arc::new(KeyedRateLimiter::<IpAddr, _>::with_clock(Quota::per_hour(2), MockClock::new()));
+    let mut service = RateLimitLayer::new(limiter, ClientAddress::new()).layer(service_fn(serve));
+    let peer: SocketAddr = "192.0.2.7:4711".parse().expect("an address");
+    let request = Request::builder().extension(peer).body(()).expect("a request");
+    let future = service.call(request);
+    assert!(size_of_val(&future) <= 280, "{} bytes", size_of_val(&future));
+}

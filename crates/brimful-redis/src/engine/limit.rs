@@ -78,6 +78,17 @@ impl Limit {
         })
     }
 
+    /// Returns a limit whose units are nanoseconds: a microsecond earns a thousand.
+    pub(crate) const fn of_nanos(capacity: u64, debt: u64) -> Limit {
+        Limit { per_micro: 1_000, per_token: 1_000, capacity, debt, initial: capacity, is_exact: true }
+    }
+
+    /// Returns the limit with another capacity, up to the sum of its capacity and its debt, which stays.
+    pub(crate) fn with_capacity(&self, capacity: u64) -> Limit {
+        let capacity = capacity.min(self.capacity + self.debt);
+        Limit { capacity, debt: self.capacity + self.debt - capacity, ..*self }
+    }
+
     /// Returns the units that a microsecond earns.
     #[must_use]
     pub fn per_micro(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use super::request::{Outcome, Request};
 
@@ -27,20 +28,28 @@ pub trait Store: Send + Sync + 'static {
     }
 }
 
-/// The failure of an engine.
-#[derive(Debug)]
+/// The failure of an engine. Two are equal if their texts are.
+#[derive(Clone, Debug)]
 pub struct StoreError {
     /// Whether the request may have been executed all the same.
     pub may_be_done: bool,
-    source: Box<dyn std::error::Error + Send + Sync>,
+    source: Arc<dyn std::error::Error + Send + Sync>,
 }
 
 impl StoreError {
     /// Returns a failure for this reason.
     pub fn new(may_be_done: bool, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        StoreError { may_be_done, source: source.into() }
+        StoreError { may_be_done, source: source.into().into() }
     }
 }
+
+impl PartialEq for StoreError {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for StoreError {}
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -69,7 +69,8 @@ impl<K: fmt::Display + Hash + ?Sized + 'static> LeasedRateLimiterBuilder<K> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let credit = credit_quota().map_err(|error| BuildError::Credits(error.to_string()))?;
         let inner = Arc::new(Inner {
-            direct: self.shared.build(store)?,
+            direct: Arc::new(self.shared.build(store)?),
+            runtime: runtime.clone(),
             leases: Leases::new(self.max_keys, credit),
             hasher: RandomState::new(),
             max_batch: self.max_batch,

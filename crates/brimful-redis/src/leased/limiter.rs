@@ -7,11 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brimful::{Quotas, Tokens};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::lease::{Lease, Leases};
 use crate::engine::Store;
 use crate::redis::RedisStore;
-use crate::shared::{RedisRateLimiter, SharedError, SharedStats};
+use crate::shared::{
+    OwnedSharedReservation, RedisRateLimiter, SharedDecision, SharedError, SharedFuture, SharedStats, Source,
+    until_admitted,
+};
 
 /// A limiter of one or several quotas for each key, shared by many processes, that takes tokens from the store in batches.
 ///
@@ -55,7 +60,8 @@ pub struct LeasedRateLimiter<K: ?Sized, S = RedisStore> {
 }
 
 pub(super) struct Inner<K: ?Sized, S> {
-    pub(super) direct: RedisRateLimiter<K, S>,
+    pub(super) direct: Arc<RedisRateLimiter<K, S>>,
+    pub(super) runtime: Handle,
     pub(super) leases: Leases,
     pub(super) hasher: RandomState,
     pub(super) max_batch: u32,
@@ -106,13 +112,68 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> LeasedRateLimiter<K, S
     pub async fn try_acquire_n(&self, key: &K, n: impl Into<Tokens>) -> Result<(), SharedError> {
         let (inner, n) = (&self.inner, n.into());
         let id = inner.hasher.hash_one(key);
-        if let Some(lease) = inner.leases.get(id) {
-            if let Some(left) = lease.take(n) {
-                inner.look_ahead(lease, left);
-                return Ok(());
-            }
+        if inner.take_leased(id, n) {
+            return Ok(());
         }
-        inner.take_slowly(id, key, n).await
+        inner.take_slowly(id, inner.direct.key(key), n).await.1
+    }
+
+    /// As [`decide`](LeasedRateLimiter::decide), if this process knows the decision: the tokens are in its credit, which the
+    /// call may begin to renew. `None` if the store has to be asked; nothing was taken then.
+    #[must_use]
+    pub fn decide_leased(&self, key: &K, n: impl Into<Tokens>) -> Option<SharedDecision> {
+        let is_taken = self.inner.take_leased(self.inner.hasher.hash_one(key), n.into());
+        is_taken.then(|| SharedDecision::new(Source::Lease, self.quotas(), Ok(())))
+    }
+
+    /// As [`try_acquire_n`](LeasedRateLimiter::try_acquire_n), and returns the decision. Its
+    /// [numbers](SharedDecision::limits) are few, because a lease does not know the store's.
+    pub async fn decide(&self, key: &K, n: impl Into<Tokens>) -> SharedDecision {
+        let (inner, n) = (&self.inner, n.into());
+        inner.decide_by(inner.hasher.hash_one(key), inner.direct.key(key), n).await
+    }
+
+    /// As [`decide`](LeasedRateLimiter::decide), by a future that owns its share of the limiter.
+    pub fn decide_owned(&self, key: &K, n: impl Into<Tokens>) -> SharedFuture<SharedDecision> {
+        let (inner, n) = (self.inner.clone(), n.into());
+        let (id, key) = (inner.hasher.hash_one(key), inner.direct.key(key));
+        Box::pin(async move { inner.decide_by(id, key, n).await })
+    }
+
+    /// As [`RedisRateLimiter::preview_owned`]: asks the store, because a credit is not all that there is.
+    pub fn preview_owned(&self, key: &K, n: impl Into<Tokens>) -> SharedFuture<SharedDecision> {
+        self.inner.direct.preview_owned(key, n)
+    }
+
+    /// As [`RedisRateLimiter::acquire_n_owned`].
+    pub fn acquire_n_owned(
+        &self,
+        key: &K,
+        n: impl Into<Tokens>,
+        timeout: Duration,
+        refused: Option<SharedError>,
+    ) -> SharedFuture<Result<SharedDecision, SharedError>> {
+        let (inner, n) = (self.inner.clone(), n.into());
+        let (id, key) = (inner.hasher.hash_one(key), inner.direct.key(key));
+        let deadline = Instant::now().checked_add(timeout);
+        Box::pin(async move {
+            let ask = || async { inner.decide_by(id, key.clone(), n).await.into_result() };
+            until_admitted(ask, refused, deadline).await
+        })
+    }
+
+    /// Waits until `n` tokens of each quota are there, and takes them, as [`RedisRateLimiter::acquire_n_within`].
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisRateLimiter::acquire_n_within`].
+    pub async fn acquire_n_within(&self, key: &K, n: impl Into<Tokens>, timeout: Duration) -> Result<(), SharedError> {
+        self.acquire_n_owned(key, n, timeout, None).await.map(drop)
+    }
+
+    /// As [`RedisRateLimiter::settle_later`]. A settlement for another cost asks the store.
+    pub fn settle_later(&self, key: &K, n: impl Into<Tokens>, source: Source) -> OwnedSharedReservation<K, S> {
+        self.inner.direct.settle_later(key, n, source)
     }
 
     /// Gives all credits back, such as before the process ends.
@@ -122,6 +183,21 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> LeasedRateLimiter<K, S
 }
 
 impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
+    /// Takes from the credit of a key.
+    #[inline]
+    fn take_leased(self: &Arc<Self>, id: u64, n: Tokens) -> bool {
+        let Some(lease) = self.leases.get(id) else { return false };
+        let Some(left) = lease.take(n) else { return false };
+        self.look_ahead(lease, left);
+        true
+    }
+
+    async fn decide_by(self: &Arc<Self>, id: u64, key: String, n: Tokens) -> SharedDecision {
+        let (source, decided) =
+            if self.take_leased(id, n) { (Source::Lease, Ok(())) } else { self.take_slowly(id, key, n).await };
+        SharedDecision::new(source, self.direct.quotas(), decided)
+    }
+
     /// Renews a lease ahead of need if its credit is below half of a batch.
     #[inline]
     fn look_ahead(self: &Arc<Self>, lease: Arc<Lease>, left: u32) {
@@ -135,7 +211,7 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
     #[cold]
     fn renew_ahead(self: &Arc<Self>, lease: Arc<Lease>) {
         let inner = self.clone();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             if let Some(asking) = lease.try_asking().filter(|_| !lease.is_over()) {
                 // A failure is counted, and the calls without credit see it.
                 let _ = inner.renew(&lease, Tokens::ZERO, &asking).await;

@@ -11,33 +11,41 @@ use tokio::task::JoinSet;
 use super::lease::Lease;
 use super::limiter::Inner;
 use crate::engine::{Operation, Outcome, Store};
-use crate::shared::{SharedError, Unavailable, Wait};
+use crate::shared::{SharedError, Source, Unavailable, Wait};
 
 impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
-    /// Takes `n` tokens for which the credit did not suffice, within the deadline of a decision.
+    /// Takes `n` tokens for which the credit did not suffice, within the deadline of a decision. Returns the origin of the
+    /// decision.
     #[cold]
-    pub(super) async fn take_slowly(self: &Arc<Self>, id: u64, key: &K, n: Tokens) -> Result<(), SharedError> {
-        self.direct.check_cost(n)?;
-        if n > Tokens::new(self.max_batch) || self.direct.has_small_burst() {
-            // No lease would hold it.
-            return self.direct.try_acquire_n(key, n).await;
+    pub(super) async fn take_slowly(
+        self: &Arc<Self>,
+        id: u64,
+        key: String,
+        n: Tokens,
+    ) -> (Source, Result<(), SharedError>) {
+        if let Err(never) = self.direct.check_cost(n) {
+            return (Source::Lease, Err(never));
         }
-        let Some(lease) = self.leases.get_or_make(id, || self.direct.key(key)) else {
-            return self.direct.try_acquire_n(key, n).await;
+        // No lease would hold it.
+        let is_direct = n > Tokens::new(self.max_batch) || self.direct.has_small_burst();
+        let lease = if is_direct { None } else { self.leases.get_or_make(id, || key.clone()) };
+        let Some(lease) = lease else {
+            let decision = self.direct.decide_by(&key, n).await;
+            return (decision.source(), decision.into_result().map(drop));
         };
         if let Some(wait) = lease.empty_for(self.leases.now()) {
             lease.refused();
-            return Err(self.direct.rate_limited(wait));
+            return (Source::Lease, Err(self.direct.rate_limited(wait)));
         }
         let deadline = self.direct.deadline();
-        let granted = tokio::time::timeout(deadline, self.take_from_renewal(id, lease.clone(), key, n)).await;
+        let granted = tokio::time::timeout(deadline, self.take_from_renewal(id, lease.clone(), n)).await;
         match granted.unwrap_or(Err(Unavailable::TimedOut(deadline))) {
-            Ok(None) => Ok(()),
+            Ok(None) => (Source::Lease, Ok(())),
             Ok(Some(wait)) => {
                 lease.refused();
-                Err(self.direct.rate_limited(wait))
+                (Source::Lease, Err(self.direct.rate_limited(wait)))
             }
-            Err(why) => self.direct.decide_by_policy(&lease.key, n, why),
+            Err(why) => (Source::Policy, self.direct.decide_by_policy(&lease.key, n, why)),
         }
     }
 
@@ -47,7 +55,6 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
         self: &Arc<Self>,
         id: u64,
         mut lease: Arc<Lease>,
-        key: &K,
         n: Tokens,
     ) -> Result<Option<Wait>, Unavailable> {
         // Calls that come at the same time share one round trip.
@@ -56,7 +63,7 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
             if !lease.is_over() {
                 break asking;
             }
-            match self.leases.get_or_make(id, || self.direct.key(key)) {
+            match self.leases.get_or_make(id, || lease.key.clone()) {
                 Some(next) => lease = next,
                 // For the moment. There are too many keys.
                 None => return Ok(Some(Wait::default())),

@@ -2,76 +2,172 @@
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
+use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
 
-use crate::engine::{Limit, Operation, Outcome, Request};
+use crate::engine::{Limit, Operation, Outcome, Request, StoreError};
 
 const SOURCE: &str = include_str!("token_bucket.lua");
 
 /// The hash by which the server knows the script.
 static HASH: LazyLock<String> = LazyLock::new(|| Script::new(SOURCE).get_hash().to_owned());
 
-/// Returns the command that executes a request by a script that the server knows.
-pub(super) fn by_hash(request: &Request<'_>) -> Cmd {
-    command("EVALSHA", &HASH, request)
+/// Returns the command that executes requests by a script that the server knows. Requests on the same key are neighbours.
+pub(super) fn by_hash(requests: &[Request<'_>]) -> Cmd {
+    command("EVALSHA", &HASH, requests)
 }
 
-/// Returns the command that executes a request and makes the script known to the server. In one step, so that no flush of
+/// Returns the command that executes requests and makes the script known to the server. In one step, so that no flush of
 /// the server's scripts comes between.
-pub(super) fn by_source(request: &Request<'_>) -> Cmd {
-    command("EVAL", SOURCE, request)
+pub(super) fn by_source(requests: &[Request<'_>]) -> Cmd {
+    command("EVAL", SOURCE, requests)
 }
 
-fn command(name: &str, script: &str, request: &Request<'_>) -> Cmd {
-    let Request { key, operation, limits, id, .. } = *request;
+fn command(name: &str, script: &str, requests: &[Request<'_>]) -> Cmd {
+    let mut limits: Vec<&Limit> = Vec::new();
+    // The first byte is the count of states.
+    let (mut states, mut records, mut packed) = (Vec::new(), Vec::new(), vec![0]);
+    for of_key in requests.chunk_by(|one, next| one.key == next.key) {
+        let key = of_key[0].key;
+        // The braces make all keys of a request live in the same slot of a cluster.
+        states.push(format!("{{{key}}}"));
+        packed[0] += 1;
+        packed.push(of_key.len() as u8);
+        for Request { operation, limits: of_request, id, .. } in of_key {
+            let flag = if id.is_some() { WITH_RECORD } else { 0 };
+            packed.extend_from_slice(&[operation_number(*operation) + flag, of_request.len() as u8]);
+            for (limit, amount) in *of_request {
+                let known = limits.iter().position(|known| *known == limit);
+                let index = known.unwrap_or_else(|| {
+                    limits.push(limit);
+                    limits.len() - 1
+                });
+                packed.extend_from_slice(&(index as u16 + 1).to_be_bytes());
+                packed.extend_from_slice(&seven(*amount));
+            }
+            if let Some((id, lifetime)) = id {
+                records.push(format!("{{{key}}}#{:032x}", id.0));
+                let millis = lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u32;
+                packed.extend_from_slice(&millis.to_be_bytes());
+            }
+        }
+    }
+    let numbers = |limit: &&Limit| {
+        [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
+    };
+    let limits: Vec<u8> = limits.iter().flat_map(numbers).flat_map(seven).collect();
     let mut command = redis::cmd(name);
-    // The braces make both keys live in the same slot of a cluster.
-    command.arg(script).arg(1 + usize::from(id.is_some())).arg(format!("{{{key}}}"));
-    if let Some((id, _)) = id {
-        command.arg(format!("{{{key}}}#{:032x}", id.0));
-    }
-    let lifetime = id.map_or(0, |(_, lifetime)| lifetime.as_millis().clamp(1, u128::from(u32::MAX)) as u64);
-    command.arg(operation_name(operation)).arg(lifetime).arg(packed(limits));
-    for (_, amount) in limits {
-        command.arg(*amount);
-    }
+    command.arg(script).arg(states.len() + records.len()).arg(states).arg(records).arg(limits).arg(packed);
     command
 }
 
-/// Returns the limits as the script reads them.
-fn packed(limits: &[(Limit, u64)]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(35 * limits.len());
-    for (limit, _) in limits {
-        let numbers = [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()];
-        for number in numbers {
-            // Below 2^53, so the first byte is zero.
-            packed.extend_from_slice(&number.to_be_bytes()[1..]);
-        }
-    }
-    packed
+/// The flag of an operation whose request has an id.
+const WITH_RECORD: u8 = 8;
+
+/// Returns a number below 2^53, in seven bytes.
+fn seven(number: u64) -> [u8; 7] {
+    let [_, bytes @ ..] = number.to_be_bytes();
+    bytes
 }
 
-const fn operation_name(operation: Operation) -> &'static str {
+const fn operation_number(operation: Operation) -> u8 {
     match operation {
-        Operation::Take => "take",
-        Operation::TakeUpTo => "take_up_to",
-        Operation::Charge => "charge",
-        Operation::Add => "add",
-        Operation::Reset => "reset",
-        Operation::Peek => "peek",
+        Operation::Peek => 0,
+        Operation::Take => 1,
+        Operation::TakeUpTo => 2,
+        Operation::Charge => 3,
+        Operation::Add => 4,
+        Operation::Reset => 5,
     }
 }
 
-/// Reads the reply to a request on so many limits.
-pub(super) fn outcome(reply: Value, limits: usize) -> Result<Outcome, RedisError> {
-    let numbers: Vec<u64> = Vec::from_redis_value(reply)?;
-    match &numbers[..] {
-        [admitted, at, ahead, buckets @ ..] if buckets.len() == 2 * limits => Ok(Outcome {
-            admitted: *admitted == 1,
-            at: *at,
-            ahead: *ahead,
-            buckets: buckets.chunks_exact(2).map(|bucket| (bucket[0], bucket[1])).collect(),
-        }),
-        _ => Err((redis::ErrorKind::UnexpectedReturnType, "the reply of the script has another length").into()),
+/// The reply to requests, which is read in their order.
+pub(super) struct Reply {
+    bytes: std::vec::IntoIter<u8>,
+    /// The server's clock.
+    clock: u64,
+}
+
+impl Reply {
+    pub(super) fn new(value: Value) -> Result<Reply, Failure> {
+        let Value::BulkString(bytes) = value else { return Err(Failure::malformed()) };
+        let mut reply = Reply { bytes: bytes.into_iter(), clock: 0 };
+        reply.clock = reply.number(7)?;
+        Ok(reply)
     }
+
+    /// Reads the outcome of the next request.
+    pub(super) fn next(&mut self, request: &Request<'_>) -> Result<Outcome, Failure> {
+        let status = self.number(1)?;
+        if status > 1 {
+            let length = self.number(2)? as usize;
+            let text: Vec<u8> = self.bytes.by_ref().take(length).collect();
+            return Err(Failure { may_be_done: status == 3, error: error(&String::from_utf8_lossy(&text)) });
+        }
+        let (admitted, at) = (status == 1, self.number(7)?);
+        let mut buckets = Vec::with_capacity(request.limits.len());
+        for (_, amount) in request.limits {
+            let _unit = self.number(7)?;
+            buckets.push((self.number(7)?, if admitted { *amount } else { 0 }));
+        }
+        if request.operation != Operation::Take {
+            for (_, done) in &mut buckets {
+                *done = self.number(7)?;
+            }
+        }
+        Ok(Outcome { admitted, at, ahead: at.saturating_sub(self.clock), buckets })
+    }
+
+    fn number(&mut self, bytes: usize) -> Result<u64, Failure> {
+        if self.bytes.len() < bytes {
+            return Err(Failure::malformed());
+        }
+        Ok(self.bytes.by_ref().take(bytes).fold(0, |number, byte| number << 8 | u64::from(byte)))
+    }
+}
+
+/// The failure of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    may_be_done: bool,
+    error: RedisError,
+}
+
+impl Failure {
+    /// Returns the failure of each request of a call. An answer of the server means that nothing was done. Any other error
+    /// leaves that open, because the call was sent.
+    pub(super) fn of_call(error: RedisError) -> Self {
+        Failure { may_be_done: error.code().is_none(), error }
+    }
+
+    fn malformed() -> Self {
+        let error = (ErrorKind::UnexpectedReturnType, "the reply of the script is malformed").into();
+        Failure { may_be_done: true, error }
+    }
+
+    /// Returns whether another connection is needed: this one is lost, or the server has become a replica, or is not ready.
+    pub(super) fn is_lost(&self) -> bool {
+        let error = &self.error;
+        let by_server = matches!(
+            error.kind(),
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading)
+        );
+        by_server || error.is_unrecoverable_error() || error.is_io_error() || error.to_string().contains("READONLY")
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        StoreError::new(failure.may_be_done, failure.error)
+    }
+}
+
+/// Returns whether the server does not know the script.
+pub(super) fn is_unknown_script(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
+}
+
+/// Returns an error of the server from its text, which begins with a code.
+fn error(text: &str) -> RedisError {
+    let (code, detail) = text.split_once(' ').unwrap_or((text, ""));
+    redis::make_extension_error(code.to_owned(), Some(detail.to_owned()))
 }

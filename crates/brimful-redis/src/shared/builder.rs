@@ -6,13 +6,10 @@ use std::time::Duration;
 
 use brimful::Quotas;
 
-use super::breaker::Breaker;
 use super::error::{BuildError, Unavailable};
-use super::events::Events;
 use super::fallback::{FailurePolicy, Fallback};
 use super::limiter::RedisRateLimiter;
-use super::requests::{Hook, Requests};
-use super::stats::Counters;
+use super::settings::Settings;
 use crate::engine::{Limit, Store};
 use crate::redis::RedisStore;
 
@@ -20,28 +17,14 @@ use crate::redis::RedisStore;
 #[must_use = "a builder does nothing until `build`"]
 pub struct RedisRateLimiterBuilder<K: ?Sized> {
     quotas: Quotas,
-    prefix: String,
-    policy: FailurePolicy,
-    deadline: Duration,
-    remembered: Option<Duration>,
-    hook: Option<Hook>,
-    name: Option<String>,
+    settings: Settings,
     keys: PhantomData<fn(&K)>,
 }
 
 impl<K: fmt::Display + ?Sized> RedisRateLimiter<K, RedisStore> {
     /// Returns a builder of a limiter with these quotas for each key.
     pub fn builder(quotas: impl Into<Quotas>) -> RedisRateLimiterBuilder<K> {
-        RedisRateLimiterBuilder {
-            quotas: quotas.into(),
-            prefix: "brimful".to_owned(),
-            policy: FailurePolicy::default(),
-            deadline: Duration::from_millis(100),
-            remembered: None,
-            hook: None,
-            name: None,
-            keys: PhantomData,
-        }
+        RedisRateLimiterBuilder { quotas: quotas.into(), settings: Settings::default(), keys: PhantomData }
     }
 }
 
@@ -50,19 +33,19 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     /// equal keys, so limiters of different purposes need different prefixes, and so does a limiter whose list of quotas
     /// becomes longer or changes its order. (The numbers of a quota may change.)
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
+        self.settings.prefix = prefix.into();
         self
     }
 
     /// Sets the decision on calls if the store is not available: [`FailurePolicy::Deny`] by default.
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
-        self.policy = policy;
+        self.settings.policy = policy;
         self
     }
 
     /// Sets the longest time for a decision: 100 ms by default. After it, the policy decides.
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.settings.deadline = deadline;
         self
     }
 
@@ -70,19 +53,19 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     /// repeated once, within the deadline, and charged once. By default it is not repeated. Each remembered request takes
     /// about as much of the store's memory as a bucket. The time has to be longer than the deadline.
     pub fn repeat_lost(mut self, remembered: Duration) -> Self {
-        self.remembered = Some(remembered);
+        self.settings.remembered = Some(remembered);
         self
     }
 
     /// Names the policy, for metrics and events: by default it is called by its quotas. The name is their only label.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        self.settings.name = Some(name.into());
         self
     }
 
     /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
-        self.hook = Some(Box::new(hook));
+        self.settings.hook = Some(Box::new(hook));
         self
     }
 
@@ -92,28 +75,13 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
     ///
     /// Returns an error if a quota cannot be counted in 53 bits, the deadline is zero, or a local share is not possible.
     pub fn build<S: Store>(self, store: S) -> Result<RedisRateLimiter<K, S>, BuildError> {
-        if self.deadline.is_zero() {
-            return Err(BuildError::NoDeadline);
-        }
-        if let Some(remembered) = self.remembered.filter(|remembered| *remembered <= self.deadline) {
-            return Err(BuildError::Remembered(remembered, self.deadline));
-        }
         let limits = self.quotas.as_slice().iter().map(Limit::new);
-        let requests = Requests {
-            store,
-            deadline: self.deadline,
-            remembered: self.remembered,
-            breaker: Breaker::new(self.deadline),
-            counters: Counters::default(),
-            events: Events::new(self.name.unwrap_or_else(|| self.quotas.to_string())),
-            hook: self.hook,
-        };
         Ok(RedisRateLimiter {
             limits: limits.collect::<Result<_, _>>().map_err(BuildError::Limit)?,
-            fallback: Fallback::new(self.policy, &self.quotas)?,
+            fallback: Fallback::new(self.settings.policy, &self.quotas)?,
+            prefix: self.settings.prefix.clone(),
+            requests: self.settings.requests(store, || self.quotas.to_string())?,
             quotas: self.quotas,
-            prefix: self.prefix,
-            requests,
             keys: PhantomData,
         })
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use brimful::Tokens;
 
+use super::waiting::Refusal;
 use crate::engine::{LimitError, StoreError};
 
 /// The reason why a call was refused.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SharedError {
     /// The tokens are not there yet.
@@ -45,6 +46,16 @@ impl SharedError {
     }
 }
 
+impl Refusal for SharedError {
+    fn is_final(&self) -> bool {
+        matches!(self, SharedError::ExceedsBurst { .. })
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.retry_after()
+    }
+}
+
 impl fmt::Display for SharedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,7 +81,7 @@ impl std::error::Error for SharedError {
 }
 
 /// The reason why the store did not decide.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unavailable {
     /// There was no answer within this deadline. The request may have been executed.
@@ -141,12 +152,20 @@ pub enum BuildError {
     LocalShare(u32, String),
     /// The deadline is zero.
     NoDeadline,
+    /// There is no window of this length: at least a microsecond, and at most 50 years.
+    Window(Duration),
+    /// A window of zero tokens admits nothing.
+    NoTokens,
+    /// A lease of this length is too short for a deadline of that one: at least three times as long.
+    Lease(Duration, Duration),
     /// Requests would be remembered for this time, which is not longer than this deadline.
     Remembered(Duration, Duration),
     /// There is no tokio runtime here, on which unused tokens are given back.
     NoRuntime,
     /// The credits of leases cannot be kept, for this reason.
     Credits(String),
+    /// The limit of this model, as `gpt-4.rpm`, cannot be shared, for this reason.
+    Model(String, String),
 }
 
 impl fmt::Display for BuildError {
@@ -160,7 +179,16 @@ impl fmt::Display for BuildError {
                     "requests that are remembered for {time:?} may be forgotten within the deadline of {deadline:?}"
                 )
             }
+            BuildError::Window(length) => {
+                write!(f, "no window has the length {length:?}: at least 1us, and at most 50 years")
+            }
+            BuildError::NoTokens => f.write_str("a window of zero tokens admits nothing: at least 1"),
+            BuildError::Lease(lease, deadline) => write!(
+                f,
+                "a lease of {lease:?} is too short for a deadline of {deadline:?}: it has to be three times as long, or longer"
+            ),
             BuildError::NoRuntime => f.write_str("no tokio runtime here: build the limiter inside one"),
+            BuildError::Model(limit, why) => write!(f, "{limit}: {why}"),
             BuildError::Credits(why) => write!(f, "no credits for leases: {why}"),
             BuildError::NoDeadline => f.write_str("a deadline of 0s leaves no time to ask the store: 100ms is usual"),
         }

@@ -27,7 +27,7 @@ pub enum FailurePolicy {
 }
 
 /// A policy, ready to decide.
-pub(super) enum Fallback {
+pub(crate) enum Fallback {
     Deny,
     Allow,
     Local(Box<KeyedCompositeLimiter<str>>),
@@ -35,20 +35,39 @@ pub(super) enum Fallback {
 
 impl Fallback {
     pub(super) fn new(policy: FailurePolicy, quotas: &Quotas) -> Result<Self, BuildError> {
+        Fallback::of(policy, |n| shares(quotas, n))
+    }
+
+    /// Returns the policy, with this function from a number of processes to the limiter of one of them.
+    pub(crate) fn of(
+        policy: FailurePolicy,
+        share: impl FnOnce(u32) -> Result<KeyedCompositeLimiter<str>, BuildError>,
+    ) -> Result<Self, BuildError> {
         match policy {
             FailurePolicy::Deny => Ok(Fallback::Deny),
             FailurePolicy::Allow => Ok(Fallback::Allow),
-            FailurePolicy::LocalShare(n) => shares(quotas, n).map(|shares| Fallback::Local(Box::new(shares))),
+            FailurePolicy::LocalShare(0) => Err(BuildError::LocalShare(0, "there is at least one process".to_owned())),
+            FailurePolicy::LocalShare(n) => share(n).map(|shares| Fallback::Local(Box::new(shares))),
         }
     }
 
-    /// Decides on a call.
-    pub(super) fn decide(&self, key: &str, cost: Tokens, why: Unavailable) -> Result<(), SharedError> {
+    /// Decides on a call, with a function from the place of a limit to its name.
+    pub(crate) fn decide<'a>(
+        &'a self,
+        name: impl FnOnce(usize) -> Option<&'a str>,
+        key: &str,
+        cost: Tokens,
+        why: Unavailable,
+    ) -> Result<(), SharedError> {
         match self {
             Fallback::Deny => Err(SharedError::Unavailable(why)),
             Fallback::Allow => Ok(()),
             Fallback::Local(shares) => shares.try_acquire_n(key, cost).map_err(|refused| match refused.retry_after() {
-                Some(retry_after) => SharedError::RateLimited { limit: refused.limit().to_owned(), retry_after },
+                Some(retry_after) => {
+                    let nth = shares.quotas().iter().position(|(name, _)| name == refused.limit());
+                    let limit = nth.and_then(name).unwrap_or(refused.limit());
+                    SharedError::RateLimited { limit: limit.to_owned(), retry_after }
+                }
                 // The cost is above this process's share of the burst.
                 None => SharedError::Unavailable(why),
             }),
@@ -59,9 +78,6 @@ impl Fallback {
 /// Returns a limiter of this process, with its share of the quotas.
 fn shares(quotas: &Quotas, n: u32) -> Result<KeyedCompositeLimiter<str>, BuildError> {
     let failed = |why: &dyn Display| BuildError::LocalShare(n, why.to_string());
-    if n == 0 {
-        return Err(failed(&"there is at least one process"));
-    }
     let shares = quotas.as_slice().iter().map(|quota| share(quota, n));
     let shares = shares.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?;
     // The names are those of the limiter's quotas, so that a refusal names the same limit. A quota without a name of
@@ -107,7 +123,7 @@ mod tests {
         let named = shares(&"a: 10/s; b: 100/min".parse().unwrap(), 2).unwrap();
         assert!(named.quotas().iter().map(|(name, _)| name).eq(["a", "b"]));
         assert_eq!(shares(&"10/s; 100/min".parse().unwrap(), 2).unwrap().quotas().as_slice().len(), 2);
-        let none = shares(&"10/s".parse().unwrap(), 0).unwrap_err().to_string();
+        let none = Fallback::new(FailurePolicy::LocalShare(0), &"10/s".parse().unwrap()).err().unwrap().to_string();
         assert!(none.contains("LocalShare(0)"), "{none}");
     }
 }

@@ -1,19 +1,19 @@
 //! [`RedisRateLimiter`]: its verbs.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::time::Duration;
 
 use brimful::{Quotas, Tokens};
 use tokio::time::Instant;
 
-use super::decision::SharedDecision;
+use super::decision::{SharedDecision, Source};
 use super::error::{SharedError, Unavailable};
 use super::fallback::Fallback;
 use super::requests::Requests;
 use super::reservation::SharedReservation;
 use super::stats::SharedStats;
+use super::waiting::until_admitted;
 use crate::engine::{Limit, Operation, Outcome, Store};
 use crate::redis::RedisStore;
 
@@ -100,7 +100,13 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 
     /// Takes `n` tokens of each quota if all are there, and returns the numbers for response headers.
     pub async fn decide(&self, key: &K, n: impl Into<Tokens>) -> SharedDecision {
-        self.decide_by(&self.key(key), n.into()).await.unwrap_or_else(|_| SharedDecision::of_policy(false))
+        self.decide_by(&self.key(key), n.into()).await
+    }
+
+    /// As [`decide`](RedisRateLimiter::decide), but takes nothing. If the store is not available, the policy decides, and a
+    /// local share is charged.
+    pub async fn preview(&self, key: &K, n: impl Into<Tokens>) -> SharedDecision {
+        self.preview_by(&self.key(key), n.into()).await
     }
 
     /// Waits until `n` tokens of each quota are there, and takes them.
@@ -117,7 +123,7 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     ///
     /// Nothing is charged while the call sleeps. If it is dropped while it asks, its cost may have been charged.
     pub async fn acquire_n(&self, key: &K, n: impl Into<Tokens>) -> Result<(), SharedError> {
-        self.acquire_by(key, n.into(), None).await
+        self.acquire_by(key, n.into(), None).await.map(drop)
     }
 
     /// As [`acquire_n`](RedisRateLimiter::acquire_n) for one token.
@@ -126,17 +132,18 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     ///
     /// As [`acquire_n`](RedisRateLimiter::acquire_n).
     pub async fn acquire(&self, key: &K) -> Result<(), SharedError> {
-        self.acquire_by(key, Tokens::ONE, None).await
+        self.acquire_by(key, Tokens::ONE, None).await.map(drop)
     }
 
     /// As [`acquire_n`](RedisRateLimiter::acquire_n), but fails with the last error as soon as the next attempt would be
-    /// later than `timeout` from now.
+    /// later than `timeout` from now. The last attempt may take a decision's
+    /// [deadline](crate::RedisRateLimiterBuilder::deadline) longer.
     ///
     /// # Errors
     ///
     /// As [`try_acquire_n`](RedisRateLimiter::try_acquire_n).
     pub async fn acquire_n_within(&self, key: &K, n: impl Into<Tokens>, timeout: Duration) -> Result<(), SharedError> {
-        self.acquire_by(key, n.into(), Instant::now().checked_add(timeout)).await
+        self.acquire_by(key, n.into(), Instant::now().checked_add(timeout)).await.map(drop)
     }
 
     /// Takes `n` tokens for a cost that is known later.
@@ -191,32 +198,47 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     }
 
     /// Takes, by the store or the policy.
-    async fn take(&self, key: &str, n: Tokens) -> Result<SharedDecision, SharedError> {
-        let decision = self.decide_by(key, n).await?;
-        match decision.refusal() {
-            Some(refused) => Err(refused),
-            None => Ok(decision),
-        }
+    pub(super) async fn take(&self, key: &str, n: Tokens) -> Result<SharedDecision, SharedError> {
+        self.decide_by(key, n).await.into_result()
     }
 
-    /// Decides, by the store or the policy. The error is that of the policy.
-    async fn decide_by(&self, key: &str, n: Tokens) -> Result<SharedDecision, SharedError> {
+    /// Decides, by the store or the policy.
+    pub(crate) async fn decide_by(&self, key: &str, n: Tokens) -> SharedDecision {
         let limits = self.amounts(|limit| limit.cost(n));
         match self.requests.ask(key, Operation::Take, &limits).await {
             Ok(outcome) => {
-                self.requests.counters.decided(outcome.admitted);
-                Ok(SharedDecision::of_store(&self.quotas, &limits, n, &outcome))
+                self.requests.decided(outcome.admitted);
+                SharedDecision::of_store(&self.quotas, &limits, n, &outcome)
             }
-            Err(why) => self.decide_by_policy(key, n, why).map(|()| SharedDecision::of_policy(true)),
+            Err(why) => self.decision_of_policy(key, n, why),
         }
+    }
+
+    /// Decides without a charge of the store.
+    pub(crate) async fn preview_by(&self, key: &str, n: Tokens) -> SharedDecision {
+        let limits = self.amounts(|limit| limit.cost(n));
+        match self.requests.ask(key, Operation::Peek, &limits).await {
+            Ok(mut outcome) => {
+                let holds = |((limit, amount), bucket): (&(Limit, u64), &(u64, u64))| {
+                    *amount == 0 || bucket.0 + amount <= limit.capacity()
+                };
+                outcome.admitted = limits.iter().zip(&outcome.buckets).all(holds);
+                self.requests.decided(outcome.admitted);
+                SharedDecision::of_store(&self.quotas, &limits, n, &outcome)
+            }
+            Err(why) => self.decision_of_policy(key, n, why),
+        }
+    }
+
+    fn decision_of_policy(&self, key: &str, n: Tokens, why: Unavailable) -> SharedDecision {
+        SharedDecision::new(Source::Policy, &self.quotas, self.decide_by_policy(key, n, why))
     }
 
     /// Decides by the policy.
     pub(crate) fn decide_by_policy(&self, key: &str, n: Tokens, why: Unavailable) -> Result<(), SharedError> {
         let reason = why.reason();
-        let decided = self.fallback.decide(key, n, why);
-        self.requests.counters.decided_by_policy(decided.is_ok());
-        self.requests.events.decided_by_policy(decided.is_ok(), reason);
+        let decided = self.fallback.decide(|nth| self.quotas.name(nth), key, n, why);
+        self.requests.decided_by_policy(decided.is_ok(), reason);
         decided
     }
 
@@ -225,23 +247,30 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
         self.requests.counters.renewed();
     }
 
-    async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<(), SharedError> {
-        /// Between two attempts if the store failed, and the breaker is closed.
-        const AFTER_FAILURE: Duration = Duration::from_millis(20);
+    async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<SharedDecision, SharedError> {
         let key = self.key(key);
-        loop {
-            let refused = match self.take(&key, n).await {
-                Ok(_) => return Ok(()),
-                Err(never @ SharedError::ExceedsBurst { .. }) => return Err(never),
-                Err(refused) => refused,
-            };
-            let wait = refused.retry_after().unwrap_or(AFTER_FAILURE);
-            let next = Instant::now().checked_add(wait + wait.mul_f64(random() / 10.0));
-            let Some(next) = next.filter(|&next| deadline.is_none_or(|deadline| next <= deadline)) else {
-                return Err(refused);
-            };
-            tokio::time::sleep_until(next).await;
+        until_admitted(|| self.take(&key, n), None, deadline).await
+    }
+
+    /// Settles `reserved` tokens that a decision of this origin took for their true cost. Returns the tokens that the debt
+    /// limit left uncharged.
+    pub(super) async fn settle(
+        &self,
+        key: &str,
+        source: Source,
+        reserved: Tokens,
+        actual: Tokens,
+    ) -> Result<Tokens, SharedError> {
+        if source == Source::Policy || actual == reserved {
+            return Ok(Tokens::ZERO);
         }
+        if actual < reserved {
+            self.add(key, reserved.saturating_sub(actual)).await?;
+            return Ok(Tokens::ZERO);
+        }
+        let more = actual.saturating_sub(reserved);
+        let charged = self.charge(key, more).await?;
+        Ok(more.saturating_sub(charged))
     }
 
     pub(super) async fn add(&self, key: &str, n: Tokens) -> Result<Tokens, SharedError> {
@@ -325,12 +354,6 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 pub(crate) struct Wait {
     pub(crate) time: Duration,
     pub(crate) limit: usize,
-}
-
-/// Returns a random number from 0 to 1.
-fn random() -> f64 {
-    // Each of the standard library's hashers has a new key.
-    (RandomState::new().hash_one(0) >> 32) as f64 / f64::from(u32::MAX)
 }
 
 impl<K: ?Sized, S> fmt::Debug for RedisRateLimiter<K, S> {

@@ -1,5 +1,6 @@
 //! [`Requests`]: how the store is asked.
 
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,17 +10,17 @@ use super::breaker::Breaker;
 use super::error::Unavailable;
 use super::events::Events;
 use super::stats::{Counters, SharedStats};
-use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store};
+use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store, StoreError};
 
 /// A function that is called when the store has failed.
-pub(super) type Hook = Box<dyn Fn(&Unavailable) + Send + Sync>;
+pub(crate) type Hook = Box<dyn Fn(&Unavailable) + Send + Sync>;
 
 /// The store, the deadline of a request, and the breaker.
-pub(super) struct Requests<S> {
-    pub(super) store: S,
-    pub(super) deadline: Duration,
+pub(crate) struct Requests<S> {
+    pub(crate) store: S,
+    pub(crate) deadline: Duration,
     /// The time for which the store remembers a request; `None` if requests are not repeated.
-    pub(super) remembered: Option<Duration>,
+    pub(crate) remembered: Option<Duration>,
     pub(super) breaker: Breaker,
     pub(super) counters: Counters,
     pub(super) events: Events,
@@ -27,21 +28,49 @@ pub(super) struct Requests<S> {
 }
 
 impl<S: Store> Requests<S> {
-    /// Asks the store, within the deadline.
-    pub(super) async fn ask(
+    /// Asks the store for a decision on buckets.
+    pub(crate) async fn ask(
         &self,
         key: &str,
         operation: Operation,
         limits: &[(Limit, u64)],
     ) -> Result<Outcome, Unavailable> {
+        let id = self.remembered.filter(|_| operation != Operation::Peek).map(|time| (next_id(), time));
+        let request = Request { key, operation, limits, id, patience: self.deadline };
+        let is_safe = id.is_some() || operation == Operation::Peek;
+        self.within_deadline(is_safe, || self.store.decide(request)).await
+    }
+
+    pub(crate) fn stats(&self) -> SharedStats {
+        self.counters.read(self.store.connections())
+    }
+}
+
+impl<S> Requests<S> {
+    /// Counts a decision of the store.
+    pub(crate) fn decided(&self, admitted: bool) {
+        self.counters.decided(admitted);
+    }
+
+    /// Counts a decision of the policy, and emits it, with the [reason](Unavailable::reason) for which the store did not
+    /// decide.
+    pub(crate) fn decided_by_policy(&self, admitted: bool, reason: &'static str) {
+        self.counters.decided_by_policy(admitted);
+        self.events.decided_by_policy(admitted, reason);
+    }
+
+    /// Asks the store by an attempt, within the deadline, unless the breaker is open. If the outcome of the attempt is not
+    /// known, and it `is_safe` to make it twice, it is made once more.
+    pub(crate) async fn within_deadline<T, F>(&self, is_safe: bool, attempt: impl Fn() -> F) -> Result<T, Unavailable>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         let asked = match self.breaker.asks() {
             Ok(asked) => asked,
             Err(time) => return Err(self.report(Unavailable::Open(time))),
         };
         self.counters.asked();
-        let id = self.remembered.filter(|_| operation != Operation::Peek).map(|time| (next_id(), time));
-        let request = Request { key, operation, limits, id, patience: self.deadline };
-        let failure = match tokio::time::timeout(self.deadline, self.ask_until_done(request)).await {
+        let failure = match tokio::time::timeout(self.deadline, until_known(is_safe, attempt)).await {
             Ok(Ok(outcome)) => {
                 if self.breaker.succeeded() {
                     self.counters.closed();
@@ -49,7 +78,7 @@ impl<S: Store> Requests<S> {
                 }
                 return Ok(outcome);
             }
-            Ok(Err(failure)) => failure,
+            Ok(Err(error)) => Unavailable::Failed(error),
             Err(_) => Unavailable::TimedOut(self.deadline),
         };
         self.counters.failed();
@@ -60,10 +89,6 @@ impl<S: Store> Requests<S> {
         Err(self.report(failure))
     }
 
-    pub(super) fn stats(&self) -> SharedStats {
-        self.counters.read(self.store.connections())
-    }
-
     /// Calls the hook.
     fn report(&self, failure: Unavailable) -> Unavailable {
         if let Some(hook) = &self.hook {
@@ -71,27 +96,25 @@ impl<S: Store> Requests<S> {
         }
         failure
     }
+}
 
-    /// Asks the store, and asks once more if the first outcome is not known and nothing is charged twice.
-    async fn ask_until_done(&self, request: Request<'_>) -> Result<Outcome, Unavailable> {
-        let error = match self.store.decide(request).await {
-            Ok(outcome) => return Ok(outcome),
-            Err(error) => error,
-        };
-        let is_safe = request.id.is_some() || request.operation == Operation::Peek;
-        if !(error.may_be_done && is_safe) {
-            return Err(Unavailable::Failed(error));
-        }
-        self.store.decide(request).await.map_err(|mut error| {
+/// Makes an attempt, and makes it once more if the outcome of the first is not known and nothing is done twice.
+pub(crate) async fn until_known<T, F>(is_safe: bool, attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    match attempt().await {
+        Err(error) if error.may_be_done && is_safe => attempt().await.map_err(|mut error| {
             // The first attempt may have been executed, whatever became of the second.
             error.may_be_done = true;
-            Unavailable::Failed(error)
-        })
+            error
+        }),
+        outcome => outcome,
     }
 }
 
 /// Returns an id that no other request has: a random number of the process, and the number of the request.
-fn next_id() -> RequestId {
+pub(crate) fn next_id() -> RequestId {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     static NEXT: AtomicU64 = AtomicU64::new(0);
     // Relaxed: only the number counts.

@@ -50,7 +50,7 @@ impl SharedStats {
 
 /// The counters. Relaxed: they order nothing.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(crate) struct Counters {
     admitted: AtomicU64,
     denied: AtomicU64,
     admitted_by_policy: AtomicU64,
@@ -67,12 +67,12 @@ impl Counters {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn decided(&self, admitted: bool) {
+    pub(crate) fn decided(&self, admitted: bool) {
         let counter = if admitted { &self.admitted } else { &self.denied };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn decided_by_policy(&self, admitted: bool) {
+    pub(crate) fn decided_by_policy(&self, admitted: bool) {
         let counter = if admitted { &self.admitted_by_policy } else { &self.denied_by_policy };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -94,7 +94,7 @@ impl Counters {
     }
 
     /// Reads the counters. The number of connections is the store's.
-    pub(super) fn read(&self, connections: u64) -> SharedStats {
+    pub(crate) fn read(&self, connections: u64) -> SharedStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SharedStats {
             admitted: read(&self.admitted),

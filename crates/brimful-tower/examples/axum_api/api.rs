@@ -91,7 +91,8 @@ impl<C: Clock + Clone + Send + Sync + 'static> Api<C> {
             .on_missing_key(OnMissingKey::Admit)
             .headers_on_admitted()
             .build();
-        // The last layer is the first that a request comes to. The keys of strangers cost them tokens of their address.
+        // The last layer is the first that a request comes to. The keys of strangers cost them tokens of their address, and so
+        // do the requests that the limit of the customer refuses: who goes on is refused sooner, without a look at the key.
         let api = Router::new()
             .route("/api/hello", get(hello))
             .layer(by_customer)

@@ -127,15 +127,6 @@ impl TrustedProxies {
         }
     }
 
-    /// Returns whether this peer can be of a request that comes as it was meant: through a proxy that is named, or that has no
-    /// name.
-    pub(crate) fn knows(&self, peer: IpAddr) -> bool {
-        match &self.trust {
-            Trust::Hops(_) => true,
-            Trust::Networks(networks) => networks.iter().any(|network| network.contains(peer.to_canonical())),
-        }
-    }
-
     /// Returns whether the peer is the client of every request.
     #[inline]
     pub(crate) fn are_none(&self) -> bool {

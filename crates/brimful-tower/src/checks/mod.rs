@@ -3,7 +3,7 @@
 //! A [`Finding`] is a setting that probably limits less than was meant, with a code that does not change.
 //! [`RateLimitLayer::checks`](crate::RateLimitLayer::checks) returns the findings: print them when the server starts. A
 //! layer that has a function for [events](crate::RateLimitLayerBuilder::on_event) passes them to it too, as soon as they are
-//! found.
+//! found: when it is built, by a request, or after a change by a [handle](crate::Handle).
 //!
 //! | code | finding | remedy |
 //! |---|---|---|
@@ -20,8 +20,10 @@
 //! [`ClientAddress::behind`](crate::key::ClientAddress::behind). If there is no proxy, and clients send such headers by
 //! themselves, say so with `behind(TrustedProxies::none())`.
 //!
-//! If proxies are named by their networks, the finding is that such a request came from another peer: a proxy has a new
-//! address, or there is a further one. A client that is not behind a proxy and sends such a header by itself causes it too.
+//! If proxies are named, the finding is that such a request came from another peer: a proxy has a new address, or there is a
+//! further one. Or the proxies do not write the header that is read, or write no address in it: choose their header with
+//! [`TrustedProxies::header`](crate::address::TrustedProxies::header). If they write `X-Real-IP` only, let them write one of
+//! the others. A client that is not behind a proxy and sends such a header by itself causes the finding too.
 //!
 //! It is looked for in the first 1000 requests that are not exempt: the headers are `X-Forwarded-For`, `Forwarded` and
 //! `X-Real-IP`.
@@ -44,9 +46,12 @@
 //! # BT005
 //!
 //! [`charge_later`](crate::RateLimitLayerBuilder::charge_later) without a function that
-//! [settles](crate::RateLimitLayerBuilder::settle); a function that settles permits, which have no cost; or
+//! [settles](crate::RateLimitLayerBuilder::settle);
 //! [`share_used`](crate::RateLimitLayerBuilder::share_used) without a function for
-//! [events](crate::RateLimitLayerBuilder::on_event).
+//! [events](crate::RateLimitLayerBuilder::on_event); or, on a concurrency limit, whose permits have neither a cost nor
+//! numbers, a function that settles, `share_used`,
+//! [`headers_on_admitted`](crate::RateLimitLayerBuilder::headers_on_admitted) or
+//! [`x_rate_limit`](crate::RateLimitLayerBuilder::x_rate_limit).
 
 mod finding;
 mod proxy;

@@ -43,8 +43,9 @@ impl ProxyWatch {
 
     pub(crate) fn finding(&self) -> Option<Finding> {
         let text = "a request came with a forwarding header, and its key is the address of the peer: if the server is behind a \
-                    proxy that it does not trust, all clients share one bucket. Name all proxies with \
-                    `ClientAddress::behind`, or say with `behind(TrustedProxies::none())` that there are none";
+                    proxy that it does not trust, or that writes another header than the one that is read, all clients \
+                    share one bucket. Name all proxies with `ClientAddress::behind`, and their header with \
+                    `TrustedProxies::header`; or say with `behind(TrustedProxies::none())` that there are none";
         self.has_found.load(Ordering::Relaxed).then(|| Finding::new(Check::ProxyNotTrusted, text))
     }
 }

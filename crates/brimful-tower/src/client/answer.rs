@@ -13,9 +13,11 @@ pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) hints: ServerHints,
     pub(super) outcome: Outcome,
+    /// Whether the call is repeated, and this response kept meanwhile.
+    pub(super) is_repeated: bool,
 }
 
-/// The effect of a call on those that come after it. All times are longer at random than the server named them.
+/// The effect of a call on those that come after it. All times are as the server named them, but for the bound.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
     /// The server refused the call for its rate, and perhaps named a pause.
@@ -35,13 +37,13 @@ impl Answer {
         let reset = reset_of(&hints).filter(|time| !time.is_zero());
         // A refusal was for the rate of this client. The others may be for anything.
         let most = if hints.is_refused() { Duration::MAX } else { LONGEST_PAUSE };
-        let stretch = |time: Duration| pauses.jitter.stretch(time.min(pauses.longest.unwrap_or(most)));
+        let bound = |time: Duration| time.min(pauses.longest.unwrap_or(most));
         let outcome = match named {
-            _ if hints.is_refused() => Outcome::Refused(named.or(reset).map(stretch)),
-            Some(named) => Outcome::Failed(stretch(named)),
-            None => Outcome::Served(reset.map(stretch)),
+            _ if hints.is_refused() => Outcome::Refused(named.or(reset).map(bound)),
+            Some(named) => Outcome::Failed(bound(named)),
+            None => Outcome::Served(reset.map(bound)),
         };
-        Answer { status, hints, outcome }
+        Answer { status, hints, outcome, is_repeated: false }
     }
 }
 
@@ -50,7 +52,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// The lengths of pauses.
 #[derive(Default)]
-pub(super) struct Pauses {
+pub struct Pauses {
     pub(super) jitter: Jitter,
     /// The longest one, before the jitter, if it was set.
     pub(super) longest: Option<Duration>,
@@ -66,7 +68,7 @@ fn reset_of(hints: &ServerHints) -> Option<Duration> {
 type Random = Box<dyn Fn() -> u64 + Send + Sync>;
 
 /// Makes pauses longer at random, so that clients that were refused together do not return together.
-pub struct Jitter {
+pub(super) struct Jitter {
     /// The most by which a pause gets longer, in percent.
     percent: u8,
     random: Random,
@@ -81,9 +83,15 @@ impl Jitter {
         Jitter { random: Box::new(random), ..self }
     }
 
-    pub(super) fn stretch(&self, time: Duration) -> Duration {
+    /// Returns a random number.
+    pub(super) fn draw(&self) -> u64 {
+        (self.random)()
+    }
+
+    /// Returns a time that is longer by the part that a random number is.
+    pub(super) fn stretch(&self, time: Duration, drawn: u64) -> Duration {
         let most = time.as_nanos() * u128::from(self.percent) / 100;
-        let more = (most * u128::from((self.random)())) >> 64;
+        let more = (most * u128::from(drawn)) >> 64;
         time + Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX))
     }
 }
@@ -102,7 +110,10 @@ mod tests {
     #[test]
     fn a_pause_gets_longer_by_at_most_the_share() {
         let jitter = |percent, random| Jitter::default().with_percent(percent).with_random(move || random);
-        let stretched = |percent, random| jitter(percent, random).stretch(Duration::from_secs(100));
+        let stretched = |percent, random| {
+            let jitter = jitter(percent, random);
+            jitter.stretch(Duration::from_secs(100), jitter.draw())
+        };
         for (percent, random, nanos) in [
             (10, 0, 100_000_000_000),
             (10, 1 << 63, 105_000_000_000),
@@ -113,7 +124,7 @@ mod tests {
             assert_eq!(stretched(percent, random), Duration::from_nanos(nanos), "{percent} {random}");
         }
         let default = Jitter::default();
-        let some: Vec<_> = (0..9).map(|_| default.stretch(Duration::from_secs(100))).collect();
-        assert!(some.iter().any(|time| *time != some[0]), "{some:?}");
+        let some: Vec<_> = (0..9).map(|_| default.draw()).collect();
+        assert!(some.iter().any(|drawn| *drawn != some[0]), "{some:?}");
     }
 }

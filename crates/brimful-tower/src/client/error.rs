@@ -9,7 +9,8 @@ use brimful::{AcquireError, CompositeAcquireError};
 
 use crate::key::MissingKey;
 
-/// The reason for which a call of a client did not leave. Nothing was charged.
+/// The reason for which a call of a client did not leave. Nothing was charged, unless the
+/// store of a shared limiter did what its answer did not say.
 ///
 /// A [`Throttle`](crate::client::Throttle) returns it in a box, as the errors of its service:
 ///
@@ -32,6 +33,9 @@ pub enum ThrottleError {
     Rates(CompositeAcquireError),
     /// The server has asked for a pause, and the call does not come through before its deadline.
     Paused(AcquireError),
+    /// As `Rate`, of a limiter that many processes share; or its store was not available.
+    #[cfg(feature = "redis")]
+    Shared(brimful_redis::SharedError),
     /// The limits of the model do not admit the call before its deadline, or cannot be waited for.
     Model(ModelError),
 }
@@ -45,6 +49,8 @@ impl ThrottleError {
             ThrottleError::MissingKey(_) => None,
             ThrottleError::Rate(error) | ThrottleError::Paused(error) => error.retry_after(),
             ThrottleError::Rates(error) => error.retry_after(),
+            #[cfg(feature = "redis")]
+            ThrottleError::Shared(error) => error.retry_after(),
             ThrottleError::Model(error) => error.retry_after(),
         }
     }
@@ -58,6 +64,8 @@ impl fmt::Display for ThrottleError {
             ThrottleError::Rate(error) => error.fmt(f),
             ThrottleError::Rates(error) => error.fmt(f),
             ThrottleError::Paused(error) => write!(f, "the server has asked for a pause: {error}"),
+            #[cfg(feature = "redis")]
+            ThrottleError::Shared(error) => error.fmt(f),
             ThrottleError::Model(error) => error.fmt(f),
         }
     }
@@ -81,6 +89,13 @@ impl From<AcquireError> for ThrottleError {
 impl From<CompositeAcquireError> for ThrottleError {
     fn from(error: CompositeAcquireError) -> Self {
         ThrottleError::Rates(error)
+    }
+}
+
+#[cfg(feature = "redis")]
+impl From<brimful_redis::SharedError> for ThrottleError {
+    fn from(error: brimful_redis::SharedError) -> Self {
+        ThrottleError::Shared(error)
     }
 }
 

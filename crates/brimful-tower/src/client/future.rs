@@ -13,9 +13,10 @@ use tower_service::Service;
 
 use super::answer::Answer;
 use super::error::ThrottleError;
-use super::limits::{Begun, Limits};
+use super::limits::Limits;
 use super::retries::Repeat;
-use super::shared::{Retry, Shared};
+use super::shared::{Retry, Shared, Timer};
+use crate::limits::Begun;
 
 /// An error of the service, or a [`ThrottleError`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -73,6 +74,8 @@ where
     retry: Option<Retry>,
     /// The refusal after which the call is repeated. It is returned if the call does not leave in time.
     refusal: Option<S::Response>,
+    /// The end of a retry's wait for the service.
+    timer: Option<Timer>,
 }
 
 impl<S, B, P, R> ThrottleFuture<S, B, P, R>
@@ -108,6 +111,7 @@ where
                 left,
                 retry: None,
                 refusal: None,
+                timer: None,
             })
         };
         let state = match begun {
@@ -146,11 +150,14 @@ where
             let next = match state.as_mut().project() {
                 StateProjected::InFlight { future, turn, next } => {
                     let mut response = ready!(future.poll(context)).map_err(Into::into)?;
-                    let answer = Answer::read(response.status(), response.headers(), &shared.pauses);
+                    let mut answer = Answer::read(response.status(), response.headers(), &shared.pauses);
+                    let next = next.take().filter(|_| shared.retries.wants(&answer));
+                    let next = next.and_then(|next| next.again(shared));
+                    answer.is_repeated = next.is_some();
                     if let Some(turn) = turn.take() {
-                        shared.limits.answered(turn, &answer, &shared.pauses.jitter, &mut response);
+                        shared.limits.answered(turn, &answer, &shared.pauses, &mut response);
                     }
-                    match next.take().filter(|_| shared.retries.wants(&answer)).and_then(|next| next.again(shared)) {
+                    match next {
                         Some(mut attempt) => {
                             attempt.refusal = Some(response);
                             State::Waiting { attempt: Some(attempt) }
@@ -214,8 +221,17 @@ where
         context: &mut Context<'_>,
     ) -> Poll<LeftResult<S::Future, P::Turn>> {
         if !self.is_ready {
-            ready!(self.service.poll_ready(context)).map_err(Into::into)?;
-            self.is_ready = true;
+            match self.service.poll_ready(context) {
+                Poll::Ready(ready) => ready.map_err(Into::into)?,
+                Poll::Pending => {
+                    // It may wait for the end of the refusal, which is kept here.
+                    let Some(retry) = &self.retry else { return Poll::Pending };
+                    let deadline = self.timer.get_or_insert_with(|| retry.timer(self.deadline.saturating_add(1)));
+                    let _ = ready!(Pin::new(deadline).poll(context));
+                    return Poll::Ready(Err("the deadline is over".into()));
+                }
+            }
+            (self.is_ready, self.timer) = (true, None);
         }
         let begun = match self.begun.take() {
             Some(begun) => begun,

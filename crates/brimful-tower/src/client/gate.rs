@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use brimful::{Clock, OwnedAcquire, Quota, RateLimiter};
 
+use super::answer::Jitter;
+
 /// The pause after a refusal without a time, doubled by each further one in a row, up to 64 seconds.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 6;
@@ -41,12 +43,18 @@ pub(super) struct Gate<C> {
     row: Mutex<Row>,
 }
 
-/// The refusals in a row, and the rate that they have led to.
+/// The refusals in a row, and the rate that they have led to. Answers to calls that left before the end of the last one's pause
+/// do not count.
 #[derive(Clone, Copy)]
 struct Row {
     refusals: u32,
     parts: u32,
     answers: u32,
+    /// The end of the pause after the last refusal.
+    until: u64,
+    /// The random number of the last pause. Those of calls that were in flight together have the same one, or the longest of
+    /// them would count.
+    drawn: u64,
 }
 
 impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
@@ -60,10 +68,14 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
             limiter: Arc::new(RateLimiter::with_clock(highest, clock)),
             quota,
             opens: AtomicU64::new(0),
-            row: Mutex::new(Row { refusals: 0, parts: PARTS, answers: 0 }),
+            row: Mutex::new(Row { refusals: 0, parts: PARTS, answers: 0, until: 0, drawn: 0 }),
         };
         gate.set_rate();
         gate
+    }
+
+    pub(super) fn quota(&self) -> Quota {
+        self.quota
     }
 
     pub(super) fn opens(&self) -> u64 {
@@ -93,26 +105,38 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
     }
 
     /// Counts the refusal of a call that left at this time. Returns the pause after it: the one that the server named, or one
-    /// that grows with the row, made longer by a function; `None` if the server named none, and the call was in flight
-    /// together with one that was refused before.
-    pub(super) fn refused(
-        &self,
-        left_at: u64,
-        named: Option<Duration>,
-        stretch: impl Fn(Duration) -> Duration,
-    ) -> Option<Duration> {
+    /// that grows with the row, up to the longest; `None` if the server named none, and the call was in flight together with
+    /// one that was refused before.
+    pub(super) fn refused(&self, left_at: u64, named: Option<Duration>, longest: Option<Duration>) -> Option<Duration> {
         let mut row = self.row();
-        if row.refusals > 0 && left_at < self.opens() {
+        if left_at < row.until {
             return named;
         }
         let own = FIRST_PAUSE * (1 << row.refusals.min(MOST_DOUBLINGS));
-        *row = Row { refusals: row.refusals.saturating_add(1), parts: (row.parts.min(PARTS) / 2).max(1), answers: 0 };
-        Some(named.unwrap_or_else(|| stretch(own)))
+        let parts = (row.parts.min(PARTS) / 2).max(1);
+        *row = Row { refusals: row.refusals.saturating_add(1), parts, answers: 0, ..*row };
+        Some(named.unwrap_or_else(|| own.min(longest.unwrap_or(own))))
     }
 
-    /// Marks the gate as closed until this time. [`pause`](Gate::pause) then closes it.
-    pub(super) fn close(&self, until: u64) {
-        self.opens.fetch_max(until, Ordering::AcqRel);
+    /// Marks the gate as closed from now for a time, after the answer to a call that left at this time, and returns the time,
+    /// which is longer at random. [`pause`](Gate::pause) then closes it.
+    pub(super) fn close(
+        &self,
+        (left_at, now): (u64, u64),
+        time: Duration,
+        is_refusal: bool,
+        jitter: &Jitter,
+    ) -> Duration {
+        let mut row = self.row();
+        if left_at >= self.opens() {
+            row.drawn = jitter.draw();
+        }
+        let time = jitter.stretch(time, row.drawn);
+        self.opens.fetch_max(now.saturating_add(nanos(time)), Ordering::AcqRel);
+        if is_refusal {
+            row.until = self.opens();
+        }
+        time
     }
 
     /// Closes the gate for a time, and then lets the calls out at its current rate.
@@ -121,20 +145,28 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gate<C> {
         self.limiter.pause_for(time);
     }
 
-    /// Returns a gate of the same rate that is open, and sends away the calls that wait at this one.
-    pub(super) fn resumed(&self, clock: C) -> Self {
-        let gate = Gate::new(self.quota, clock);
-        *gate.row() = *self.row();
-        gate.set_rate();
-        self.limiter.close();
+    /// Returns a gate in the place of this one: with a quota, of which it has the same part, and which opens at another time.
+    /// This one is then [retired](Gate::retire).
+    pub(super) fn other(&self, quota: Quota, opens: u64, clock: C) -> Self {
+        let closed = Duration::from_nanos(opens.saturating_sub(clock.now()));
+        // It opens at a time, or it would be taken for one whose pause is long over.
+        let gate = Gate { opens: AtomicU64::new(opens), ..Gate::new(quota, clock) };
+        let row = *self.row();
+        *gate.row() = Row { until: row.until.min(opens), ..row };
+        gate.pause(closed);
         gate
+    }
+
+    /// Sends away the calls that wait.
+    pub(super) fn retire(&self) {
+        self.limiter.close();
     }
 
     /// Counts a call that left at this time and was served. Returns whether the rate has changed:
     /// [`set_rate`](Gate::set_rate) then sets it.
     pub(super) fn served(&self, left_at: u64) -> bool {
         let mut row = self.row();
-        if left_at < self.opens() {
+        if left_at < row.until {
             return false;
         }
         row.refusals = 0;

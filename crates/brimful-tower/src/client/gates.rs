@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use brimful::{Clock, Quota};
 
-use super::answer::{Jitter, Outcome};
-use super::gate::{Gate, nanos};
+use super::answer::{Outcome, Pauses};
+use super::gate::Gate;
 
 /// The gates of the keys whose server has asked for a pause, at most a number of them. A key is known by its hash.
 ///
@@ -56,26 +56,26 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
         None
     }
 
-    /// Takes over the answer to a call that left at this time. A gate is made with the quota.
+    /// Takes over the answer to a call that left at this time. The gate has the quota.
     pub(super) fn answered<K: Hash>(
         &self,
         key: &K,
         left_at: u64,
         outcome: Outcome,
-        jitter: &Jitter,
+        pauses: &Pauses,
         quota: impl Fn() -> Quota,
     ) {
         if let Outcome::Served(None) = outcome {
             if self.len.load(Ordering::Acquire) > 0 {
-                self.served(self.hasher.hash_one(key), left_at);
+                self.served(self.hasher.hash_one(key), left_at, quota);
             }
             return;
         }
-        let now = self.clock.now();
+        let (now, hash) = (self.clock.now(), self.hasher.hash_one(key));
         let mut gates = self.write();
-        let gate = self.existing_or_new(&mut gates, self.hasher.hash_one(key), now, quota);
+        let gate = self.existing_or_new(&mut gates, hash, now, &quota);
         let pause = match outcome {
-            Outcome::Refused(named) => gate.refused(left_at, named, |time| jitter.stretch(time)),
+            Outcome::Refused(named) => gate.refused(left_at, named, pauses.longest),
             Outcome::Failed(pause) => Some(pause),
             Outcome::Served(pause) => {
                 gate.served(left_at);
@@ -84,10 +84,12 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
         };
         let Some(pause) = pause else { return };
         // Before the lock is released, so that no other thread takes the gate for an unused one.
-        gate.close(now.saturating_add(nanos(pause)));
+        let is_refusal = matches!(outcome, Outcome::Refused(_));
+        let pause = gate.close((left_at, now), pause, is_refusal, &pauses.jitter);
         drop(gates);
         // Wakes the waiters that come too late now.
         gate.pause(pause);
+        self.keep_to(quota(), hash, &gate);
     }
 
     /// Returns the time until the pause of a key is over; zero if there is none.
@@ -98,18 +100,38 @@ impl<C: Clock + Clone + Send + Sync + 'static> Gates<C> {
 
     /// Ends the pause of a key, if there is one.
     pub(super) fn resume<K: Hash>(&self, key: &K) {
-        let (mut gates, now) = (self.write(), self.clock.now());
-        if let Some(gate) = gates.get_mut(&self.hasher.hash_one(key)).filter(|gate| gate.opens() > now) {
-            // The calls that wait find the other one.
-            let resumed = Arc::new(gate.resumed(self.clock.clone()));
-            *gate = resumed;
+        let now = self.clock.now();
+        self.replace(self.hasher.hash_one(key), |gate| {
+            (gate.opens() > now).then(|| gate.other(gate.quota(), now, self.clock.clone()))
+        });
+    }
+
+    fn served(&self, hash: u64, left_at: u64, quota: impl Fn() -> Quota) {
+        let gate = self.gates.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        let Some(gate) = gate else { return };
+        if gate.served(left_at) {
+            gate.set_rate();
+        }
+        self.keep_to(quota(), hash, &gate);
+    }
+
+    /// Replaces the gate of a key if it has not this quota, which was set meanwhile.
+    fn keep_to(&self, quota: Quota, hash: u64, gate: &Gate<C>) {
+        if gate.quota() != quota {
+            self.replace(hash, |gate| {
+                (gate.quota() != quota).then(|| gate.other(quota, gate.opens(), self.clock.clone()))
+            });
         }
     }
 
-    fn served(&self, hash: u64, left_at: u64) {
-        let gate = self.gates.read().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        if let Some(gate) = gate.filter(|gate| gate.served(left_at)) {
-            gate.set_rate();
+    /// Puts another gate in the place of one, if a function returns one.
+    fn replace(&self, hash: u64, other: impl FnOnce(&Gate<C>) -> Option<Gate<C>>) {
+        let mut gates = self.write();
+        let replaced = gates.get_mut(&hash).and_then(|gate| Some(std::mem::replace(gate, Arc::new(other(gate)?))));
+        drop(gates);
+        if let Some(replaced) = replaced {
+            // The calls that wait find the other one.
+            replaced.retire();
         }
     }
 
@@ -151,7 +173,12 @@ fn is_unused<C: Clock + Clone + Send + Sync + 'static>(gate: &Arc<Gate<C>>, now:
 mod tests {
     use brimful::MockClock;
 
+    use super::super::answer::Jitter;
     use super::*;
+
+    fn without_jitter() -> Pauses {
+        Pauses { jitter: Jitter::default().with_percent(0), longest: None }
+    }
 
     fn gates(most: usize) -> (MockClock, Gates<MockClock>) {
         let clock = MockClock::new();
@@ -161,7 +188,7 @@ mod tests {
     /// Takes over a refusal with this pause in seconds, or an answer that is none.
     fn answer(gates: &Gates<MockClock>, key: u32, pause: Option<u64>) {
         let outcome = pause.map_or(Outcome::Served(None), |pause| Outcome::Refused(Some(Duration::from_secs(pause))));
-        gates.answered(&key, gates.clock.now(), outcome, &Jitter::default(), || Quota::per_second(10));
+        gates.answered(&key, gates.clock.now(), outcome, &without_jitter(), || Quota::per_second(10));
     }
 
     fn len(gates: &Gates<MockClock>) -> usize {
@@ -195,8 +222,7 @@ mod tests {
     fn a_row_of_refusals_ends_with_an_answer() {
         let (clock, gates) = gates(9);
         let pause = || {
-            let jitter = Jitter::default().with_percent(0);
-            gates.answered(&1, clock.now(), Outcome::Refused(None), &jitter, || Quota::per_second(10));
+            gates.answered(&1, clock.now(), Outcome::Refused(None), &without_jitter(), || Quota::per_second(10));
             let pause = gates.of(&1).expect("a gate").opens() - clock.now();
             clock.advance(Duration::from_nanos(pause));
             pause / 1_000_000_000
@@ -212,7 +238,7 @@ mod tests {
     fn the_first_call_after_a_pause_has_its_turn_at_once() {
         let (clock, gates) = gates(9);
         let (outcome, quota) = (Outcome::Refused(Some(Duration::from_secs(1))), Quota::per_hour(2).initial(0));
-        gates.answered(&1, 0, outcome, &Jitter::default().with_percent(0), || quota);
+        gates.answered(&1, 0, outcome, &without_jitter(), || quota);
         let gate = gates.of(&1).expect("a gate");
         clock.advance(Duration::from_millis(999));
         assert!(!gate.try_pass(clock.now()));
@@ -229,7 +255,7 @@ mod tests {
         for _ in 0..32 * 4 {
             assert!(gates.of(&1).is_some());
             let outcome = Outcome::Served(Some(Duration::from_millis(10)));
-            gates.answered(&1, clock.now(), outcome, &Jitter::default(), || Quota::per_second(10));
+            gates.answered(&1, clock.now(), outcome, &Pauses::default(), || Quota::per_second(10));
             clock.advance(Duration::from_secs(1));
         }
         assert!(gates.of(&1).is_none(), "its rate is whole");
@@ -240,7 +266,7 @@ mod tests {
         let (clock, gates) = gates(9);
         for (rate, at_once) in [(100, 1), (4_000, 8)] {
             let outcome = Outcome::Failed(Duration::from_secs(1));
-            gates.answered(&rate, clock.now(), outcome, &Jitter::default().with_percent(0), || Quota::per_second(rate));
+            gates.answered(&rate, clock.now(), outcome, &without_jitter(), || Quota::per_second(rate));
             clock.advance(Duration::from_secs(1));
             let gate = gates.existing_or_new(&mut gates.write(), gates.hasher.hash_one(rate), 0, || Quota::per_day(1));
             let left = (0..20).filter(|_| gate.try_pass(clock.now())).count();

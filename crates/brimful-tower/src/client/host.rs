@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::net::Ipv6Addr;
 
 use http::uri::{Authority, InvalidUri, Scheme};
 use http::{StatusCode, header};
@@ -10,7 +11,7 @@ use crate::key::{KeyExtractor, MissingKey, RequestHead};
 
 /// A host, and its port if that is not the default one of the scheme.
 ///
-/// Two are equal whatever the case of their letters. A user's name before the host does not count, nor does a dot behind
+/// Two are equal whatever the case of their letters, and however an address of IPv6 is written. A user's name before the host does not count, nor does a dot behind
 /// it.
 ///
 /// # Examples
@@ -34,10 +35,11 @@ impl Host {
     fn new(authority: Authority, scheme: Option<&Scheme>) -> Self {
         let default = if scheme == Some(&Scheme::HTTP) { 80 } else { 443 };
         let port = authority.port_u16().filter(|port| *port != default);
+        let authority = shortest(&authority).unwrap_or(authority);
         Host { authority, port }
     }
 
-    /// Returns the name or the address, as it was written.
+    /// Returns the name or the address, as it was written, but for an address of IPv6, which is in its shortest form.
     #[must_use]
     pub fn name(&self) -> &str {
         let host = self.authority.host();
@@ -49,6 +51,14 @@ impl Host {
     pub fn port(&self) -> Option<u16> {
         self.port
     }
+}
+
+/// Returns an address of IPv6 in its shortest form, if it was written in another one.
+fn shortest(authority: &Authority) -> Option<Authority> {
+    let written = authority.host();
+    let address: Ipv6Addr = written.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    let text = format!("[{address}]");
+    if text == written { None } else { text.parse().ok() }
 }
 
 /// Reads `api.example.com`, or `localhost:8080`. Port 443 is the default one, so `example.com:80` is not the host of
@@ -142,6 +152,11 @@ mod tests {
             ("http://example.com:443", None, Some("example.com:443")),
             ("http://user:password@example.com.:8080/a", None, Some("example.com:8080")),
             ("http://[::1]:8080/a", None, Some("[::1]:8080")),
+            ("http://[0:0:0:0:0:0:0:1]:8080/a", None, Some("[::1]:8080")),
+            ("http://[2001:DB8:0::00a]/a", None, Some("[2001:db8::a]")),
+            ("http://[::ffff:192.0.2.1]/a", None, Some("[::ffff:192.0.2.1]")),
+            ("http://[::FFFF:c000:201]/a", None, Some("[::ffff:192.0.2.1]")),
+            ("/a", Some("[::0]:8080"), Some("[::]:8080")),
             ("/a", Some("example.com:8080"), Some("example.com:8080")),
             ("http://example.com/", Some("another.com"), Some("example.com")),
             ("/a", None, None),
@@ -156,9 +171,12 @@ mod tests {
         let hasher = RandomState::new();
         let hash = |text: &str| hasher.hash_one(text.parse::<Host>().unwrap());
         let long = "a-name-with-more-letters-than-one-chunk.example.com";
-        for (one, other) in
-            [("Example.COM", "example.com."), ("example.com:443", "example.com"), (long, &*long.to_uppercase())]
-        {
+        for (one, other) in [
+            ("Example.COM", "example.com."),
+            ("[::1]", "[0::0:1]:443"),
+            ("example.com:443", "example.com"),
+            (long, &*long.to_uppercase()),
+        ] {
             assert_eq!(one.parse::<Host>().unwrap(), other.parse().unwrap());
             assert_eq!(hash(one), hash(other));
         }

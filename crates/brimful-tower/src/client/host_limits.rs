@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use brimful::{
-    BuildError, Clock, CompositeAcquireError, CompositeLimiter, KeyedCompositeLimiter, OwnedCompositeAcquire,
-    QuantaClock, Quota, Quotas,
+    BuildError, Clock, CompositeAcquireError, CompositeDecision, CompositeLimiter, Granted, KeyedCompositeLimiter,
+    OwnedCompositeAcquire, OwnedCompositeReservation, QuantaClock, Quota, Quotas, Tokens,
 };
 
 use super::host::Host;
-use super::turns::{Sealed, Turns, fastest};
+use super::turns::{Turns, fastest};
+use crate::limits::{Begun, Calls, Longest, Never};
 
 /// The quotas of a client for each [`Host`]: a table of hosts, and a default for all others, each of which has buckets of
 /// its own.
@@ -33,7 +34,7 @@ use super::turns::{Sealed, Turns, fastest};
 /// ```
 pub struct HostLimits<C = QuantaClock> {
     hosts: HashMap<Host, Arc<CompositeLimiter<C>>>,
-    others: KeyedCompositeLimiter<Host, C>,
+    others: Arc<KeyedCompositeLimiter<Host, C>>,
 }
 
 impl HostLimits {
@@ -51,7 +52,7 @@ impl<C: Clock + Clone> HostLimits<C> {
     /// Returns limits with this limiter for every host that is not added.
     #[must_use]
     pub fn of_others(others: KeyedCompositeLimiter<Host, C>) -> Self {
-        HostLimits { hosts: HashMap::new(), others }
+        HostLimits { hosts: HashMap::new(), others: Arc::new(others) }
     }
 
     /// Adds a host. Quotas that it had before are replaced, with their buckets.
@@ -75,37 +76,80 @@ impl<C: Clock + Clone> HostLimits<C> {
     }
 }
 
-impl<C> Sealed for HostLimits<C> {}
+impl<C: Clock + Clone + Send + Sync + 'static> Calls<Host> for HostLimits<C> {
+    type Decision = CompositeDecision;
+    type Outcome = CompositeDecision;
+    type Deciding = Never<CompositeDecision>;
+    type Held = OwnedCompositeReservation<C>;
+    type Wait = OwnedCompositeAcquire<C>;
+    type Granted = Granted;
+    type Error = CompositeAcquireError;
+
+    fn decide(
+        self: &Arc<Self>,
+        host: &Host,
+        cost: Tokens,
+        pays_later: bool,
+    ) -> Begun<CompositeDecision, Self::Deciding> {
+        match self.get(host) {
+            Some(limiter) => limiter.decide(host, cost, pays_later),
+            None => self.others.decide(host, cost, pays_later),
+        }
+    }
+
+    fn allowed(decision: &CompositeDecision) -> bool {
+        decision.allowed()
+    }
+
+    fn decision(decision: CompositeDecision) -> CompositeDecision {
+        decision
+    }
+
+    fn held(
+        self: &Arc<Self>,
+        host: &Host,
+        taken: Tokens,
+        decision: &mut CompositeDecision,
+        settles: bool,
+    ) -> Option<Self::Held> {
+        match self.get(host) {
+            Some(limiter) => limiter.held(host, taken, decision, settles),
+            None => self.others.held(host, taken, decision, settles),
+        }
+    }
+
+    fn wait(
+        self: &Arc<Self>,
+        host: &Host,
+        cost: Tokens,
+        longest: Longest,
+        refused: Option<&CompositeDecision>,
+    ) -> Self::Wait {
+        match self.get(host) {
+            Some(limiter) => limiter.wait(host, cost, longest, refused),
+            None => self.others.wait(host, cost, longest, refused),
+        }
+    }
+
+    fn granted(self: &Arc<Self>, host: &Host, cost: Tokens, granted: Granted) -> Option<Self::Held> {
+        match self.get(host) {
+            Some(limiter) => limiter.granted(host, cost, granted),
+            None => self.others.granted(host, cost, granted),
+        }
+    }
+}
 
 impl<C: Clock + Clone + Send + Sync + 'static> Turns<Host> for HostLimits<C> {
     type Clock = C;
-    type Wait = OwnedCompositeAcquire<C>;
-    type Error = CompositeAcquireError;
 
     fn clock(&self) -> &C {
         self.others.clock()
     }
 
-    fn try_take(&self, host: &Host) -> bool {
-        self.get(host).map_or_else(|| self.others.allow(host), |limiter| limiter.allow())
-    }
-
-    fn wait(&self, host: &Host, deadline: u64) -> OwnedCompositeAcquire<C> {
-        let wait = self.get(host).map_or_else(|| self.others.acquire_owned(host), |limiter| limiter.acquire_owned());
-        wait.until(deadline)
-    }
-
-    fn give_back(&self, host: &Host) {
-        match self.get(host) {
-            Some(limiter) => limiter.add_tokens(1),
-            None => self.others.key(host).add_tokens(1),
-        }
-    }
-
     fn fastest(&self, host: &Host) -> Quota {
         match self.get(host) {
             Some(limiter) => fastest(limiter.quotas().iter().map(|(name, quota)| limiter.quota(name).unwrap_or(quota))),
-            None => Turns::fastest(&self.others, host),
+            None => Turns::fastest(&*self.others, host),
         }
     }
 }

@@ -61,8 +61,11 @@ use crate::key::KeyExtractor;
 /// - A call takes its token before it waits for the end of a pause, and the [bound](brimful#guarantees) of the quota is one
 ///   of the times at which tokens are taken.
 ///
+/// Also of a limiter that many processes share, a pause is one of this process: the others have theirs when the server
+/// refuses their own calls.
+///
 /// For a layer of models, [`ModelLimiter::observe`] has the effect. A pause after a refusal that names no time is then not
-/// longer at random.
+/// longer at random, and may be longer than the time that you set.
 ///
 /// # Examples
 ///
@@ -236,6 +239,9 @@ impl<P, R> ThrottleLayerBuilder<P, R> {
 
     /// Sets the longest pause, before the [jitter](ThrottleLayerBuilder::jitter), whatever the server says. By default it is
     /// a day after a refusal, and five minutes after another answer.
+    ///
+    /// It bounds also the pauses after refusals that name no time; but not those of a layer of models, which are up to 64
+    /// seconds, by [`ModelLimiter::observe`].
     pub fn longest_pause(mut self, longest: Duration) -> Self {
         self.pauses.longest = Some(longest);
         self

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 
-use super::answer::{Answer, Jitter};
+use super::answer::{Answer, Pauses};
 use super::error::ThrottleError;
+use crate::limits::Begun;
 
 /// The source of the turns of calls: [`Keyed`](crate::client::Keyed) or [`Models`](crate::client::Models).
 ///
@@ -33,13 +34,5 @@ pub trait Limits<B>: Send + Sync + 'static {
     ) -> Result<Begun<Self::Turn, Self::Wait>, ThrottleError>;
 
     /// Ends the turn of a call with the answer of the server.
-    fn answered<R>(&self, turn: Self::Turn, answer: &Answer, jitter: &Jitter, response: &mut Response<R>);
-}
-
-/// A call that has begun.
-pub enum Begun<T, W> {
-    /// It can leave.
-    Now(T),
-    /// It waits.
-    Later(W),
+    fn answered<R>(&self, turn: Self::Turn, answer: &Answer, pauses: &Pauses, response: &mut Response<R>);
 }

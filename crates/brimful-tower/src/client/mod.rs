@@ -4,6 +4,7 @@
 //! |---|---|
 //! | limit the calls to each host | [`HostLimits`] and [`ByHost`] |
 //! | limit the calls of each of other keys | a [`KeyedRateLimiter`](brimful::KeyedRateLimiter) or a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter), and a [key](crate::key) |
+//! | limit the calls of several processes together | a `RedisRateLimiter` or a `LeasedRateLimiter` of `brimful-redis`, with the feature `redis` |
 //! | limit the requests and tokens of LLM APIs | [`ThrottleLayer::of_models`] and, to charge the usage of an answer, [`ModelCall`] |
 //! | repeat calls that were refused | [`Retries`] |
 //! | know why a call did not leave | [`ThrottleError`] |

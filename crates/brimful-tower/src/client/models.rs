@@ -4,16 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use brimful::model::{Dimension, DimensionHint, ModelAcquire, ModelLimiter, Permit, ServerHints, Usage};
+use brimful::model::{Dimension, DimensionHint, ModelAcquire, ModelHandle, ModelLimiter, Permit, ServerHints, Usage};
 use brimful::{Clock, QuantaClock};
 use http::{HeaderMap, Request, Response, StatusCode};
 
-use super::answer::{Answer, Jitter, Outcome};
+use super::answer::{Answer, Jitter, Outcome, Pauses};
 use super::error::ThrottleError;
-use super::limits::{Begun, Limits};
+use super::gate::nanos;
+use super::limits::Limits;
+use crate::limits::Begun;
 
 /// A function that reads the usage of a call from the head of its response.
 type UsageOf = Box<dyn Fn(StatusCode, &HeaderMap) -> Option<Usage> + Send + Sync>;
@@ -26,11 +28,33 @@ pub struct Models<F, C: Clock + Send + Sync + 'static = QuantaClock> {
     limiter: Arc<ModelLimiter<C>>,
     estimate: F,
     pub(super) usage: Option<UsageOf>,
+    drawn: Mutex<Drawn>,
+}
+
+/// The random number of the pauses that are on.
+#[derive(Default)]
+struct Drawn {
+    number: u64,
+    /// The end of the last one, on the clock of the limiter.
+    until: u64,
 }
 
 impl<F, C: Clock + Send + Sync + 'static> Models<F, C> {
     pub(super) fn new(limiter: Arc<ModelLimiter<C>>, estimate: F) -> Self {
-        Models { limiter, estimate, usage: None }
+        Models { limiter, estimate, usage: None, drawn: Mutex::default() }
+    }
+
+    /// Makes a pause longer at random: those of calls in flight together by the same part, or the longest of them would
+    /// count.
+    fn stretch(&self, pause: Duration, jitter: &Jitter) -> Duration {
+        let now = self.limiter.clock().now();
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= drawn.until {
+            drawn.number = jitter.draw();
+        }
+        let pause = jitter.stretch(pause, drawn.number);
+        drawn.until = drawn.until.max(now.saturating_add(nanos(pause)));
+        pause
     }
 }
 
@@ -56,13 +80,17 @@ where
         let model = self.limiter.model(model.as_ref())?;
         Ok(match model.try_acquire(estimate) {
             Ok(permit) => Begun::Now(permit),
-            Err(_) => Begun::Later(ModelTurn(model.acquire(estimate).until(deadline))),
+            Err(_) => {
+                Begun::Later(ModelTurn { wait: model.acquire(estimate).until(deadline), model, estimate, deadline })
+            }
         })
     }
 
-    fn answered<R>(&self, mut permit: Permit<C>, answer: &Answer, _: &Jitter, response: &mut Response<R>) {
+    fn answered<R>(&self, mut permit: Permit<C>, answer: &Answer, pauses: &Pauses, response: &mut Response<R>) {
         let hints = match answer.outcome {
-            Outcome::Refused(Some(pause)) | Outcome::Failed(pause) => answer.hints.retry_after(pause),
+            Outcome::Refused(Some(pause)) | Outcome::Failed(pause) => {
+                answer.hints.retry_after(self.stretch(pause, &pauses.jitter))
+            }
             Outcome::Refused(None) | Outcome::Served(_) => answer.hints,
         };
         if !hints.is_refused() {
@@ -71,6 +99,10 @@ where
                 // All but the tokens: the server has answered, whether the usage is ever known or not.
                 let head = OF_TOKENS.iter().fold(hints, |hints, of| hints.dimension(*of, DimensionHint::new()));
                 permit.observe(&head);
+                if answer.is_repeated {
+                    // The retry may wait for the slot of this call.
+                    return;
+                }
                 let tokens = Tokens { hints, at: self.limiter.clock().now(), limiter: self.limiter.clone() };
                 response.extensions_mut().insert(ModelCall::new(permit, tokens));
                 return;
@@ -110,20 +142,37 @@ impl<C: Clock + Send + Sync + 'static> Tokens<C> {
 
 /// A wait for a turn.
 #[derive(Debug)]
-pub struct ModelTurn<C: Clock + Send + Sync + 'static>(ModelAcquire<C>);
+pub struct ModelTurn<C: Clock + Send + Sync + 'static> {
+    wait: ModelAcquire<C>,
+    model: ModelHandle<C>,
+    estimate: Usage,
+    deadline: u64,
+}
 
 impl<C: Clock + Send + Sync + 'static> Future for ModelTurn<C> {
     type Output = Result<Permit<C>, ThrottleError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map_err(ThrottleError::from)
+        loop {
+            match ready!(Pin::new(&mut self.wait).poll(context)) {
+                // A pause has begun after the call had its turn.
+                Ok(permit) if !self.model.paused().is_zero() => {
+                    permit.cancel();
+                    self.wait = self.model.acquire(self.estimate).until(self.deadline);
+                }
+                granted => return Poll::Ready(granted.map_err(ThrottleError::from)),
+            }
+        }
     }
 }
 
 /// A call to a model that a server has begun to answer, in the extensions of its response: for the usage that is known
 /// when the body has ended. Clones are the same call.
 ///
-/// It is in every response that is no [refusal](crate::FromHeaders) and whose headers have no usage, whatever its status.
+/// It is in every response that is no [refusal](crate::FromHeaders) and whose headers have no usage, whatever its status;
+/// but not in one after which the call was to be [repeated](crate::client::Retries), and which is returned because the retry
+/// could not leave in time: that call is over, charged for its estimate.
+///
 /// While any clone is kept, the call counts as one in flight: if the quota of the model has
 /// [`max_parallel_requests`](brimful::model::ModelQuota::max_parallel_requests), take it out of the response, and drop it
 /// with the body. A response that is kept keeps it too.

@@ -12,8 +12,11 @@ use super::answer::{Answer, Outcome};
 ///
 /// A retry takes its turn as any call does: behind the others, after the pause, and charged to the same quota. It is made
 /// if it leaves before the [deadline](crate::client::ThrottleLayerBuilder::wait_up_to) of its call. If it is not made, the
-/// call ends with the refusal. Before its turn, a retry waits for the service to be ready, for as long as that takes; if
-/// the deadline is over then, it is not made.
+/// call ends with the refusal. Before its turn, a retry waits for the service to be ready; if it is
+/// not ready by the deadline, the retry is not made.
+///
+/// While a retry waits, the refusal is kept with its body, which is not read. A client that needs the body's end for its
+/// next call, because it has one connection for all, is not ready before the deadline then.
 ///
 /// Without a budget, each refused call becomes several, when the server can bear them least. All clones of a layer share a
 /// budget, to which each call adds a [share](Retries::share) of a retry, and a [quota](Retries::floor) a few.

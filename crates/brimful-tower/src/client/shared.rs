@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brimful::{Clock, RateLimiter, Tokens};
+use brimful::{Clock, OwnedAcquire, Quota, RateLimiter, Tokens};
 
 use super::answer::Pauses;
+
+/// The clock of a limiter.
+type AnyClock = Arc<dyn Clock + Send + Sync>;
+
+/// A future that is ready at a time.
+pub(super) type Timer = OwnedAcquire<AnyClock>;
 
 /// The state that all clones of a middleware share.
 pub(super) struct Shared<P, R> {
@@ -18,7 +24,7 @@ pub(super) struct Shared<P, R> {
 
 /// The retries that all calls together have left.
 pub(super) struct Budget {
-    pub(super) left: RateLimiter<Arc<dyn Clock + Send + Sync>>,
+    pub(super) left: RateLimiter<AnyClock>,
     /// The retries that each call adds.
     pub(super) share: Tokens,
 }
@@ -43,6 +49,15 @@ impl<P, R> Shared<P, R> {
 pub(super) struct Retry(Option<Arc<Budget>>);
 
 impl Retry {
+    /// Returns a timer for a time of the clock: a limiter has those of all clocks, and that of the system.
+    pub(super) fn timer(&self, at: u64) -> Timer {
+        let clock = self.0.as_ref().expect("it is not spent yet").left.clock().clone();
+        let time = at.saturating_sub(clock.now());
+        let limiter = RateLimiter::with_clock(Quota::per_second(1), clock);
+        limiter.pause_for(Duration::from_nanos(time));
+        Arc::new(limiter).acquire_n_owned(1)
+    }
+
     /// The call leaves.
     pub(super) fn spend(mut self) {
         self.0 = None;

@@ -1,52 +1,27 @@
-//! [`Turns`]: the calls that the middleware makes to a limiter.
+//! [`Turns`]: the limiters that give each call of a client its turn.
 
-use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 
-use brimful::{
-    AcquireError, Clock, CompositeAcquireError, Granted, KeyedCompositeLimiter, KeyedRateLimiter, OwnedAcquire,
-    OwnedCompositeAcquire, Quota,
-};
+use brimful::{Clock, KeyedCompositeLimiter, KeyedRateLimiter, Quota};
 
 use super::error::ThrottleError;
+use crate::limits::Calls;
 
 /// A limiter that gives each call of a key its turn: a [`KeyedRateLimiter`], a
-/// [`KeyedCompositeLimiter`], or [`HostLimits`](crate::client::HostLimits). A call takes
-/// one token.
+/// [`KeyedCompositeLimiter`], or [`HostLimits`](crate::client::HostLimits); or, with the feature `redis`, a
+/// `RedisRateLimiter` or a `LeasedRateLimiter`, whose calls have no order. A call takes one token.
 ///
 /// It is implemented for these only.
-pub trait Turns<K>: Sealed + Send + Sync + 'static {
+pub trait Turns<K>: Calls<K, Error: Into<ThrottleError>> {
     /// The clock of the limiter.
     type Clock: Clock + Clone + Send + Sync + 'static;
-
-    /// A wait for a turn.
-    type Wait: Future<Output = Result<Granted, Self::Error>> + Unpin + Send;
-
-    /// The reason for which a wait ended in vain.
-    type Error: Into<ThrottleError>;
 
     /// Returns the clock.
     fn clock(&self) -> &Self::Clock;
 
-    /// Takes a turn, if none waits and the token is there.
-    fn try_take(&self, key: &K) -> bool;
-
-    /// Waits for a turn, in order of arrival, until a deadline of the clock.
-    fn wait(&self, key: &K, deadline: u64) -> Self::Wait;
-
-    /// Gives back the turn of a call that did not leave.
-    fn give_back(&self, key: &K);
-
     /// Returns the quota of the key with the highest rate.
     fn fastest(&self, key: &K) -> Quota;
 }
-
-/// Keeps others from implementing [`Turns`].
-pub trait Sealed {}
-
-impl<K, C, S> Sealed for KeyedRateLimiter<K, C, S> {}
-
-impl<K, C, S> Sealed for KeyedCompositeLimiter<K, C, S> {}
 
 impl<K, C, S> Turns<K> for KeyedRateLimiter<K, C, S>
 where
@@ -55,24 +30,9 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     type Clock = C;
-    type Wait = OwnedAcquire<C>;
-    type Error = AcquireError;
 
     fn clock(&self) -> &C {
         self.clock()
-    }
-
-    #[inline]
-    fn try_take(&self, key: &K) -> bool {
-        self.allow(key)
-    }
-
-    fn wait(&self, key: &K, deadline: u64) -> OwnedAcquire<C> {
-        self.acquire_n_owned(key, 1).until(deadline)
-    }
-
-    fn give_back(&self, key: &K) {
-        self.key(key).add_tokens(1);
     }
 
     fn fastest(&self, _: &K) -> Quota {
@@ -87,28 +47,59 @@ where
     S: BuildHasher + Send + Sync + 'static,
 {
     type Clock = C;
-    type Wait = OwnedCompositeAcquire<C>;
-    type Error = CompositeAcquireError;
 
     fn clock(&self) -> &C {
         self.clock()
     }
 
-    #[inline]
-    fn try_take(&self, key: &K) -> bool {
-        self.allow(key)
-    }
-
-    fn wait(&self, key: &K, deadline: u64) -> OwnedCompositeAcquire<C> {
-        self.acquire_owned(key).until(deadline)
-    }
-
-    fn give_back(&self, key: &K) {
-        self.key(key).add_tokens(1);
-    }
-
     fn fastest(&self, _: &K) -> Quota {
         fastest(self.quotas().iter().map(|(name, quota)| self.quota(name).unwrap_or(quota)))
+    }
+}
+
+#[cfg(feature = "redis")]
+mod shared {
+    use std::borrow::Borrow;
+    use std::fmt::Display;
+
+    use brimful::QuantaClock;
+    use brimful_redis::engine::Store;
+    use brimful_redis::{LeasedRateLimiter, RedisRateLimiter};
+
+    use super::{Hash, Quota, Turns, fastest};
+
+    impl<K, Q, S> Turns<K> for RedisRateLimiter<Q, S>
+    where
+        K: Borrow<Q>,
+        Q: Display + ?Sized + 'static,
+        S: Store,
+    {
+        type Clock = QuantaClock;
+
+        fn clock(&self) -> &QuantaClock {
+            &QuantaClock
+        }
+
+        fn fastest(&self, _: &K) -> Quota {
+            fastest(self.quotas().as_slice().iter().copied())
+        }
+    }
+
+    impl<K, Q, S> Turns<K> for LeasedRateLimiter<Q, S>
+    where
+        K: Borrow<Q>,
+        Q: Display + Hash + ?Sized + 'static,
+        S: Store,
+    {
+        type Clock = QuantaClock;
+
+        fn clock(&self) -> &QuantaClock {
+            &QuantaClock
+        }
+
+        fn fastest(&self, _: &K) -> Quota {
+            fastest(self.quotas().as_slice().iter().copied())
+        }
     }
 }
 

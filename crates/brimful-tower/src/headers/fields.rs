@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use brimful::{Decision, Quota};
+use brimful::Quota;
 use http::HeaderMap;
 
 use super::decided::Decided;
+use super::limit_decision::LimitDecision;
 use super::structured::List;
 use super::values::{Field, Values, Writer};
 use super::window::window;
@@ -59,15 +60,7 @@ pub enum IetfDraft {
 /// ```
 pub fn headers<'a>(decision: impl Into<Decided<'a>>) -> Headers<'a> {
     let decided = decision.into();
-    let refused = (!decided.allowed()).then(|| decided.retry_after());
-    Headers {
-        decided,
-        refused,
-        policy: "default",
-        quotas: None,
-        draft: Some(IetfDraft::default()),
-        x_rate_limit: false,
-    }
+    Headers::new(decided, (!decided.allowed()).then(|| decided.retry_after()))
 }
 
 /// A function that returns the quota of a policy.
@@ -88,6 +81,11 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    pub(crate) fn new(decided: Decided<'a>, refused: Option<Option<Duration>>) -> Self {
+        let draft = Some(IetfDraft::default());
+        Headers { decided, refused, policy: "default", quotas: None, draft, x_rate_limit: false }
+    }
+
     /// Sets the name of the policy for a decision on one limit, which has no name itself: by default `default`.
     ///
     /// Bytes that are not printable ASCII are written as `%` and two digits.
@@ -152,7 +150,7 @@ impl<'a> Headers<'a> {
             values.write(Field::RateLimitPolicy, |text| self.write_policies(&mut List::new(text)));
             values.write(Field::RateLimit, |text| self.write_limits(&mut List::new(text)));
         }
-        if let Some(tightest) = self.decided.tightest().filter(|_| self.x_rate_limit) {
+        if let Some(tightest) = self.x_rate_limit.then(|| self.decided.tightest()).flatten() {
             values.write(Field::XLimit, |text| text.push_number(tightest.limit().into()));
             values.write(Field::XRemaining, |text| text.push_number(tightest.remaining().into()));
             if let Some(wait) = tightest.reset_after() {
@@ -165,24 +163,24 @@ impl<'a> Headers<'a> {
     fn write_policies(&self, policies: &mut List<'_>) {
         for (name, decision) in self.decided.limits() {
             let name = name.unwrap_or(self.policy);
-            let policy = policies.item(name).parameter("q", decision.limit().into());
+            let policy = policies.item(name).parameter(b'q', decision.limit().into());
             if let Some(window) = self.quotas.and_then(|quotas| quotas(name)).as_ref().and_then(window) {
-                policy.parameter("w", window);
+                policy.parameter(b'w', window);
             }
         }
     }
 
     fn write_limits(&self, limits: &mut List<'_>) {
         for (name, decision) in self.decided.limits() {
-            let limit = limits.item(name.unwrap_or(self.policy)).parameter("r", decision.remaining().into());
+            let limit = limits.item(name.unwrap_or(self.policy)).parameter(b'r', decision.remaining().into());
             if let Some(time) = self.time(decision) {
-                limit.parameter("t", time);
+                limit.parameter(b't', time);
             }
         }
     }
 
     /// Returns the time of a limit in `RateLimit`, in seconds. Never after `Retry-After`, as the draft demands.
-    fn time(&self, decision: &Decision) -> Option<u64> {
+    fn time(&self, decision: LimitDecision<'_>) -> Option<u64> {
         let time = if decision.allowed() { decision.reset_after() } else { decision.retry_after() };
         let time = seconds(time?);
         match self.refused {

@@ -5,6 +5,7 @@
 
 mod decided;
 mod fields;
+mod limit_decision;
 mod structured;
 mod text;
 mod values;
@@ -12,4 +13,5 @@ mod window;
 
 pub use decided::Decided;
 pub use fields::{Headers, IetfDraft, headers};
+pub use limit_decision::LimitDecision;
 pub(crate) use values::Values;

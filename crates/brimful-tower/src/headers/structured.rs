@@ -18,7 +18,13 @@ impl<'a> List<'a> {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.out.push(b", ");
         }
-        write_string(self.out, text.as_bytes());
+        self.out.push(b"\"");
+        if text.bytes().all(is_plain) {
+            self.out.push(text.as_bytes());
+        } else {
+            write_escaped(self.out, text.as_bytes());
+        }
+        self.out.push(b"\"");
         Item(self.out)
     }
 }
@@ -27,23 +33,22 @@ impl<'a> List<'a> {
 pub(super) struct Item<'a>(&'a mut Text);
 
 impl Item<'_> {
-    /// Adds a parameter, unless its number is above the greatest of a structured field, 10¹⁵ − 1.
-    pub(super) fn parameter(self, key: &str, number: u64) -> Self {
+    /// Adds a parameter, whose key is one letter, unless its number is above the greatest of a structured field, 10¹⁵ − 1.
+    #[inline]
+    pub(super) fn parameter(self, key: u8, number: u64) -> Self {
         if number < 1_000_000_000_000_000 {
-            self.0.push(b";");
-            self.0.push(key.as_bytes());
-            self.0.push(b"=");
+            self.0.push(&[b';', key, b'=']);
             self.0.push_number(number);
         }
         self
     }
 }
 
-/// Writes a string in quotation marks. A string has only the printable characters of ASCII, so that each byte of
-/// another one is written as `%` and two digits, as in a URI.
-fn write_string(out: &mut Text, text: &[u8]) {
+/// Writes the inside of a string. It has only the printable characters of ASCII, so that each byte of another one is written
+/// as `%` and two digits, as in a URI.
+#[cold]
+fn write_escaped(out: &mut Text, text: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    out.push(b"\"");
     // A part without escapes is written at once.
     for part in text.chunk_by(|a, b| is_plain(*a) && is_plain(*b)) {
         match *part {
@@ -54,7 +59,6 @@ fn write_string(out: &mut Text, text: &[u8]) {
             _ => out.push(part),
         }
     }
-    out.push(b"\"");
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -69,8 +73,8 @@ mod tests {
     fn strings_are_escaped() {
         let mut text = Text::new();
         let mut list = List::new(&mut text);
-        list.item("daily").parameter("q", 1).parameter("w", 86_400);
-        list.item("a\"b\\c").parameter("q", 999_999_999_999_999).parameter("w", 1_000_000_000_000_000);
+        list.item("daily").parameter(b'q', 1).parameter(b'w', 86_400);
+        list.item("a\"b\\c").parameter(b'q', 999_999_999_999_999).parameter(b'w', 1_000_000_000_000_000);
         list.item("");
         list.item("ü,\n;~ …");
         let expected = r#""daily";q=1;w=86400, "a\"b\\c";q=999999999999999, "", "%C3%BC,%0A;~ %E2%80%A6""#;

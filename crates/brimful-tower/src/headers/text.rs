@@ -32,6 +32,7 @@ impl Text {
         if self.long.is_empty() { self.short.len } else { self.long.len() }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, text: &[u8]) {
         let end = self.short.len + text.len();
         match self.short.bytes.get_mut(self.short.len..end) {
@@ -39,27 +40,35 @@ impl Text {
                 place.copy_from_slice(text);
                 self.short.len = end;
             }
-            _ => {
-                if self.long.is_empty() {
-                    self.long.extend(self.short.as_ref());
-                }
-                self.long.extend(text);
-            }
+            _ => self.push_long(text),
         }
     }
 
+    #[cold]
+    fn push_long(&mut self, text: &[u8]) {
+        if self.long.is_empty() {
+            self.long.extend(self.short.as_ref());
+        }
+        self.long.extend(text);
+    }
+
     /// Writes a number in decimal digits.
+    #[inline]
     pub(super) fn push_number(&mut self, mut number: u64) {
         // A `u64` has 20 digits at most.
         let (mut digits, mut begin) = ([0; 20], 20);
-        loop {
-            begin -= 1;
-            digits[begin] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break self.push(&digits[begin..]);
-            }
+        while number >= 10 {
+            let pair = (number % 100) as u8;
+            digits[begin - 2..begin].copy_from_slice(&[b'0' + pair / 10, b'0' + pair % 10]);
+            begin -= 2;
+            number /= 100;
         }
+        // An odd number of digits, or zero.
+        if number > 0 || begin == 20 {
+            begin -= 1;
+            digits[begin] = b'0' + number as u8;
+        }
+        self.push(&digits[begin..]);
     }
 
     /// Returns the text. Its parts share its memory.

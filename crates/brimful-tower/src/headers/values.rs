@@ -1,7 +1,5 @@
 //! [`Values`]: headers whose values share one allocation.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
@@ -63,34 +61,38 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    /// Returns the names, and the places of the values in the text.
-    fn places(&self) -> impl Iterator<Item = (&'static HeaderName, Range<usize>)> {
-        let begins = [0].into_iter().chain(self.ends);
-        let places = begins.zip(self.ends).map(|(begin, end)| begin as usize..end as usize);
-        NAMES.iter().zip(places).filter(|(_, place)| !place.is_empty())
-    }
-
-    fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, HeaderValue)> {
-        // Printable ASCII is a value.
-        self.places()
-            .filter_map(|(name, place)| Some((name, HeaderValue::from_maybe_shared(self.text.slice(place)).ok()?)))
+    /// Passes on each header. The last value takes the text with it.
+    #[inline]
+    fn each(mut self, mut add: impl FnMut(&'static HeaderName, HeaderValue)) {
+        let mut begin = 0;
+        for (name, end) in NAMES.iter().zip(self.ends) {
+            if end == begin {
+                continue;
+            }
+            let value = self.text.split_to((end - begin) as usize);
+            begin = end;
+            // Printable ASCII is a value.
+            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
+                add(name, value);
+            }
+        }
     }
 
     /// Adds the headers to a map that has none of them.
-    pub(super) fn insert_into(&self, map: &mut HeaderMap) {
-        self.fields().for_each(|(name, value)| drop(map.insert(name, value)));
+    pub(super) fn insert_into(self, map: &mut HeaderMap) {
+        self.each(|name, value| drop(map.insert(name, value)));
     }
 
     /// Adds the headers to a map: see [`Headers::write_to`](super::fields::Headers::write_to).
-    pub(crate) fn merge_into(&self, map: &mut HeaderMap) {
-        map.reserve(self.places().count());
-        for (name, value) in self.fields() {
+    pub(crate) fn merge_into(self, map: &mut HeaderMap) {
+        map.reserve(FIELDS);
+        self.each(|name, value| {
             let is_list = [Field::RateLimitPolicy, Field::RateLimit].iter().any(|&list| NAMES[list as usize] == *name);
             if is_list {
                 map.append(name, value);
             } else {
                 map.entry(name).or_insert(value);
             }
-        }
+        });
     }
 }

@@ -16,7 +16,7 @@ type WallTime = std::time::SystemTime;
 ///
 /// | headers | read as |
 /// |---|---|
-/// | `Retry-After`, in seconds or as a date; `retry-after-ms`; with status 429, 403 or 503 | the time to retry |
+/// | `Retry-After`, in seconds, as seconds since 1970, or as a date; `retry-after-ms`; with status 429, 403 or 503 | the time to retry |
 /// | `x-ratelimit-*-requests` and `-tokens`, of `OpenAI` and others: `6m0s`, `12ms` | requests and tokens per minute |
 /// | `anthropic-ratelimit-*`, with dates of RFC 3339 | requests, tokens, input and output tokens per minute |
 /// | `x-ratelimit-*`, of GitHub, Discord and others, in seconds or as seconds since 1970, and `x-ratelimit-reset-after` before `x-ratelimit-reset` | requests per minute |
@@ -51,7 +51,8 @@ type WallTime = std::time::SystemTime;
 /// ```
 pub trait FromHeaders: Sized {
     /// Returns the hints of a response, from its status and headers, and the current time. If the response has a `Date`,
-    /// times since 1970 and dates count from that, because it is of the server's clock.
+    /// times since 1970 and dates count from that, and from its `Age` if a cache kept it, because it is of the server's
+    /// clock. A `Date` before 2001 is that of no clock.
     fn from_headers(status: StatusCode, headers: &HeaderMap, now: WallTime) -> Self;
 }
 
@@ -67,8 +68,8 @@ impl FromHeaders for ServerHints {
             return if status == StatusCode::TOO_MANY_REQUESTS { hints.refused() } else { hints };
         }
         // The server's clock, by which it wrote the other dates.
-        let date = vendors::text(headers, "date").and_then(|text| httpdate::parse_http_date(text).ok());
-        let now = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()).unwrap_or(now);
+        let date = vendors::text(headers, "date");
+        let now = date.and_then(|date| time::of_response(date, vendors::text(headers, "age"))).unwrap_or(now);
         // After another status, it is about this request alone.
         let is_for_all =
             [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
@@ -92,8 +93,9 @@ impl FromHeaders for ServerHints {
     }
 }
 
-/// Returns the time to retry: the exact one of `retry-after-ms`, if there is one.
+/// Returns the time to retry: the exact one of `retry-after-ms`, if there is one; one of zero only if there is no other.
 fn retry_after(headers: &HeaderMap, now: Duration) -> Option<Duration> {
     let millis = vendors::text(headers, "retry-after-ms").and_then(time::milliseconds);
-    millis.or_else(|| time::retry_after(vendors::text(headers, "retry-after")?, now))
+    let after = || time::retry_after(vendors::text(headers, "retry-after")?, now);
+    millis.filter(|time| !time.is_zero()).or_else(after).or(millis)
 }

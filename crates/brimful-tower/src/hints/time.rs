@@ -8,10 +8,24 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// A number of seconds from which it is not a time from now, but a time since 1970: 2001-09-09.
 const FIRST_EPOCH: u64 = 1_000_000_000;
 
-/// Reads the time of `Retry-After`, from now: a number of seconds, or a date of HTTP. A date in the past is no time.
+/// Reads the time of `Retry-After`, from now: a number of seconds, from now or since 1970, or a date of HTTP. A date in the
+/// past is no time.
 pub(super) fn retry_after(text: &str, now: Duration) -> Option<Duration> {
-    let date = || httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok();
-    duration(text).or_else(|| date().map(|date| date.saturating_sub(now))).map(|time| time.min(LONGEST))
+    let since_1970 = number_since_1970(text).or_else(|| date(text));
+    let time = since_1970.map(|time| time.saturating_sub(now)).or_else(|| duration(text))?;
+    Some(time.min(LONGEST))
+}
+
+/// Reads a date of HTTP, as the time since 1970.
+pub(super) fn date(text: &str) -> Option<Duration> {
+    httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()
+}
+
+/// Returns the time of the server's clock, by the `Date` of a response, and its `Age` in seconds if a cache kept it. A date
+/// before 2001 is that of a server without a clock.
+pub(super) fn of_response(date_text: &str, age: Option<&str>) -> Option<Duration> {
+    let date = date(date_text).filter(|date| date.as_secs() >= FIRST_EPOCH)?;
+    Some(date.saturating_add(Duration::from_secs(age.and_then(number).unwrap_or(0))))
 }
 
 /// Reads a number of milliseconds.
@@ -27,16 +41,20 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 /// Reads the time at which a limit is reset, from now: seconds, perhaps with a fraction, or milliseconds, since 1970; a
 /// date of RFC 3339; a number of seconds; or a duration such as `6m0s`.
 pub(super) fn reset(text: &str, now: Duration) -> Option<Duration> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_decimal = fraction.bytes().all(|byte| byte.is_ascii_digit());
-    let since_1970 = match number(whole).filter(|_| is_decimal) {
-        Some(millis) if millis >= FIRST_EPOCH * 1_000 => Some(epoch(millis, fraction, 1_000_000)),
-        Some(seconds) if seconds >= FIRST_EPOCH => Some(epoch(seconds, fraction, 1_000_000_000)),
-        Some(_) => None,
-        None => rfc3339(text),
-    };
+    let since_1970 = number_since_1970(text).or_else(|| rfc3339(text));
     let time = since_1970.map(|time| time.saturating_sub(now)).or_else(|| duration(text))?;
     Some(time.min(LONGEST))
+}
+
+/// Reads a number that is too large to be of seconds from now: one of seconds or milliseconds since 1970.
+fn number_since_1970(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_decimal = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    match number(whole).filter(|_| is_decimal)? {
+        millis if millis >= FIRST_EPOCH * 1_000 => Some(epoch(millis, fraction, 1_000_000)),
+        seconds if seconds >= FIRST_EPOCH => Some(epoch(seconds, fraction, 1_000_000_000)),
+        _ => None,
+    }
 }
 
 /// Returns a number of units, in nanoseconds, and a fraction of one.
@@ -228,6 +246,10 @@ mod tests {
             ("20", millis(20_000)),
             ("0", millis(0)),
             ("1.5", millis(1_500)),
+            ("1715940360", millis(60_000)),
+            ("1715940301250", millis(1_250)),
+            ("1715940299", millis(0)),
+            ("999999999", Some(LONGEST)),
             ("99999999999999999999", Some(LONGEST)),
             ("Fri, 17 May 2024 10:05:30 GMT", millis(30_000)),
             ("Friday, 17-May-24 10:05:30 GMT", millis(30_000)),

@@ -95,8 +95,9 @@ impl<T: Send + Sync + 'static> KeyExtractor for ClientAddress<T> {
     }
 
     fn ignores_proxies(&self, head: &RequestHead<'_>) -> bool {
+        let is_client = |peer: IpAddr| self.proxies.client(peer, head.headers) == peer.to_canonical();
         let peer = head.extensions.get::<T>().map(self.peer);
-        !self.is_behind || peer.is_some_and(|peer| !self.proxies.knows(peer))
+        !self.is_behind || (!self.proxies.are_none() && peer.is_some_and(is_client))
     }
 }
 

@@ -38,8 +38,9 @@ pub trait KeyExtractor {
     /// [`MissingKey`], if the request has none.
     fn key(&self, head: &RequestHead<'_>) -> Result<Self::Key, MissingKey>;
 
-    /// Returns whether the key of this request is the address of the peer, and forwarding headers are not read: by default
-    /// rather than by choice, or because the peer is not one of the trusted proxies. The
+    /// Returns whether the key of this request is the address of the peer, although it may have come through a proxy: by
+    /// default rather than by choice, because the peer is not one of the trusted proxies, or because they have not written the
+    /// header that is read. The
     /// [check BT001](crate::checks#bt001) asks for it, of the first requests that have such headers.
     fn ignores_proxies(&self, head: &RequestHead<'_>) -> bool {
         let _ = head;

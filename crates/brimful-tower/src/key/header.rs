@@ -15,7 +15,10 @@ use super::missing::MissingKey;
 /// for each: `Authorization: Bearer k1`, `bearer k1` and `Bearer  k1` are three keys. Let the layer that verifies the value
 /// insert whom it has found, and limit by an [`ExtensionKey`](crate::key::ExtensionKey).
 ///
-/// A request with several such headers has no key, because the server may use another one of them than the first.
+/// A request with several such headers has no key, because the server may use another one of them than the first. It is
+/// refused with 400, also by a layer that [admits](crate::key::OnMissingKey::Admit) requests without the header. HTTP/2 allows
+/// a client to send `Cookie` in several lines: for a cookie, use a [`KeyFn`](crate::key::KeyFn) that looks for it in all of
+/// them.
 #[derive(Clone, Debug)]
 pub struct HeaderKey(HeaderName);
 

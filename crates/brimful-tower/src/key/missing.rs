@@ -53,6 +53,11 @@ impl MissingKey {
         }
     }
 
+    /// Returns whether the key is there, but is not one.
+    pub(crate) fn is_repeated(&self) -> bool {
+        matches!(self.0, Reason::Repeated(_))
+    }
+
     /// Returns the text for a client. How to set a server up is nothing for clients.
     pub(crate) fn text_for_client(&self) -> Cow<'static, str> {
         match self.status().is_server_error() {
@@ -98,6 +103,10 @@ pub enum OnMissingKey {
     #[default]
     Refuse,
     /// Admit it, without a limit. If the key is something that the client sends, such as a header, a client has no limit
-    /// if it leaves the key out.
+    /// if it leaves the key out. So the server must not serve such a request as that of a known client.
+    ///
+    /// A request that has the [header](crate::key::HeaderKey) of its key several times is refused all the same, with 400: the
+    /// server may use one of them, and the request must not be without a limit. An error that a
+    /// [`KeyFn`](crate::key::KeyFn) makes by [`MissingKey::new`] is admitted, whatever its reason.
     Admit,
 }

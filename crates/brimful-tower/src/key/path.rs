@@ -10,9 +10,13 @@ use super::missing::MissingKey;
 
 /// The key is the path of the request, without its query.
 ///
-/// It is the path as the client sent it. Two spellings of one path, such as `/a` and `/%61`, are two keys, and each value
-/// within a path is a key of its own. For a limit for each route, use a [`KeyFn`](crate::key::KeyFn) of the route that
-/// the router found.
+/// It is the path of the request as it comes to the layer. Two spellings of one path, such as `/a` and `/%61`, are two keys,
+/// and each value within a path is a key of its own. For a limit for each route, use a [`KeyFn`](crate::key::KeyFn) of the
+/// route that the router found.
+///
+/// Within a router that cuts off the beginning of paths, as axum's does for the routes of `nest`, the key is the rest, and the
+/// routes `/a/x` and `/b/x` of two such routers share it: add the layer to the outer router, or use a `KeyFn` of axum's
+/// extension `OriginalUri`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PathKey;
 

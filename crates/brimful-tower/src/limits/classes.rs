@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use brimful::{Quota, Tokens};
 
-use super::calls::Calls;
+use super::calls::{Begun, Calls, Longest, Numbers};
 use crate::headers::Decided;
 
 /// A limiter for each class of requests: for each tier of clients, for reads and writes.
@@ -95,18 +94,20 @@ where
 {
     type Decision = L::Decision;
     type Outcome = L::Outcome;
+    type Deciding = L::Deciding;
     type Held = L::Held;
     type Wait = L::Wait;
     type Granted = L::Granted;
     type Error = L::Error;
 
     #[inline]
-    fn decide(self: &Arc<Self>, (class, key): &(T, K), cost: Tokens) -> L::Outcome {
-        self.limiter(class).decide(key, cost)
-    }
-
-    fn has(&self, (class, key): &(T, K), cost: Tokens) -> bool {
-        self.limiter(class).has(key, cost)
+    fn decide(
+        self: &Arc<Self>,
+        (class, key): &(T, K),
+        cost: Tokens,
+        pays_later: bool,
+    ) -> Begun<L::Outcome, L::Deciding> {
+        self.limiter(class).decide(key, cost, pays_later)
     }
 
     #[inline]
@@ -115,29 +116,61 @@ where
     }
 
     #[inline]
-    fn permit(outcome: &mut L::Outcome) -> Option<L::Held> {
-        L::permit(outcome)
+    fn decision(outcome: L::Outcome) -> L::Decision {
+        L::decision(outcome)
     }
 
     #[inline]
-    fn decision(outcome: L::Outcome) -> L::Decision {
-        L::decision(outcome)
+    fn held(
+        self: &Arc<Self>,
+        (class, key): &(T, K),
+        taken: Tokens,
+        outcome: &mut L::Outcome,
+        settles: bool,
+    ) -> Option<L::Held> {
+        self.limiter(class).held(key, taken, outcome, settles)
+    }
+
+    fn wait(
+        self: &Arc<Self>,
+        (class, key): &(T, K),
+        cost: Tokens,
+        longest: Longest,
+        refused: Option<&L::Decision>,
+    ) -> L::Wait {
+        self.limiter(class).wait(key, cost, longest, refused)
+    }
+
+    fn granted(self: &Arc<Self>, (class, key): &(T, K), cost: Tokens, granted: L::Granted) -> Option<L::Held> {
+        self.limiter(class).granted(key, cost, granted)
+    }
+}
+
+impl<T, K, L> Numbers<(T, K)> for Classes<T, L>
+where
+    T: PartialEq + Send + Sync + 'static,
+    L: Numbers<K>,
+{
+    const KEEPS_PLACES: bool = L::KEEPS_PLACES;
+
+    fn has(&self, (class, key): &(T, K), cost: Tokens) -> bool {
+        self.limiter(class).has(key, cost)
     }
 
     fn decided(decision: &L::Decision) -> Option<Decided<'_>> {
         L::decided(decision)
     }
 
-    fn wait(self: &Arc<Self>, (class, key): &(T, K), cost: Tokens, longest: Duration) -> L::Wait {
-        self.limiter(class).wait(key, cost, longest)
+    fn look(self: &Arc<Self>, (class, key): &(T, K)) -> Option<L::Decision> {
+        self.limiter(class).look(key)
     }
 
-    fn granted(granted: L::Granted) -> Option<L::Held> {
-        L::granted(granted)
+    fn of_wait(granted: &L::Granted) -> Option<L::Decision> {
+        L::of_wait(granted)
     }
 
-    fn hold(self: &Arc<Self>, (class, key): &(T, K), taken: Tokens) -> Option<L::Held> {
-        self.limiter(class).hold(key, taken)
+    fn is_degraded(decision: &L::Decision) -> bool {
+        L::is_degraded(decision)
     }
 
     fn quota(&self, (class, key): &(T, K), policy: &str) -> Option<Quota> {

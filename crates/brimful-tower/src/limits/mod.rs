@@ -5,7 +5,9 @@ mod classes;
 mod limiter;
 mod permits;
 mod rates;
+#[cfg(feature = "redis")]
+mod shared;
 
-pub(crate) use calls::{Calls, Held, Vain};
+pub(crate) use calls::{Begun, Calls, Held, Longest, Never, Numbers, Vain};
 pub use classes::Classes;
 pub use limiter::Limiter;

@@ -9,7 +9,7 @@ use brimful::{
     TryAcquirePermitError,
 };
 
-use super::calls::{Calls, Held, Vain};
+use super::calls::{Begun, Calls, Held, Longest, Never, Numbers, Vain, set_longest};
 use crate::headers::Decided;
 
 impl Vain for AcquirePermitError {
@@ -29,9 +29,7 @@ impl Vain for AcquirePermitError {
 impl<C: Clock + Send + Sync + 'static> Held for OwnedPermit<C> {
     const LASTS: bool = true;
 
-    fn settle(self, _: Tokens) -> Tokens {
-        Tokens::ZERO
-    }
+    fn settle(self, _: Tokens, _: impl FnOnce(Tokens) + Send + 'static) {}
 }
 
 type Decision = Result<(), TryAcquirePermitError>;
@@ -41,86 +39,90 @@ type Outcome<C> = Result<Option<OwnedPermit<C>>, TryAcquirePermitError>;
 
 /// Takes a permit, unless the cost is zero.
 #[inline]
-fn decide<C>(cost: Tokens, take: impl FnOnce() -> Result<OwnedPermit<C>, TryAcquirePermitError>) -> Outcome<C> {
-    if cost.is_zero() { Ok(None) } else { take().map(Some) }
+fn decide<C>(
+    cost: Tokens,
+    take: impl FnOnce() -> Result<OwnedPermit<C>, TryAcquirePermitError>,
+) -> Begun<Outcome<C>, Never<Outcome<C>>> {
+    Begun::Now(if cost.is_zero() { Ok(None) } else { take().map(Some) })
 }
 
-/// The calls that do not depend on the key.
-macro_rules! same {
-    () => {
-        type Decision = Decision;
-        type Outcome = Outcome<C>;
-        type Held = OwnedPermit<C>;
-        type Wait = OwnedAcquirePermit<C>;
-        type Granted = OwnedPermit<C>;
-        type Error = AcquirePermitError;
+/// The calls to a limit. The argument is the key, if the limit has keys.
+macro_rules! permits {
+    ([$($generics:tt)*] $limiter:ty, |$key:ident| $($argument:ident)?) => {
+        impl<C: Clock + Clone + Send + Sync + 'static, $($generics)*> Calls<K> for $limiter {
+            type Decision = Decision;
+            type Outcome = Outcome<C>;
+            type Deciding = Never<Outcome<C>>;
+            type Held = OwnedPermit<C>;
+            type Wait = OwnedAcquirePermit<C>;
+            type Granted = OwnedPermit<C>;
+            type Error = AcquirePermitError;
 
-        /// Costs are not settled, so that a request takes its permit at once.
-        fn has(&self, _: &K, _: Tokens) -> bool {
-            false
+            #[inline]
+            fn decide(self: &Arc<Self>, $key: &K, cost: Tokens, _: bool) -> Begun<Outcome<C>, Self::Deciding> {
+                decide(cost, || self.try_acquire_owned($($argument)?))
+            }
+
+            #[inline]
+            fn allowed(outcome: &Outcome<C>) -> bool {
+                outcome.is_ok()
+            }
+
+            #[inline]
+            fn decision(outcome: Outcome<C>) -> Decision {
+                outcome.map(drop)
+            }
+
+            #[inline]
+            fn held(
+                self: &Arc<Self>,
+                _: &K,
+                _: Tokens,
+                outcome: &mut Outcome<C>,
+                _: bool,
+            ) -> Option<OwnedPermit<C>> {
+                outcome.as_mut().ok()?.take()
+            }
+
+            fn wait(
+                self: &Arc<Self>,
+                $key: &K,
+                _: Tokens,
+                longest: Longest,
+                _: Option<&Decision>,
+            ) -> OwnedAcquirePermit<C> {
+                set_longest!(self.acquire_owned($($argument)?), longest)
+            }
+
+            fn granted(self: &Arc<Self>, _: &K, _: Tokens, granted: OwnedPermit<C>) -> Option<OwnedPermit<C>> {
+                Some(granted)
+            }
         }
 
-        #[inline]
-        fn allowed(outcome: &Outcome<C>) -> bool {
-            outcome.is_ok()
-        }
+        impl<C: Clock + Clone + Send + Sync + 'static, $($generics)*> Numbers<K> for $limiter {
+            /// A permit would be held for no response.
+            const KEEPS_PLACES: bool = false;
 
-        #[inline]
-        fn permit(outcome: &mut Outcome<C>) -> Option<OwnedPermit<C>> {
-            outcome.as_mut().ok()?.take()
-        }
+            /// Costs are not settled, so that a request takes its permit at once.
+            fn has(&self, _: &K, _: Tokens) -> bool {
+                false
+            }
 
-        #[inline]
-        fn decision(outcome: Outcome<C>) -> Decision {
-            outcome.map(drop)
-        }
+            fn decided(_: &Decision) -> Option<Decided<'_>> {
+                None
+            }
 
-        fn decided(_: &Decision) -> Option<Decided<'_>> {
-            None
-        }
+            fn look(self: &Arc<Self>, _: &K) -> Option<Decision> {
+                Some(Ok(()))
+            }
 
-        fn granted(granted: OwnedPermit<C>) -> Option<OwnedPermit<C>> {
-            Some(granted)
-        }
-
-        fn hold(self: &Arc<Self>, _: &K, _: Tokens) -> Option<OwnedPermit<C>> {
-            None
-        }
-
-        fn quota(&self, _: &K, _: &str) -> Option<Quota> {
-            None
+            fn quota(&self, _: &K, _: &str) -> Option<Quota> {
+                None
+            }
         }
     };
 }
 
-impl<K, C, S> Calls<K> for KeyedConcurrencyLimit<K, C, S>
-where
-    K: Hash + 'static,
-    C: Clock + Clone + Send + Sync + 'static,
-    S: BuildHasher + Send + Sync + 'static,
-{
-    same!();
-
-    #[inline]
-    fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> Outcome<C> {
-        decide(cost, || self.try_acquire_owned(key))
-    }
-
-    fn wait(self: &Arc<Self>, key: &K, _: Tokens, longest: Duration) -> OwnedAcquirePermit<C> {
-        self.acquire_owned(key).within(longest)
-    }
-}
-
-/// One limit for all keys.
-impl<K, C: Clock + Clone + Send + Sync + 'static> Calls<K> for ConcurrencyLimit<C> {
-    same!();
-
-    #[inline]
-    fn decide(self: &Arc<Self>, _: &K, cost: Tokens) -> Outcome<C> {
-        decide(cost, || self.try_acquire_owned())
-    }
-
-    fn wait(self: &Arc<Self>, _: &K, _: Tokens, longest: Duration) -> OwnedAcquirePermit<C> {
-        self.acquire_owned().within(longest)
-    }
-}
+permits!([K: Hash + 'static, S: BuildHasher + Send + Sync + 'static] KeyedConcurrencyLimit<K, C, S>, |key| key);
+// One limit for all keys.
+permits!([K] ConcurrencyLimit<C>, |_key|);

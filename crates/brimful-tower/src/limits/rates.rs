@@ -10,7 +10,7 @@ use brimful::{
     OwnedReservation, Quota, RateLimiter, Tokens,
 };
 
-use super::calls::{Calls, Held, Vain};
+use super::calls::{Begun, Calls, Held, Longest, Never, Numbers, Vain, set_longest};
 use crate::headers::Decided;
 
 impl Vain for AcquireError {
@@ -48,42 +48,38 @@ impl Vain for CompositeAcquireError {
 impl<C: Clock + Send + Sync + 'static> Held for OwnedReservation<C> {
     const LASTS: bool = false;
 
-    fn settle(self, cost: Tokens) -> Tokens {
-        self.commit(cost)
+    fn settle(self, cost: Tokens, uncharged: impl FnOnce(Tokens) + Send + 'static) {
+        uncharged(self.commit(cost));
     }
 }
 
 impl<C: Clock + Send + Sync + 'static> Held for OwnedCompositeReservation<C> {
     const LASTS: bool = false;
 
-    fn settle(self, cost: Tokens) -> Tokens {
-        self.commit(cost)
+    fn settle(self, cost: Tokens, uncharged: impl FnOnce(Tokens) + Send + 'static) {
+        uncharged(self.commit(cost));
     }
 }
 
-/// The calls to a limiter with keys, which all have the same form.
-macro_rules! keyed {
-    ($limiter:ident, $decision:ident, $wait:ident, $error:ident, $held:ident, |$this:ident, $policy:ident| $quota:expr) => {
-        impl<K, C, S> Calls<K> for $limiter<K, C, S>
-        where
-            K: Hash + 'static,
-            C: Clock + Clone + Send + Sync + 'static,
-            S: BuildHasher + Send + Sync + 'static,
-        {
+/// The calls to a limiter: of one quota or of several, with keys or without. The argument is the key, if it has keys.
+macro_rules! rates {
+    (
+        [$($generics:tt)*] $limiter:ty, |$key:ident| $($argument:ident)?,
+        $decision:ident, $wait:ident, $error:ident, $held:ident,
+        |$this:ident, $policy:ident| $quota:expr
+    ) => {
+        impl<C: Clock + Clone + Send + Sync + 'static, $($generics)*> Calls<K> for $limiter {
             type Decision = $decision;
             type Outcome = $decision;
+            type Deciding = Never<$decision>;
             type Held = $held<C>;
             type Wait = $wait<C>;
             type Granted = Granted;
             type Error = $error;
 
             #[inline]
-            fn decide(self: &Arc<Self>, key: &K, cost: Tokens) -> $decision {
-                (**self).decide(key, cost)
-            }
-
-            fn has(&self, key: &K, cost: Tokens) -> bool {
-                self.key(key).time_until(cost) == Some(Duration::ZERO)
+            fn decide(self: &Arc<Self>, $key: &K, cost: Tokens, _: bool) -> Begun<$decision, Self::Deciding> {
+                Begun::Now((**self).decide($($argument,)? cost))
             }
 
             #[inline]
@@ -92,29 +88,50 @@ macro_rules! keyed {
             }
 
             #[inline]
-            fn permit(_: &mut $decision) -> Option<$held<C>> {
-                None
+            fn decision(decision: $decision) -> $decision {
+                decision
             }
 
             #[inline]
-            fn decision(decision: $decision) -> $decision {
-                decision
+            fn held(
+                self: &Arc<Self>,
+                $key: &K,
+                taken: Tokens,
+                _: &mut $decision,
+                settles: bool,
+            ) -> Option<$held<C>> {
+                settles.then(|| self.settle_later($($argument,)? taken))
+            }
+
+            fn wait(
+                self: &Arc<Self>,
+                $key: &K,
+                cost: Tokens,
+                longest: Longest,
+                _: Option<&$decision>,
+            ) -> $wait<C> {
+                set_longest!(self.acquire_n_owned($($argument,)? cost), longest)
+            }
+
+            fn granted(self: &Arc<Self>, $key: &K, cost: Tokens, _: Granted) -> Option<$held<C>> {
+                Some(self.settle_later($($argument,)? cost))
+            }
+        }
+
+        impl<C: Clock + Clone + Send + Sync + 'static, $($generics)*> Numbers<K> for $limiter {
+            const KEEPS_PLACES: bool = true;
+
+            fn has(&self, $key: &K, cost: Tokens) -> bool {
+                self$(.key($argument))?.time_until(cost) == Some(Duration::ZERO)
             }
 
             fn decided(decision: &$decision) -> Option<Decided<'_>> {
                 Some(decision.into())
             }
 
-            fn wait(self: &Arc<Self>, key: &K, cost: Tokens, longest: Duration) -> $wait<C> {
-                self.acquire_n_owned(key, cost).within(longest)
-            }
-
-            fn granted(_: Granted) -> Option<$held<C>> {
-                None
-            }
-
-            fn hold(self: &Arc<Self>, key: &K, taken: Tokens) -> Option<$held<C>> {
-                Some(self.settle_later(key, taken))
+            fn look(self: &Arc<Self>, $key: &K) -> Option<$decision> {
+                // A cost of zero charges nothing.
+                Some((**self).decide($($argument,)? Tokens::ZERO))
             }
 
             fn quota(&self, _: &K, $policy: &str) -> Option<Quota> {
@@ -125,82 +142,24 @@ macro_rules! keyed {
     };
 }
 
-/// The calls to a limiter with one bucket of each quota for all keys.
-macro_rules! single {
-    ($limiter:ident, $decision:ident, $wait:ident, $error:ident, $held:ident, |$this:ident, $policy:ident| $quota:expr) => {
-        impl<K, C: Clock + Clone + Send + Sync + 'static> Calls<K> for $limiter<C> {
-            type Decision = $decision;
-            type Outcome = $decision;
-            type Held = $held<C>;
-            type Wait = $wait<C>;
-            type Granted = Granted;
-            type Error = $error;
-
-            #[inline]
-            fn decide(self: &Arc<Self>, _: &K, cost: Tokens) -> $decision {
-                (**self).decide(cost)
-            }
-
-            fn has(&self, _: &K, cost: Tokens) -> bool {
-                self.time_until(cost) == Some(Duration::ZERO)
-            }
-
-            #[inline]
-            fn allowed(decision: &$decision) -> bool {
-                decision.allowed()
-            }
-
-            #[inline]
-            fn permit(_: &mut $decision) -> Option<$held<C>> {
-                None
-            }
-
-            #[inline]
-            fn decision(decision: $decision) -> $decision {
-                decision
-            }
-
-            fn decided(decision: &$decision) -> Option<Decided<'_>> {
-                Some(decision.into())
-            }
-
-            fn wait(self: &Arc<Self>, _: &K, cost: Tokens, longest: Duration) -> $wait<C> {
-                self.acquire_n_owned(cost).within(longest)
-            }
-
-            fn granted(_: Granted) -> Option<$held<C>> {
-                None
-            }
-
-            fn hold(self: &Arc<Self>, _: &K, taken: Tokens) -> Option<$held<C>> {
-                Some(self.settle_later(taken))
-            }
-
-            fn quota(&self, _: &K, $policy: &str) -> Option<Quota> {
-                let $this = self;
-                $quota
-            }
-        }
-    };
-}
-
-keyed!(KeyedRateLimiter, Decision, OwnedAcquire, AcquireError, OwnedReservation, |limiter, _policy| Some(
-    limiter.quota()
-));
-keyed!(
-    KeyedCompositeLimiter,
-    CompositeDecision,
-    OwnedCompositeAcquire,
-    CompositeAcquireError,
-    OwnedCompositeReservation,
+rates!(
+    [K: Hash + 'static, S: BuildHasher + Send + Sync + 'static] KeyedRateLimiter<K, C, S>, |key| key,
+    Decision, OwnedAcquire, AcquireError, OwnedReservation,
+    |limiter, _policy| Some(limiter.quota())
+);
+rates!(
+    [K: Hash + 'static, S: BuildHasher + Send + Sync + 'static] KeyedCompositeLimiter<K, C, S>, |key| key,
+    CompositeDecision, OwnedCompositeAcquire, CompositeAcquireError, OwnedCompositeReservation,
     |limiter, policy| limiter.quota(policy)
 );
-single!(RateLimiter, Decision, OwnedAcquire, AcquireError, OwnedReservation, |limiter, _policy| Some(limiter.quota()));
-single!(
-    CompositeLimiter,
-    CompositeDecision,
-    OwnedCompositeAcquire,
-    CompositeAcquireError,
-    OwnedCompositeReservation,
+// One bucket of each quota for all keys.
+rates!(
+    [K] RateLimiter<C>, |_key|,
+    Decision, OwnedAcquire, AcquireError, OwnedReservation,
+    |limiter, _policy| Some(limiter.quota())
+);
+rates!(
+    [K] CompositeLimiter<C>, |_key|,
+    CompositeDecision, OwnedCompositeAcquire, CompositeAcquireError, OwnedCompositeReservation,
     |limiter, policy| limiter.quota(policy)
 );

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::limits::{Held, Limiter, Vain};
+use crate::limits::{Held, Limiter, Longest, Vain};
 
 /// A layer whose service is ready when a token is there: `poll_ready` waits for the token, in the limiter's queue.
 ///
@@ -140,10 +140,12 @@ where
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         loop {
             let next = match &mut self.state {
-                State::Idle => State::Waiting(self.limiter.wait(&(), Tokens::ONE, Duration::MAX)),
+                State::Idle => {
+                    State::Waiting(self.limiter.wait(&(), Tokens::ONE, Longest::Within(Duration::MAX), None))
+                }
                 State::Waiting(wait) => match ready!(Pin::new(wait).poll(context)) {
                     // The token is given back if it is not spent.
-                    Ok(granted) => State::Granted(L::granted(granted).or_else(|| self.limiter.hold(&(), Tokens::ONE))),
+                    Ok(granted) => State::Granted(self.limiter.granted(&(), Tokens::ONE, granted)),
                     Err(error) if error.is_closed() => {
                         self.state = State::Idle;
                         return Poll::Ready(Err(error.into()));
@@ -169,7 +171,7 @@ where
         };
         let permit = match held {
             Some(held) if !L::Held::LASTS => {
-                held.settle(Tokens::ONE);
+                held.settle(Tokens::ONE, drop);
                 None
             }
             held => held,

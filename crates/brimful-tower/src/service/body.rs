@@ -74,6 +74,13 @@ impl<B, H: Held> ResponseBody<B, H> {
     }
 }
 
+/// An empty body, for the answers of other layers.
+impl<B, H: Held> Default for ResponseBody<B, H> {
+    fn default() -> Self {
+        ResponseBody::own(Bytes::new())
+    }
+}
+
 impl<B, H> Body for ResponseBody<B, H>
 where
     B: Body,

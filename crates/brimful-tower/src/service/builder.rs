@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{Method, Response};
 
 use super::control::{Control, Settings};
-use super::event::{Event, Share};
+use super::event::{Event, Events, Share};
 use super::layer::RateLimitLayer;
 use super::options::Options;
 use super::refusal::{AnswerForm, Refusal};
@@ -62,7 +62,6 @@ where
                 needs_decision: false,
                 form: AnswerForm::default(),
                 handler: None,
-                on_event: None,
                 share: None,
             },
             settle: None,
@@ -168,7 +167,12 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// limiter bounds the waiters, by `max_waiters`: on each key of a rate to 65 536 by default, and of other limiters to
     /// 1 048 576. A request that finds the queue full is refused at once.
     ///
-    /// A waiting request counts in the limiter's statistics as a denied call and as a wait.
+    /// A request that waits keeps what the inner service has reserved for it in `poll_ready`, such as a slot of
+    /// `tower::limit::ConcurrencyLimit`: a few waiting requests of one key can keep all slots from the others. A
+    /// [concurrency limit](crate::Limiter) in a layer inside of this one reserves nothing before the call.
+    ///
+    /// A waiting request counts in the limiter's statistics as a denied call and as a wait. Requests that wait for a
+    /// [shared limiter](crate::Limiter#limiters-that-many-processes-share) have no order, and no bound on their number.
     pub fn wait_up_to(mut self, longest: Duration) -> Self {
         self.settings.longest_wait = longest;
         self
@@ -183,7 +187,9 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// Exempts the requests with these paths; a path that ends in `*`, such as `/static/*`, is all that begin with the text
     /// before it.
     ///
-    /// The path is compared as the client sent it, with regard to case. A path with a step such as `..` behind the
+    /// The path is that of the request as it comes to this layer, and is compared with regard to case. Within a router that
+    /// cuts off the beginning of paths, as axum's does for the routes of `nest`, it is the rest: add the layer to the outer
+    /// router, or exempt the rest. A path with a step such as `..` behind the
     /// beginning, or with an encoded dot or slash, is not exempt, because a server may resolve it to another path.
     pub fn exempt_paths<'a>(mut self, paths: impl IntoIterator<Item = &'a str>) -> Self {
         paths.into_iter().for_each(|path| self.settings.exempt.path(path));
@@ -222,8 +228,9 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
 
     /// Puts the decision into the extensions of an admitted request: a [`Decision`](brimful::Decision), or a
     /// [`CompositeDecision`](brimful::CompositeDecision) of several quotas; of a concurrency limit, `Result<(),
-    /// TryAcquirePermitError>`. After a wait, it is a look at the bucket. By
-    /// default it is not, because this allocates.
+    /// TryAcquirePermitError>`; of a shared limiter, a `SharedDecision`. After a wait, it is a look at the bucket. A
+    /// request that is exempt, or that is [admitted](OnMissingKey::Admit) without a key, has none: so let axum's handlers take
+    /// `Option<Extension<Decision>>`. By default there is none, because this allocates.
     pub fn decision_in_extensions(mut self) -> Self {
         self.options.in_extensions = true;
         self
@@ -246,9 +253,15 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     /// the [count](crate::Handle::would_refuse), and ends the mode.
     ///
     /// The requests that would have been admitted take their tokens, and the others take none, so that the numbers are those
-    /// of the real mode. No request waits: one that would have been admitted within the
-    /// [longest wait](RateLimitLayerBuilder::wait_up_to) takes no tokens and is not counted, and one that found no permit is
-    /// counted. Requests without a key are counted too. With
+    /// of the real mode. No request waits. For one that would have [waited](RateLimitLayerBuilder::wait_up_to), a place in the
+    /// limiter's queue takes its tokens in turn: it is not counted, and those behind it are counted if their wait would be too
+    /// long. A place that is given up later, as when the limiter is paused, is not counted either. The places are kept in
+    /// memory, without the requests, until their waits end, also if the mode ends before: at most about twice as many as
+    /// requests would wait. The limiter's statistics have them as waits.
+    ///
+    /// A request that found no permit is counted at once, although it may have waited for one; so is one that a
+    /// [shared limiter](crate::Limiter#limiters-that-many-processes-share) refused, because its waits are in no queue: the
+    /// count of these limiters is an upper bound if requests may wait. Requests without a key are counted too. With
     /// [`headers_on_admitted`](RateLimitLayerBuilder::headers_on_admitted), responses have the headers, without
     /// `Retry-After`.
     pub fn shadow(mut self) -> Self {
@@ -257,13 +270,13 @@ impl<E, L> RateLimitLayerBuilder<E, L> {
     }
 
     /// Sets the function that [events](Event) are passed to: refusals, those that the shadow mode leaves out, used
-    /// [shares](RateLimitLayerBuilder::share_used) of quotas, costs that were not charged, and findings of
-    /// [checks](crate::checks).
+    /// [shares](RateLimitLayerBuilder::share_used) of quotas, costs that were not charged, decisions by the policy for
+    /// failures of a shared limiter, and findings of [checks](crate::checks).
     ///
-    /// It runs on the thread of the request. A request that is admitted calls it only if a share is used, or if its cost is
-    /// beyond the limit of debt.
+    /// It runs on the thread of the request. A request that is admitted calls it only if a share is used, if its cost is
+    /// beyond the limit of debt, or if that policy admits it.
     pub fn on_event(mut self, on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        self.options.on_event = Some(Arc::new(on_event));
+        self.settings.events = Events::new(on_event);
         self
     }
 
@@ -315,9 +328,10 @@ where
     /// [events](RateLimitLayerBuilder::on_event), and [`RateLimitLayer::checks`] returns them.
     pub fn build(self) -> RateLimitLayer<E, L> {
         let RateLimitLayerBuilder { mut options, settle, settings, place } = self;
-        let on_event = options.on_event.clone();
-        options.settle = settle.map(|settle| Arc::new(Settler { settle, on_event }));
-        let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect(&options)).collect();
+        let events = settings.events.clone();
+        let without_effect = without_effect(&options, settle.is_some(), events.are_read());
+        let found = count_layers_at(place, &options.limiter).into_iter().chain(without_effect).collect();
+        options.settle = settle.map(|settle| Arc::new(Settler { settle, events }));
         // A request has to be settled to be charged.
         options.charges_later &= options.settle.is_some();
         options.needs_decision = options.on_admitted || options.in_extensions || options.share.is_some();
@@ -330,12 +344,15 @@ where
 }
 
 /// Returns the settings that have no effect.
-fn without_effect<E, L>(options: &Options<E, L>) -> impl Iterator<Item = Finding> + use<E, L>
+fn without_effect<E, L>(
+    options: &Options<E, L>,
+    settles: bool,
+    reports: bool,
+) -> impl Iterator<Item = Finding> + use<E, L>
 where
     E: KeyExtractor,
     L: Limiter<E::Key>,
 {
-    let (settles, reports) = (options.settle.is_some(), options.on_event.is_some());
     let texts = [
         (
             options.charges_later && !settles,
@@ -343,7 +360,19 @@ where
         ),
         (settles && L::Held::LASTS, "a permit is not settled: `settle` has no effect on a concurrency limit"),
         (
-            options.share.is_some() && !reports,
+            options.share.is_some() && L::Held::LASTS,
+            "a permit has no quota of which a share is used: `share_used` has no effect on a concurrency limit",
+        ),
+        (
+            options.on_admitted && L::Held::LASTS,
+            "a permit has no numbers for headers: `headers_on_admitted` has no effect on a concurrency limit",
+        ),
+        (
+            options.x_rate_limit && L::Held::LASTS,
+            "a permit has no numbers for headers: `x_rate_limit` has no effect on a concurrency limit",
+        ),
+        (
+            options.share.is_some() && !reports && !L::Held::LASTS,
             "`share_used` has no effect without a function for events: add `on_event`",
         ),
     ];

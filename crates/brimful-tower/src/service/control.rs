@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::event::{Event, Events};
 use super::exempt::Exempt;
 use super::latest::Latest;
+use super::places::Places;
 use crate::checks::{Check, Finding, ProxyWatch};
 use crate::key::RequestHead;
 
@@ -21,8 +23,11 @@ pub(super) struct Control {
     /// In nanoseconds: 584 years at most.
     longest_wait: AtomicU64,
     exempt: Latest<Exempt>,
+    /// Of the requests that would wait, were it not for the shadow mode.
+    pub(super) places: Places,
     pub(super) proxy: ProxyWatch,
     server_timeout: Option<Duration>,
+    pub(super) events: Events,
     /// The findings of the time when the layer was built, which do not change.
     found: Vec<Finding>,
 }
@@ -34,8 +39,10 @@ impl Control {
             would_refuse: AtomicU64::new(0),
             longest_wait: AtomicU64::new(nanos(settings.longest_wait)),
             exempt: Latest::new(settings.exempt),
+            places: Places::default(),
             proxy: ProxyWatch::default(),
             server_timeout: settings.server_timeout,
+            events: settings.events,
             found,
         }
     }
@@ -60,7 +67,15 @@ impl Control {
     }
 
     pub(super) fn checks(&self) -> Vec<Finding> {
-        let mut findings: Vec<_> = self.proxy.finding().into_iter().chain(self.found.iter().cloned()).collect();
+        let mut findings = self.of_settings();
+        findings.extend(self.proxy.finding().into_iter().chain(self.found.iter().cloned()));
+        findings.sort_by_key(|finding| finding.check().code());
+        findings
+    }
+
+    /// Returns the findings of the settings that change at run time.
+    fn of_settings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
         if self.exempt.get().covers_all() {
             let text = "all requests are exempt, by their path or by their method: nothing is limited";
             findings.push(Finding::new(Check::AllExempt, text));
@@ -72,8 +87,18 @@ impl Control {
             );
             findings.push(Finding::new(Check::WaitTooLong, text));
         }
-        findings.sort_by_key(|finding| finding.check().code());
         findings
+    }
+
+    /// Changes a setting, and reports what is found then and was not before.
+    fn change(&self, change: impl FnOnce(&Self)) {
+        let before = self.of_settings();
+        change(self);
+        for finding in self.of_settings() {
+            if before.iter().all(|old| old.check() != finding.check()) {
+                self.events.report(&Event::Found { finding: &finding });
+            }
+        }
     }
 }
 
@@ -95,6 +120,7 @@ pub(super) struct Settings {
     pub(super) longest_wait: Duration,
     pub(super) exempt: Exempt,
     pub(super) server_timeout: Option<Duration>,
+    pub(super) events: Events,
 }
 
 /// Changes the settings of a layer while it serves requests, and reads what it has counted. Returned by
@@ -155,7 +181,7 @@ impl Handle {
 
     /// Changes the [longest wait](crate::RateLimitLayerBuilder::wait_up_to). Requests that wait already keep theirs.
     pub fn set_longest_wait(&self, longest: Duration) {
-        self.0.longest_wait.store(nanos(longest), Ordering::Relaxed);
+        self.0.change(|control| control.longest_wait.store(nanos(longest), Ordering::Relaxed));
     }
 
     /// Replaces the exempt [methods](crate::RateLimitLayerBuilder::exempt_methods) and
@@ -167,7 +193,7 @@ impl Handle {
         let mut exempt = Exempt::default();
         exempt.methods(methods);
         paths.into_iter().for_each(|path| exempt.path(path));
-        self.0.exempt.set(exempt);
+        self.0.change(|control| control.exempt.set(exempt));
     }
 
     /// Returns the [findings](crate::checks) of the current settings, and of the requests until now.

@@ -1,13 +1,14 @@
 //! [`Event`]: a report of the middleware.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use brimful::{Decision, Quota, RateLimiter, Tokens};
+use brimful::{Quota, RateLimiter, Tokens};
 
 use super::refusal::Refusal;
 use crate::checks::Finding;
-use crate::headers::Decided;
+use crate::headers::{Decided, LimitDecision};
 use crate::key::RequestHead;
 
 /// An event that a middleware reports to the function of [`on_event`](crate::RateLimitLayerBuilder::on_event), on the thread of the
@@ -39,12 +40,13 @@ pub enum Event<'a> {
         /// The name of the policy.
         policy: &'a str,
         /// The decision on the request.
-        decision: &'a Decision,
+        decision: LimitDecision<'a>,
         /// The events of this kind that were left out since the last one, because there were too many.
         skipped: u64,
     },
     /// The [settled](crate::RateLimitLayerBuilder::settle) cost of a request was not charged as a whole, because the bucket has
-    /// reached its limit of debt ([`Quota::max_debt`]). Reported when the response ends, or is dropped.
+    /// reached its limit of debt ([`Quota::max_debt`]). Reported when the response ends, or is dropped; of a
+    /// limiter that many processes share, when the store has answered then, by a task of its own.
     #[non_exhaustive]
     Uncharged {
         /// The cost that was settled.
@@ -52,7 +54,17 @@ pub enum Event<'a> {
         /// The part of it that was not charged.
         uncharged: Tokens,
     },
-    /// A check has found something: once for each finding.
+    /// A limiter that many processes share could not ask its store, and its policy for failures decided. A request that the
+    /// policy refuses is reported as refused too.
+    #[non_exhaustive]
+    Degraded {
+        /// The request.
+        head: RequestHead<'a>,
+        /// Whether the policy admitted the request.
+        is_admitted: bool,
+    },
+    /// A check has found something: when the layer is built, by a request, or after a [handle](crate::Handle) has changed a
+    /// setting, on the thread of that. Each finding is reported once, until a change ends it.
     #[non_exhaustive]
     Found {
         /// The finding.
@@ -60,8 +72,40 @@ pub enum Event<'a> {
     },
 }
 
+/// In the extensions of a request that was decided by the policy for failures of a limiter that many processes share: the
+/// store was not available, and the limit may not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Degraded;
+
 /// A function that events are passed to.
-pub(super) type OnEvent = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+type OnEvent = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// The function that events are passed to, if there is one.
+#[derive(Clone, Default)]
+pub(super) struct Events(Option<OnEvent>);
+
+impl Events {
+    pub(super) fn new(on_event: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        Events(Some(Arc::new(on_event)))
+    }
+
+    pub(super) fn are_read(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(super) fn report(&self, event: &Event<'_>) {
+        if let Some(on_event) = &self.0 {
+            on_event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("are_read", &self.are_read()).finish()
+    }
+}
 
 /// Finds the requests by which a share of a quota is used up.
 pub(super) struct Share {
@@ -85,7 +129,7 @@ impl Share {
         &self,
         decided: Decided<'a>,
         cost: Tokens,
-        mut found: impl FnMut(Option<&'a str>, &'a Decision, u64),
+        mut found: impl FnMut(Option<&'a str>, LimitDecision<'a>, u64),
     ) {
         let cost = u64::from(cost.whole()) + u64::from(cost.pico() > 0);
         for (name, decision) in decided.limits() {

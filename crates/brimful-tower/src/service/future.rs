@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use brimful::Tokens;
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::options::Options;
+use super::options::{Options, Refused};
 use super::serving::Serving;
 use crate::key::KeyExtractor;
 use crate::limits::Limiter;
@@ -25,8 +24,8 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// If it is dropped before the service has the request, the request gives up its place, and nothing is charged. After
-    /// that, its tokens are spent, and a function that [settles](crate::RateLimitLayerBuilder::settle) is not asked: a
+    /// If it is dropped before the service has the request, the request gives up its place, and nothing is charged, unless
+    /// a [shared limiter](crate::Limiter#limiters-that-many-processes-share) is just asked for the decision. After that, its tokens are spent, and a function that [settles](crate::RateLimitLayerBuilder::settle) is not asked: a
     /// client that goes away before the response cannot avoid the charge.
     ///
     /// # Panics
@@ -116,22 +115,31 @@ where
     }
 }
 
-/// A request that waits for its tokens, and then for the service.
+/// A request that waits for its decision or its tokens, and then for the service.
 pub(super) struct Waiting<S, B, E, L>
 where
     E: KeyExtractor,
     L: Limiter<E::Key>,
 {
-    wait: L::Wait,
-    decision: L::Decision,
+    stage: Stage<L::Deciding, L::Wait, L::Decision>,
     key: E::Key,
     cost: Tokens,
     /// The tokens or the permit that were granted: given back if the service does not get the request.
     held: Option<L::Held>,
-    /// Taken by the service.
+    /// Taken by the service, or by the answer.
     request: Option<Request<B>>,
     service: S,
     options: Arc<Options<E, L>>,
+}
+
+/// The stage of a wait.
+pub(super) enum Stage<G, W, D> {
+    /// For its decision.
+    Deciding(G),
+    /// For its tokens, after it was refused by this decision.
+    Waiting(W, D),
+    /// For the service. `None` when it was passed on.
+    Granted(Option<D>),
 }
 
 /// The end of a wait.
@@ -147,46 +155,88 @@ where
     L: Limiter<E::Key>,
 {
     pub(super) fn new(
-        (key, cost, decision): (E::Key, Tokens, L::Decision),
-        longest: Duration,
+        stage: Stage<L::Deciding, L::Wait, L::Decision>,
+        (key, cost): (E::Key, Tokens),
         request: Request<B>,
         service: S,
         options: Arc<Options<E, L>>,
     ) -> Self {
-        let wait = options.limiter.wait(&key, cost, longest);
-        Waiting { wait, decision, key, cost, held: None, request: Some(request), service, options }
+        Waiting { stage, key, cost, held: None, request: Some(request), service, options }
     }
 
     #[expect(clippy::type_complexity, reason = "a name for it would be read once")]
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Served<Serving<S::Future, L::Held>>, S::Error>> {
-        let options = &self.options;
-        if self.held.is_none() {
-            match ready!(Pin::new(&mut self.wait).poll(context)) {
-                Ok(granted) => {
-                    self.held = L::granted(granted).or_else(|| options.limiter.hold(&self.key, self.cost));
+        let decision = loop {
+            let refused = match &mut self.stage {
+                Stage::Deciding(deciding) => {
+                    let outcome = ready!(Pin::new(deciding).poll(context));
+                    self.decided(outcome)
                 }
-                Err(error) => {
-                    let request = self.request.as_ref().expect("the service has not got it yet");
-                    let answer = options.answer_late(&request.into(), &self.key, &self.decision, &error);
-                    return Poll::Ready(Ok(Served::Refused(answer)));
+                Stage::Waiting(wait, _) => {
+                    let waited = ready!(Pin::new(wait).poll(context));
+                    self.waited(waited)
                 }
+                Stage::Granted(decision) => break decision,
+            };
+            if let Some(refused) = refused {
+                return Poll::Ready(Ok(Served::Refused(refused)));
             }
-        }
+        };
         ready!(self.service.poll_ready(context))?;
-        let mut request = self.request.take().expect("the future has not completed yet");
+        let (options, mut request) = (&self.options, self.request.take().expect(NOT_PASSED));
+        let mut decision = decision.take().expect(NOT_PASSED);
         let hold = self.held.take().and_then(|held| options.hold(held, self.cost));
-        let mut headers = None;
         if options.on_admitted || options.in_extensions {
-            // A look: a cost of zero charges nothing.
-            let decision = L::decision(options.limiter.decide(&self.key, Tokens::ZERO));
-            headers = options.headers_on_admitted(&self.key, &decision);
-            if options.in_extensions {
-                request.extensions_mut().insert(decision);
-            }
+            decision = options.limiter.look(&self.key).unwrap_or(decision);
         }
+        let headers = options.pass(&mut request, &self.key, decision);
         Poll::Ready(Ok(Served::By(Serving::new(self.service.call(request), hold, headers))))
     }
+
+    /// Takes over the decision on the request. Returns the answer if it is refused.
+    fn decided(&mut self, mut outcome: L::Outcome) -> Option<Response<Bytes>> {
+        let (options, request) = (&self.options, self.request.as_ref().expect(NOT_PASSED));
+        if L::allowed(&outcome) {
+            let taken = if options.charges_later { Tokens::ZERO } else { self.cost };
+            // The service may not be ready.
+            self.held = options.limiter.held(&self.key, taken, &mut outcome, true);
+            let decision = L::decision(outcome);
+            options.report_degraded(&request.into(), &decision, true);
+            options.find_shares(&request.into(), &self.key, &decision, taken);
+            self.stage = Stage::Granted(Some(decision));
+            return None;
+        }
+        self.stage = match options.refused(&request.into(), &self.key, self.cost, outcome) {
+            Refused::Passes(decision) => Stage::Granted(Some(decision)),
+            Refused::Waits(wait, decision) => Stage::Waiting(wait, decision),
+            Refused::Is(decision) => {
+                let request = self.request.take().expect(NOT_PASSED);
+                return Some(options.answer_refused(request, &self.key, &decision));
+            }
+        };
+        None
+    }
+
+    /// Takes over the end of a wait. Returns the answer if it was in vain.
+    fn waited(&mut self, waited: Result<L::Granted, L::Error>) -> Option<Response<Bytes>> {
+        let (options, request) = (&self.options, self.request.as_ref().expect(NOT_PASSED));
+        let before = std::mem::replace(&mut self.stage, Stage::Granted(None));
+        let Stage::Waiting(_, before) = before else { return None };
+        match waited {
+            Ok(granted) => {
+                let decision = L::of_wait(&granted).unwrap_or(before);
+                options.report_degraded(&request.into(), &decision, true);
+                self.held = options.limiter.granted(&self.key, self.cost, granted);
+                self.stage = Stage::Granted(Some(decision));
+                None
+            }
+            Err(error) => Some(options.answer_late(&request.into(), &self.key, &before, &error)),
+        }
+    }
 }
+
+/// The request is there until the service gets it, or it is answered. After that, the future has completed.
+const NOT_PASSED: &str = "the future has not completed yet";
 
 impl<S, B, E, L> fmt::Debug for ResponseFuture<S, B, E, L>
 where

@@ -85,10 +85,12 @@ impl<H: Held> Hold<H> {
 
     fn settle(&mut self, cost: Tokens) {
         if let Some(held) = self.held.take() {
-            let uncharged = held.settle(cost);
-            if let Some(settler) = &self.settler {
-                settler.report(cost, uncharged);
-            }
+            let settler = self.settler.take();
+            held.settle(cost, move |uncharged| {
+                if let Some(settler) = &settler {
+                    settler.report(cost, uncharged);
+                }
+            });
         }
     }
 }

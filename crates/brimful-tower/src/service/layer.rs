@@ -25,9 +25,10 @@ use crate::checks::Finding;
 /// at once.
 ///
 /// For several named quotas at once, use a [`KeyedCompositeLimiter`](brimful::KeyedCompositeLimiter): all of them are
-/// charged, or none. For several keys, use several layers. A [concurrency limit](crate::Limiter) is a layer too: the request holds
-/// its permit until the body of the response ends. Put it outside of the limit of a rate, so that it costs no tokens if it is
-/// refused.
+/// charged, or none. For several keys, use several layers. The outer one stays charged if an inner one refuses the request,
+/// unless it [settles](crate::RateLimitLayerBuilder::settle) the status 429 at zero. A [concurrency limit](crate::Limiter) is
+/// a layer too: the request holds its permit until the body of the response ends. The [guide](crate#limits-of-a-server) says
+/// in which order layers go.
 ///
 /// # Examples
 ///

@@ -1,7 +1,10 @@
 //! [`Options`]: what all clones of a middleware share.
 
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use brimful::Tokens;
@@ -10,13 +13,22 @@ use http::{HeaderMap, Request, Response, StatusCode};
 
 use super::answer::Handler;
 use super::control::Control;
-use super::event::{Event, OnEvent, Share};
+use super::event::{Degraded, Event, Share};
 use super::hold::Hold;
 use super::refusal::{AnswerForm, Refusal, grpc_type};
 use super::settle::Settler;
-use crate::headers::{Decided, Headers, IetfDraft, Values, headers};
+use crate::headers::{Decided, Headers, IetfDraft, Values};
 use crate::key::{KeyExtractor, MissingKey, OnMissingKey, RequestHead};
-use crate::limits::{Calls, Held, Vain};
+use crate::limits::{Held, Longest, Numbers, Vain};
+
+/// The way of a request that was refused at once, with the decision.
+pub(super) enum Refused<W, D> {
+    /// The shadow mode passes it on.
+    Passes(D),
+    Waits(W, D),
+    /// It is answered.
+    Is(D),
+}
 
 /// A function that returns the cost of a request.
 pub(super) type Cost = Box<dyn Fn(&RequestHead<'_>) -> Tokens + Send + Sync>;
@@ -45,7 +57,6 @@ pub(super) struct Options<E, L> {
     pub(super) needs_decision: bool,
     pub(super) form: AnswerForm,
     pub(super) handler: Option<Handler>,
-    pub(super) on_event: Option<OnEvent>,
     pub(super) share: Option<Share>,
 }
 
@@ -56,15 +67,13 @@ impl<E, L> Options<E, L> {
     }
 
     pub(super) fn report(&self, event: &Event<'_>) {
-        if let Some(on_event) = &self.on_event {
-            on_event(event);
-        }
+        self.control.events.report(event);
     }
 
-    /// Answers a request without a key, unless it is admitted.
+    /// Answers a request without a key, unless it is admitted. A key that is repeated is not left out.
     #[cold]
     pub(super) fn answer_missing_key(&self, head: &RequestHead<'_>, missing: &MissingKey) -> Option<Response<Bytes>> {
-        if self.on_missing_key == OnMissingKey::Admit {
+        if self.on_missing_key == OnMissingKey::Admit && !missing.is_repeated() {
             return None;
         }
         let refusal = Refusal { missing_key: Some(missing), ..Refusal::new(head, missing.status(), self.form) };
@@ -83,11 +92,11 @@ impl<E, L> Options<E, L> {
 
     /// Takes the headers of a request that is answered now, so that the answer uses their memory: an empty map with space.
     /// Leaves them where they are read for the answer.
-    fn take_map(&self, headers: &mut HeaderMap) -> HeaderMap {
-        if self.on_event.is_some() || grpc_type(headers).is_some() {
+    fn take_map<B>(&self, request: &mut Request<B>) -> HeaderMap {
+        if self.control.events.are_read() || grpc_type(request.method(), request.headers()).is_some() {
             return HeaderMap::new();
         }
-        let mut map = std::mem::take(headers);
+        let mut map = std::mem::take(request.headers_mut());
         map.clear();
         map
     }
@@ -101,7 +110,7 @@ impl<E, L> Options<E, L> {
     }
 }
 
-impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
+impl<E: KeyExtractor, L: Numbers<E::Key>> Options<E, L> {
     /// Looks for a proxy that is not trusted.
     #[inline]
     pub(super) fn look_for_proxy(&self, head: &RequestHead<'_>) {
@@ -126,17 +135,14 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         taken: Tokens,
         outcome: &mut L::Outcome,
     ) -> Option<Hold<L::Held>> {
-        let permit = L::permit(outcome);
-        if permit.is_none() && self.settle.is_none() {
-            return None;
-        }
-        self.hold(permit.or_else(|| self.limiter.hold(key, taken))?, cost)
+        let held = self.limiter.held(key, taken, outcome, self.settle.is_some())?;
+        self.hold(held, cost)
     }
 
     /// Returns what a request holds from now on.
     pub(super) fn hold(&self, held: L::Held, cost: Tokens) -> Option<Hold<L::Held>> {
         if self.settle.is_none() && !L::Held::LASTS {
-            held.settle(cost);
+            held.settle(cost, drop);
             return None;
         }
         Some(Hold::new(held, cost, self.settle.clone().filter(|_| !L::Held::LASTS)))
@@ -156,10 +162,53 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
     pub(super) fn headers_on_admitted(&self, key: &E::Key, decision: &L::Decision) -> Option<Values> {
         let decided = L::decided(decision).filter(|_| self.on_admitted)?;
         // In shadow mode, the decision may have refused the request.
-        let headers = self.headers(key, decided, |headers| {
-            if decided.allowed() { headers.values() } else { headers.refused(None).values() }
-        });
-        Some(headers)
+        let refused = (!decided.allowed()).then_some(None);
+        Some(self.headers(key, decided, refused, |headers| headers.values()))
+    }
+
+    /// Reports a decision that the policy for failures made.
+    pub(super) fn report_degraded(&self, head: &RequestHead<'_>, decision: &L::Decision, is_admitted: bool) {
+        if L::is_degraded(decision) {
+            self.report(&Event::Degraded { head: *head, is_admitted });
+        }
+    }
+
+    /// Puts the decision on a request that goes to the service into its extensions. Returns the headers for its response.
+    pub(super) fn pass<B>(&self, request: &mut Request<B>, key: &E::Key, decision: L::Decision) -> Option<Values> {
+        let headers = self.headers_on_admitted(key, &decision);
+        if L::is_degraded(&decision) {
+            request.extensions_mut().insert(Degraded);
+        }
+        if self.in_extensions {
+            request.extensions_mut().insert(decision);
+        }
+        headers
+    }
+
+    /// Returns what becomes of a request that was refused at once.
+    pub(super) fn refused(
+        &self,
+        head: &RequestHead<'_>,
+        key: &E::Key,
+        cost: Tokens,
+        outcome: L::Outcome,
+    ) -> Refused<L::Wait, L::Decision> {
+        let decision = L::decision(outcome);
+        self.report_degraded(head, &decision, false);
+        if self.control.is_shadow() {
+            self.pass_in_shadow(head, key, cost, &decision);
+            return Refused::Passes(decision);
+        }
+        match self.wait(key, cost, &decision) {
+            Some(wait) => Refused::Waits(wait, decision),
+            None => Refused::Is(decision),
+        }
+    }
+
+    /// Returns the wait of a request that was refused at once, if requests wait.
+    fn wait(&self, key: &E::Key, cost: Tokens, refused: &L::Decision) -> Option<L::Wait> {
+        let longest = self.control.longest_wait();
+        (!longest.is_zero()).then(|| self.limiter.wait(key, cost, Longest::Within(longest), Some(refused)))
     }
 
     /// Returns the name of the policy of a limiter of one quota.
@@ -167,25 +216,36 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         self.limiter.policy(key).unwrap_or(&self.policy)
     }
 
-    fn headers<R>(&self, key: &E::Key, decided: Decided<'_>, write: impl FnOnce(Headers<'_>) -> R) -> R {
+    fn headers<R>(
+        &self,
+        key: &E::Key,
+        decided: Decided<'_>,
+        refused: Option<Option<Duration>>,
+        write: impl FnOnce(Headers<'_>) -> R,
+    ) -> R {
         let quotas = |policy: &str| self.limiter.quota(key, policy);
-        let mut headers = headers(decided).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
+        let mut headers = Headers::new(decided, refused).policy(self.policy(key)).quotas(&quotas).ietf(self.draft);
         if self.x_rate_limit {
             headers = headers.x_rate_limit();
         }
         write(headers)
     }
 
-    /// Counts and reports a request that was refused at once, and that the shadow mode admits.
+    /// Counts and reports a request that was refused at once, and that the shadow mode admits; or keeps a place for it in the
+    /// queue, if it would wait.
     #[cold]
-    pub(super) fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, decision: &L::Decision) {
+    fn pass_in_shadow(&self, head: &RequestHead<'_>, key: &E::Key, cost: Tokens, decision: &L::Decision) {
         let decided = L::decided(decision);
-        let retry_after = decided.and_then(Decided::retry_after);
-        if retry_after.is_some_and(|wait| wait <= self.control.longest_wait()) {
-            // It would have waited.
-            return;
+        let mut retry_after = decided.and_then(Decided::retry_after);
+        let mut is_shed = decided.is_none_or(Decided::is_shed);
+        if let Some(mut wait) = L::KEEPS_PLACES.then(|| self.wait(key, cost, decision)).flatten() {
+            match Pin::new(&mut wait).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => return self.control.places.keep(Box::pin(async move { drop(wait.await) })),
+                // The tokens have come meanwhile.
+                Poll::Ready(Ok(_)) => return,
+                Poll::Ready(Err(error)) => (retry_after, is_shed) = (error.retry_after(), !error.is_of_quota()),
+            }
         }
-        let is_shed = decided.is_none_or(Decided::is_full);
         let decided = (decided, retry_after);
         self.with_refusal(head, key, decided, is_shed, HeaderMap::new(), |refusal| self.would_refuse(head, &refusal));
     }
@@ -197,9 +257,9 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         key: &E::Key,
         decision: &L::Decision,
     ) -> Response<Bytes> {
-        let map = self.take_map(request.headers_mut());
+        let map = self.take_map(&mut request);
         let decided = L::decided(decision);
-        let is_shed = decided.is_none_or(Decided::is_full);
+        let is_shed = decided.is_none_or(Decided::is_shed);
         let (decided, head) = ((decided, decided.and_then(Decided::retry_after)), &RequestHead::from(&request));
         self.with_refusal(head, key, decided, is_shed, map, |refusal| self.answer(head, refusal))
     }
@@ -238,7 +298,7 @@ impl<E: KeyExtractor, L: Calls<E::Key>> Options<E, L> {
         let headers = match decided {
             Some(decided) => {
                 let others = refusal.further_headers();
-                self.headers(key, decided, |headers| headers.refused(retry_after).in_map(map, others))
+                self.headers(key, decided, Some(retry_after), |headers| headers.in_map(map, others))
             }
             None => map,
         };

@@ -31,10 +31,10 @@ fn json(refusal: &Refusal<'_>) -> String {
             "Request cannot be satisfied as assigned quota has been exceeded",
         ),
     };
-    let status = refusal.status.as_u16();
     let mut json = String::with_capacity(256);
-    // A `String` takes all that is written.
-    let _ = write!(json, "{{\"type\":\"{kind}\",\"title\":\"{title}\",\"status\":{status}");
+    for part in ["{\"type\":\"", kind, "\",\"title\":\"", title, "\",\"status\":", refusal.status.as_str()] {
+        json.push_str(part);
+    }
     if let Some(missing) = refusal.missing_key {
         json.push_str(",\"detail\":");
         write_json(&mut json, &missing.text_for_client());
@@ -50,11 +50,17 @@ fn json(refusal: &Refusal<'_>) -> String {
 /// Writes a string of JSON.
 fn write_json(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\0'..='\x1f' => _ = write!(out, "\\u{:04x}", u32::from(c)),
-            _ => out.push(c),
+    let is_plain = |byte| !matches!(byte, b'"' | b'\\' | b'\0'..=b'\x1f');
+    if text.bytes().all(is_plain) {
+        out.push_str(text);
+    } else {
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => out.extend(['\\', c]),
+                // A `String` takes all that is written.
+                '\0'..='\x1f' => _ = write!(out, "\\u{:04x}", u32::from(c)),
+                _ => out.push(c),
+            }
         }
     }
     out.push('"');

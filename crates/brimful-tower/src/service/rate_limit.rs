@@ -1,6 +1,7 @@
 //! [`RateLimit`]: the service.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -10,12 +11,12 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::body::ResponseBody;
-use super::future::{ResponseFuture, Waiting};
+use super::future::{ResponseFuture, Stage, Waiting};
 use super::hold::Hold;
-use super::options::Options;
+use super::options::{Options, Refused};
 use super::serving::Serving;
 use crate::key::{KeyExtractor, MissingKey, RequestHead};
-use crate::limits::Limiter;
+use crate::limits::{Begun, Limiter};
 
 /// A service that limits the rate of requests to another one, made by a [`RateLimitLayer`](crate::RateLimitLayer).
 pub struct RateLimit<S, E, L> {
@@ -34,86 +35,70 @@ impl<S, E, L> RateLimit<S, E, L> {
     }
 }
 
-impl<S, E, L> RateLimit<S, E, L> {
+/// The ways of a request, once it is not admitted at once, or its decision is needed.
+impl<S, B, E, L> ResponseFuture<S, B, E, L>
+where
+    S: Service<Request<B>> + Clone,
+    E: KeyExtractor,
+    L: Limiter<E::Key>,
+{
     /// Answers a request without a key, or passes it on.
     #[cold]
-    fn without_key<B>(&mut self, request: Request<B>, missing: &MissingKey) -> ResponseFuture<S, B, E, L>
-    where
-        S: Service<Request<B>>,
-        E: KeyExtractor,
-        L: Limiter<E::Key>,
-    {
-        match self.options.answer_missing_key(&RequestHead::from(&request), missing) {
+    fn without_key(limit: &mut RateLimit<S, E, L>, request: Request<B>, missing: &MissingKey) -> Self {
+        match limit.options.answer_missing_key(&RequestHead::from(&request), missing) {
             Some(answer) => ResponseFuture::answered(answer),
-            None => ResponseFuture::plain(self.service.call(request)),
+            None => ResponseFuture::plain(limit.service.call(request)),
         }
     }
 
-    /// Lets a request wait that was refused, or answers it; or passes it on in shadow mode.
+    /// Goes on with a request that was refused, or whose decision is on its way.
     #[inline(never)]
-    fn refused<B>(
-        &mut self,
+    fn not_admitted(
+        limit: &mut RateLimit<S, E, L>,
         request: Request<B>,
-        key: E::Key,
-        cost: Tokens,
-        decision: L::Decision,
-    ) -> ResponseFuture<S, B, E, L>
-    where
-        S: Service<Request<B>> + Clone,
-        E: KeyExtractor,
-        L: Limiter<E::Key>,
-    {
-        let options = &self.options;
-        if options.control.is_shadow() {
-            options.pass_in_shadow(&RequestHead::from(&request), &key, &decision);
-            return self.pass(request, &key, decision, None);
-        }
-        let longest = options.control.longest_wait();
-        if longest.is_zero() {
-            return ResponseFuture::answered(options.answer_refused(request, &key, &decision));
-        }
-        // The service that is ready stays here, for the next request: a permit that it may hold does not wait.
-        let service = self.service.clone();
-        ResponseFuture::waiting(Waiting::new((key, cost, decision), longest, request, service, options.clone()))
+        (key, cost): (E::Key, Tokens),
+        begun: Begun<L::Outcome, L::Deciding>,
+    ) -> Self {
+        let options = &limit.options;
+        let stage = match begun {
+            Begun::Now(outcome) => match options.refused(&RequestHead::from(&request), &key, cost, outcome) {
+                Refused::Waits(wait, decision) => Stage::Waiting(wait, decision),
+                Refused::Passes(decision) => return ResponseFuture::passed(limit, request, &key, decision, None),
+                Refused::Is(decision) => {
+                    return ResponseFuture::answered(options.answer_refused(request, &key, &decision));
+                }
+            },
+            Begun::Later(deciding) => Stage::Deciding(deciding),
+        };
+        // The service that is ready makes this call: what it has reserved is for this one.
+        let next = limit.service.clone();
+        let ready = mem::replace(&mut limit.service, next);
+        ResponseFuture::waiting(Waiting::new(stage, (key, cost), request, ready, options.clone()))
     }
 
     /// Passes on an admitted request that holds something, or whose decision is needed.
     #[inline(never)]
-    fn decided<B>(
-        &mut self,
+    fn decided(
+        limit: &mut RateLimit<S, E, L>,
         request: Request<B>,
-        key: &E::Key,
-        taken: Tokens,
+        (key, taken): (&E::Key, Tokens),
         decision: L::Decision,
         hold: Option<Hold<L::Held>>,
-    ) -> ResponseFuture<S, B, E, L>
-    where
-        S: Service<Request<B>>,
-        E: KeyExtractor,
-        L: Limiter<E::Key>,
-    {
-        self.options.find_shares(&RequestHead::from(&request), key, &decision, taken);
-        self.pass(request, key, decision, hold)
+    ) -> Self {
+        limit.options.find_shares(&RequestHead::from(&request), key, &decision, taken);
+        ResponseFuture::passed(limit, request, key, decision, hold)
     }
 
     /// Passes a request on with its decision.
-    fn pass<B>(
-        &mut self,
+    fn passed(
+        limit: &mut RateLimit<S, E, L>,
         mut request: Request<B>,
         key: &E::Key,
         decision: L::Decision,
         hold: Option<Hold<L::Held>>,
-    ) -> ResponseFuture<S, B, E, L>
-    where
-        S: Service<Request<B>>,
-        E: KeyExtractor,
-        L: Limiter<E::Key>,
-    {
-        let headers = self.options.headers_on_admitted(key, &decision);
-        if self.options.in_extensions {
-            request.extensions_mut().insert(decision);
-        }
-        ResponseFuture::serving(Serving::new(self.service.call(request), hold, headers))
+    ) -> Self {
+        let headers = limit.options.pass(&mut request, key, decision);
+        ResponseFuture::serving(Serving::new(limit.service.call(request), hold, headers))
     }
 }
 
@@ -144,20 +129,26 @@ where
         let found = options.key.key(&head);
         let key = match &found {
             Ok(key) => key,
-            Err(missing) => return self.without_key(request, missing),
+            Err(missing) => return ResponseFuture::without_key(self, request, missing),
         };
         let cost = options.cost(&head);
         let taken = options.taken(key, cost);
-        let mut outcome = options.limiter.decide(key, taken);
-        if !L::allowed(&outcome) {
-            return match found {
-                Ok(key) => self.refused(request, key, cost, L::decision(outcome)),
-                Err(missing) => self.without_key(request, &missing),
-            };
-        }
-        let hold = options.admitted(key, cost, taken, &mut outcome);
+        let mut begun = options.limiter.decide(key, taken, options.charges_later);
+        let outcome = match &mut begun {
+            Begun::Now(outcome) if L::allowed(outcome) => outcome,
+            _ => {
+                return match found {
+                    Ok(key) => ResponseFuture::not_admitted(self, request, (key, cost), begun),
+                    Err(missing) => ResponseFuture::without_key(self, request, &missing),
+                };
+            }
+        };
+        let hold = options.admitted(key, cost, taken, outcome);
         if hold.is_some() || options.needs_decision {
-            return self.decided(request, key, taken, L::decision(outcome), hold);
+            return match begun {
+                Begun::Now(outcome) => ResponseFuture::decided(self, request, (key, taken), L::decision(outcome), hold),
+                Begun::Later(_) => unreachable!("it was there"),
+            };
         }
         ResponseFuture::plain(self.service.call(request))
     }

@@ -39,7 +39,7 @@ pub enum AnswerForm {
 #[non_exhaustive]
 pub struct Refusal<'a> {
     /// The status: 429 if a policy refused the request. 503 if there is no room for a new key or for a further waiter, if
-    /// there is no permit, or if the limiter was closed. The [status](MissingKey::status) of a missing key.
+    /// there is no permit, if the limiter was closed, or if the store of a shared limiter was not available. The [status](MissingKey::status) of a missing key.
     pub status: StatusCode,
     /// The names of the policies that refused the request: none if it has no key.
     pub violated: &'a [&'a str],
@@ -58,8 +58,7 @@ pub struct Refusal<'a> {
 impl<'a> Refusal<'a> {
     /// Returns a refusal of this request, without headers.
     pub(super) fn new(head: &RequestHead<'a>, status: StatusCode, form: AnswerForm) -> Self {
-        let may_be_grpc = head.method == Method::POST && form != AnswerForm::HeadersOnly;
-        let grpc_type = grpc_type(head.headers).filter(|_| may_be_grpc);
+        let grpc_type = if form == AnswerForm::HeadersOnly { None } else { grpc_type(head.method, head.headers) };
         Refusal {
             status,
             violated: &[],
@@ -72,8 +71,11 @@ impl<'a> Refusal<'a> {
     }
 }
 
-/// Returns the `Content-Type` of a request that is of gRPC if it is a `POST`.
-pub(super) fn grpc_type(headers: &HeaderMap) -> Option<&HeaderValue> {
+/// Returns the `Content-Type` of a request if it is of gRPC.
+pub(super) fn grpc_type<'a>(method: &Method, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
+    if method != Method::POST {
+        return None;
+    }
     headers.get(CONTENT_TYPE).filter(|value| is_grpc(value.as_bytes()))
 }
 

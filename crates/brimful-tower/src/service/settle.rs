@@ -5,7 +5,7 @@ use std::fmt;
 use brimful::Tokens;
 use http::{Extensions, HeaderMap, Response, StatusCode};
 
-use super::event::{Event, OnEvent};
+use super::event::{Event, Events};
 
 /// A response without its body, by reference, for a function that [settles](crate::RateLimitLayerBuilder::settle) the
 /// cost of its request.
@@ -50,14 +50,14 @@ pub(super) type Settle = Box<dyn Fn(&ResponseHead<'_>) -> Settlement + Send + Sy
 /// Settles the requests of a layer.
 pub(super) struct Settler {
     pub(super) settle: Settle,
-    pub(super) on_event: Option<OnEvent>,
+    pub(super) events: Events,
 }
 
 impl Settler {
     /// Reports the part of a cost that was not charged.
     pub(super) fn report(&self, cost: Tokens, uncharged: Tokens) {
-        if let Some(on_event) = self.on_event.as_ref().filter(|_| !uncharged.is_zero()) {
-            on_event(&Event::Uncharged { cost, uncharged });
+        if !uncharged.is_zero() {
+            self.events.report(&Event::Uncharged { cost, uncharged });
         }
     }
 }

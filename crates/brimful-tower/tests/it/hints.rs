@@ -108,6 +108,34 @@ fn times_count_from_the_date_of_the_response() {
     }
 }
 
+/// The date of a response that a cache kept is as old as its age. A server without a clock begins in 1970.
+#[test]
+fn the_date_of_a_response_is_that_of_a_clock() {
+    let lines = "x-ratelimit-remaining: 0\nx-ratelimit-reset: 1715940310";
+    for (date, seconds) in [
+        ("date: Fri, 17 May 2024 09:05:00 GMT\nage: 3600", 10),
+        ("date: Fri, 17 May 2024 09:05:00 GMT\nage: an hour", 3_610),
+        ("date: Fri, 17 May 2024 09:05:00 GMT\nage: 99999999999999999999", 0),
+        ("date: Thu, 01 Jan 1970 00:00:00 GMT", 10),
+        ("date: Sun, 09 Sep 2001 01:46:39 GMT\nage: 1", 10),
+    ] {
+        let hints = read(429, &format!("{date}\n{lines}"));
+        assert_eq!(hints.of(Dimension::Rpm).reset_in, Some(Duration::from_secs(seconds)), "{date}");
+    }
+}
+
+#[test]
+fn milliseconds_of_zero_hide_no_other_time() {
+    for (lines, millis) in [
+        ("retry-after-ms: 0\nretry-after: 7", 7_000),
+        ("retry-after-ms: 0", 0),
+        ("retry-after-ms: 0\nretry-after: soon", 0),
+        ("retry-after-ms: 5\nretry-after: 7", 5),
+    ] {
+        assert_eq!(read(429, lines).retry_time(), Some(Duration::from_millis(millis)), "{lines}");
+    }
+}
+
 /// Discord writes both, and the time since 1970 by its own clock.
 #[test]
 fn the_time_from_now_comes_before_the_time_since_1970() {

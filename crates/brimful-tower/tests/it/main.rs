@@ -13,5 +13,6 @@ mod service_classes;
 mod service_control;
 mod service_grpc;
 mod service_permits;
+mod service_readiness;
 mod service_settle;
 mod support;

@@ -195,6 +195,20 @@ fn a_request_without_a_key_is_refused_or_admitted() {
     assert!((0..5).all(|_| status(&service, Request::new(())) == 200));
 }
 
+/// A client must not be without a limit because it sends its key twice.
+#[test]
+fn a_key_that_is_repeated_is_never_admitted() {
+    let layer = RateLimitLayer::builder(keyed("1/h"), by_api_key()).on_missing_key(OnMissingKey::Admit).build();
+    let service = layer.layer(Counter::default());
+    let repeated = || Request::builder().header("x-api-key", "a").header("x-api-key", "a").body(()).unwrap();
+    let refused = call(&service, repeated());
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(json(refused)["detail"], "the request has several headers `x-api-key`: send one");
+    layer.handle().set_shadow(true);
+    assert_eq!((status(&service, repeated()), layer.handle().would_refuse()), (200, 1));
+    assert_eq!((status(&service, Request::new(())), layer.handle().would_refuse()), (200, 1));
+}
+
 /// `RateLimit` has no time after `Retry-After`, also if another layer wrote that.
 #[test]
 fn a_refusal_of_an_inner_layer_keeps_its_headers() {
@@ -259,6 +273,20 @@ fn a_full_table_is_a_lack_of_capacity() {
     assert!(!refused.is_empty() && refused.iter().all(|response| response.status() == 503));
     let problem = json(refused.into_iter().next().unwrap());
     assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity");
+}
+
+/// Layers outside that answer by themselves make an empty body of our type.
+#[test]
+fn other_layers_answer_by_themselves() {
+    let inner = RateLimitLayer::new(keyed("1/h"), by_api_key()).layer(Counter::default());
+    let service = tower_http::cors::CorsLayer::permissive().layer(inner);
+    let preflight = || Request::builder().method(Method::OPTIONS).header("x-api-key", "a").body(()).unwrap();
+    for _ in 0..3 {
+        let answer = call(&service, preflight());
+        assert_eq!((answer.status(), answer.body().is_end_stream()), (StatusCode::OK, true));
+        assert_eq!(body(answer), "");
+    }
+    assert_eq!([status(&service, request("a")), status(&service, request("a"))], [200, 429]);
 }
 
 mod waits {

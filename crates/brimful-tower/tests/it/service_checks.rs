@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brimful::{ConcurrencyLimit, KeyedRateLimiter, MockClock, Quota, RateLimiter};
-use brimful_tower::address::TrustedProxies;
+use brimful_tower::address::{ForwardingHeader, TrustedProxies};
 use brimful_tower::checks::{Check, Finding};
 use brimful_tower::key::{ClientAddress, Everyone, PathKey};
 use brimful_tower::{Event, RateLimitLayer, Settlement};
@@ -67,6 +67,30 @@ fn a_proxy_that_is_not_among_the_trusted_ones_is_found() {
         codes(&layer.checks())
     };
     assert_eq!([behind("10.0.0.0/30"), behind("10.0.1.0/30")], [vec![], vec!["BT001"]]);
+}
+
+/// The proxies are trusted, and write another header than the one that is read.
+#[test]
+fn a_proxy_that_writes_another_header_is_found() {
+    let networks = TrustedProxies::networks(["10.0.0.0/8".parse().unwrap()]);
+    for proxies in [networks, TrustedProxies::hops(1)] {
+        for (header, value, expected) in [
+            ("x-forwarded-for", "192.0.2.7", None),
+            ("x-real-ip", "192.0.2.7", Some("BT001")),
+            ("forwarded", "for=192.0.2.7", Some("BT001")),
+            ("x-forwarded-for", "unknown, nonsense", Some("BT001")),
+        ] {
+            let layer = RateLimitLayer::new(limiter(), ClientAddress::new().behind(proxies.clone()));
+            let mut request = from_peer(None);
+            request.headers_mut().insert(header, value.parse().unwrap());
+            assert_eq!(status(&layer.layer(answers(empty)), request), 200);
+            assert_eq!(codes(&layer.checks()), Vec::from_iter(expected), "{proxies:?} {header}");
+        }
+    }
+    let proxies = TrustedProxies::hops(1).header(ForwardingHeader::Forwarded);
+    let layer = RateLimitLayer::new(limiter(), ClientAddress::new().behind(proxies));
+    assert_eq!(status(&layer.layer(answers(empty)), from_peer(Some("x-forwarded-for"))), 200);
+    assert_eq!(layer.checks()[0].to_string().matches("`TrustedProxies::header`").count(), 1);
 }
 
 #[test]
@@ -153,6 +177,53 @@ fn a_wait_that_the_server_does_not_await_is_found() {
         of(30, Some(30))[0].to_string(),
         "BT004: a request can wait for 30s, and the server's timeout is 30s: give `wait_up_to` less than that"
     );
+}
+
+/// A change by the handle reports what it has brought, once.
+#[test]
+fn findings_after_a_change_are_reported() {
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let events = reported.clone();
+    let layer = RateLimitLayer::builder(limiter(), Everyone)
+        .server_timeout(Duration::from_secs(30))
+        .on_event(move |event| {
+            if let Event::Found { finding, .. } = event {
+                events.lock().unwrap().push(finding.check().code());
+            }
+        })
+        .build();
+    let (handle, taken) = (layer.handle(), || std::mem::take(&mut *reported.lock().unwrap()));
+    handle.set_longest_wait(Duration::from_secs(29));
+    handle.set_exempt([], ["/a"]);
+    assert_eq!(taken(), [""; 0]);
+    handle.set_longest_wait(Duration::from_secs(30));
+    handle.set_longest_wait(Duration::from_secs(30));
+    assert_eq!(taken(), ["BT004"]);
+    handle.set_exempt([], ["*"]);
+    handle.set_exempt([], ["/*"]);
+    assert_eq!(taken(), ["BT003"]);
+    handle.set_exempt([], []);
+    handle.set_exempt([], ["*"]);
+    assert_eq!(taken(), ["BT003"], "it had gone");
+}
+
+/// A permit has no numbers.
+#[test]
+fn settings_without_an_effect_on_permits_are_found() {
+    let limit = Arc::new(ConcurrencyLimit::with_clock(1, MockClock::new()));
+    let builder = || RateLimitLayer::builder(limit.clone(), Everyone).on_event(|_| {});
+    assert_eq!(builder().build().checks(), []);
+    for (builder, name) in [
+        (builder().share_used(0.5), "`share_used`"),
+        (builder().headers_on_admitted(), "`headers_on_admitted`"),
+        (builder().x_rate_limit(), "`x_rate_limit`"),
+    ] {
+        let findings = builder.build().checks();
+        assert_eq!(codes(&findings), ["BT005"], "{name}");
+        assert!(findings[0].text().contains(name), "{}", findings[0]);
+    }
+    let rate = RateLimitLayer::builder(limiter(), Everyone).on_event(|_| {});
+    assert_eq!(rate.share_used(0.5).headers_on_admitted().x_rate_limit().build().checks(), []);
 }
 
 #[test]

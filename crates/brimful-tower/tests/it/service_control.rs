@@ -95,6 +95,61 @@ fn no_request_waits_in_shadow_mode() {
     assert_eq!((status(&service, request("a")), handle.would_refuse()), (200, 1));
 }
 
+/// As many as would have been refused in the real mode, although no request waits.
+#[test]
+fn waits_count_in_shadow_mode() {
+    let in_mode = |is_shadow: bool| {
+        let limiter: Arc<Keyed> = keyed("2/s burst 1");
+        let builder = RateLimitLayer::builder(limiter.clone(), by_api_key()).wait_up_to(Duration::from_secs(3));
+        let layer = if is_shadow { builder.shadow() } else { builder }.build();
+        let service = layer.layer(answers(empty));
+        let (mut waiting, mut refused, mut counts) = (Vec::new(), 0, Vec::new());
+        for nth in 0..6 {
+            for _ in 0..20 {
+                let mut call = Box::pin(service.clone().call(request("a")));
+                match poll(call.as_mut()) {
+                    Poll::Ready(Ok(response)) => refused += u64::from(response.status() == 429),
+                    Poll::Pending => waiting.push(call),
+                }
+            }
+            counts.push(if is_shadow { layer.handle().would_refuse() } else { refused });
+            limiter.clock().advance(Duration::from_millis(700 * nth));
+        }
+        // No request waits after the longest wait.
+        limiter.clock().advance(Duration::from_secs(3));
+        assert_eq!(waiting.is_empty(), is_shadow);
+        waiting.retain_mut(|call| poll(call.as_mut()).is_pending());
+        assert_eq!((waiting.len(), status(&service, request("a"))), (0, 200));
+        counts
+    };
+    let counts = in_mode(true);
+    assert_eq!(counts, in_mode(false));
+    assert_eq!((counts[0], counts[1]), (13, 33), "1 is served at once, and 6 wait");
+}
+
+/// A queue that is full refuses in either mode.
+#[test]
+fn a_full_queue_counts_in_shadow_mode() {
+    let limiter = KeyedRateLimiter::builder().quota(Quota::per_second(1)).max_waiters(2).clock(MockClock::new());
+    let (builder, texts) = recorded(RateLimitLayer::builder(Arc::new(limiter.build().unwrap()), by_api_key()));
+    let layer = builder.shadow().wait_up_to(Duration::from_secs(9)).build();
+    let service = layer.layer(answers(empty));
+    assert!((0..4).all(|_| status(&service, request("a")) == 200));
+    assert_eq!((layer.handle().would_refuse(), taken(&texts)), (1, vec!["would refuse / 503 None".to_owned()]));
+}
+
+/// The requests that would have waited are not ahead of others when the layer is gone.
+#[test]
+fn no_place_is_kept_after_the_layer() {
+    let limiter: Arc<Keyed> = keyed("1/h burst 1");
+    let layer = RateLimitLayer::builder(limiter.clone(), by_api_key()).shadow().wait_up_to(Duration::MAX).build();
+    let service = layer.layer(answers(empty));
+    assert!((0..9).all(|_| status(&service, request("a")) == 200));
+    assert_eq!(limiter.key(&HeaderValue::from_static("a")).waiters(), 8);
+    drop((layer, service));
+    assert_eq!(limiter.key(&HeaderValue::from_static("a")).waiters(), 0);
+}
+
 #[test]
 fn permits_in_shadow_mode() {
     let limit = Arc::new(ConcurrencyLimit::with_clock(1, MockClock::new()));

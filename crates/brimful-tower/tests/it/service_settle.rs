@@ -302,3 +302,16 @@ mod waits {
         }
     }
 }
+
+/// Of two layers, the outer one gives the token of a request back that the inner one refuses.
+#[test]
+fn a_refusal_inside_can_cost_nothing() {
+    let outer: Arc<KeyedRateLimiter<HeaderValue, MockClock>> = keyed("10/h");
+    let layer = RateLimitLayer::builder(outer.clone(), by_api_key())
+        .settle(|response| Settlement::now(u32::from(response.status != StatusCode::TOO_MANY_REQUESTS)))
+        .build();
+    let inner = RateLimitLayer::new(keyed("1/h"), by_api_key());
+    let service = layer.layer(inner.layer(answers(|_| Response::new(Empty::<Bytes>::new()))));
+    assert_eq!([0; 5].map(|_| status(&service, request("a"))), [200, 429, 429, 429, 429]);
+    assert_eq!(outer.key(&HeaderValue::from_static("a")).available_tokens(), 9.0);
+}

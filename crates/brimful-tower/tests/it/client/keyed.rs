@@ -177,6 +177,53 @@ fn a_pause_has_a_bound_and_can_be_ended() {
     }
 }
 
+/// As after its end, whatever the clock reads.
+#[test]
+fn after_a_pause_that_was_ended_the_calls_come_one_by_one() {
+    for start in [0, 1_000_000] {
+        let mut world = World::default();
+        world.clock.advance(millis(start));
+        let server = refusing(&world, start..start + 30, 429, &[("retry-after", "60")]);
+        let layer = builder(limits(&world.clock, "20/s burst 10")).build();
+        let service = layer.layer(server.client());
+        world.spawn(service.clone().oneshot(request("a.com", 0)));
+        world.run();
+        for nth in 1..9 {
+            world.spawn(service.clone().oneshot(request("a.com", nth)));
+        }
+        world.run_until(start + 1_000);
+        layer.resume(&"a.com".parse().unwrap());
+        world.run();
+        let times: Vec<u64> = server.times("a.com").iter().map(|time| time - start).collect();
+        assert_eq!(times[..4], [0, 1_000, 1_100, 1_200]);
+    }
+}
+
+/// A quota that is set while calls wait for the end of a pause is the one by which they leave then.
+#[test]
+fn a_quota_that_is_set_paces_the_calls_that_wait() {
+    let mut world = World::default();
+    let server = refusing(&world, 0..30, 429, &[("retry-after", "1")]);
+    let limiter = KeyedRateLimiter::builder().quota(Quota::per_second(10).burst(100)).up_to(Quota::per_second(100));
+    let limiter = Arc::new(limiter.clock(world.clock.clone()).build().unwrap());
+    let layer = ThrottleLayer::builder(limiter.clone(), ByHost).jitter(0).wait_up_to(millis(3_600_000)).build();
+    let service = layer.layer(server.client());
+    world.spawn(service.clone().oneshot(request("a.com", 0)));
+    world.run();
+    for nth in 1..50 {
+        world.spawn(service.clone().oneshot(request("a.com", nth)));
+    }
+    world.settle();
+    limiter.set_quota(Quota::per_second(100).burst(100)).unwrap();
+    world.run();
+    let times = server.times("a.com");
+    // The first answer of a call comes at 1080. Then at half of the new rate, where it was one call in 200 ms.
+    assert_eq!(times[1], 1_040);
+    assert!(times[10] < 1_300 && times[49] < 2_200, "{times:?}");
+    let order: Vec<u64> = server.log().iter().map(|call| call.body.parse().unwrap()).collect();
+    assert!(order.is_sorted(), "{order:?}");
+}
+
 /// A gate that is open again stops no burst.
 #[test]
 fn ten_minutes_after_a_pause_all_is_as_before() {
@@ -268,6 +315,77 @@ fn clients_that_were_refused_together_do_not_return_together() {
     // Rounded up to the steps of the world.
     let near = |(time, expected): (&u64, &u64)| *time == *expected || *time == *expected + 1;
     assert!(returned.iter().zip(&expected).all(near), "{returned:?}");
+}
+
+/// The calls of a client that are refused together have one part of the share, and not the longest of their parts.
+#[test]
+fn a_client_with_many_calls_in_flight_returns_at_one_random_time() {
+    let mut world = World::default();
+    let server = refusing(&world, 20..21, 429, &[("retry-after", "100")]);
+    let layers: Vec<_> = (0..60u64)
+        .map(|client| {
+            let drawn = std::sync::atomic::AtomicU64::new(client);
+            let random = move || {
+                // As splitmix64.
+                let seed =
+                    drawn.fetch_add(60, std::sync::atomic::Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
+            };
+            builder(limits(&world.clock, "1000/s")).jitter(10).random(random).build()
+        })
+        .collect();
+    for layer in &layers {
+        for nth in 0..50 {
+            world.spawn(layer.layer(server.client()).oneshot(request("a.com", nth)));
+        }
+    }
+    world.run();
+    let host = "a.com".parse().unwrap();
+    let mut pauses: Vec<_> = layers.iter().map(|layer| layer.paused(&host)).collect();
+    pauses.sort();
+    assert!(pauses[6] < millis(102_500) && pauses[30] < millis(107_000) && pauses[53] > millis(107_500), "{pauses:?}");
+}
+
+/// The refusal of a call that left before the pause does not count, also if it comes after another call was served.
+#[test]
+fn a_late_refusal_does_not_count_again() {
+    let mut world = World::default();
+    let clock = world.clock.clone();
+    // The answers come at 40, 1140, and 1500.
+    let service = tower::service_fn(move |request: Request<String>| {
+        let clock = clock.clone();
+        async move {
+            let (time, status) = match &**request.body() {
+                "0" => (40, 429),
+                "1" => (1_500, 429),
+                _ => (40, 200),
+            };
+            sleep(clock, millis(time)).await;
+            http::Response::builder().status(status).body(String::new())
+        }
+    });
+    let layer = builder(limits(&world.clock, "100/s burst 10")).build();
+    for nth in 0..2 {
+        world.spawn(layer.layer(service.clone()).oneshot(request("a.com", nth)));
+    }
+    world.run_until(1_100);
+    world.spawn(layer.layer(service).oneshot(request("a.com", 2)));
+    world.run_until(1_501);
+    assert_eq!(layer.paused(&"a.com".parse().unwrap()), millis(0));
+}
+
+/// The bound is also one of the pauses of our own.
+#[test]
+fn a_pause_without_a_time_has_the_bound() {
+    let mut world = World::default();
+    let server = refusing(&world, 0..30_000, 429, &[]);
+    let layer = builder(limits(&world.clock, "20/s burst 3")).longest_pause(millis(2_000)).build();
+    for nth in 0..5 {
+        world.spawn(layer.layer(server.client()).oneshot(request("a.com", nth)));
+        world.run();
+    }
+    assert_eq!(server.times("a.com"), [0, 1_040, 3_080, 5_120, 7_160]);
 }
 
 /// Without a time, the pause is a second, and is doubled by each refusal in a row. Those of calls in flight together are one.

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use brimful::model::{Dimension, ModelLimiter, ModelQuota, Usage};
+use brimful::model::{Dimension, ModelLimiter, ModelQuota, ServerHints, Usage};
 use brimful::{MockClock, Quota, RateLimiter, Tokens};
-use brimful_tower::client::{ModelCall, Models, ThrottleError, ThrottleLayer, ThrottleLayerBuilder};
+use brimful_tower::client::{ModelCall, Models, Retries, ThrottleError, ThrottleLayer, ThrottleLayerBuilder};
 use http::{HeaderMap, Request, StatusCode};
 use tower::{Layer, Service, ServiceExt};
 
@@ -213,6 +213,69 @@ fn every_response_but_a_refusal_has_the_call() {
             assert_eq!(found.is_some(), has_call, "{status} {reads}");
         }
     }
+}
+
+/// A response after which the call is repeated holds no slot, and has no call.
+#[test]
+fn a_retry_does_not_wait_for_the_slot_of_its_own_call() {
+    let mut world = World::default();
+    let clock = world.clock.clone();
+    let server = Server::new(&world.clock, move |_| match brimful::Clock::now(&clock) {
+        0..30_000_000 => (503, vec![("retry-after-ms", "100".to_owned())]),
+        _ => (200, Vec::new()),
+    });
+    let limiter = limiter(&world.clock, ModelQuota::new().rpm(60_000).max_parallel_requests(1));
+    let retries = Retries::new(|request: &Request<String>| Some(request.clone())).on_unavailable();
+    let layer = builder(&limiter).retries(retries).build();
+    let call = world.spawn(layer.layer(server.client()).oneshot(request("a.com", "1 1")));
+    world.run();
+    let response = call.take().unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.extensions().get::<ModelCall<MockClock>>().is_some());
+    // After the pause, the first call is there in a millisecond.
+    assert_eq!(server.times("a.com"), [0, 141]);
+}
+
+/// The turn of a call has come, and a pause begins before it leaves.
+#[test]
+fn a_call_that_has_its_turn_does_not_leave_in_a_pause() {
+    let mut world = World::default();
+    let server = Server::new(&world.clock, |_| (200, Vec::new()));
+    let limiter = limiter(&world.clock, ModelQuota::new().rpm(600).rpd(1_000));
+    while limiter.try_acquire("large", 0).is_ok() {}
+    let taken = used(&limiter, Dimension::Rpd);
+    let call = world.spawn(builder(&limiter).build().layer(server.client()).oneshot(request("a.com", "1 1")));
+    world.settle();
+    world.clock.advance(millis(150));
+    limiter.observe("large", &ServerHints::new().refused().retry_after(millis(5_000)));
+    world.run();
+    assert_eq!(server.times("a.com"), [5_250]);
+    assert!(call.take().unwrap().is_ok());
+    assert_eq!(used(&limiter, Dimension::Rpd), taken + 1, "it is charged once");
+}
+
+/// The calls of a client that are refused together have one part of the share.
+#[test]
+fn a_client_with_many_calls_in_flight_returns_at_one_random_time() {
+    let mut world = World::default();
+    let server = Server::new(&world.clock, |_| (429, vec![("retry-after", "100".to_owned())]));
+    let limiter = limiter(&world.clock, ModelQuota::new().rpm(60_000_000));
+    let drawn = std::sync::atomic::AtomicU64::new(1);
+    // 5 %, and then more and more.
+    let random = move || (drawn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 7) << 60;
+    let layer = builder(&limiter).jitter(10).random(random).build();
+    let pause = || limiter.try_acquire("large", 0).unwrap_err().retry_after().unwrap().as_millis();
+    let flight = |world: &mut World| {
+        for _ in 0..5 {
+            world.spawn(layer.layer(server.client()).oneshot(request("a.com", "1 1")));
+        }
+        world.run();
+    };
+    flight(&mut world);
+    assert_eq!(pause(), 105_000);
+    world.clock.advance(millis(105_010));
+    flight(&mut world);
+    assert_eq!(pause(), 105_625, "the next flight has another one");
 }
 
 #[test]

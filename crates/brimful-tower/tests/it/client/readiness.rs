@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use brimful::{KeyedRateLimiter, MockClock, Quota};
 use brimful_tower::client::{BoxError, ByHost, Host, Keyed, Retries, Throttle, ThrottleLayer};
@@ -9,7 +10,7 @@ use http::Request;
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
 
-use super::world::{Client, Reply, Server, World, millis, request};
+use super::world::{Client, Reply, Server, World, millis, request, sleep};
 
 type Clone = fn(&Request<String>) -> Option<Request<String>>;
 type Limiter = KeyedRateLimiter<Host, MockClock>;
@@ -59,19 +60,21 @@ fn a_call_that_waits_uses_the_slot_of_its_own() {
 /// A retry waits for its slot before it takes its turn: then no pause begins between the turn and the call.
 #[test]
 fn a_retry_that_waits_for_its_slot_does_not_leave_in_a_pause() {
-    let mut world = World::default();
-    let reply = |now| match now {
-        0..100 => (429, vec![("retry-after-ms", "100".to_owned())]),
-        100..200 => (503, vec![("retry-after-ms", "1000".to_owned())]),
-        _ => (200, Vec::new()),
-    };
-    let Called { service, server, .. } = client(&world, "100/s burst 9", 1, reply);
-    // The second one gets the slot when the first one is refused. It leaves at 140, and begins the pause at 180.
-    for nth in 0..2 {
-        world.spawn(service.clone().oneshot(request("a.com", nth)));
+    for within in [60_000, u64::MAX] {
+        let mut world = World::default();
+        let reply = |now| match now {
+            0..100 => (429, vec![("retry-after-ms", "100".to_owned())]),
+            100..200 => (503, vec![("retry-after-ms", "1000".to_owned())]),
+            _ => (200, Vec::new()),
+        };
+        let Called { service, server, .. } = client_within(&world, within, "100/s burst 9", 1, reply);
+        // The second one gets the slot when the first one is refused. It leaves at 140, and begins the pause at 180.
+        for nth in 0..2 {
+            world.spawn(service.clone().oneshot(request("a.com", nth)));
+        }
+        world.run();
+        assert_eq!(server.times("a.com"), [0, 140, 1_180], "{within}");
     }
-    world.run();
-    assert_eq!(server.times("a.com"), [0, 140, 1_180]);
 }
 
 /// A retry that is dropped while it waits for its slot has no token.
@@ -101,6 +104,43 @@ fn a_retry_whose_slot_comes_after_the_deadline_is_not_made() {
         assert_eq!(server.times("a.com").len(), calls);
         assert_eq!(first.take().unwrap().unwrap().status(), if calls == 1 { 429 } else { 200 });
     }
+}
+
+/// A service that is ready again when the body of the refusal is gone, which the retry keeps.
+#[test]
+fn a_retry_whose_service_is_not_ready_ends_with_the_refusal_at_the_deadline() {
+    #[derive(Clone)]
+    struct OneBody {
+        clock: MockClock,
+        body: std::rc::Weak<()>,
+    }
+    impl Service<Request<String>> for OneBody {
+        type Response = http::Response<Rc<()>>;
+        type Error = BoxError;
+        type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>>>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            if self.body.strong_count() == 0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn call(&mut self, _: Request<String>) -> Self::Future {
+            let (clock, body) = (self.clock.clone(), self.body.upgrade().expect("the body"));
+            Box::pin(async move {
+                sleep(clock, millis(40)).await;
+                Ok(http::Response::builder().status(429).header("retry-after-ms", "50").body(body)?)
+            })
+        }
+    }
+    let mut world = World::default();
+    let body = Rc::new(());
+    let service = OneBody { clock: world.clock.clone(), body: Rc::downgrade(&body) };
+    let limiter = Arc::new(Limiter::with_clock(Quota::per_second(100), world.clock.clone()));
+    let retries: Retries<Clone> = Retries::new(|request| Some(request.clone()));
+    let layer = ThrottleLayer::builder(limiter, ByHost).jitter(0).wait_up_to(millis(1_000)).retries(retries).build();
+    let call = world.spawn(layer.layer(service).call(request("a.com", 0)));
+    drop(body);
+    world.run();
+    assert_eq!((call.take().unwrap().unwrap().status().as_u16(), world.now()), (429, 1_001), "after the deadline");
 }
 
 /// The worker of a buffer makes the calls, in their order.
