@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
@@ -109,6 +110,7 @@ fn run() -> Result<Tally> {
     tally.skipped.extend(missing_browser(browser.as_deref(), &path));
     tally.skipped.extend(missing_server(&path));
     tally.skipped.extend(missing_compiler(&path));
+    tally.skipped.extend(missing_postgres(&path, Path::new("/usr/lib/postgresql")));
     Ok(tally)
 }
 
@@ -152,7 +154,7 @@ fn missing_browser(named: Option<&OsStr>, path: &OsStr) -> Option<String> {
     (!is_there).then(|| how.to_owned())
 }
 
-/// Returns why the tests of `brimful-redis` did not run.
+/// Returns why the tests of `brimful-redis` on Redis did not run.
 fn missing_server(path: &OsStr) -> Option<String> {
     let how = "the tests of brimful-redis on real servers (there is no `redis-server` on the path): install Debian's \
                package redis-server";
@@ -164,6 +166,16 @@ fn missing_compiler(path: &OsStr) -> Option<String> {
     let how = "the tests of brimful-redis with wrong clocks (there is no `cc` on the path): install Debian's packages gcc \
                and libc6-dev";
     (!is_on(path, "cc")).then(|| how.to_owned())
+}
+
+/// Returns why the tests of `brimful-redis` on PostgreSQL did not run: they look for the server on the path and, because
+/// Debian's package puts it there, in the folders of the versions.
+fn missing_postgres(path: &OsStr, versions: &Path) -> Option<String> {
+    let folders = fs::read_dir(versions).into_iter().flatten().flatten();
+    let is_there =
+        is_on(path, "initdb") || folders.into_iter().any(|folder| folder.path().join("bin/initdb").is_file());
+    let how = "the tests of brimful-redis on PostgreSQL (there is no `initdb`): install Debian's package postgresql";
+    (!is_there).then(|| how.to_owned())
 }
 
 fn is_on(path: &OsStr, program: &str) -> bool {
@@ -215,6 +227,7 @@ mod tests {
         let nowhere = OsStr::new(env!("CARGO_MANIFEST_DIR"));
         assert!(missing_server(nowhere).unwrap().contains("install"));
         assert!(missing_compiler(nowhere).unwrap().contains("install"));
+        assert!(missing_postgres(nowhere, Path::new(nowhere)).unwrap().contains("install"));
         assert!(missing_browser(None, nowhere).unwrap().contains("install"));
         assert!(missing_browser(Some(OsStr::new("")), nowhere).is_some());
         assert_eq!(missing_browser(Some(OsStr::new("/opt/chromium")), nowhere), None);

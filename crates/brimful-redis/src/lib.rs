@@ -6,16 +6,20 @@
 //! - [`SharedModelLimiter`] limits the calls to LLM APIs, by requests and tokens of each model.
 //! - [`RedisSlidingWindowLimiter`] grants at most `n` tokens in any window of a length.
 //! - [`RedisConcurrencyLimit`] limits the calls in flight, by permits that a dead process does not keep.
-//! - [`redis`](mod@redis) is the engine Redis. [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
+//! - [`redis`](mod@redis) is the engine Redis, and `postgres` the engine PostgreSQL (feature `postgres`). [`engine`] has the arithmetic of the buckets, and the narrow interface of a store.
 
 pub mod engine;
 mod leased;
 mod model;
 mod permits;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod redis;
 mod shared;
 mod window;
 
+#[cfg(feature = "postgres")]
+pub use self::postgres::{PostgresStore, PostgresStoreBuilder};
 pub use self::redis::RedisStore;
 pub use leased::{LeasedRateLimiter, LeasedRateLimiterBuilder};
 pub use model::{

@@ -7,6 +7,8 @@ use brimful::Quotas;
 
 use super::input::Format;
 use super::llm;
+#[cfg(feature = "redis")]
+use super::shared;
 use super::table::Columns;
 use super::time::Unit;
 use crate::bound::parse_quotas;
@@ -73,6 +75,9 @@ pub(crate) struct Args {
     /// --llm, the tokens that were granted at once and after a wait, and what is left of the limits
     #[arg(long, value_name = "SVG")]
     pub(super) timeline: Option<PathBuf>,
+    /// With --llm or --redis: divide the times between the arrivals by this number
+    #[arg(long, value_name = "FACTOR", requires = "paced", default_value_t = 1.0, value_parser = factor)]
+    pub(super) speed: f64,
     /// Print one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -81,6 +86,9 @@ pub(crate) struct Args {
     pub(super) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(super) llm: llm::Options,
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    pub(super) shared: shared::Options,
 }
 
 impl Args {
@@ -111,6 +119,15 @@ impl Args {
         if self.key == "none" { Vec::new() } else { names(&self.key) }
     }
 
+    /// Returns whether requests have keys.
+    pub(super) fn are_keyed(&self) -> Result<bool> {
+        let keyed = !self.key_fields().is_empty();
+        if self.top > 0 && !keyed {
+            bail!("--top lists keys: choose them with --key");
+        }
+        Ok(keyed)
+    }
+
     pub(super) fn columns(&self) -> Columns {
         let (time, llm) = (self.time.clone(), &self.llm);
         if llm.llm {
@@ -121,6 +138,11 @@ impl Args {
         let cost = self.cost.as_deref().map_or(Vec::new(), names);
         Columns { time, cost: cost.into_iter().map(|name| ("--cost", name)).collect(), key: self.key_fields() }
     }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
+    factor.ok_or_else(|| "not a number above zero".to_owned())
 }
 
 fn names(list: &str) -> Vec<String> {

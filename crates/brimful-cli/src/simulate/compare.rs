@@ -20,17 +20,25 @@ pub(crate) fn print(reports: &[Report<'_>], out: &mut impl Write) -> io::Result<
     writeln!(out, "{}, {}\n", first.files(), first.each())?;
     writeln!(out, "{}", counted([requests, keys].into_iter().chain(first.lines())))?;
     writeln!(out, "{}\n", aligned([left(0, NAME), left(1, 0)], first.span()))?;
-    let rows = [HEAD.map(str::to_owned)].into_iter().chain(reports.iter().flat_map(rows));
-    let columns = [left(0, 0), right(2, 10), right(2, 8), right(2, 8), right(2, 0), right(2, 0), right(2, 0)];
-    writeln!(out, "{}", aligned(columns, rows))?;
+    let rows = reports.iter().map(|report| (report.replay.quotas().to_string(), report));
+    writeln!(out, "{}", table(HEAD[0], rows))?;
     writeln!(out, "\nlongest run: the most requests in a row that one key was denied")
 }
 
+/// Returns a table with a row for each replay, after its name.
+pub(super) fn table<'a>(head: &str, reports: impl IntoIterator<Item = (String, &'a Report<'a>)>) -> String {
+    let mut first = HEAD.map(str::to_owned);
+    first[0] = head.to_owned();
+    let rows = reports.into_iter().flat_map(|(name, report)| rows(name, report));
+    let columns = [left(0, 0), right(2, 10), right(2, 8), right(2, 8), right(2, 0), right(2, 0), right(2, 0)];
+    aligned(columns, [first].into_iter().chain(rows))
+}
+
 /// Returns the row of a replay. If it has several quotas, a row follows for each of them.
-fn rows(report: &Report<'_>) -> Vec<[String; 7]> {
+fn rows(name: String, report: &Report<'_>) -> Vec<[String; 7]> {
     let (replay, totals) = (report.replay, report.replay.totals());
     let mut rows = vec![[
-        replay.quotas().to_string(),
+        name,
         text::count(totals.admitted),
         text::percent(totals.admitted, totals.requests),
         text::count(totals.denied()),

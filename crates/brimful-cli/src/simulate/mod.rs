@@ -20,13 +20,14 @@ mod order;
 mod progress;
 mod replay;
 mod report;
+#[cfg(feature = "redis")]
+mod shared;
 mod table;
 mod time;
 mod timeline;
 
 use std::io::Write;
 
-use anyhow::anyhow;
 use brimful::Tokens;
 
 use crate::{Failure, Verdict};
@@ -53,11 +54,12 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     if args.llm.llm {
         return llm::run(args, out);
     }
-    let lists = args.quotas()?;
-    let keyed = !args.key_fields().is_empty();
-    if args.top > 0 && !keyed {
-        return Err(anyhow!("--top lists keys: choose them with --key").into());
+    #[cfg(feature = "redis")]
+    if let Some(url) = args.shared.url() {
+        return shared::run(args, url, out);
     }
+    let lists = args.quotas()?;
+    let keyed = args.are_keyed()?;
     // A wrong path is an error before the logs are read, which may take long. The file is written after.
     let svg = args.timeline.as_deref().map(|path| timeline::File::new(path, &args.files)).transpose()?;
     let replay = |quotas| Replay::new(quotas, keyed.then_some(args.max_keys), svg.is_some());

@@ -23,7 +23,8 @@ pub(crate) struct Ready {
 /// A replay under way, through quotas that hold at once.
 pub(crate) struct Replay {
     quotas: Quotas,
-    limits: Limits,
+    /// `None` if another limiter decides.
+    limits: Option<Limits>,
     /// The bound of each quota.
     bounds: Vec<Bound>,
     span: Option<(Stamp, Stamp)>,
@@ -35,6 +36,16 @@ pub(crate) struct Replay {
     /// The grants of each account, once for each quota.
     granted: Vec<WindowScan>,
     timeline: Option<Timeline>,
+    /// The requests with their outcomes, if they are kept.
+    decided: Option<Vec<Decided>>,
+}
+
+/// A request that was decided.
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided {
+    pub(crate) request: Ready,
+    pub(crate) outcome: Result<(), Refusal>,
 }
 
 /// Sums over all requests. Costs are in 10⁻¹² token.
@@ -85,17 +96,25 @@ const LONGEST: u64 = (1 << 59) - EARLIER;
 impl Replay {
     /// Has a bucket of each quota for each of at most `max_keys` keys at once, or for all requests.
     pub(crate) fn new(quotas: Quotas, max_keys: Option<u64>, timeline: bool) -> Result<Self> {
-        Ok(Replay {
-            limits: Limits::new(&quotas, max_keys)?,
+        let limits = Limits::new(&quotas, max_keys)?;
+        let timeline = timeline.then(Timeline::default);
+        Ok(Replay { limits: Some(limits), timeline, ..Replay::of_others(quotas) })
+    }
+
+    /// Has no buckets: another limiter decides.
+    pub(crate) fn of_others(quotas: Quotas) -> Self {
+        Replay {
+            limits: None,
             bounds: quotas.as_slice().iter().map(bound).collect(),
             span: None,
             totals: Totals::default(),
             refused: vec![0; quotas.as_slice().len()],
             accounts: Vec::new(),
             granted: Vec::new(),
-            timeline: timeline.then(Timeline::default),
+            timeline: None,
+            decided: None,
             quotas,
-        })
+        }
     }
 
     /// Takes the next requests, each no earlier than the one before.
@@ -103,23 +122,41 @@ impl Replay {
         requests.iter().try_for_each(|&request| self.take(request))
     }
 
-    fn take(&mut self, Ready { stamp, key, cost }: Ready) -> Result<()> {
+    fn take(&mut self, request: Ready) -> Result<()> {
+        let Ready { stamp, key, cost } = request;
+        let reading = self.reach(stamp)?;
+        let (Some(limits), (first, _)) = (&self.limits, self.span.unwrap_or((stamp, stamp))) else { return Ok(()) };
+        if let Some(timeline) = &mut self.timeline {
+            timeline.reach(stamp, |instant| limits.level(instant.since(first) + EARLIER));
+        }
+        let outcome = limits.take(reading, key, cost);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.count(cost, outcome.is_ok(), limits.level(reading));
+        }
+        if let Some(decided) = &mut self.decided {
+            decided.push(Decided { request, outcome });
+        }
+        self.count(reading, key as usize, pico(cost), outcome);
+        Ok(())
+    }
+
+    /// Takes a request that another limiter has decided, no earlier than the one before.
+    #[cfg(feature = "redis")]
+    pub(crate) fn add(&mut self, Decided { request: Ready { stamp, key, cost }, outcome }: Decided) -> Result<()> {
+        let reading = self.reach(stamp)?;
+        self.count(reading, key as usize, pico(cost), outcome);
+        Ok(())
+    }
+
+    /// Returns the reading of a stamp.
+    fn reach(&mut self, stamp: Stamp) -> Result<u64> {
         let (first, _) = self.span.unwrap_or((stamp, stamp));
         self.span = Some((first, stamp));
         if stamp.since(first) > LONGEST {
             let zero = if first == Stamp::default() { ", which is a time of 0," } else { "" };
             bail!("the log spans more than 18 years, from {first}{zero} to {stamp}: a limiter's time ends there");
         }
-        let reading = stamp.since(first) + EARLIER;
-        if let Some(timeline) = &mut self.timeline {
-            timeline.reach(stamp, |instant| self.limits.level(instant.since(first) + EARLIER));
-        }
-        let outcome = self.limits.take(reading, key, cost);
-        if let Some(timeline) = &mut self.timeline {
-            timeline.count(cost, outcome.is_ok(), self.limits.level(reading));
-        }
-        self.count(reading, key as usize, pico(cost), outcome);
-        Ok(())
+        Ok(stamp.since(first) + EARLIER)
     }
 
     fn count(&mut self, reading: u64, key: usize, cost: u128, outcome: Result<(), Refusal>) {
@@ -183,8 +220,20 @@ impl Replay {
         self.accounts.len() as u64
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
+    pub(crate) fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
+    }
+
+    /// Keeps the requests that come, with their outcomes.
+    #[cfg(feature = "redis")]
+    pub(crate) fn keeping(self) -> Self {
+        Replay { decided: Some(Vec::new()), ..self }
+    }
+
+    /// Returns the requests that were kept, in the order of their stamps.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_decided(&mut self) -> Vec<Decided> {
+        self.decided.take().unwrap_or_default()
     }
 
     /// Returns the instant of a reading.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::Args;
 use super::intake::{Complaint, Intake, Place};
 use super::key::{self, Show};
+use super::limits::Limits;
 use super::replay::{Account, Replay, Worst};
 use super::time::Stamp;
 use crate::bound::{number, tokens, whole};
@@ -90,8 +91,8 @@ impl<'a> Report<'a> {
             "longest_run": totals.longest_run,
             "cost_admitted": number(totals.cost_admitted),
             "cost_denied": number(totals.cost - totals.cost_admitted),
-            "evictions": replay.limits().evictions(),
-            "limiter_bytes": replay.limits().bytes(),
+            "evictions": replay.limits().map(Limits::evictions),
+            "limiter_bytes": replay.limits().map(Limits::bytes),
             "worst_window": self.worst.as_ref().map(|Worst { window, key, quota }| json!({
                 "key": self.whose(*key, key::whole).map(|key| key_as_json(&key)),
                 "quota": replay.quotas().name(*quota),
@@ -165,11 +166,11 @@ impl<'a> Report<'a> {
             rows.push(share("admitted", totals.cost_admitted));
             rows.push(share("denied", totals.cost - totals.cost_admitted));
         }
-        let bytes = format!("in {} bytes of the limiter", text::count(replay.limits().bytes()));
-        rows.push(row("keys", text::count(replay.keys()), bytes));
-        if replay.limits().evictions() > 0 {
+        let bytes = |limits: &Limits| format!("in {} bytes of the limiter", text::count(limits.bytes()));
+        rows.push(row("keys", text::count(replay.keys()), replay.limits().map_or(String::new(), bytes)));
+        if let Some(evictions) = replay.limits().map(Limits::evictions).filter(|&evictions| evictions > 0) {
             let note = "keys in use were evicted for new ones: raise --max-keys";
-            rows.push(row("evicted", text::count(replay.limits().evictions()), note));
+            rows.push(row("evicted", text::count(evictions), note));
         }
         rows
     }

@@ -12,6 +12,8 @@ mod llm;
 mod measuring;
 mod order;
 mod outliers;
+#[cfg(feature = "redis")]
+mod redis_server;
 mod refused;
 mod several;
 mod table;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::request::{Outcome, Request};
 
-/// An engine that keeps buckets: Redis, or another server.
+/// An engine that keeps buckets: Redis, PostgreSQL, or another server.
 ///
 /// # Contract
 ///
@@ -20,6 +20,12 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Returns an error if the decision was not made, or if its outcome is not known.
     fn decide(&self, request: Request<'_>) -> impl Future<Output = Result<Outcome, StoreError>> + Send;
+
+    /// Returns the number of connections that were made so far, the first one and those after a loss; zero if the engine
+    /// does not know it.
+    fn connections(&self) -> u64 {
+        0
+    }
 }
 
 /// The failure of an engine. Two are equal if their texts are.

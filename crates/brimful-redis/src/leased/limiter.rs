@@ -82,6 +82,13 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> LeasedRateLimiter<K, S
         self.inner.direct.stats()
     }
 
+    /// Emits the counts since the last emission, as [`RedisRateLimiter::emit_stats`] does. Calls that a credit admits are not
+    /// counted.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub fn emit_stats(&self) {
+        self.inner.direct.emit_stats();
+    }
+
     /// Returns the number of keys that have a lease.
     #[must_use]
     pub fn leases(&self) -> usize {

@@ -95,6 +95,7 @@ impl<K: fmt::Display + Hash + ?Sized + 'static, S: Store> Inner<K, S> {
         // Calls may take from the credit meanwhile, but only this one adds to it.
         let room = self.max_batch - held.whole().min(self.max_batch);
         let batch = lease.next_batch(self.leases.now(), self.horizon, self.max_batch).clamp(missing.min(room), room);
+        self.direct.count_renewal();
         let outcome = self.direct.ask(&lease.key, Operation::TakeUpTo, Tokens::new(batch)).await?;
         let taken = self.direct.least_done(&outcome);
         if taken < Tokens::new(batch) {

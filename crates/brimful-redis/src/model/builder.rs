@@ -81,7 +81,7 @@ impl SharedModelLimiterBuilder {
             default: config.default.map(|quota| made("default", quota)).transpose()?,
             prefix: settings.prefix.clone(),
             policy: settings.policy,
-            requests: settings.requests(store)?,
+            requests: settings.requests(store, || "limits of models".to_owned())?,
             local: OnceLock::new(),
         })))
     }

@@ -203,8 +203,9 @@ impl<S: Store> SharedModelLimiter<S> {
                 Kind::Store
             }
             Err(why) => {
+                let reason = why.reason();
                 let decided = self.0.decide_by_policy(model, estimate, why);
-                self.0.requests.decided_by_policy(decided.is_ok());
+                self.0.requests.decided_by_policy(decided.is_ok(), reason);
                 decided.map_err(error)?
             }
         };

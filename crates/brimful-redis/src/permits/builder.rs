@@ -83,7 +83,7 @@ impl<K: fmt::Display + ?Sized> RedisConcurrencyLimitBuilder<K> {
             return Err(BuildError::LocalShare(0, "there is at least one process".to_owned()));
         }
         let prefix = self.settings.prefix.clone();
-        let requests = Arc::new(self.settings.requests(store)?);
+        let requests = Arc::new(self.settings.requests(store, || format!("{} in flight", self.limit))?);
         let (held, turns) = (Arc::new(Held::new(self.lease)), Arc::new(Turns::default()));
         let (exit, gone) = unbounded_channel();
         let (requests_of_keeper, lease) = (requests.clone(), self.lease);

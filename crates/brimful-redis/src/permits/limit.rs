@@ -105,15 +105,15 @@ impl<K: ?Sized, L> RedisConcurrencyLimit<K, L> {
         self.limit.store(limit, Ordering::Relaxed);
         self.turns.resized();
     }
+}
 
+impl<K: fmt::Display + ?Sized, L: Connect> RedisConcurrencyLimit<K, L> {
     /// Returns the counts of decisions by their origin. Renewals and releases are not counted.
     #[must_use]
     pub fn stats(&self) -> SharedStats {
         self.requests.stats()
     }
-}
 
-impl<K: fmt::Display + ?Sized, L: Connect> RedisConcurrencyLimit<K, L> {
     /// Takes a permit of the key if one is free and no waiter would get it.
     ///
     /// # Errors
@@ -234,10 +234,10 @@ impl<'a, K: fmt::Display + ?Sized, L: Connect> Call<'a, K, L> {
     }
 
     fn take_by_policy(&self, why: Unavailable) -> Result<SharedPermit, SharedPermitError> {
-        let limit = self.limit;
+        let (limit, reason) = (self.limit, why.reason());
         let most = match limit.policy {
             FailurePolicy::Deny => {
-                limit.requests.decided_by_policy(false);
+                limit.requests.decided_by_policy(false, reason);
                 return Err(SharedPermitError::Unavailable(why));
             }
             FailurePolicy::Allow => usize::MAX,
@@ -245,7 +245,7 @@ impl<'a, K: fmt::Display + ?Sized, L: Connect> Call<'a, K, L> {
         };
         // The store may have a permit with the id of the call, which is released.
         let outcome = limit.held.insert_below(&self.key, next_id().0, most);
-        limit.requests.decided_by_policy(outcome.is_ok());
+        limit.requests.decided_by_policy(outcome.is_ok(), reason);
         let failed = |in_flight| SharedPermitError::NoPermit { in_flight, limit: most };
         outcome.map(|lease| limit.permit(lease)).map_err(failed)
     }

@@ -46,6 +46,11 @@ pub trait Connect: Send + Sync + 'static {
 
     /// Called with the result of a request on a connection.
     fn report(&self, connection: &Self::Connection, sign: Sign);
+
+    /// Returns the number of connections so far; zero if it is not known.
+    fn connections(&self) -> u64 {
+        0
+    }
 }
 
 /// A connection that all tasks share, and that is made anew when it is lost or answers nothing any longer.
@@ -179,6 +184,10 @@ impl Connect for Link {
         if is_lost {
             state.current = None;
         }
+    }
+
+    fn connections(&self) -> u64 {
+        self.0.lock().number
     }
 }
 

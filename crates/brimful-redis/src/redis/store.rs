@@ -137,6 +137,10 @@ impl<L: Connect> Store for RedisStore<L> {
     async fn decide(&self, request: Request<'_>) -> Result<Outcome, StoreError> {
         self.calls.execute(request).await
     }
+
+    fn connections(&self) -> u64 {
+        self.link().connections()
+    }
 }
 
 /// Returns the failure of a request that was not sent.

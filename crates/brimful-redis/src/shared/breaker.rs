@@ -85,34 +85,40 @@ impl Breaker {
         Ok(Asks { changes: state.changes })
     }
 
-    /// Called when the store has answered.
-    pub(super) fn succeeded(&self) {
+    /// Called when the store has answered. Returns whether this closes the breaker.
+    pub(super) fn succeeded(&self) -> bool {
         let mut state = self.lock();
         match state.kind {
-            Kind::Closed { failures: 0 } => {}
+            Kind::Closed { failures: 0 } => false,
             // Failures of calls that asked before this count no longer.
-            _ => state.change(Kind::Closed { failures: 0 }),
+            was => {
+                state.change(Kind::Closed { failures: 0 });
+                !matches!(was, Kind::Closed { .. })
+            }
         }
     }
 
-    /// Called when the store has failed for a call that asked.
-    pub(super) fn failed(&self, asked: Asks) {
+    /// Called when the store has failed for a call that asked. Returns whether this opens the breaker, which was closed.
+    pub(super) fn failed(&self, asked: Asks) -> bool {
         let mut state = self.lock();
         if asked.changes != state.changes {
-            return;
+            return false;
         }
         match &mut state.kind {
             Kind::Closed { failures } => {
                 *failures += 1;
-                if *failures >= FAILURES {
+                let opens = *failures >= FAILURES;
+                if opens {
                     self.open(&mut state, 0);
                 }
+                opens
             }
             Kind::Probing { openings, .. } => {
                 let openings = openings.saturating_add(1);
                 self.open(&mut state, openings);
+                false
             }
-            Kind::Open { .. } => {}
+            Kind::Open { .. } => false,
         }
     }
 
@@ -138,7 +144,7 @@ mod tests {
 
     fn fail(breaker: &Breaker, times: u32) {
         for _ in 0..times {
-            breaker.failed(breaker.asks().unwrap());
+            let _ = breaker.failed(breaker.asks().unwrap());
         }
     }
 
@@ -146,26 +152,28 @@ mod tests {
     async fn opens_after_three_failures_and_one_call_asks_again() {
         let breaker = Breaker::new(DEADLINE);
         let early: Vec<Asks> = (0..100).map(|_| breaker.asks().unwrap()).collect();
-        fail(&breaker, 3);
+        fail(&breaker, 2);
+        assert!(breaker.failed(breaker.asks().unwrap()), "it opens");
         let time = breaker.asks().unwrap_err();
         assert!(time <= FIRST && time >= FIRST / 2, "{time:?}");
         // The calls that asked before it opened.
-        early.iter().for_each(|&asked| breaker.failed(asked));
+        early.iter().for_each(|&asked| assert!(!breaker.failed(asked)));
         assert_eq!(breaker.asks().unwrap_err(), time);
 
         tokio::time::advance(FIRST).await;
         let probe = breaker.asks().unwrap();
         breaker.asks().unwrap_err(); // one call asks
-        early.iter().for_each(|&asked| breaker.failed(asked));
-        breaker.failed(probe);
+        early.iter().for_each(|&asked| assert!(!breaker.failed(asked)));
+        assert!(!breaker.failed(probe), "it was open");
         let second = breaker.asks().unwrap_err();
         assert!(second >= FIRST && second <= 2 * FIRST, "{second:?}");
 
         tokio::time::advance(2 * FIRST).await;
         breaker.asks().unwrap();
-        breaker.succeeded();
+        assert!(breaker.succeeded(), "it closes");
         fail(&breaker, 2);
         breaker.asks().unwrap();
+        assert!(!breaker.succeeded(), "it was closed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -215,8 +223,8 @@ mod tests {
                     scope.spawn(move || {
                         for _ in 0..200 {
                             match breaker.asks() {
-                                Ok(asked) if fails => breaker.failed(asked),
-                                Ok(_) => breaker.succeeded(),
+                                Ok(asked) if fails => _ = breaker.failed(asked),
+                                Ok(_) => _ = breaker.succeeded(),
                                 Err(_) => {}
                             }
                         }

@@ -57,6 +57,12 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
         self
     }
 
+    /// Names the policy, for metrics and events: by default it is called by its quotas. The name is their only label.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
     /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
         self.settings.hook = Some(Box::new(hook));
@@ -73,9 +79,9 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
         Ok(RedisRateLimiter {
             limits: limits.collect::<Result<_, _>>().map_err(BuildError::Limit)?,
             fallback: Fallback::new(self.settings.policy, &self.quotas)?,
-            quotas: self.quotas,
             prefix: self.settings.prefix.clone(),
-            requests: self.settings.requests(store)?,
+            requests: self.settings.requests(store, || self.quotas.to_string())?,
+            quotas: self.quotas,
             keys: PhantomData,
         })
     }

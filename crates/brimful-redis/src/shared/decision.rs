@@ -23,6 +23,8 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct SharedDecision {
     source: Source,
+    /// In microseconds.
+    at: Option<u64>,
     /// The number of the limiter's quotas.
     quotas: usize,
     limits: Vec<LimitState>,
@@ -68,7 +70,7 @@ impl SharedDecision {
                     reset_after: Some(limit.time(deficit)),
                 }
             });
-        Self::of_states(outcome.admitted, states.collect(), cost)
+        SharedDecision { at: Some(outcome.at), ..Self::of_states(outcome.admitted, states.collect(), cost) }
     }
 
     /// Returns the decision of the store on a cost, with the state of each limit.
@@ -80,7 +82,7 @@ impl SharedDecision {
             (limit, Some(retry_after)) => SharedError::RateLimited { limit, retry_after },
             (name, None) => SharedError::ExceedsBurst { limit: name, requested: cost, burst: limit.burst },
         });
-        SharedDecision { source: Source::Store, quotas: limits.len(), limits, refusal }
+        SharedDecision { source: Source::Store, at: None, quotas: limits.len(), limits, refusal }
     }
 
     /// Returns a decision on these quotas without numbers, but for those of a refusal.
@@ -109,7 +111,7 @@ impl SharedDecision {
             retry_after,
             reset_after: None,
         });
-        SharedDecision { source, quotas, limits: state.into_iter().collect(), refusal }
+        SharedDecision { source, at: None, quotas, limits: state.into_iter().collect(), refusal }
     }
 
     /// Returns whether the call was admitted.
@@ -122,6 +124,13 @@ impl SharedDecision {
     #[must_use]
     pub fn source(&self) -> Source {
         self.source
+    }
+
+    /// Returns the instant of the decision, as the time since 1970 on the server's clock, to the microsecond, if buckets of
+    /// the store decided: `None` for a lease, a sliding window and the policy. For each key it never runs backwards.
+    #[must_use]
+    pub fn decided_at(&self) -> Option<Duration> {
+        self.at.map(Duration::from_micros)
     }
 
     /// Returns the state of each limit, in the order of the quotas. A lease and a policy know no numbers: they have no

@@ -102,6 +102,16 @@ impl Unavailable {
         }
     }
 
+    /// Returns the kind of reason as a word: `timeout`, `failure` or `breaker`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Unavailable::TimedOut(_) => "timeout",
+            Unavailable::Failed(_) => "failure",
+            Unavailable::Open(_) => "breaker",
+        }
+    }
+
     /// Returns whether the request may have been executed.
     #[must_use]
     pub fn may_be_done(&self) -> bool {

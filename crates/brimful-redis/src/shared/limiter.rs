@@ -236,9 +236,15 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 
     /// Decides by the policy.
     pub(crate) fn decide_by_policy(&self, key: &str, n: Tokens, why: Unavailable) -> Result<(), SharedError> {
+        let reason = why.reason();
         let decided = self.fallback.decide(|nth| self.quotas.name(nth), key, n, why);
-        self.requests.decided_by_policy(decided.is_ok());
+        self.requests.decided_by_policy(decided.is_ok(), reason);
         decided
+    }
+
+    /// Called when a batch is taken for a lease.
+    pub(crate) fn count_renewal(&self) {
+        self.requests.counters.renewed();
     }
 
     async fn acquire_by(&self, key: &K, n: Tokens, deadline: Option<Instant>) -> Result<SharedDecision, SharedError> {

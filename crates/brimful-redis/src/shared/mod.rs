@@ -3,7 +3,10 @@
 mod breaker;
 mod builder;
 mod decision;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod emit;
 mod error;
+mod events;
 mod fallback;
 mod limiter;
 mod owned;

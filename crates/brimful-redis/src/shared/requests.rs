@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::error::Unavailable;
+use super::events::Events;
 use super::stats::{Counters, SharedStats};
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store, StoreError};
 
@@ -22,6 +23,7 @@ pub(crate) struct Requests<S> {
     pub(crate) remembered: Option<Duration>,
     pub(super) breaker: Breaker,
     pub(super) counters: Counters,
+    pub(super) events: Events,
     pub(super) hook: Option<Hook>,
 }
 
@@ -38,6 +40,10 @@ impl<S: Store> Requests<S> {
         let is_safe = id.is_some() || operation == Operation::Peek;
         self.within_deadline(is_safe, || self.store.decide(request)).await
     }
+
+    pub(crate) fn stats(&self) -> SharedStats {
+        self.counters.read(self.store.connections())
+    }
 }
 
 impl<S> Requests<S> {
@@ -46,13 +52,11 @@ impl<S> Requests<S> {
         self.counters.decided(admitted);
     }
 
-    /// Counts a decision of the policy.
-    pub(crate) fn decided_by_policy(&self, admitted: bool) {
+    /// Counts a decision of the policy, and emits it, with the [reason](Unavailable::reason) for which the store did not
+    /// decide.
+    pub(crate) fn decided_by_policy(&self, admitted: bool, reason: &'static str) {
         self.counters.decided_by_policy(admitted);
-    }
-
-    pub(crate) fn stats(&self) -> SharedStats {
-        self.counters.read()
+        self.events.decided_by_policy(admitted, reason);
     }
 
     /// Asks the store by an attempt, within the deadline, unless the breaker is open. If the outcome of the attempt is not
@@ -68,14 +72,20 @@ impl<S> Requests<S> {
         self.counters.asked();
         let failure = match tokio::time::timeout(self.deadline, until_known(is_safe, attempt)).await {
             Ok(Ok(outcome)) => {
-                self.breaker.succeeded();
+                if self.breaker.succeeded() {
+                    self.counters.closed();
+                    self.events.closed();
+                }
                 return Ok(outcome);
             }
             Ok(Err(error)) => Unavailable::Failed(error),
             Err(_) => Unavailable::TimedOut(self.deadline),
         };
         self.counters.failed();
-        self.breaker.failed(asked);
+        if self.breaker.failed(asked) {
+            self.counters.opened();
+            self.events.opened(&failure);
+        }
         Err(self.report(failure))
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::error::BuildError;
+use super::events::Events;
 use super::fallback::FailurePolicy;
 use super::requests::{Hook, Requests};
 use super::stats::Counters;
@@ -14,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) deadline: Duration,
     pub(crate) remembered: Option<Duration>,
     pub(crate) hook: Option<Hook>,
+    /// The name in metrics and events.
+    pub(crate) name: Option<String>,
 }
 
 impl Default for Settings {
@@ -24,13 +27,14 @@ impl Default for Settings {
             deadline: Duration::from_millis(100),
             remembered: None,
             hook: None,
+            name: None,
         }
     }
 }
 
 impl Settings {
-    /// Returns the way to ask a store.
-    pub(crate) fn requests<S>(self, store: S) -> Result<Requests<S>, BuildError> {
+    /// Returns the way to ask a store. Without a name, metrics and events have the text of `unnamed`.
+    pub(crate) fn requests<S>(self, store: S, unnamed: impl FnOnce() -> String) -> Result<Requests<S>, BuildError> {
         if self.deadline.is_zero() {
             return Err(BuildError::NoDeadline);
         }
@@ -43,6 +47,7 @@ impl Settings {
             remembered: self.remembered,
             breaker: Breaker::new(self.deadline),
             counters: Counters::default(),
+            events: Events::new(self.name.unwrap_or_else(unnamed)),
             hook: self.hook,
         })
     }

@@ -18,6 +18,34 @@ pub struct SharedStats {
     pub requests: u64,
     /// Requests to the store that failed or had no answer within the deadline.
     pub failures: u64,
+    /// The times that the circuit breaker opened, after failures in a row.
+    pub breaker_opened: u64,
+    /// The times that it closed, after an answer.
+    pub breaker_closed: u64,
+    /// The requests that took a batch for a lease: some of [`requests`](SharedStats::requests).
+    pub renewals: u64,
+    /// The connections of the store so far, the first one and those after a loss. Limiters that share a store have the same
+    /// number. Zero if the store does not know it.
+    pub connections: u64,
+}
+
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+impl SharedStats {
+    /// Returns what was counted after `earlier`.
+    pub(super) fn since(&self, earlier: &SharedStats) -> SharedStats {
+        SharedStats {
+            admitted: self.admitted.wrapping_sub(earlier.admitted),
+            denied: self.denied.wrapping_sub(earlier.denied),
+            admitted_by_policy: self.admitted_by_policy.wrapping_sub(earlier.admitted_by_policy),
+            denied_by_policy: self.denied_by_policy.wrapping_sub(earlier.denied_by_policy),
+            requests: self.requests.wrapping_sub(earlier.requests),
+            failures: self.failures.wrapping_sub(earlier.failures),
+            breaker_opened: self.breaker_opened.wrapping_sub(earlier.breaker_opened),
+            breaker_closed: self.breaker_closed.wrapping_sub(earlier.breaker_closed),
+            renewals: self.renewals.wrapping_sub(earlier.renewals),
+            connections: self.connections.wrapping_sub(earlier.connections),
+        }
+    }
 }
 
 /// The counters. Relaxed: they order nothing.
@@ -29,6 +57,9 @@ pub(crate) struct Counters {
     denied_by_policy: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
+    breaker_opened: AtomicU64,
+    breaker_closed: AtomicU64,
+    renewals: AtomicU64,
 }
 
 impl Counters {
@@ -50,7 +81,20 @@ impl Counters {
         self.failures.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> SharedStats {
+    pub(super) fn opened(&self) {
+        self.breaker_opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn closed(&self) {
+        self.breaker_closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn renewed(&self) {
+        self.renewals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reads the counters. The number of connections is the store's.
+    pub(crate) fn read(&self, connections: u64) -> SharedStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SharedStats {
             admitted: read(&self.admitted),
@@ -59,6 +103,10 @@ impl Counters {
             denied_by_policy: read(&self.denied_by_policy),
             requests: read(&self.requests),
             failures: read(&self.failures),
+            breaker_opened: read(&self.breaker_opened),
+            breaker_closed: read(&self.breaker_closed),
+            renewals: read(&self.renewals),
+            connections,
         }
     }
 }

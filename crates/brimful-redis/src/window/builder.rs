@@ -83,12 +83,13 @@ impl<K: fmt::Display + ?Sized> RedisSlidingWindowLimiterBuilder<K> {
     /// years, or a local share is not possible.
     pub fn build<L: Connect>(self, store: RedisStore<L>) -> Result<RedisSlidingWindowLimiter<K, L>, BuildError> {
         let (limit, length) = (self.limit, self.length);
+        let name = format!("at most {limit} in {length:?}");
         Ok(RedisSlidingWindowLimiter {
             window: Window::new(limit, length, self.sub_windows)?,
-            name: format!("at most {limit} in {length:?}"),
             fallback: Fallback::of(self.settings.policy, |n| share(limit, length, n))?,
             prefix: self.settings.prefix.clone(),
-            requests: self.settings.requests(store)?,
+            requests: self.settings.requests(store, || name.clone())?,
+            name,
             keys: PhantomData,
         })
     }

@@ -188,8 +188,9 @@ impl<K: fmt::Display + ?Sized, L: Connect> RedisSlidingWindowLimiter<K, L> {
                 self.decision(&answer, n)
             }
             Err(why) => {
+                let reason = why.reason();
                 let decided = self.fallback.decide(|_| Some(&self.name), key, n, why);
-                self.requests.decided_by_policy(decided.is_ok());
+                self.requests.decided_by_policy(decided.is_ok(), reason);
                 let burst = |_: &str| Some(Tokens::new(self.window.limit));
                 SharedDecision::without_numbers(Source::Policy, 1, burst, decided)
             }

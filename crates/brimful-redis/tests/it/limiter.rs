@@ -69,6 +69,10 @@ async fn several_quotas_are_charged_together_or_not_at_all() {
     let limiter = limiter(&server, quotas).await;
     let decision = limiter.decide("alice", 2).await;
     assert!(decision.allowed() && decision.source() == Source::Store);
+    let mut connection = server.connection().await;
+    let (seconds, _): (u64, u64) = redis::cmd("TIME").query_async(&mut connection).await.unwrap();
+    let at = decision.decided_at().unwrap();
+    assert!(at.as_secs() <= seconds && at.as_secs() + 60 > seconds, "{at:?}, {seconds}");
     let remaining: Vec<(&str, u32)> =
         decision.limits().iter().map(|limit| (limit.name.as_str(), limit.remaining)).collect();
     assert_eq!(remaining, [("burst", 0), ("daily", 8)]);

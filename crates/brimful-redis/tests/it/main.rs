@@ -1,4 +1,5 @@
-//! Tests against real servers, which they start on loopback. Without `redis-server` they report that they were skipped.
+//! Tests against real servers, which they start on loopback. Without `redis-server` or PostgreSQL they
+//! report that they were skipped.
 
 mod calls;
 mod chaos;
@@ -7,6 +8,8 @@ mod chaos_leased;
 mod clocks;
 #[cfg(feature = "cluster")]
 mod cluster;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod emitting;
 mod failover;
 mod leases;
 mod limiter;
@@ -15,6 +18,12 @@ mod models;
 mod nodes;
 mod permit_script;
 mod permits;
+#[cfg(all(unix, feature = "postgres"))]
+mod pg_server;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres;
+#[cfg(all(unix, feature = "postgres"))]
+mod postgres_failures;
 mod processes;
 mod proxy;
 mod script;

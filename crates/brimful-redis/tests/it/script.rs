@@ -36,17 +36,22 @@ async fn load(connection: &mut MultiplexedConnection) -> String {
 
 /// The operations of each test and quota.
 pub(crate) fn operations() -> usize {
-    std::env::var("BRIMFUL_SCRIPT_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_000)
+    operations_or(20_000)
+}
+
+/// The operations that `BRIMFUL_SCRIPT_OPS` asks for.
+pub(crate) fn operations_or(usual: usize) -> usize {
+    std::env::var("BRIMFUL_SCRIPT_OPS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// An operation on a key.
 #[derive(Clone, Debug)]
-struct Step {
-    key: usize,
-    operation: Operation,
-    limits: Vec<(Limit, u64)>,
-    at: u64,
-    id: Option<u64>,
+pub(crate) struct Step {
+    pub(crate) key: usize,
+    pub(crate) operation: Operation,
+    pub(crate) limits: Vec<(Limit, u64)>,
+    pub(crate) at: u64,
+    pub(crate) id: Option<u64>,
 }
 
 /// Returns the number in the given count of bytes.
@@ -163,7 +168,7 @@ impl Random {
 }
 
 /// Quotas of all kinds: slow, fast, rounded, with a start below the burst, several.
-fn all_quotas() -> Vec<Quotas> {
+pub(crate) fn all_quotas() -> Vec<Quotas> {
     let mut all: Vec<Quotas> = [
         "1/s burst 1000000000",
         "60/min",
@@ -227,10 +232,9 @@ fn expected(reference: &mut Reference, step: &Step) -> Vec<u64> {
     reply
 }
 
-/// Many requests in a call, one after the other: also on the same key, with several operations and quotas, and with ids that
-/// are repeated in the same call and later.
-#[tokio::test]
-async fn the_script_is_the_exact_arithmetic() {
+/// Returns random operations on the keys of two limiters, with these quotas and the next, the same ones in every run: often
+/// several at the same time, and at most one more than `at_once`. Some have ids, and are repeated at the same time and later.
+pub(crate) fn random_steps(all: &[Quotas], nth: usize, operations: usize, at_once: u64) -> Vec<Step> {
     const OPERATIONS: [Operation; 8] = [
         Operation::Take,
         Operation::Take,
@@ -242,58 +246,72 @@ async fn the_script_is_the_exact_arithmetic() {
         Operation::Reset,
     ];
     const KEYS: usize = 5;
+    let mut random = Random(0x9e37_79b9 + nth as u64);
+    // Two limiters, with keys of their own.
+    let limiters = [nth, (nth + 1) % all.len()]
+        .map(|nth| all[nth].as_slice().iter().map(|quota| Limit::new(quota).unwrap()).collect::<Vec<Limit>>());
+    let (mut at, mut left, mut sent) = (START, 0, HashMap::new());
+    (0..operations)
+        .map(|_| {
+            let which = random.below(2) as usize;
+            let limits = &limiters[which];
+            if left == 0 {
+                left = 1 + random.of_any_size(at_once);
+                // Often until a token or the burst is there, and sometimes back.
+                let limit = limits[random.below(limits.len() as u64) as usize];
+                at = match random.below(8) {
+                    0..6 => at + random.of_any_size(limit.per_token().div_ceil(limit.per_micro()) * 2),
+                    6 => at + random.of_any_size((limit.capacity() + limit.debt()) / limit.per_micro() + 2),
+                    _ => at - random.of_any_size(3_600_000_000),
+                }
+                .min(1 << 52);
+            }
+            left -= 1;
+            let operation = OPERATIONS[random.below(8) as usize];
+            // An amount that is just there, at random, or any.
+            let key = which * KEYS + random.below(KEYS as u64) as usize;
+            let amounts = limits.iter().map(|limit| match random.below(4) {
+                0 => (*limit, limit.per_token()),
+                1 => (*limit, 0),
+                2 => (*limit, random.of_any_size(limit.capacity() + limit.debt() + 1)),
+                _ => (*limit, limit.per_token() * random.below(1 + limit.capacity() / limit.per_token())),
+            });
+            let step = Step { key, operation, limits: amounts.collect(), at, id: None };
+            if random.below(8) > 0 {
+                return step;
+            }
+            let id = random.below(50);
+            let first = sent.entry((key, id)).or_insert(Step { id: Some(id), ..step });
+            Step { at, ..first.clone() }
+        })
+        .collect()
+}
+
+/// Holds the replies against the exact arithmetic, and returns the number of the repeated requests among them.
+pub(crate) fn check(quotas: &Quotas, steps: &[Step], replies: &[Vec<u64>]) -> usize {
+    assert_eq!(steps.len(), replies.len());
+    let (mut reference, mut admitted, mut refused) = (Reference::default(), 0, 0);
+    for (step, reply) in steps.iter().zip(replies) {
+        assert_eq!(&expected(&mut reference, step), reply, "{quotas}: {step:?}");
+        *(if reply[0] == 1 { &mut admitted } else { &mut refused }) += 1;
+    }
+    assert!(refused > steps.len() / 100 && admitted > steps.len() / 10, "{quotas}: {admitted}, {refused}");
+    reference.repeated
+}
+
+/// Many requests in a call, one after the other: also on the same key, with several operations and quotas, and with ids that
+/// are repeated in the same call and later.
+#[tokio::test]
+async fn the_script_is_the_exact_arithmetic() {
     let server = server!();
     let mut connection = server.connection().await;
     let script = load(&mut connection).await;
     let all = all_quotas();
-    for nth in 0..all.len() {
-        let mut random = Random(0x9e37_79b9 + nth as u64);
-        // Two limiters, with keys of their own.
-        let limiters = [nth, (nth + 1) % all.len()]
-            .map(|nth| all[nth].as_slice().iter().map(|quota| Limit::new(quota).unwrap()).collect::<Vec<Limit>>());
-        let (mut at, mut left, mut sent) = (START, 0, HashMap::new());
-        let steps: Vec<Step> = (0..operations())
-            .map(|_| {
-                let which = random.below(2) as usize;
-                let limits = &limiters[which];
-                if left == 0 {
-                    left = 1 + random.of_any_size(100);
-                    // Often until a token or the burst is there, and sometimes back.
-                    let limit = limits[random.below(limits.len() as u64) as usize];
-                    at = match random.below(8) {
-                        0..6 => at + random.of_any_size(limit.per_token().div_ceil(limit.per_micro()) * 2),
-                        6 => at + random.of_any_size((limit.capacity() + limit.debt()) / limit.per_micro() + 2),
-                        _ => at - random.of_any_size(3_600_000_000),
-                    }
-                    .min(1 << 52);
-                }
-                left -= 1;
-                let operation = OPERATIONS[random.below(8) as usize];
-                // An amount that is just there, at random, or any.
-                let key = which * KEYS + random.below(KEYS as u64) as usize;
-                let amounts = limits.iter().map(|limit| match random.below(4) {
-                    0 => (*limit, limit.per_token()),
-                    1 => (*limit, 0),
-                    2 => (*limit, random.of_any_size(limit.capacity() + limit.debt() + 1)),
-                    _ => (*limit, limit.per_token() * random.below(1 + limit.capacity() / limit.per_token())),
-                });
-                let step = Step { key, operation, limits: amounts.collect(), at, id: None };
-                if random.below(8) > 0 {
-                    return step;
-                }
-                let id = random.below(50);
-                let first = sent.entry((key, id)).or_insert(Step { id: Some(id), ..step });
-                Step { at, ..first.clone() }
-            })
-            .collect();
+    for (nth, quotas) in all.iter().enumerate() {
+        let steps = random_steps(&all, nth, operations(), 100);
         let (replies, calls) = run(&mut connection, &script, &steps).await;
-        let (mut reference, mut admitted, mut refused) = (Reference::default(), 0, 0);
-        for (step, reply) in steps.iter().zip(&replies) {
-            assert_eq!(&expected(&mut reference, step), reply, "{}: {step:?}", all[nth]);
-            *(if reply[0] == 1 { &mut admitted } else { &mut refused }) += 1;
-        }
-        assert!(refused > steps.len() / 100 && admitted > steps.len() / 10, "{}: {admitted}, {refused}", all[nth]);
-        assert!(reference.repeated > steps.len() / 100 && calls < steps.len() / 4, "{calls}, {}", reference.repeated);
+        let repeated = check(quotas, &steps, &replies);
+        assert!(repeated > steps.len() / 100 && calls < steps.len() / 4, "{calls}, {repeated}");
         let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
     }
 }

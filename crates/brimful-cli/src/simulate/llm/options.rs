@@ -25,7 +25,7 @@ const LIMITS: [&str; 8] = ["rpm", "tpm", "input_tpm", "output_tpm", "rpd", "tpd"
 pub(crate) struct Options {
     /// Replay calls to a language model through a model limiter: they wait until all limits admit them. The
     /// columns are those of the Azure LLM inference traces, unless others are named
-    #[arg(long)]
+    #[arg(long, group = "paced")]
     pub(crate) llm: bool,
     /// The column with the tokens of the prompt
     #[arg(long, value_name = "COLUMN", requires = "llm", default_value = "ContextTokens")]
@@ -73,9 +73,6 @@ pub(crate) struct Options {
     /// Let the limiter scale the estimates by what calls turned out to use
     #[arg(long, requires = "llm")]
     pub(super) learning: bool,
-    /// Divide the times between the arrivals by this number
-    #[arg(long, value_name = "FACTOR", requires = "llm", default_value_t = 1.0, value_parser = factor)]
-    pub(super) speed: f64,
 }
 
 /// The client's knowledge of the usage of a call before it.
@@ -155,9 +152,4 @@ fn of_one_model(text: &str) -> Result<ModelQuota> {
 fn nanos(text: &str) -> Result<u64, String> {
     let time: SignedDuration = text.parse().map_err(|_| "not a time such as 500ms or 1.5s".to_owned())?;
     u64::try_from(time.as_nanos()).map_err(|_| "not from zero to 500 years".to_owned())
-}
-
-fn factor(text: &str) -> Result<f64, String> {
-    let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
-    factor.ok_or_else(|| "not a number above zero".to_owned())
 }

@@ -113,7 +113,7 @@ impl Report<'_> {
             "per_token_seconds": seconds(options.per_token),
             "estimate": options.estimate.to_string(),
             "learning": options.learning,
-            "speed": options.speed,
+            "speed": self.args.speed,
             "calls": calls.len(),
             "granted": self.outcome.grants.len(),
             "waited": self.waited(),
@@ -203,7 +203,7 @@ impl Report<'_> {
         let (Some((first, last)), Some(arrived)) = (self.trace.span, self.trace.calls.last()) else {
             return Vec::new();
         };
-        let speed = match self.args.llm.speed {
+        let speed = match self.args.speed {
             1.0 => String::new(),
             speed => format!(", {speed} times as fast as in the trace"),
         };

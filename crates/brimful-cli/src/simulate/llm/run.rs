@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Result<Verdict, Failure>
     let limits = options.quota()?;
     // A wrong path is an error before the logs are read.
     let svg = args.timeline.as_deref().map(|path| timeline::File::new(path, &args.files)).transpose()?;
-    let trace = Trace::read(args, options.speed)?;
+    let trace = Trace::read(args, args.speed)?;
     let mut timeline = Timeline::default();
     let first = trace.span.map(|(first, _)| first);
     let drawn = first.filter(|_| svg.is_some()).map(|first| (first, &mut timeline));
