@@ -71,16 +71,14 @@ impl SharedModelLimiterBuilder {
     /// which are not shared; and as [`RedisRateLimiterBuilder::build`](crate::RedisRateLimiterBuilder::build).
     pub fn build<S: Store>(self, store: S) -> Result<SharedModelLimiter<S>, BuildError> {
         let SharedModelLimiterBuilder { config, settings } = self;
-        if settings.policy == FailurePolicy::LocalShare(0) {
-            return Err(BuildError::LocalShare(0, "there is at least one process".to_owned()));
-        }
+        let policy = settings.policy.checked()?;
         let made = |name: &str, quota| Dims::new(name, quota).map(Arc::new);
         let models = config.models.iter().map(|(name, quota)| Ok((name.clone(), made(name, *quota)?)));
         Ok(SharedModelLimiter(Arc::new(Shared {
             models: models.collect::<Result<BTreeMap<_, _>, _>>()?,
             default: config.default.map(|quota| made("default", quota)).transpose()?,
             prefix: settings.prefix.clone(),
-            policy: settings.policy,
+            policy,
             requests: settings.requests(store, || "limits of models".to_owned())?,
             local: OnceLock::new(),
         })))

@@ -79,9 +79,7 @@ impl<K: fmt::Display + ?Sized> RedisConcurrencyLimitBuilder<K> {
         if self.lease < deadline * 3 {
             return Err(BuildError::Lease(self.lease, deadline));
         }
-        if policy == FailurePolicy::LocalShare(0) {
-            return Err(BuildError::LocalShare(0, "there is at least one process".to_owned()));
-        }
+        let policy = policy.checked()?;
         let prefix = self.settings.prefix.clone();
         let requests = Arc::new(self.settings.requests(store, || format!("{} in flight", self.limit))?);
         let (held, turns) = (Arc::new(Held::new(self.lease)), Arc::new(Turns::default()));

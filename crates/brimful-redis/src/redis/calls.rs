@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::link::{Connect, Sign};
-use super::script::{self, Failure, Reply, is_unknown_script};
+use super::script::{self, Failure, Reply};
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, StoreError};
 
 /// The calls that are on their way at a time, unless a full one waits: the server executes one while another is made or
@@ -222,10 +222,7 @@ impl<L: Connect> Turn<L> {
         let mut asked = connection.clone();
         let mut call = Box::pin(async move {
             let all: Vec<Request<'_>> = requests.iter().map(Waiting::request).collect();
-            let mut reply: Result<Value, RedisError> = script::by_hash(&all).query_async(&mut asked).await;
-            if reply.as_ref().is_err_and(is_unknown_script) {
-                reply = script::by_source(&all).query_async(&mut asked).await;
-            }
+            let reply = script::SCRIPT.call(&mut asked, |command| script::fill(&all, command)).await;
             (requests, reply)
         });
         if let Ok(answered) = timeout(LONG, &mut call).await {

@@ -3,6 +3,7 @@
 mod calls;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod eval;
 mod flight;
 mod link;
 mod run;
@@ -16,6 +17,6 @@ mod store;
 
 #[cfg(feature = "cluster")]
 pub use cluster::{Cluster, Routed};
+pub(crate) use eval::Script;
 pub use link::{Connect, Given, Lent, Link, Sign};
-pub(crate) use run::Script;
 pub use store::RedisStore;

@@ -1,36 +1,19 @@
-//! [`Script`]: a script of one kind of limit, and how a store runs it.
+//! How a store runs the scripts of other limits than buckets.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use redis::{Cmd, RedisError, Value};
 use tokio::time::Instant;
 
+use super::eval::Script;
 use super::link::{Connect, Sign};
-use super::script::{Failure, is_unknown_script};
+use super::script::Failure;
 use super::store::RedisStore;
 use crate::engine::StoreError;
 
-/// A script, by its text.
-pub(crate) struct Script {
-    source: &'static str,
-    /// The hash by which the server knows the script.
-    hash: OnceLock<String>,
-}
-
-impl Script {
-    pub(crate) const fn new(source: &'static str) -> Self {
-        Script { source, hash: OnceLock::new() }
-    }
-
-    fn hash(&self) -> &str {
-        self.hash.get_or_init(|| redis::Script::new(self.source).get_hash().to_owned())
-    }
-}
-
 impl<L: Connect> RedisStore<L> {
-    /// Runs a script, with the number of keys, the keys and the arguments that `fill` adds, on the server that has the
-    /// keys of this one, and reads its reply. A script that the server does not know is sent.
+    /// Calls a script, with the number of keys, the keys and the arguments that `fill` adds, on the server that has the
+    /// keys of this one, and reads its reply.
     pub(crate) async fn run<T>(
         &self,
         script: &Script,
@@ -43,20 +26,7 @@ impl<L: Connect> RedisStore<L> {
         let connection = link.get(key).await.map_err(|error| StoreError::new(false, error))?;
         let until = Instant::now() + patience.mul_f64(0.9);
         let mut report = Report { link, connection, until, sign: None };
-        let command = |name: &str, script: &str| {
-            let mut command = redis::cmd(name);
-            command.arg(script);
-            fill(&mut command);
-            command
-        };
-        let connection = &mut report.connection;
-        let by_hash = command("EVALSHA", script.hash());
-        let mut reply: Result<Value, RedisError> = by_hash.query_async(connection).await;
-        if reply.as_ref().is_err_and(is_unknown_script) {
-            // In one step, so that no flush of the server's scripts comes between.
-            reply = command("EVAL", script.source).query_async(connection).await;
-        }
-        let reply = reply.map_err(Failure::of_call);
+        let reply = script.call(&mut report.connection, fill).await.map_err(Failure::of_call);
         report.sign = Some(match &reply {
             Err(failure) if failure.is_lost() => Sign::Lost,
             _ => Sign::Answered,

@@ -1,28 +1,14 @@
 //! The script of the token bucket: its arguments and its reply.
 
-use std::sync::LazyLock;
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
-use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, Value};
-
+use super::eval::Script;
 use crate::engine::{Limit, Operation, Outcome, Request, StoreError};
 
-const SOURCE: &str = include_str!("token_bucket.lua");
+pub(super) static SCRIPT: Script = Script::new(include_str!("token_bucket.lua"));
 
-/// The hash by which the server knows the script.
-static HASH: LazyLock<String> = LazyLock::new(|| Script::new(SOURCE).get_hash().to_owned());
-
-/// Returns the command that executes requests by a script that the server knows. Requests on the same key are neighbours.
-pub(super) fn by_hash(requests: &[Request<'_>]) -> Cmd {
-    command("EVALSHA", &HASH, requests)
-}
-
-/// Returns the command that executes requests and makes the script known to the server. In one step, so that no flush of
-/// the server's scripts comes between.
-pub(super) fn by_source(requests: &[Request<'_>]) -> Cmd {
-    command("EVAL", SOURCE, requests)
-}
-
-fn command(name: &str, script: &str, requests: &[Request<'_>]) -> Cmd {
+/// Adds the keys and arguments that execute requests. Requests on the same key are neighbours.
+pub(super) fn fill(requests: &[Request<'_>], command: &mut Cmd) {
     let mut limits: Vec<&Limit> = Vec::new();
     // The first byte is the count of states.
     let (mut states, mut records, mut packed) = (Vec::new(), Vec::new(), vec![0]);
@@ -55,9 +41,7 @@ fn command(name: &str, script: &str, requests: &[Request<'_>]) -> Cmd {
         [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
     };
     let limits: Vec<u8> = limits.iter().flat_map(numbers).flat_map(seven).collect();
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(states.len() + records.len()).arg(states).arg(records).arg(limits).arg(packed);
-    command
+    command.arg(states.len() + records.len()).arg(states).arg(records).arg(limits).arg(packed);
 }
 
 /// The flag of an operation whose request has an id.
@@ -159,11 +143,6 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         StoreError::new(failure.may_be_done, failure.error)
     }
-}
-
-/// Returns whether the server does not know the script.
-pub(super) fn is_unknown_script(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoScript))
 }
 
 /// Returns an error of the server from its text, which begins with a code.

@@ -26,6 +26,16 @@ pub enum FailurePolicy {
     LocalShare(u32),
 }
 
+impl FailurePolicy {
+    /// Returns the policy, unless it is the share of one of no processes.
+    pub(crate) fn checked(self) -> Result<Self, BuildError> {
+        match self {
+            FailurePolicy::LocalShare(0) => Err(BuildError::LocalShare(0, "there is at least one process".to_owned())),
+            policy => Ok(policy),
+        }
+    }
+}
+
 /// A policy, ready to decide.
 pub(crate) enum Fallback {
     Deny,
@@ -43,10 +53,9 @@ impl Fallback {
         policy: FailurePolicy,
         share: impl FnOnce(u32) -> Result<KeyedCompositeLimiter<str>, BuildError>,
     ) -> Result<Self, BuildError> {
-        match policy {
+        match policy.checked()? {
             FailurePolicy::Deny => Ok(Fallback::Deny),
             FailurePolicy::Allow => Ok(Fallback::Allow),
-            FailurePolicy::LocalShare(0) => Err(BuildError::LocalShare(0, "there is at least one process".to_owned())),
             FailurePolicy::LocalShare(n) => share(n).map(|shares| Fallback::Local(Box::new(shares))),
         }
     }
