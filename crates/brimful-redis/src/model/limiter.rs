@@ -93,6 +93,13 @@ impl<S: Store> SharedModelLimiter<S> {
         self.0.requests.stats()
     }
 
+    /// Emits the counts since the last emission, as [`RedisRateLimiter::emit_stats`](crate::RedisRateLimiter::emit_stats)
+    /// does.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub fn emit_stats(&self) {
+        self.0.requests.emit_stats();
+    }
+
     /// Takes the estimate of a call from every dimension of the model, or nothing.
     ///
     /// # Errors

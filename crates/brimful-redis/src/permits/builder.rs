@@ -61,6 +61,12 @@ impl<K: fmt::Display + ?Sized> RedisConcurrencyLimitBuilder<K> {
         self
     }
 
+    /// Names the policy, for metrics and events: by default it is called by the limit, as `4 in flight`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
     /// Sets a function that is called, on the task of the call, for each attempt that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
         self.settings.hook = Some(Box::new(hook));

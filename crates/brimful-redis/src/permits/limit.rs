@@ -114,6 +114,13 @@ impl<K: fmt::Display + ?Sized, L: Connect> RedisConcurrencyLimit<K, L> {
         self.requests.stats()
     }
 
+    /// Emits the counts since the last emission, as [`RedisRateLimiter::emit_stats`](crate::RedisRateLimiter::emit_stats)
+    /// does.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub fn emit_stats(&self) {
+        self.requests.emit_stats();
+    }
+
     /// Takes a permit of the key if one is free and no waiter would get it.
     ///
     /// # Errors

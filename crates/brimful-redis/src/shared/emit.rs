@@ -54,6 +54,6 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
     /// # }
     /// ```
     pub fn emit_stats(&self) {
-        self.requests.events.emit(|| self.requests.stats());
+        self.requests.emit_stats();
     }
 }

@@ -44,6 +44,11 @@ impl<S: Store> Requests<S> {
     pub(crate) fn stats(&self) -> SharedStats {
         self.counters.read(self.store.connections())
     }
+
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn emit_stats(&self) {
+        self.events.emit(|| self.stats());
+    }
 }
 
 impl<S> Requests<S> {

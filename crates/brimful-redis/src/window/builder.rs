@@ -69,6 +69,12 @@ impl<K: fmt::Display + ?Sized> RedisSlidingWindowLimiterBuilder<K> {
         self
     }
 
+    /// Names the policy, for metrics and events: by default it is called by the limit, as `at most 100 in 60s`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.settings.name = Some(name.into());
+        self
+    }
+
     /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
         self.settings.hook = Some(Box::new(hook));

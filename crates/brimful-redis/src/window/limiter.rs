@@ -85,6 +85,13 @@ impl<K: fmt::Display + ?Sized, L: Connect> RedisSlidingWindowLimiter<K, L> {
         self.requests.stats()
     }
 
+    /// Emits the counts since the last emission, as [`RedisRateLimiter::emit_stats`](crate::RedisRateLimiter::emit_stats)
+    /// does.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub fn emit_stats(&self) {
+        self.requests.emit_stats();
+    }
+
     /// Takes one token, if fewer than `n` were taken in the window that ends now.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! The emission of statistics and of failures: to a recorder of `metrics` and to a subscriber of `tracing`, with the policy's
-//! name and never a key. On a store of the test, which fails when a test sets it so.
+//! name and never a key. Most are on a store of the test, which fails when a test sets it so.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -8,12 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brimful::Quota;
+use brimful::model::{ModelConfig, ModelQuota};
 use brimful_redis::engine::{Bucket, Outcome, Request, Store, StoreError, execute};
-use brimful_redis::{FailurePolicy, RedisRateLimiter, RedisRateLimiterBuilder};
+use brimful_redis::{
+    FailurePolicy, RedisConcurrencyLimit, RedisRateLimiter, RedisRateLimiterBuilder, RedisSlidingWindowLimiter,
+    SharedModelLimiter,
+};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
+
+use crate::server::server;
 
 /// All that was emitted: the metrics by name and labels, and each event.
 #[derive(Clone, Default)]
@@ -219,4 +225,44 @@ fn no_key_is_emitted() {
     assert!(events.iter().all(|event| event["policy"] == "2/s burst 2"), "{events:?}");
     let text = format!("{metrics:?} {events:?}");
     assert!(text.contains("failure") && text.contains("breaker") && !text.contains("zebra"), "{text}");
+}
+
+#[tokio::test]
+async fn every_kind_of_limit_emits_by_its_name() {
+    let mut server = server!();
+    let emitted = Emitted::default();
+    let _recorder = metrics::set_default_local_recorder(&emitted);
+    let _subscriber = tracing::subscriber::set_default(emitted.clone());
+    let (store, long) = (server.store().await, Duration::from_secs(20));
+    let windows = RedisSlidingWindowLimiter::<str>::builder(1, 3 * long).deadline(long).build(store.clone()).unwrap();
+    let permits = RedisConcurrencyLimit::<str>::builder(1).lease(3 * long).deadline(long).name("exports");
+    let permits = permits.build(store.clone()).unwrap();
+    let mut config = ModelConfig::new();
+    config.default = Some(ModelQuota::new().rpd(1));
+    let models = SharedModelLimiter::builder(config).deadline(long).name("models").build(store).unwrap();
+
+    windows.try_acquire("zebra").await.unwrap();
+    windows.try_acquire("zebra").await.unwrap_err();
+    let _permit = permits.try_acquire("zebra").await.unwrap();
+    permits.try_acquire("zebra").await.unwrap_err();
+    let _call = models.try_acquire("zebra", 1).await.unwrap();
+    models.try_acquire("zebra", 1).await.unwrap_err();
+    server.kill();
+    windows.try_acquire("zebra").await.unwrap_err();
+    permits.try_acquire("zebra").await.unwrap_err();
+    models.try_acquire("zebra", 1).await.unwrap_err();
+    windows.emit_stats();
+    permits.emit_stats();
+    models.emit_stats();
+    let names = ["at most 1 in 60s", "exports", "models"];
+    for name in names {
+        assert_eq!(
+            emitted.counters(name, ["admitted", "denied", "denied_by_policy", "failures"]),
+            [1, 1, 1, 1],
+            "{name}"
+        );
+    }
+    let events = emitted.events.lock().unwrap();
+    let of_policy = events.iter().filter(|event| event["level"] == "DEBUG").map(|event| event["policy"].as_str());
+    assert!(of_policy.eq(names), "{events:?}");
 }
