@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use brimful::Quota;
@@ -17,7 +17,7 @@ use brimful_redis::{
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, SharedString, Unit};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::{Dispatch, Event, Subscriber};
 
 use crate::server::server;
 
@@ -30,6 +30,13 @@ struct Emitted {
 }
 
 impl Emitted {
+    fn new() -> Self {
+        // With one subscriber alone, an event is off for all threads if a thread without a subscriber comes to it first.
+        static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Emitted::default()));
+        LazyLock::force(&OTHER);
+        Emitted::default()
+    }
+
     fn counters<const N: usize>(&self, policy: &str, names: [&str; N]) -> [u64; N] {
         let metrics = self.metrics.lock().unwrap();
         names.map(|name| metrics[&format!("brimful_shared_{name}_total{{policy={policy}}}")].load(Ordering::Relaxed))
@@ -155,7 +162,7 @@ const COUNTERS: [&str; 10] = [
 
 #[test]
 fn each_emission_has_what_was_counted_since_the_last_one() {
-    let emitted = Emitted::default();
+    let emitted = Emitted::new();
     during(&emitted, async {
         let store = Memory::default();
         let limiter = builder().build(store.clone()).unwrap();
@@ -193,7 +200,7 @@ fn each_emission_has_what_was_counted_since_the_last_one() {
 
 #[test]
 fn leases_count_their_renewals() {
-    let emitted = Emitted::default();
+    let emitted = Emitted::new();
     during(&emitted, async {
         let limiter = builder().leased().max_batch(1).build(Memory::default()).unwrap();
         for _ in 0..3 {
@@ -207,7 +214,7 @@ fn leases_count_their_renewals() {
 /// The policy is the only label, whatever the keys and the errors are, and one without a name is called by its quotas.
 #[test]
 fn no_key_is_emitted() {
-    let emitted = Emitted::default();
+    let emitted = Emitted::new();
     during(&emitted, async {
         let store = Memory::default();
         let limiter = RedisRateLimiter::<str>::builder(Quota::per_second(2)).build(store.clone()).unwrap();
@@ -230,7 +237,7 @@ fn no_key_is_emitted() {
 #[tokio::test]
 async fn every_kind_of_limit_emits_by_its_name() {
     let mut server = server!();
-    let emitted = Emitted::default();
+    let emitted = Emitted::new();
     let _recorder = metrics::set_default_local_recorder(&emitted);
     let _subscriber = tracing::subscriber::set_default(emitted.clone());
     let (store, long) = (server.store().await, Duration::from_secs(20));
