@@ -89,6 +89,12 @@ impl Limit {
         Limit { capacity, debt: self.capacity + self.debt - capacity, ..*self }
     }
 
+    /// Returns the numbers that a script needs: the units that a microsecond earns, those in a token, in a full bucket and in
+    /// the debt limit, and those that are missing in a bucket that starts.
+    pub(crate) fn numbers(&self) -> [u64; 5] {
+        [self.per_micro, self.per_token, self.capacity, self.debt, self.initial_deficit()]
+    }
+
     /// Returns the units that a microsecond earns.
     #[must_use]
     pub fn per_micro(&self) -> u64 {

@@ -53,3 +53,13 @@ pub struct Outcome {
     /// For each bucket, the units that are missing in it, and those that were taken or given back.
     pub buckets: Vec<(u64, u64)>,
 }
+
+impl Outcome {
+    /// Returns the time after the decision until a bucket with this deficit holds an amount, if no call comes between.
+    pub(crate) fn time_until(&self, limit: &Limit, deficit: u64, amount: u64) -> Duration {
+        match (deficit + amount).saturating_sub(limit.capacity()) {
+            0 => Duration::ZERO,
+            missing => Duration::from_micros(self.ahead) + limit.time(missing),
+        }
+    }
+}

@@ -113,12 +113,8 @@ impl Dims {
 
     /// Returns the reason of a refusal: what takes longest.
     pub(super) fn refusal(&self, limits: &[(Limit, u64)], outcome: &Outcome) -> SharedModelCause {
-        let ahead = Duration::from_micros(outcome.ahead);
-        let wait = |(limit, units): &(Limit, u64), deficit: u64| {
-            let missing = (deficit + units).saturating_sub(limit.capacity());
-            if missing == 0 { Duration::ZERO } else { ahead + limit.time(missing) }
-        };
-        let waits = limits.iter().zip(&outcome.buckets).map(|(limit, bucket)| wait(limit, bucket.0));
+        let pairs = limits.iter().zip(&outcome.buckets);
+        let waits = pairs.map(|((limit, units), bucket)| outcome.time_until(limit, bucket.0, *units));
         // The first of the longest: a pause comes first.
         let (nth, retry_after) = waits
             .enumerate()

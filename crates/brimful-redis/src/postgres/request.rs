@@ -39,12 +39,8 @@ pub(super) async fn execute(
 
 /// Returns the limits and the amounts as the function reads them. All numbers are below 2⁵³.
 fn numbers(limits: &[(Limit, u64)]) -> Vec<i64> {
-    let numbers = limits.iter().flat_map(|(limit, amount)| {
-        let of_limit =
-            [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit(), *amount];
-        of_limit.map(|number| number as i64)
-    });
-    numbers.collect()
+    let numbers = limits.iter().flat_map(|(limit, amount)| limit.numbers().into_iter().chain([*amount]));
+    numbers.map(|number| number as i64).collect()
 }
 
 const fn operation_name(operation: Operation) -> &'static str {

@@ -37,10 +37,7 @@ pub(super) fn fill(requests: &[Request<'_>], command: &mut Cmd) {
             }
         }
     }
-    let numbers = |limit: &&Limit| {
-        [limit.per_micro(), limit.per_token(), limit.capacity(), limit.debt(), limit.initial_deficit()]
-    };
-    let limits: Vec<u8> = limits.iter().flat_map(numbers).flat_map(seven).collect();
+    let limits: Vec<u8> = limits.iter().flat_map(|limit| limit.numbers()).flat_map(seven).collect();
     command.arg(states.len() + records.len()).arg(states).arg(records).arg(limits).arg(packed);
 }
 

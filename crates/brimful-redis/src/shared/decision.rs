@@ -54,13 +54,10 @@ impl SharedDecision {
         let states =
             quotas.iter().zip(limits).zip(&outcome.buckets).map(|(((name, quota), (limit, amount)), bucket)| {
                 let (deficit, amount) = (bucket.0, *amount);
-                let ahead = Duration::from_micros(outcome.ahead);
-                let missing = (deficit + amount).saturating_sub(limit.capacity());
                 let retry_after = match outcome.admitted || amount == 0 {
                     true => Some(Duration::ZERO),
                     false if amount > limit.capacity() => None,
-                    false if missing == 0 => Some(Duration::ZERO),
-                    false => Some(ahead + limit.time(missing)),
+                    false => Some(outcome.time_until(limit, deficit, amount)),
                 };
                 LimitState {
                     name: name.to_owned(),

@@ -303,10 +303,9 @@ impl<K: fmt::Display + ?Sized, S: Store> RedisRateLimiter<K, S> {
 
     /// Returns the time after a decision until `n` tokens are there, if no call comes between.
     pub(crate) fn time_until(&self, outcome: &Outcome, n: Tokens) -> Wait {
-        let each = self.limits.iter().zip(&outcome.buckets).enumerate().map(|(nth, (limit, bucket))| {
-            let missing = (bucket.0 + limit.cost(n)).saturating_sub(limit.capacity());
-            let ahead = if missing > 0 { Duration::from_micros(outcome.ahead) } else { Duration::ZERO };
-            Wait { time: ahead + limit.time(missing), limit: nth }
+        let each = self.limits.iter().zip(&outcome.buckets).enumerate().map(|(nth, (limit, bucket))| Wait {
+            time: outcome.time_until(limit, bucket.0, limit.cost(n)),
+            limit: nth,
         });
         each.max_by_key(|wait| wait.time).unwrap_or_default()
     }
