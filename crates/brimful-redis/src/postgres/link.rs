@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_postgres::{Client, Error, Statement};
 
-use crate::engine::StoreError;
+use crate::engine::{Flight, StoreError};
 
 /// The requests in a row that had no answer by their deadlines after which the connection is made anew: it may be half
 /// open, and then no request is ever answered.
@@ -41,6 +41,7 @@ pub(super) struct Link(Arc<Shared>);
 struct Shared {
     connect: Box<dyn Fn() -> Connecting + Send + Sync>,
     state: Mutex<State>,
+    connecting: Flight<StoreError>,
 }
 
 #[derive(Default)]
@@ -50,47 +51,23 @@ struct State {
     made: u64,
     /// The requests in a row on this connection that had no answer.
     silent: u32,
-    /// The outcome of the task that connects.
-    connecting: Option<watch::Receiver<Option<Failure>>>,
 }
-
-/// `None` if the connection was made.
-type Failure = Option<Arc<str>>;
 
 impl Link {
     /// Returns a link that is connected when it is first asked for a connection.
     pub(super) fn new(connect: impl Fn() -> Connecting + Send + Sync + 'static) -> Self {
-        Link(Arc::new(Shared { connect: Box::new(connect), state: Mutex::default() }))
+        Link(Arc::new(Shared { connect: Box::new(connect), state: Mutex::default(), connecting: Flight::default() }))
     }
 
     /// Returns the connection, and makes one if there is none, or if the one that was there is known to be closed.
     pub(super) async fn get(&self) -> Result<Arc<Live>, StoreError> {
-        let mut outcome = {
-            let mut state = self.0.lock();
-            match &state.current {
-                Some(live) if !live.client.is_closed() => return Ok(live.clone()),
-                _ => state.current = None,
-            }
-            let shared = self.0.clone();
-            let connect = || {
-                let (sender, receiver) = watch::channel(None);
-                tokio::spawn(async move { sender.send(Some(shared.connect().await)) });
-                receiver
-            };
-            state.connecting.get_or_insert_with(connect).clone()
-        };
-        let failure = match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().flatten(),
-            Err(_) => Some("the runtime has ended".into()),
-        };
-        let state = self.0.lock();
-        match (failure, &state.current) {
-            (None, Some(live)) => Ok(live.clone()),
-            (failure, _) => {
-                let why = failure.unwrap_or_else(|| "the connection was lost at once".into());
-                Err(StoreError::new(false, &*why))
-            }
+        if let Some(live) = self.0.current() {
+            return Ok(live);
         }
+        let failed = |why: &str| StoreError::new(false, why);
+        let connecting = self.0.connecting.join(|| self.0.clone().connect(), || failed("the runtime has ended"));
+        connecting.await?;
+        self.0.current().ok_or_else(|| failed("the connection was lost at once"))
     }
 
     /// Returns the number of connections so far.
@@ -144,20 +121,24 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a connection, and returns the reason if there is none.
-    async fn connect(&self) -> Failure {
-        let connected = tokio::time::timeout(CONNECTING, (self.connect)()).await;
+    /// Returns the connection, unless there is none, or it is known to be closed.
+    fn current(&self) -> Option<Arc<Live>> {
         let mut state = self.lock();
-        state.connecting = None;
-        match connected {
-            Ok(Ok(live)) => {
-                (state.current, state.silent) = (Some(Arc::new(live)), 0);
-                state.made += 1;
-                None
-            }
-            Ok(Err(error)) => Some(described(&error).into()),
-            Err(_) => Some(format!("no connection within {CONNECTING:?}").into()),
+        state.current = state.current.take().filter(|live| !live.client.is_closed());
+        state.current.clone()
+    }
+
+    /// Makes a connection if there is none.
+    async fn connect(self: Arc<Self>) -> Result<(), StoreError> {
+        if self.current().is_some() {
+            return Ok(());
         }
+        let connected = tokio::time::timeout(CONNECTING, (self.connect)()).await;
+        let late = |_| StoreError::new(false, format!("no connection within {CONNECTING:?}"));
+        let live = connected.map_err(late)?.map_err(|error| StoreError::new(false, described(&error)))?;
+        let mut state = self.lock();
+        *state = State { current: Some(Arc::new(live)), made: state.made + 1, silent: 0 };
+        Ok(())
     }
 }
 

@@ -9,10 +9,10 @@ use redis::{Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture, S
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::flight::{Flight, not_connected};
 use super::link::{Connect, Lent, Link, Place, Sign};
-use super::server::{self, Address};
+use super::server::{self, Address, not_connected, runtime_ended};
 use super::slots::{Range, Redirect, SLOTS, ranges, slot_of};
+use crate::engine::Flight;
 
 /// The longest time for the answer about the owners of the slots.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ struct Shared {
     /// The user and the encryption of all servers.
     settings: ConnectionInfo,
     owners: Mutex<Owners>,
-    asking: Flight,
+    asking: Flight<RedisError>,
 }
 
 /// The owners of the slots.
@@ -78,7 +78,7 @@ impl Cluster {
 
     /// Asks the servers for the owners of the slots if that is due.
     pub(super) async fn ask(&self) -> Result<(), RedisError> {
-        self.0.asking.join(|| self.0.clone().ask()).await
+        self.0.asking.join(|| self.0.clone().ask(), runtime_ended).await
     }
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, Value};
 
-use super::flight::{Flight, not_connected};
 #[cfg(feature = "sentinel")]
 use super::sentinel::Primary;
-use super::server;
+use super::server::{self, not_connected, runtime_ended};
+use crate::engine::Flight;
 
 /// The requests in a row that had no answer by their deadlines after which the connection is made anew: it may be half
 /// open, and then no request is ever answered.
@@ -63,7 +63,7 @@ pub struct Link(Arc<Shared>);
 struct Shared {
     place: Place,
     state: Mutex<State>,
-    connecting: Flight,
+    connecting: Flight<RedisError>,
 }
 
 /// The server that a link leads to.
@@ -160,7 +160,7 @@ impl Connect for Link {
             self.0.check(lent.number);
             return Ok(lent);
         }
-        self.0.connecting.join(|| self.0.clone().connect()).await?;
+        self.0.connecting.join(|| self.0.clone().connect(), runtime_ended).await?;
         self.current().ok_or_else(|| not_connected("the connection was lost at once"))
     }
 

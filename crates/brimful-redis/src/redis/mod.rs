@@ -4,7 +4,6 @@ mod calls;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod eval;
-mod flight;
 mod link;
 mod run;
 mod script;

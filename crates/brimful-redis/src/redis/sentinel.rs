@@ -9,8 +9,7 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, Value};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::flight::not_connected;
-use super::server::{self, Address};
+use super::server::{self, Address, not_connected};
 
 /// The longest time for the answers of the sentinels, and then for a connection to the server that they name. A primary that
 /// hangs is not waited for any longer: the sentinels may name another one.

@@ -1,5 +1,7 @@
 //! One server: its client, and a connection to it.
 
+use std::io;
+
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError};
 #[cfg(any(feature = "cluster", feature = "sentinel"))]
@@ -21,6 +23,16 @@ pub(super) fn client(server: impl IntoConnectionInfo) -> Result<Client, RedisErr
 pub(super) async fn connect(client: &Client) -> Result<MultiplexedConnection, RedisError> {
     let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
     client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Returns the failure to connect, for this reason. Nothing was sent.
+pub(super) fn not_connected(why: impl Into<String>) -> RedisError {
+    io::Error::new(io::ErrorKind::NotConnected, why.into()).into()
+}
+
+/// Returns the failure of a task of an engine whose runtime has ended.
+pub(super) fn runtime_ended() -> RedisError {
+    not_connected("the runtime of the task that connects has ended")
 }
 
 /// Returns the host and the port in a URL.

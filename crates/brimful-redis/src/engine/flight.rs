@@ -2,30 +2,33 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use redis::RedisError;
 use tokio::sync::watch;
 
-type Outcome = Result<(), RedisError>;
+/// The outcome of a task, when it has one.
+type Landing<E> = watch::Receiver<Option<Result<(), E>>>;
 
 /// A task of which one runs at a time. It runs on its own, whatever becomes of the callers that wait for it.
-#[derive(Default)]
-pub(super) struct Flight(Mutex<Option<watch::Receiver<Option<Outcome>>>>);
+pub(crate) struct Flight<E>(Mutex<Option<Landing<E>>>);
 
-impl Flight {
-    /// Waits for the task that runs, or for a new one. A task that is new may find its work done by the one before.
-    pub(super) async fn join<F>(&self, task: impl FnOnce() -> F) -> Outcome
+impl<E> Default for Flight<E> {
+    fn default() -> Self {
+        Flight(Mutex::new(None))
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Flight<E> {
+    /// Waits for the task that runs, or for a new one. A task that is new may find its work done by the one before. If the
+    /// runtime of the task has ended, the outcome is the error that `ended` returns.
+    pub(crate) async fn join<F>(&self, task: impl FnOnce() -> F, ended: impl FnOnce() -> E) -> Result<(), E>
     where
-        F: Future<Output = Outcome> + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
     {
         let mut outcome = {
             let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // One whose runtime has ended has no outcome, and no sender.
-            let runs = |outcome: &watch::Receiver<Option<Outcome>>| {
-                outcome.borrow().is_none() && outcome.has_changed().is_ok()
-            };
+            let runs = |outcome: &Landing<E>| outcome.borrow().is_none() && outcome.has_changed().is_ok();
             match current.clone().filter(runs) {
                 Some(outcome) => outcome,
                 None => {
@@ -38,17 +41,12 @@ impl Flight {
         };
         match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or(Ok(())),
-            Err(_) => Err(not_connected("the runtime of the task that connects has ended")),
+            Err(_) => Err(ended()),
         }
     }
 }
 
-/// Returns the failure to connect, for this reason. Nothing was sent.
-pub(super) fn not_connected(why: impl Into<String>) -> RedisError {
-    io::Error::new(io::ErrorKind::NotConnected, why.into()).into()
-}
-
-impl fmt::Debug for Flight {
+impl<E> fmt::Debug for Flight<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flight").finish_non_exhaustive()
     }
@@ -61,6 +59,10 @@ mod tests {
 
     use super::*;
 
+    fn ended() -> &'static str {
+        "ended"
+    }
+
     #[tokio::test]
     async fn callers_share_one_task_and_its_failure() {
         let (flight, runs) = (Arc::new(Flight::default()), Arc::new(AtomicU32::new(0)));
@@ -70,12 +72,12 @@ mod tests {
             async move {
                 runs.fetch_add(1, Ordering::Relaxed);
                 let _ = end.recv().await;
-                Err(not_connected("on purpose"))
+                Err("on purpose")
             }
         };
         let callers = async {
-            let (first, second) = tokio::join!(flight.join(task), flight.join(task));
-            assert!(first.unwrap_err().to_string().contains("on purpose") && second.is_err());
+            let (first, second) = tokio::join!(flight.join(task, ended), flight.join(task, ended));
+            assert_eq!((first, second), (Err("on purpose"), Err("on purpose")));
         };
         let ends = async {
             tokio::task::yield_now().await;
@@ -84,7 +86,7 @@ mod tests {
         tokio::join!(callers, ends);
         assert_eq!(runs.load(Ordering::Relaxed), 1);
         // It is over, so the next caller starts another.
-        flight.join(|| async { Ok(()) }).await.unwrap();
+        flight.join(|| async { Ok(()) }, ended).await.unwrap();
     }
 
     /// A task that its runtime took along does not keep the next caller waiting, nor from starting another.
@@ -94,12 +96,12 @@ mod tests {
         let flight = Flight::default();
         let first = runtime();
         first.block_on(async {
-            let call = std::pin::pin!(flight.join(std::future::pending));
+            let call = std::pin::pin!(flight.join(std::future::pending, ended));
             let polled = futures(call).await;
             assert!(polled.is_none());
         });
         drop(first);
-        runtime().block_on(flight.join(|| async { Ok(()) })).unwrap();
+        runtime().block_on(flight.join(|| async { Ok(()) }, ended)).unwrap();
     }
 
     /// Polls a future once.
