@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use brimful::Quota;
+use brimful_redis::engine::Store;
 use brimful_redis::{FailurePolicy, RedisRateLimiter, RedisStore, SharedError, Source, Unavailable};
 use tokio::time::Instant;
 
@@ -241,19 +242,28 @@ async fn a_connection_that_is_half_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_lost_after_the_execution() {
     let server = server!();
+    lost_replies(async |repeats| behind_proxy(&server, repeats).await, async || charged(&server).await).await;
+}
+
+/// Loses replies of a store, by functions that return a limiter behind a proxy, which has taken a token and may repeat
+/// requests, and the tokens that were taken.
+pub(crate) async fn lost_replies<S: Store>(
+    behind_proxy: impl AsyncFn(bool) -> (Proxy, RedisRateLimiter<str, S>),
+    charged: impl AsyncFn() -> u32,
+) {
     // Without ids: the call fails, and may have been charged.
-    let (proxy, limiter) = behind_proxy(&server, false).await;
+    let (proxy, limiter) = behind_proxy(false).await;
     proxy.set(Mode::LoseReply);
     let lost = limiter.try_acquire("k").await.unwrap_err();
     let is_open = |error: &SharedError| matches!(error, SharedError::Unavailable(Unavailable::Failed(error)) if error.may_be_done);
     assert!(is_open(&lost), "{lost}");
-    assert_eq!(charged(&server).await, 2);
+    assert_eq!(charged().await, 2);
     // With ids: the call is repeated, and is charged once.
-    let (proxy, limiter) = behind_proxy(&server, true).await;
-    assert_eq!(charged(&server).await, 3);
+    let (proxy, limiter) = behind_proxy(true).await;
+    assert_eq!(charged().await, 3);
     proxy.set(Mode::LoseReply);
     limiter.try_acquire("k").await.unwrap();
-    assert_eq!(charged(&server).await, 4);
+    assert_eq!(charged().await, 4);
     assert_eq!(limiter.stats().failures, 0);
 }
 

@@ -16,7 +16,7 @@ const HOUR: i64 = 3_600;
 
 /// A clock of other processes, which steps when a test says so.
 struct Clock {
-    library: PathBuf,
+    shim: PathBuf,
     shift: PathBuf,
 }
 
@@ -24,10 +24,10 @@ impl Clock {
     /// Returns a clock that is off by this number of seconds; `None` if there is no C compiler.
     fn new(seconds: i64) -> Option<Clock> {
         let at = path("clock");
-        let clock = Clock { library: at.with_extension("so"), shift: at.with_extension("shift") };
+        let clock = Clock { shim: at.with_extension("so"), shift: at.with_extension("shift") };
         clock.step(seconds);
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clock.c");
-        match Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&clock.library).arg(source).status() {
+        match Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&clock.shim).arg(source).status() {
             Ok(status) => assert!(status.success(), "clock.c does not build: install the C library's headers"),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 eprintln!("SKIPPED: no `cc` on the path: install a C compiler (Debian: apt install gcc libc6-dev)");
@@ -44,13 +44,13 @@ impl Clock {
 
     /// Returns the environment of a process that has this clock.
     fn variables(&self) -> [(&str, &str); 2] {
-        [("LD_PRELOAD", self.library.to_str().unwrap()), ("BRIMFUL_CLOCK", self.shift.to_str().unwrap())]
+        [("LD_PRELOAD", self.shim.to_str().unwrap()), ("BRIMFUL_CLOCK", self.shift.to_str().unwrap())]
     }
 }
 
 impl Drop for Clock {
     fn drop(&mut self) {
-        for file in [&self.library, &self.shift] {
+        for file in [&self.shim, &self.shift] {
             let _ = std::fs::remove_file(file);
         }
     }

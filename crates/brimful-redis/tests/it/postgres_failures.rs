@@ -9,6 +9,7 @@ use brimful_redis::{PostgresStore, RedisRateLimiter, SharedError, Unavailable};
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
+use crate::chaos::lost_replies;
 use crate::pg_server::{PgServer, pg_server, url};
 use crate::proxy::{Mode, Proxy};
 
@@ -123,20 +124,7 @@ async fn a_connection_that_is_half_open() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_lost_after_the_execution() {
     let server = pg_server!();
-    // Without ids: the call fails, and may have been charged.
-    let (proxy, limiter) = behind_proxy(&server, false).await;
-    proxy.set(Mode::LoseReply);
-    let lost = limiter.try_acquire("k").await.unwrap_err();
-    let is_open = |error: &SharedError| matches!(error, SharedError::Unavailable(Unavailable::Failed(error)) if error.may_be_done);
-    assert!(is_open(&lost), "{lost}");
-    assert_eq!(charged(&server).await, 2);
-    // With ids: the call is repeated, and is charged once.
-    let (proxy, limiter) = behind_proxy(&server, true).await;
-    assert_eq!(charged(&server).await, 3);
-    proxy.set(Mode::LoseReply);
-    limiter.try_acquire("k").await.unwrap();
-    assert_eq!(charged(&server).await, 4);
-    assert_eq!(limiter.stats().failures, 0);
+    lost_replies(async |repeats| behind_proxy(&server, repeats).await, async || charged(&server).await).await;
 }
 
 /// An error that ends the statement rolled its transaction back. One that ends the session leaves that open.
