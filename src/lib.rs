@@ -78,7 +78,7 @@
 //! [`set_quota`](RateLimiter::set_quota). A [`QuotaChange`] says whether the bucket's tokens, or its
 //! [debt](#reservations), are kept, scaled or reset. A call that overlaps the change is decided by either quota, a
 //! later call by the new one. The grant times of waiters are computed anew at once. On a keyed limiter the change takes
-//! the same time with any number of keys that nobody waits on. The rate, the burst and the debt limit may not exceed
+//! the same time with any number of keys without waiters. The rate, the burst and the debt limit may not exceed
 //! those of the first quota, unless the builder sets a higher quota by [`up_to`](RateLimiterBuilder::up_to).
 //! [`pause_for`](RateLimiter::pause_for) makes the limiter admit nothing for a time, such as the one in a server's
 //! `Retry-After`: until it ends, calls that do not wait are refused with the time left, and so are waiters with an

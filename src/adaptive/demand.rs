@@ -141,7 +141,7 @@ impl<C: Clock> DemandLimit<C> {
     /// Sets the quota of the current refill, with no lock held, because that wakes waiters. Meanwhile another call may
     /// end the next period and set its quota first, so this one looks again.
     fn follow(&self) {
-        // Not compared with the limiter's quota again, which somebody may have set meanwhile.
+        // The limiter's quota is not read again: the user may have set it meanwhile.
         let mut last = self.limiter.quota();
         loop {
             let quota = self.policy.quota(*lock(&self.refill));

@@ -58,8 +58,8 @@ pub trait Calls<K>: Send + Sync + 'static {
 
 /// The calls that servers make besides, for their answers.
 pub trait Numbers<K>: Calls<K> {
-    /// Whether a wait takes its tokens in turn while nobody polls it, and may hold them for no response: so that the shadow
-    /// mode can keep the place of a request that would wait.
+    /// Whether a wait takes its tokens in turn although it is not polled, and need not settle them by a response. The shadow
+    /// mode can then keep the place of a request that would wait.
     const KEEPS_PLACES: bool;
 
     /// Returns whether the tokens of a request are there, and takes nothing. `false` if a look takes time.

@@ -217,7 +217,7 @@ fn a_quota_that_is_set_paces_the_calls_that_wait() {
     limiter.set_quota(Quota::per_second(100).burst(100)).unwrap();
     world.run();
     let times = server.times("a.com");
-    // The first answer of a call comes at 1080. Then at half of the new rate, where it was one call in 200 ms.
+    // The first answer comes at 1080. After it, calls leave at half of the new rate, and no longer every 200 ms.
     assert_eq!(times[1], 1_040);
     assert!(times[10] < 1_300 && times[49] < 2_200, "{times:?}");
     let order: Vec<u64> = server.log().iter().map(|call| call.body.parse().unwrap()).collect();
