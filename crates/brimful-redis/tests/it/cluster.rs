@@ -232,8 +232,14 @@ async fn a_server_of_the_cluster_is_lost() {
         if nodes.owner(slot) == 0 { lost.push(key) } else { others.push(key) }
     }
     let mut connection = nodes.servers[0].connection().await;
-    // All that was decided is with the replica too.
-    let _: u32 = redis::cmd("WAIT").arg(1).arg(10_000).query_async(&mut connection).await.unwrap();
+    // All that was decided is with the replica too: WAIT waits for the writes of its own connection, and so for all before.
+    let mark = format!("{{brimful:{}}}mark", lost[0]);
+    let _: () = redis::cmd("SET").arg(mark).arg(1).query_async(&mut connection).await.unwrap();
+    until("a replica with all decisions", async || {
+        let wait = redis::cmd("WAIT").arg(1).arg(100).to_owned();
+        wait.query_async::<u32>(&mut connection.clone()).await.unwrap() == 1
+    })
+    .await;
     nodes.servers[0].kill();
     let (mut denied, mut decided, mut late) = (0, 0, Duration::ZERO);
     let time = until("a successor", async || {
