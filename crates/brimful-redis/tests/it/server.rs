@@ -166,7 +166,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_file(data(self.port));
     }
+}
+
+/// The file that a replica writes when it has the data of its primary.
+fn data(port: u16) -> PathBuf {
+    std::env::temp_dir().join(format!("brimful-{port}.rdb"))
 }
 
 /// Returns a port that is free, and that leaves room for the second port of a cluster's server, which is higher by 10000.
@@ -178,10 +184,13 @@ fn free_port() -> u16 {
 fn spawn(port: u16, options: &[String], variables: &[(String, String)]) -> io::Result<(Child, u16)> {
     let has_file = options.first().is_some_and(|option| !option.starts_with("--"));
     let (file, options) = options.split_at(usize::from(has_file));
+    // A server starts without the data of another one that had its port.
+    let data = data(port);
+    let _ = std::fs::remove_file(&data);
     let mut command = Command::new("redis-server");
     command.args(file);
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-    command.args(["--dir", &std::env::temp_dir().to_string_lossy(), "--dbfilename", &format!("brimful-{port}.rdb")]);
+    command.arg("--dir").arg(data.parent().unwrap()).arg("--dbfilename").arg(data.file_name().unwrap());
     command.args(["--repl-diskless-sync-delay", "0"]).args(options);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
