@@ -37,7 +37,7 @@
 //! |---|---|
 //! | get yes or no | [`allow`](RateLimiter::allow) |
 //! | get yes, or when to retry | [`try_acquire`](RateLimiter::try_acquire), [`try_acquire_n`](RateLimiter::try_acquire_n) |
-//! | get the numbers for response headers | [`decide`](RateLimiter::decide). [`Bucket::peek`] returns the same numbers and takes nothing |
+//! | get the numbers for response headers | [`decide`](RateLimiter::decide). [`leaving(0).peek()`](Bucket::peek) returns the same numbers and takes nothing |
 //! | wait until the tokens are there | [`acquire`](RateLimiter::acquire), [`acquire_n`](RateLimiter::acquire_n) with `.await` or [`.wait()`](Acquire::wait); for threads also [`acquire_blocking`](RateLimiter::acquire_blocking), [`acquire_n_blocking`](RateLimiter::acquire_n_blocking) |
 //! | wait, but no longer than a timeout | the same with [`.within(timeout)`](Acquire::within) or [`.until(deadline_ns)`](Acquire::until) |
 //! | wait in a spawned task | [`acquire_n_owned`](RateLimiter::acquire_n_owned) |
@@ -45,7 +45,7 @@
 //! | leave tokens for other calls | [`background`](RateLimiter::background), [`leaving`](RateLimiter::leaving) |
 //! | limit a function | [`wrap`](RateLimiter::wrap), [`wrap_blocking`](RateLimiter::wrap_blocking) |
 //! | give the time instead of reading the clock | [`at`](RateLimiter::at) |
-//! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens): what a call could take now; [`balance`](RateLimiter::balance): what the bucket holds, negative in debt; [`time_until`](RateLimiter::time_until): how long until a cost can be taken |
+//! | look, and take nothing | [`available_tokens`](RateLimiter::available_tokens): what a call could take now; [`balance`](RateLimiter::balance): what the bucket holds, negative if a [`commit`](#reservations) took it below zero; [`time_until`](RateLimiter::time_until): how long until a cost can be taken |
 //! | add tokens, or fill the bucket | [`add_tokens`](RateLimiter::add_tokens), [`reset`](RateLimiter::reset) |
 //! | change the quota | [`set_quota`](RateLimiter::set_quota) |
 //! | admit nothing for a time | [`pause_for`](RateLimiter::pause_for) |
@@ -66,42 +66,45 @@
 //!
 //! A quota of n per period, with its default burst of n, can admit nearly 2n in a period that begins with a full
 //! bucket: the burst, and what the bucket earns meanwhile. If a server counts the calls in a window,
-//! [`Quota::at_most(n, window)`](Quota::at_most) makes the quota that admits at most n in any window of that length.
-//! Its burst is n/2, so its lasting rate is about n/2 per window. As text: `at most 100 in 1min`.
+//! [`Quota::at_most(n, window)`](Quota::at_most) makes the quota that admits at most n tokens in any window of that
+//! length (with its first instant, and without its last), if costs are whole tokens. Its burst is n/2, rounded up, so
+//! its lasting rate is about n/2 per window. As text: `at most 100 in 1min`.
 //!
 //! Every `Quota` that exists is valid. If a number is invalid, a constructor panics, which in a constant is a compile
 //! error. For configured numbers, [`try_new`](Quota::try_new) and [`try_burst`](Quota::try_burst) return an error
-//! instead. A bucket has one quota. Calls that several quotas must admit go to a [`CompositeLimiter`](#several-limits).
-//! [`Quotas`] is a list of quotas with names: `burst: 100/s; daily: 50000/day`.
+//! instead. A bucket has one quota. To check a call against several quotas, use a
+//! [`CompositeLimiter`](#several-limits). [`Quotas`] is a list of quotas with names: `short: 100/s; daily: 50000/day`.
 //!
 //! **A quota can be changed** while calls take tokens and wait: every rate limiter has
 //! [`set_quota`](RateLimiter::set_quota). A [`QuotaChange`] says whether the bucket's tokens, or its
 //! [debt](#reservations), are kept, scaled or reset. A call that overlaps the change is decided by either quota, a
-//! later call by the new one. The grant times of waiters are computed anew at once. On a keyed limiter the change takes
-//! the same time with any number of keys without waiters. The rate, the burst and the debt limit may not exceed
-//! those of the first quota, unless the builder sets a higher quota by [`up_to`](RateLimiterBuilder::up_to).
-//! [`pause_for`](RateLimiter::pause_for) makes the limiter admit nothing for a time, such as the one in a server's
-//! `Retry-After`: until it ends, calls that do not wait are refused with the time left, and so are waiters with an
-//! earlier deadline; the others go on waiting. A [`DemandLimit`](adaptive::DemandLimit) raises its quota after a second
-//! with more calls than the quota admits in one, and lowers it after one with fewer.
+//! later call by the new one. The grant times of waiters are computed anew at once. On a keyed limiter, the time that a
+//! change takes does not depend on the number of keys, only on the number of keys that have waiters. The rate, the
+//! burst and the debt limit may not exceed those of the first quota, unless the builder sets a higher quota by
+//! [`up_to`](RateLimiterBuilder::up_to). [`pause_for`](RateLimiter::pause_for) makes the limiter admit nothing for a
+//! time, such as the one in a server's `Retry-After`: until it ends, calls that do not wait are refused with the time
+//! left, and so are waiters with an earlier deadline; the others go on waiting. A
+//! [`DemandLimit`](adaptive::DemandLimit) follows its calls: after each period, a second by default, its refill becomes
+//! the mean of the refill so far and the tokens that calls asked for in that period, rounded up, and never above a
+//! maximum.
 //!
 //! A limiter counts in *units*. One unit is usually a fraction of a token. At the highest rates, such as 10⁹/s, it is a
-//! whole token. If a token is earned in a whole number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount
-//! earned in one nanosecond, and whole costs are not rounded. At nearly all other rates (3/s, 7/min), a unit is the
-//! amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and its documentation lists the
-//! quotas with coarser units.
+//! whole token. A token is a whole number of units, so whole costs are not rounded. If a token is earned in a whole
+//! number of nanoseconds (100/s, 60/min, 5000/h), a unit is the amount earned in one nanosecond. At nearly all other
+//! rates (3/s, 7/min), it is the amount earned in 1 to 2.5 ns. [`Quota::resolution`] returns the unit in tokens, and
+//! its documentation lists the quotas with coarser units.
 //!
 //! Costs are rounded up to whole units, and bursts and debt limits down. Durations are rounded up to whole nanoseconds.
 //! So the wait that [`time_until`](RateLimiter::time_until) or [`retry_after`](RateLimited::retry_after) returns is
-//! sufficient if no other call comes first, and by the limiter's own count one nanosecond less is not. A header in
-//! whole seconds must be rounded up too: see `examples/headers.rs`.
+//! sufficient if no other call comes first. It is also the shortest: one nanosecond earlier, the limiter would still
+//! refuse. A header in whole seconds must be rounded up too: see `examples/headers.rs`.
 //!
 //! # Costs
 //!
-//! A cost is an `impl Into<`[`Tokens`]`>`. Integer literals work, because only the integer type `u32` converts; other
-//! numbers come from `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is always admitted,
-//! even by an empty bucket, except during a pause. A cost above the burst can never be admitted under this quota and
-//! returns an error at once; with `leaving(n)`, so does a cost above the burst less n.
+//! A cost is an `impl Into<`[`Tokens`]`>`. Integer literals and values of type `u32` convert. Other numbers come from
+//! `Tokens::try_from(2.5)?` or from text. A cost of zero charges nothing, and is always admitted, even by an empty
+//! bucket, except during a pause. A cost above the burst can never be admitted under this quota and returns an error at
+//! once; with `leaving(n)`, so does a cost above the burst less n.
 //!
 //! # Keys
 //!
@@ -109,14 +112,16 @@
 //! references](KeyedRateLimiter#keys-of-several-parts). It stores a 59-bit hash in place of the key. Among ten million
 //! keys, the probability that two share a bucket is about 1 in 10 000. The default hasher resists collisions that an
 //! attacker chooses. The limiter takes 20 to 50 bytes for each key, 30 on average, for keys of any type; the memory for
-//! keys never exceeds [`memory_limit`](KeyedRateLimiter::memory_limit). **A full bucket is like a new one**, so a key
-//! whose bucket has been full for [10 seconds](KeyedRateLimiterBuilder::forget_after) is forgotten when a new key needs
-//! its place in the table. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default.
-//! Beyond that, a new key has a few candidates to replace, and evicts the one whose bucket is closest to full. With
-//! [`OnFull::Deny`], or if each candidate holds less than a token, the new key is refused. After an eviction, [new keys
-//! in the same part of the table start with no more tokens than the evicted key had](OnFull::EvictLeastDebt), so an
-//! eviction gives no key any tokens. A key whose bucket holds less than a token is never evicted. All this needs no
-//! clean-up call and no background thread.
+//! keys never exceeds [`memory_limit`](KeyedRateLimiter::memory_limit). **A full bucket is like a new one** (unless the
+//! quota sets [`initial`](Quota::initial): then a forgotten key starts with that amount again), so a key whose bucket
+//! has been full for [10 seconds](KeyedRateLimiterBuilder::forget_after) is forgotten when a new key needs its place in
+//! the table. [`max_keys`](KeyedRateLimiterBuilder::max_keys) bounds the known keys, a million by default. At that
+//! limit, a new key replaces a key whose bucket is full, for however short a time, if a short search finds one. If not,
+//! it *evicts*, of a few keys, the one whose bucket is closest to full. With [`OnFull::Deny`], or if each of them holds
+//! less than a token, the new key is refused. The table has parts, each with its own lock. After an eviction, a new key
+//! in that part [starts with at most the tokens that the evicted key would hold by then](OnFull::EvictLeastDebt), so an
+//! eviction gives no key any tokens. While a flood of new keys lasts, other new keys may be denied too. A key whose
+//! bucket holds less than a token is never evicted. All this needs no clean-up call and no background thread.
 //!
 //! ```
 //! use brimful::{KeyedRateLimiter, OnFull, Quota};
@@ -185,8 +190,9 @@
 //! the granted call, and can then make up to a burst of calls at once. If an executor holds up several tasks for a time
 //! d, the calls in a window are bounded by `burst + rate × (window + d)`. If the service that is called does not
 //! tolerate this, use a loop of [`try_acquire`](RateLimiter::try_acquire) that sleeps for `retry_after`: each decision
-//! is made while the task runs, but the order of arrival is lost. Or use a short [`within(t)`](Acquire::within): with
-//! it, at most `burst + rate × t` grants can accumulate while tasks are delayed.
+//! is made while the task runs, but the order of arrival is lost. Or give each wait a short
+//! [`within(t)`](Acquire::within): then tasks that are held up at the same time are granted at most `burst + rate × t`,
+//! however long it lasts. (Their calls may come on top of the burst that the bucket has earned since.)
 //!
 //! **A task that always finds tokens does not yield**: its `.await` completes at once, and it can keep the other tasks
 //! of its thread from running. [`Acquire`](Acquire#yielding) shows how to make such waits count against tokio's budget.
@@ -245,7 +251,8 @@
 //! **The less a call leaves, the higher its priority.** A plain call need not leave any tokens, and has the highest
 //! priority. Waiters that leave less are served first; waiters that leave the same are served in order of arrival. A
 //! call passes all waiters of lower priority, even if it does not wait. So background work never takes the last tokens,
-//! and waits while other calls keep the bucket below its cost plus the amount that it leaves. See [`Bucket`].
+//! and waits while other calls keep fewer tokens in the bucket than the background call costs and must leave. See
+//! [`Bucket`].
 //!
 //! # Concurrency
 //!
@@ -274,9 +281,9 @@
 //! ```
 //! use brimful::CompositeLimiter;
 //!
-//! let limiter = CompositeLimiter::new("burst: 100/s burst 200; daily: 50000/day".parse()?);
+//! let limiter = CompositeLimiter::new("short: 100/s burst 200; daily: 50000/day".parse()?);
 //! if let Err(refused) = limiter.try_acquire_n(201) {
-//!     println!("{refused}"); // limit "burst": a cost of 201 tokens can never be admitted …
+//!     println!("{refused}"); // limit "short": a cost of 201 tokens can never be admitted …
 //! }
 //! # Ok::<(), brimful::ParseQuotaError>(())
 //! ```
@@ -307,13 +314,13 @@
 //!
 //! # Time
 //!
-//! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if the operating system trusts it, and
-//! [`Instant`](std::time::Instant) if not; [`clock_health`] reports which, and why. Its first use calibrates it, which
-//! takes about 5 ms. Pass any other [`Clock`] to [`RateLimiter::with_clock`]. A `Clock` has one required method, which
-//! returns the nanoseconds since an origin near the start of the program. [`CoarseClock`] loads the time of its last
-//! update, which is usually at most a millisecond old. [`at(now_ns)`](RateLimiter::at) takes the time instead of
-//! reading the clock, for replays and simulations. Do not mix it with the clock on one limiter, unless the times have
-//! the clock's origin.
+//! The default clock, [`QuantaClock`], reads the CPU's time-stamp counter if it can be calibrated and, on Linux, unless
+//! the kernel says that it does not trust it. If not, it reads [`Instant`](std::time::Instant). [`clock_health`]
+//! reports which, and why. The clock's first use calibrates it, which takes about 5 ms. Pass any other [`Clock`] to
+//! [`RateLimiter::with_clock`]. A `Clock` has one required method, which returns the nanoseconds since an origin near
+//! the start of the program. [`CoarseClock`] loads the time of its last update, which is usually at most a millisecond
+//! old. [`at(now_ns)`](RateLimiter::at) takes the time instead of reading the clock, for replays and simulations. Do
+//! not mix it with the clock on one limiter, unless the times have the clock's origin.
 //!
 //! The [window bound](#guarantees) holds for every clock: each call is decided by its own reading, even after another
 //! thread has seen a later one. A reading that is behind sees fewer tokens, never more. Before a call is denied by a
@@ -371,24 +378,26 @@
 //! # Guarantees
 //!
 //! 1. **Window bound.** For all `a ≤ b`, consider the calls whose clock reading lies in `[a, b]`. Let `G` be the cost
-//!    granted to them (acquired and reserved), and `R` the tokens that were added between the execution of the first
-//!    and the last of them (by refunds, by [`add_tokens`](RateLimiter::add_tokens) or [`reset`](RateLimiter::reset), or
-//!    because a key was removed). Then `G − R` ≤ `burst + rate × (b − a)`, with any number of threads, in any
-//!    interleaving, with readings that stall, differ between cores or run backwards. A reset, or the removal of a key,
-//!    adds the tokens that a new bucket starts with, minus those that the bucket held. If the quota
-//!    [changes](RateLimiter::set_quota), the bound is the burst at time `a` plus the integral of the rate from `a` to
-//!    `b`; a call that overlaps a change counts under either quota, and tokens that a reset or a scaling adds count in
-//!    `R`. A window that begins during a change counts from the beginning of the change. A call that waits counts at
-//!    the instant of its grant, which [`granted_at`](Granted::granted_at) returns. Here `rate` is the stored rate: less
-//!    than one part in 2⁶² above the quota's, also after changes. Tokens that a [`commit`](Reservation::commit) charges
-//!    beyond its reservation are not part of `G`. If they are added to it, the bound is higher by the debt limit.
+//!    granted to them (acquired and reserved), and `R` the tokens that were added while they changed the bucket: after
+//!    the first change, and before the last (by refunds, by [`add_tokens`](RateLimiter::add_tokens) or
+//!    [`reset`](RateLimiter::reset), or because a key was removed). Then `G − R` ≤ `burst + rate × (b − a)`, with any
+//!    number of threads, in any interleaving, with readings that stall, differ between cores or run backwards. A reset,
+//!    or the removal of a key, adds the tokens that a new bucket starts with, minus those that the bucket held. If the
+//!    quota [changes](RateLimiter::set_quota), the bound is the burst at time `a` plus the integral of the rate from
+//!    `a` to `b`; a call that overlaps a change counts under either quota, and tokens that a reset or a scaling adds
+//!    count in `R`. If a change is under way at `a`, `a` is taken to be the moment at which that change began. A call
+//!    that waits counts at the instant of its grant, which [`granted_at`](Granted::granted_at) returns. Here `rate` is
+//!    the stored rate: less than one part in 2⁶² above the quota's, also after changes. `G` leaves out the tokens that
+//!    a [`commit`](Reservation::commit) charges beyond its reservation. With them, the bound is higher by the debt
+//!    limit.
 //! 2. **No lost tokens.** Let a limiter be full, and then let calls of cost `c` come so often that it is never full
-//!    again. In a time `T` it admits at least `burst + rate × T − c − 2 units`. If the cores' clocks differ by `σ`,
-//!    subtract `rate × σ`. For calls that wait, a timer that wakes the queue late can lower this number. The tokens
-//!    that a limiter counts are never above those of an ideal bucket (except for the rate's own rounding, less than an
-//!    eighth of a unit in 18 years) and always less than two units below it, however many operations have run. Once the
-//!    quota has changed, amounts are rounded twice, so the two units become four. Each change also loses less than one
-//!    unit, or less than four if it does not keep the tokens or if it raises the burst.
+//!    again. If it denies a call a time `T` after the first one, it has admitted more than `burst + rate × T − c`, less
+//!    two units. If the cores' clocks differ by `σ`, subtract `rate × σ`. For calls that wait, a timer that wakes the
+//!    queue late can lower this number. An *ideal* bucket refills continuously, and charges the same amounts, which are
+//!    whole units. A limiter never counts more tokens than an ideal bucket holds (except for the rate's own rounding,
+//!    less than an eighth of a unit in 18 years), and always less than two units fewer, however many operations have
+//!    run. Once the quota has changed, amounts are rounded twice, so the two units become four. Each change also loses
+//!    less than one unit, or less than four if it does not keep the tokens or if it raises the burst.
 //! 3. **Charge once, or not at all.** A call that is refused, that is dropped while it waits, or whose clock or hasher
 //!    panics, is not charged. A refund adds exactly the tokens that were taken, or fewer if the bucket is full then. A
 //!    reservation is settled once: by [`commit`](Reservation::commit), by [`cancel`](Reservation::cancel), or when it
