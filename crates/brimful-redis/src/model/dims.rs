@@ -7,6 +7,7 @@ use brimful::{Quota, QuotaError, Tokens};
 
 use super::error::SharedModelCause;
 use super::gate;
+use super::slots::Slots;
 use crate::engine::{Limit, Outcome};
 use crate::shared::BuildError;
 
@@ -24,10 +25,11 @@ pub(super) fn amounts(requests: u64, usage: Usage) -> Amounts {
     })
 }
 
-/// The dimensions of a model that have buckets. In the store, the gate is the first bucket.
-#[derive(Debug)]
+/// The dimensions of a model that have buckets, and its slots. In the store, the gate is the first bucket.
 pub(super) struct Dims {
     dims: Vec<Dim>,
+    /// `None`: requests in flight have no limit.
+    pub(super) slots: Option<Box<dyn Slots>>,
     pub(super) quota: ModelQuota,
 }
 
@@ -40,20 +42,31 @@ struct Dim {
 }
 
 impl Dims {
-    /// Returns the dimensions of a model's quota.
-    pub(super) fn new(model: &str, quota: ModelQuota) -> Result<Self, BuildError> {
+    /// Returns the dimensions of a model's quota. `slots` makes as many slots.
+    pub(super) fn new(
+        model: &str,
+        quota: ModelQuota,
+        new_slots: impl FnOnce(usize) -> Result<Box<dyn Slots>, BuildError>,
+    ) -> Result<Self, BuildError> {
+        let slots = quota.max_parallel_requests.map(|most| match usize::try_from(most) {
+            Ok(0) => Err(BuildError::Model(
+                format!("{model}.{}", Dimension::MaxParallelRequests),
+                "no slots admit nothing: at least 1".to_owned(),
+            )),
+            Ok(most) => new_slots(most),
+            Err(_) => new_slots(usize::MAX),
+        });
         let mut dims = Vec::new();
         for dimension in Dimension::ALL {
-            let Some(most) = quota.limit(dimension) else { continue };
+            let Some(most) = quota.limit(dimension).filter(|_| dimension != Dimension::MaxParallelRequests) else {
+                continue;
+            };
             let failed = |why: String| BuildError::Model(format!("{model}.{dimension}"), why);
-            if dimension == Dimension::MaxParallelRequests {
-                return Err(failed("requests in flight are not shared: leave it out".to_owned()));
-            }
             let bucket = bucket(dimension, most, quota.strict).map_err(|error| failed(error.to_string()))?;
             let limit = Limit::new(&bucket).map_err(|error| failed(error.to_string()))?;
             dims.push(Dim { dimension, most: bucket.capacity(), limit });
         }
-        Ok(Dims { dims, quota })
+        Ok(Dims { dims, slots: slots.transpose()?, quota })
     }
 
     /// Returns the names of the dimensions, which are a part of the store's key: a model with other dimensions has other

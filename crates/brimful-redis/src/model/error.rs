@@ -42,6 +42,15 @@ pub enum SharedModelCause {
         /// The time until the pause is over. Rounded up to a microsecond.
         retry_after: Duration,
     },
+    /// A call that does not wait: all slots for requests in flight are taken, or callers wait for one.
+    NoSlot {
+        /// The requests in flight.
+        in_flight: usize,
+        /// The number of slots.
+        limit: usize,
+    },
+    /// A wait: no slot came free before the deadline.
+    TimedOut,
     /// The store was not available, and this process's [share](crate::FailurePolicy::LocalShare) of the limits refused the
     /// call.
     Local(ModelError),
@@ -71,7 +80,10 @@ impl SharedModelError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match &self.cause {
-            SharedModelCause::UnknownModel | SharedModelCause::ExceedsLimit { .. } => None,
+            SharedModelCause::UnknownModel
+            | SharedModelCause::ExceedsLimit { .. }
+            | SharedModelCause::NoSlot { .. }
+            | SharedModelCause::TimedOut => None,
             SharedModelCause::RateLimited { retry_after, .. } | SharedModelCause::Paused { retry_after } => {
                 Some(*retry_after)
             }
@@ -110,6 +122,13 @@ impl fmt::Display for SharedModelError {
                 write!(f, "{model}.{dimension}: rate limited: retry after {retry_after:?}")
             }
             SharedModelCause::Paused { retry_after } => write!(f, "{model}: paused: retry after {retry_after:?}"),
+            SharedModelCause::NoSlot { in_flight, limit } => write!(
+                f,
+                "{model}: no slot is free ({in_flight} of {limit} requests in flight): retry later, or wait by `acquire`"
+            ),
+            SharedModelCause::TimedOut => {
+                write!(f, "{model}: no slot came free before the deadline: allow a longer wait")
+            }
             SharedModelCause::Local(error) => error.fmt(f),
             SharedModelCause::Unavailable(unavailable) => write!(f, "{model}: {unavailable}"),
         }

@@ -26,8 +26,16 @@ use crate::shared::{FailurePolicy, Requests, SharedStats, Unavailable, until_adm
 ///
 /// A model that is not listed has limits of its own, by the default quota. Without a default, calls to it are refused.
 ///
-/// Other than in a `ModelLimiter`, calls that wait have no order, requests in flight are not limited, and nothing is learned
-/// from usage or from the counts of a server but [pauses](SharedModelLimiter::pause_for).
+/// Other than in a `ModelLimiter`, calls that wait for tokens have no order, and nothing is learned from usage or from the
+/// counts of a server but [pauses](SharedModelLimiter::pause_for).
+///
+/// # Slots
+///
+/// If a model limits its [requests in flight](ModelQuota::max_parallel_requests), a call first takes a slot, by a request of
+/// its own. It is a permit of a [`RedisConcurrencyLimit`](crate::RedisConcurrencyLimit): a lease, which this process renews
+/// until the permit is dropped. A call that is refused afterwards frees its slot, and one that waits keeps it. Calls of a
+/// process get slots in order of arrival.
+///
 ///
 /// # Failures
 ///
@@ -74,9 +82,10 @@ pub(super) struct Shared<S> {
 pub struct DimensionUse {
     /// The dimension.
     pub dimension: Dimension,
-    /// The requests or tokens that the bucket is short of a full one, rounded up: more than the limit if it is in debt.
+    /// The requests or tokens that the bucket is short of a full one, rounded up: more than the limit if it is in debt. Or the
+    /// requests in flight.
     pub used: u64,
-    /// The most that the bucket holds.
+    /// The most that the bucket holds, or the number of slots.
     pub limit: u64,
 }
 
@@ -90,34 +99,41 @@ impl<S: Store> SharedModelLimiter<S> {
     /// Returns the counts of decisions by their origin, in this process.
     #[must_use]
     pub fn stats(&self) -> SharedStats {
-        self.0.requests.stats()
+        self.0.stats()
     }
 
     /// Emits the counts since the last emission, as [`RedisRateLimiter::emit_stats`](crate::RedisRateLimiter::emit_stats)
     /// does.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub fn emit_stats(&self) {
-        self.0.requests.emit_stats();
+        self.0.requests.emit(|| self.0.stats());
     }
 
-    /// Takes the estimate of a call from every dimension of the model, or nothing.
+    /// Takes a slot, and the estimate of a call from every dimension of the model, or nothing.
     ///
     /// # Errors
     ///
-    /// [`SharedModelError`]: the dimension that takes longest until it admits the call, a pause, or an estimate that is
-    /// never admitted. Nothing was charged, unless the store did what its answer did not say.
+    /// [`SharedModelError`]: the lack of a free slot, the dimension that takes longest until it admits the call, a pause, or
+    /// an estimate that is never admitted. Nothing was charged, unless the store did what its answer did not say.
     pub async fn try_acquire(
         &self,
         model: &str,
         estimate: impl Into<Usage>,
     ) -> Result<SharedModelPermit<S>, SharedModelError> {
-        self.take(model, estimate.into()).await
+        let estimate = estimate.into();
+        let dims = self.0.dims_for(model, estimate)?;
+        let slot = match &dims.slots {
+            Some(slots) => Some(slots.try_take(model).await.map_err(|cause| SharedModelError::new(model, cause))?),
+            None => None,
+        };
+        self.take(model, &dims, estimate).await.map(|permit| permit.with_slot(slot))
     }
 
-    /// Waits until every dimension of the model has the tokens of the estimate, and takes them.
+    /// Waits until a slot is free, and then until every dimension of the model has the tokens of the estimate, and takes
+    /// them.
     ///
     /// The call asks, and sleeps for the time that the store reports, and a random part of up to a tenth more, until it is
-    /// admitted. Waiting calls have no order among them, so a large one may wait for long behind small ones.
+    /// admitted. Calls that wait for tokens have no order among them, so a large one may wait for long behind small ones.
     ///
     /// # Errors
     ///
@@ -125,14 +141,14 @@ impl<S: Store> SharedModelLimiter<S> {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is charged while the call sleeps. If it is dropped while it asks, its estimate may have been charged.
+    /// Nothing is charged while the call sleeps. If it is dropped while it asks, its estimate may have been charged. Its slot
+    /// is free.
     pub async fn acquire(
         &self,
         model: &str,
         estimate: impl Into<Usage>,
     ) -> Result<SharedModelPermit<S>, SharedModelError> {
-        let estimate = estimate.into();
-        until_admitted(|| self.take(model, estimate), None, None).await
+        self.acquire_by(model, estimate.into(), None).await
     }
 
     /// As [`acquire`](SharedModelLimiter::acquire), but fails with the last refusal as soon as the next attempt would be
@@ -141,15 +157,14 @@ impl<S: Store> SharedModelLimiter<S> {
     ///
     /// # Errors
     ///
-    /// As [`try_acquire`](SharedModelLimiter::try_acquire).
+    /// As [`try_acquire`](SharedModelLimiter::try_acquire), and [`SharedModelCause::TimedOut`] if no slot came free before.
     pub async fn acquire_within(
         &self,
         model: &str,
         estimate: impl Into<Usage>,
         timeout: Duration,
     ) -> Result<SharedModelPermit<S>, SharedModelError> {
-        let (estimate, deadline) = (estimate.into(), Instant::now().checked_add(timeout));
-        until_admitted(|| self.take(model, estimate), None, deadline).await
+        self.acquire_by(model, estimate.into(), Instant::now().checked_add(timeout)).await
     }
 
     /// Admits no call to a model in any process for `duration`, at most a day, as after a server's refusal. Of several
@@ -194,14 +209,47 @@ impl<S: Store> SharedModelLimiter<S> {
     pub async fn usage(&self, model: &str) -> Result<Vec<DimensionUse>, SharedModelError> {
         let dims = self.0.dims(model)?;
         let outcome = self.0.ask(model, &dims, Operation::Peek, &dims.with_gate(gate::LOOK)).await?;
-        Ok(dims.used(&outcome).map(|(dimension, used, limit)| DimensionUse { dimension, used, limit }).collect())
+        let used = dims.used(&outcome).map(|(dimension, used, limit)| DimensionUse { dimension, used, limit });
+        let mut used: Vec<_> = used.collect();
+        if let Some(slots) = &dims.slots {
+            let taken = slots.taken(model).await.map_err(|cause| SharedModelError::new(model, cause))?;
+            let (dimension, limit) = (Dimension::MaxParallelRequests, slots.number() as u64);
+            used.push(DimensionUse { dimension, used: taken as u64, limit });
+        }
+        Ok(used)
     }
 
-    async fn take(&self, model: &str, estimate: Usage) -> Result<SharedModelPermit<S>, SharedModelError> {
+    async fn acquire_by(
+        &self,
+        model: &str,
+        estimate: Usage,
+        deadline: Option<Instant>,
+    ) -> Result<SharedModelPermit<S>, SharedModelError> {
+        let dims = self.0.dims_for(model, estimate)?;
+        let Some(slots) = &dims.slots else {
+            return until_admitted(|| self.take(model, &dims, estimate), None, deadline).await;
+        };
+        loop {
+            let slot = slots.take(model, deadline).await.map_err(|cause| SharedModelError::new(model, cause))?;
+            let permit = until_admitted(|| self.take(model, &dims, estimate), None, deadline).await?;
+            if slot.is_valid() {
+                return Ok(permit.with_slot(Some(slot)));
+            }
+            // It was lost during the wait, and may be another call's.
+            permit.cancel().await?;
+        }
+    }
+
+    /// Takes the estimate of a call from every dimension of its model.
+    async fn take(
+        &self,
+        model: &str,
+        dims: &Arc<Dims>,
+        estimate: Usage,
+    ) -> Result<SharedModelPermit<S>, SharedModelError> {
         let error = |cause| SharedModelError::new(model, cause);
-        let dims = self.0.dims(model)?;
         let limits = dims.take(&amounts(1, estimate)).map_err(error)?;
-        let kind = match self.0.requests.ask(&self.0.key(model, &dims), Operation::Take, &limits).await {
+        let kind = match self.0.requests.ask(&self.0.key(model, dims), Operation::Take, &limits).await {
             Ok(outcome) => {
                 self.0.requests.decided(outcome.admitted);
                 if !outcome.admitted {
@@ -216,7 +264,7 @@ impl<S: Store> SharedModelLimiter<S> {
                 decided.map_err(error)?
             }
         };
-        Ok(SharedModelPermit::new(self.0.clone(), model.to_owned(), dims, estimate, kind))
+        Ok(SharedModelPermit::new(self.0.clone(), model.to_owned(), dims.clone(), estimate, kind))
     }
 }
 
@@ -224,6 +272,18 @@ impl<S: Store> Shared<S> {
     fn dims(&self, model: &str) -> Result<Arc<Dims>, SharedModelError> {
         let dims = self.models.get(model).or(self.default.as_ref());
         dims.cloned().ok_or_else(|| SharedModelError::new(model, SharedModelCause::UnknownModel))
+    }
+
+    /// Returns the dimensions of a model for a call, unless it is never admitted.
+    fn dims_for(&self, model: &str, estimate: Usage) -> Result<Arc<Dims>, SharedModelError> {
+        let dims = self.dims(model)?;
+        dims.take(&amounts(1, estimate)).map_err(|cause| SharedModelError::new(model, cause))?;
+        Ok(dims)
+    }
+
+    fn stats(&self) -> SharedStats {
+        let slots = self.models.values().chain(&self.default).filter_map(|dims| dims.slots.as_ref());
+        slots.fold(self.requests.stats(), |stats, slots| stats.after(&slots.stats()))
     }
 
     fn key(&self, model: &str, dims: &Dims) -> String {
@@ -264,10 +324,11 @@ impl<S: Store> Shared<S> {
     }
 }
 
-/// Returns a quota divided by a number of processes.
+/// Returns a quota divided by a number of processes, without slots: the policy of the slots grants a share of them.
 fn share(quota: &ModelQuota, processes: u64) -> ModelQuota {
     let part = |most: Option<u64>| most.map(|most| (most / processes).max(1));
     let mut share = *quota;
+    share.max_parallel_requests = None;
     for most in
         [&mut share.rpm, &mut share.tpm, &mut share.input_tpm, &mut share.output_tpm, &mut share.rpd, &mut share.tpd]
     {

@@ -6,6 +6,7 @@ mod error;
 mod gate;
 mod limiter;
 mod permit;
+mod slots;
 
 pub use builder::SharedModelLimiterBuilder;
 pub use error::{SharedModelCause, SharedModelError};

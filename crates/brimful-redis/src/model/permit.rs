@@ -9,20 +9,22 @@ use super::dims::{Amounts, Dims, amounts};
 use super::error::SharedModelError;
 use super::limiter::Shared;
 use crate::engine::{Operation, Store};
+use crate::permits::SharedPermit;
 use crate::redis::RedisStore;
 use crate::shared::Source;
 
-/// A call to a model that was admitted: the charge of its estimate in every dimension. It owns its share of the limiter,
-/// and may go to another task.
+/// A call to a model that was admitted: the charge of its estimate in every dimension, and a slot if the model has slots. It
+/// owns its share of the limiter, and may go to another task. Keep it for as long as the call is in flight.
 ///
 /// | when | use | effect |
 /// |---|---|---|
 /// | the usage is known | [`commit`](SharedModelPermit::commit) | charges it instead of the estimate, input and output apart |
 /// | a stream grows | [`progress`](SharedModelPermit::progress) | charges what goes beyond the charge so far |
-/// | the call was not made | [`cancel`](SharedModelPermit::cancel) | gives everything back, the request too |
+/// | the call was not made | [`cancel`](SharedModelPermit::cancel) | gives everything back, the request too, and frees the slot |
+/// | the call is over | drop it | frees the slot |
 ///
 /// A permit that is dropped without a commit keeps its charge: the call may have reached the server.
-#[must_use = "a permit that is dropped keeps the charge of its estimate"]
+#[must_use = "dropping a permit frees its slot at once, and keeps the charge"]
 pub struct SharedModelPermit<S = RedisStore> {
     shared: Arc<Shared<S>>,
     model: String,
@@ -30,6 +32,8 @@ pub struct SharedModelPermit<S = RedisStore> {
     estimate: Usage,
     charged: Amounts,
     kind: Kind,
+    /// `None` if the model has no slots.
+    slot: Option<SharedPermit>,
 }
 
 /// The origin of a permit.
@@ -43,7 +47,19 @@ pub(super) enum Kind {
 
 impl<S: Store> SharedModelPermit<S> {
     pub(super) fn new(shared: Arc<Shared<S>>, model: String, dims: Arc<Dims>, estimate: Usage, kind: Kind) -> Self {
-        SharedModelPermit { shared, model, dims, estimate, charged: amounts(1, estimate), kind }
+        SharedModelPermit { shared, model, dims, estimate, charged: amounts(1, estimate), kind, slot: None }
+    }
+
+    pub(super) fn with_slot(mut self, slot: Option<SharedPermit>) -> Self {
+        self.slot = slot;
+        self
+    }
+
+    /// Returns the slot of the call; `None` if the model has no [slots](crate::SharedModelLimiter#slots). It can be
+    /// [lost](SharedPermit::lost).
+    #[must_use]
+    pub fn slot(&self) -> Option<&SharedPermit> {
+        self.slot.as_ref()
     }
 
     /// Returns the name of the model.

@@ -69,7 +69,7 @@ impl<K: fmt::Display + ?Sized> RedisConcurrencyLimitBuilder<K> {
 
     /// Sets a function that is called, on the task of the call, for each attempt that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
-        self.settings.hook = Some(Box::new(hook));
+        self.settings.hook = Some(Arc::new(hook));
         self
     }
 

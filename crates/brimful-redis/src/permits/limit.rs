@@ -174,7 +174,11 @@ impl<K: fmt::Display + ?Sized, L: Connect> RedisConcurrencyLimit<K, L> {
         held.map_err(SharedPermitError::Unavailable)
     }
 
-    async fn acquire_by(&self, key: &K, deadline: Option<Instant>) -> Result<SharedPermit, SharedPermitError> {
+    pub(crate) async fn acquire_by(
+        &self,
+        key: &K,
+        deadline: Option<Instant>,
+    ) -> Result<SharedPermit, SharedPermitError> {
         let mut call = Call::new(self, key);
         let joined = self.turns.join(&call.key);
         let outcome = match by(deadline, joined.turn.first.lock()).await {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use brimful::Quotas;
@@ -65,7 +66,7 @@ impl<K: fmt::Display + ?Sized> RedisRateLimiterBuilder<K> {
 
     /// Sets a function that is called, on the task of the call, for each call that the store did not decide.
     pub fn on_failure_hook(mut self, hook: impl Fn(&Unavailable) + Send + Sync + 'static) -> Self {
-        self.settings.hook = Some(Box::new(hook));
+        self.settings.hook = Some(Arc::new(hook));
         self
     }
 

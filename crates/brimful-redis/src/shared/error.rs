@@ -164,6 +164,8 @@ pub enum BuildError {
     NoRuntime,
     /// The credits of leases cannot be kept, for this reason.
     Credits(String),
+    /// A model limits its requests in flight, which only Redis can lease.
+    Slots,
     /// The limit of this model, as `gpt-4.rpm`, cannot be shared, for this reason.
     Model(String, String),
 }
@@ -189,6 +191,9 @@ impl fmt::Display for BuildError {
             ),
             BuildError::NoRuntime => f.write_str("no tokio runtime here: build the limiter inside one"),
             BuildError::Model(limit, why) => write!(f, "{limit}: {why}"),
+            BuildError::Slots => f.write_str(
+                "only Redis can lease slots for requests in flight: leave out max_parallel_requests, or use `build`",
+            ),
             BuildError::Credits(why) => write!(f, "no credits for leases: {why}"),
             BuildError::NoDeadline => f.write_str("a deadline of 0s leaves no time to ask the store: 100ms is usual"),
         }

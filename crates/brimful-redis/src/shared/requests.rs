@@ -2,8 +2,8 @@
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::breaker::Breaker;
@@ -13,7 +13,7 @@ use super::stats::{Counters, SharedStats};
 use crate::engine::{Limit, Operation, Outcome, Request, RequestId, Store, StoreError};
 
 /// A function that is called when the store has failed.
-pub(crate) type Hook = Box<dyn Fn(&Unavailable) + Send + Sync>;
+pub(crate) type Hook = Arc<dyn Fn(&Unavailable) + Send + Sync>;
 
 /// The store, the deadline of a request, and the breaker.
 pub(crate) struct Requests<S> {
@@ -47,7 +47,13 @@ impl<S: Store> Requests<S> {
 
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) fn emit_stats(&self) {
-        self.events.emit(|| self.stats());
+        self.emit(|| self.stats());
+    }
+
+    /// Emits what was counted since the last emission, of counts that are read so.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn emit(&self, read: impl FnOnce() -> SharedStats) {
+        self.events.emit(read);
     }
 }
 

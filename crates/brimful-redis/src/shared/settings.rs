@@ -9,6 +9,7 @@ use super::fallback::FailurePolicy;
 use super::requests::{Hook, Requests};
 use super::stats::Counters;
 
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) prefix: String,
     pub(crate) policy: FailurePolicy,

@@ -29,6 +29,21 @@ pub struct SharedStats {
     pub connections: u64,
 }
 
+impl SharedStats {
+    /// Adds the counts of an earlier step of the same calls, which admits a call to the next one: all but its admissions.
+    pub(crate) fn after(self, step: &SharedStats) -> SharedStats {
+        SharedStats {
+            denied: self.denied + step.denied,
+            denied_by_policy: self.denied_by_policy + step.denied_by_policy,
+            requests: self.requests + step.requests,
+            failures: self.failures + step.failures,
+            breaker_opened: self.breaker_opened + step.breaker_opened,
+            breaker_closed: self.breaker_closed + step.breaker_closed,
+            ..self
+        }
+    }
+}
+
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 impl SharedStats {
     /// Returns what was counted after `earlier`.

@@ -13,6 +13,7 @@ mod emitting;
 mod failover;
 mod leases;
 mod limiter;
+mod model_slots;
 mod models;
 #[cfg(feature = "cluster")]
 mod nodes;
